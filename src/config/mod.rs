@@ -1,0 +1,294 @@
+//! The validated configuration: the only types that the rest of the code sees.
+//!
+//! [`Config`] cannot hold a wrong value. What only the running system can refute, such as an
+//! absent interface, is not an error here but a named condition in `status`.
+
+pub mod error;
+pub mod file;
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
+pub use error::ConfigError;
+
+use crate::wire::dhcpv6_option::{Duid, Iaid};
+use crate::wire::ndp_option::Preference;
+
+/// What a node has to do: its role follows from what is here.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// Interfaces towards the provider, by name.
+    pub uplinks: BTreeMap<String, Uplink>,
+    /// Interfaces towards hosts and subordinate routers, by name.
+    pub downlinks: BTreeMap<String, Downlink>,
+    /// This machine's DUID; without it one is made from the machine's identity and kept.
+    pub duid: Option<Duid>,
+    /// How long addresses and routes of a prefix that is gone stay, deprecated.
+    pub grace: Duration,
+    /// What stopping leaves behind.
+    pub on_stop: OnStop,
+    /// How long the loss of the last default router stays unsaid downstream (RA-TX-30).
+    pub uplink_loss_hold: Duration,
+}
+
+/// What stopping leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnStop {
+    /// Addresses and routes stay with their finite lifetimes: a restart is no outage.
+    Keep,
+    /// Everything is taken down and `accept_ra` restored.
+    Remove,
+}
+
+/// An interface towards the provider.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Uplink {
+    /// How its address is made.
+    pub address: AddressMode,
+    /// Believe only these routers; empty for all.
+    pub routers: Vec<Ipv6Addr>,
+    /// Prefixes to ask for; by default one with IAID 1.
+    pub delegate: Vec<Delegate>,
+    /// Ask for an address (IA_NA) where a router's M flag says so.
+    pub request_address: bool,
+    /// Install default routes from advertisements.
+    pub default_route: bool,
+    /// Offer Rapid Commit in the first Solicit.
+    pub rapid_commit: bool,
+    /// Let servers send Reconfigure.
+    pub reconfigure: bool,
+    /// After a link event start with Solicit: for providers that forget.
+    pub solicit_on_reconnect: bool,
+    /// Verify by solicitation that an omitted prefix is gone (CHG-14).
+    pub verify_omission: bool,
+    /// Keep a delegated prefix to its end when its replacement comes and it is not mentioned.
+    pub strict: bool,
+    /// Echo this address from the new prefix after a change, to see that it is routed.
+    pub probe: Option<Ipv6Addr>,
+}
+
+/// How an uplink's address is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddressMode {
+    /// This interface identifier in each prefix.
+    Fixed(InterfaceId),
+    /// Modified EUI-64 of the link-layer address.
+    Eui64,
+    /// Stable and opaque (RFC 7217).
+    Stable,
+    /// The kernel makes it (`accept_ra` 2); the agent watches.
+    Kernel,
+    /// No address.
+    None,
+}
+
+/// The low 64 bits of an address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct InterfaceId(pub u64);
+
+impl InterfaceId {
+    /// The address with this identifier in `prefix`, whose length is at most 64.
+    pub fn in_prefix(self, prefix: Ipv6Net) -> Ipv6Addr {
+        Ipv6Addr::from(u128::from(prefix.network()) | u128::from(self.0))
+    }
+}
+
+/// A prefix to ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delegate {
+    /// Identifies the IA_PD.
+    pub iaid: Iaid,
+    /// Length hint, 1 to 64.
+    pub length: Option<u8>,
+}
+
+/// An interface towards hosts and subordinate routers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Downlink {
+    /// Its subnet's place in each delegated prefix; none for an automatic one.
+    pub subnet: Option<Place>,
+    /// Only from this delegation; none for all.
+    pub from: Option<Source>,
+    /// Interface identifier of this router's address.
+    pub address: InterfaceId,
+    /// Who goes first where there are too few places; higher first, then by name.
+    pub priority: i32,
+    /// What is advertised beside the subnet.
+    pub advertise: Advertise,
+}
+
+/// A delegation, written `tap0` or `tap0/1`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Source {
+    /// The uplink's name.
+    pub uplink: String,
+    /// One of its IA_PDs; none for all.
+    pub iaid: Option<Iaid>,
+}
+
+/// A place in a delegated prefix, written `0x3/64` from the low end or `-1/64` from the high end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Place {
+    /// Counted in units of the place's own length.
+    pub number: PlaceNumber,
+    /// Prefix length of the place.
+    pub length: u8,
+}
+
+/// The number of a place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum PlaceNumber {
+    /// From the low end, 0 the lowest.
+    Low(u64),
+    /// From the high end, 1 the highest.
+    High(u64),
+}
+
+/// What is advertised on a downlink beside its subnets (RFC 4861 §6.2.1).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Advertise {
+    /// Whether router advertisements are sent at all.
+    pub enabled: bool,
+    /// MaxRtrAdvInterval, 4 s to 1800 s.
+    pub max_interval: Duration,
+    /// MinRtrAdvInterval, 3 s to 0.75 of the maximum.
+    pub min_interval: Duration,
+    /// MIN_DELAY_BETWEEN_RAS; 3 s, or down to 30 ms (RFC 6275).
+    pub min_delay: Duration,
+    /// Router Lifetime while there is a default route: 0, or from the maximal interval to 65535 s.
+    pub router_lifetime: Duration,
+    /// Default router preference.
+    pub preference: Preference,
+    /// M
+    pub managed: bool,
+    /// O
+    pub other: bool,
+    /// L of the prefix information options.
+    pub on_link: bool,
+    /// A of the prefix information options.
+    pub autonomous: bool,
+    /// Cap of the preferred lifetime (RFC 9096 §3.4).
+    pub preferred_limit: Duration,
+    /// Cap of the valid lifetime (RFC 9096 §3.4).
+    pub valid_limit: Duration,
+    /// Shorten lifetimes while hosts may hold retired prefixes (RA-TX-60).
+    pub shorten: bool,
+    /// Cur Hop Limit; 0 for unsaid.
+    pub hop_limit: u8,
+    /// Reachable Time; zero for unsaid, at most an hour.
+    pub reachable_time: Duration,
+    /// Retrans Timer; zero for unsaid.
+    pub retrans_timer: Duration,
+    /// MTU option, 1280 or more.
+    pub mtu: Option<u32>,
+    /// DNS servers.
+    pub rdnss: Vec<Resolver>,
+    /// DNS search list.
+    pub dnssl: Vec<SearchList>,
+    /// Routes beside the delegated prefixes.
+    pub routes: Vec<Ipv6Net>,
+    /// NAT64 prefix.
+    pub pref64: Option<Ipv6Net>,
+    /// Captive portal URI.
+    pub captive_portal: Option<String>,
+    /// Answer a solicitation by unicast where that is allowed.
+    pub unicast_answers: bool,
+}
+
+/// A source of DNS servers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resolver {
+    /// This router's address on the link.
+    Own,
+    /// Whatever the uplinks name.
+    Uplink,
+    /// This one.
+    Address(Ipv6Addr),
+}
+
+/// A source of search domains.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SearchList {
+    /// Whatever the uplinks name.
+    Uplink,
+    /// This one.
+    Name(String),
+}
+
+impl Default for Uplink {
+    /// What `--uplink` alone gives.
+    fn default() -> Self {
+        Self {
+            address: AddressMode::Stable,
+            routers: Vec::new(),
+            delegate: vec![Delegate { iaid: Iaid(1), length: None }],
+            request_address: true,
+            default_route: true,
+            rapid_commit: true,
+            reconfigure: true,
+            solicit_on_reconnect: false,
+            verify_omission: true,
+            strict: false,
+            probe: None,
+        }
+    }
+}
+
+impl Default for Advertise {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_interval: Duration::from_secs(600),
+            min_interval: Duration::from_secs(198),
+            min_delay: Duration::from_secs(3),
+            router_lifetime: Duration::from_secs(2700),
+            preference: Preference::Medium,
+            managed: false,
+            other: false,
+            on_link: true,
+            autonomous: true,
+            preferred_limit: Duration::from_secs(2700),
+            valid_limit: Duration::from_secs(5400),
+            shorten: true,
+            hop_limit: 64,
+            reachable_time: Duration::ZERO,
+            retrans_timer: Duration::ZERO,
+            mtu: None,
+            rdnss: vec![Resolver::Uplink],
+            dnssl: vec![SearchList::Uplink],
+            routes: Vec::new(),
+            pref64: None,
+            captive_portal: None,
+            unicast_answers: true,
+        }
+    }
+}
+
+impl Default for Downlink {
+    /// What `--downlink` alone gives.
+    fn default() -> Self {
+        Self {
+            subnet: None,
+            from: None,
+            address: InterfaceId(1),
+            priority: 0,
+            advertise: Advertise::default(),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            uplinks: BTreeMap::new(),
+            downlinks: BTreeMap::new(),
+            duid: None,
+            grace: Duration::from_secs(30),
+            on_stop: OnStop::Keep,
+            uplink_loss_hold: Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Everything that can happen to the core.
+
+use std::net::Ipv6Addr;
+
+use super::output::Step;
+use super::system::{KernelAddress, KernelRoute, Link, System};
+use crate::config::Config;
+
+/// Something happened.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    /// A deadline may have passed; early or repeated ones are harmless.
+    Timeout,
+    /// An ICMPv6 message came in.
+    Icmpv6(Received),
+    /// A datagram came to UDP port 546.
+    Dhcpv6(Received),
+    /// What the kernel has, whole: at start and after lost events.
+    System(System),
+    /// A single change of what the kernel has.
+    Kernel(KernelEvent),
+    /// A step could not be taken.
+    StepFailed {
+        /// The step.
+        step: Step,
+        /// The kernel's error number.
+        errno: i32,
+    },
+    /// The output of the same name was performed: its time is that of the stage.
+    Milestone(super::output::Milestone),
+    /// An operator or a hook asked for something.
+    Command(Command),
+}
+
+/// A packet with what its control messages say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Received {
+    /// Index of the interface that it came in on.
+    pub interface: IfIndex,
+    /// Sender.
+    pub source: Ipv6Addr,
+    /// Addressee.
+    pub destination: Ipv6Addr,
+    /// IP hop limit.
+    pub hop_limit: u8,
+    /// Whether it came in fragments.
+    pub fragmented: bool,
+    /// From the ICMPv6 header on, or the UDP payload.
+    pub octets: Vec<u8>,
+}
+
+/// The kernel's number of an interface; an interface that returns has another one.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct IfIndex(pub u32);
+
+/// A change of what the kernel has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KernelEvent {
+    /// An interface appeared or changed.
+    Link(Link),
+    /// An interface vanished.
+    LinkGone(IfIndex),
+    /// An address appeared or changed.
+    Address(KernelAddress),
+    /// An address vanished.
+    AddressGone {
+        /// Of this interface.
+        interface: IfIndex,
+        /// Which.
+        address: Ipv6Addr,
+    },
+    /// A route with our mark appeared or changed.
+    Route(KernelRoute),
+    /// A route with our mark vanished.
+    RouteGone(KernelRoute),
+    /// Forwarding was switched for the whole system.
+    Forwarding(bool),
+}
+
+/// What an operator or a hook can ask for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Refresh the leases of one uplink, or of all.
+    Renew {
+        /// The uplink; none for all.
+        uplink: Option<String>,
+    },
+    /// A program that owns the uplink (ppp) says that it has connected anew.
+    LinkUp {
+        /// The uplink.
+        uplink: String,
+    },
+    /// Take over a new configuration.
+    Reload(Box<Config>),
+    /// Stop: final advertisements, then the end of the loop.
+    Stop,
+}

@@ -1,0 +1,145 @@
+//! What a restart needs to know.
+//!
+//! A record is a fact with a key; the newest of a key counts. The shell appends records to a
+//! journal and folds them into [`Memory`] at the next start, shifting their instants to the new
+//! boot's clock.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Instant, Until};
+use crate::wire::dhcpv6_option::{Duid, Iaid};
+
+/// A fact to keep.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "kebab-case")]
+pub enum Record {
+    /// This machine's DUID.
+    Duid {
+        /// The DUID.
+        duid: Duid,
+    },
+    /// The secret behind stable interface identifiers (RFC 7217 §5).
+    Secret {
+        /// 32 octets.
+        secret: [u8; 32],
+    },
+    /// What an uplink's delegating router has given.
+    Lease {
+        /// The uplink.
+        uplink: String,
+        /// The lease; none when nothing is held any more.
+        lease: Option<StoredLease>,
+    },
+    /// The longest promise made for a prefix on a link (RFC 9096 §3.5).
+    Advertised {
+        /// The downlink.
+        downlink: String,
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// Hosts may hold it until then.
+        until: Until,
+    },
+    /// The value that a kernel setting had before the agent changed it.
+    Sysctl {
+        /// The interface.
+        interface: String,
+        /// The setting's file name.
+        name: String,
+        /// The value before.
+        before: i32,
+    },
+}
+
+/// A lease as it is kept (STO-02).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StoredLease {
+    /// Who gave it.
+    pub server: Duid,
+    /// The prefixes.
+    pub prefixes: Vec<StoredPrefix>,
+    /// Key for Reconfigure, 16 octets.
+    pub reconfigure_key: Option<[u8; 16]>,
+    /// The last replay value seen from that server.
+    pub replay: Option<u64>,
+}
+
+/// A delegated prefix as it is kept.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StoredPrefix {
+    /// Its IA_PD.
+    pub iaid: Iaid,
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// The part that the delegating router keeps.
+    pub exclude: Option<Ipv6Net>,
+    /// Preferred until.
+    pub preferred_until: Until,
+    /// Valid until.
+    pub valid_until: Until,
+}
+
+/// All that is remembered.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// See [`Record::Duid`].
+    pub duid: Option<Duid>,
+    /// See [`Record::Secret`].
+    pub secret: Option<[u8; 32]>,
+    /// By uplink; see [`Record::Lease`].
+    pub leases: BTreeMap<String, StoredLease>,
+    /// By downlink and prefix; see [`Record::Advertised`].
+    pub advertised: BTreeMap<String, BTreeMap<Ipv6Net, Until>>,
+    /// By interface and name; see [`Record::Sysctl`].
+    pub sysctls: BTreeMap<(String, String), i32>,
+}
+
+impl Memory {
+    /// Takes in a record.
+    pub fn fold(&mut self, record: Record) {
+        match record {
+            Record::Duid { duid } => self.duid = Some(duid),
+            Record::Secret { secret } => self.secret = Some(secret),
+            Record::Lease { uplink, lease: Some(lease) } => {
+                self.leases.insert(uplink, lease);
+            }
+            Record::Lease { uplink, lease: None } => {
+                self.leases.remove(&uplink);
+            }
+            Record::Advertised { downlink, prefix, until } => {
+                self.advertised.entry(downlink).or_default().insert(prefix, until);
+            }
+            Record::Sysctl { interface, name, before } => {
+                self.sysctls.entry((interface, name)).or_insert(before);
+            }
+        }
+    }
+}
+
+impl Record {
+    /// Moves the record's instants from the clock it was written on to another, on which the
+    /// moment `written` of the old is `now` minus `elapsed`.
+    pub fn shift(&mut self, written: Instant, now: Instant, elapsed: Duration) {
+        let shift = |until: &mut Until| {
+            if let Until::At(at) = until {
+                *at = (now + at.since(written)) - elapsed;
+            }
+        };
+        match self {
+            Self::Lease { lease: Some(lease), .. } => {
+                for prefix in &mut lease.prefixes {
+                    shift(&mut prefix.preferred_until);
+                    shift(&mut prefix.valid_until);
+                }
+            }
+            Self::Advertised { until, .. } => shift(until),
+            Self::Lease { lease: None, .. }
+            | Self::Duid { .. }
+            | Self::Secret { .. }
+            | Self::Sysctl { .. } => {}
+        }
+    }
+}

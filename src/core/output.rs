@@ -1,0 +1,145 @@
+//! Everything the core can ask for, in the order in which it has to happen.
+
+use std::net::Ipv6Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::input::IfIndex;
+use super::memory::Record;
+use super::system::{KernelAddress, KernelRoute};
+
+/// What to do next.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// Append to the memory; written, not yet synced, before the next output is performed.
+    Remember(Record),
+    /// Bring the kernel nearer to the desired state, in this order, as one batch.
+    Apply(Vec<Step>),
+    /// Send an ICMPv6 message with hop limit 255; the kernel fills the checksum.
+    SendIcmpv6(Packet),
+    /// Send a datagram from UDP port 546 to 547.
+    SendDhcpv6(Packet),
+    /// Tell the core when this was reached.
+    Milestone(Milestone),
+    /// A sentence for the operator.
+    Report(Report),
+    /// All is done: leave the loop.
+    Exit,
+}
+
+/// A packet to send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Packet {
+    /// Leave through this interface.
+    pub interface: IfIndex,
+    /// With this source address.
+    pub source: Ipv6Addr,
+    /// To this address.
+    pub destination: Ipv6Addr,
+    /// From the ICMPv6 header on, or the UDP payload.
+    pub octets: Vec<u8>,
+}
+
+/// One operation on the kernel's state. What is already so is no error.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Step {
+    /// Adds an address with our mark, or replaces the lifetimes of our own.
+    SetAddress(KernelAddress),
+    /// Removes an address.
+    RemoveAddress {
+        /// Of this interface.
+        interface: IfIndex,
+        /// Which.
+        address: Ipv6Addr,
+        /// Its prefix length.
+        prefix_len: u8,
+    },
+    /// Adds a route with our mark; fails where another's of the same key is in its place.
+    AddRoute(KernelRoute),
+    /// Replaces our own route of the same key.
+    ReplaceRoute(KernelRoute),
+    /// Removes our own route.
+    RemoveRoute(KernelRoute),
+    /// Sets a value below `net.ipv6.conf.<interface>`, said in the log.
+    SetSysctl {
+        /// Interface name.
+        interface: String,
+        /// Name of the value.
+        name: Sysctl,
+        /// The value.
+        value: i32,
+    },
+    /// Joins the all-routers group (ff02::2) on an interface.
+    JoinAllRouters(IfIndex),
+    /// Leaves the all-routers group on an interface.
+    LeaveAllRouters(IfIndex),
+}
+
+/// The interface settings that the agent may change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Sysctl {
+    /// `accept_ra`: 0 where the agent manages, 2 where the kernel does.
+    AcceptRa,
+    /// `hop_limit`, as routers advertise it.
+    HopLimit,
+    /// `mtu`, as routers advertise it.
+    Mtu,
+}
+
+impl Sysctl {
+    /// The file's name below `/proc/sys/net/ipv6/conf/<interface>`.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::AcceptRa => "accept_ra",
+            Self::HopLimit => "hop_limit",
+            Self::Mtu => "mtu",
+        }
+    }
+}
+
+/// A stage that a change has reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Milestone {
+    /// The change's number.
+    pub change: u64,
+    /// The stage.
+    pub stage: Stage,
+}
+
+/// The stages of a change, in the order in which it travels (`design` of the crate docs).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The refresh of the lease has left.
+    Asked,
+    /// The lease has changed.
+    Delegated,
+    /// The kernel shows it.
+    Applied,
+    /// The links have been told.
+    Advertised,
+}
+
+/// What an operator would want to read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// How urgent.
+    pub level: Level,
+    /// The interface that it is about.
+    pub interface: Option<String>,
+    /// The sentence, with its values.
+    pub text: String,
+}
+
+/// Urgency of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    /// Needs a human.
+    Error,
+    /// Odd but handled.
+    Warn,
+    /// What an operator would tell a colleague.
+    Info,
+    /// A deviation.
+    Debug,
+}

@@ -1,0 +1,158 @@
+//! What the kernel has, as the core has been told: links, addresses, our routes.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+use super::input::{IfIndex, KernelEvent};
+use crate::time::Until;
+
+/// An interface.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// The kernel's number.
+    pub index: IfIndex,
+    /// Its name.
+    pub name: String,
+    /// Administratively up, and with a carrier.
+    pub running: bool,
+    /// Can send to groups.
+    pub multicast: bool,
+    /// Has one peer and no neighbor discovery for link-layer addresses (ppp, tun).
+    pub point_to_point: bool,
+    /// Link-layer address, where the link has one.
+    pub link_layer_address: Option<Vec<u8>>,
+    /// Device MTU in octets.
+    pub mtu: u32,
+}
+
+/// An address on an interface.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct KernelAddress {
+    /// On this interface.
+    pub interface: IfIndex,
+    /// The address.
+    pub address: Ipv6Addr,
+    /// Its prefix length.
+    pub prefix_len: u8,
+    /// Preferred until.
+    pub preferred_until: Until,
+    /// Valid until.
+    pub valid_until: Until,
+    /// Duplicate address detection is under way: packets cannot leave from it.
+    pub tentative: bool,
+    /// Duplicate address detection found another holder.
+    pub duplicate: bool,
+    /// Carries our mark.
+    pub ours: bool,
+}
+
+/// A route with our mark.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct KernelRoute {
+    /// Destination.
+    pub destination: Ipv6Net,
+    /// Where packets go.
+    pub target: RouteTarget,
+    /// Smaller is preferred.
+    pub metric: u32,
+    /// The kernel drops it then.
+    pub until: Until,
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum RouteTarget {
+    /// To a neighbor, by its link-local address.
+    Gateway(IfIndex, Ipv6Addr),
+    /// The destination is on this link.
+    OnLink(IfIndex),
+    /// Nowhere, with an ICMPv6 error.
+    Unreachable,
+}
+
+impl RouteTarget {
+    /// The interface that the route leaves through, if any.
+    pub const fn interface(self) -> Option<IfIndex> {
+        match self {
+            Self::Gateway(interface, _) | Self::OnLink(interface) => Some(interface),
+            Self::Unreachable => None,
+        }
+    }
+}
+
+/// What makes two routes the same one.
+pub type RouteKey = (Ipv6Net, RouteTarget, u32);
+
+impl KernelRoute {
+    /// What makes two routes the same one.
+    pub const fn key(&self) -> RouteKey {
+        (self.destination, self.target, self.metric)
+    }
+}
+
+/// What the kernel has.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct System {
+    /// Interfaces.
+    pub links: BTreeMap<IfIndex, Link>,
+    /// All IPv6 addresses, others' too.
+    pub addresses: BTreeMap<(IfIndex, Ipv6Addr), KernelAddress>,
+    /// Routes with our mark.
+    pub routes: BTreeMap<RouteKey, KernelRoute>,
+    /// The machine forwards IPv6 (`net.ipv6.conf.all.forwarding`).
+    pub forwarding: bool,
+}
+
+impl System {
+    /// Takes in a single change.
+    pub fn handle(&mut self, event: KernelEvent) {
+        match event {
+            KernelEvent::Link(link) => {
+                self.links.insert(link.index, link);
+            }
+            KernelEvent::LinkGone(index) => {
+                self.links.remove(&index);
+                self.addresses.retain(|(interface, _), _| *interface != index);
+                self.routes.retain(|_, route| route.target.interface() != Some(index));
+            }
+            KernelEvent::Address(address) => {
+                self.addresses.insert((address.interface, address.address), address);
+            }
+            KernelEvent::AddressGone { interface, address } => {
+                self.addresses.remove(&(interface, address));
+            }
+            KernelEvent::Route(route) => {
+                self.routes.insert(route.key(), route);
+            }
+            KernelEvent::RouteGone(route) => {
+                self.routes.remove(&route.key());
+            }
+            KernelEvent::Forwarding(forwarding) => self.forwarding = forwarding,
+        }
+    }
+
+    /// The interface of this name.
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    /// A link-local address of `interface` that packets can leave from: the numerically lowest
+    /// that is neither tentative nor a duplicate, so that the choice is stable.
+    pub fn link_local(&self, interface: IfIndex) -> Option<Ipv6Addr> {
+        self.addresses
+            .range((interface, Ipv6Addr::UNSPECIFIED)..=(interface, Ipv6Addr::from(u128::MAX)))
+            .map(|(_, address)| address)
+            .find(|address| {
+                address.address.is_unicast_link_local() && !address.tentative && !address.duplicate
+            })
+            .map(|address| address.address)
+    }
+
+    /// Whether `address` is on any interface of this machine.
+    pub fn is_own(&self, address: Ipv6Addr) -> bool {
+        self.addresses.values().any(|own| own.address == address)
+    }
+}

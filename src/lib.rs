@@ -1,0 +1,7 @@
+//! renumberd keeps a tree of IPv6 routers on the provider's current prefix.
+
+pub mod config;
+pub mod core;
+pub mod platform;
+pub mod time;
+pub mod wire;

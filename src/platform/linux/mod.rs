@@ -1,0 +1,1 @@
+//! Linux: netlink for state and events, `/proc/sys` for settings.

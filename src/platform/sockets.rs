@@ -1,0 +1,1 @@
+//! Raw ICMPv6 and UDP 546 sockets with their control messages.

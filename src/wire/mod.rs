@@ -1,0 +1,70 @@
+//! Octets to types and back: no state, no clock, no judgement.
+//!
+//! Decoders cannot panic on any input and allocate no more than a small multiple of its length.
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+pub mod cursor;
+pub mod dhcpv6;
+pub mod dhcpv6_option;
+pub mod domain;
+pub mod ndp;
+pub mod ndp_option;
+
+use thiserror::Error;
+
+/// Why octets are no message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum DecodeError {
+    /// The octets end before the structure does.
+    #[error("truncated")]
+    Truncated,
+    /// Octets are left where the structure has ended.
+    #[error("trailing octets")]
+    Trailing,
+    /// A neighbor discovery option of length zero (RFC 4861 §4.6).
+    #[error("option of length zero")]
+    ZeroLength,
+    /// The ICMPv6 or DHCPv6 type is another one.
+    #[error("unexpected message type {0}")]
+    Type(u8),
+    /// The ICMPv6 code is not zero.
+    #[error("ICMPv6 code {0}")]
+    Code(u8),
+    /// An option has a length that its definition does not allow.
+    #[error("option {0} has a wrong length")]
+    OptionLength(u16),
+    /// A prefix length over 128, or one that its option cannot hold.
+    #[error("prefix length {0}")]
+    PrefixLength(u8),
+    /// A DUID outside of 1 to 128 octets behind its type (RFC 9915 §11.1).
+    #[error("DUID of wrong length")]
+    DuidLength,
+    /// A domain name that is compressed, too long or not terminated.
+    #[error("malformed domain name")]
+    DomainName,
+    /// Text that is not UTF-8.
+    #[error("text is not UTF-8")]
+    Text,
+    /// Options inside options deeper than the protocol needs.
+    #[error("options nested too deeply")]
+    Depth,
+}
+
+impl DecodeError {
+    /// A short stable name, used as the label of a counter.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Trailing => "trailing",
+            Self::ZeroLength => "zero-length-option",
+            Self::Type(_) => "type",
+            Self::Code(_) => "code",
+            Self::OptionLength(_) => "option-length",
+            Self::PrefixLength(_) => "prefix-length",
+            Self::DuidLength => "duid-length",
+            Self::DomainName => "domain-name",
+            Self::Text => "text",
+            Self::Depth => "depth",
+        }
+    }
+}
