@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::output::Step;
+use super::output::{Step, Sysctl};
 use super::system::{KernelAddress, KernelRoute, Link, System};
 use crate::config::Config;
 
@@ -17,8 +17,17 @@ pub enum Input {
     Dhcpv6(Received),
     /// What the kernel has, whole: at start and after lost events.
     System(System),
-    /// A single change of what the kernel has.
-    Kernel(KernelEvent),
+    /// Changes of what the kernel has, in their order.
+    Kernel(Vec<KernelEvent>),
+    /// The value that a setting had before the agent first changed it; remembered already.
+    SysctlWas {
+        /// Interface name.
+        interface: String,
+        /// The setting.
+        name: Sysctl,
+        /// Its value.
+        before: i32,
+    },
     /// A step could not be taken.
     StepFailed {
         /// The step.

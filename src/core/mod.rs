@@ -1,14 +1,390 @@
 //! The core: protocol and policy as state machines, without sockets, clocks or global state.
+//!
+//! Four verbs are the whole contract with the world: [`Core::new`], [`Core::handle`],
+//! [`Core::poll_output`], [`Core::deadline`]. An event travels one way:
+//!
+//! | stage | value | file |
+//! | --- | --- | --- |
+//! | hear | routers on the uplink, each with what it advertises | `hear` |
+//! | change | which of that starts a refresh of the lease, and when | `change` |
+//! | lease | delegated prefixes with lifetimes | `lease` |
+//! | plan | who gets which subnet | `plan` |
+//! | desired | addresses, routes, contents of advertisements as they should be | `desired` |
+//! | diff | the steps from what the kernel has to what it should have | `diff` |
+//! | advertise | what the links are told, and when | `advertise` |
 
 pub mod advertise;
 pub mod change;
+mod conditions;
+mod counters;
+pub mod desired;
+pub mod diff;
+mod downlink;
+mod failures;
 pub mod hear;
+pub mod history;
 pub mod input;
 pub mod lease;
 pub mod memory;
 pub mod output;
 pub mod plan;
 pub mod random;
+mod receive;
+mod reload;
 pub mod retransmit;
+mod settle;
 pub mod solicit;
+pub mod stable_address;
+pub mod status;
 pub mod system;
+mod uplink;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv6Addr;
+
+use self::conditions::Conditions;
+use self::counters::Counters;
+use self::desired::Desired;
+use self::downlink::Downlink;
+use self::failures::Failures;
+use self::history::{Cause, History, Prefixes};
+use self::input::{Command, IfIndex, Input, KernelEvent};
+use self::memory::{Memory, Record};
+use self::output::{Level, Milestone, Output, Report, Stage, Sysctl};
+use self::random::Random;
+use self::system::{KernelAddress, System};
+use self::uplink::{Effect, Uplink};
+use crate::config::Config;
+use crate::time::{Deadline, Instant, Until};
+use crate::wire::dhcpv6_option::Duid;
+
+/// All nodes on a link.
+pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// All routers on a link.
+pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+/// All DHCPv6 relay agents and servers on a link (RFC 9915 §7.1).
+pub const ALL_DHCP_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+
+/// One agent's protocol and policy.
+#[derive(Debug)]
+pub struct Core {
+    config: Config,
+    duid: Duid,
+    secret: [u8; 32],
+    memory: Memory,
+    random: Random,
+    system: System,
+    uplinks: BTreeMap<String, Uplink>,
+    downlinks: BTreeMap<String, Downlink>,
+    desired: Desired,
+    /// Settings as they were made, by interface number: a new interface has them unmade.
+    settings: BTreeMap<(IfIndex, Sysctl), i32>,
+    groups: BTreeSet<IfIndex>,
+    failures: Failures,
+    conditions: Conditions,
+    counters: Counters,
+    history: History,
+    /// What was in use when the last change of an uplink was told.
+    told: BTreeMap<String, Prefixes>,
+    /// A change whose advertisements are still to be sent.
+    unadvertised: Option<u64>,
+    default_route: DefaultRoute,
+    /// The desired state has to be derived anew.
+    derive: bool,
+    /// The kernel's state is known.
+    ready: bool,
+    outputs: VecDeque<Output>,
+}
+
+/// Whether a default route leads to the provider, and since when none does (RA-TX-30).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum DefaultRoute {
+    Absent,
+    Present,
+    LostAt(Instant),
+}
+
+impl Core {
+    /// An agent with `config` that remembers `memory`; `duid` is this machine's, `seed` is secret.
+    pub fn new(config: Config, mut memory: Memory, duid: Duid, seed: [u8; 32], now: Instant) -> Self {
+        let mut random = Random::new(seed);
+        let mut outputs = VecDeque::new();
+        let duid = config.duid.clone().or_else(|| memory.duid.clone()).unwrap_or(duid);
+        if memory.duid.as_ref() != Some(&duid) {
+            outputs.push_back(Output::Remember(Record::Duid { duid: duid.clone() }));
+        }
+        let secret = memory.secret.unwrap_or_else(|| {
+            let secret = random.secret();
+            outputs.push_back(Output::Remember(Record::Secret { secret }));
+            secret
+        });
+        memory.duid = Some(duid.clone());
+        memory.secret = Some(secret);
+        let mut core = Self {
+            config: Config::default(),
+            duid,
+            secret,
+            memory,
+            random,
+            system: System::default(),
+            uplinks: BTreeMap::new(),
+            downlinks: BTreeMap::new(),
+            desired: Desired::default(),
+            settings: BTreeMap::new(),
+            groups: BTreeSet::new(),
+            failures: Failures::default(),
+            conditions: Conditions::default(),
+            counters: Counters::default(),
+            history: History::default(),
+            told: BTreeMap::new(),
+            unadvertised: None,
+            default_route: DefaultRoute::Absent,
+            derive: true,
+            ready: false,
+            outputs,
+        };
+        core.configure(now, config);
+        core
+    }
+
+    /// Takes in what happened. Never fails; whatever follows from it comes out of
+    /// [`poll_output`](Self::poll_output).
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Timeout => self.handle_timeouts(now),
+            Input::Icmpv6(received) => self.receive_icmpv6(now, &received),
+            Input::Dhcpv6(received) => self.receive_dhcpv6(now, &received),
+            Input::System(system) => {
+                self.ready = true;
+                self.settings.retain(|(index, _), _| system.links.contains_key(index));
+                self.groups.retain(|index| system.links.contains_key(index));
+                self.system = system;
+                self.attach(now);
+            }
+            Input::Kernel(events) => {
+                for event in events {
+                    self.take_event(now, event);
+                }
+                self.attach(now);
+            }
+            Input::StepFailed { step, errno } => self.step_failed(now, step, errno),
+            Input::SysctlWas { interface, name, before } => {
+                let name = name.file().to_owned();
+                self.memory.fold(Record::Sysctl { interface, name, before });
+                return;
+            }
+            Input::Milestone(milestone) => {
+                self.reach(now, milestone);
+                return;
+            }
+            Input::Command(Command::Stop) => {
+                self.stop(now);
+                return;
+            }
+            Input::Command(command) => self.command(now, command),
+        }
+        self.settle(now);
+    }
+
+    /// What to do next; to be drained before waiting.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`handle`](Self::handle) with [`Input::Timeout`], at the latest.
+    pub fn deadline(&self, now: Instant) -> Option<Deadline> {
+        if !self.ready {
+            return None;
+        }
+        let uplinks = self.uplinks.values().map(|uplink| uplink.deadline(self.config.grace));
+        let downlinks = self.downlinks.values().map(Downlink::deadline);
+        let hold = match self.default_route {
+            DefaultRoute::LostAt(at) => {
+                Some(Deadline::new(at + self.config.uplink_loss_hold, "loss of the default route"))
+            }
+            DefaultRoute::Absent | DefaultRoute::Present => None,
+        };
+        let end = self.desired.next_end(now);
+        let more = [hold, end, self.failures.deadline(now)];
+        Deadline::first(uplinks.chain(downlinks).chain(more))
+    }
+
+    fn handle_timeouts(&mut self, now: Instant) {
+        let grace = self.config.grace;
+        let effects: Vec<(String, Effect)> = self
+            .uplinks
+            .iter_mut()
+            .map(|(name, uplink)| (name.clone(), uplink.handle_timeout(now, grace)))
+            .collect();
+        for (name, effect) in effects {
+            self.take_effect(now, &name, &effect);
+        }
+        let over = self.desired.next_end_before(now);
+        let retry = self.failures.iter().any(|failure| !self.failures.holds(now, &failure.step));
+        let hold = matches!(self.default_route, DefaultRoute::LostAt(_));
+        self.derive |= over || retry || hold;
+    }
+
+    fn command(&mut self, now: Instant, command: Command) {
+        let (name, effects): (_, Vec<(String, Effect)>) = match command {
+            Command::Renew { uplink } => {
+                let wanted = |name: &String| uplink.as_ref().is_none_or(|uplink| uplink == name);
+                let uplinks = self.uplinks.iter_mut().filter(|(name, _)| wanted(name));
+                ("renew", uplinks.map(|(name, uplink)| (name.clone(), uplink.renew(now))).collect())
+            }
+            Command::LinkUp { uplink } => {
+                let found = self.uplinks.get_mut(&uplink);
+                ("linkup", found.map(|found| (uplink, found.link_up(now))).into_iter().collect())
+            }
+            Command::Reload(config) => {
+                self.configure(now, *config);
+                self.attach(now);
+                ("reload", Vec::new())
+            }
+            Command::Stop => ("stop", Vec::new()),
+        };
+        self.report(Level::Info, None, format!("{name} asked for"));
+        for (name, effect) in effects {
+            self.take_effect(now, &name, &effect);
+        }
+    }
+
+    fn take_event(&mut self, now: Instant, event: KernelEvent) {
+        match &event {
+            KernelEvent::Address(address) => self.address_event(now, address),
+            KernelEvent::LinkGone(index) => {
+                self.settings.retain(|(of, _), _| of != index);
+                self.groups.remove(index);
+            }
+            KernelEvent::Link(_)
+            | KernelEvent::AddressGone { .. }
+            | KernelEvent::Route(_)
+            | KernelEvent::RouteGone(_)
+            | KernelEvent::Forwarding(_) => {}
+        }
+        self.system.handle(event);
+        self.derive = true;
+    }
+
+    /// Duplicate address detection has ended for an address of ours, one way or the other.
+    fn address_event(&mut self, now: Instant, address: &KernelAddress) {
+        let key = (address.interface, address.address);
+        let Some(before) = self.system.addresses.get(&key).filter(|_| address.ours) else { return };
+        let uplink = self.uplinks.values_mut().find(|uplink| {
+            uplink.attached().is_some_and(|attached| attached.index == address.interface)
+        });
+        if address.duplicate && !before.duplicate {
+            if let Some(uplink) = uplink {
+                uplink.decline(now, address.address);
+            }
+            let text = format!("{} is in use by another node", address.address);
+            self.report(Level::Error, Some(address.interface), text);
+        } else if before.tentative
+            && !address.tentative
+            && let Some(attached) = uplink.and_then(|uplink| uplink.attached())
+        {
+            let announcement = receive::neighbor_advertisement(attached, address.address);
+            self.outputs.push_back(Output::SendIcmpv6(announcement));
+        }
+    }
+
+    /// Brings uplinks and downlinks to what the kernel has.
+    fn attach(&mut self, now: Instant) {
+        if !self.ready {
+            return;
+        }
+        let system = &self.system;
+        let effects: Vec<(String, Effect)> = self
+            .uplinks
+            .iter_mut()
+            .map(|(name, uplink)| (name.clone(), uplink.attach(now, system)))
+            .collect();
+        for downlink in self.downlinks.values_mut() {
+            downlink.attach(now, system);
+        }
+        self.derive = true;
+        for (name, effect) in effects {
+            self.take_effect(now, &name, &effect);
+        }
+    }
+
+    /// Turns what an event meant for an uplink into the record of a change, and into outputs.
+    fn take_effect(&mut self, now: Instant, name: &str, effect: &Effect) {
+        self.derive |= effect.derive;
+        if let Some(cause) = effect.began {
+            self.history.begin(now, name, cause, self.told.get(name).cloned().unwrap_or_default());
+        }
+        if effect.delegated {
+            let from = self.told.get(name).cloned().unwrap_or_default();
+            self.unadvertised = Some(self.history.delegated(now, name, from));
+        }
+        if effect.remember
+            && let Some(uplink) = self.uplinks.get(name)
+        {
+            let lease = uplink.lease().stored();
+            let record = Record::Lease { uplink: name.to_owned(), lease };
+            self.memory.fold(record.clone());
+            self.outputs.push_back(Output::Remember(record));
+        }
+        self.send_from_uplink(now, name);
+        if effect.asked {
+            self.milestone(name, Stage::Asked);
+        }
+        if effect.outcome.is_some() && !effect.delegated {
+            self.milestone(name, Stage::Applied);
+        }
+    }
+
+    fn milestone(&mut self, uplink: &str, stage: Stage) {
+        if let Some(change) = self.history.last_mut(uplink).filter(|change| !change.told) {
+            let milestone = Milestone { change: change.number, stage };
+            self.outputs.push_back(Output::Milestone(milestone));
+        }
+    }
+
+    /// A stage was reached; the last one tells the operator.
+    fn reach(&mut self, now: Instant, milestone: Milestone) {
+        let Milestone { change, stage } = milestone;
+        self.history.reached(now, change, stage);
+        let waits = self.unadvertised == Some(change);
+        let last = stage == Stage::Advertised || (stage == Stage::Applied && !waits);
+        let Some(change) = self.history.change_mut(change).filter(|_| last) else { return };
+        if let Some(uplink) = self.uplinks.get(&change.uplink) {
+            change.to = uplink.current(now);
+        }
+        change.told = true;
+        self.told.insert(change.uplink.clone(), change.to.clone());
+        let level = if change.from == change.to && change.cause != Cause::Command {
+            Level::Debug
+        } else {
+            Level::Info
+        };
+        let interface = Some(change.uplink.clone());
+        let text = change.describe();
+        self.outputs.push_back(Output::Report(Report { level, interface, text }));
+    }
+
+    fn report(&mut self, level: Level, interface: Option<IfIndex>, text: String) {
+        let link = interface.and_then(|index| self.system.links.get(&index));
+        let interface = link.map(|link| link.name.clone());
+        self.outputs.push_back(Output::Report(Report { level, interface, text }));
+    }
+}
+
+impl Desired {
+    /// When the first of the objects ends.
+    fn next_end(&self, now: Instant) -> Option<Deadline> {
+        let ends = self.ends().filter(|at| *at > now);
+        ends.min().map(|at| Deadline::new(at, "end of an address or route"))
+    }
+
+    /// Whether an object has ended.
+    fn next_end_before(&self, now: Instant) -> bool {
+        self.ends().any(|at| at <= now)
+    }
+
+    fn ends(&self) -> impl Iterator<Item = Instant> {
+        let addresses = self.addresses.values().map(|address| address.valid_until);
+        addresses.chain(self.routes.values().map(|route| route.until)).filter_map(Until::at)
+    }
+}

@@ -1,0 +1,66 @@
+//! Asking a running agent.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::core::status::Status;
+use crate::daemon::control::{self, Answer, Request};
+
+/// An agent that does not answer in this time hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the agent is doing.
+///
+/// # Errors
+///
+/// When no agent answers.
+pub fn status(runtime_dir: &Path) -> anyhow::Result<Status> {
+    match ask(runtime_dir, &Request::Status)? {
+        Answer::Status(status) => Ok(*status),
+        Answer::Refused(why) => bail!("{why}"),
+        Answer::Done => bail!("the agent answered something else"),
+    }
+}
+
+/// Asks for a refresh of one uplink's lease, or of all.
+///
+/// # Errors
+///
+/// When no agent answers, or it has no such uplink.
+pub fn renew(runtime_dir: &Path, uplink: Option<String>) -> anyhow::Result<()> {
+    done(ask(runtime_dir, &Request::Renew { uplink })?)
+}
+
+/// Says that an uplink has connected anew.
+///
+/// # Errors
+///
+/// When no agent answers, or it has no such uplink.
+pub fn linkup(runtime_dir: &Path, uplink: String) -> anyhow::Result<()> {
+    done(ask(runtime_dir, &Request::Linkup { uplink })?)
+}
+
+fn done(answer: Answer) -> anyhow::Result<()> {
+    match answer {
+        Answer::Done | Answer::Status(_) => Ok(()),
+        Answer::Refused(why) => bail!("{why}"),
+    }
+}
+
+fn ask(runtime_dir: &Path, request: &Request) -> anyhow::Result<Answer> {
+    let path = control::path(runtime_dir);
+    let mut stream = UnixStream::connect(&path).with_context(|| {
+        format!("no agent answers at {}: is it running, and are you root?", path.display())
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).context("the agent does not answer")?;
+    serde_json::from_str(&answer).context("the agent's answer is not understood: another version?")
+}

@@ -1,0 +1,222 @@
+//! The command line. Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
+
+pub mod check;
+pub mod control;
+pub mod plan;
+pub mod run;
+pub mod status;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use ipnet::Ipv6Net;
+
+use crate::config::{Config, ConfigError};
+
+/// Where the configuration is looked for.
+const CONFIG_FILE: &str = "/etc/renumberd.toml";
+/// Where the control socket and the ownership record are.
+const RUNTIME_DIR: &str = "/run/renumberd";
+/// Where the memory is.
+const STATE_DIR: &str = "/var/lib/renumberd";
+
+const FAILED: u8 = 1;
+const BAD_CONFIGURATION: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "renumberd",
+    version,
+    about = "Keeps a tree of IPv6 routers on the provider's current prefix",
+    after_help = "Examples:\n  \
+        renumberd run --uplink tap0 --downlink lan0 --downlink wl0\n  \
+        renumberd check /etc/renumberd.toml\n  \
+        renumberd plan --prefix 2001:db8:1200::/56 --downlink lan0\n  \
+        renumberd status\n  \
+        renumberd linkup tun0"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent in the foreground
+    #[command(after_help = "Examples:\n  \
+        renumberd run --uplink tap0 --downlink lan0 --downlink wl0\n  \
+        renumberd run --config /etc/renumberd.toml\n\n\
+        Signals: HUP reloads the configuration, TERM and INT stop.")]
+    Run(run::Run),
+    /// Read a configuration and say what is wrong with it
+    #[command(after_help = "Example:\n  renumberd check /etc/renumberd.toml")]
+    Check {
+        /// The configuration file
+        #[arg(default_value = CONFIG_FILE)]
+        file: PathBuf,
+    },
+    /// Show how a delegated prefix would be carved
+    #[command(after_help = "Examples:\n  \
+        renumberd plan --prefix 2001:db8:1200::/56\n  \
+        renumberd plan --prefix 2001:db8::/60 --downlink lan0 --downlink wl0")]
+    Plan {
+        #[command(flatten)]
+        site: Site,
+        /// The delegated prefix
+        #[arg(long, value_name = "PREFIX")]
+        prefix: Ipv6Net,
+    },
+    /// Show what the running agent hears, holds and tells
+    #[command(after_help = "Examples:\n  renumberd status\n  renumberd status --json | jq .uplinks")]
+    Status {
+        #[command(flatten)]
+        agent: Agent,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the delegating router anew
+    #[command(after_help = "Examples:\n  renumberd renew\n  renumberd renew tap0")]
+    Renew {
+        #[command(flatten)]
+        agent: Agent,
+        /// The uplink; without it, all
+        uplink: Option<String>,
+    },
+    /// Tell the agent that an uplink has connected anew (for ppp.linkup, ipv6-up.d)
+    #[command(after_help = "Example, in /etc/ppp/ipv6-up.d/renumberd:\n  \
+        renumberd linkup \"$PPP_IFACE\"")]
+    Linkup {
+        #[command(flatten)]
+        agent: Agent,
+        /// The uplink
+        uplink: String,
+    },
+}
+
+/// A site from a file, or in the simple case from the command line alone.
+#[derive(Debug, Clone, Args)]
+pub struct Site {
+    /// The configuration file [default: /etc/renumberd.toml, unless there is an --uplink or --downlink]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["uplink", "downlink"])]
+    pub config: Option<PathBuf>,
+    /// An interface towards the provider
+    #[arg(long, value_name = "IF")]
+    pub uplink: Vec<String>,
+    /// An interface towards hosts and further routers
+    #[arg(long, value_name = "IF")]
+    pub downlink: Vec<String>,
+}
+
+impl Site {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Every [`ConfigError`] found, or one that says why the file cannot be read.
+    pub fn load(&self) -> Result<Config, Vec<ConfigError>> {
+        if self.config.is_none() && !(self.uplink.is_empty() && self.downlink.is_empty()) {
+            return Config::from_args(&self.uplink, &self.downlink);
+        }
+        load_file(self.config.as_deref().unwrap_or_else(|| Path::new(CONFIG_FILE)))
+    }
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+///
+/// Every [`ConfigError`] found, or one that says why the file cannot be read.
+pub fn load_file(file: &Path) -> Result<Config, Vec<ConfigError>> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        vec![ConfigError {
+            file: name.clone(),
+            line: None,
+            key: String::new(),
+            problem: format!("cannot be read: {error}"),
+            remedy: "name another file with --config, or name interfaces with --uplink and \
+                     --downlink"
+                .to_owned(),
+        }]
+    })?;
+    crate::config::file::parse(&name, &text)
+}
+
+/// How a running agent is found.
+#[derive(Debug, Clone, Args)]
+struct Agent {
+    /// Where the agent has its control socket
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
+    runtime_dir: PathBuf,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match perform(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Configuration(errors)) => {
+            for error in errors {
+                complain(&error);
+            }
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+        Err(Failure::Other(error)) => {
+            complain(&format_args!("{error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Why a command did not do what it was asked.
+enum Failure {
+    Configuration(Vec<ConfigError>),
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+fn perform(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(options) => {
+            let config = options.site.load().map_err(Failure::Configuration)?;
+            run::run(&options, config)?;
+        }
+        Command::Check { file } => {
+            let config = load_file(&file).map_err(Failure::Configuration)?;
+            say(&check::render(&file, &config));
+        }
+        Command::Plan { site, prefix } => {
+            let config = site.load().map_err(Failure::Configuration)?;
+            say(&plan::render(&config, prefix.trunc()));
+        }
+        Command::Status { agent, json } => {
+            let status = control::status(&agent.runtime_dir)?;
+            if json {
+                let text = serde_json::to_string_pretty(&status).map_err(anyhow::Error::from)?;
+                say(&(text + "\n"));
+            } else {
+                say(&status::render(&status));
+            }
+        }
+        Command::Renew { agent, uplink } => control::renew(&agent.runtime_dir, uplink)?,
+        Command::Linkup { agent, uplink } => control::linkup(&agent.runtime_dir, uplink)?,
+    }
+    Ok(())
+}
+
+/// Writes to standard output; a reader that has gone away is no failure.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn complain(problem: &dyn std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{problem}");
+}

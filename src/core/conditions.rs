@@ -1,0 +1,95 @@
+//! Named conditions: what only the running system can refute, and what an operator should mend.
+
+use std::collections::BTreeMap;
+
+use super::Core;
+use super::output::{Level, Output, Report};
+use super::plan::Without;
+use super::status;
+
+/// The conditions that hold, by name and subject, with a sentence that names the remedy.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Conditions(BTreeMap<(&'static str, String), String>);
+
+impl Conditions {
+    fn add(&mut self, name: &'static str, subject: impl Into<String>, text: impl Into<String>) {
+        self.0.insert((name, subject.into()), text.into());
+    }
+
+    /// For status.
+    pub fn view(&self) -> Vec<status::Condition> {
+        let view = |((name, subject), text): (&(&str, String), &String)| status::Condition {
+            name: (*name).to_owned(),
+            subject: subject.clone(),
+            text: text.clone(),
+        };
+        self.0.iter().map(view).collect()
+    }
+}
+
+impl Core {
+    /// Finds out which conditions hold, and reports those that came and went.
+    pub(super) fn review_conditions(&mut self) {
+        let found = self.find_conditions();
+        let before = std::mem::replace(&mut self.conditions, found);
+        let mut reports = Vec::new();
+        for ((name, subject), text) in &self.conditions.0 {
+            if !before.0.contains_key(&(*name, subject.clone())) {
+                reports.push((Level::Warn, subject.clone(), format!("{name}: {text}")));
+            }
+        }
+        for (name, subject) in before.0.keys() {
+            if !self.conditions.0.contains_key(&(*name, subject.clone())) {
+                reports.push((Level::Info, subject.clone(), format!("{name}: over")));
+            }
+        }
+        for (level, subject, text) in reports {
+            let interface = (!subject.is_empty()).then_some(subject);
+            self.outputs.push_back(Output::Report(Report { level, interface, text }));
+        }
+    }
+
+    fn find_conditions(&self) -> Conditions {
+        let mut found = Conditions::default();
+        if !self.system.forwarding && !self.config.downlinks.is_empty() {
+            found.add(
+                "forwarding-off",
+                "",
+                "this machine does not forward IPv6, so hosts are told not to route through it; \
+                 switch it on with: sysctl -w net.ipv6.conf.all.forwarding=1",
+            );
+        }
+        let names = self.config.uplinks.keys().chain(self.config.downlinks.keys());
+        for name in names {
+            match self.system.link(name) {
+                None => found.add("interface-absent", name, "there is no such interface yet"),
+                Some(link) if !link.running => {
+                    found.add("interface-down", name, "the interface is down or has no carrier");
+                }
+                Some(link) if self.system.link_local(link.index).is_none() => found.add(
+                    "no-link-local",
+                    name,
+                    "the interface has no usable link-local address, so nothing can be sent",
+                ),
+                Some(_) => {}
+            }
+        }
+        for ((name, prefix), why) in &self.desired.without {
+            let text = match why {
+                Without::TooLong => format!("{prefix} is smaller than the subnet of this link"),
+                Without::Taken => format!("its place does not exist in {prefix}, and where it folds to is taken"),
+                Without::Full => format!("there is no subnet left in {prefix}; ask for a shorter prefix"),
+                Without::Excluded => format!("its place in {prefix} is kept by the delegating router"),
+            };
+            found.add("without-subnet", name, text);
+        }
+        for failure in self.failures.iter() {
+            let text = format!(
+                "{:?} was refused {} times with error {}",
+                failure.step, failure.count, failure.errno
+            );
+            found.add("refused", "", text);
+        }
+        found
+    }
+}

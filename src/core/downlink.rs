@@ -1,0 +1,112 @@
+//! One downlink: who is told what on it, and how it can send.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::advertise::{Advertiser, Content, Promise, Transmit};
+use super::random::Random;
+use super::system::System;
+use super::uplink::Attachment;
+use crate::config;
+use crate::time::{Deadline, Instant, Until};
+use crate::wire::ndp::RouterSolicitation;
+
+/// A downlink.
+#[derive(Clone, Debug)]
+pub struct Downlink {
+    name: String,
+    config: config::Downlink,
+    attached: Option<Attachment>,
+    advertiser: Advertiser,
+}
+
+impl Downlink {
+    /// A downlink that has not been attached yet; `promised` is what hosts may still hold.
+    pub fn new(
+        name: &str,
+        config: &config::Downlink,
+        promised: BTreeMap<Ipv6Net, Until>,
+        random: &mut Random,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            attached: None,
+            advertiser: Advertiser::new(config.advertise.clone(), promised, random.fork()),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it was configured.
+    pub const fn config(&self) -> &config::Downlink {
+        &self.config
+    }
+
+    /// How it can send, if it can.
+    pub const fn attached(&self) -> Option<&Attachment> {
+        self.attached.as_ref()
+    }
+
+    /// What is advertised.
+    pub const fn advertiser(&self) -> &Advertiser {
+        &self.advertiser
+    }
+
+    /// Compares with what the kernel has.
+    pub fn attach(&mut self, now: Instant, system: &System) {
+        let attachment = Attachment::find(system, &self.name);
+        if attachment == self.attached || !self.config.advertise.enabled {
+            return;
+        }
+        match &attachment {
+            Some(attached) => {
+                let address = attached.link_layer_address.clone();
+                self.advertiser.link_up(now, address, attached.mtu);
+            }
+            None => self.advertiser.link_down(),
+        }
+        self.attached = attachment;
+    }
+
+    /// Takes over what should be said; whether that is a real difference.
+    pub fn set_content(&mut self, now: Instant, content: Content) -> bool {
+        self.config.advertise.enabled && self.advertiser.set_content(now, content)
+    }
+
+    /// Takes in a valid solicitation.
+    pub fn handle_solicitation(
+        &mut self,
+        now: Instant,
+        source: Ipv6Addr,
+        solicitation: &RouterSolicitation,
+    ) {
+        if self.attached.is_some() {
+            self.advertiser.handle_solicitation(now, source, solicitation);
+        }
+    }
+
+    /// The next advertisement that is due, with how it leaves and what has to be remembered
+    /// before.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<(Attachment, Vec<Promise>, Transmit)> {
+        let attached = self.attached.clone()?;
+        let (promises, transmit) = self.advertiser.poll_transmit(now)?;
+        Some((attached, promises, transmit))
+    }
+
+    /// The final advertisement.
+    pub fn stop(&mut self, now: Instant, withdraw: bool) -> Option<(Attachment, Transmit)> {
+        let attached = self.attached.take()?;
+        Some((attached, self.advertiser.stop(now, withdraw)))
+    }
+
+    /// When the next advertisement is due.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.attached.as_ref().and_then(|_| self.advertiser.deadline())
+    }
+}

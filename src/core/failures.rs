@@ -1,0 +1,128 @@
+//! Steps that the kernel refused: tried again later and later, never in a busy loop.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use super::input::IfIndex;
+use super::output::{Step, Sysctl};
+use super::system::RouteKey;
+use crate::time::{Deadline, Instant};
+
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// At the bound the oldest entry goes: it is merely tried again sooner.
+const MAX_ENTRIES: usize = 1024;
+
+/// What a step is about, whatever it does to it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Subject {
+    /// An address.
+    Address(IfIndex, Ipv6Addr),
+    /// A route.
+    Route(RouteKey),
+    /// A setting.
+    Sysctl(String, Sysctl),
+    /// Membership in the all-routers group.
+    AllRouters(IfIndex),
+}
+
+impl Subject {
+    /// What `step` is about.
+    pub fn of(step: &Step) -> Self {
+        match step {
+            Step::SetAddress(address) => Self::Address(address.interface, address.address),
+            Step::RemoveAddress { interface, address, .. } => Self::Address(*interface, *address),
+            Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route) => {
+                Self::Route(route.key())
+            }
+            Step::SetSysctl { interface, name, .. } => Self::Sysctl(interface.clone(), *name),
+            Step::JoinAllRouters(interface) | Step::LeaveAllRouters(interface) => {
+                Self::AllRouters(*interface)
+            }
+        }
+    }
+}
+
+/// A refused step.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// The step.
+    pub step: Step,
+    /// The kernel's error number.
+    pub errno: i32,
+    /// How often in a row.
+    pub count: u32,
+    retry_at: Instant,
+}
+
+/// The refused steps.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    entries: BTreeMap<Subject, Failure>,
+}
+
+impl Failures {
+    /// Takes in a refusal; true for the first of a row.
+    pub fn add(&mut self, now: Instant, step: Step, errno: i32) -> bool {
+        let subject = Subject::of(&step);
+        let count = self.entries.get(&subject).map_or(0, |failure| failure.count);
+        let factor = 1_u32.checked_shl(count).unwrap_or(u32::MAX);
+        let delay = FIRST_RETRY.saturating_mul(factor).min(LAST_RETRY);
+        if self.entries.len() >= MAX_ENTRIES {
+            self.entries.pop_first();
+        }
+        let count = count.saturating_add(1);
+        self.entries.insert(subject, Failure { step, errno, count, retry_at: now + delay });
+        count == 1
+    }
+
+    /// Whether `step` has to wait.
+    pub fn holds(&self, now: Instant, step: &Step) -> bool {
+        self.entries.get(&Subject::of(step)).is_some_and(|failure| failure.retry_at > now)
+    }
+
+    /// Drops what was tried again and went well, or is not wanted any more: its time has come,
+    /// and it is not among the `steps` that are still to be taken.
+    pub fn settle(&mut self, now: Instant, steps: &[Step]) {
+        self.entries.retain(|subject, failure| {
+            failure.retry_at > now || steps.iter().any(|step| Subject::of(step) == *subject)
+        });
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Failure> {
+        self.entries.values()
+    }
+
+    /// When the next retry is due.
+    pub fn deadline(&self, now: Instant) -> Option<Deadline> {
+        let next = self.entries.values().map(|failure| failure.retry_at).filter(|at| *at > now);
+        next.min().map(|at| Deadline::new(at, "retry of a refused step"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_step_is_tried_later_and_later() {
+        let mut failures = Failures::default();
+        let step = Step::JoinAllRouters(IfIndex(3));
+        let now = Instant::from_secs(10);
+        assert!(failures.add(now, step.clone(), 19));
+        assert!(failures.holds(now, &step));
+        assert_eq!(failures.deadline(now).map(|next| next.at), Some(now + FIRST_RETRY));
+        for _ in 0..40 {
+            assert!(!failures.add(now, step.clone(), 19));
+        }
+        assert_eq!(failures.deadline(now).map(|next| next.at), Some(now + LAST_RETRY));
+        let later = now + LAST_RETRY;
+        assert!(!failures.holds(later, &step));
+        failures.settle(later, std::slice::from_ref(&step));
+        assert_eq!(failures.iter().count(), 1);
+        failures.settle(later, &[]);
+        assert_eq!(failures.iter().count(), 0);
+    }
+}

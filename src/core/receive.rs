@@ -1,0 +1,223 @@
+//! Packets: what is not to be believed is counted by reason, the rest goes to its uplink or
+//! downlink.
+
+use std::net::Ipv6Addr;
+
+use pnet::packet::icmpv6::Icmpv6Types;
+use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, NeighborAdvertFlags};
+
+use super::Core;
+use super::input::{IfIndex, Received};
+use super::output::{Level, Output, Packet, Stage};
+use super::uplink::Attachment;
+use super::{ALL_DHCP_SERVERS, ALL_ROUTERS};
+use crate::time::Instant;
+use crate::wire::dhcpv6::Message;
+use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
+use crate::wire::ndp_option::NdpOption;
+
+/// The hop limit of a packet that no router has forwarded (RFC 4861 §6.1).
+const UNFORWARDED: u8 = 255;
+
+impl Core {
+    pub(super) fn receive_icmpv6(&mut self, now: Instant, received: &Received) {
+        let kind = received.octets.first().copied();
+        if kind == Some(Icmpv6Types::RouterAdvert.0) {
+            self.receive_advertisement(now, received);
+        } else if kind == Some(Icmpv6Types::RouterSolicit.0) {
+            self.receive_solicitation(now, received);
+        }
+    }
+
+    fn receive_advertisement(&mut self, now: Instant, received: &Received) {
+        let Some(name) = self.uplink_at(received.interface) else {
+            if self.downlink_at(received.interface).is_some() {
+                self.advertisement_on_downlink(now, received);
+            }
+            return;
+        };
+        let advertisement = match self.checked_advertisement(received) {
+            Ok(advertisement) => advertisement,
+            Err(reason) => return self.reject(now, "ra", reason, received),
+        };
+        for option in &advertisement.options {
+            if let NdpOption::Malformed { error, .. } = option {
+                self.reject(now, "ra-option", error.label(), received);
+            }
+        }
+        let Some(uplink) = self.uplinks.get_mut(&name) else { return };
+        match uplink.handle_advertisement(now, received.source, &advertisement) {
+            Ok(effect) => self.take_effect(now, &name, &effect),
+            Err(reject) => self.reject(now, "ra", reject.label(), received),
+        }
+    }
+
+    fn checked_advertisement(&self, received: &Received) -> Result<RouterAdvertisement, &'static str> {
+        check_neighbor(received)?;
+        if !received.source.is_unicast_link_local() {
+            return Err("source");
+        }
+        // A bridge between uplink and downlink hands us what we sent (RA-RX-11).
+        if self.system.is_own(received.source) {
+            return Err("own");
+        }
+        RouterAdvertisement::decode(&received.octets).map_err(|error| error.label())
+    }
+
+    /// Another router on a link of ours: never believed (RA-RX-12), but worth a line (RA-TX-40).
+    fn advertisement_on_downlink(&mut self, now: Instant, received: &Received) {
+        if self.checked_advertisement(received).is_err() {
+            return;
+        }
+        if self.counters.count(now, "ra", "on-downlink") {
+            let text = format!("another router advertises here: {}", received.source);
+            self.report(Level::Warn, Some(received.interface), text);
+        }
+    }
+
+    fn receive_solicitation(&mut self, now: Instant, received: &Received) {
+        let Some(name) = self.downlink_at(received.interface) else { return };
+        let solicitation = check_neighbor(received).and_then(|()| {
+            let decoded = RouterSolicitation::decode(&received.octets);
+            let solicitation = decoded.map_err(|error| error.label())?;
+            let from_nobody = received.source == Ipv6Addr::UNSPECIFIED;
+            let mut options = solicitation.options.iter();
+            if from_nobody && options.any(|option| matches!(option, NdpOption::SourceLinkLayer(_))) {
+                return Err("source-link-layer");
+            }
+            Ok(solicitation)
+        });
+        match solicitation {
+            Ok(solicitation) => {
+                if let Some(downlink) = self.downlinks.get_mut(&name) {
+                    downlink.handle_solicitation(now, received.source, &solicitation);
+                }
+            }
+            Err(reason) => self.reject(now, "rs", reason, received),
+        }
+    }
+
+    pub(super) fn receive_dhcpv6(&mut self, now: Instant, received: &Received) {
+        let Some(name) = self.uplink_at(received.interface) else { return };
+        if received.destination.is_multicast() {
+            return self.reject(now, "dhcpv6", "multicast", received);
+        }
+        if !received.source.is_unicast_link_local() {
+            return self.reject(now, "dhcpv6", "source", received);
+        }
+        let message = match Message::decode(&received.octets) {
+            Ok(message) => message,
+            Err(error) => return self.reject(now, "dhcpv6", error.label(), received),
+        };
+        let Some(uplink) = self.uplinks.get_mut(&name) else { return };
+        match uplink.handle_message(now, received.source, &message, &received.octets) {
+            Ok(effect) => self.take_effect(now, &name, &effect),
+            Err(reject) => self.reject(now, "dhcpv6", reject.label(), received),
+        }
+    }
+
+    fn uplink_at(&self, interface: IfIndex) -> Option<String> {
+        let link = self.system.links.get(&interface)?;
+        self.uplinks.contains_key(&link.name).then(|| link.name.clone())
+    }
+
+    fn downlink_at(&self, interface: IfIndex) -> Option<String> {
+        let link = self.system.links.get(&interface)?;
+        self.downlinks.contains_key(&link.name).then(|| link.name.clone())
+    }
+
+    fn reject(&mut self, now: Instant, kind: &str, reason: &str, received: &Received) {
+        if self.counters.count(now, kind, reason) {
+            let text = format!("{kind} from {} dropped: {reason}", received.source);
+            self.report(Level::Debug, Some(received.interface), text);
+        }
+    }
+
+    /// Sends what an uplink has to send.
+    pub(super) fn send_from_uplink(&mut self, now: Instant, name: &str) {
+        let Some(uplink) = self.uplinks.get_mut(name) else { return };
+        let Some(attached) = uplink.attached().cloned() else { return };
+        let packet = |destination, octets| Packet {
+            interface: attached.index,
+            source: attached.link_local,
+            destination,
+            octets,
+        };
+        while let Some(octets) = uplink.poll_transmit(now) {
+            self.outputs.push_back(Output::SendDhcpv6(packet(ALL_DHCP_SERVERS, octets)));
+        }
+        while let Some((destination, octets)) = uplink.poll_solicitation(now) {
+            self.outputs.push_back(Output::SendIcmpv6(packet(destination, octets)));
+        }
+    }
+
+    /// Sends the advertisements that are due, each behind the promises it makes.
+    pub(super) fn send_from_downlinks(&mut self, now: Instant) {
+        let mut sent = false;
+        for downlink in self.downlinks.values_mut() {
+            while let Some((attached, promises, transmit)) = downlink.poll_transmit(now) {
+                for promise in promises {
+                    let record = super::memory::Record::Advertised {
+                        downlink: downlink.name().to_owned(),
+                        prefix: promise.prefix,
+                        until: promise.until,
+                    };
+                    self.memory.fold(record.clone());
+                    self.outputs.push_back(Output::Remember(record));
+                }
+                sent |= transmit.destination.is_multicast();
+                self.outputs.extend(advertisements(&attached, transmit));
+            }
+        }
+        if sent && let Some(change) = self.unadvertised.take() {
+            let milestone = super::output::Milestone { change, stage: Stage::Advertised };
+            self.outputs.push_back(Output::Milestone(milestone));
+        }
+    }
+}
+
+/// The packets of an advertisement.
+pub(super) fn advertisements(
+    attached: &Attachment,
+    transmit: super::advertise::Transmit,
+) -> impl Iterator<Item = Output> {
+    let (interface, source) = (attached.index, attached.link_local);
+    let destination = transmit.destination;
+    let packet =
+        move |octets| Output::SendIcmpv6(Packet { interface, source, destination, octets });
+    transmit.messages.into_iter().map(packet)
+}
+
+/// What holds for every neighbor discovery message (RFC 4861 §6.1, RFC 6980 §5).
+const fn check_neighbor(received: &Received) -> Result<(), &'static str> {
+    if received.hop_limit != UNFORWARDED {
+        return Err("hop-limit");
+    }
+    if received.fragmented {
+        return Err("fragmented");
+    }
+    Ok(())
+}
+
+/// An unsolicited neighbor advertisement to the routers, so that the first answers to a new
+/// address find its holder (RFC 9131 §6).
+pub(super) fn neighbor_advertisement(attached: &Attachment, address: Ipv6Addr) -> Packet {
+    let mut octets = vec![0; MutableNeighborAdvertPacket::minimum_packet_size()];
+    if let Some(mut packet) = MutableNeighborAdvertPacket::new(&mut octets) {
+        packet.set_icmpv6_type(Icmpv6Types::NeighborAdvert);
+        packet.set_flags(NeighborAdvertFlags::Router);
+        packet.set_target_addr(address);
+    }
+    if let Some(link_layer_address) = attached.link_layer_address.as_deref()
+        && link_layer_address.len() == 6
+    {
+        octets.extend([NdpOptionTypes::TargetLLAddr.0, 1]);
+        octets.extend(link_layer_address);
+    }
+    Packet {
+        interface: attached.index,
+        source: attached.link_local,
+        destination: ALL_ROUTERS,
+        octets,
+    }
+}

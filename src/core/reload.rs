@@ -1,0 +1,105 @@
+//! Taking over a configuration, and stopping: by differences, without dropping what stays.
+
+use std::collections::BTreeSet;
+
+use super::Core;
+use super::downlink::Downlink;
+use super::output::{Output, Step, Sysctl};
+use super::receive::advertisements;
+use super::uplink::Uplink;
+use crate::config::{Config, OnStop};
+use crate::time::Instant;
+
+impl Core {
+    /// Takes over `config`: what is configured as before goes on undisturbed.
+    pub(super) fn configure(&mut self, now: Instant, config: Config) {
+        if let Some(duid) = config.duid.clone()
+            && duid != self.duid
+        {
+            self.duid = duid;
+            self.uplinks.clear();
+        }
+        self.uplinks.retain(|name, uplink| config.uplinks.get(name) == Some(uplink.config()));
+        for (name, wanted) in &config.uplinks {
+            if !self.uplinks.contains_key(name) {
+                let stored = self.memory.leases.get(name).cloned();
+                let uplink = Uplink::new(name, wanted, &self.duid, stored, &mut self.random, now);
+                self.uplinks.insert(name.clone(), uplink);
+            }
+        }
+        let changed = |name: &String, downlink: &Downlink| {
+            config.downlinks.get(name).is_none_or(|wanted| wanted != downlink.config())
+        };
+        let stopped: BTreeSet<String> = self
+            .downlinks
+            .iter()
+            .filter(|(name, downlink)| changed(name, downlink))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &stopped {
+            let ended = !config.downlinks.contains_key(name);
+            if let Some(mut downlink) = self.downlinks.remove(name)
+                && ended
+            {
+                self.say_goodbye(now, &mut downlink, true);
+            }
+        }
+        for (name, wanted) in &config.downlinks {
+            if !self.downlinks.contains_key(name) {
+                let promised = self.memory.advertised.get(name).cloned().unwrap_or_default();
+                let downlink = Downlink::new(name, wanted, promised, &mut self.random);
+                self.downlinks.insert(name.clone(), downlink);
+            }
+        }
+        self.restore_settings(|interface| !config.uplinks.contains_key(interface));
+        self.config = config;
+        self.derive = true;
+    }
+
+    /// Final advertisements; then everything stays, or everything goes.
+    pub(super) fn stop(&mut self, now: Instant) {
+        let remove = self.config.on_stop == OnStop::Remove;
+        for mut downlink in std::mem::take(&mut self.downlinks).into_values() {
+            self.say_goodbye(now, &mut downlink, remove);
+        }
+        if remove {
+            let addresses = self.system.addresses.values().filter(|address| address.ours);
+            let mut steps: Vec<Step> = addresses
+                .map(|address| Step::RemoveAddress {
+                    interface: address.interface,
+                    address: address.address,
+                    prefix_len: address.prefix_len,
+                })
+                .collect();
+            steps.extend(self.system.routes.values().cloned().map(Step::RemoveRoute));
+            self.outputs.push_back(Output::Apply(steps));
+            self.restore_settings(|_| true);
+        }
+        self.outputs.push_back(Output::Exit);
+    }
+
+    fn say_goodbye(&mut self, now: Instant, downlink: &mut Downlink, withdraw: bool) {
+        if let Some((attached, transmit)) = downlink.stop(now, withdraw) {
+            self.outputs.extend(advertisements(&attached, transmit));
+        }
+    }
+
+    /// Gives settings of interfaces that the agent manages no more the values that they had.
+    fn restore_settings(&mut self, unmanaged: impl Fn(&str) -> bool) {
+        let all = [Sysctl::AcceptRa, Sysctl::HopLimit, Sysctl::Mtu];
+        let mut steps = Vec::new();
+        for ((interface, file), before) in &self.memory.sysctls {
+            let name = all.into_iter().find(|name| name.file() == file);
+            if let Some(name) = name.filter(|_| unmanaged(interface))
+                && let Some(link) = self.system.link(interface)
+            {
+                self.settings.remove(&(link.index, name));
+                let (interface, value) = (interface.clone(), *before);
+                steps.push(Step::SetSysctl { interface, name, value });
+            }
+        }
+        if !steps.is_empty() {
+            self.outputs.push_back(Output::Apply(steps));
+        }
+    }
+}

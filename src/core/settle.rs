@@ -1,0 +1,204 @@
+//! The second half of an event: the desired state is derived, compared, applied and told.
+
+use std::collections::BTreeMap;
+
+use super::Core;
+use super::DefaultRoute;
+use super::desired::{self, Facts, UplinkFacts};
+use super::diff::{self, Removable};
+use super::input::KernelEvent;
+use super::output::{Level, Milestone, Output, Stage, Step};
+use super::system::RouteTarget;
+use crate::config::AddressMode;
+use crate::time::Instant;
+
+impl Core {
+    /// Derives and compares if anything was heard that could matter, then lets the links know.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if !self.ready {
+            return;
+        }
+        let names: Vec<String> = self.uplinks.keys().cloned().collect();
+        for name in &names {
+            self.send_from_uplink(now, name);
+        }
+        if std::mem::take(&mut self.derive) {
+            self.derive_and_apply(now);
+        }
+        self.send_from_downlinks(now);
+    }
+
+    fn derive_and_apply(&mut self, now: Instant) {
+        let facts: BTreeMap<String, UplinkFacts> =
+            self.uplinks.iter().map(|(name, uplink)| (name.clone(), uplink.facts(now))).collect();
+        self.follow_default_route(now, &facts);
+        self.desired = desired::from_scratch(
+            Facts {
+                config: &self.config,
+                system: &self.system,
+                uplinks: &facts,
+                secret: &self.secret,
+                default_route: self.default_route != DefaultRoute::Absent,
+            },
+            now,
+        );
+        let mut steps = self.setting_steps();
+        steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable(now)));
+        self.failures.settle(now, &steps);
+        steps.retain(|step| !self.failures.holds(now, step));
+        self.apply(now, steps);
+        self.tell_links(now);
+        self.review_conditions();
+    }
+
+    /// Hands steps to the shell and takes them as taken: a refusal comes back as an input.
+    pub(super) fn apply(&mut self, _now: Instant, steps: Vec<Step>) {
+        if let Some(change) = self.unadvertised {
+            if !steps.is_empty() {
+                self.outputs.push_back(Output::Apply(steps.clone()));
+            }
+            let stage = Stage::Applied;
+            self.outputs.push_back(Output::Milestone(Milestone { change, stage }));
+        } else if !steps.is_empty() {
+            self.outputs.push_back(Output::Apply(steps.clone()));
+        }
+        for step in steps {
+            self.assume(step);
+        }
+    }
+
+    fn assume(&mut self, step: Step) {
+        match step {
+            Step::SetAddress(mut address) => {
+                let before = self.system.addresses.get(&(address.interface, address.address));
+                // A new address is usable only when the kernel says so.
+                address.tentative = before.is_none_or(|before| before.tentative);
+                address.duplicate = before.is_some_and(|before| before.duplicate);
+                self.system.handle(KernelEvent::Address(address));
+            }
+            Step::RemoveAddress { interface, address, .. } => {
+                self.system.handle(KernelEvent::AddressGone { interface, address });
+            }
+            Step::AddRoute(route) | Step::ReplaceRoute(route) => {
+                self.system.handle(KernelEvent::Route(route));
+            }
+            Step::RemoveRoute(route) => self.system.handle(KernelEvent::RouteGone(route)),
+            Step::SetSysctl { interface, name, value } => {
+                if let Some(index) = self.system.link(&interface).map(|link| link.index) {
+                    self.settings.insert((index, name), value);
+                }
+            }
+            Step::JoinAllRouters(interface) => {
+                self.groups.insert(interface);
+            }
+            Step::LeaveAllRouters(interface) => {
+                self.groups.remove(&interface);
+            }
+        }
+    }
+
+    /// The kernel refused a step: what was assumed is taken back, and the step waits.
+    pub(super) fn step_failed(&mut self, now: Instant, step: Step, errno: i32) {
+        match &step {
+            Step::SetAddress(address) => {
+                let (interface, address) = (address.interface, address.address);
+                self.system.handle(KernelEvent::AddressGone { interface, address });
+            }
+            Step::AddRoute(route) | Step::ReplaceRoute(route) => {
+                self.system.handle(KernelEvent::RouteGone(route.clone()));
+            }
+            Step::SetSysctl { interface, name, .. } => {
+                if let Some(index) = self.system.link(interface).map(|link| link.index) {
+                    self.settings.remove(&(index, *name));
+                }
+            }
+            Step::JoinAllRouters(interface) => {
+                self.groups.remove(interface);
+            }
+            // What is not there any more need not be removed; what is will be seen by an event.
+            Step::RemoveAddress { .. } | Step::RemoveRoute(_) | Step::LeaveAllRouters(_) => {}
+        }
+        if self.failures.add(now, step.clone(), errno) {
+            self.report(Level::Warn, None, format!("{step:?} failed with error {errno}"));
+        }
+        self.derive = true;
+    }
+
+    /// Settings and group memberships that are not made yet.
+    fn setting_steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for ((interface, name), value) in &self.desired.sysctls {
+            let index = self.system.link(interface).map(|link| link.index);
+            let made = index.and_then(|index| self.settings.get(&(index, *name)));
+            if made != Some(value) {
+                let (interface, name, value) = (interface.clone(), *name, *value);
+                steps.push(Step::SetSysctl { interface, name, value });
+            }
+        }
+        let wanted = &self.desired.all_routers;
+        steps.extend(wanted.difference(&self.groups).copied().map(Step::JoinAllRouters));
+        steps.extend(self.groups.difference(wanted).copied().map(Step::LeaveAllRouters));
+        steps
+    }
+
+    /// What may be removed: on an uplink once its router was heard, elsewhere once it is known
+    /// what is delegated.
+    fn removable(&self, now: Instant) -> Removable {
+        let known = self.uplinks.values().all(|uplink| uplink.lease_known(now));
+        let interfaces = self.system.links.values().filter(|link| link.running);
+        let interfaces = interfaces
+            .filter(|link| match self.uplinks.get(&link.name) {
+                Some(uplink) => {
+                    uplink.heard() || uplink.config().address == AddressMode::Kernel
+                }
+                None => known,
+            })
+            .map(|link| link.index)
+            .collect();
+        Removable { interfaces, unbound: known }
+    }
+
+    /// Whether a default route leads to the provider: at once when one appears, after the hold
+    /// when the last is lost (RA-TX-30).
+    fn follow_default_route(&mut self, now: Instant, facts: &BTreeMap<String, UplinkFacts>) {
+        let routed = self.uplinks.iter().any(|(name, uplink)| {
+            let heard = facts.get(name).is_some_and(|facts| !facts.default_routers.is_empty());
+            let Some(attached) = uplink.attached() else { return false };
+            // Before the first advertisement after a restart the route of the earlier run counts,
+            // and where another program owns the route, the link does.
+            let adopted = !uplink.heard()
+                && self.system.routes.values().any(|route| {
+                    route.destination.prefix_len() == 0
+                        && matches!(route.target, RouteTarget::Gateway(at, _) if at == attached.index)
+                });
+            heard || adopted || !uplink.config().default_route
+        });
+        self.default_route = match self.default_route {
+            _ if routed => DefaultRoute::Present,
+            DefaultRoute::Present => DefaultRoute::LostAt(now),
+            DefaultRoute::LostAt(at) if now.since(at) >= self.config.uplink_loss_hold => {
+                DefaultRoute::Absent
+            }
+            unchanged @ (DefaultRoute::LostAt(_) | DefaultRoute::Absent) => unchanged,
+        };
+    }
+
+    /// Hands the contents over, but not before it is known what is delegated: a restart must not
+    /// withdraw what is about to be confirmed.
+    fn tell_links(&mut self, now: Instant) {
+        if !self.uplinks.values().all(|uplink| uplink.lease_known(now)) {
+            return;
+        }
+        let mut differs = false;
+        for (name, content) in &self.desired.contents {
+            if let Some(downlink) = self.downlinks.get_mut(name) {
+                let told = downlink.set_content(now, content.clone());
+                differs |= told && downlink.attached().is_some();
+            }
+        }
+        if !differs && let Some(change) = self.unadvertised.take() {
+            let stage = Stage::Applied;
+            self.outputs.push_back(Output::Milestone(Milestone { change, stage }));
+        }
+    }
+}

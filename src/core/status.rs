@@ -1,0 +1,282 @@
+//! What the agent is doing, as values that people and programs read. Lifetimes are in seconds, null
+//! for one that does not end.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+use super::Core;
+use super::history::{Cause, Prefixes};
+use super::output::Stage;
+use crate::time::{Instant, Lifetime, Until};
+use crate::wire::ndp_option::Preference;
+
+/// Version of this form: a program that knows it can read it.
+const SCHEMA: u32 = 1;
+
+/// Everything.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of this form.
+    pub schema: u32,
+    /// This machine's DUID.
+    pub duid: String,
+    /// By name.
+    pub uplinks: BTreeMap<String, UplinkStatus>,
+    /// By name.
+    pub downlinks: BTreeMap<String, DownlinkStatus>,
+    /// What should be mended.
+    pub conditions: Vec<Condition>,
+    /// Dropped packets by kind and reason.
+    pub counters: BTreeMap<String, u64>,
+    /// The last changes, oldest first.
+    pub changes: Vec<ChangeStatus>,
+    /// What the agent waits for next, and for how many seconds.
+    pub next: Option<(String, f64)>,
+}
+
+/// A named condition.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Condition {
+    /// Its stable name.
+    pub name: String,
+    /// The interface or object it is about; empty for the whole machine.
+    pub subject: String,
+    /// What it is, and the remedy.
+    pub text: String,
+}
+
+/// An uplink.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct UplinkStatus {
+    /// It can send.
+    pub attached: bool,
+    /// The routers that it hears.
+    pub routers: Vec<RouterStatus>,
+    /// Addresses on it that the agent made or, in kernel mode, that the kernel did.
+    pub addresses: Vec<AddressStatus>,
+    /// Who delegates.
+    pub server: Option<String>,
+    /// What the requesting router is doing.
+    pub state: String,
+    /// What is delegated, and what was until lately.
+    pub leases: Vec<LeaseStatus>,
+}
+
+/// A router on an uplink.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RouterStatus {
+    /// Link-local address.
+    pub address: Ipv6Addr,
+    /// Router Lifetime left.
+    pub lifetime: Option<u32>,
+    /// Default router preference.
+    pub preference: Preference,
+    /// M
+    pub managed: bool,
+    /// O
+    pub other: bool,
+    /// What it advertises.
+    pub prefixes: Vec<PrefixStatus>,
+}
+
+/// An advertised prefix.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PrefixStatus {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// L
+    pub on_link: bool,
+    /// A
+    pub autonomous: bool,
+    /// Preferred lifetime left.
+    pub preferred: Option<u32>,
+    /// Valid lifetime left.
+    pub valid: Option<u32>,
+    /// `preferred`, `deprecated`, `withdrawn`, `missing` or `suspect`.
+    pub condition: String,
+}
+
+/// An address.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AddressStatus {
+    /// The address.
+    pub address: Ipv6Addr,
+    /// Preferred lifetime left.
+    pub preferred: Option<u32>,
+    /// Valid lifetime left.
+    pub valid: Option<u32>,
+    /// Duplicate address detection is under way.
+    pub tentative: bool,
+}
+
+/// A delegated prefix.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LeaseStatus {
+    /// Its IA_PD.
+    pub iaid: u32,
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// The part that the delegating router keeps.
+    pub exclude: Option<Ipv6Net>,
+    /// Preferred lifetime left.
+    pub preferred: Option<u32>,
+    /// Valid lifetime left.
+    pub valid: Option<u32>,
+    /// It was withdrawn or replaced, and leaves after the grace time.
+    pub gone: bool,
+}
+
+/// A downlink.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DownlinkStatus {
+    /// It can send.
+    pub attached: bool,
+    /// Router Lifetime that hosts are told, in seconds.
+    pub router_lifetime: u16,
+    /// What hosts are told; lifetimes of zero withdraw.
+    pub advertised: Vec<AdvertisedStatus>,
+    /// Delegated prefixes of which this link gets nothing, with the reason.
+    pub without: BTreeMap<Ipv6Net, super::plan::Without>,
+}
+
+/// A prefix that hosts are told.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AdvertisedStatus {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// Preferred lifetime.
+    pub preferred: u32,
+    /// Valid lifetime.
+    pub valid: u32,
+}
+
+/// A change.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ChangeStatus {
+    /// Its number.
+    pub number: u64,
+    /// Where it came from.
+    pub uplink: String,
+    /// What began it.
+    pub cause: Cause,
+    /// Seconds ago.
+    pub age: f64,
+    /// What held before.
+    pub from: Prefixes,
+    /// What held after.
+    pub to: Prefixes,
+    /// Milliseconds from its beginning to each stage.
+    pub stages: BTreeMap<Stage, f64>,
+}
+
+impl Core {
+    /// What the agent is doing at `now`.
+    pub fn status(&self, now: Instant) -> Status {
+        let downlinks = self.downlinks.iter().map(|(name, downlink)| {
+            let without = self.desired.without.iter().filter(|((of, _), _)| of == name);
+            let advertised = downlink.advertiser().advertised(now).into_iter();
+            let status = DownlinkStatus {
+                attached: downlink.attached().is_some(),
+                router_lifetime: downlink.advertiser().router_lifetime(),
+                advertised: advertised
+                    .map(|(prefix, preferred, valid)| AdvertisedStatus { prefix, preferred, valid })
+                    .collect(),
+                without: without.map(|((_, prefix), why)| (*prefix, *why)).collect(),
+            };
+            (name.clone(), status)
+        });
+        let changes = self.history.changes().map(|change| ChangeStatus {
+            number: change.number,
+            uplink: change.uplink.clone(),
+            cause: change.cause,
+            age: now.since(change.began_at).as_secs_f64(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+            stages: change
+                .stages
+                .iter()
+                .map(|(stage, at)| (*stage, at.since(change.began_at).as_secs_f64() * 1e3))
+                .collect(),
+        });
+        Status {
+            schema: SCHEMA,
+            duid: self.duid.to_string(),
+            uplinks: self
+                .uplinks
+                .keys()
+                .filter_map(|name| Some((name.clone(), self.uplink_status(now, name)?)))
+                .collect(),
+            downlinks: downlinks.collect(),
+            conditions: self.conditions.view(),
+            counters: self.counters.counts().clone(),
+            changes: changes.collect(),
+            next: self
+                .deadline(now)
+                .map(|next| (next.reason.to_owned(), next.at.since(now).as_secs_f64())),
+        }
+    }
+
+    fn uplink_status(&self, now: Instant, name: &str) -> Option<UplinkStatus> {
+        let uplink = self.uplinks.get(name)?;
+        let (server, state) = uplink.lease().describe();
+        let routers = uplink.routers().routers(now).into_iter().map(|router| RouterStatus {
+            address: router.address,
+            lifetime: seconds(now, router.lifetime_until),
+            preference: router.preference,
+            managed: router.managed,
+            other: router.other,
+            prefixes: router
+                .prefixes
+                .into_iter()
+                .map(|prefix| PrefixStatus {
+                    prefix: prefix.prefix,
+                    on_link: prefix.on_link,
+                    autonomous: prefix.autonomous,
+                    preferred: seconds(now, prefix.preferred_until),
+                    valid: seconds(now, prefix.valid_until),
+                    condition: prefix.condition.to_owned(),
+                })
+                .collect(),
+        });
+        let index = self.system.link(name).map(|link| link.index);
+        let kernel = uplink.config().address == crate::config::AddressMode::Kernel;
+        let addresses = self.system.addresses.values().filter(|address| {
+            Some(address.interface) == index
+                && (address.ours || kernel)
+                && !address.address.is_unicast_link_local()
+        });
+        let leases = uplink.lease().prefixes().into_iter().map(|prefix| LeaseStatus {
+            iaid: prefix.iaid.0,
+            prefix: prefix.prefix,
+            exclude: prefix.exclude,
+            preferred: seconds(now, prefix.preferred_until),
+            valid: seconds(now, prefix.valid_until),
+            gone: prefix.gone_since.is_some(),
+        });
+        Some(UplinkStatus {
+            attached: uplink.attached().is_some(),
+            routers: routers.collect(),
+            addresses: addresses
+                .map(|address| AddressStatus {
+                    address: address.address,
+                    preferred: seconds(now, address.preferred_until),
+                    valid: seconds(now, address.valid_until),
+                    tentative: address.tentative,
+                })
+                .collect(),
+            server: server.map(|server| server.to_string()),
+            state: state.to_owned(),
+            leases: leases.collect(),
+        })
+    }
+}
+
+fn seconds(now: Instant, until: Until) -> Option<u32> {
+    match until.remaining(now) {
+        Lifetime::Finite(seconds) => Some(seconds),
+        Lifetime::Infinite => None,
+    }
+}

@@ -1,0 +1,441 @@
+//! One uplink: what it hears, when it asks, what it holds. Wires hear, change and lease together.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use super::change::{Changes, Outcome, Refresh, Trigger};
+use super::desired::UplinkFacts;
+use super::hear::{self, Heard, PrefixChangeKind, Routers};
+use super::history::{Cause, Prefixes};
+use super::input::IfIndex;
+use super::lease::{self, Lease, Progress};
+use super::memory::StoredLease;
+use super::random::Random;
+use super::solicit::Solicit;
+use super::system::System;
+use crate::config;
+use crate::time::{Deadline, Instant};
+use crate::wire::dhcpv6::Message;
+use crate::wire::dhcpv6_option::Duid;
+use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
+use crate::wire::ndp_option::NdpOption;
+
+/// An uplink whose lease has said nothing for so long after the start does not hold up the
+/// removal of what an earlier run left.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How packets leave through an uplink that can send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attachment {
+    /// The kernel's number.
+    pub index: IfIndex,
+    /// Source of everything that is sent.
+    pub link_local: Ipv6Addr,
+    /// For the source link-layer address option.
+    pub link_layer_address: Option<Vec<u8>>,
+    /// Device MTU.
+    pub mtu: u32,
+    /// Groups can be reached.
+    pub multicast: bool,
+    /// One peer only.
+    pub point_to_point: bool,
+}
+
+impl Attachment {
+    /// How `name` can send, if it can.
+    pub fn find(system: &System, name: &str) -> Option<Self> {
+        let link = system.link(name).filter(|link| link.running)?;
+        Some(Self {
+            index: link.index,
+            link_local: system.link_local(link.index)?,
+            link_layer_address: link.link_layer_address.clone(),
+            mtu: link.mtu,
+            multicast: link.multicast,
+            point_to_point: link.point_to_point,
+        })
+    }
+}
+
+/// What an event at an uplink means for the rest of the core.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Effect {
+    /// The desired state has to be derived anew.
+    pub derive: bool,
+    /// A change began.
+    pub began: Option<Cause>,
+    /// A refresh was started by it.
+    pub asked: bool,
+    /// The delegated prefixes changed.
+    pub delegated: bool,
+    /// A refresh ended.
+    pub outcome: Option<Outcome>,
+    /// The lease has to be remembered.
+    pub remember: bool,
+}
+
+impl Effect {
+    fn merge(&mut self, other: Self) {
+        self.derive |= other.derive;
+        self.began = self.began.or(other.began);
+        self.asked |= other.asked;
+        self.delegated |= other.delegated;
+        self.outcome = other.outcome.or(self.outcome);
+        self.remember |= other.remember;
+    }
+}
+
+/// An uplink.
+#[derive(Clone, Debug)]
+pub struct Uplink {
+    name: String,
+    config: config::Uplink,
+    started_at: Instant,
+    attached: Option<Attachment>,
+    /// The interface's number when it could send last: another one is another interface.
+    last_index: Option<IfIndex>,
+    routers: Routers,
+    solicit: Solicit,
+    changes: Changes,
+    lease: Lease,
+    heard: bool,
+    lease_known: bool,
+}
+
+impl Uplink {
+    /// An uplink that has not been attached yet.
+    pub fn new(
+        name: &str,
+        config: &config::Uplink,
+        duid: &Duid,
+        stored: Option<StoredLease>,
+        random: &mut Random,
+        now: Instant,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            started_at: now,
+            attached: None,
+            last_index: None,
+            routers: Routers::new(hear_rules(config)),
+            solicit: Solicit::new(random.fork()),
+            changes: Changes::new(),
+            lease_known: stored.is_some() || config.delegate.is_empty(),
+            lease: Lease::new(lease_rules(config, duid), stored, random.fork(), now),
+            heard: false,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it was configured.
+    pub const fn config(&self) -> &config::Uplink {
+        &self.config
+    }
+
+    /// How it can send, if it can.
+    pub const fn attached(&self) -> Option<&Attachment> {
+        self.attached.as_ref()
+    }
+
+    /// Whether a router was heard since the interface came: only then is it known what belongs
+    /// on the interface.
+    pub const fn heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Whether it is known what is delegated, by memory, by an answer, or by waiting in vain.
+    pub fn lease_known(&self, now: Instant) -> bool {
+        self.lease_known || now.since(self.started_at) >= PATIENCE
+    }
+
+    /// Compares with what the kernel has: comes up, goes down, or returns as another interface.
+    pub fn attach(&mut self, now: Instant, system: &System) -> Effect {
+        let attachment = Attachment::find(system, &self.name);
+        let index = system.link(&self.name).map(|link| link.index);
+        let mut effect = Effect::default();
+        if self.last_index.is_some() && self.last_index != index {
+            // The kernel dropped all addresses and routes with the interface.
+            self.routers = Routers::new(hear_rules(&self.config));
+            self.heard = false;
+            self.last_index = None;
+            effect.derive = true;
+        }
+        let before = std::mem::replace(&mut self.attached, attachment);
+        match (before, self.attached.clone()) {
+            (None, None) => {}
+            (Some(_), None) => {
+                self.solicit.stop();
+                self.lease.link_down();
+                effect.derive = true;
+            }
+            (Some(before), Some(after)) if before.index == after.index => {
+                effect.derive = before != after;
+                if before.link_local != after.link_local {
+                    // Whoever delegated routes to the old one (PDC-51).
+                    effect.merge(self.trigger(now, Trigger::Told, Cause::Link));
+                }
+            }
+            (Some(_) | None, Some(after)) => {
+                effect.derive = true;
+                effect.merge(self.came_up(now, &after, false));
+            }
+        }
+        effect
+    }
+
+    /// A program that owns the link says that it has connected anew.
+    pub fn link_up(&mut self, now: Instant) -> Effect {
+        match self.attached.clone() {
+            Some(attached) => self.came_up(now, &attached, true),
+            None => Effect::default(),
+        }
+    }
+
+    fn came_up(&mut self, now: Instant, attached: &Attachment, hurry: bool) -> Effect {
+        if self.last_index == Some(attached.index) {
+            self.routers.handle_link_event(now, attached.point_to_point);
+        }
+        self.last_index = Some(attached.index);
+        self.solicit.start(now, attached.multicast);
+        if !self.asks() {
+            return Effect::default();
+        }
+        // The lease does what the link event calls for by itself; the policy is told that a
+        // refresh is under way, so that the router's first words start no second one.
+        let _ = self.changes.handle_trigger(now, Trigger::Link);
+        self.lease.link_up(now, hurry);
+        Effect { began: Some(Cause::Link), asked: true, ..Effect::default() }
+    }
+
+    /// An operator asks for a refresh.
+    pub fn renew(&mut self, now: Instant) -> Effect {
+        self.trigger(now, Trigger::Told, Cause::Command)
+    }
+
+    /// Takes in a valid advertisement from `source`.
+    ///
+    /// # Errors
+    ///
+    /// [`hear::Reject`] when it is not to be believed.
+    pub fn handle_advertisement(
+        &mut self,
+        now: Instant,
+        source: Ipv6Addr,
+        advertisement: &RouterAdvertisement,
+    ) -> Result<Effect, hear::Reject> {
+        let mtu = self.attached.as_ref().map_or(u32::MAX, |attached| attached.mtu);
+        let heard = self.routers.handle_advertisement(now, source, advertisement, mtu)?;
+        self.heard = true;
+        self.solicit.handle_advertisement(now, advertisement.router_lifetime > 0);
+        Ok(self.take_in(now, &heard, Some(source)))
+    }
+
+    fn take_in(&mut self, now: Instant, heard: &Heard, source: Option<Ipv6Addr>) -> Effect {
+        let mut effect = Effect {
+            derive: heard.refreshed || heard.others || !heard.prefixes.is_empty(),
+            ..Effect::default()
+        };
+        if heard.others && self.config.request_address {
+            let managed = self.routers.parameters(now).managed;
+            self.lease.want_address(now, managed);
+        }
+        // The verdict on a missing prefix and one that ran out start nothing: what replaced them
+        // did (CHG-14).
+        let significant = heard.prefixes.iter().any(|change| match change.kind {
+            PrefixChangeKind::Appeared
+            | PrefixChangeKind::Deprecated
+            | PrefixChangeKind::Restored
+            | PrefixChangeKind::Withdrawn => true,
+            PrefixChangeKind::Missing | PrefixChangeKind::Expired => false,
+        });
+        if let Some(router) = source
+            && (significant || heard.none_confirmed)
+        {
+            let trigger = Trigger::Prefix { router, rebind: heard.none_confirmed };
+            effect.merge(self.trigger(now, trigger, Cause::Advertisement));
+            self.lease.hurry(now);
+        }
+        effect
+    }
+
+    fn trigger(&mut self, now: Instant, trigger: Trigger, cause: Cause) -> Effect {
+        let mut effect = Effect { began: Some(cause), ..Effect::default() };
+        if self.asks()
+            && let Some(refresh) = self.changes.handle_trigger(now, trigger)
+        {
+            effect.merge(self.refresh(now, refresh));
+        }
+        effect
+    }
+
+    fn refresh(&mut self, now: Instant, refresh: Refresh) -> Effect {
+        self.lease.refresh(now, refresh);
+        Effect { asked: true, ..Effect::default() }
+    }
+
+    /// Whether there is anything to ask a delegating router for.
+    fn asks(&self) -> bool {
+        !self.config.delegate.is_empty() || self.config.request_address
+    }
+
+    /// Takes in a DHCPv6 message from `source`.
+    ///
+    /// # Errors
+    ///
+    /// [`lease::Reject`] when it is dropped.
+    pub fn handle_message(
+        &mut self,
+        now: Instant,
+        source: Ipv6Addr,
+        message: &Message,
+        octets: &[u8],
+    ) -> Result<Effect, lease::Reject> {
+        let progress = self.lease.handle_message(now, message, octets)?;
+        let mut effect = self.take_progress(now, &progress, Some(source));
+        if let Some(rebind) = progress.reconfigure {
+            let trigger = Trigger::Reconfigure { server: source, rebind };
+            effect.merge(self.trigger(now, trigger, Cause::Reconfigure));
+        }
+        Ok(effect)
+    }
+
+    fn take_progress(
+        &mut self,
+        now: Instant,
+        progress: &Progress,
+        source: Option<Ipv6Addr>,
+    ) -> Effect {
+        if let Some(outcome) = progress.outcome {
+            self.lease_known = true;
+            self.changes.handle_outcome(now, outcome, source);
+        }
+        self.lease_known |= progress.changed;
+        Effect {
+            derive: progress.changed || progress.refreshed,
+            delegated: progress.changed,
+            outcome: progress.outcome,
+            remember: progress.remember,
+            ..Effect::default()
+        }
+    }
+
+    /// Duplicate address detection found another holder of a leased address.
+    pub fn decline(&mut self, now: Instant, address: Ipv6Addr) {
+        if self.lease.addresses().iter().any(|leased| leased.address == address) {
+            self.lease.decline(now, address);
+        }
+    }
+
+    /// Lets everything due happen; what has been gone for `grace` is forgotten.
+    pub fn handle_timeout(&mut self, now: Instant, grace: Duration) -> Effect {
+        let heard = self.routers.handle_timeout(now);
+        let mut effect = self.take_in(now, &heard, None);
+        let progress = self.lease.handle_timeout(now);
+        effect.merge(self.take_progress(now, &progress, None));
+        if let Some(refresh) = self.changes.poll(now) {
+            effect.merge(self.refresh(now, refresh));
+        }
+        if self.lease.prefixes().iter().any(|prefix| {
+            prefix.gone_since.is_some_and(|since| since + grace <= now)
+        }) {
+            self.lease.forget(now - grace);
+            effect.derive = true;
+        }
+        if self.attached.is_some() && self.heard && self.routers.default_routers(now).is_empty() {
+            // Without effect while a round is under way (RS-10).
+            self.solicit.resume(now);
+        }
+        effect
+    }
+
+    /// The next router solicitation: its destination and octets.
+    pub fn poll_solicitation(&mut self, now: Instant) -> Option<(Ipv6Addr, Vec<u8>)> {
+        let attached = self.attached.as_ref()?;
+        let destination = match self.routers.poll_solicitation(now) {
+            Some(router) => router,
+            None if self.solicit.poll(now) => super::ALL_ROUTERS,
+            None => return None,
+        };
+        let address = attached.link_layer_address.clone();
+        let options = address.map(NdpOption::SourceLinkLayer).into_iter().collect();
+        Some((destination, RouterSolicitation { options }.encode()))
+    }
+
+    /// The next DHCPv6 message.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
+        self.attached.as_ref()?;
+        self.lease.poll_transmit(now)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn deadline(&self, grace: Duration) -> Option<Deadline> {
+        let gone = self.lease.prefixes().iter().filter_map(|prefix| prefix.gone_since).min();
+        let patience = (!self.lease_known).then_some(self.started_at + PATIENCE);
+        Deadline::first([
+            self.routers.deadline(),
+            self.solicit.deadline().filter(|_| self.attached.is_some()),
+            self.changes.deadline(),
+            self.lease.deadline(),
+            gone.map(|since| Deadline::new(since + grace, "grace time of a delegated prefix")),
+            patience.map(|at| Deadline::new(at, "patience with the lease")),
+        ])
+    }
+
+    /// What the desired state is derived from.
+    pub fn facts(&self, now: Instant) -> UplinkFacts {
+        UplinkFacts {
+            prefixes: self.routers.prefixes(now),
+            default_routers: self.routers.default_routers(now),
+            routes: self.routers.routes(now),
+            parameters: self.routers.parameters(now),
+            delegated: self.lease.prefixes(),
+            addresses: self.lease.addresses(),
+            resolvers: self.lease.resolvers(),
+        }
+    }
+
+    /// The prefixes in use, for the record of a change.
+    pub fn current(&self, now: Instant) -> Prefixes {
+        let on_link = self.routers.prefixes(now).into_iter();
+        let delegated = self.lease.prefixes().into_iter();
+        Prefixes {
+            on_link: on_link
+                .filter(|prefix| prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now))
+                .map(|prefix| prefix.prefix)
+                .collect(),
+            delegated: delegated
+                .filter(|prefix| prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now))
+                .map(|prefix| prefix.prefix)
+                .collect(),
+        }
+    }
+
+    /// What it hears.
+    pub const fn routers(&self) -> &Routers {
+        &self.routers
+    }
+
+    /// What it holds.
+    pub const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+fn hear_rules(config: &config::Uplink) -> hear::Rules {
+    hear::Rules { routers: config.routers.clone(), verify_omission: config.verify_omission }
+}
+
+fn lease_rules(config: &config::Uplink, duid: &Duid) -> lease::Rules {
+    lease::Rules {
+        duid: duid.clone(),
+        delegate: config.delegate.clone(),
+        rapid_commit: config.rapid_commit,
+        reconfigure: config.reconfigure,
+        solicit_on_reconnect: config.solicit_on_reconnect,
+        strict: config.strict,
+    }
+}

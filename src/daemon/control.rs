@@ -1,0 +1,95 @@
+//! The control socket: one JSON request a connection, one JSON answer.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::core::status::Status;
+
+/// A request longer than this is none.
+const MAX_REQUEST: u64 = 4096;
+/// Who says nothing for so long is not listened to.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What can be asked of a running agent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Request {
+    /// What is it doing?
+    Status,
+    /// Refresh leases.
+    Renew {
+        /// Of this uplink; none for all.
+        uplink: Option<String>,
+    },
+    /// An uplink has connected anew.
+    Linkup {
+        /// The uplink.
+        uplink: String,
+    },
+}
+
+/// What it answers.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It will be done.
+    Done,
+    /// See [`Request::Status`].
+    Status(Box<Status>),
+    /// It cannot be done, and why.
+    Refused(String),
+}
+
+/// A request on its way to the loop, and where the answer goes.
+pub type Asked = (Request, oneshot::Sender<Answer>);
+
+/// The socket's path in a runtime directory.
+pub fn path(runtime_dir: &Path) -> PathBuf {
+    runtime_dir.join("control.sock")
+}
+
+/// Listens in `runtime_dir`, for root alone; requests come out of the receiver.
+///
+/// # Errors
+///
+/// When the socket cannot be made.
+pub fn listen(runtime_dir: &Path) -> std::io::Result<mpsc::Receiver<Asked>> {
+    let path = path(runtime_dir);
+    // What a killed agent left behind answers nobody; a living one holds the lock of the state.
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(PATIENCE, serve(stream, sender)).await;
+            });
+        }
+    });
+    Ok(receiver)
+}
+
+async fn serve(stream: UnixStream, sender: mpsc::Sender<Asked>) -> std::io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(reader.take(MAX_REQUEST)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => {
+            let (reply, answer) = oneshot::channel();
+            let _ = sender.send((request, reply)).await;
+            answer.await.unwrap_or_else(|_| Answer::Refused("the agent is stopping".to_owned()))
+        }
+        Err(error) => Answer::Refused(format!("not a request: {error}")),
+    };
+    let mut text = serde_json::to_vec(&answer)?;
+    text.push(b'\n');
+    writer.write_all(&text).await
+}
