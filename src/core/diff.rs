@@ -81,3 +81,129 @@ fn same_end(now: Instant, a: Until, b: Until) -> bool {
         (Until::Never, Until::At(_)) | (Until::At(_), Until::Never) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+    use crate::core::input::KernelEvent;
+    use crate::core::system::{Link, RouteTarget};
+
+    const LAN: IfIndex = IfIndex(3);
+    const NOW: Instant = Instant::from_secs(1000);
+
+    fn system(running: bool) -> System {
+        let mut system = System::default();
+        system.handle(KernelEvent::Link(Link {
+            index: LAN,
+            name: "lan0".to_owned(),
+            running,
+            multicast: true,
+            point_to_point: false,
+            link_layer_address: None,
+            mtu: 1500,
+        }));
+        system
+    }
+
+    fn address(text: &str, seconds: u64, ours: bool) -> KernelAddress {
+        let until = Until::At(NOW + Duration::from_secs(seconds));
+        KernelAddress {
+            interface: LAN,
+            address: text.parse().unwrap(),
+            prefix_len: 64,
+            preferred_until: until,
+            valid_until: until,
+            tentative: false,
+            duplicate: false,
+            ours,
+        }
+    }
+
+    fn route(prefix: &str, seconds: u64) -> KernelRoute {
+        KernelRoute {
+            destination: prefix.parse().unwrap(),
+            target: RouteTarget::OnLink(LAN),
+            metric: 256,
+            until: Until::At(NOW + Duration::from_secs(seconds)),
+        }
+    }
+
+    fn desired(addresses: &[KernelAddress], routes: &[KernelRoute]) -> Desired {
+        let key = |address: &KernelAddress| (address.interface, address.address);
+        Desired {
+            addresses: addresses.iter().map(|address| (key(address), address.clone())).collect(),
+            routes: routes.iter().map(|route| (route.key(), route.clone())).collect(),
+            ..Desired::default()
+        }
+    }
+
+    fn all() -> Removable {
+        Removable { interfaces: BTreeSet::from([LAN]), unbound: true }
+    }
+
+    /// CHG-12
+    #[test]
+    fn what_is_new_comes_before_anything_is_removed() {
+        let mut system = system(true);
+        let (old, new) = (address("2001:db8:a::1", 60, true), address("2001:db8:b::1", 60, true));
+        let (old_route, new_route) = (route("2001:db8:a::/64", 60), route("2001:db8:b::/64", 60));
+        system.handle(KernelEvent::Address(old.clone()));
+        system.handle(KernelEvent::Route(old_route.clone()));
+        let desired = desired(std::slice::from_ref(&new), std::slice::from_ref(&new_route));
+        let wanted = [
+            Step::AddRoute(new_route),
+            Step::SetAddress(new),
+            Step::RemoveAddress { interface: LAN, address: old.address, prefix_len: 64 },
+            Step::RemoveRoute(old_route),
+        ];
+        assert_eq!(diff(NOW, &system, &desired, &all()), wanted);
+    }
+
+    /// UPL-12
+    #[test]
+    fn what_others_configured_is_never_touched() {
+        let mut system = system(true);
+        system.handle(KernelEvent::Address(address("fd00::101", 60, false)));
+        system.handle(KernelEvent::Address(address("2001:db8:a::1", 60, false)));
+        let desired = desired(&[address("2001:db8:a::1", 900, true)], &[]);
+        assert_eq!(diff(NOW, &system, &desired, &all()), []);
+    }
+
+    #[test]
+    fn lifetimes_that_merely_count_down_are_no_difference() {
+        let mut system = system(true);
+        system.handle(KernelEvent::Address(address("2001:db8:a::1", 61, true)));
+        system.handle(KernelEvent::Route(route("2001:db8:a::/64", 60)));
+        let same = desired(&[address("2001:db8:a::1", 60, true)], &[route("2001:db8:a::/64", 61)]);
+        assert_eq!(diff(NOW, &system, &same, &all()), []);
+        let refreshed = address("2001:db8:a::1", 900, true);
+        let refreshed_route = route("2001:db8:a::/64", 900);
+        let more = desired(std::slice::from_ref(&refreshed), std::slice::from_ref(&refreshed_route));
+        let wanted = [Step::ReplaceRoute(refreshed_route), Step::SetAddress(refreshed)];
+        assert_eq!(diff(NOW, &system, &more, &all()), wanted);
+    }
+
+    #[test]
+    fn an_end_in_the_past_equals_any_other_past_end() {
+        let mut system = system(true);
+        let mut has = address("2001:db8:a::1", 60, true);
+        has.preferred_until = Until::At(NOW);
+        let mut wanted = has.clone();
+        wanted.preferred_until = Until::At(Instant::from_secs(1));
+        system.handle(KernelEvent::Address(has));
+        assert_eq!(diff(NOW, &system, &desired(&[wanted], &[]), &all()), []);
+    }
+
+    #[test]
+    fn nothing_is_removed_where_it_is_not_known_what_belongs_there() {
+        let mut up = system(true);
+        up.handle(KernelEvent::Address(address("2001:db8:a::1", 60, true)));
+        up.handle(KernelEvent::Route(route("2001:db8:a::/64", 60)));
+        assert_eq!(diff(NOW, &up, &Desired::default(), &Removable::default()), []);
+        assert_eq!(diff(NOW, &up, &Desired::default(), &all()).len(), 2);
+        let unspecified = Ipv6Addr::UNSPECIFIED;
+        assert!(up.link_local(LAN).is_none_or(|address| address != unspecified));
+    }
+}

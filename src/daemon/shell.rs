@@ -1,0 +1,202 @@
+//! What the core asks for is done here, and what happens is read here.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::unix::AsyncFd;
+use tracing::{debug, error, info, trace, warn};
+
+use super::clock::{self, Timer};
+use super::store::{Journal, Ownership};
+use super::{Options, complain};
+use crate::core::Core;
+use crate::core::input::Input;
+use crate::core::memory::{Memory, Record};
+use crate::core::output::{Level, Output, Report, Step};
+use crate::core::system::System;
+use crate::platform::linux::identity;
+use crate::platform::linux::netlink::{Events, Kernel};
+use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
+use crate::time::{Deadline, Instant};
+use crate::wire::dhcpv6_option::Duid;
+
+/// Packets read from one socket before the others have their turn.
+const BATCH: usize = 64;
+/// What was written is synced to disk this much later: nothing on its way waits for a disk.
+const SYNC_DELAY: Duration = Duration::from_millis(40);
+
+/// Sockets, files and the kernel's state.
+pub(super) struct Shell {
+    kernel: Kernel,
+    events: AsyncFd<Events>,
+    icmpv6: AsyncFd<Icmpv6Socket>,
+    dhcpv6: AsyncFd<Dhcpv6Socket>,
+    timer: AsyncFd<Timer>,
+    journal: Journal,
+    ownership: Ownership,
+    sync_at: Option<tokio::time::Instant>,
+}
+
+/// What there is to take in.
+pub(super) enum Ready {
+    Icmpv6,
+    Dhcpv6,
+    Events,
+    Timer,
+    Sync,
+}
+
+impl Shell {
+    /// Opens everything; what an earlier run remembered, and this machine's own DUID.
+    pub(super) fn open(options: &Options) -> anyhow::Result<(Self, Memory, Duid)> {
+        let boot_id = identity::boot_id().context("the kernel names no boot id")?;
+        make_dir(&options.state_dir)?;
+        make_dir(&options.runtime_dir)?;
+        let (journal, memory, complaints) =
+            Journal::open(&options.state_dir, clock::now(), clock::wall(), &boot_id);
+        complain(complaints);
+        let (ownership, complaints) = Ownership::open(&options.runtime_dir, &boot_id);
+        complain(complaints);
+        let root = "run as root, or with the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE";
+        let (mut kernel, events) = Kernel::open().context(root)?;
+        kernel.set_address_mark(options.address_mark);
+        let icmpv6 = Icmpv6Socket::open().context(root)?;
+        let dhcpv6 = Dhcpv6Socket::open().context(
+            "UDP port 546 cannot be opened: does another DHCPv6 client (dhcpcd, dhclient, \
+             systemd-networkd) run, or are you not root?",
+        )?;
+        let duid = Duid::from_uuid(identity::machine_uuid().unwrap_or_else(random_uuid));
+        let shell = Self {
+            kernel,
+            events: AsyncFd::new(events)?,
+            icmpv6: AsyncFd::new(icmpv6)?,
+            dhcpv6: AsyncFd::new(dhcpv6)?,
+            timer: AsyncFd::new(Timer::new()?)?,
+            journal,
+            ownership,
+            sync_at: None,
+        };
+        Ok((shell, memory, duid))
+    }
+
+    /// What the kernel has, with what an earlier run of this boot added marked as ours.
+    pub(super) fn dump(&mut self) -> io::Result<System> {
+        let mut system = self.kernel.dump(clock::now())?;
+        self.ownership.mark(&mut system);
+        Ok(system)
+    }
+
+    /// Does what the core asks for; false when it asked to leave.
+    pub(super) fn perform(&mut self, core: &mut Core) -> bool {
+        while let Some(output) = core.poll_output() {
+            match output {
+                Output::Remember(record) => self.remember(&record),
+                Output::Apply(steps) => self.apply(core, &steps),
+                Output::SendIcmpv6(packet) => {
+                    trace!(?packet, "send");
+                    if let Err(error) = self.icmpv6.get_ref().send(&packet) {
+                        debug!(%error, destination = %packet.destination, "ICMPv6 not sent");
+                    }
+                }
+                Output::SendDhcpv6(packet) => {
+                    trace!(?packet, "send");
+                    if let Err(error) = self.dhcpv6.get_ref().send(&packet) {
+                        debug!(%error, destination = %packet.destination, "DHCPv6 not sent");
+                    }
+                }
+                Output::Milestone(milestone) => {
+                    core.handle(clock::now(), Input::Milestone(milestone));
+                }
+                Output::Report(report) => log(&report),
+                Output::Exit => return false,
+            }
+        }
+        true
+    }
+
+    fn remember(&mut self, record: &Record) {
+        let (now, wall) = (clock::now(), clock::wall());
+        let complaints = match record {
+            // Who we are has to be on disk before anyone is told.
+            Record::Duid { .. } | Record::Secret { .. } => {
+                self.journal.append_synced(record, now, wall)
+            }
+            Record::Lease { .. } | Record::Advertised { .. } | Record::Sysctl { .. } => {
+                self.journal.append(record, now, wall)
+            }
+        };
+        complain(complaints);
+        if self.journal.sync_due() && self.sync_at.is_none() {
+            self.sync_at = Some(tokio::time::Instant::now() + SYNC_DELAY);
+        }
+    }
+
+    fn apply(&mut self, core: &mut Core, steps: &[Step]) {
+        for step in steps {
+            self.prepare(core, step);
+        }
+        let refused = self.kernel.apply(clock::now(), steps, self.icmpv6.get_ref());
+        for (position, errno) in refused {
+            if let Some(step) = steps.get(position) {
+                core.handle(clock::now(), Input::StepFailed { step: step.clone(), errno });
+            }
+        }
+        for step in steps {
+            if let Step::RemoveAddress { interface, address, .. } = step {
+                self.ownership.disown(*interface, *address);
+            }
+        }
+    }
+
+    /// What has to be on record before a step is taken, or a crash would leave it ownerless.
+    fn prepare(&mut self, core: &mut Core, step: &Step) {
+        match step {
+            Step::SetAddress(address) => {
+                complain(self.ownership.own(address.interface, address.address));
+            }
+            Step::SetSysctl { interface, name, value } => {
+                let before = self.kernel.read_sysctl(interface, *name);
+                if let Some(before) = before.filter(|before| before != value) {
+                    info!(interface, "net.ipv6.conf {} set from {before} to {value}", name.file());
+                    let (interface, file) = (interface.clone(), name.file().to_owned());
+                    let was = Input::SysctlWas { interface: interface.clone(), name: *name, before };
+                    self.remember(&Record::Sysctl { interface, name: file, before });
+                    core.handle(clock::now(), was);
+                }
+            }
+            Step::RemoveAddress { .. }
+            | Step::AddRoute(_)
+            | Step::ReplaceRoute(_)
+            | Step::RemoveRoute(_)
+            | Step::JoinAllRouters(_)
+            | Step::LeaveAllRouters(_) => {}
+        }
+    }
+
+    /// Wakes at `deadline`.
+    pub(super) fn arm(&mut self, deadline: Option<Deadline>) {
+        trace!(?deadline, "wait");
+        if let Err(error) = self.timer.get_mut().set(deadline.map(|deadline| deadline.at)) {
+            error!(%error, "the timer cannot be set");
+        }
+    }
+
+    /// Waits until there is something to take in.
+    pub(super) async fn ready(&self) -> Ready {
+        let sync = async {
+            match self.sync_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.timer.readable() => Ready::Timer,
+            _ = self.icmpv6.readable() => Ready::Icmpv6,
+            _ = self.dhcpv6.readable() => Ready::Dhcpv6,
+            _ = self.events.readable() => Ready::Events,
+            () = sync => Ready::Sync,
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! A world of one agent in virtual time: its kernel, its router above with a DHCPv6 server, and a
+//! record of all that leaves. No clock, no socket, no chance but the seed.
+#![allow(dead_code, reason = "each test binary uses its part of the world")]
+
+pub mod server;
+
+use std::collections::VecDeque;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use renumberd::config::{self, Config};
+use renumberd::core::Core;
+use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
+use renumberd::core::memory::Memory;
+use renumberd::core::output::{Output, Step};
+use renumberd::core::system::{KernelAddress, Link, System};
+use renumberd::time::{Instant, Lifetime, Until};
+use renumberd::wire::dhcpv6::{Message, MessageType};
+use renumberd::wire::dhcpv6_option::Duid;
+use renumberd::wire::ndp::RouterAdvertisement;
+use renumberd::wire::ndp_option::{NdpOption, PrefixInformation};
+
+use self::server::Server;
+
+pub const UPLINK: IfIndex = IfIndex(2);
+pub const DOWNLINK: IfIndex = IfIndex(3);
+pub const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+pub const CLIENT: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
+
+/// A packet that left, or a step that was taken, with its time.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    Dhcpv6(Message),
+    Solicit(Ipv6Addr),
+    Advertise(Ipv6Addr, RouterAdvertisement),
+    Step(Step),
+}
+
+pub struct World {
+    pub now: Instant,
+    pub core: Core,
+    pub config: Config,
+    pub memory: Memory,
+    pub kernel: System,
+    pub server: Server,
+    pub log: Vec<(Instant, Event)>,
+    /// What is on its way to the agent.
+    coming: VecDeque<(Instant, Input)>,
+    /// The router above answers each solicitation with this, if anything.
+    pub answer_solicitations: Option<RouterAdvertisement>,
+    seed: u8,
+}
+
+pub fn net(text: &str) -> Ipv6Net {
+    text.parse().unwrap()
+}
+
+pub fn pio(prefix: &str, valid: u32, preferred: u32) -> NdpOption {
+    NdpOption::Prefix(PrefixInformation {
+        prefix: net(prefix),
+        on_link: true,
+        autonomous: true,
+        delegation_preferred: false,
+        valid: Lifetime::Finite(valid),
+        preferred: Lifetime::Finite(preferred),
+    })
+}
+
+/// An advertisement of a default router with these options.
+pub fn advertisement(options: Vec<NdpOption>) -> RouterAdvertisement {
+    RouterAdvertisement { router_lifetime: 1800, options, ..RouterAdvertisement::default() }
+}
+
+pub fn config() -> Config {
+    let mut config = Config::from_args(&["up".to_owned()], &["lan".to_owned()]).unwrap();
+    config.downlinks.get_mut("lan").unwrap().subnet =
+        Some(config::Place { number: config::PlaceNumber::Low(1), length: 64 });
+    config
+}
+
+fn link(index: IfIndex, name: &str, last: u8) -> Link {
+    Link {
+        index,
+        name: name.to_owned(),
+        running: true,
+        multicast: true,
+        point_to_point: false,
+        link_layer_address: Some(vec![2, 0, 0, 0, 0, last]),
+        mtu: 1500,
+    }
+}
+
+pub fn address(interface: IfIndex, address: &str, ours: bool) -> KernelAddress {
+    KernelAddress {
+        interface,
+        address: address.parse().unwrap(),
+        prefix_len: 64,
+        preferred_until: Until::Never,
+        valid_until: Until::Never,
+        tentative: false,
+        duplicate: false,
+        ours,
+    }
+}
+
+impl World {
+    pub fn new(config: Config, delegated: &str) -> Self {
+        let now = Instant::from_secs(1000);
+        let mut kernel = System { forwarding: true, ..System::default() };
+        for event in [
+            KernelEvent::Link(link(UPLINK, "up", 2)),
+            KernelEvent::Link(link(DOWNLINK, "lan", 3)),
+            KernelEvent::Address(address(UPLINK, "fe80::2", false)),
+            KernelEvent::Address(address(DOWNLINK, "fe80::3", false)),
+        ] {
+            kernel.handle(event);
+        }
+        let core = Core::new(config.clone(), Memory::default(), own_duid(), [7; 32], now);
+        let mut world = Self {
+            now,
+            core,
+            config,
+            memory: Memory::default(),
+            kernel,
+            server: Server::new(net(delegated)),
+            log: Vec::new(),
+            coming: VecDeque::new(),
+            answer_solicitations: None,
+            seed: 7,
+        };
+        let system = world.kernel.clone();
+        world.tell(Input::System(system));
+        world
+    }
+
+    /// Tells the agent something, and performs what follows.
+    pub fn tell(&mut self, input: Input) {
+        self.core.handle(self.now, input);
+        self.perform(usize::MAX);
+    }
+
+    /// Performs outputs, at most `limit`; true when all were.
+    pub fn perform(&mut self, limit: usize) -> bool {
+        for _ in 0..limit {
+            let Some(output) = self.core.poll_output() else { return true };
+            match output {
+                Output::Remember(record) => self.memory.fold(record),
+                Output::Apply(steps) => steps.into_iter().for_each(|step| self.apply(step)),
+                Output::SendIcmpv6(packet) => self.leave_icmpv6(packet.destination, &packet.octets),
+                Output::SendDhcpv6(packet) => {
+                    let message = Message::decode(&packet.octets).expect("own message decodes");
+                    self.log.push((self.now, Event::Dhcpv6(message.clone())));
+                    if let Some((delay, reply)) = self.server.answer(self.now, &message) {
+                        self.deliver(self.now + delay, dhcpv6(&reply));
+                    }
+                }
+                Output::Milestone(milestone) => {
+                    self.core.handle(self.now, Input::Milestone(milestone));
+                }
+                Output::Report(_) | Output::Exit => {}
+            }
+        }
+        false
+    }
+
+    fn leave_icmpv6(&mut self, destination: Ipv6Addr, octets: &[u8]) {
+        if let Ok(advertisement) = RouterAdvertisement::decode(octets) {
+            self.log.push((self.now, Event::Advertise(destination, advertisement)));
+        } else if octets.first() == Some(&133) {
+            self.log.push((self.now, Event::Solicit(destination)));
+            if let Some(answer) = self.answer_solicitations.clone() {
+                let at = self.now + Duration::from_millis(1);
+                self.deliver(at, icmpv6(UPLINK, ROUTER, answer.encode()));
+            }
+        }
+    }
+
+    fn apply(&mut self, step: Step) {
+        self.log.push((self.now, Event::Step(step.clone())));
+        let event = match step {
+            Step::SetAddress(address) => KernelEvent::Address(address),
+            Step::RemoveAddress { interface, address, .. } => {
+                KernelEvent::AddressGone { interface, address }
+            }
+            Step::AddRoute(route) | Step::ReplaceRoute(route) => KernelEvent::Route(route),
+            Step::RemoveRoute(route) => KernelEvent::RouteGone(route),
+            Step::SetSysctl { .. } | Step::JoinAllRouters(_) | Step::LeaveAllRouters(_) => return,
+        };
+        self.kernel.handle(event.clone());
+        self.deliver(self.now + Duration::from_micros(50), Input::Kernel(vec![event]));
+    }
+
+    /// Something reaches the agent at `at`.
+    pub fn deliver(&mut self, at: Instant, input: Input) {
+        let position = self.coming.iter().position(|(other, _)| *other > at);
+        self.coming.insert(position.unwrap_or(self.coming.len()), (at, input));
+    }
+
+    /// The router above advertises.
+    pub fn advertise(&mut self, options: Vec<NdpOption>) {
+        self.advertise_from(ROUTER, options);
+    }
+
+    pub fn advertise_from(&mut self, router: Ipv6Addr, options: Vec<NdpOption>) {
+        self.tell(icmpv6(UPLINK, router, advertisement(options).encode()));
+    }
+
+    /// Lets `span` pass.
+    pub fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            self.core.handle(self.now, Input::Timeout);
+            self.perform(usize::MAX);
+            self.expire();
+            let deadline = self.core.deadline(self.now).map(|deadline| deadline.at);
+            let coming = self.coming.front().map(|(at, _)| *at);
+            let next = [deadline, coming].into_iter().flatten().min();
+            match next.filter(|at| *at <= end) {
+                Some(at) => {
+                    assert!(
+                        at > self.now || coming.is_some_and(|at| at <= self.now),
+                        "busy loop: {:?}",
+                        self.core.deadline(self.now)
+                    );
+                    self.now = at.max(self.now);
+                }
+                None => break,
+            }
+            while self.coming.front().is_some_and(|(at, _)| *at <= self.now) {
+                let (_, input) = self.coming.pop_front().unwrap();
+                self.tell(input);
+            }
+        }
+        self.now = end;
+    }
+
+    /// The kernel drops what has run out.
+    fn expire(&mut self) {
+        let over: Vec<KernelAddress> = self
+            .kernel
+            .addresses
+            .values()
+            .filter(|address| address.valid_until.is_over(self.now))
+            .cloned()
+            .collect();
+        for KernelAddress { interface, address, .. } in over {
+            let event = KernelEvent::AddressGone { interface, address };
+            self.kernel.handle(event.clone());
+            self.tell(Input::Kernel(vec![event]));
+        }
+    }
+
+    /// The agent is killed and started again: what is in the kernel and in the memory stays, what
+    /// was on its way is lost.
+    pub fn restart(&mut self) {
+        self.coming.clear();
+        self.seed = self.seed.wrapping_add(1);
+        let seed = [self.seed; 32];
+        let memory = self.memory.clone();
+        self.core = Core::new(self.config.clone(), memory, own_duid(), seed, self.now);
+        let system = self.kernel.clone();
+        self.tell(Input::System(system));
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.tell(Input::Command(command));
+    }
+
+    /// The DHCPv6 messages since `since`, by type.
+    pub fn sent(&self, since: Instant) -> Vec<MessageType> {
+        self.events(since)
+            .filter_map(|event| match event {
+                Event::Dhcpv6(message) => Some(message.kind),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub fn events(&self, since: Instant) -> impl Iterator<Item = &Event> {
+        self.log.iter().filter(move |(at, _)| *at >= since).map(|(_, event)| event)
+    }
+
+    /// Router solicitations since `since`.
+    pub fn solicitations(&self, since: Instant) -> usize {
+        self.events(since).filter(|event| matches!(event, Event::Solicit(_))).count()
+    }
+
+    /// The last advertisement on the downlink.
+    pub fn last_advertisement(&self) -> &RouterAdvertisement {
+        let mut events = self.log.iter().rev();
+        events
+            .find_map(|(_, event)| match event {
+                Event::Advertise(_, advertisement) => Some(advertisement),
+                _ => None,
+            })
+            .expect("something was advertised")
+    }
+
+    /// Preferred and valid lifetime of `prefix` in the last advertisement.
+    pub fn told(&self, prefix: &str) -> Option<(u32, u32)> {
+        self.last_advertisement().options.iter().find_map(|option| match option {
+            NdpOption::Prefix(told) if told.prefix == net(prefix) => {
+                Some((told.preferred.to_wire(), told.valid.to_wire()))
+            }
+            _ => None,
+        })
+    }
+
+    /// Our addresses in the kernel, in text, without lifetimes.
+    pub fn addresses(&self) -> Vec<String> {
+        let ours = self.kernel.addresses.values().filter(|address| address.ours);
+        ours.map(|address| format!("{}%{}", address.address, address.interface.0)).collect()
+    }
+
+    /// Our addresses that are preferred.
+    pub fn preferred(&self) -> Vec<String> {
+        let ours = self.kernel.addresses.values().filter(|address| address.ours);
+        let preferred = ours.filter(|address| !address.preferred_until.is_over(self.now));
+        preferred.map(|address| format!("{}%{}", address.address, address.interface.0)).collect()
+    }
+
+    /// Our routes in the kernel, in text, without lifetimes.
+    pub fn routes(&self) -> Vec<String> {
+        let routes = self.kernel.routes.values();
+        routes.map(|route| format!("{} {:?} {}", route.destination, route.target, route.metric)).collect()
+    }
+}
+
+pub fn own_duid() -> Duid {
+    Duid::from_uuid([0x52; 16])
+}
+
+pub fn icmpv6(interface: IfIndex, source: Ipv6Addr, octets: Vec<u8>) -> Input {
+    Input::Icmpv6(Received {
+        interface,
+        source,
+        destination: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+        hop_limit: 255,
+        fragmented: false,
+        octets,
+    })
+}
+
+pub fn dhcpv6(message: &Message) -> Input {
+    Input::Dhcpv6(Received {
+        interface: UPLINK,
+        source: ROUTER,
+        destination: "fe80::2".parse().unwrap(),
+        hop_limit: 64,
+        fragmented: false,
+        octets: message.encode(),
+    })
+}
