@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::DecodeError;
 use super::dhcpv6::{Message, digest_range};
-use super::dhcpv6_option::{Dhcpv6Option, Status};
+use super::dhcpv6_option::{Authentication, Dhcpv6Option, Status};
 use super::domain::{decode_names, encode_names};
 use super::ndp::{RouterAdvertisement, RouterSolicitation};
 use super::ndp_option::NdpOption;
@@ -40,10 +40,14 @@ proptest! {
 
     /// A digest is found in exactly the messages whose first authentication option holds one.
     #[test]
-    fn a_digest_range_names_the_digest(mut message in any::message(), digest: [u8; 16], at in 0..6_usize) {
+    fn a_digest_range_names_the_digest(
+        mut message in any::message(),
+        digest: [u8; 16],
+        at in 0..6_usize,
+    ) {
         message.options.retain(|option| !matches!(option, Dhcpv6Option::Authentication(_)));
         prop_assert_eq!(digest_range(&message.encode()), None);
-        let authentication = super::dhcpv6_option::Authentication {
+        let authentication = Authentication {
             protocol: 3,
             algorithm: 1,
             replay_detection: 0,
@@ -69,7 +73,7 @@ proptest! {
     /// SEC-07.
     #[test]
     fn no_changed_advertisement_makes_a_decoder_panic(
-        octets in any::mutated(any::advertisement().prop_map(|advertisement| advertisement.encode())),
+        octets in any::mutated(any::advertisement().prop_map(|sent| sent.encode())),
     ) {
         decode_all(&octets);
     }
@@ -77,7 +81,7 @@ proptest! {
     /// SEC-07.
     #[test]
     fn no_changed_message_makes_a_decoder_panic(
-        octets in any::mutated(any::message().prop_map(|message| message.encode())),
+        octets in any::mutated(any::message().prop_map(|sent| sent.encode())),
     ) {
         decode_all(&octets);
     }

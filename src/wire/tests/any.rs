@@ -89,7 +89,7 @@ pub(super) fn ndp_option() -> impl Strategy<Value = NdpOption> {
         body(1..=2).prop_map(NdpOption::FlagsExtension),
         "[!-~]{1,60}".prop_map(NdpOption::CaptivePortal),
         pref64().prop_map(NdpOption::Pref64),
-        (select(vec![0_u8, 2, 4, 14, 38 + 1, 144, 253, 255]), body(1..=255))
+        (select(vec![0_u8, 2, 4, 14, 39, 144, 253, 255]), body(1..=255))
             .prop_map(|(kind, body)| NdpOption::Unknown { kind, body }),
     ]
 }
