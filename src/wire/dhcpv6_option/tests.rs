@@ -270,7 +270,8 @@ fn an_excluded_prefix_that_does_not_fit_reads_as_none() {
         let octets = ia_pd(&ia_prefix(delegated, &option(67, body)));
         assert_eq!(prefixes(&octets)[0].exclude, None, "{why}");
     }
-    let octets = ia_pd(&ia_prefix(56, &format!("{}{}", option(67, "40"), option(67, "40 01"))));
+    let options = [option(67, "40"), option(67, "40 01"), option(67, "40 02")].concat();
+    let octets = ia_pd(&ia_prefix(56, &options));
     assert_eq!(prefixes(&octets)[0].exclude, Some(net("2001:db8:1:1::/64")), "the first that fits");
 }
 
