@@ -62,9 +62,6 @@ pub enum DecodeError {
     /// Text that holds what does not belong there.
     #[error("malformed text")]
     Text,
-    /// Options inside options deeper than the protocol needs.
-    #[error("options nested too deeply")]
-    Depth,
 }
 
 impl DecodeError {
@@ -82,7 +79,6 @@ impl DecodeError {
             Self::DuidLength => "duid-length",
             Self::DomainName => "domain-name",
             Self::Text => "text",
-            Self::Depth => "depth",
         }
     }
 }
