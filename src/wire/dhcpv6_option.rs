@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::DecodeError;
 use crate::time::Lifetime;
 
+pub(super) mod codec;
+
 /// Option codes that the option request option names.
 pub mod code {
     /// DNS servers (RFC 3646).
@@ -74,9 +76,11 @@ impl FromStr for Duid {
     type Err = DecodeError;
 
     fn from_str(text: &str) -> Result<Self, DecodeError> {
-        let octets: Result<Vec<u8>, _> =
-            text.split(':').map(|octet| u8::from_str_radix(octet, 16)).collect();
-        Self::new(&octets.map_err(|_| DecodeError::Text)?)
+        // Parsing a number allows a sign; an octet has none.
+        let is_hex = |text: &str| text.bytes().all(|c| c.is_ascii_hexdigit());
+        let octet = |text| u8::from_str_radix(text, 16).ok().filter(|_| is_hex(text));
+        let octets: Option<Vec<u8>> = text.split(':').map(octet).collect();
+        Self::new(&octets.ok_or(DecodeError::Text)?)
     }
 }
 
@@ -111,7 +115,7 @@ impl fmt::Display for Iaid {
 pub struct Status {
     /// The code.
     pub code: StatusCode,
-    /// The server's words, cleaned of control characters.
+    /// The server's words, cleaned of control characters and of octets that are no UTF-8.
     pub text: String,
 }
 
@@ -193,7 +197,9 @@ pub struct IaNa {
 }
 
 /// Authentication (RFC 9915 §21.11).
-#[derive(Clone, PartialEq, Eq, Debug)]
+///
+/// Its debug form hides the information, which may be a key (SEC-13).
+#[derive(Clone, PartialEq, Eq)]
 pub struct Authentication {
     /// 3 for the Reconfigure key authentication protocol.
     pub protocol: u8,
@@ -205,6 +211,19 @@ pub struct Authentication {
     pub replay: u64,
     /// Protocol-dependent: for the above, a type octet (1 key, 2 digest) and 16 octets.
     pub information: Vec<u8>,
+}
+
+impl fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, algorithm, replay_detection, replay, information } = self;
+        f.debug_struct("Authentication")
+            .field("protocol", protocol)
+            .field("algorithm", algorithm)
+            .field("replay_detection", replay_detection)
+            .field("replay", replay)
+            .field("information", &format_args!("{} octets", information.len()))
+            .finish()
+    }
 }
 
 /// A DHCPv6 option.
@@ -252,3 +271,6 @@ pub enum Dhcpv6Option {
         body: Vec<u8>,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,13 @@
 //!
 //! Decoders cannot panic on any input and allocate no more than a small multiple of its length.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        reason = "tests may index (clippy.toml), and nothing there lets them add"
+    )
+)]
 
 pub mod cursor;
 pub mod dhcpv6;
@@ -9,7 +16,14 @@ pub mod dhcpv6_option;
 pub mod domain;
 pub mod ndp;
 pub mod ndp_option;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
 use thiserror::Error;
 
 /// Why octets are no message.
@@ -36,18 +50,18 @@ pub enum DecodeError {
     /// A prefix length over 128, or one that its option cannot hold.
     #[error("prefix length {0}")]
     PrefixLength(u8),
+    /// An option holds a value that its definition reserves.
+    #[error("option {0} holds a reserved value")]
+    ReservedValue(u16),
     /// A DUID outside of 1 to 128 octets behind its type (RFC 9915 §11.1).
     #[error("DUID of wrong length")]
     DuidLength,
     /// A domain name that is compressed, too long or not terminated.
     #[error("malformed domain name")]
     DomainName,
-    /// Text that is not UTF-8.
-    #[error("text is not UTF-8")]
+    /// Text that holds what does not belong there.
+    #[error("malformed text")]
     Text,
-    /// Options inside options deeper than the protocol needs.
-    #[error("options nested too deeply")]
-    Depth,
 }
 
 impl DecodeError {
@@ -61,10 +75,24 @@ impl DecodeError {
             Self::Code(_) => "code",
             Self::OptionLength(_) => "option-length",
             Self::PrefixLength(_) => "prefix-length",
+            Self::ReservedValue(_) => "reserved-value",
             Self::DuidLength => "duid-length",
             Self::DomainName => "domain-name",
             Self::Text => "text",
-            Self::Depth => "depth",
         }
     }
+}
+
+/// A prefix, its bits beyond the length cleared: receivers ignore them and senders keep them zero
+/// (RFC 4861 §4.6.2, RFC 9915 §21.22), so that two routers that differ only there agree.
+fn prefix(address: Ipv6Addr, length: u8) -> Result<Ipv6Net, DecodeError> {
+    let prefix = Ipv6Net::new(address, length).map_err(|_| DecodeError::PrefixLength(length))?;
+    Ok(prefix.trunc())
+}
+
+/// An address of which only the first octets are on the wire; none for more than 16.
+fn left_aligned(octets: &[u8]) -> Option<Ipv6Addr> {
+    let mut address = [0; 16];
+    address.get_mut(..octets.len())?.copy_from_slice(octets);
+    Some(address.into())
 }

@@ -1,7 +1,12 @@
 //! Router advertisements and solicitations (RFC 4861 §4.1, §4.2), from the ICMPv6 header on.
 
+use pnet::packet::icmpv6::ndp::{
+    MutableRouterAdvertPacket, MutableRouterSolicitPacket, RouterAdvertPacket, RouterSolicitPacket,
+};
+use pnet::packet::icmpv6::{Icmpv6Code, Icmpv6Type, Icmpv6Types};
+
 use super::DecodeError;
-use super::ndp_option::{NdpOption, Preference};
+use super::ndp_option::{NdpOption, Preference, PrefixInformation, decode_options};
 
 /// A router advertisement.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -12,7 +17,8 @@ pub struct RouterAdvertisement {
     pub managed: bool,
     /// O: other configuration comes from DHCPv6.
     pub other: bool,
-    /// Default router preference; the reserved value reads as medium (RFC 4191 §2.2).
+    /// Default router preference; the reserved value reads as medium, and so does any value when
+    /// the router lifetime is 0, with which none but medium is sent (RFC 4191 §2.2).
     pub preference: Preference,
     /// Router Lifetime in seconds; 0 is "no default router".
     pub router_lifetime: u16,
@@ -25,6 +31,9 @@ pub struct RouterAdvertisement {
 }
 
 impl RouterAdvertisement {
+    const MANAGED: u8 = 0x80;
+    const OTHER: u8 = 0x40;
+
     /// Decodes an ICMPv6 message, its checksum already verified by the kernel.
     ///
     /// An option whose own content is wrong becomes [`NdpOption::Malformed`]; what the RFC wants
@@ -34,13 +43,62 @@ impl RouterAdvertisement {
     ///
     /// [`DecodeError`] for what RFC 4861 §6.1.2 discards: wrong type, code not 0, shorter than
     /// 16 octets, an option of length zero or one that runs past the end.
-    pub fn decode(_octets: &[u8]) -> Result<Self, DecodeError> {
-        todo!()
+    pub fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
+        // Only the header reaches pnet: its walk over options wraps on hostile lengths.
+        let (header, options) = octets
+            .split_at_checked(RouterAdvertPacket::minimum_packet_size())
+            .ok_or(DecodeError::Truncated)?;
+        let header = RouterAdvertPacket::new(header).ok_or(DecodeError::Truncated)?;
+        expect_type(Icmpv6Types::RouterAdvert, header.get_icmpv6_type(), header.get_icmpv6_code())?;
+        let flags = header.get_flags();
+        let router_lifetime = header.get_lifetime();
+        Ok(Self {
+            hop_limit: header.get_hop_limit(),
+            managed: flags & Self::MANAGED != 0,
+            other: flags & Self::OTHER != 0,
+            preference: Preference::from_flags(flags)
+                .filter(|_| router_lifetime > 0)
+                .unwrap_or_default(),
+            router_lifetime,
+            reachable_time: header.get_reachable_time(),
+            retrans_timer: header.get_retrans_time(),
+            options: decode_options(options)?,
+        })
     }
 
     /// Encodes the message with a checksum of zero, which the kernel fills.
+    ///
+    /// An option that has no form on the wire is left out: a malformed one, an empty list, a name
+    /// that is none, a NAT64 prefix of an impossible length, or more than 2040 octets.
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        let mut octets = vec![0; MutableRouterAdvertPacket::minimum_packet_size()];
+        if let Some(mut header) = MutableRouterAdvertPacket::new(&mut octets) {
+            header.set_icmpv6_type(Icmpv6Types::RouterAdvert);
+            header.set_hop_limit(self.hop_limit);
+            header.set_flags(self.flags());
+            header.set_lifetime(self.router_lifetime);
+            header.set_reachable_time(self.reachable_time);
+            header.set_retrans_time(self.retrans_timer);
+        }
+        for option in &self.options {
+            option.encode(&mut octets);
+        }
+        octets
+    }
+
+    fn flags(&self) -> u8 {
+        let preference =
+            if self.router_lifetime == 0 { Preference::Medium } else { self.preference };
+        preference.to_flags()
+            | if self.managed { Self::MANAGED } else { 0 }
+            | if self.other { Self::OTHER } else { 0 }
+    }
+
+    /// The prefix information options.
+    pub fn prefixes(&self) -> impl Iterator<Item = &PrefixInformation> {
+        self.options.iter().filter_map(|option| {
+            if let NdpOption::Prefix(prefix) = option { Some(prefix) } else { None }
+        })
     }
 }
 
@@ -58,12 +116,43 @@ impl RouterSolicitation {
     ///
     /// [`DecodeError`] for what RFC 4861 §6.1.1 discards, as for an advertisement; the shortest
     /// has 8 octets.
-    pub fn decode(_octets: &[u8]) -> Result<Self, DecodeError> {
-        todo!()
+    pub fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
+        let (header, options) = octets
+            .split_at_checked(RouterSolicitPacket::minimum_packet_size())
+            .ok_or(DecodeError::Truncated)?;
+        let header = RouterSolicitPacket::new(header).ok_or(DecodeError::Truncated)?;
+        expect_type(
+            Icmpv6Types::RouterSolicit,
+            header.get_icmpv6_type(),
+            header.get_icmpv6_code(),
+        )?;
+        Ok(Self { options: decode_options(options)? })
     }
 
-    /// Encodes the message with a checksum of zero, which the kernel fills.
+    /// Encodes the message with a checksum of zero, which the kernel fills; options as in an
+    /// advertisement.
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        let mut octets = vec![0; MutableRouterSolicitPacket::minimum_packet_size()];
+        if let Some(mut header) = MutableRouterSolicitPacket::new(&mut octets) {
+            header.set_icmpv6_type(Icmpv6Types::RouterSolicit);
+        }
+        for option in &self.options {
+            option.encode(&mut octets);
+        }
+        octets
     }
 }
+
+fn expect_type(
+    expected: Icmpv6Type,
+    kind: Icmpv6Type,
+    Icmpv6Code(code): Icmpv6Code,
+) -> Result<(), DecodeError> {
+    if kind != expected {
+        return Err(DecodeError::Type(kind.0));
+    }
+    if code == 0 { Ok(()) } else { Err(DecodeError::Code(code)) }
+}
+
+#[cfg(test)]
+mod tests;
