@@ -49,12 +49,14 @@ impl Ledger {
             let held = Held { until, recorded: until, preferred_said: None, valid_said: None };
             (prefix.trunc(), held)
         });
-        Self {
+        let mut ledger = Self {
             prefixes: prefixes.collect(),
             routes: Told::default(),
             resolvers: Told::default(),
             search: Told::default(),
-        }
+        };
+        ledger.forget(Instant::BOOT);
+        ledger
     }
 
     /// The prefixes that hosts may hold and that `content` does not have (RA-TX-50, RA-TX-51).

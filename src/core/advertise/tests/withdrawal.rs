@@ -177,3 +177,26 @@ fn nothing_follows_the_final_advertisement() {
     assert!(transmit.messages.is_empty());
     assert!(world.run(10_000).is_empty());
 }
+
+/// At the bound the promise that ends first is forgotten.
+#[test]
+fn what_is_remembered_has_a_bound() {
+    let prefix = |n: u64| net(&format!("2001:db8:{n:x}::/64"));
+    let promised: BTreeMap<_, _> = (0..300).map(|n| (prefix(n), at(5000 + n))).collect();
+    let mut world = World::restarted(Default::default(), promised);
+    world.set(Content::default());
+    let withdrawn: Vec<_> = world.last().prefixes().map(|(prefix, _, _)| prefix).collect();
+    assert_eq!(withdrawn.len(), 256);
+    assert!(!withdrawn.contains(&prefix(43)) && withdrawn.contains(&prefix(44)));
+
+    let servers = |n: u16| {
+        let server = |i| (Ipv6Addr::new(0x2001, 0xdb8, n, 0, 0, 0, 0, i), Until::Never);
+        Content { resolvers: (0..200).map(server).collect(), ..Content::default() }
+    };
+    for n in 0..3 {
+        world.run(60);
+        world.set(servers(n));
+    }
+    world.run(60);
+    assert_eq!(world.last().resolvers().len(), 256);
+}
