@@ -106,7 +106,7 @@ impl Advertiser {
             || self.ledger.exceeds(&before, &content, now)
             || (!known && !self.ledger.withdrawn(&content, now).is_empty());
         self.content = Some(content);
-        if self.link.is_some() && (differs || !known) {
+        if self.link.is_some() && differs {
             self.schedule.announce(now);
         }
         differs

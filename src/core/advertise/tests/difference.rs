@@ -79,6 +79,13 @@ fn a_shortened_lease_is_said_once() {
     assert!(!world.set(ending(A, 1500, 1700)));
     assert!(!world.set(ending(A, 1499, 1699)), "jitter");
     assert!(!world.set(ending(A, 1600, 1800)), "refreshed");
+
+    let mut world = World::saying(ending(A, 100_000, 200_000));
+    world.run_until(1001);
+    assert!(world.set(ending(A, 1500, 1700)));
+    assert!(!world.set(ending(A, 1501, 1701)), "refreshed before it could be said");
+    assert_eq!(world.run(1).len(), 0, "RA-TX-09");
+    assert_eq!(world.run(1).len(), 1);
 }
 
 /// 15 row 20: an end that passes by itself has passed on the hosts too.
@@ -87,6 +94,7 @@ fn an_end_that_passes_by_itself_is_no_difference() {
     let mut world = World::saying(ending(A, 1500, 1600));
     world.run_until(1550);
     assert!(!world.set(ending(A, 1500, 1600)), "deprecated since");
+    assert!(!world.set(ending(A, 1000, 1600)), "longer since");
     assert!(world.set(ending(A, 1580, 1600)), "preferred again");
     world.run_until(1700);
     assert!(!world.set(Content { default_router: true, ..Content::default() }), "over since");

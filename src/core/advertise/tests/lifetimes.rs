@@ -47,6 +47,8 @@ fn lifetimes_shorten_with_each_retired_prefix_and_grow_back() {
     let world = World::saying(both);
     assert_eq!(world.last().prefix(A), Some((0, 900)));
     assert_eq!(world.last().prefix(B), Some((450, 900)));
+    let order: Vec<_> = world.last().prefixes().map(|(prefix, _, _)| prefix).collect();
+    assert_eq!(order, [net(B), net(A)], "the new one before the old");
 }
 
 /// RA-TX-60: advertised as often as the short lifetimes need, Router Lifetime as ever.
@@ -63,6 +65,31 @@ fn intervals_shorten_with_the_lifetimes() {
     let two = world.run_until(3200);
     assert!(gaps(&two).iter().all(|gap| (16.0..=50.0).contains(gap)), "{:?}", gaps(&two));
     assert!(world.sent.iter().all(|sent| sent.messages[0].router_lifetime == 2700));
+}
+
+/// RA-TX-09, RA-TX-60: several advertisements within the shortest lifetime, but no storm.
+#[test]
+fn intervals_follow_the_shortest_lifetime() {
+    let cases = [
+        // preferred, valid, longest and shortest interval
+        (300, 300, 50.0, 16.0),
+        (30, 5400, 10.0, 3.0),
+        (6, 6, 4.0, 3.0),
+    ];
+    for (preferred, valid, longest, shortest) in cases {
+        let min_delay = std::time::Duration::from_millis(30);
+        let mut world = World::new(config::Advertise { min_delay, ..Default::default() });
+        let refreshed = |now: Instant| {
+            let now = now.since_boot().as_secs();
+            ending(A, now + preferred, now + valid)
+        };
+        for _ in 0..300 {
+            world.set(refreshed(world.now));
+            world.run(1);
+        }
+        let gaps = &gaps(&world.sent)[2..];
+        assert!(gaps.iter().all(|gap| (shortest..=longest).contains(gap)), "{gaps:?}");
+    }
 }
 
 /// RA-TX-60: switched off
@@ -131,4 +158,17 @@ fn a_link_hears_of_seventeen_routes() {
     assert_eq!(world.last().routes().len(), 17);
     assert_eq!(world.last().routes()[0].0, route(19));
     assert_eq!(world.advertiser.unsaid_routes(world.now), [16, 17, 18].map(route));
+
+    let mut world = World::new(Default::default());
+    for n in [2, 0, 1] {
+        let end = at(2000 + 100 * u64::from(n));
+        let routes = (0..10).map(|i| (route(10 * n + i), (Preference::Medium, end))).collect();
+        world.set(Content { routes, ..content(&[A]) });
+        world.run(10);
+    }
+    let said = world.last().routes();
+    assert_eq!(said.len(), 17);
+    assert!(said[..10].iter().all(|(_, lifetime)| *lifetime > 0));
+    let stale: Vec<_> = (20..27).map(|n| (route(n), 0)).collect();
+    assert_eq!(said[10..], stale, "those that hosts would believe in the longest");
 }

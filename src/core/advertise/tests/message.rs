@@ -8,18 +8,18 @@ fn size(message: &RouterAdvertisement) -> usize {
 /// RA-TX-16, RA-TX-26
 #[test]
 fn many_prefixes_take_several_messages_with_equal_headers() {
-    for mtu in [0, 1280, 1500, 9000] {
+    for (mtu, said) in [(0, None), (1280, None), (1500, None), (9000, None), (1500, Some(1300))] {
         let prefixes: Vec<_> = (0..80).map(|n| format!("2001:db8:0:{n:x}::/64")).collect();
         let mut content = content(&prefixes.iter().map(String::as_str).collect::<Vec<_>>());
         content.resolvers = (0..100)
             .map(|n| (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n), Until::Never))
             .collect();
         content.search = (0..100).map(|n| (format!("domain{n}.example"), Until::Never)).collect();
-        let mut world = World::new(Default::default());
+        let mut world = World::new(config::Advertise { mtu: said, ..Default::default() });
         world.advertiser.link_up(world.now, Some(MAC.to_vec()), mtu);
         world.set(content);
         let sent = world.last();
-        let room = usize::try_from(mtu.max(1280)).unwrap() - 40;
+        let room = usize::try_from(said.unwrap_or(mtu).max(1280)).unwrap() - 40;
         assert!(sent.messages.iter().all(|message| size(message) <= room));
         assert_eq!(sent.prefixes().count(), 80);
         assert_eq!(sent.resolvers().len(), 100);

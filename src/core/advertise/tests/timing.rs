@@ -136,6 +136,29 @@ fn an_advertisement_that_is_due_anyway_serves_the_solicitation() {
     }
 }
 
+/// RA-TX-10: the other way round
+#[test]
+fn a_multicast_answer_serves_who_waits_for_a_unicast_one() {
+    let mut world = World::saying(content(&[A]));
+    world.run(60);
+    let before = world.sent.len();
+    world.now = world.advertiser.deadline().unwrap().at;
+    world.solicit(HOST, true);
+    assert_eq!(world.sent.len() - before, 1);
+    assert_eq!(world.last().to, ALL_NODES);
+}
+
+#[test]
+fn a_link_that_comes_up_twice_starts_once() {
+    let mut world = World::saying(content(&[A]));
+    world.run(60);
+    let deadline = world.advertiser.deadline();
+    world.advertiser.link_up(world.now, Some(MAC.to_vec()), 1500);
+    assert_eq!(world.advertiser.deadline(), deadline);
+    world.advertiser.link_up(world.now, Some(MAC.to_vec()), 1400);
+    assert_eq!(world.advertiser.deadline().unwrap().at, world.now);
+}
+
 /// RA-TX-12, RA-TX-25
 #[test]
 fn who_names_its_link_layer_address_is_answered_by_unicast_at_once() {

@@ -166,6 +166,16 @@ fn the_final_advertisement_promises_nothing_new() {
     let sent = Sent { at: world.now, to: ALL_NODES, messages, promises: Vec::new() };
     assert_eq!(sent.prefix(A), Some((0, 0)));
     assert_eq!(sent.prefix(B), None, "it was never advertised");
+
+    let mut world = World::restarted(Default::default(), [(net(A), at(1010))].into());
+    world.set(content(&[B]));
+    let recorded = world.last().promises[0].until;
+    assert_eq!(recorded, at(1000 + 900 + 600));
+    world.now = secs(1011);
+    assert_eq!(world.advertiser.advertised(world.now), [(net(B), 2700, 5400)]);
+    let messages = world.advertiser.final_advertisement(world.now, false);
+    let sent = Sent { at: world.now, to: ALL_NODES, messages, promises: Vec::new() };
+    assert_eq!(sent.prefix(B), Some((2500 - 1011, 2500 - 1011)));
 }
 
 #[test]
