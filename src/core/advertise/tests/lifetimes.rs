@@ -89,6 +89,7 @@ fn intervals_follow_the_shortest_lifetime() {
         }
         let gaps = &gaps(&world.sent)[2..];
         assert!(gaps.iter().all(|gap| (shortest..=longest).contains(gap)), "{gaps:?}");
+        assert!(gaps.iter().any(|gap| *gap > shortest), "drawn, not fixed");
     }
 }
 
