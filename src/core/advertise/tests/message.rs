@@ -150,3 +150,37 @@ fn prefixes_are_clean() {
         world.last().prefixes().map(|(prefix, _, _)| prefix.to_string()).collect();
     assert_eq!(prefixes, [A]);
 }
+
+/// RA-TX-16, RA-TX-26: the sizes that messages are filled by are those on the wire.
+#[test]
+fn encoded_messages_have_the_computed_size() {
+    let rules = config::Advertise {
+        mtu: Some(1400),
+        pref64: Some(net("64:ff9b::/96")),
+        captive_portal: Some("https://portal.example/x".to_owned()),
+        ..Default::default()
+    };
+    let mut world = World::new(rules);
+    let content = Content {
+        routes: ["::/0", "2001:db8::/56", "2001:db8::/64", "fd00::/96"]
+            .map(|route| (net(route), (Preference::High, Until::Never)))
+            .into(),
+        resolvers: vec![("2001:db8::53".parse().unwrap(), Until::Never)],
+        search: vec![("example.org".to_owned(), Until::Never), ("b.example".to_owned(), at(1500))],
+        ..content(&[A, B])
+    };
+    world.advertiser.set_content(world.now, content);
+    let (_, _, typed) = world.advertiser.clone().poll_advertisement(world.now).unwrap();
+    let (promises, transmit) = world.advertiser.poll_transmit(world.now).unwrap();
+    assert_eq!(transmit.destination, ALL_NODES);
+    assert_eq!(promises.len(), 2);
+    assert_eq!(transmit.messages.len(), typed.len());
+    for (encoded, typed) in transmit.messages.iter().zip(&typed) {
+        assert_eq!(encoded.len(), size(typed));
+        assert_eq!(RouterAdvertisement::decode(encoded).as_ref(), Ok(typed));
+    }
+    let last = world.advertiser.stop(world.now, false);
+    let last = RouterAdvertisement::decode(&last.messages[0]).unwrap();
+    assert_eq!(last.router_lifetime, 0);
+    assert_eq!(world.advertiser.deadline(), None);
+}
