@@ -3,32 +3,35 @@
 //! What is to be said comes as a whole, with absolute ends ([`Content`]). What hosts were promised
 //! is remembered, so that a prefix that leaves the content is withdrawn in every advertisement
 //! for as long as some host may hold it (RFC 9096 §3.5).
+//!
+//! `schedule` knows when to speak, `lifetimes` what can be said at a moment, `ledger` what hosts
+//! were told before, `message` how it is put into packets.
+
+mod content;
+mod ledger;
+mod lifetimes;
+mod message;
+mod schedule;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+pub use content::Content;
+
+use self::ledger::Ledger;
+use self::lifetimes::Statement;
+use self::message::Link;
+use self::schedule::{ALL_NODES, Schedule};
 use super::random::Random;
 use crate::config;
 use crate::time::{Deadline, Instant, Until};
-use crate::wire::ndp::RouterSolicitation;
-use crate::wire::ndp_option::Preference;
-
-/// What should be advertised on a link, from the desired state.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Content {
-    /// A default route leads to the provider, the machine forwards, and the link has a prefix.
-    pub default_router: bool,
-    /// Subnets: preferred and valid until. Ends may lie in the past for a deprecated one.
-    pub prefixes: BTreeMap<Ipv6Net, (Until, Until)>,
-    /// Routes, with their ends.
-    pub routes: BTreeMap<Ipv6Net, (Preference, Until)>,
-    /// DNS servers, in order, with their ends.
-    pub resolvers: Vec<(Ipv6Addr, Until)>,
-    /// Search domains, in order, with their ends.
-    pub search: Vec<(String, Until)>,
-}
+use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
+use crate::wire::ndp_option::NdpOption;
 
 /// An advertisement to send.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,77 +47,165 @@ pub struct Transmit {
 pub struct Promise {
     /// For this prefix.
     pub prefix: Ipv6Net,
-    /// Hosts may hold it until then.
+    /// Hosts may hold it until then. Up to MaxRtrAdvInterval beyond what was said, so that it
+    /// need not be written again for each advertisement (STO-11), but not beyond the prefix's end.
     pub until: Until,
 }
 
 /// The advertisements of one downlink.
 #[derive(Clone, Debug)]
 pub struct Advertiser {
-    _rules: config::Advertise,
-    _random: Random,
+    rules: config::Advertise,
+    random: Random,
+    /// None while the link cannot send, and where nothing is to be sent at all.
+    link: Option<Link>,
+    /// None until it is known: after a restart nothing may be withdrawn before the uplink has
+    /// said something.
+    content: Option<Content>,
+    ledger: Ledger,
+    schedule: Schedule,
 }
 
 impl Advertiser {
     /// Silent until [`link_up`](Self::link_up); `promised` is what was remembered.
     pub fn new(
-        _rules: config::Advertise,
-        _promised: BTreeMap<Ipv6Net, Until>,
-        _random: Random,
+        rules: config::Advertise,
+        promised: BTreeMap<Ipv6Net, Until>,
+        random: Random,
     ) -> Self {
-        todo!()
+        let schedule = Schedule::new(rules.min_delay, rules.unicast_answers);
+        let ledger = Ledger::new(promised);
+        Self { rules, random, link: None, content: None, ledger, schedule }
     }
 
-    /// The link can send, with this link-layer address and MTU: the initial advertisements.
-    pub fn link_up(&mut self, _now: Instant, _link_layer_address: Option<Vec<u8>>, _mtu: u32) {
-        todo!()
+    /// The link can send, with this link-layer address and MTU: the initial advertisements
+    /// (RA-TX-06), the first of them at once. Until [`set_content`](Self::set_content) was called
+    /// nothing is sent.
+    pub fn link_up(&mut self, now: Instant, link_layer_address: Option<Vec<u8>>, mtu: u32) {
+        let link = Some(Link { link_layer_address, mtu });
+        if self.rules.enabled && self.link != link {
+            self.link = link;
+            self.schedule.announce(now);
+        }
     }
 
     /// The link cannot send.
     pub fn link_down(&mut self) {
-        todo!()
+        self.link = None;
+        self.schedule.silence();
     }
 
     /// Takes over what should be said. A real difference, not a mere refresh of lifetimes, is
     /// advertised at once, as far as MIN_DELAY_BETWEEN_RAS allows (RA-TX-07, RA-TX-09).
     /// Returns whether it was one.
-    pub fn set_content(&mut self, _now: Instant, _content: Content) -> bool {
-        todo!()
+    pub fn set_content(&mut self, now: Instant, content: Content) -> bool {
+        let content = content.normal();
+        let known = self.content.is_some();
+        let before = self.content.take().unwrap_or_default();
+        let differs = content.differs(&before, now)
+            || self.ledger.exceeds(&before, &content, now)
+            || (!known && !self.ledger.withdrawn(&content, now).is_empty());
+        self.content = Some(content);
+        if self.link.is_some() && differs {
+            self.schedule.announce(now);
+        }
+        differs
     }
 
-    /// Takes in a valid solicitation.
+    /// Takes in a valid solicitation. One from the unspecified address that names a link-layer
+    /// address is ignored (RFC 4861 §6.1.1).
     pub fn handle_solicitation(
         &mut self,
-        _now: Instant,
-        _source: Ipv6Addr,
-        _solicitation: &RouterSolicitation,
+        now: Instant,
+        source: Ipv6Addr,
+        solicitation: &RouterSolicitation,
     ) {
-        todo!()
+        let (Some(link), Some(_)) = (&self.link, &self.content) else { return };
+        let names_link_layer =
+            solicitation.options.iter().any(|o| matches!(o, NdpOption::SourceLinkLayer(_)));
+        if source.is_multicast() || (source.is_unspecified() && names_link_layer) {
+            return;
+        }
+        // A unicast answer must not start address resolution towards whoever asks.
+        let reachable = names_link_layer || link.link_layer_address.is_none();
+        let unicast = (reachable && !source.is_unspecified()).then_some(source);
+        self.schedule.solicit(now, unicast, &mut self.random);
     }
 
-    /// The final advertisement, with Router Lifetime 0 (RA-TX-57), at once.
-    /// `withdraw` says the prefixes are to be withdrawn too.
-    pub fn stop(&mut self, _now: Instant, _withdraw: bool) -> Transmit {
-        todo!()
+    /// The final advertisement, with Router Lifetime 0 (RA-TX-57), at once; silence follows.
+    /// `withdraw` says the prefixes are to be withdrawn too; else they are said as ever, but
+    /// with no new promise. Without messages where nothing could have been said before.
+    pub fn stop(&mut self, now: Instant, withdraw: bool) -> Transmit {
+        let messages = encode(&self.final_advertisement(now, withdraw));
+        self.link_down();
+        Transmit { destination: ALL_NODES, messages }
+    }
+
+    fn final_advertisement(&self, now: Instant, withdraw: bool) -> Vec<RouterAdvertisement> {
+        let (Some(link), Some(content)) = (&self.link, &self.content) else { return Vec::new() };
+        let mut statement = Statement::new(&self.rules, content, &self.ledger, now);
+        statement.router_lifetime = 0;
+        if withdraw {
+            statement.withdraw_all();
+        } else {
+            statement.limit_to_recorded(&self.ledger, now);
+        }
+        message::render(&self.rules, link, &statement)
     }
 
     /// The next advertisement that is due.
-    pub fn poll_transmit(&mut self, _now: Instant) -> Option<(Vec<Promise>, Transmit)> {
-        todo!()
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<(Vec<Promise>, Transmit)> {
+        let (promises, destination, messages) = self.poll_advertisement(now)?;
+        Some((promises, Transmit { destination, messages: encode(&messages) }))
+    }
+
+    fn poll_advertisement(
+        &mut self,
+        now: Instant,
+    ) -> Option<(Vec<Promise>, Ipv6Addr, Vec<RouterAdvertisement>)> {
+        let (link, content) = (self.link.as_ref()?, self.content.as_ref()?);
+        let destination = self.schedule.poll(now)?;
+        let statement = Statement::new(&self.rules, content, &self.ledger, now);
+        let messages = message::render(&self.rules, link, &statement);
+        let promises = self.ledger.note(&statement, content, now, self.rules.max_interval);
+        if destination == ALL_NODES {
+            let interval = self.random.duration(statement.min_interval, statement.max_interval);
+            self.schedule.sent(now, interval);
+        }
+        Some((promises, destination, messages))
     }
 
     /// When the next is due.
     pub fn deadline(&self) -> Option<Deadline> {
-        todo!()
+        (self.link.is_some() && self.content.is_some()).then(|| self.schedule.deadline()).flatten()
     }
 
     /// The prefixes as the next advertisement would say them: preferred and valid seconds.
-    pub fn advertised(&self, _now: Instant) -> Vec<(Ipv6Net, u32, u32)> {
-        todo!()
+    pub fn advertised(&self, now: Instant) -> Vec<(Ipv6Net, u32, u32)> {
+        let Some(content) = &self.content else { return Vec::new() };
+        Statement::new(&self.rules, content, &self.ledger, now)
+            .prefixes
+            .iter()
+            .map(|said| (said.prefix, said.preferred, said.valid))
+            .collect()
     }
 
     /// The Router Lifetime that the next advertisement would say, in seconds.
     pub fn router_lifetime(&self) -> u16 {
-        todo!()
+        self.content.as_ref().map_or(0, |content| lifetimes::router_lifetime(&self.rules, content))
     }
+
+    /// The routes of the content for which the 17 of RFC 4191 §4 leave no room.
+    pub fn unsaid_routes(&self, now: Instant) -> Vec<Ipv6Net> {
+        let Some(content) = &self.content else { return Vec::new() };
+        lifetimes::routes_by_preference(content, now)
+            .into_iter()
+            .skip(lifetimes::MAX_ROUTES)
+            .map(|(prefix, _, _)| prefix)
+            .collect()
+    }
+}
+
+fn encode(messages: &[RouterAdvertisement]) -> Vec<Vec<u8>> {
+    messages.iter().map(RouterAdvertisement::encode).collect()
 }

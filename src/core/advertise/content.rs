@@ -1,0 +1,91 @@
+//! What should be said on a link, and what makes a real difference to hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use crate::time::{Instant, Until};
+use crate::wire::ndp_option::Preference;
+
+/// What should be advertised on a link, from the desired state.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Content {
+    /// A default route leads to the provider, the machine forwards, and the link has a prefix.
+    pub default_router: bool,
+    /// Subnets: preferred and valid until. Ends may lie in the past for a deprecated one.
+    pub prefixes: BTreeMap<Ipv6Net, (Until, Until)>,
+    /// Routes, with their ends.
+    pub routes: BTreeMap<Ipv6Net, (Preference, Until)>,
+    /// DNS servers, in order, with their ends.
+    pub resolvers: Vec<(Ipv6Addr, Until)>,
+    /// Search domains, in order, with their ends.
+    pub search: Vec<(String, Until)>,
+}
+
+impl Content {
+    /// Bits beyond a prefix's length cleared (RA-TX-38), link-local and multicast prefixes left
+    /// out (RA-TX-29).
+    pub(super) fn normal(self) -> Self {
+        let prefixes = self.prefixes.into_iter().map(|(prefix, ends)| (prefix.trunc(), ends));
+        let routes = self.routes.into_iter().map(|(prefix, route)| (prefix.trunc(), route));
+        Self {
+            prefixes: prefixes.filter(|(prefix, _)| is_global(prefix.network())).collect(),
+            routes: routes.collect(),
+            ..self
+        }
+    }
+
+    /// Whether hosts see something else than with `before`, lifetimes that merely run aside.
+    ///
+    /// Both are looked at as of `now`: what ran out by itself since `before` was set has run out
+    /// on the hosts too.
+    pub(super) fn differs(&self, before: &Self, now: Instant) -> bool {
+        Outline::new(self, now) != Outline::new(before, now)
+    }
+
+    /// Whether the prefix is there and valid.
+    pub(super) fn has_prefix(&self, prefix: &Ipv6Net, now: Instant) -> bool {
+        self.prefixes.get(prefix).is_some_and(|(_, valid)| !valid.is_over(now))
+    }
+}
+
+fn is_global(address: Ipv6Addr) -> bool {
+    !address.is_unicast_link_local() && !address.is_multicast()
+}
+
+/// The content without its ends: equal outlines are the same to a host.
+#[derive(PartialEq, Eq)]
+struct Outline<'a> {
+    default_router: bool,
+    /// With whether it is deprecated.
+    prefixes: BTreeMap<&'a Ipv6Net, bool>,
+    routes: BTreeMap<&'a Ipv6Net, Preference>,
+    // Sets: a change of order alone can wait for the next periodic advertisement.
+    resolvers: BTreeSet<&'a Ipv6Addr>,
+    search: BTreeSet<&'a str>,
+}
+
+impl<'a> Outline<'a> {
+    fn new(content: &'a Content, now: Instant) -> Self {
+        Self {
+            default_router: content.default_router,
+            prefixes: (content.prefixes.iter())
+                .filter(|(_, (_, valid))| !valid.is_over(now))
+                .map(|(prefix, (preferred, _))| (prefix, preferred.is_over(now)))
+                .collect(),
+            routes: (content.routes.iter())
+                .filter(|(_, (_, until))| !until.is_over(now))
+                .map(|(prefix, (preference, _))| (prefix, *preference))
+                .collect(),
+            resolvers: (content.resolvers.iter())
+                .filter(|(_, until)| !until.is_over(now))
+                .map(|(server, _)| server)
+                .collect(),
+            search: (content.search.iter())
+                .filter(|(_, until)| !until.is_over(now))
+                .map(|(name, _)| name.as_str())
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What hosts on the link were told, and until when they may believe it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
+use super::lifetimes::Statement;
+use super::{Content, Promise};
+use crate::time::{Instant, Until};
+
+/// Entries of each kind. Beyond it the one that ends first is forgotten: hosts have room for 16
+/// addresses, and at three seconds between advertisements and the shortest lifetimes of RA-TX-60
+/// no more than 100 prefixes can be alive.
+const MAX_ENTRIES: usize = 256;
+
+/// Ends that a lease renewal rounds and the network delays differ by this much without being
+/// shorter in earnest.
+const TOLERANCE: Duration = Duration::from_secs(2);
+
+/// All that was said.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    prefixes: BTreeMap<Ipv6Net, Held>,
+    routes: Told<Ipv6Net>,
+    resolvers: Told<Ipv6Addr>,
+    search: Told<String>,
+}
+
+/// What was said of a prefix.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// The longest promise: some host may hold it until then.
+    until: Until,
+    /// What a restart would take for the longest promise; not before `until`.
+    recorded: Until,
+    /// The end of the preferred lifetime last said.
+    preferred_said: Option<Instant>,
+    /// The end of the valid lifetime last said.
+    valid_said: Option<Instant>,
+}
+
+impl Ledger {
+    /// With what was remembered over a restart.
+    pub(super) fn new(promised: BTreeMap<Ipv6Net, Until>) -> Self {
+        let prefixes = promised.into_iter().map(|(prefix, until)| {
+            let held = Held { until, recorded: until, preferred_said: None, valid_said: None };
+            (prefix.trunc(), held)
+        });
+        let mut ledger = Self {
+            prefixes: prefixes.collect(),
+            routes: Told::default(),
+            resolvers: Told::default(),
+            search: Told::default(),
+        };
+        ledger.forget(Instant::BOOT);
+        ledger
+    }
+
+    /// The prefixes that hosts may hold and that `content` does not have (RA-TX-50, RA-TX-51).
+    pub(super) fn withdrawn(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
+        let gone = |(prefix, held): &(&Ipv6Net, &Held)| {
+            !held.until.is_over(now) && !content.has_prefix(prefix, now)
+        };
+        self.prefixes.iter().filter(gone).map(|(prefix, _)| *prefix).collect()
+    }
+
+    /// The routes to be said with lifetime 0, the longest promised first.
+    pub(super) fn stale_routes(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
+        let current = |prefix: &Ipv6Net| {
+            content.routes.get(prefix).is_some_and(|(_, until)| !until.is_over(now))
+        };
+        self.routes.stale(now, current)
+    }
+
+    /// The DNS servers to be said with lifetime 0.
+    pub(super) fn stale_resolvers(&self, content: &Content, now: Instant) -> Vec<Ipv6Addr> {
+        let current = |server: &Ipv6Addr| {
+            content.resolvers.iter().any(|(other, until)| other == server && !until.is_over(now))
+        };
+        self.resolvers.stale(now, current)
+    }
+
+    /// The search domains to be said with lifetime 0.
+    pub(super) fn stale_search(&self, content: &Content, now: Instant) -> Vec<String> {
+        let current = |name: &String| {
+            content.search.iter().any(|(other, until)| other == name && !until.is_over(now))
+        };
+        self.search.stale(now, current)
+    }
+
+    /// Whether hosts believe in some prefix beyond its end, because that end has come nearer
+    /// since `before` (requirement 15, row 6).
+    pub(super) fn exceeds(&self, before: &Content, content: &Content, now: Instant) -> bool {
+        content.prefixes.iter().any(|(prefix, (preferred, valid))| {
+            let (Some(held), Some(old)) = (self.prefixes.get(prefix), before.prefixes.get(prefix))
+            else {
+                return false;
+            };
+            let beyond = |said: Option<Instant>, old: Until, end: Until| {
+                said.is_some_and(|said| {
+                    said > now && end < old && end.at().is_some_and(|end| said > end + TOLERANCE)
+                })
+            };
+            beyond(held.preferred_said, old.0, *preferred) || beyond(held.valid_said, old.1, *valid)
+        })
+    }
+
+    /// What is left of what a restart would take for the longest promise, in seconds.
+    pub(super) fn recorded(&self, prefix: &Ipv6Net, now: Instant) -> Option<u32> {
+        self.prefixes.get(prefix).map(|held| held.recorded.remaining(now).to_wire())
+    }
+
+    /// Takes in what is about to be said. Returns what must be remembered first: promises beyond
+    /// the recorded ones, made longer by `slack`, but not beyond the prefix's end, so that
+    /// periodic advertisements seldom need a new record.
+    pub(super) fn note(
+        &mut self,
+        statement: &Statement,
+        content: &Content,
+        now: Instant,
+        slack: Duration,
+    ) -> Vec<Promise> {
+        let after = |seconds: u32| now + Duration::from_secs(seconds.into());
+        for &(prefix, _, lifetime) in &statement.routes {
+            self.routes.note(prefix, now, after(lifetime));
+        }
+        for &(server, lifetime) in &statement.resolvers {
+            self.resolvers.note(server, now, after(lifetime));
+        }
+        for (name, lifetime) in &statement.search {
+            self.search.note(name.clone(), now, after(*lifetime));
+        }
+        let mut promises = Vec::new();
+        for said in &statement.prefixes {
+            let until = Until::At(after(said.valid));
+            let held = self.prefixes.entry(said.prefix).or_insert(Held {
+                until,
+                recorded: Until::At(Instant::BOOT),
+                preferred_said: None,
+                valid_said: None,
+            });
+            held.preferred_said = Some(after(said.preferred));
+            held.valid_said = Some(after(said.valid));
+            held.until = held.until.max(until);
+            if said.valid > 0 && until > held.recorded {
+                let end = content.prefixes.get(&said.prefix).map_or(until, |(_, valid)| *valid);
+                held.recorded = Until::At(after(said.valid) + slack).min(end).max(until);
+                promises.push(Promise { prefix: said.prefix, until: held.recorded });
+            }
+        }
+        self.forget(now);
+        promises
+    }
+
+    fn forget(&mut self, now: Instant) {
+        self.prefixes.retain(|_, held| !held.until.is_over(now));
+        while self.prefixes.len() > MAX_ENTRIES {
+            let first = self.prefixes.iter().min_by_key(|(_, held)| held.until);
+            let Some(first) = first.map(|(prefix, _)| *prefix) else { return };
+            self.prefixes.remove(&first);
+        }
+    }
+}
+
+/// Until when hosts may believe in each of several things.
+#[derive(Clone, Debug)]
+struct Told<K>(BTreeMap<K, Instant>);
+
+impl<K> Default for Told<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord + Clone> Told<K> {
+    /// Takes in that `key` was said with an end; what has ended is forgotten.
+    fn note(&mut self, key: K, now: Instant, until: Instant) {
+        let known = self.0.get(&key).copied().unwrap_or(until);
+        self.0.insert(key, until.max(known));
+        self.0.retain(|_, until| *until > now);
+        while self.0.len() > MAX_ENTRIES {
+            let first = self.0.iter().min_by_key(|(_, until)| **until);
+            let Some(first) = first.map(|(key, _)| key.clone()) else { return };
+            self.0.remove(&first);
+        }
+    }
+
+    /// What hosts may believe and is not current, the longest believed first.
+    fn stale(&self, now: Instant, current: impl Fn(&K) -> bool) -> Vec<K> {
+        let mut stale: Vec<_> =
+            self.0.iter().filter(|(key, until)| **until > now && !current(key)).collect();
+        stale.sort_by_key(|(_, until)| Reverse(**until));
+        stale.into_iter().map(|(key, _)| key.clone()).collect()
+    }
+}

@@ -1,0 +1,255 @@
+//! What an advertisement says at a moment: every lifetime in whole seconds, rounded down.
+
+use std::cmp::Reverse;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
+use super::Content;
+use super::ledger::Ledger;
+use crate::config;
+use crate::time::{Instant, Lifetime, Until};
+use crate::wire::ndp_option::Preference;
+
+/// Routes per link (RFC 4191 §4).
+pub(super) const MAX_ROUTES: usize = 17;
+
+/// RA-TX-60: the valid lifetime while hosts may hold one retired prefix. This and the next one
+/// stay above 240 s: some hosts ignore prefixes with less than 180 s (`accept_ra_min_lft`).
+const VALID_AFTER_ONE: u32 = 900;
+/// RA-TX-60: the valid lifetime while hosts may hold several retired prefixes.
+const VALID_AFTER_SEVERAL: u32 = 300;
+/// RA-TX-60: DNS servers and search domains are said for at least this long.
+const MIN_RESOLVER_LIFETIME: u32 = 240;
+
+/// The smallest MaxRtrAdvInterval and MinRtrAdvInterval (RFC 4861 §6.2.1).
+const LEAST_MAX_INTERVAL: Duration = Duration::from_secs(4);
+const LEAST_MIN_INTERVAL: Duration = Duration::from_secs(3);
+
+/// All that an advertisement says and that changes over time.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    /// Seconds.
+    pub(super) router_lifetime: u16,
+    /// Preferred ones first, then deprecated, then withdrawn ones.
+    pub(super) prefixes: Vec<PrefixLifetimes>,
+    /// With preference and seconds; at most [`MAX_ROUTES`], stale ones last.
+    pub(super) routes: Vec<(Ipv6Net, Preference, u32)>,
+    /// With seconds, stale ones last.
+    pub(super) resolvers: Vec<(Ipv6Addr, u32)>,
+    /// With seconds, stale ones last.
+    pub(super) search: Vec<(String, u32)>,
+    /// MinRtrAdvInterval until the next.
+    pub(super) min_interval: Duration,
+    /// MaxRtrAdvInterval until the next.
+    pub(super) max_interval: Duration,
+}
+
+/// A prefix with its lifetimes in seconds; preferred never exceeds valid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct PrefixLifetimes {
+    pub(super) prefix: Ipv6Net,
+    pub(super) preferred: u32,
+    pub(super) valid: u32,
+}
+
+impl Statement {
+    /// What is to be said at `now` of `content`, to hosts that were told what is in `ledger`.
+    pub(super) fn new(
+        rules: &config::Advertise,
+        content: &Content,
+        ledger: &Ledger,
+        now: Instant,
+    ) -> Self {
+        let withdrawn = ledger.withdrawn(content, now);
+        let limits = Limits::new(rules, withdrawn.len().saturating_add(deprecated(content, now)));
+        let mut prefixes = prefixes(limits, content, now);
+        let max_interval = max_interval(rules, &prefixes, content, now);
+        prefixes.extend(withdrawn.into_iter().map(PrefixLifetimes::withdrawn));
+        let resolver_limit = seconds(max_interval).saturating_mul(3).max(MIN_RESOLVER_LIFETIME);
+        Self {
+            router_lifetime: router_lifetime(rules, content),
+            prefixes,
+            routes: routes(limits.valid, content, ledger, now),
+            resolvers: resolvers(resolver_limit, content, ledger, now),
+            search: search(resolver_limit, content, ledger, now),
+            min_interval: min_interval(rules, max_interval),
+            max_interval,
+        }
+    }
+
+    /// Ends everything.
+    pub(super) fn withdraw_all(&mut self) {
+        for said in &mut self.prefixes {
+            *said = PrefixLifetimes::withdrawn(said.prefix);
+        }
+        self.routes.iter_mut().for_each(|(_, _, lifetime)| *lifetime = 0);
+        self.resolvers.iter_mut().for_each(|(_, lifetime)| *lifetime = 0);
+        self.search.iter_mut().for_each(|(_, lifetime)| *lifetime = 0);
+    }
+
+    /// Says of each prefix no more than what is recorded, and nothing of one that is not.
+    pub(super) fn limit_to_recorded(&mut self, ledger: &Ledger, now: Instant) {
+        self.prefixes.retain_mut(|said| {
+            let Some(recorded) = ledger.recorded(&said.prefix, now) else { return false };
+            said.valid = said.valid.min(recorded);
+            said.preferred = said.preferred.min(said.valid);
+            true
+        });
+    }
+}
+
+impl PrefixLifetimes {
+    const fn withdrawn(prefix: Ipv6Net) -> Self {
+        Self { prefix, preferred: 0, valid: 0 }
+    }
+}
+
+/// The Router Lifetime in seconds.
+pub(super) fn router_lifetime(rules: &config::Advertise, content: &Content) -> u16 {
+    if !content.default_router {
+        return 0;
+    }
+    u16::try_from(rules.router_lifetime.as_secs()).unwrap_or(u16::MAX)
+}
+
+/// The routes of the content that are not over, the most preferred first.
+pub(super) fn routes_by_preference(
+    content: &Content,
+    now: Instant,
+) -> Vec<(Ipv6Net, Preference, Until)> {
+    let mut routes: Vec<_> = (content.routes.iter())
+        .filter(|(_, (_, until))| !until.is_over(now))
+        .map(|(prefix, (preference, until))| (*prefix, *preference, *until))
+        .collect();
+    routes.sort_by_key(|(_, preference, _)| Reverse(*preference));
+    routes
+}
+
+/// The longest preferred and valid lifetimes, in seconds.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    preferred: u32,
+    valid: u32,
+}
+
+impl Limits {
+    /// Hosts have room for few prefixes: the more retired ones they may hold, the shorter is what
+    /// is promised for the current ones (RA-TX-60).
+    fn new(rules: &config::Advertise, retired: usize) -> Self {
+        let preferred = seconds(rules.preferred_limit);
+        let valid = seconds(rules.valid_limit);
+        let under_fire = match retired {
+            0 => None,
+            1 => Some(VALID_AFTER_ONE),
+            2.. => Some(VALID_AFTER_SEVERAL),
+        };
+        match under_fire.filter(|_| rules.shorten) {
+            None => Self { preferred, valid },
+            Some(limit) => {
+                let valid = valid.min(limit);
+                Self { preferred: preferred.min(valid / 2), valid }
+            }
+        }
+    }
+}
+
+/// How many prefixes are deprecated by their lease while still valid.
+fn deprecated(content: &Content, now: Instant) -> usize {
+    let ends = content.prefixes.values();
+    ends.filter(|(preferred, valid)| preferred.is_over(now) && !valid.is_over(now)).count()
+}
+
+/// The content's prefixes, as long as they are valid, deprecated ones last.
+fn prefixes(limits: Limits, content: &Content, now: Instant) -> Vec<PrefixLifetimes> {
+    let mut prefixes: Vec<_> = (content.prefixes.iter())
+        .filter(|(_, (_, valid))| !valid.is_over(now))
+        .map(|(prefix, (preferred_until, valid_until))| {
+            let valid = at_most(*valid_until, now, limits.valid);
+            let preferred = at_most(*preferred_until, now, limits.preferred.min(valid));
+            PrefixLifetimes { prefix: *prefix, preferred, valid }
+        })
+        .collect();
+    prefixes.sort_by_key(|said| said.preferred == 0);
+    prefixes
+}
+
+/// MaxRtrAdvInterval: as configured, but often enough for hosts to hear several advertisements
+/// within each lifetime that they are told. Else what is short now would run out on the hosts
+/// although it was refreshed upstream in time.
+fn max_interval(
+    rules: &config::Advertise,
+    prefixes: &[PrefixLifetimes],
+    content: &Content,
+    now: Instant,
+) -> Duration {
+    let third = |until: &Until| at_most(*until, now, u32::MAX) / 3;
+    let prefixes = prefixes
+        .iter()
+        .filter(|said| said.preferred > 0)
+        .flat_map(|said| [said.valid / 6, said.preferred / 3]);
+    let routes = content.routes.values().map(|(_, until)| until);
+    let resolvers = content.resolvers.iter().map(|(_, until)| until);
+    let search = content.search.iter().map(|(_, until)| until);
+    let others = routes.chain(resolvers).chain(search).filter(|until| !until.is_over(now));
+    prefixes
+        .chain(others.map(third))
+        .map(|seconds| Duration::from_secs(seconds.into()).max(LEAST_MAX_INTERVAL))
+        .fold(rules.max_interval, Duration::min)
+}
+
+/// MinRtrAdvInterval: as configured, or a third of a shortened maximum.
+fn min_interval(rules: &config::Advertise, max_interval: Duration) -> Duration {
+    if max_interval == rules.max_interval {
+        return rules.min_interval;
+    }
+    rules.min_interval.min((max_interval / 3).max(LEAST_MIN_INTERVAL))
+}
+
+fn routes(
+    limit: u32,
+    content: &Content,
+    ledger: &Ledger,
+    now: Instant,
+) -> Vec<(Ipv6Net, Preference, u32)> {
+    let current = routes_by_preference(content, now)
+        .into_iter()
+        .map(|(prefix, preference, until)| (prefix, preference, at_most(until, now, limit)));
+    let stale = ledger.stale_routes(content, now);
+    current
+        .chain(stale.into_iter().map(|prefix| (prefix, Preference::Medium, 0)))
+        .take(MAX_ROUTES)
+        .collect()
+}
+
+fn resolvers(limit: u32, content: &Content, ledger: &Ledger, now: Instant) -> Vec<(Ipv6Addr, u32)> {
+    let current = content.resolvers.iter().filter(|(_, until)| !until.is_over(now));
+    let stale = ledger.stale_resolvers(content, now);
+    current
+        .map(|(server, until)| (*server, at_most(*until, now, limit)))
+        .chain(stale.into_iter().map(|server| (server, 0)))
+        .collect()
+}
+
+fn search(limit: u32, content: &Content, ledger: &Ledger, now: Instant) -> Vec<(String, u32)> {
+    let current = content.search.iter().filter(|(_, until)| !until.is_over(now));
+    let stale = ledger.stale_search(content, now);
+    current
+        .map(|(name, until)| (name.clone(), at_most(*until, now, limit)))
+        .chain(stale.into_iter().map(|name| (name, 0)))
+        .collect()
+}
+
+/// What is left until `end`, at most `limit` seconds.
+fn at_most(end: Until, now: Instant, limit: u32) -> u32 {
+    match end.remaining(now) {
+        Lifetime::Finite(remaining) => remaining.min(limit),
+        Lifetime::Infinite => limit,
+    }
+}
+
+/// Whole seconds, less than infinity.
+pub(super) fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).min(u32::MAX - 1)
+}

@@ -1,0 +1,173 @@
+//! A statement as messages that fit the link.
+
+use std::time::Duration;
+
+use super::lifetimes::{PrefixLifetimes, Statement, seconds};
+use crate::config;
+use crate::time::Lifetime;
+use crate::wire::ndp::RouterAdvertisement;
+use crate::wire::ndp_option::{NdpOption, Pref64, Preference, PrefixInformation, RouteInformation};
+
+const IPV6_HEADER: usize = 40;
+const ADVERTISEMENT_HEADER: usize = 16;
+/// Every IPv6 link carries this much (RFC 8200 §5).
+const MIN_MTU: u32 = 1280;
+
+/// Of the largest option that is made of many entries, so that each fits the smallest MTU.
+const MAX_LIST_OCTETS: usize = 1024;
+
+/// The longest lifetime of a PREF64 option, a multiple of 8 (RFC 8781 §4.1).
+const MAX_PREF64_LIFETIME: u32 = 65528;
+
+/// What of the link goes into the advertisements.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Link {
+    /// None where the link has no such addresses.
+    pub(super) link_layer_address: Option<Vec<u8>>,
+    /// Octets, IPv6 header included.
+    pub(super) mtu: u32,
+}
+
+/// The advertisements that say `statement`: one, or several with equal headers where the MTU is
+/// too small, for an advertisement is never fragmented (RA-TX-16, RA-TX-26).
+pub(super) fn render(
+    rules: &config::Advertise,
+    link: &Link,
+    statement: &Statement,
+) -> Vec<RouterAdvertisement> {
+    let mtu = link.mtu.min(rules.mtu.unwrap_or(u32::MAX)).max(MIN_MTU);
+    let room = usize::try_from(mtu)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(IPV6_HEADER + ADVERTISEMENT_HEADER);
+    let header = header(rules, statement.router_lifetime);
+    fill(options(rules, link, statement), room)
+        .into_iter()
+        .map(|options| RouterAdvertisement { options, ..header.clone() })
+        .collect()
+}
+
+fn header(rules: &config::Advertise, router_lifetime: u16) -> RouterAdvertisement {
+    RouterAdvertisement {
+        hop_limit: rules.hop_limit,
+        managed: rules.managed,
+        other: rules.other,
+        // RFC 4191 §2.2
+        preference: if router_lifetime == 0 { Preference::Medium } else { rules.preference },
+        router_lifetime,
+        reachable_time: milliseconds(rules.reachable_time),
+        retrans_timer: milliseconds(rules.retrans_timer),
+        options: Vec::new(),
+    }
+}
+
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// The options, prefixes first.
+fn options(rules: &config::Advertise, link: &Link, statement: &Statement) -> Vec<NdpOption> {
+    let prefixes = statement.prefixes.iter().map(|said| prefix_information(rules, said));
+    let routes = statement.routes.iter().map(|&(prefix, preference, lifetime)| {
+        let lifetime = Lifetime::Finite(lifetime);
+        NdpOption::Route(RouteInformation { prefix, preference, lifetime })
+    });
+    let rdnss = lists(&statement.resolvers, |_| 16)
+        .into_iter()
+        .map(|(lifetime, servers)| NdpOption::Rdnss { lifetime, servers });
+    // A name takes an octet before each label and the root's at the end (RFC 1035 §3.1).
+    let dnssl = lists(&statement.search, |name| name.len().saturating_add(2))
+        .into_iter()
+        .map(|(lifetime, names)| NdpOption::Dnssl { lifetime, names });
+    prefixes
+        .chain(link.link_layer_address.iter().cloned().map(NdpOption::SourceLinkLayer))
+        .chain(rules.mtu.map(NdpOption::Mtu))
+        .chain(routes)
+        .chain(rdnss)
+        .chain(dnssl)
+        .chain(pref64(rules))
+        .chain(rules.captive_portal.iter().cloned().map(NdpOption::CaptivePortal))
+        .collect()
+}
+
+fn prefix_information(rules: &config::Advertise, said: &PrefixLifetimes) -> NdpOption {
+    NdpOption::Prefix(PrefixInformation {
+        prefix: said.prefix,
+        on_link: rules.on_link,
+        autonomous: rules.autonomous,
+        delegation_preferred: false,
+        valid: Lifetime::Finite(said.valid),
+        preferred: Lifetime::Finite(said.preferred),
+    })
+}
+
+fn pref64(rules: &config::Advertise) -> Option<NdpOption> {
+    let seconds = seconds(rules.max_interval).saturating_mul(3).min(MAX_PREF64_LIFETIME);
+    let lifetime = u16::try_from(seconds.next_multiple_of(8)).unwrap_or(u16::MAX);
+    rules.pref64.map(|prefix| NdpOption::Pref64(Pref64 { prefix, lifetime }))
+}
+
+/// Entries of equal lifetime together, in order, and each list small enough for one option.
+fn lists<T: Clone>(entries: &[(T, u32)], octets: impl Fn(&T) -> usize) -> Vec<(Lifetime, Vec<T>)> {
+    let mut lists: Vec<(u32, usize, Vec<T>)> = Vec::new();
+    for (entry, lifetime) in entries {
+        let size = octets(entry);
+        let fits = |(of, used, _): &&mut (u32, usize, Vec<T>)| {
+            of == lifetime && used.saturating_add(size) <= MAX_LIST_OCTETS
+        };
+        match lists.iter_mut().find(fits) {
+            Some((_, used, list)) => {
+                *used = used.saturating_add(size);
+                list.push(entry.clone());
+            }
+            None => lists.push((*lifetime, size, vec![entry.clone()])),
+        }
+    }
+    lists.into_iter().map(|(lifetime, _, list)| (Lifetime::Finite(lifetime), list)).collect()
+}
+
+/// Distributes the options in order over as many messages as it takes, at least one. An option
+/// that no message can hold is left out.
+fn fill(options: Vec<NdpOption>, room: usize) -> Vec<Vec<NdpOption>> {
+    let mut messages = Vec::new();
+    let mut message = Vec::new();
+    let mut left = room;
+    for option in options {
+        let size = octets(&option);
+        if size > room {
+            continue;
+        }
+        if size > left {
+            messages.push(std::mem::take(&mut message));
+            left = room;
+        }
+        left = left.saturating_sub(size);
+        message.push(option);
+    }
+    messages.push(message);
+    messages
+}
+
+/// The size of an option on the wire, its padding included.
+pub(super) fn octets(option: &NdpOption) -> usize {
+    let unpadded = match option {
+        NdpOption::SourceLinkLayer(address) => address.len().saturating_add(2),
+        NdpOption::Prefix(_) => 32,
+        NdpOption::Mtu(_) => 8,
+        NdpOption::Route(route) => match route.prefix.prefix_len() {
+            0 => 8,
+            1..=64 => 16,
+            65.. => 24,
+        },
+        NdpOption::Rdnss { servers, .. } => servers.len().saturating_mul(16).saturating_add(8),
+        NdpOption::Dnssl { names, .. } => {
+            names.iter().fold(8, |sum: usize, name| sum.saturating_add(name.len() + 2))
+        }
+        NdpOption::CaptivePortal(uri) => uri.len().saturating_add(2),
+        NdpOption::Pref64(_) => 16,
+        NdpOption::FlagsExtension(body) | NdpOption::Unknown { body, .. } => {
+            body.len().saturating_add(2)
+        }
+        NdpOption::Malformed { .. } => 0,
+    };
+    unpadded.next_multiple_of(8)
+}

@@ -1,0 +1,175 @@
+use super::*;
+
+/// RA-TX-21, CRV-07
+#[test]
+fn lifetimes_are_capped_by_rule_and_lease() {
+    let cases = [
+        // name,              preferred, valid,   said
+        ("a day", 86_400, 172_800, (2700, 5400)),
+        ("near the end", 1000, 2000, (1000, 2000)),
+        ("preferred is over", 0, 600, (0, 600)),
+        ("deprecated lease", 0, 86_400, (0, 900)),
+        ("preferred beyond", 9000, 600, (600, 600)),
+        ("the last second", 1, 1, (1, 1)),
+    ];
+    for (name, preferred, valid, said) in cases {
+        let world = World::saying(ending(A, 1000 + preferred, 1000 + valid));
+        assert_eq!(world.last().prefix(A), Some(said), "{name}");
+    }
+    let mut world = World::new(Default::default());
+    world
+        .set(Content { prefixes: [(net(A), (Until::Never, Until::Never))].into(), ..content(&[]) });
+    assert_eq!(world.last().prefix(A), Some((2700, 5400)));
+    assert_eq!(world.advertiser.advertised(world.now), [(net(A), 2700, 5400)]);
+}
+
+/// RA-TX-60: what counts is what hosts may hold, withdrawn or deprecated by the lease.
+#[test]
+fn lifetimes_shorten_with_each_retired_prefix_and_grow_back() {
+    let mut world = World::saying(content(&[A]));
+    world.run_until(1100);
+    world.set(content(&[B]));
+    assert_eq!(world.last().prefix(B), Some((450, 900)));
+    world.run_until(1200);
+    world.set(content(&[C]));
+    assert_eq!(world.last().prefix(C), Some((150, 300)));
+    assert_eq!(world.last().prefix(A), Some((0, 0)));
+    assert_eq!(world.last().prefix(B), Some((0, 0)));
+    // B was promised until less than 2100, A until less than 6500.
+    world.run_until(3000);
+    assert_eq!(world.last().prefix(B), None);
+    assert_eq!(world.last().prefix(C), Some((450, 900)));
+    world.run_until(8000);
+    assert_eq!(world.last().prefix(C), Some((2700, 5400)));
+
+    let mut both = content(&[A, B]);
+    both.prefixes.insert(net(A), (at(0), at(100_000)));
+    let world = World::saying(both);
+    assert_eq!(world.last().prefix(A), Some((0, 900)));
+    assert_eq!(world.last().prefix(B), Some((450, 900)));
+    let order: Vec<_> = world.last().prefixes().map(|(prefix, _, _)| prefix).collect();
+    assert_eq!(order, [net(B), net(A)], "the new one before the old");
+}
+
+/// RA-TX-60: advertised as often as the short lifetimes need, Router Lifetime as ever.
+#[test]
+fn intervals_shorten_with_the_lifetimes() {
+    let mut world = World::saying(content(&[A]));
+    world.run_until(1100);
+    world.set(content(&[B]));
+    world.run_until(1150);
+    let one = world.run_until(2900);
+    assert!(gaps(&one).iter().all(|gap| (50.0..=150.0).contains(gap)), "{:?}", gaps(&one));
+    world.set(content(&[C]));
+    world.run_until(2950);
+    let two = world.run_until(3200);
+    assert!(gaps(&two).iter().all(|gap| (16.0..=50.0).contains(gap)), "{:?}", gaps(&two));
+    assert!(world.sent.iter().all(|sent| sent.messages[0].router_lifetime == 2700));
+}
+
+/// RA-TX-09, RA-TX-60: several advertisements within the shortest lifetime, but no storm.
+#[test]
+fn intervals_follow_the_shortest_lifetime() {
+    let cases = [
+        // preferred, valid, longest and shortest interval
+        (300, 300, 50.0, 16.0),
+        (30, 5400, 10.0, 3.0),
+        (6, 6, 4.0, 3.0),
+    ];
+    for (preferred, valid, longest, shortest) in cases {
+        let min_delay = std::time::Duration::from_millis(30);
+        let mut world = World::new(config::Advertise { min_delay, ..Default::default() });
+        let refreshed = |now: Instant| {
+            let now = now.since_boot().as_secs();
+            ending(A, now + preferred, now + valid)
+        };
+        for _ in 0..300 {
+            world.set(refreshed(world.now));
+            world.run(1);
+        }
+        let gaps = &gaps(&world.sent)[2..];
+        assert!(gaps.iter().all(|gap| (shortest..=longest).contains(gap)), "{gaps:?}");
+        assert!(gaps.iter().any(|gap| *gap > shortest), "drawn, not fixed");
+    }
+}
+
+/// RA-TX-60: switched off
+#[test]
+fn lifetimes_stay_where_shortening_is_off() {
+    let mut world = World::new(config::Advertise { shorten: false, ..Default::default() });
+    for prefix in [A, B, C] {
+        world.set(content(&[prefix]));
+        world.run(60);
+        assert_eq!(world.last().prefix(prefix), Some((2700, 5400)));
+    }
+}
+
+/// RA-TX-20, RA-TX-30, RA-TX-58
+#[test]
+fn router_lifetime_says_whether_there_is_a_default_route() {
+    let mut world = World::saying(content(&[A]));
+    assert_eq!(world.advertiser.router_lifetime(), 2700);
+    world.run(60);
+    world.set(Content { default_router: false, ..content(&[A]) });
+    assert_eq!(world.last().messages[0].router_lifetime, 0);
+    assert_eq!(world.advertiser.router_lifetime(), 0);
+    assert_eq!(world.last().prefix(A), Some((2700, 5400)));
+}
+
+/// RA-TX-22, RA-TX-32, RA-TX-60
+#[test]
+fn routes_and_resolvers_are_capped_by_their_own_ends() {
+    let server = |n: u16| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n);
+    let world = World::saying(Content {
+        default_router: false,
+        routes: [
+            (net("2001:db8::/56"), (Preference::Medium, at(1_000_000))),
+            (net("fd00::/48"), (Preference::Medium, at(2000))),
+        ]
+        .into(),
+        resolvers: vec![(server(1), Until::Never), (server(2), at(2500))],
+        search: vec![("example.org".to_owned(), at(2500))],
+        ..content(&[A])
+    });
+    let said = world.last();
+    assert_eq!(said.routes(), [(net("2001:db8::/56"), 5400), (net("fd00::/48"), 1000)]);
+    // The route's 1000 s shorten the interval to 333 s.
+    assert_eq!(said.resolvers(), [(server(1), 999), (server(2), 999)]);
+    assert_eq!(said.search(), [("example.org".to_owned(), 999)]);
+
+    let mut world = World::saying(content(&[A]));
+    for (prefix, lifetime) in [(A, 1800), (B, 450), (C, 240)] {
+        world.set(Content {
+            resolvers: vec![(server(1), Until::Never), (server(2), at(1_000_000))],
+            ..content(&[prefix])
+        });
+        world.run(60);
+        assert_eq!(world.last().resolvers(), [(server(1), lifetime), (server(2), lifetime)]);
+    }
+}
+
+/// RA-TX-33
+#[test]
+fn a_link_hears_of_seventeen_routes() {
+    let route = |n: u16| net(&format!("2001:db8:{n:x}::/48"));
+    let mut routes: BTreeMap<_, _> =
+        (0..20).map(|n| (route(n), (Preference::Low, Until::Never))).collect();
+    routes.insert(route(19), (Preference::High, Until::Never));
+    let world = World::saying(Content { routes, ..content(&[A]) });
+    assert_eq!(world.last().routes().len(), 17);
+    assert_eq!(world.last().routes()[0].0, route(19));
+    assert_eq!(world.advertiser.unsaid_routes(world.now), [16, 17, 18].map(route));
+
+    let mut world = World::new(Default::default());
+    for n in [2, 0, 1] {
+        let end = at(2000 + 100 * u64::from(n));
+        let routes = (0..10).map(|i| (route(10 * n + i), (Preference::Medium, end))).collect();
+        world.set(Content { routes, ..content(&[A]) });
+        world.run(10);
+    }
+    let said = world.last().routes();
+    assert_eq!(said.len(), 17);
+    assert!(said[..10].iter().all(|(_, lifetime)| *lifetime > 0));
+    let stale: Vec<_> = (20..27).map(|n| (route(n), 0)).collect();
+    assert_eq!(said[10..], stale, "those that hosts would believe in the longest");
+}
