@@ -157,6 +157,35 @@ fn a_reconfigure_has_one_echo() {
     assert_eq!(echo_before.handle_trigger(millis(900), advertisement(PARENT)), RENEW);
 }
 
+/// CHG-16: what follows the echo while the refresh is still under way.
+#[test]
+fn a_second_advertisement_during_a_reconfigured_refresh_waits() {
+    let mut changes = Changes::new();
+    changes.handle_trigger(millis(0), reconfigure(PARENT));
+    changes.handle_trigger(millis(1), advertisement(PARENT));
+    changes.handle_trigger(millis(2), advertisement(PARENT));
+    changes.handle_outcome(millis(3), Outcome::Fruitful, Some(PARENT));
+    assert_eq!(changes.poll(millis(3)), RENEW);
+}
+
+/// CHG-04: what cannot be forged has the larger bucket, and pays for what waits beside it.
+#[test]
+fn trusted_triggers_have_their_own_bucket() {
+    let mut changes = Changes::new();
+    let mut started = Vec::new();
+    for second in 0..10 {
+        for trigger in [advertisement(PARENT), Trigger::Told] {
+            if changes.handle_trigger(millis(1000 * second), trigger).is_some() {
+                started.push((second, trigger == Trigger::Told));
+            }
+            changes.handle_outcome(millis(1000 * second), Outcome::Unchanged, Some(PARENT));
+        }
+    }
+    let advertised = started.iter().filter(|(_, told)| !told).count();
+    let told: Vec<_> = started.iter().filter(|(_, told)| *told).map(|(at, _)| *at).collect();
+    assert_eq!((advertised, told), (3, vec![0, 1, 2, 3, 4, 5, 6, 7, 8]));
+}
+
 #[test]
 fn rebind_is_kept_by_all_that_merge_with_it() {
     let mut changes = Changes::new();

@@ -209,6 +209,7 @@ proptest! {
             let ended = now + Duration::from_secs_f64(took);
             changes.handle_outcome(ended, outcome, Some(PARENT));
             let Some(deadline) = changes.deadline() else { break };
+            prop_assert!(deadline.at <= at(45.0), "woken for what is too late");
             now = deadline.at.max(ended) + Duration::from_secs_f64(late);
             if changes.poll(now).is_none() {
                 break;
