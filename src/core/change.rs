@@ -1,10 +1,79 @@
-//! Numbers, coalesces and damps changes: which trigger starts a refresh of the lease, and when.
+//! Coalesces and damps changes: which trigger starts a refresh of the lease, and when.
 //!
-//! Pure policy of CHG-03, CHG-04, CHG-15, CHG-16: the lease says what came of it.
+//! Pure policy of CHG-03, CHG-04, CHG-15, CHG-16: the lease says what came of it. At most one
+//! refresh is under way. A trigger ends in one of four ways:
+//!
+//! - it **starts** a refresh, if nothing is under way and its bucket has a token;
+//! - it **waits**, merged with others that wait, for a token or for the refresh under way. It can
+//!   wait but not get lost, so the last real change is always acted on;
+//! - it is **absorbed** by the refresh under way, or **acknowledged** by the one that ended just
+//!   before, if that one is known to have asked late enough.
+//!
+//! What is known about "late enough" (CHG-16) comes from a Reconfigure alone: a delegating router
+//! sends one when its bindings have moved, so a request that leaves after it meets the new state.
+//! An advertisement proves no such thing, as slower parents advertise first and move their
+//! bindings later. Hence:
+//!
+//! | the refresh | the trigger | reaction |
+//! |---|---|---|
+//! | started by S's Reconfigure, under way | Reconfigure of S | absorbed (PDC-89) |
+//! | | advertisement of S, the first since | absorbed as the Reconfigure's echo |
+//! | started otherwise, under way | Reconfigure of S | waits; acknowledged if S's Reply changes the lease |
+//! | ended with a changed lease from S | Reconfigure of S, ≤ 2 s later | acknowledged |
+//! | and was started by S's Reconfigure | advertisement of S, the first since, ≤ 5 s later | acknowledged as the echo |
+//! | any | anything else | starts or waits |
+//!
+//! A Reconfigure has one echo: what that router's second advertisement changes is something new.
+//! A wrong guess here costs one exchange too many. The other way round it would cost a change, and
+//! there the delegating router helps: it repeats a Reconfigure that nobody follows.
+//!
+//! Follow-ups (CHG-15) look for what a slow parent moves after its advertisement. A fruitful Reply
+//! ends them, unless the change that they follow overtook one that had brought nothing yet: what
+//! came then may have been the older of the two.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use crate::time::{Deadline, Instant};
+
+mod bucket;
+#[cfg(test)]
+mod tests;
+mod waiting;
+#[cfg(test)]
+mod world;
+#[cfg(test)]
+mod world_tests;
+
+use bucket::Bucket;
+use waiting::{Advertised, Waiting};
+
+/// Refreshes that advertisements start (CHG-04): anyone on the link can forge those.
+const ADVERTISED: Bucket = Bucket::new(3, Duration::from_secs(30));
+
+/// Refreshes that the link, an operator or an authenticated Reconfigure start (CHG-04).
+const TOLD: Bucket = Bucket::new(5, Duration::from_secs(2));
+
+/// From the end of a refresh that brought nothing to its follow-up (CHG-15).
+const FOLLOW_UP_GAPS: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(9),
+    Duration::from_secs(27),
+];
+
+/// No follow-up starts later than this after its change, however long the refreshes took (CHG-15).
+const FOLLOW_UP_WINDOW: Duration = Duration::from_secs(45);
+
+/// An advertisement is the echo of its router's Reconfigure for so long (CHG-16).
+const ECHO_WINDOW: Duration = Duration::from_secs(5);
+
+/// A Reconfigure is acknowledged by the refresh before it for so long (CHG-16).
+const ACKNOWLEDGED_WINDOW: Duration = Duration::from_secs(2);
+
+/// A refresh of which nothing is heard for so long counts as failed. It is far longer than the
+/// ladder, and keeps triggers from waiting for an outcome that got lost with its link.
+const OUTCOME_LIMIT: Duration = Duration::from_secs(20);
 
 /// What can start a refresh.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,39 +121,221 @@ pub enum Outcome {
 
 /// The refreshes of one uplink.
 #[derive(Clone, Debug)]
-pub struct Changes {}
+pub struct Changes {
+    advertised: Bucket,
+    told: Bucket,
+    running: Option<Running>,
+    waiting: Option<Waiting>,
+    series: Option<Series>,
+    last_fruitful: Option<Fruitful>,
+}
+
+/// The refresh under way.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    since: Instant,
+    /// Who sent a Reconfigure before it started.
+    reconfigured_by: Option<Ipv6Addr>,
+}
+
+/// The newest change of on-link prefixes that a refresh was started for. It lasts until what it
+/// brings has come or the follow-ups are used up; the next such change replaces it.
+#[derive(Clone, Copy, Debug)]
+struct Series {
+    router: Ipv6Addr,
+    changed_at: Instant,
+    rebind: bool,
+    /// It was paid for with a token of the advertisements' bucket.
+    paid: bool,
+    /// Changes that no fruitful Reply stands for yet: this one, and those that it overtook.
+    open_count: usize,
+    follow_up_count: usize,
+    /// When the next follow-up is due, unless something is under way.
+    next_at: Instant,
+}
+
+/// The last refresh that changed the lease.
+#[derive(Clone, Copy, Debug)]
+struct Fruitful {
+    at: Instant,
+    server: Option<Ipv6Addr>,
+    /// Whose advertisement is still to come for the Reconfigure that started it.
+    echo: Option<Ipv6Addr>,
+}
 
 impl Changes {
     /// Full buckets, nothing under way.
     pub const fn new() -> Self {
-        Self {}
+        Self {
+            advertised: ADVERTISED,
+            told: TOLD,
+            running: None,
+            waiting: None,
+            series: None,
+            last_fruitful: None,
+        }
     }
 
-    /// Takes in a trigger; the refresh that it starts at once, if any. One that is throttled is
-    /// remembered and comes out of [`poll`](Self::poll) when a token is there: the last real
-    /// change is always acted on.
-    pub fn handle_trigger(&mut self, _now: Instant, _trigger: Trigger) -> Option<Refresh> {
-        todo!()
+    /// Takes in a trigger; the refresh that it starts at once, if any. One that has to wait comes
+    /// out of [`poll`](Self::poll): the last real change is always acted on.
+    pub fn handle_trigger(&mut self, now: Instant, trigger: Trigger) -> Option<Refresh> {
+        self.give_up_on_a_lost_outcome(now);
+        if self.absorbs(now, trigger) {
+            return None;
+        }
+        if trigger == Trigger::Link {
+            // What was asked on the link as it was before may never be answered.
+            self.running = None;
+        }
+        self.waiting = Some(Waiting::merged(self.waiting, now, trigger));
+        self.start_waiting(now)
     }
 
-    /// The refresh under way has ended; `source` is the link-local address of who answered.
-    pub fn handle_outcome(&mut self, _now: Instant, _outcome: Outcome, _source: Option<Ipv6Addr>) {
-        todo!()
+    /// The refresh under way has ended; `source` is the link-local address of who answered. What
+    /// waited for it comes out of [`poll`](Self::poll) at once.
+    pub fn handle_outcome(&mut self, now: Instant, outcome: Outcome, source: Option<Ipv6Addr>) {
+        let running = self.running.take();
+        match outcome {
+            Outcome::Fruitful => {
+                let advertiser = self.series.map(|series| series.router);
+                if self.series.is_some_and(|series| series.paid) {
+                    self.advertised.give_back();
+                }
+                self.series = self.series.and_then(Series::answered);
+                self.series = self.series.and_then(|series| series.rested(now));
+                self.waiting = self.waiting.and_then(|waiting| waiting.acknowledged(source));
+                let reconfigured_by = running.and_then(|running| running.reconfigured_by);
+                let echo = reconfigured_by.filter(|server| advertiser != Some(*server));
+                self.last_fruitful = Some(Fruitful { at: now, server: source, echo });
+            }
+            Outcome::Unchanged | Outcome::Failed => {
+                self.series = self.series.and_then(|series| series.rested(now));
+            }
+        }
     }
 
-    /// A refresh that is due: a throttled trigger or a follow-up.
-    pub fn poll(&mut self, _now: Instant) -> Option<Refresh> {
-        todo!()
+    /// A refresh that is due: a trigger that waited, or a follow-up.
+    pub fn poll(&mut self, now: Instant) -> Option<Refresh> {
+        self.give_up_on_a_lost_outcome(now);
+        if self.running.is_some() {
+            return None;
+        }
+        if self.waiting.is_some() {
+            // No follow-ups meanwhile: their series ends with the change that waits.
+            return self.start_waiting(now);
+        }
+        let series = self.series.as_mut().filter(|series| series.next_at <= now)?;
+        if now > series.ends_at() {
+            self.series = None;
+            return None;
+        }
+        series.follow_up_count += 1;
+        let rebind = series.rebind;
+        self.running = Some(Running { since: now, reconfigured_by: None });
+        Some(Refresh { rebind, follow_up: true })
     }
 
     /// When the next is due.
     pub fn deadline(&self) -> Option<Deadline> {
-        todo!()
+        if let Some(running) = self.running {
+            return Some(Deadline::new(running.since + OUTCOME_LIMIT, "refresh without outcome"));
+        }
+        if let Some(waiting) = self.waiting {
+            let bucket = if waiting.is_told() { &self.told } else { &self.advertised };
+            return Some(Deadline::new(bucket.available_at(), "throttled refresh"));
+        }
+        self.series.map(|series| Deadline::new(series.next_at, "follow-up refresh"))
+    }
+
+    /// Whether nothing has to be done for `trigger`; see the table at the top.
+    fn absorbs(&mut self, now: Instant, trigger: Trigger) -> bool {
+        match trigger {
+            Trigger::Prefix { router, rebind } => {
+                self.absorbs_echo(now, router, rebind) || self.acknowledges_echo(now, router)
+            }
+            Trigger::Reconfigure { server, .. } => match self.running {
+                Some(running) => running.reconfigured_by == Some(server),
+                None => self.last_fruitful.is_some_and(|fruitful| {
+                    fruitful.server == Some(server) && now.since(fruitful.at) <= ACKNOWLEDGED_WINDOW
+                }),
+            },
+            Trigger::Link | Trigger::Told => false,
+        }
+    }
+
+    /// Whether the refresh under way left after `router`'s Reconfigure, and no advertisement of it
+    /// is being followed yet. It is the prefix change that follow-ups belong to from here on.
+    fn absorbs_echo(&mut self, now: Instant, router: Ipv6Addr, rebind: bool) -> bool {
+        let reconfigured_by = self.running.and_then(|running| running.reconfigured_by);
+        let heard = self.series.is_some_and(|series| series.router == router);
+        let absorbs = reconfigured_by == Some(router) && !heard;
+        if absorbs {
+            let advertised = Advertised { router, at: now, count: 1 };
+            self.series = Some(Series::new(self.series, advertised, rebind, false));
+        }
+        absorbs
+    }
+
+    /// Whether the advertisement was still to come for the Reconfigure that `router` sent.
+    fn acknowledges_echo(&mut self, now: Instant, router: Ipv6Addr) -> bool {
+        let Some(fruitful) = &mut self.last_fruitful else { return false };
+        let echo = fruitful.echo.take_if(|echo| *echo == router);
+        echo.is_some() && now.since(fruitful.at) <= ECHO_WINDOW
+    }
+
+    /// Starts what waits, if nothing is under way and there is a token for it.
+    fn start_waiting(&mut self, now: Instant) -> Option<Refresh> {
+        if self.running.is_some() {
+            return None;
+        }
+        let waiting = self.waiting?;
+        let paid = !waiting.is_told();
+        let bucket = if paid { &mut self.advertised } else { &mut self.told };
+        if !bucket.take(now) {
+            return None;
+        }
+        self.waiting = None;
+        if let Some(advertised) = waiting.advertised {
+            self.series = Some(Series::new(self.series, advertised, waiting.rebind, paid));
+        }
+        self.running = Some(Running { since: now, reconfigured_by: waiting.reconfigured_by });
+        Some(Refresh { rebind: waiting.rebind, follow_up: false })
+    }
+
+    fn give_up_on_a_lost_outcome(&mut self, now: Instant) {
+        if self.running.is_some_and(|running| running.since + OUTCOME_LIMIT <= now) {
+            self.handle_outcome(now, Outcome::Failed, None);
+        }
     }
 }
 
 impl Default for Changes {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Series {
+    fn new(overtaken: Option<Self>, advertised: Advertised, rebind: bool, paid: bool) -> Self {
+        let Advertised { router, at, count } = advertised;
+        let open_count = overtaken.map_or(0, |series| series.open_count).saturating_add(count);
+        Self { router, changed_at: at, rebind, paid, open_count, follow_up_count: 0, next_at: at }
+    }
+
+    /// The series after a fruitful Reply; none when that stands for all its changes.
+    fn answered(self) -> Option<Self> {
+        let open_count = self.open_count.saturating_sub(1);
+        (open_count > 0).then_some(Self { open_count, paid: false, ..self })
+    }
+
+    /// The series after a refresh that ended at `now` and brought nothing; none when it was the
+    /// last that fits.
+    fn rested(self, now: Instant) -> Option<Self> {
+        let next_at = now + *FOLLOW_UP_GAPS.get(self.follow_up_count)?;
+        (next_at <= self.ends_at()).then_some(Self { next_at, ..self })
+    }
+
+    fn ends_at(&self) -> Instant {
+        self.changed_at + FOLLOW_UP_WINDOW
     }
 }

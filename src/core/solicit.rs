@@ -1,45 +1,115 @@
 //! When to send router solicitations on an uplink (RFC 4861 §6.3.7, RFC 7559).
+//!
+//! Only an uplink has one of these, so no solicitation ever leaves on a downlink (RS-11).
+
+use std::time::Duration;
 
 use crate::core::random::Random;
 use crate::time::{Deadline, Instant};
 
+#[cfg(test)]
+mod tests;
+
+/// MAX_RTR_SOLICITATION_DELAY (RFC 4861 §10).
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+
+/// RTR_SOLICITATION_INTERVAL (RFC 4861 §10), and IRT (RFC 7559 §2).
+const INITIAL_INTERVAL: Duration = Duration::from_secs(4);
+
+/// MRT (RFC 7559 §2). MRC and MRD are zero: it never gives up (RS-05).
+const MAX_INTERVAL: Duration = Duration::from_secs(3600);
+
 /// The solicitation of one uplink.
 #[derive(Clone, Debug)]
 pub struct Solicit {
-    _random: Random,
+    random: Random,
+    round: Option<Round>,
+    /// The last solicitation on this link.
+    sent_at: Option<Instant>,
+}
+
+/// From an event that asks for solicitations to the advertisement that ends them.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    multicast: bool,
+    next_at: Instant,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Progress {
+    /// None was sent; `answered` when a default router was heard all the same.
+    Fresh { answered: bool },
+    /// At least one was sent, and the next follows it after `interval`.
+    Backoff { interval: Duration },
 }
 
 impl Solicit {
     /// Nothing is solicited until [`start`](Self::start).
-    pub const fn new(_random: Random) -> Self {
-        todo!()
+    pub const fn new(random: Random) -> Self {
+        Self { random, round: None, sent_at: None }
     }
 
     /// The interface became usable, or all default routers are gone: a new round, its first
     /// solicitation after a random delay of up to a second (RS-02). `multicast` is false on links
     /// where success does not end the round (RS-08).
-    pub fn start(&mut self, _now: Instant, _multicast: bool) {
-        todo!()
+    pub fn start(&mut self, now: Instant, multicast: bool) {
+        let delayed = now + self.random.duration(Duration::ZERO, FIRST_DELAY);
+        // Rounds that follow each other on one link keep the distance of RFC 4861 §6.3.7, so
+        // that a router that comes and goes cannot draw solicitations at its own rate (RS-10).
+        let next_at = self.sent_at.map_or(delayed, |sent| delayed.max(sent + INITIAL_INTERVAL));
+        let progress = Progress::Fresh { answered: false };
+        self.round = Some(Round { multicast, next_at, progress });
     }
 
-    /// The interface is unusable: nothing is due.
-    pub fn stop(&mut self) {
-        todo!()
+    /// The interface is unusable: nothing is due. What comes back may be another link, so it is
+    /// solicited without regard to what was sent before.
+    pub const fn stop(&mut self) {
+        self.round = None;
+        self.sent_at = None;
     }
 
     /// A valid advertisement came; `default_router` when its Router Lifetime is not zero. Ends the
     /// round, but not before one solicitation was sent in it (RS-06, RS-07, RS-09).
-    pub fn handle_advertisement(&mut self, _now: Instant, _default_router: bool) {
-        todo!()
+    pub const fn handle_advertisement(&mut self, _now: Instant, default_router: bool) {
+        let Some(round) = &mut self.round else { return };
+        if !default_router || !round.multicast {
+            return;
+        }
+        match &mut round.progress {
+            Progress::Fresh { answered } => *answered = true,
+            Progress::Backoff { .. } => self.round = None,
+        }
     }
 
     /// True when a solicitation is due; it counts as sent, and the next one is scheduled.
-    pub fn poll(&mut self, _now: Instant) -> bool {
-        todo!()
+    pub fn poll(&mut self, now: Instant) -> bool {
+        let Some(round) = self.round.filter(|round| round.next_at <= now) else { return false };
+        self.sent_at = Some(now);
+        let interval = match round.progress {
+            Progress::Fresh { answered: true } => {
+                self.round = None;
+                return true;
+            }
+            Progress::Fresh { answered: false } => self.randomized(INITIAL_INTERVAL, 1.0),
+            Progress::Backoff { interval } => {
+                let doubled = self.randomized(interval, 2.0);
+                if doubled > MAX_INTERVAL { self.randomized(MAX_INTERVAL, 1.0) } else { doubled }
+            }
+        };
+        let progress = Progress::Backoff { interval };
+        self.round = Some(Round { next_at: now + interval, progress, ..round });
+        true
     }
 
     /// When the next one is due.
     pub fn deadline(&self) -> Option<Deadline> {
-        todo!()
+        self.round.map(|round| Deadline::new(round.next_at, "router solicitation"))
+    }
+
+    /// `factor * interval + RAND * interval`, with RAND in ±0.1 (RFC 9915 §15, which RFC 7559 §2
+    /// takes over).
+    fn randomized(&mut self, interval: Duration, factor: f64) -> Duration {
+        interval.mul_f64(factor + self.random.factor(-0.1, 0.1))
     }
 }

@@ -1,0 +1,73 @@
+//! A token bucket on the core's clock.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// Holds `burst` tokens at most and gains one per `period`, counted from the moment at which it
+/// stopped being full.
+#[derive(Clone, Debug)]
+pub(super) struct Bucket {
+    period: Duration,
+    /// `(burst - 1) * period`: how far from full a bucket with one token is.
+    last_token: Duration,
+    /// When it is full if nobody takes from it. This one instant is the whole state.
+    full_at: Instant,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub(super) const fn new(burst: u32, period: Duration) -> Self {
+        let last_token = period.saturating_mul(burst.saturating_sub(1));
+        Self { period, last_token, full_at: Instant::BOOT }
+    }
+
+    /// Takes a token, if there is one.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let available = self.available_at() <= now;
+        if available {
+            self.full_at = self.full_at.max(now) + self.period;
+        }
+        available
+    }
+
+    /// Gives a token back.
+    pub(super) fn give_back(&mut self) {
+        self.full_at = self.full_at - self.period;
+    }
+
+    /// Since when, or from when on, there is a token.
+    pub(super) fn available_at(&self) -> Instant {
+        self.full_at - self.last_token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(seconds: u64) -> Instant {
+        Instant::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_burst_then_one_per_period() {
+        let mut bucket = Bucket::new(3, Duration::from_secs(30));
+        let start = 1000;
+        let taken: Vec<_> = (0..=100).filter(|second| bucket.take(secs(start + second))).collect();
+        assert_eq!(taken, [0, 1, 2, 30, 60, 90]);
+        assert_eq!(bucket.available_at(), secs(start + 120));
+    }
+
+    #[test]
+    fn a_returned_token_never_overfills() {
+        let mut bucket = Bucket::new(3, Duration::from_secs(30));
+        assert!(bucket.take(secs(10)));
+        bucket.give_back();
+        assert!(bucket.take(secs(1000)));
+        bucket.give_back();
+        bucket.give_back();
+        let taken = (0..10).filter(|_| bucket.take(secs(1000))).count();
+        assert_eq!(taken, 3);
+    }
+}

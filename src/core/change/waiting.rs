@@ -1,0 +1,72 @@
+//! Triggers that wait for a token or for the refresh under way, merged into one.
+
+use std::net::Ipv6Addr;
+
+use super::Trigger;
+use crate::time::Instant;
+
+/// Advertisements that changed on-link prefixes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Advertised {
+    /// Whose the newest is.
+    pub(super) router: Ipv6Addr,
+    /// When it came.
+    pub(super) at: Instant,
+    /// How many they are.
+    pub(super) count: usize,
+}
+
+/// What one refresh will do for all the triggers that came before it starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    /// One of them asked for a Rebind.
+    pub(super) rebind: bool,
+    pub(super) advertised: Option<Advertised>,
+    /// The newest Reconfigure's sender.
+    pub(super) reconfigured_by: Option<Ipv6Addr>,
+    /// Something else that no Reply can acknowledge: the link, an operator, a second server.
+    told: bool,
+}
+
+impl Waiting {
+    /// `waiting`, and `trigger` as well.
+    pub(super) fn merged(waiting: Option<Self>, now: Instant, trigger: Trigger) -> Self {
+        let mut merged = waiting.unwrap_or(Self {
+            rebind: false,
+            advertised: None,
+            reconfigured_by: None,
+            told: false,
+        });
+        match trigger {
+            Trigger::Prefix { router, rebind } => {
+                merged.rebind |= rebind;
+                let count = merged.advertised.map_or(0, |earlier| earlier.count).saturating_add(1);
+                merged.advertised = Some(Advertised { router, at: now, count });
+            }
+            Trigger::Reconfigure { server, rebind } => {
+                merged.rebind |= rebind;
+                merged.told |= merged.reconfigured_by.is_some_and(|other| other != server);
+                merged.reconfigured_by = Some(server);
+            }
+            Trigger::Link => {
+                merged.rebind = true;
+                merged.told = true;
+            }
+            Trigger::Told => merged.told = true,
+        }
+        merged
+    }
+
+    /// What is left to wait for when `server` has answered with a changed lease (CHG-16).
+    pub(super) fn acknowledged(mut self, server: Option<Ipv6Addr>) -> Option<Self> {
+        if server.is_some() && self.reconfigured_by == server {
+            self.reconfigured_by = None;
+        }
+        (self.advertised.is_some() || self.is_told()).then_some(self)
+    }
+
+    /// Whether the bucket is that of trusted triggers: one of them pays for all.
+    pub(super) const fn is_told(&self) -> bool {
+        self.told || self.reconfigured_by.is_some()
+    }
+}
