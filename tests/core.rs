@@ -37,7 +37,8 @@ fn a_first_start_ends_with_addresses_routes_and_advertisements() {
     assert!(world.preferred().iter().any(|address| address.starts_with("2001:db8:a:")));
     assert!(world.preferred().contains(&"2001:db8:a000:1::1%3".to_owned()));
     let routes = world.routes().join("\n");
-    for wanted in ["::/0 Gateway", "2001:db8:a000::/56 Unreachable", "2001:db8:a000:1::/64 OnLink"] {
+    for wanted in ["::/0 Gateway", "2001:db8:a000::/56 Unreachable", "2001:db8:a000:1::/64 OnLink"]
+    {
         assert!(routes.contains(wanted), "{wanted} in\n{routes}");
     }
     assert_eq!(world.told("2001:db8:a000:1::/64").map(|(preferred, _)| preferred), Some(2700));
@@ -204,9 +205,8 @@ fn addresses_of_others_stay() {
 fn an_address_deleted_by_hand_comes_back() {
     let mut world = settled();
     let start = world.now;
-    let gone = world.kernel.addresses.values().find(|address| {
-        address.ours && address.interface == UPLINK
-    });
+    let gone =
+        world.kernel.addresses.values().find(|address| address.ours && address.interface == UPLINK);
     let gone = gone.cloned().expect("an uplink address");
     let event = KernelEvent::AddressGone { interface: gone.interface, address: gone.address };
     world.kernel.handle(event.clone());

@@ -323,7 +323,9 @@ impl World {
     /// Our routes in the kernel, in text, without lifetimes.
     pub fn routes(&self) -> Vec<String> {
         let routes = self.kernel.routes.values();
-        routes.map(|route| format!("{} {:?} {}", route.destination, route.target, route.metric)).collect()
+        routes
+            .map(|route| format!("{} {:?} {}", route.destination, route.target, route.metric))
+            .collect()
     }
 }
 

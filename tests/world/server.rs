@@ -79,7 +79,9 @@ impl Server {
         for option in &message.options {
             match option {
                 Dhcpv6Option::ClientId(duid) => options.push(Dhcpv6Option::ClientId(duid.clone())),
-                Dhcpv6Option::IaPd(ia) => options.push(Dhcpv6Option::IaPd(self.ia(now, ia, forgot))),
+                Dhcpv6Option::IaPd(ia) => {
+                    options.push(Dhcpv6Option::IaPd(self.ia(now, ia, forgot)))
+                }
                 _ => {}
             }
         }

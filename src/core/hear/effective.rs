@@ -1,0 +1,291 @@
+//! The union over routers: what holds on the uplink, and how two states of it differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::router::Gone;
+use super::{
+    Announced, DefaultRouter, EffectivePrefix, Heard, Parameters, Preference, PrefixChange,
+    PrefixChangeKind, Routers, SpecificRoute,
+};
+use crate::time::{Instant, Until};
+
+/// A router, for status.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouterView {
+    /// Link-local address.
+    pub address: Ipv6Addr,
+    /// End of its being a default router.
+    pub lifetime_until: Until,
+    /// Default router preference.
+    pub preference: Preference,
+    /// M
+    pub managed: bool,
+    /// O
+    pub other: bool,
+    /// What it advertises.
+    pub prefixes: Vec<PrefixView>,
+}
+
+/// A prefix of a router, for status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PrefixView {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// On-link.
+    pub on_link: bool,
+    /// Addresses are formed.
+    pub autonomous: bool,
+    /// Preferred until.
+    pub preferred_until: Until,
+    /// Valid until.
+    pub valid_until: Until,
+    /// `preferred`, `deprecated`, `withdrawn`, `missing` or `suspect`.
+    pub condition: &'static str,
+}
+
+/// What a change of the union is seen by: no lifetimes, so that a refreshed state equals itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Snapshot {
+    prefixes: BTreeMap<Ipv6Net, Condition>,
+    default_routers: BTreeSet<(Ipv6Addr, Preference)>,
+    routes: BTreeSet<(Ipv6Net, Ipv6Addr, Preference)>,
+    parameters: Parameters,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Condition {
+    Preferred,
+    Deprecated,
+    Withdrawn,
+    Missing,
+    /// Ran out, and would be no news if it came back.
+    Expired,
+}
+
+impl Snapshot {
+    /// The state at `now`: what has run out by then is left out.
+    pub(super) fn of(routers: &Routers, now: Instant) -> Self {
+        Self::filtered(routers, Some(now))
+    }
+
+    /// The state as it was last looked at, for finding out what has run out since.
+    pub(super) fn of_live(routers: &Routers) -> Self {
+        Self::filtered(routers, None)
+    }
+
+    fn filtered(routers: &Routers, now: Option<Instant>) -> Self {
+        let at = now.unwrap_or(Instant::BOOT);
+        let mut parameters = routers.parameters(at);
+        let without_end = |until: &mut Until| *until = Until::Never;
+        parameters.resolvers.iter_mut().for_each(|(_, until)| without_end(until));
+        parameters.search.iter_mut().for_each(|(_, until)| without_end(until));
+        parameters.pref64.iter_mut().for_each(|(_, until)| without_end(until));
+        let defaults = routers.default_routers(at).into_iter();
+        let routes = routers.routes(at).into_iter();
+        Self {
+            prefixes: routers
+                .union(at)
+                .into_iter()
+                .map(|(prefix, records)| (prefix, condition(&records)))
+                .collect(),
+            default_routers: defaults.map(|router| (router.address, router.preference)).collect(),
+            routes: routes
+                .map(|route| (route.destination, route.router, route.preference))
+                .collect(),
+            parameters,
+        }
+    }
+
+    /// Says what changed from this state to `after`.
+    pub(super) fn compare(&self, after: &Self, heard: &mut Heard) {
+        for (prefix, new) in &after.prefixes {
+            if let Some(kind) = change(self.prefixes.get(prefix).copied(), Some(*new)) {
+                heard.prefixes.push(PrefixChange { prefix: *prefix, kind });
+            }
+        }
+        for (prefix, old) in &self.prefixes {
+            if !after.prefixes.contains_key(prefix)
+                && let Some(kind) = change(Some(*old), None)
+            {
+                heard.prefixes.push(PrefixChange { prefix: *prefix, kind });
+            }
+        }
+        heard.others |= self.default_routers != after.default_routers
+            || self.routes != after.routes
+            || self.parameters != after.parameters;
+    }
+}
+
+/// What it means that a prefix went from one condition to another.
+fn change(before: Option<Condition>, after: Option<Condition>) -> Option<PrefixChangeKind> {
+    use Condition::{Deprecated, Expired, Missing, Preferred, Withdrawn};
+    match (before, after) {
+        (None, Some(Preferred | Deprecated)) => Some(PrefixChangeKind::Appeared),
+        (Some(Preferred), Some(Deprecated)) => Some(PrefixChangeKind::Deprecated),
+        (Some(Deprecated | Withdrawn | Missing), Some(Preferred)) => {
+            Some(PrefixChangeKind::Restored)
+        }
+        (Some(Preferred | Deprecated), Some(Withdrawn)) => Some(PrefixChangeKind::Withdrawn),
+        (Some(Preferred | Deprecated), Some(Missing)) => Some(PrefixChangeKind::Missing),
+        (Some(Preferred | Deprecated), Some(Expired) | None) => Some(PrefixChangeKind::Expired),
+        // A router that takes a withdrawal half back, or one gone way for another, starts nothing.
+        (Some(Withdrawn | Missing), Some(Deprecated | Withdrawn | Missing | Expired) | None)
+        | (Some(Expired), _)
+        | (Some(Preferred), Some(Preferred))
+        | (Some(Deprecated), Some(Deprecated))
+        | (None, Some(Withdrawn | Missing | Expired) | None) => None,
+    }
+}
+
+fn condition(records: &[Announced]) -> Condition {
+    let live = || records.iter().filter(|record| record.gone.is_none() && !record.expired);
+    if live().any(|record| !record.deprecated) {
+        Condition::Preferred
+    } else if live().next().is_some() {
+        Condition::Deprecated
+    } else if let Some(gone) = records.iter().filter_map(|record| record.gone).max_by_key(|gone| gone.since()) {
+        match gone {
+            Gone::Withdrawn(_) => Condition::Withdrawn,
+            Gone::Missing(_) => Condition::Missing,
+        }
+    } else {
+        Condition::Expired
+    }
+}
+
+impl Routers {
+    /// The records of each prefix that has not run out at `now`, or is remembered to have.
+    fn union(&self, now: Instant) -> BTreeMap<Ipv6Net, Vec<Announced>> {
+        let mut union: BTreeMap<Ipv6Net, Vec<Announced>> = BTreeMap::new();
+        for (prefix, record) in self.routers.values().flat_map(|router| &router.prefixes) {
+            if record.expired || !record.valid_until.is_over(now) {
+                union.entry(*prefix).or_default().push(*record);
+            }
+        }
+        union
+    }
+
+    /// The union of the prefixes, by prefix.
+    pub fn prefixes(&self, now: Instant) -> Vec<EffectivePrefix> {
+        let union = self.union(now).into_iter();
+        union.filter_map(|(prefix, records)| effective(now, prefix, &records)).collect()
+    }
+
+    /// The default routers, most preferred first, then by address.
+    pub fn default_routers(&self, now: Instant) -> Vec<DefaultRouter> {
+        let routers = self.routers.iter().filter(|(_, router)| !router.default_until.is_over(now));
+        let mut routers: Vec<DefaultRouter> = routers
+            .map(|(address, router)| DefaultRouter {
+                address: *address,
+                preference: router.preference,
+                until: router.default_until,
+            })
+            .collect();
+        routers.sort_by_key(|router| (std::cmp::Reverse(router.preference), router.address));
+        routers
+    }
+
+    /// More specific routes, by destination and router.
+    pub fn routes(&self, now: Instant) -> Vec<SpecificRoute> {
+        let all = self.routers.iter().flat_map(|(router, facts)| {
+            facts.routes.iter().map(move |(destination, (preference, until))| SpecificRoute {
+                destination: *destination,
+                router: *router,
+                preference: *preference,
+                until: *until,
+            })
+        });
+        let mut routes: Vec<SpecificRoute> = all.filter(|route| !route.until.is_over(now)).collect();
+        routes.sort();
+        routes
+    }
+
+    /// Everything else.
+    pub fn parameters(&self, now: Instant) -> Parameters {
+        let mut parameters = Parameters {
+            managed: self.routers.values().any(|router| router.managed),
+            other: self.routers.values().any(|router| router.other),
+            mtu: self.mtu,
+            hop_limit: self.hop_limit,
+            ..Parameters::default()
+        };
+        for router in self.routers.values() {
+            unite(&mut parameters.resolvers, &router.resolvers, now);
+            unite(&mut parameters.search, &router.search, now);
+            unite(&mut parameters.pref64, &router.pref64, now);
+            parameters.captive_portal =
+                parameters.captive_portal.take().or_else(|| router.captive_portal.clone());
+        }
+        parameters
+    }
+
+    /// Each router with what it advertises.
+    pub fn routers(&self, now: Instant) -> Vec<RouterView> {
+        let view = |(prefix, record): (&Ipv6Net, &Announced)| PrefixView {
+            prefix: *prefix,
+            on_link: !record.on_link_until.is_over(now),
+            autonomous: record.autonomous,
+            preferred_until: record.preferred_until,
+            valid_until: record.valid_until,
+            condition: match record.gone {
+                Some(Gone::Withdrawn(_)) => "withdrawn",
+                Some(Gone::Missing(_)) => "missing",
+                None if record.suspected => "suspect",
+                None if record.preferred_until.is_over(now) => "deprecated",
+                None => "preferred",
+            },
+        };
+        let routers = self.routers.iter().map(|(address, router)| RouterView {
+            address: *address,
+            lifetime_until: router.default_until,
+            preference: router.preference,
+            managed: router.managed,
+            other: router.other,
+            prefixes: router.prefixes.iter().filter(|(_, record)| !record.expired).map(view).collect(),
+        });
+        routers.collect()
+    }
+}
+
+/// Takes in what another router says; of one entry the later end counts.
+fn unite<T: Clone + PartialEq>(all: &mut Vec<(T, Until)>, more: &[(T, Until)], now: Instant) {
+    for (entry, until) in more.iter().filter(|(_, until)| !until.is_over(now)) {
+        match all.iter_mut().find(|(known, _)| known == entry) {
+            Some((_, end)) => *end = (*end).max(*until),
+            None => all.push((entry.clone(), *until)),
+        }
+    }
+}
+
+/// What one prefix is for the uplink. Lifetimes are the last heard (RFC 4861 §6.3.4), but a
+/// router that ends a prefix does not end it for the others (CHG-08).
+fn effective(now: Instant, prefix: Ipv6Net, records: &[Announced]) -> Option<EffectivePrefix> {
+    let live = || records.iter().filter(|record| record.is_live(now));
+    let on_link = records.iter().any(|record| {
+        !record.on_link_until.is_over(now) && (record.gone.is_none() || live().next().is_none())
+    });
+    let Some(newest) = live().max_by_key(|record| record.heard_at) else {
+        let gone = records.iter().filter(|record| record.gone.is_some());
+        let last = gone.max_by_key(|record| record.valid_until)?;
+        return Some(EffectivePrefix {
+            prefix,
+            on_link,
+            autonomous: last.autonomous,
+            preferred_until: last.preferred_until,
+            valid_until: last.valid_until,
+            gone_since: records.iter().filter_map(|record| record.gone).map(Gone::since).max(),
+        });
+    };
+    let preferred = live().filter(|record| !record.deprecated).max_by_key(|record| record.heard_at);
+    Some(EffectivePrefix {
+        prefix,
+        on_link,
+        autonomous: live().any(|record| record.autonomous),
+        preferred_until: preferred.unwrap_or(newest).preferred_until,
+        valid_until: newest.valid_until,
+        gone_since: None,
+    })
+}
