@@ -11,4 +11,5 @@ pub mod plan;
 pub mod random;
 pub mod retransmit;
 pub mod solicit;
+pub mod stable_address;
 pub mod system;
