@@ -15,7 +15,7 @@ mod source;
 
 use source::{attributes, code_of, paths};
 
-/// What each room of `src` may import besides itself; another room's name is in no list yet.
+/// What each room of `src` may import besides itself.
 const ARROWS: [(&str, &[&str]); 10] = [
     ("time", &[]),
     ("wire", &["time"]),

@@ -8,6 +8,7 @@ pub mod lease;
 pub mod memory;
 pub mod output;
 pub mod plan;
+pub mod probe;
 pub mod random;
 pub mod retransmit;
 pub mod solicit;
