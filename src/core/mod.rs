@@ -28,6 +28,7 @@ pub mod lease;
 pub mod memory;
 pub mod output;
 pub mod plan;
+pub mod probe;
 pub mod random;
 mod receive;
 mod reload;

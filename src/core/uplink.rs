@@ -345,9 +345,12 @@ impl Uplink {
             self.lease.forget(now - grace);
             effect.derive = true;
         }
-        if self.attached.is_some() && self.heard && self.routers.default_routers(now).is_empty() {
-            // Without effect while a round is under way (RS-10).
-            self.solicit.resume(now);
+        if let Some(attached) = &self.attached
+            && self.heard
+            && self.solicit.deadline().is_none()
+            && self.routers.default_routers(now).is_empty()
+        {
+            self.solicit.start(now, attached.multicast);
         }
         effect
     }

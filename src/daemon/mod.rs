@@ -68,7 +68,9 @@ async fn serve(
         }
         shell.arm(core.deadline(clock::now()));
         tokio::select! {
-            ready = shell.ready() => shell.take_in(&mut core, ready)?,
+            ready = shell.ready() => if !shell.take_in(&mut core, ready)? {
+                break;
+            },
             Some(asked) = requests.recv() => answer(&mut core, &mut requests, asked),
             command = signals.next() => match command {
                 Told::Stop => core.handle(clock::now(), Input::Command(Command::Stop)),

@@ -1,10 +1,11 @@
 //! What the core asks for is done here, and what happens is read here.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::{debug, error, info, trace, warn};
 
@@ -12,14 +13,14 @@ use super::clock::{self, Timer};
 use super::store::{Journal, Ownership};
 use super::{Options, complain};
 use crate::core::Core;
-use crate::core::input::Input;
+use crate::core::input::{Input, KernelEvent, Received};
 use crate::core::memory::{Memory, Record};
 use crate::core::output::{Level, Output, Report, Step};
 use crate::core::system::System;
-use crate::platform::linux::identity;
-use crate::platform::linux::netlink::{Events, Kernel};
+use crate::platform::linux::sysctl::read_sysctl;
+use crate::platform::linux::{Drained, Events, Kernel, identity};
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
-use crate::time::{Deadline, Instant};
+use crate::time::Deadline;
 use crate::wire::dhcpv6_option::Duid;
 
 /// Packets read from one socket before the others have their turn.
@@ -57,8 +58,9 @@ impl Shell {
         let (journal, memory, complaints) =
             Journal::open(&options.state_dir, clock::now(), clock::wall(), &boot_id);
         complain(complaints);
-        let (ownership, complaints) = Ownership::open(&options.runtime_dir, &boot_id);
-        complain(complaints);
+        let (ownership, complaint) =
+            Ownership::open(&options.runtime_dir, clock::now(), &boot_id);
+        complain(complaint);
         let root = "run as root, or with the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE";
         let (mut kernel, events) = Kernel::open().context(root)?;
         kernel.set_address_mark(options.address_mark);
@@ -67,13 +69,19 @@ impl Shell {
             "UDP port 546 cannot be opened: does another DHCPv6 client (dhcpcd, dhclient, \
              systemd-networkd) run, or are you not root?",
         )?;
-        let duid = Duid::from_uuid(identity::machine_uuid().unwrap_or_else(random_uuid));
+        let duid = Duid::from_uuid(match identity::machine_uuid() {
+            Ok(uuid) => uuid,
+            Err(error) => {
+                warn!(%error, "this machine has no identity: a random DUID is made and kept");
+                random_uuid()?
+            }
+        });
         let shell = Self {
             kernel,
-            events: AsyncFd::new(events)?,
-            icmpv6: AsyncFd::new(icmpv6)?,
-            dhcpv6: AsyncFd::new(dhcpv6)?,
-            timer: AsyncFd::new(Timer::new()?)?,
+            events: AsyncFd::register(events)?,
+            icmpv6: AsyncFd::register(icmpv6)?,
+            dhcpv6: AsyncFd::register(dhcpv6)?,
+            timer: AsyncFd::register(Timer::new()?)?,
             journal,
             ownership,
             sync_at: None,
@@ -118,7 +126,7 @@ impl Shell {
 
     fn remember(&mut self, record: &Record) {
         let (now, wall) = (clock::now(), clock::wall());
-        let complaints = match record {
+        let complaint = match record {
             // Who we are has to be on disk before anyone is told.
             Record::Duid { .. } | Record::Secret { .. } => {
                 self.journal.append_synced(record, now, wall)
@@ -127,8 +135,8 @@ impl Shell {
                 self.journal.append(record, now, wall)
             }
         };
-        complain(complaints);
-        if self.journal.sync_due() && self.sync_at.is_none() {
+        complain(complaint);
+        if self.journal.is_unsynced() && self.sync_at.is_none() {
             self.sync_at = Some(tokio::time::Instant::now() + SYNC_DELAY);
         }
     }
@@ -145,7 +153,7 @@ impl Shell {
         }
         for step in steps {
             if let Step::RemoveAddress { interface, address, .. } = step {
-                self.ownership.disown(*interface, *address);
+                complain(self.ownership.disown(clock::now(), *interface, *address));
             }
         }
     }
@@ -154,10 +162,10 @@ impl Shell {
     fn prepare(&mut self, core: &mut Core, step: &Step) {
         match step {
             Step::SetAddress(address) => {
-                complain(self.ownership.own(address.interface, address.address));
+                complain(self.ownership.own(clock::now(), address.interface, address.address));
             }
             Step::SetSysctl { interface, name, value } => {
-                let before = self.kernel.read_sysctl(interface, *name);
+                let before = read_sysctl(interface, *name);
                 if let Some(before) = before.filter(|before| before != value) {
                     info!(interface, "net.ipv6.conf {} set from {before} to {value}", name.file());
                     let (interface, file) = (interface.clone(), name.file().to_owned());
@@ -198,5 +206,136 @@ impl Shell {
             _ = self.events.readable() => Ready::Events,
             () = sync => Ready::Sync,
         }
+    }
+}
+
+impl Shell {
+    /// Takes in what there is, and does at once what follows from it.
+    pub(super) fn take_in(&mut self, core: &mut Core, ready: Ready) -> anyhow::Result<bool> {
+        match ready {
+            Ready::Timer => {
+                let _ = self.timer.try_io_mut(Interest::READABLE, |timer| {
+                    timer.drain();
+                    Err::<(), _>(io::ErrorKind::WouldBlock.into())
+                });
+            }
+            Ready::Sync => self.sync(),
+            Ready::Events => return self.take_events(core),
+            Ready::Icmpv6 => {
+                for _ in 0..BATCH {
+                    let Some(received) = next(&self.icmpv6, Icmpv6Socket::recv)? else { break };
+                    core.handle(clock::now(), Input::Icmpv6(received));
+                    if !self.perform(core) {
+                        return Ok(false);
+                    }
+                }
+            }
+            Ready::Dhcpv6 => {
+                for _ in 0..BATCH {
+                    let Some(received) = next(&self.dhcpv6, Dhcpv6Socket::recv)? else { break };
+                    core.handle(clock::now(), Input::Dhcpv6(received));
+                    if !self.perform(core) {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn take_events(&mut self, core: &mut Core) -> anyhow::Result<bool> {
+        let now = clock::now();
+        let mut events = Vec::new();
+        let drained = self.events.try_io_mut(Interest::READABLE, |socket| {
+            match socket.read(now, &mut events)? {
+                Drained::Whole => Err(io::ErrorKind::WouldBlock.into()),
+                more @ (Drained::More | Drained::Overrun) => Ok(more),
+            }
+        });
+        let drained = match drained {
+            Ok(drained) => drained,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Drained::Whole,
+            Err(error) => return Err(error.into()),
+        };
+        let input = match drained {
+            Drained::Whole | Drained::More if events.is_empty() => return Ok(true),
+            Drained::Whole | Drained::More => {
+                events.iter_mut().for_each(|event| self.recognize(event));
+                Input::Kernel(events)
+            }
+            Drained::Overrun => {
+                debug!("kernel events were lost: reading everything anew");
+                Input::System(self.dump()?)
+            }
+        };
+        core.handle(now, input);
+        Ok(self.perform(core))
+    }
+
+    /// A kernel that does not mark our addresses tells of them as of any other.
+    fn recognize(&self, event: &mut KernelEvent) {
+        if let KernelEvent::Address(address) = event {
+            address.ours |= self.ownership.contains(address.interface, address.address);
+        }
+    }
+
+    fn sync(&mut self) {
+        self.sync_at = None;
+        if let Some(file) = self.journal.take_unsynced() {
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = file.sync_data() {
+                    warn!(%error, "the memory could not be synced to disk");
+                }
+            });
+        }
+    }
+
+    /// The end: what was written is synced.
+    pub(super) fn close(&mut self) {
+        if let Some(file) = self.journal.take_unsynced() {
+            let _ = file.sync_data();
+        }
+    }
+}
+
+/// The next packet. Readiness is taken back only when there is none, so that what is left after
+/// a batch is not forgotten.
+fn next<S: std::os::fd::AsRawFd>(
+    socket: &AsyncFd<S>,
+    recv: impl Fn(&S) -> io::Result<Option<Received>>,
+) -> io::Result<Option<Received>> {
+    let received = socket.try_io(Interest::READABLE, |socket| {
+        recv(socket)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    });
+    match received {
+        Ok(received) => Ok(Some(received)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn make_dir(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(dir)
+        .with_context(|| format!("{} cannot be made: name another with --state-dir and --runtime-dir", dir.display()))
+}
+
+fn random_uuid() -> anyhow::Result<[u8; 16]> {
+    let mut uuid = [0; 16];
+    getrandom::fill(&mut uuid).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(uuid)
+}
+
+fn log(report: &Report) {
+    let Report { level, interface, text } = report;
+    let interface = interface.as_deref();
+    match level {
+        Level::Error => error!(interface, "{text}"),
+        Level::Warn => warn!(interface, "{text}"),
+        Level::Info => info!(interface, "{text}"),
+        Level::Debug => debug!(interface, "{text}"),
     }
 }

@@ -3,3 +3,6 @@
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod sockets;
+
+#[cfg(target_os = "linux")]
+use linux::socket_options;

@@ -1,1 +1,294 @@
 //! Raw ICMPv6 and UDP 546 sockets with their control messages.
+//!
+//! One socket of each kind serves all interfaces: a packet says by its control messages where it
+//! came in, and is told by them where to leave. Both are nonblocking, for one task.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, sendmsg, setsockopt,
+    sockopt,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::socket_options;
+use crate::core::input::{IfIndex, Received};
+use crate::core::output::Packet;
+
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+const ROUTER_SOLICITATION: u8 = 133;
+const ROUTER_ADVERTISEMENT: u8 = 134;
+const ECHO_REPLY: u8 = 129;
+const CLIENT_PORT: u16 = 546; // RFC 9915 §7.2
+const SERVER_PORT: u16 = 547;
+const HOP_LIMIT: libc::c_int = 255; // RFC 4861 §6.1: proof that no router forwarded it
+const LARGEST_PACKET: usize = 65_535;
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// A raw ICMPv6 socket for router solicitations and advertisements on all interfaces.
+#[derive(Debug)]
+pub struct Icmpv6Socket(PacketSocket);
+
+impl Icmpv6Socket {
+    /// Opens the socket; needs CAP_NET_RAW.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn open() -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::IPV6,
+            Type::RAW.nonblocking().cloexec(),
+            Some(Protocol::ICMPV6),
+        )?;
+        socket_options::pass_icmpv6_types(&socket, &[ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT])?;
+        socket.set_multicast_loop_v6(false)?;
+        socket.set_multicast_hops_v6(255)?;
+        socket.set_unicast_hops_v6(255)?;
+        let socket = PacketSocket::new(socket)?;
+        // The system queues from the socket's birth on, before it has a filter.
+        let mut octet = [0];
+        while nix::sys::socket::recv(socket.as_raw_fd(), &mut octet, MsgFlags::empty()).is_ok() {}
+        Ok(Self(socket))
+    }
+
+    /// Lets echo replies in, or keeps them out as at the start.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn pass_echo_replies(&self, pass: bool) -> io::Result<()> {
+        let types = [ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT, ECHO_REPLY];
+        socket_options::pass_icmpv6_types(&self.0.socket, if pass { &types } else { &types[..2] })
+    }
+
+    /// Joins the all-routers group; a group that was joined before is no error.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, ENODEV where the interface is gone.
+    pub fn join_all_routers(&self, interface: IfIndex) -> io::Result<()> {
+        match self.0.socket.join_multicast_v6(&ALL_ROUTERS, interface.0) {
+            Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Leaves the all-routers group; a group or interface that is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn leave_all_routers(&self, interface: IfIndex) -> io::Result<()> {
+        let gone = [libc::EADDRNOTAVAIL, libc::ENODEV, libc::ENXIO].map(Some);
+        match self.0.socket.leave_multicast_v6(&ALL_ROUTERS, interface.0) {
+            Err(error) if gone.contains(&error.raw_os_error()) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The next message; none when there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn recv(&self) -> io::Result<Option<Received>> {
+        self.0.recv()
+    }
+
+    /// Sends with hop limit 255; the system fills the checksum.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; EINVAL where the source is tentative or not on the interface.
+    pub fn send(&self, packet: &Packet) -> io::Result<()> {
+        self.0.send(packet, 0, &[ControlMessage::Ipv6HopLimit(&HOP_LIMIT)])
+    }
+
+    /// Messages received and dropped because they or their control messages were cut.
+    pub const fn dropped(&self) -> u64 {
+        self.0.dropped.get()
+    }
+}
+
+/// The requesting router's UDP socket, port 546 on all interfaces.
+#[derive(Debug)]
+pub struct Dhcpv6Socket(PacketSocket);
+
+impl Dhcpv6Socket {
+    /// Opens and binds the socket; needs CAP_NET_BIND_SERVICE.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; EADDRINUSE where another program holds the port for itself.
+    pub fn open() -> io::Result<Self> {
+        let socket =
+            Socket::new(Domain::IPV6, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        socket.set_only_v6(true)?;
+        socket.set_reuse_address(true)?;
+        let socket = PacketSocket::new(socket)?;
+        socket
+            .socket
+            .bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_PORT, 0, 0).into())?;
+        Ok(Self(socket))
+    }
+
+    /// The next datagram; none when there is none yet. Its sender's port is not looked at
+    /// (RFC 9915 §7.2).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn recv(&self) -> io::Result<Option<Received>> {
+        self.0.recv()
+    }
+
+    /// Sends to port 547.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; EINVAL where the source is tentative or not on the interface.
+    pub fn send(&self, packet: &Packet) -> io::Result<()> {
+        self.0.send(packet, SERVER_PORT, &[])
+    }
+
+    /// Datagrams received and dropped because they or their control messages were cut.
+    pub const fn dropped(&self) -> u64 {
+        self.0.dropped.get()
+    }
+}
+
+/// What both have in common.
+#[derive(Debug)]
+struct PacketSocket {
+    socket: Socket,
+    buffers: RefCell<Buffers>,
+    dropped: Cell<u64>,
+}
+
+/// Where a packet is received to, for the life of the socket.
+#[derive(Debug)]
+struct Buffers {
+    octets: Vec<u8>,
+    control: Vec<u8>,
+}
+
+impl PacketSocket {
+    fn new(socket: Socket) -> io::Result<Self> {
+        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        socket.set_recv_hoplimit_v6(true)?;
+        socket_options::receive_fragment_size(&socket)?;
+        // More than the system's limit is cut to it without an error.
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        let buffers = Buffers {
+            octets: vec![0; LARGEST_PACKET],
+            control: nix::cmsg_space!(libc::in6_pktinfo, libc::c_int, libc::c_int),
+        };
+        Ok(Self { socket, buffers: RefCell::new(buffers), dropped: Cell::new(0) })
+    }
+
+    fn recv(&self) -> io::Result<Option<Received>> {
+        let mut buffers = self.buffers.borrow_mut();
+        loop {
+            match receive(self.socket.as_raw_fd(), &mut buffers) {
+                Ok(Some(received)) => return Ok(Some(received)),
+                Ok(None) => self.dropped.set(self.dropped.get().saturating_add(1)),
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn send(&self, packet: &Packet, port: u16, more: &[ControlMessage<'_>]) -> io::Result<()> {
+        let origin = libc::in6_pktinfo {
+            ipi6_addr: libc::in6_addr { s6_addr: packet.source.octets() },
+            ipi6_ifindex: packet.interface.0,
+        };
+        let mut control = vec![ControlMessage::Ipv6PacketInfo(&origin)];
+        control.extend_from_slice(more);
+        let to = SocketAddrV6::new(packet.destination, port, 0, packet.interface.0);
+        sendmsg(
+            self.socket.as_raw_fd(),
+            &[IoSlice::new(&packet.octets)],
+            &control,
+            MsgFlags::empty(),
+            Some(&SockaddrIn6::from(to)),
+        )?;
+        Ok(())
+    }
+
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Receives one packet; none where it came cut or without what it should tell.
+fn receive(socket: RawFd, buffers: &mut Buffers) -> nix::Result<Option<Received>> {
+    let mut parts = [IoSliceMut::new(&mut buffers.octets)];
+    let message = recvmsg::<SockaddrIn6>(
+        socket,
+        &mut parts,
+        Some(&mut buffers.control),
+        MsgFlags::MSG_DONTWAIT,
+    )?;
+    if message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
+        return Ok(None);
+    }
+    let mut arrival = None;
+    let mut hop_limit = None;
+    let mut fragmented = false;
+    for control in message.cmsgs()? {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "nix's enum, of which three concern us")]
+        match control {
+            ControlMessageOwned::Ipv6PacketInfo(info) => arrival = Some(info),
+            ControlMessageOwned::Ipv6HopLimit(limit) => hop_limit = u8::try_from(limit).ok(),
+            ControlMessageOwned::Unknown(unknown) => {
+                fragmented |= unknown.cmsg_header.cmsg_level == libc::IPPROTO_IPV6
+                    && unknown.cmsg_header.cmsg_type == socket_options::FRAGMENT_SIZE;
+            }
+            _ => {}
+        }
+    }
+    let length = message.bytes;
+    let (Some(arrival), Some(hop_limit), Some(source)) = (arrival, hop_limit, message.address)
+    else {
+        return Ok(None);
+    };
+    Ok(buffers.octets.get(..length).map(|octets| Received {
+        interface: IfIndex(arrival.ipi6_ifindex),
+        source: source.ip(),
+        destination: Ipv6Addr::from(arrival.ipi6_addr.s6_addr),
+        hop_limit,
+        fragmented,
+        octets: octets.to_vec(),
+    }))
+}
+
+impl AsFd for Icmpv6Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Icmpv6Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl AsFd for Dhcpv6Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Dhcpv6Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}

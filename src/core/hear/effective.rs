@@ -253,9 +253,10 @@ impl Routers {
 /// Takes in what another router says; of one entry the later end counts.
 fn unite<T: Clone + PartialEq>(all: &mut Vec<(T, Until)>, more: &[(T, Until)], now: Instant) {
     for (entry, until) in more.iter().filter(|(_, until)| !until.is_over(now)) {
-        match all.iter_mut().find(|(known, _)| known == entry) {
-            Some((_, end)) => *end = (*end).max(*until),
-            None => all.push((entry.clone(), *until)),
+        if let Some((_, end)) = all.iter_mut().find(|(known, _)| known == entry) {
+            *end = (*end).max(*until);
+        } else {
+            all.push((entry.clone(), *until));
         }
     }
 }

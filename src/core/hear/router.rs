@@ -324,10 +324,10 @@ impl Router {
 /// Keeps an entry until `until`, in the order in which it was first heard; a lifetime of zero
 /// drops it.
 fn keep<T: Clone + PartialEq>(list: &mut Vec<(T, Until)>, entry: &T, until: Until, now: Instant) {
-    match list.iter_mut().find(|(known, _)| known == entry) {
-        Some((_, end)) => *end = until,
-        None if list.len() < MAX_ENTRIES => list.push((entry.clone(), until)),
-        None => {}
+    if let Some((_, end)) = list.iter_mut().find(|(known, _)| known == entry) {
+        *end = until;
+    } else if list.len() < MAX_ENTRIES {
+        list.push((entry.clone(), until));
     }
     list.retain(|(_, until)| !until.is_over(now));
 }

@@ -1,1 +1,16 @@
 //! Linux: netlink for state and events, `/proc/sys` for settings.
+
+mod decode;
+mod encode;
+pub mod events;
+pub mod identity;
+pub mod kernel;
+pub(super) mod socket_options;
+pub mod sysctl;
+
+pub use events::{Drained, Events};
+pub use kernel::Kernel;
+
+/// Our owner mark: the protocol of our routes (`proto 82` in `ip route`) and, as IFA_PROTO, of
+/// our addresses.
+pub const MARK: u8 = 82;

@@ -1,0 +1,151 @@
+//! The record of the addresses that the agent added in this boot, for kernels that cannot mark
+//! them (before 5.18): after a crash they are found again, and nothing of others is taken for ours.
+
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::file::LineFile;
+use crate::core::input::IfIndex;
+use crate::core::system::System;
+use crate::time::Instant;
+
+const NAME: &str = "owned.jsonl";
+const MIN_LINES: usize = 256;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    Boot(String),
+    Owned(IfIndex, Ipv6Addr),
+    Gone(IfIndex, Ipv6Addr),
+}
+
+/// The addresses that are ours.
+#[derive(Debug)]
+pub struct Ownership {
+    file: LineFile,
+    boot_id: String,
+    owned: BTreeSet<(IfIndex, Ipv6Addr)>,
+    lines: usize,
+}
+
+impl Ownership {
+    /// Opens the record in `dir`; one of another boot is void. Also says what was wrong.
+    pub fn open(dir: &Path, now: Instant, boot_id: &str) -> (Self, Option<String>) {
+        let (file, text) = LineFile::open(dir, NAME);
+        let mut owned = BTreeSet::new();
+        let mut lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        if matches!(lines.next(), Some(Line::Boot(boot)) if boot == boot_id) {
+            for line in lines {
+                match line {
+                    Line::Owned(interface, address) => {
+                        owned.insert((interface, address));
+                    }
+                    Line::Gone(interface, address) => {
+                        owned.remove(&(interface, address));
+                    }
+                    Line::Boot(_) => {}
+                }
+            }
+        }
+        let mut ownership = Self { file, boot_id: boot_id.to_owned(), owned, lines: 0 };
+        let complaint = ownership.compact(now);
+        (ownership, complaint)
+    }
+
+    /// Marks in `system` what is on record. An interface that came back has another number, and
+    /// none of what it had before.
+    pub fn mark(&self, system: &mut System) {
+        for key in &self.owned {
+            if let Some(address) = system.addresses.get_mut(key) {
+                address.ours = true;
+            }
+        }
+    }
+
+    /// Whether an address is on record.
+    pub fn contains(&self, interface: IfIndex, address: Ipv6Addr) -> bool {
+        self.owned.contains(&(interface, address))
+    }
+
+    /// Records an address that is about to be added: written, not synced, for the kernel's state
+    /// does not outlive the machine either.
+    pub fn own(&mut self, now: Instant, interface: IfIndex, address: Ipv6Addr) -> Option<String> {
+        if !self.owned.insert((interface, address)) {
+            return None;
+        }
+        self.append(now, &Line::Owned(interface, address))
+    }
+
+    /// Strikes an address that was removed.
+    pub fn disown(&mut self, now: Instant, interface: IfIndex, address: Ipv6Addr) -> Option<String> {
+        if !self.owned.remove(&(interface, address)) {
+            return None;
+        }
+        self.append(now, &Line::Gone(interface, address))
+    }
+
+    fn append(&mut self, now: Instant, line: &Line) -> Option<String> {
+        if !self.file.is_usable(now) {
+            return None;
+        }
+        self.lines = self.lines.saturating_add(1);
+        if self.file.is_behind() || (self.lines > MIN_LINES && self.lines / 4 > self.owned.len()) {
+            return self.compact(now);
+        }
+        self.file.append(now, &text(line))
+    }
+
+    fn compact(&mut self, now: Instant) -> Option<String> {
+        let mut whole = text(&Line::Boot(self.boot_id.clone()));
+        for (interface, address) in &self.owned {
+            whole.push_str(&text(&Line::Owned(*interface, *address)));
+        }
+        self.lines = self.owned.len();
+        self.file.replace(now, &whole, false)
+    }
+}
+
+fn text(line: &Line) -> String {
+    serde_json::to_string(line).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_secs(1000);
+    const LAN: IfIndex = IfIndex(3);
+
+    #[test]
+    fn what_was_owned_is_known_after_a_crash_and_void_after_a_reboot() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept: Ipv6Addr = "2001:db8::1".parse().unwrap();
+        let gone: Ipv6Addr = "2001:db8::2".parse().unwrap();
+        let (mut record, complaint) = Ownership::open(dir.path(), NOW, "boot 1");
+        assert_eq!(complaint, None);
+        record.own(NOW, LAN, kept);
+        record.own(NOW, LAN, gone);
+        record.disown(NOW, LAN, gone);
+        let (again, _) = Ownership::open(dir.path(), NOW, "boot 1");
+        assert!(again.contains(LAN, kept) && !again.contains(LAN, gone));
+        let (rebooted, _) = Ownership::open(dir.path(), NOW, "boot 2");
+        assert!(!rebooted.contains(LAN, kept));
+    }
+
+    #[test]
+    fn the_record_does_not_grow_without_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let address: Ipv6Addr = "2001:db8::1".parse().unwrap();
+        let (mut record, _) = Ownership::open(dir.path(), NOW, "boot 1");
+        for _ in 0..5000 {
+            record.own(NOW, LAN, address);
+            record.disown(NOW, LAN, address);
+        }
+        let text = std::fs::read_to_string(dir.path().join(NAME)).unwrap();
+        assert!(text.lines().count() <= MIN_LINES + 2);
+    }
+}

@@ -1,0 +1,149 @@
+//! Netlink messages as kernel events.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol,
+};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType,
+};
+
+use super::MARK;
+use crate::core::input::{IfIndex, KernelEvent};
+use crate::core::system::{KernelAddress, KernelRoute, Link, RouteTarget};
+use crate::time::{Instant, Lifetime, Until};
+
+/// Ticks of a route's expiry in a second (USER_HZ).
+const TICKS: u64 = 100;
+
+/// What a message says; none for what does not concern us.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which six concern us")]
+pub(super) fn event(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
+    match message {
+        RouteNetlinkMessage::NewLink(message) => link(message).map(KernelEvent::Link),
+        RouteNetlinkMessage::DelLink(message) => {
+            // A bridge that loses a port says DelLink of its own family about the port.
+            let family = message.header.interface_family;
+            (family == netlink_packet_route::AddressFamily::Unspec)
+                .then_some(KernelEvent::LinkGone(IfIndex(message.header.index)))
+        }
+        RouteNetlinkMessage::NewAddress(message) => {
+            address(now, message).map(KernelEvent::Address)
+        }
+        RouteNetlinkMessage::DelAddress(message) => {
+            let KernelAddress { interface, address, .. } = address(now, message)?;
+            Some(KernelEvent::AddressGone { interface, address })
+        }
+        RouteNetlinkMessage::NewRoute(message) => route(now, message).map(KernelEvent::Route),
+        RouteNetlinkMessage::DelRoute(message) => route(now, message).map(KernelEvent::RouteGone),
+        _ => None,
+    }
+}
+
+fn link(message: &LinkMessage) -> Option<Link> {
+    let mut name = None;
+    let mut mtu = 0;
+    let mut link_layer_address = None;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which three concern us")]
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name = Some(text.clone()),
+            LinkAttribute::Mtu(octets) => mtu = *octets,
+            LinkAttribute::Address(octets) => link_layer_address = Some(octets.clone()),
+            _ => {}
+        }
+    }
+    let flags = message.header.flags;
+    let without_address = matches!(
+        message.header.link_layer_type,
+        LinkLayerType::None | LinkLayerType::Ppp | LinkLayerType::Tunnel6 | LinkLayerType::Rawip
+    );
+    Some(Link {
+        index: IfIndex(message.header.index),
+        name: name?,
+        running: flags.contains(LinkFlags::Up | LinkFlags::LowerUp | LinkFlags::Running),
+        multicast: flags.contains(LinkFlags::Multicast),
+        point_to_point: flags.contains(LinkFlags::Pointopoint),
+        link_layer_address: link_layer_address.filter(|octets| {
+            !without_address && !octets.is_empty() && octets.iter().any(|octet| *octet != 0)
+        }),
+        mtu,
+    })
+}
+
+fn address(now: Instant, message: &AddressMessage) -> Option<KernelAddress> {
+    let mut found = None;
+    let mut flags = AddressFlags::empty();
+    let mut ends = (Until::Never, Until::Never);
+    let mut ours = false;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which five concern us")]
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Address(IpAddr::V6(address)) if found.is_none() => {
+                found = Some(*address);
+            }
+            // On a point-to-point address this is our end, and the other the peer's.
+            AddressAttribute::Local(IpAddr::V6(address)) => found = Some(*address),
+            AddressAttribute::Flags(bits) => flags = *bits,
+            AddressAttribute::CacheInfo(info) => {
+                let end = |seconds| Until::after(now, Lifetime::from_wire(seconds));
+                ends = (end(info.ifa_preferred), end(info.ifa_valid));
+            }
+            AddressAttribute::Protocol(protocol) => ours = *protocol == AddressProtocol::Other(MARK),
+            _ => {}
+        }
+    }
+    Some(KernelAddress {
+        interface: IfIndex(message.header.index),
+        address: found?,
+        prefix_len: message.header.prefix_len,
+        preferred_until: ends.0,
+        valid_until: ends.1,
+        // From an optimistic address packets can leave (RFC 4429).
+        tentative: flags.contains(AddressFlags::Tentative)
+            && !flags.contains(AddressFlags::Optimistic),
+        duplicate: flags.contains(AddressFlags::Dadfailed),
+        ours,
+    })
+}
+
+/// A route with our mark in the main table.
+fn route(now: Instant, message: &RouteMessage) -> Option<KernelRoute> {
+    let header = &message.header;
+    if header.protocol != RouteProtocol::Other(MARK) || header.table != RouteHeader::RT_TABLE_MAIN {
+        return None;
+    }
+    let mut network = Ipv6Addr::UNSPECIFIED;
+    let mut metric = 0;
+    let mut interface = None;
+    let mut gateway = None;
+    let mut until = Until::Never;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which five concern us")]
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet6(address)) => network = *address,
+            RouteAttribute::Priority(priority) => metric = *priority,
+            RouteAttribute::Oif(index) => interface = Some(IfIndex(*index)),
+            RouteAttribute::Gateway(RouteAddress::Inet6(address)) => gateway = Some(*address),
+            RouteAttribute::CacheInfo(info) if info.expires != 0 => {
+                // Negative once it is over: the kernel collects such routes at its leisure.
+                let ticks = u64::from(info.expires.cast_signed().max(0).unsigned_abs());
+                until = Until::At(now + Duration::from_millis(ticks * 1000 / TICKS));
+            }
+            _ => {}
+        }
+    }
+    let target = match (header.kind, interface, gateway) {
+        (RouteType::Unreachable, _, _) => RouteTarget::Unreachable,
+        (_, Some(interface), Some(gateway)) => RouteTarget::Gateway(interface, gateway),
+        (_, Some(interface), None) => RouteTarget::OnLink(interface),
+        (_, None, _) => return None,
+    };
+    let destination = Ipv6Net::new(network, header.destination_prefix_length).ok()?;
+    Some(KernelRoute { destination, target, metric, until })
+}

@@ -1,0 +1,124 @@
+//! Steps as netlink requests.
+
+use std::net::IpAddr;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeader, AddressMessage, AddressProtocol, CacheInfo,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::MARK;
+use crate::core::output::Step;
+use crate::core::system::{KernelAddress, KernelRoute, RouteTarget};
+use crate::time::{Instant, Lifetime, Until};
+
+/// The request for a step; none where netlink is not the way to take it.
+pub(super) fn request(
+    now: Instant,
+    step: &Step,
+    mark: bool,
+) -> Option<NetlinkMessage<RouteNetlinkMessage>> {
+    let (flags, message) = match step {
+        Step::SetAddress(wanted) => (
+            NLM_F_CREATE | NLM_F_REPLACE,
+            RouteNetlinkMessage::NewAddress(address(now, wanted, mark)),
+        ),
+        Step::RemoveAddress { interface, address, prefix_len } => {
+            let mut message = AddressMessage::default();
+            message.header = address_header(interface.0, *prefix_len);
+            message.attributes = vec![AddressAttribute::Address(IpAddr::V6(*address))];
+            (0, RouteNetlinkMessage::DelAddress(message))
+        }
+        Step::AddRoute(wanted) => {
+            (NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewRoute(route(now, wanted)))
+        }
+        Step::ReplaceRoute(wanted) => {
+            (NLM_F_CREATE | NLM_F_REPLACE, RouteNetlinkMessage::NewRoute(route(now, wanted)))
+        }
+        Step::RemoveRoute(has) => {
+            let mut message = route(now, has);
+            message.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::Expires(_)));
+            (0, RouteNetlinkMessage::DelRoute(message))
+        }
+        Step::SetSysctl { .. } | Step::JoinAllRouters(_) | Step::LeaveAllRouters(_) => return None,
+    };
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+    Some(NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message)))
+}
+
+const fn address_header(interface: u32, prefix_len: u8) -> AddressHeader {
+    AddressHeader {
+        family: AddressFamily::Inet6,
+        prefix_len,
+        flags: netlink_packet_route::address::AddressHeaderFlags::empty(),
+        scope: netlink_packet_route::address::AddressScope::Universe,
+        index: interface,
+    }
+}
+
+fn address(now: Instant, wanted: &KernelAddress, mark: bool) -> AddressMessage {
+    // The kernel refuses a valid lifetime of zero, and a preferred one above it.
+    let valid = seconds(now, wanted.valid_until).max(1);
+    let mut lifetimes = CacheInfo::default();
+    lifetimes.ifa_valid = valid;
+    lifetimes.ifa_preferred = seconds(now, wanted.preferred_until).min(valid);
+    let mut message = AddressMessage::default();
+    message.header = address_header(wanted.interface.0, wanted.prefix_len);
+    message.attributes = vec![
+        AddressAttribute::Address(IpAddr::V6(wanted.address)),
+        AddressAttribute::CacheInfo(lifetimes),
+        // The route to the link is a step of its own: the kernel's would stay behind when an
+        // address with a finite lifetime is removed.
+        AddressAttribute::Flags(AddressFlags::Noprefixroute),
+    ];
+    if mark {
+        message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(MARK)));
+    }
+    message
+}
+
+fn route(now: Instant, wanted: &KernelRoute) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: AddressFamily::Inet6,
+        destination_prefix_length: wanted.destination.prefix_len(),
+        table: RouteHeader::RT_TABLE_MAIN,
+        protocol: RouteProtocol::Other(MARK),
+        scope: RouteScope::Universe,
+        kind: match wanted.target {
+            RouteTarget::Gateway(..) | RouteTarget::OnLink(_) => RouteType::Unicast,
+            RouteTarget::Unreachable => RouteType::Unreachable,
+        },
+        ..RouteHeader::default()
+    };
+    message.attributes = vec![
+        RouteAttribute::Destination(RouteAddress::Inet6(wanted.destination.network())),
+        RouteAttribute::Priority(wanted.metric),
+    ];
+    if let Some(interface) = wanted.target.interface() {
+        message.attributes.push(RouteAttribute::Oif(interface.0));
+    }
+    if let RouteTarget::Gateway(_, router) = wanted.target {
+        message.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet6(router)));
+    }
+    if let Until::At(_) = wanted.until {
+        message.attributes.push(RouteAttribute::Expires(seconds(now, wanted.until).max(1)));
+    }
+    message
+}
+
+/// Whole seconds that are left, all ones for no end.
+fn seconds(now: Instant, until: Until) -> u32 {
+    match until.remaining(now) {
+        Lifetime::Finite(seconds) => seconds,
+        Lifetime::Infinite => u32::MAX,
+    }
+}

@@ -1,0 +1,112 @@
+//! What the kernel tells by itself: links, addresses, our routes, forwarding.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use netlink_packet_core::NetlinkPayload;
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+
+use super::kernel::messages;
+use super::{decode, sysctl};
+use crate::core::input::KernelEvent;
+use crate::time::Instant;
+
+// linux/rtnetlink.h
+const GROUP_LINK: u32 = 1;
+const GROUP_IPV6_ADDRESS: u32 = 9;
+const GROUP_IPV6_ROUTE: u32 = 11;
+const GROUP_IPV6_NETCONF: u32 = 25;
+const NEW_NETCONF: u16 = 80;
+
+const RECEIVE_OCTETS: usize = 64 * 1024;
+/// A burst of a few thousand changes fits.
+const SOCKET_OCTETS: usize = 4 << 20;
+/// Datagrams read before others have their turn.
+const BATCH: usize = 64;
+
+/// Whether events came whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drained {
+    /// All that has happened is told.
+    Whole,
+    /// More waits to be read.
+    More,
+    /// Some was lost: the state has to be dumped anew.
+    Overrun,
+}
+
+/// A socket that tells what happens.
+#[derive(Debug)]
+pub struct Events {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
+
+impl Events {
+    /// Opens the socket.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind(&SocketAddr::new(0, 0))?;
+        socket.set_non_blocking(true)?;
+        // Beyond the system's limit only with CAP_NET_ADMIN; what there is has to do.
+        let _ = socket.set_rx_buf_sz(SOCKET_OCTETS);
+        for group in [GROUP_LINK, GROUP_IPV6_ADDRESS, GROUP_IPV6_ROUTE, GROUP_IPV6_NETCONF] {
+            socket.add_membership(group)?;
+        }
+        Ok(Self { socket, buffer: Vec::with_capacity(RECEIVE_OCTETS) })
+    }
+
+    /// Reads what there is into `events`.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn read(&mut self, now: Instant, events: &mut Vec<KernelEvent>) -> io::Result<Drained> {
+        for _ in 0..BATCH {
+            self.buffer.clear();
+            match self.socket.recv(&mut self.buffer, 0) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Drained::Whole);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    return Ok(Drained::Overrun);
+                }
+                Err(error) => return Err(error),
+            }
+            if self.is_netconf() {
+                events.push(KernelEvent::Forwarding(sysctl::forwarding().unwrap_or(false)));
+                continue;
+            }
+            for message in messages(&self.buffer) {
+                if let NetlinkPayload::InnerMessage(message) = message.payload {
+                    events.extend(decode::event(now, &message));
+                }
+            }
+        }
+        Ok(Drained::More)
+    }
+
+    /// A change of some interface's settings, forwarding perhaps.
+    fn is_netconf(&self) -> bool {
+        self.buffer.get(4..6) == Some(NEW_NETCONF.to_ne_bytes().as_slice())
+    }
+}
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

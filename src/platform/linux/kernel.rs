@@ -1,0 +1,254 @@
+//! The kernel's state: dumped whole, and changed step by step.
+
+use std::io;
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+
+use super::events::Events;
+use super::{decode, encode, sysctl};
+use crate::core::input::KernelEvent;
+use crate::core::output::Step;
+use crate::core::system::System;
+use crate::platform::sockets::Icmpv6Socket;
+use crate::time::Instant;
+
+/// More requests in one message than this risk the socket's send buffer.
+const MAX_BATCH_OCTETS: usize = 32 * 1024;
+const RECEIVE_OCTETS: usize = 64 * 1024;
+
+/// A socket to ask and to tell the kernel. It answers within the call: requests are processed
+/// while they are sent.
+#[derive(Debug)]
+pub struct Kernel {
+    socket: Socket,
+    sequence: u32,
+    mark: bool,
+    buffer: Vec<u8>,
+}
+
+/// A step under way: its position and the sequence number of its request.
+type Asked = (usize, u32);
+
+impl Kernel {
+    /// Opens the socket to ask, and the one that tells.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn open() -> io::Result<(Self, Events)> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        let kernel =
+            Self { socket, sequence: 0, mark: true, buffer: Vec::with_capacity(RECEIVE_OCTETS) };
+        Ok((kernel, Events::open()?))
+    }
+
+    /// Whether addresses are marked as ours; not marking them simulates a kernel before 5.18.
+    pub const fn set_address_mark(&mut self, mark: bool) {
+        self.mark = mark;
+    }
+
+    /// What the kernel has, whole.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn dump(&mut self, now: Instant) -> io::Result<System> {
+        let mut system = System::default();
+        let mut address = AddressMessage::default();
+        address.header.family = AddressFamily::Inet6;
+        let mut route = RouteMessage::default();
+        route.header.address_family = AddressFamily::Inet6;
+        for request in [
+            RouteNetlinkMessage::GetLink(LinkMessage::default()),
+            RouteNetlinkMessage::GetAddress(address),
+            RouteNetlinkMessage::GetRoute(route),
+        ] {
+            self.dump_into(now, request, &mut system)?;
+        }
+        system.handle(KernelEvent::Forwarding(sysctl::forwarding().unwrap_or(false)));
+        Ok(system)
+    }
+
+    fn dump_into(
+        &mut self,
+        now: Instant,
+        request: RouteNetlinkMessage,
+        system: &mut System,
+    ) -> io::Result<()> {
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        let sequence = self.next_sequence();
+        header.sequence_number = sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
+        message.finalize();
+        let mut octets = vec![0; message.buffer_len()];
+        message.serialize(&mut octets);
+        self.socket.send(&octets, 0)?;
+        loop {
+            self.buffer.clear();
+            self.socket.recv(&mut self.buffer, 0)?;
+            for message in messages(&self.buffer) {
+                if message.header.sequence_number != sequence {
+                    continue;
+                }
+                match message.payload {
+                    NetlinkPayload::InnerMessage(message) => {
+                        if let Some(event) = decode::event(now, &message) {
+                            system.handle(event);
+                        }
+                    }
+                    NetlinkPayload::Done(_) => return Ok(()),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    NetlinkPayload::Noop | NetlinkPayload::Overrun(_) => {}
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Takes the steps in their order; the positions of those refused, with the error number.
+    /// What is already so is not refused.
+    pub fn apply(
+        &mut self,
+        now: Instant,
+        steps: &[Step],
+        icmpv6: &Icmpv6Socket,
+    ) -> Vec<(usize, i32)> {
+        let mut refused = Vec::new();
+        let mut octets = Vec::new();
+        let mut asked = Vec::new();
+        for (position, step) in steps.iter().enumerate() {
+            let Some(mut request) = encode::request(now, step, self.mark) else {
+                self.flush(steps, &mut octets, &mut asked, &mut refused);
+                if let Err(error) = take(step, icmpv6) {
+                    refused.push((position, error.raw_os_error().unwrap_or(libc::EIO)));
+                }
+                continue;
+            };
+            let sequence = self.next_sequence();
+            request.header.sequence_number = sequence;
+            request.finalize();
+            let start = octets.len();
+            octets.resize(start + request.buffer_len(), 0);
+            if let Some(room) = octets.get_mut(start..) {
+                request.serialize(room);
+            }
+            asked.push((position, sequence));
+            if octets.len() > MAX_BATCH_OCTETS {
+                self.flush(steps, &mut octets, &mut asked, &mut refused);
+            }
+        }
+        self.flush(steps, &mut octets, &mut asked, &mut refused);
+        refused
+    }
+
+    /// Sends what was collected, and reads what became of it.
+    fn flush(
+        &mut self,
+        steps: &[Step],
+        octets: &mut Vec<u8>,
+        asked: &mut Vec<Asked>,
+        refused: &mut Vec<(usize, i32)>,
+    ) {
+        if asked.is_empty() {
+            return;
+        }
+        let result = self.socket.send(octets, 0).and_then(|_| self.acknowledged(asked));
+        match result {
+            Ok(errors) => refused.extend(errors.into_iter().filter(|(position, errno)| {
+                steps.get(*position).is_none_or(|step| !is_so(step, *errno))
+            })),
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                refused.extend(asked.iter().map(|(position, _)| (*position, errno)));
+            }
+        }
+        octets.clear();
+        asked.clear();
+    }
+
+    fn acknowledged(&mut self, asked: &[Asked]) -> io::Result<Vec<(usize, i32)>> {
+        let mut errors = Vec::new();
+        let mut open = asked.len();
+        while open > 0 {
+            self.buffer.clear();
+            self.socket.recv(&mut self.buffer, 0)?;
+            for message in messages(&self.buffer) {
+                let NetlinkPayload::Error(error) = message.payload else { continue };
+                let sequence = message.header.sequence_number;
+                if let Some((position, _)) = asked.iter().find(|(_, of)| *of == sequence) {
+                    open = open.saturating_sub(1);
+                    if let Some(code) = error.code {
+                        errors.push((*position, code.get().saturating_neg()));
+                    }
+                }
+            }
+        }
+        Ok(errors)
+    }
+
+    const fn next_sequence(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence
+    }
+}
+
+/// Takes a step that is not netlink's.
+fn take(step: &Step, icmpv6: &Icmpv6Socket) -> io::Result<()> {
+    match step {
+        Step::SetSysctl { interface, name, value } => {
+            sysctl::write_sysctl(interface, *name, *value)
+        }
+        Step::JoinAllRouters(interface) => icmpv6.join_all_routers(*interface),
+        Step::LeaveAllRouters(interface) => icmpv6.leave_all_routers(*interface),
+        Step::SetAddress(_)
+        | Step::RemoveAddress { .. }
+        | Step::AddRoute(_)
+        | Step::ReplaceRoute(_)
+        | Step::RemoveRoute(_) => Ok(()),
+    }
+}
+
+/// Whether a refusal says that what was wanted is so already.
+fn is_so(step: &Step, errno: i32) -> bool {
+    match step {
+        Step::RemoveAddress { .. } | Step::RemoveRoute(_) => {
+            [libc::EADDRNOTAVAIL, libc::ESRCH, libc::ENOENT, libc::ENODEV].contains(&errno)
+        }
+        Step::SetAddress(_)
+        | Step::AddRoute(_)
+        | Step::ReplaceRoute(_)
+        | Step::SetSysctl { .. }
+        | Step::JoinAllRouters(_)
+        | Step::LeaveAllRouters(_) => false,
+    }
+}
+
+/// The messages in a datagram; one that is not understood is passed over.
+pub(super) fn messages(
+    octets: &[u8],
+) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> + '_ {
+    const HEADER: usize = 16;
+    let mut rest = octets;
+    std::iter::from_fn(move || {
+        loop {
+            let length = rest.first_chunk::<4>().map(|octets| u32::from_ne_bytes(*octets))?;
+            let length = usize::try_from(length).ok().filter(|length| *length >= HEADER)?;
+            let message = rest.get(..length)?;
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            if let Ok(message) = NetlinkMessage::deserialize(message) {
+                return Some(message);
+            }
+        }
+    })
+}

@@ -1,0 +1,65 @@
+//! Socket options that neither `socket2` nor `nix` knows.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Number of the control message that tells the size of the largest fragment. It comes with
+/// packets that were put together from fragments only.
+pub(crate) const FRAGMENT_SIZE: i32 = libc::IPV6_RECVFRAGSIZE;
+
+const ICMP6_FILTER: i32 = 1; // linux/icmpv6.h
+
+/// Asks for [`FRAGMENT_SIZE`] control messages.
+pub(crate) fn receive_fragment_size(socket: impl AsFd) -> io::Result<()> {
+    set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVFRAGSIZE, &1_i32.to_ne_bytes())
+}
+
+/// Lets a raw ICMPv6 socket receive these message types alone.
+pub(crate) fn pass_icmpv6_types(socket: impl AsFd, types: &[u8]) -> io::Result<()> {
+    set(socket, libc::IPPROTO_ICMPV6, ICMP6_FILTER, &icmpv6_filter(types))
+}
+
+/// The filter's 256 bits in host order words: a set bit is a blocked type (other systems have it
+/// the other way round).
+fn icmpv6_filter(types: &[u8]) -> [u8; 32] {
+    let mut words = [u32::MAX; 8];
+    for &kind in types {
+        if let Some(word) = words.get_mut(usize::from(kind >> 5)) {
+            *word &= !(1 << (kind & 31));
+        }
+    }
+    let mut filter = [0; 32];
+    for (octets, word) in filter.chunks_exact_mut(4).zip(words) {
+        octets.copy_from_slice(&word.to_ne_bytes());
+    }
+    filter
+}
+
+fn set(socket: impl AsFd, level: i32, option: i32, value: &[u8]) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(value.len()).map_err(io::Error::other)?;
+    #[expect(unsafe_code, reason = "nobody wraps these options; pointer and length are one slice's")]
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            option,
+            value.as_ptr().cast(),
+            length,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_blocks_all_but_the_named_types() {
+        let filter = icmpv6_filter(&[133, 134]);
+        for kind in 0..=255_usize {
+            let word = u32::from_ne_bytes(filter[kind / 32 * 4..][..4].try_into().unwrap());
+            assert_eq!(word & (1 << (kind % 32)) == 0, kind == 133 || kind == 134, "{kind}");
+        }
+    }
+}

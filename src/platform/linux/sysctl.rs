@@ -1,0 +1,56 @@
+//! The interface settings below `/proc/sys/net/ipv6/conf`.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use crate::core::output::Sysctl;
+
+const SETTINGS: &str = "/proc/sys/net/ipv6/conf";
+
+/// Reads a setting of an interface; none where the interface is gone or the value is no number.
+pub fn read_sysctl(interface: &str, name: Sysctl) -> Option<i32> {
+    fs::read_to_string(path(interface, name.file())?).ok()?.trim().parse().ok()
+}
+
+/// Sets a value; that the interface is gone is no error.
+///
+/// # Errors
+///
+/// What the system says: EINVAL for a value out of range, EROFS or EACCES in containers.
+pub fn write_sysctl(interface: &str, name: Sysctl, value: i32) -> io::Result<()> {
+    let path = path(interface, name.file()).ok_or(io::ErrorKind::InvalidInput)?;
+    match fs::OpenOptions::new().write(true).open(path) {
+        Ok(mut file) => file.write_all(value.to_string().as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the machine forwards IPv6.
+///
+/// # Errors
+///
+/// What the system says; `NotFound` where IPv6 is off.
+pub(super) fn forwarding() -> io::Result<bool> {
+    Ok(fs::read_to_string(format!("{SETTINGS}/all/forwarding"))?.trim() != "0")
+}
+
+/// The setting's file; none for what cannot be an interface's name, lest it lead elsewhere.
+fn path(interface: &str, file: &str) -> Option<PathBuf> {
+    let name = !matches!(interface, "" | "." | "..") && !interface.contains('/');
+    name.then(|| PathBuf::from(format!("{SETTINGS}/{interface}/{file}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_name_cannot_lead_elsewhere() {
+        for name in ["", ".", "..", "../../kernel", "a/b"] {
+            assert_eq!(path(name, "mtu"), None, "{name}");
+        }
+        assert!(path("eth0.100", "mtu").is_some());
+    }
+}
