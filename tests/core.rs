@@ -222,7 +222,8 @@ fn an_address_deleted_by_hand_comes_back() {
 fn killed_at_any_step_it_ends_in_the_same_state() {
     let change = |world: &mut World| {
         world.server.renumber("2001:db8:b000::/56");
-        world.answer_solicitations = Some(world::advertisement(vec![pio(B, 7200, 3600)]));
+        let both = vec![pio(A, 7200, 0), pio(B, 7200, 3600)];
+        world.answer_solicitations = Some(world::advertisement(both));
     };
     let finish = |world: &mut World| {
         world.run_for(Duration::from_secs(120));

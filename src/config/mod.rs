@@ -292,3 +292,13 @@ impl Default for Config {
         }
     }
 }
+
+impl Config {
+    /// stub
+    pub fn from_args(u: &[String], d: &[String]) -> Result<Self, Vec<ConfigError>> {
+        let mut c = Self::default();
+        c.uplinks = u.iter().map(|n| (n.clone(), Uplink::default())).collect();
+        c.downlinks = d.iter().map(|n| (n.clone(), Downlink::default())).collect();
+        Ok(c)
+    }
+}

@@ -208,9 +208,11 @@ impl Changes {
                 let echo = reconfigured_by.filter(|server| advertiser != Some(*server));
                 self.last_fruitful = Some(Fruitful { at: now, server: source, echo });
             }
-            Outcome::Unchanged | Outcome::Failed => {
+            Outcome::Unchanged => {
                 self.series = self.series.and_then(|series| series.rested(now));
             }
+            // Who answers nothing is not late but away, and the lease goes on asking by itself.
+            Outcome::Failed => self.series = None,
         }
     }
 

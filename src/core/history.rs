@@ -115,6 +115,7 @@ impl History {
     pub fn begin(&mut self, now: Instant, uplink: &str, cause: Cause, from: Prefixes) -> u64 {
         if let Some(open) = self.last_mut(uplink)
             && !open.told
+            && now.since(open.began_at) <= BELONGS
         {
             return open.number;
         }

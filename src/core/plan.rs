@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use ipnet::Ipv6Net;
 
-use crate::config::Config;
+use crate::config::{Config, Downlink, Place, PlaceNumber};
 use crate::wire::dhcpv6_option::Iaid;
+
+/// Length of an automatic place.
+const AUTOMATIC_LENGTH: u8 = 64;
+/// How many places are tried for an automatic one.
+const MAX_PROBES: u64 = 65_536;
 
 /// A delegated prefix to carve.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -18,6 +23,8 @@ pub struct Delegation {
     pub prefix: Ipv6Net,
     /// The part that the delegating router keeps (RFC 6603).
     pub exclude: Option<Ipv6Net>,
+    /// Prefixes in use elsewhere, which no subnet may overlap.
+    pub occupied: Vec<Ipv6Net>,
 }
 
 /// Who gets what of one delegated prefix.
@@ -43,7 +50,125 @@ pub enum Without {
     Excluded,
 }
 
-/// Carves `delegation` for every downlink that takes from it.
-pub fn plan(_config: &Config, _delegation: &Delegation) -> Plan {
-    todo!()
+/// Carves `delegation` for every downlink that takes from it: first the places that it contains,
+/// then those that have to be folded, then the automatic ones.
+pub fn plan(config: &Config, delegation: &Delegation) -> Plan {
+    let mut carving = Carving { delegation, plan: Plan::default() };
+    let mut downlinks: Vec<(&String, &Downlink)> = config
+        .downlinks
+        .iter()
+        .filter(|(_, downlink)| takes_from(downlink, delegation))
+        .collect();
+    downlinks.sort_by_key(|(name, downlink)| (std::cmp::Reverse(downlink.priority), *name));
+    let fixed = || downlinks.iter().filter_map(|(name, link)| Some((*name, link.subnet?)));
+    let fits = |place: &Place| carving_contains(delegation.prefix, *place);
+    for (name, place) in fixed().filter(|(_, place)| fits(place)) {
+        carving.give(name, subnet(delegation.prefix, place));
+    }
+    for (name, place) in fixed().filter(|(_, place)| !fits(place)) {
+        carving.give(name, subnet(delegation.prefix, place));
+    }
+    for (name, _) in downlinks.iter().filter(|(_, downlink)| downlink.subnet.is_none()) {
+        carving.give_any(name);
+    }
+    carving.plan
+}
+
+fn takes_from(downlink: &Downlink, delegation: &Delegation) -> bool {
+    downlink.from.as_ref().is_none_or(|from| {
+        from.uplink == delegation.uplink && from.iaid.is_none_or(|iaid| iaid == delegation.iaid)
+    })
+}
+
+/// How many places of `length` there are in `prefix`; none where even one is too large.
+fn count(prefix: Ipv6Net, length: u8) -> Option<u64> {
+    let bits = length.checked_sub(prefix.prefix_len())?;
+    // 64 bits of places only in a prefix of length 0, which nobody delegates.
+    Some(1_u64.checked_shl(u32::from(bits)).unwrap_or(u64::MAX))
+}
+
+fn carving_contains(prefix: Ipv6Net, place: Place) -> bool {
+    count(prefix, place.length).is_some_and(|count| match place.number {
+        PlaceNumber::Low(number) => number < count,
+        PlaceNumber::High(number) => number <= count,
+    })
+}
+
+/// The subnet at `place`, folded where the prefix does not contain it.
+fn subnet(prefix: Ipv6Net, place: Place) -> Option<Ipv6Net> {
+    let count = count(prefix, place.length)?;
+    let number = match place.number {
+        PlaceNumber::Low(number) => number % count,
+        PlaceNumber::High(number) => count - 1 - (number.saturating_sub(1) % count),
+    };
+    at(prefix, place.length, number)
+}
+
+/// The place with this number from the low end.
+fn at(prefix: Ipv6Net, length: u8, number: u64) -> Option<Ipv6Net> {
+    let shift = 128_u32.checked_sub(u32::from(length))?;
+    let offset = u128::from(number).checked_shl(shift).unwrap_or(0);
+    Ipv6Net::new((u128::from(prefix.network()) | offset).into(), length).ok()
+}
+
+struct Carving<'a> {
+    delegation: &'a Delegation,
+    plan: Plan,
+}
+
+impl Carving<'_> {
+    fn give(&mut self, name: &str, subnet: Option<Ipv6Net>) {
+        let why = match subnet {
+            None => Without::TooLong,
+            Some(subnet) => match self.obstacle(subnet) {
+                None => {
+                    self.plan.subnets.insert(name.to_owned(), subnet);
+                    return;
+                }
+                Some(why) => why,
+            },
+        };
+        self.plan.without.insert(name.to_owned(), why);
+    }
+
+    /// The first free place from one that its name alone decides, so that what comes and goes
+    /// beside it moves nothing but what collides.
+    fn give_any(&mut self, name: &str) {
+        let prefix = self.delegation.prefix;
+        let found = count(prefix, AUTOMATIC_LENGTH).map(|count| {
+            let first = hash(name) % count;
+            (0..count.min(MAX_PROBES))
+                .map(|step| (u128::from(first) + u128::from(step)) % u128::from(count))
+                .filter_map(|number| at(prefix, AUTOMATIC_LENGTH, u64::try_from(number).ok()?))
+                .find(|subnet| self.obstacle(*subnet).is_none())
+        });
+        let why = match found {
+            Some(Some(subnet)) => {
+                self.plan.subnets.insert(name.to_owned(), subnet);
+                return;
+            }
+            Some(None) => Without::Full,
+            None => Without::TooLong,
+        };
+        self.plan.without.insert(name.to_owned(), why);
+    }
+
+    /// Why `subnet` cannot be given.
+    fn obstacle(&self, subnet: Ipv6Net) -> Option<Without> {
+        let overlaps = |other: &Ipv6Net| other.contains(&subnet) || subnet.contains(other);
+        if self.delegation.exclude.iter().any(overlaps) {
+            Some(Without::Excluded)
+        } else if self.plan.subnets.values().chain(&self.delegation.occupied).any(overlaps) {
+            Some(Without::Taken)
+        } else {
+            None
+        }
+    }
+}
+
+/// FNV-1a: the same in every version of this program, which the standard library's is not.
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

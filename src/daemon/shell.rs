@@ -1,6 +1,7 @@
 //! What the core asks for is done here, and what happens is read here.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::core::output::{Level, Output, Report, Step};
 use crate::core::system::System;
 use crate::platform::linux::sysctl::read_sysctl;
 use crate::platform::linux::{Drained, Events, Kernel, identity};
+use crate::platform::watch;
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use crate::time::Deadline;
 use crate::wire::dhcpv6_option::Duid;
@@ -78,10 +80,10 @@ impl Shell {
         });
         let shell = Self {
             kernel,
-            events: AsyncFd::register(events)?,
-            icmpv6: AsyncFd::register(icmpv6)?,
-            dhcpv6: AsyncFd::register(dhcpv6)?,
-            timer: AsyncFd::register(Timer::new()?)?,
+            events: watch(events)?,
+            icmpv6: watch(icmpv6)?,
+            dhcpv6: watch(dhcpv6)?,
+            timer: watch(Timer::new()?)?,
             journal,
             ownership,
             sync_at: None,
@@ -300,7 +302,7 @@ impl Shell {
 
 /// The next packet. Readiness is taken back only when there is none, so that what is left after
 /// a batch is not forgotten.
-fn next<S: std::os::fd::AsRawFd>(
+fn next<S: AsRawFd>(
     socket: &AsyncFd<S>,
     recv: impl Fn(&S) -> io::Result<Option<Received>>,
 ) -> io::Result<Option<Received>> {

@@ -249,7 +249,7 @@ impl Router {
             return;
         }
         let known = self.prefixes.contains_key(&pio.prefix);
-        if !known && (pio.valid.is_zero() || self.prefixes.len() >= MAX_ENTRIES) {
+        if !known && (pio.valid.is_zero() || !self.has_room(now)) {
             return;
         }
         let announced = self.prefixes.entry(pio.prefix).or_insert(Announced::new(now));
@@ -261,6 +261,16 @@ impl Router {
         announced.take_in(now, pio);
     }
 
+    /// Whether another prefix can be kept: what is over makes room, what is live does not.
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.prefixes.len() < MAX_ENTRIES {
+            return true;
+        }
+        let over = self.prefixes.iter().filter(|(_, known)| !known.is_live(now));
+        let oldest = over.min_by_key(|(_, known)| known.heard_at).map(|(prefix, _)| *prefix);
+        oldest.is_some_and(|prefix| self.prefixes.remove(&prefix).is_some())
+    }
+
     /// Marks and drops what has run out.
     pub(super) fn expire(&mut self, now: Instant) {
         self.prefixes.retain(|_, prefix| {
@@ -269,6 +279,9 @@ impl Router {
                     return false;
                 }
                 prefix.expired = true;
+            }
+            if prefix.on_link_until.is_over(now) {
+                prefix.on_link_until = Until::At(Instant::BOOT);
             }
             true
         });

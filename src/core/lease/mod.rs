@@ -1,170 +1,197 @@
 //! The requesting router (RFC 9915 §18.2): from Solicit to Rebind, for all IAs of one uplink.
 //!
 //! The lease outlives its exchanges: prefixes run by their own lifetimes and only a Reply, their
-//! expiry or the operator ends them (SEC-05).
+//! expiry or the operator ends them (SEC-05). Nothing is ever released: what is delegated may be
+//! in use downstream (RFC 9915 §6.3, RFC 9096 §3.1).
+//!
+//! A [`Lease`] holds what it was given (`held`, `timers`) and the exchanges under way
+//! (`exchange`), which are several at times: the ladder's Rebinds and the Solicit beside them. The
+//! first answer of use ends the others. `ladder` says what is asked and when, `ask` builds the
+//! messages, `offer`, `reply` and `reconfigure` take in the answers, `limit` bounds it all.
+
+mod ask;
+mod exchange;
+mod held;
+mod ladder;
+mod limit;
+mod offer;
+mod reconfigure;
+mod reply;
+//TMP
+mod timers;
+mod types;
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
-use ipnet::Ipv6Net;
-
-use super::change::{Outcome, Refresh};
-use super::memory::StoredLease;
+use super::change::Outcome;
+use super::memory::{StoredLease, StoredPrefix};
 use super::random::Random;
-use crate::config::Delegate;
 use crate::time::{Deadline, Instant, Until};
-use crate::wire::dhcpv6::Message;
-use crate::wire::dhcpv6_option::{Duid, Iaid};
+use crate::wire::dhcpv6::{Message, MessageType};
+use crate::wire::dhcpv6_option::Duid;
 
-/// How one uplink asks.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Rules {
-    /// This machine.
-    pub duid: Duid,
-    /// The IA_PDs.
-    pub delegate: Vec<Delegate>,
-    /// Offer Rapid Commit.
-    pub rapid_commit: bool,
-    /// Let servers send Reconfigure.
-    pub reconfigure: bool,
-    /// After a link event start with Solicit.
-    pub solicit_on_reconnect: bool,
-    /// Keep a prefix to its end when its replacement comes and it is not mentioned.
-    pub strict: bool,
-}
+pub use types::{DelegatedPrefix, Ending, LeasedAddress, Progress, Reject, Rules};
 
-/// A prefix that is held.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DelegatedPrefix {
-    /// Its IA_PD.
-    pub iaid: Iaid,
-    /// The prefix.
-    pub prefix: Ipv6Net,
-    /// The part that the delegating router keeps (RFC 6603).
-    pub exclude: Option<Ipv6Net>,
-    /// Preferred until.
-    pub preferred_until: Until,
-    /// Valid until; in the past for a prefix that is gone.
-    pub valid_until: Until,
-    /// When it was withdrawn, replaced or ran out: it is not in use any more, only told of.
-    pub gone_since: Option<Instant>,
-}
+use exchange::{DECLINE, Exchange, Kind};
+use held::{Held, SetMember};
+use ladder::Ladder;
+use limit::Limit;
+use offer::IntervalCap;
+use reconfigure::Keyring;
+use reply::{Resolvers, Verdict};
 
-/// An address that is held (IA_NA).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LeasedAddress {
-    /// The address.
-    pub address: Ipv6Addr,
-    /// Preferred until.
-    pub preferred_until: Until,
-    /// Valid until.
-    pub valid_until: Until,
-}
+/// An address that others use is not asked for again for so long (UPL-05).
+const DECLINED_REST: Duration = Duration::from_secs(600);
 
-/// What a datagram or the passing of time did to the lease.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Progress {
-    /// The set of prefixes or addresses, or a deprecation, changed.
-    pub changed: bool,
-    /// Lifetimes moved, or resolvers did: the desired state has to be derived anew.
-    pub refreshed: bool,
-    /// A refresh started by [`Lease::refresh`] has ended.
-    pub outcome: Option<Outcome>,
-    /// A valid Reconfigure asks for a refresh; true for Rebind.
-    pub reconfigure: Option<bool>,
-    /// What is remembered has to be written.
-    pub remember: bool,
-}
-
-/// Why a message that decodes is dropped (RFC 9915 §16).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Reject {
-    /// Not a message for a requesting router.
-    UnexpectedType,
-    /// Answers no exchange under way.
-    TransactionId,
-    /// Without Server Identifier.
-    NoServerId,
-    /// Client Identifier missing or another's.
-    ClientId,
-    /// A Reply to Solicit without Rapid Commit.
-    NotRapid,
-    /// A Reconfigure without authentication, or with a wrong one.
-    Authentication,
-    /// A Reconfigure whose counter does not rise.
-    Replay,
-    /// A Reconfigure that asks for a message that it cannot ask for.
-    ReconfigureMessage,
-    /// Holds nothing that was asked for.
-    Useless,
-}
-
-impl Reject {
-    /// A short stable name, used as the label of a counter.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::UnexpectedType => "unexpected-type",
-            Self::TransactionId => "transaction-id",
-            Self::NoServerId => "no-server-id",
-            Self::ClientId => "client-id",
-            Self::NotRapid => "not-rapid",
-            Self::Authentication => "authentication",
-            Self::Replay => "replay",
-            Self::ReconfigureMessage => "reconfigure-message",
-            Self::Useless => "useless",
-        }
-    }
-}
+/// A lease is renewed for the sake of an address at most once in so long: anyone on the link can
+/// set the M flag to and fro.
+const ADDRESS_GAP: Duration = Duration::from_secs(30);
 
 /// The lease of one uplink.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    _rules: Rules,
-    _random: Random,
+    rules: Rules,
+    random: Random,
+    /// The uplink can send.
+    up: bool,
+    wants_address: bool,
+    wants_information: bool,
+    /// Since when no address is asked for: one was declined.
+    declined_at: Option<Instant>,
+    /// When an address was last asked for out of turn.
+    address_asked_at: Option<Instant>,
+    held: Held,
+    /// Who gave what is held.
+    server: Option<Duid>,
+    /// When a Reply last gave or took something.
+    settled_at: Option<Instant>,
+    resolvers: Resolvers,
+    exchanges: Vec<Exchange>,
+    ladder: Option<Ladder>,
+    keyring: Option<Keyring>,
+    /// When a Reconfigure was last handed on.
+    reconfigured_at: Option<Instant>,
+    /// When information without a lease is to be asked for again.
+    inform_at: Option<Instant>,
+    solicit_cap: IntervalCap,
+    information_cap: IntervalCap,
+    limit: Limit,
+    /// Until when the passing of time has been told of.
+    seen: Instant,
+}
+
+/// What [`Progress`] is the difference of.
+#[derive(PartialEq, Eq)]
+struct View {
+    set: Vec<SetMember>,
+    prefixes: Vec<DelegatedPrefix>,
+    addresses: Vec<LeasedAddress>,
+    resolvers: Resolvers,
+    keyring: Option<Keyring>,
+    server: Option<Duid>,
 }
 
 impl Lease {
     /// Holds what `stored` says, as far as it is valid at `now`; sends nothing until
-    /// [`link_up`](Self::link_up).
-    pub fn new(
-        _rules: Rules,
-        _stored: Option<StoredLease>,
-        _random: Random,
-        _now: Instant,
-    ) -> Self {
-        todo!()
+    /// [`link_up`](Self::link_up). A prefix of an IA_PD that is not configured any more is gone.
+    pub fn new(rules: Rules, stored: Option<StoredLease>, random: Random, now: Instant) -> Self {
+        let mut lease = Self {
+            rules,
+            random,
+            up: false,
+            wants_address: false,
+            wants_information: false,
+            declined_at: None,
+            address_asked_at: None,
+            held: Held::default(),
+            server: None,
+            settled_at: None,
+            resolvers: Resolvers::default(),
+            exchanges: Vec::new(),
+            ladder: None,
+            keyring: None,
+            reconfigured_at: None,
+            inform_at: None,
+            solicit_cap: IntervalCap::default(),
+            information_cap: IntervalCap::default(),
+            limit: Limit::default(),
+            seen: now,
+        };
+        if let Some(stored) = stored {
+            lease.restore(now, &stored);
+        }
+        lease
     }
 
-    /// The uplink can send: Rebind what is held (CHG-05), else Solicit (PDC-20: after a random
-    /// delay of up to a second unless `hurry`).
-    pub fn link_up(&mut self, _now: Instant, _hurry: bool) {
-        todo!()
+    fn restore(&mut self, now: Instant, stored: &StoredLease) {
+        for stored_prefix in &stored.prefixes {
+            let iaid = stored_prefix.iaid;
+            let is_configured = self.rules.delegate.iter().any(|delegate| delegate.iaid == iaid);
+            let end = if is_configured { Until::Never } else { Until::At(now) };
+            let prefix = DelegatedPrefix {
+                iaid,
+                prefix: stored_prefix.prefix,
+                exclude: stored_prefix.exclude,
+                preferred_until: stored_prefix.preferred_until.min(end),
+                valid_until: stored_prefix.valid_until.min(end),
+                gone_since: (!is_configured).then_some(now),
+            };
+            self.held.restore(&stored.server, &prefix);
+        }
+        self.held.expire(now);
+        self.held.rest(now);
+        self.server = Some(stored.server.clone());
+        self.keyring = stored
+            .reconfigure_key
+            .filter(|_| self.rules.reconfigure)
+            .map(|key| Keyring { server: stored.server.clone(), key, replay: stored.replay });
     }
 
-    /// The uplink cannot send: exchanges rest, prefixes run on.
-    pub fn link_down(&mut self) {
-        todo!()
+    /// A router's M flag says that addresses are to be had (UPL-15). One that is held stays held
+    /// when the flag goes.
+    pub fn want_address(&mut self, now: Instant, wanted: bool) {
+        let rises = wanted && !self.wants_address;
+        self.wants_address = wanted;
+        let is_recent = self.address_asked_at.is_some_and(|at| now.since(at) < ADDRESS_GAP);
+        if !rises || !self.up || is_recent || !self.held.addresses().is_empty() {
+            return;
+        }
+        self.address_asked_at = Some(now);
+        if self.held.is_empty() {
+            // What has left already did not ask for one.
+            self.exchanges.retain(|exchange| {
+                !exchange.is_sent() || !matches!(exchange.kind, Kind::Solicit { .. })
+            });
+        } else if self.ladder.is_none() && !self.is_under_way(Kind::covers_t1) {
+            self.renew(now);
+        }
+        self.maintain(now);
     }
 
-    /// Climbs the refresh ladder (requirements of a change: Renew or Rebind now, Rebind after 1
-    /// and 2 s, Solicit with Rapid Commit after 4 s beside the Rebinds). Absorbed by a refresh
-    /// under way.
-    pub fn refresh(&mut self, _now: Instant, _refresh: Refresh) {
-        todo!()
-    }
-
-    /// A router's M flag says that addresses are to be had (UPL-15).
-    pub fn want_address(&mut self, _now: Instant, _wanted: bool) {
-        todo!()
+    /// A router's O flag says that information is to be had: it is asked for where neither
+    /// prefixes nor addresses are (CHG-06).
+    pub fn want_information(&mut self, now: Instant, wanted: bool) {
+        let rises = wanted && !self.wants_information;
+        self.wants_information = wanted;
+        if rises && self.up && self.held.is_empty() && !self.asks(now) {
+            self.inform(now, None);
+        }
     }
 
     /// Duplicate address detection failed for an address of the IA_NA: Decline it (PDC-84).
-    pub fn decline(&mut self, _now: Instant, _address: Ipv6Addr) {
-        todo!()
-    }
-
-    /// Discovers anew beside what is held: one Solicit (a probe found the prefix not routed).
-    pub fn rediscover(&mut self, _now: Instant) {
-        todo!()
+    pub fn decline(&mut self, now: Instant, address: Ipv6Addr) {
+        let held = self.held.addresses();
+        let Some(server) = self.server.clone() else { return };
+        if !held.iter().any(|leased| leased.address == address) {
+            return;
+        }
+        self.held.drop_addresses(now, Some(address));
+        self.declined_at = Some(now);
+        if self.up {
+            self.start(Kind::Decline { server, addresses: vec![address] }, DECLINE, now);
+        }
+        self.maintain(now);
     }
 
     /// Takes in a message from UDP port 547; `octets` are those it was decoded from, for the
@@ -172,59 +199,222 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// [`Reject`] when it is dropped; nothing changes then.
+    /// [`Reject`] when it is dropped; nothing but the bounds of retransmission changes then.
     pub fn handle_message(
         &mut self,
-        _now: Instant,
-        _message: &Message,
-        _octets: &[u8],
+        now: Instant,
+        message: &Message,
+        octets: &[u8],
     ) -> Result<Progress, Reject> {
-        todo!()
+        let before = self.view();
+        let mut reconfigure = None;
+        let verdict = match message.kind {
+            MessageType::Reply => self.handle_reply(now, message, self.sender(message)?)?,
+            MessageType::Advertise => {
+                self.handle_advertise(now, message, self.sender(message)?)?;
+                Verdict::UnderWay
+            }
+            MessageType::Reconfigure => {
+                let server = self.sender(message)?;
+                reconfigure = self.handle_reconfigure(now, message, octets, server)?;
+                Verdict::UnderWay
+            }
+            MessageType::Solicit
+            | MessageType::Request
+            | MessageType::Confirm
+            | MessageType::Renew
+            | MessageType::Rebind
+            | MessageType::Release
+            | MessageType::Decline
+            | MessageType::InformationRequest => return Err(Reject::UnexpectedType),
+        };
+        self.held.expire(now);
+        let mut progress = self.progress_since(now, &before);
+        progress.reconfigure = reconfigure;
+        if verdict == Verdict::Settled {
+            let fruitful = if progress.changed { Outcome::Fruitful } else { Outcome::Unchanged };
+            progress.outcome = self.ladder.map(|_| fruitful);
+            self.settle(now);
+        }
+        Ok(progress)
+    }
+
+    /// The server that sent a message, if that is for this client.
+    fn sender<'a>(&self, message: &'a Message) -> Result<&'a Duid, Reject> {
+        let server = message.server_id().ok_or(Reject::NoServerId)?;
+        if message.client_id() == Some(&self.rules.duid) {
+            Ok(server)
+        } else {
+            Err(Reject::ClientId)
+        }
     }
 
     /// Retransmits, renews, rebinds, lets run out what has run out.
-    pub fn handle_timeout(&mut self, _now: Instant) -> Progress {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Instant) -> Progress {
+        let before = self.view();
+        self.held.expire(now);
+        let outcome = self.give_up(now);
+        self.advance(now);
+        self.maintain(now);
+        Progress { outcome, ..self.progress_since(now, &before) }
     }
 
     /// The next message to send to ff02::1:2 port 547, encoded.
-    pub fn poll_transmit(&mut self, _now: Instant) -> Option<Vec<u8>> {
-        todo!()
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
+        self.poll_message(now).map(|message| message.encode())
+    }
+
+    fn poll_message(&mut self, now: Instant) -> Option<Message> {
+        if !self.up || !self.limit.allows(now) {
+            return None;
+        }
+        let position = self.exchanges.iter().position(|exchange| exchange.is_due(now))?;
+        let message = self.message(now, self.exchanges.get(position)?);
+        let exchange = self.exchanges.get_mut(position)?;
+        match exchange.kind {
+            Kind::Solicit { .. } => {
+                exchange.retransmit.set_max_interval(self.solicit_cap.interval());
+            }
+            Kind::InformationRequest { .. } => {
+                exchange.retransmit.set_max_interval(self.information_cap.interval());
+            }
+            Kind::Request { .. }
+            | Kind::Renew { .. }
+            | Kind::Rebind
+            | Kind::Confirm
+            | Kind::Decline { .. } => {}
+        }
+        exchange.retransmit.handle_sent(now, &mut self.random);
+        self.limit.handle_sent(now);
+        Some(message)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn deadline(&self) -> Option<Deadline> {
-        todo!()
+        let free_at = self.limit.free_at();
+        let exchange = self.exchanges.iter().map(|exchange| exchange.deadline(free_at)).min();
+        let end = self.held.next_end(self.seen);
+        let idle = self.up && self.held.is_empty() && !self.is_under_way(Kind::is_discovery);
+        let rested = self.declined_at.map(|at| at + DECLINED_REST);
+        let rested = rested.filter(|at| self.wants_address && *at > self.seen);
+        Deadline::first([
+            exchange.map(|at| Deadline::new(at, "DHCPv6 message")),
+            end.map(|at| Deadline::new(at, "end of a lease")),
+            self.maintenance_deadline(),
+            rested.filter(|_| idle).map(|at| Deadline::new(at, "rest after Decline")),
+            self.inform_at
+                .filter(|_| idle && self.wants_information)
+                .map(|at| Deadline::new(at, "information refresh")),
+        ])
     }
 
     /// Prefixes that are held and those that are gone, by IA_PD and prefix. The ones that are
     /// gone stay listed until [`forget`](Self::forget).
     pub fn prefixes(&self) -> Vec<DelegatedPrefix> {
-        todo!()
+        self.held.prefixes()
     }
 
     /// Addresses that are held.
     pub fn addresses(&self) -> Vec<LeasedAddress> {
-        todo!()
+        self.held.addresses()
     }
 
     /// DNS servers and search domains of the last Reply, with the end of the lease.
-    pub fn resolvers(&self) -> (Vec<(Ipv6Addr, Until)>, Vec<(String, Until)>) {
-        todo!()
+    pub fn resolvers(&self) -> (Ending<Ipv6Addr>, Ending<String>) {
+        let Resolvers { servers, domains, stateless } = &self.resolvers;
+        let until = if *stateless { Some(Until::Never) } else { self.held.longest() };
+        let Some(until) = until else { return (Vec::new(), Vec::new()) };
+        let servers = servers.iter().map(|server| (*server, until));
+        let domains = domains.iter().map(|domain| (domain.clone(), until));
+        (servers.collect(), domains.collect())
     }
 
     /// Drops prefixes that are gone since `before` or earlier.
-    pub fn forget(&mut self, _before: Instant) {
-        todo!()
+    pub fn forget(&mut self, before: Instant) {
+        self.held.forget(before);
     }
 
-    /// What to remember.
+    /// What to remember: none when no prefix is held.
     pub fn stored(&self) -> Option<StoredLease> {
-        todo!()
+        let held = self.held.prefixes().into_iter().filter(|prefix| prefix.gone_since.is_none());
+        let prefixes: Vec<_> = held
+            .map(|prefix| StoredPrefix {
+                iaid: prefix.iaid,
+                prefix: prefix.prefix,
+                exclude: prefix.exclude,
+                preferred_until: prefix.preferred_until,
+                valid_until: prefix.valid_until,
+            })
+            .collect();
+        let server = self.server.clone().filter(|_| !prefixes.is_empty())?;
+        let keyring = self.keyring.as_ref();
+        Some(StoredLease {
+            server,
+            prefixes,
+            reconfigure_key: keyring.map(|keyring| keyring.key),
+            replay: keyring.and_then(|keyring| keyring.replay),
+        })
     }
 
     /// Who gave the lease, and what is under way, for status.
     pub fn describe(&self) -> (Option<Duid>, &'static str) {
-        todo!()
+        let server = self.server.clone().filter(|_| !self.held.is_empty());
+        let mut latest_first = self.exchanges.iter().rev();
+        let state =
+            latest_first.find(|exchange| exchange.is_sent()).map(|exchange| match exchange.kind {
+                Kind::Solicit { .. } => "soliciting",
+                Kind::Request { .. } => "requesting",
+                Kind::Renew { .. } => "renewing",
+                Kind::Rebind => "rebinding",
+                Kind::Confirm => "confirming",
+                Kind::Decline { .. } => "declining",
+                Kind::InformationRequest { .. } => "asking for information",
+            });
+        let rest = match (self.up, self.held.is_empty()) {
+            (true, true) => "idle",
+            (true, false) => "bound",
+            (false, true) => "down",
+            (false, false) => "bound, link down",
+        };
+        (server, state.unwrap_or(rest))
+    }
+
+    /// Whether a lease is wanted.
+    fn asks(&self, now: Instant) -> bool {
+        !self.rules.delegate.is_empty() || self.asks_address(now)
+    }
+
+    /// Whether an IA_NA is to be asked for.
+    fn asks_address(&self, now: Instant) -> bool {
+        let rests = self.declined_at.is_some_and(|at| now.since(at) < DECLINED_REST);
+        self.wants_address && !rests
+    }
+
+    fn view(&self) -> View {
+        View {
+            set: self.held.set(self.seen),
+            prefixes: self.held.prefixes(),
+            addresses: self.held.addresses(),
+            resolvers: self.resolvers.clone(),
+            keyring: self.keyring.clone(),
+            server: self.server.clone(),
+        }
+    }
+
+    fn progress_since(&mut self, now: Instant, before: &View) -> Progress {
+        self.seen = now.max(self.seen);
+        let after = self.view();
+        let remembers = after.prefixes != before.prefixes
+            || after.keyring != before.keyring
+            || after.server != before.server;
+        Progress {
+            changed: after.set != before.set,
+            refreshed: after.prefixes != before.prefixes
+                || after.addresses != before.addresses
+                || after.resolvers != before.resolvers,
+            outcome: None,
+            reconfigure: None,
+            remember: remembers,
+        }
     }
 }

@@ -135,7 +135,7 @@ fn a_nat64_prefix_has_one_of_six_lengths() {
         }
     }
     for length in [31, 33, 63, 95, 97, 128] {
-        assert_eq!(encode(&pref64(&format!("2001:db8::/{length}"), 8)), [], "{length}");
+        assert_eq!(encode(&pref64(&format!("2001:db8::/{length}"), 8)), [0_u8; 0], "{length}");
     }
 }
 
@@ -287,7 +287,7 @@ fn what_has_no_form_on_the_wire_is_left_out() {
         names(&["home.arpa", "a b"]),
         NdpOption::Unknown { kind: 253, body: vec![0; 2039] },
     ] {
-        assert_eq!(encode(&option), [], "{option:?}");
+        assert_eq!(encode(&option), [0_u8; 0], "{option:?}");
     }
     assert_eq!(encode(&servers(127)).len(), 2040);
     assert_eq!(encode(&NdpOption::Unknown { kind: 253, body: vec![0; 2038] }).len(), 2040);

@@ -1,0 +1,143 @@
+//! Building the messages of a requesting router (RFC 9915 §18.2).
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::Lease;
+use super::exchange::{Exchange, Kind};
+use super::held::Ia;
+use crate::time::{Instant, Lifetime};
+use crate::wire::dhcpv6::{Message, MessageType};
+use crate::wire::dhcpv6_option::{Dhcpv6Option, IaAddress, IaNa, IaPd, IaPrefix, Iaid, code};
+
+/// The IAID of the IA_NA. It is a number space of its own (RFC 9915 §21.4), so it may equal that
+/// of an IA_PD.
+pub(super) const ADDRESSES: Iaid = Iaid(1);
+
+/// Options asked for in the messages about leases.
+const OF_LEASE: [u16; 4] =
+    [code::DNS_SERVERS, code::DOMAIN_SEARCH, code::PD_EXCLUDE, code::SOL_MAX_RT];
+
+/// Options asked for in Information-request, the only place for the refresh time
+/// (RFC 9915 §21.23).
+const OF_INFORMATION: [u16; 4] =
+    [code::DNS_SERVERS, code::DOMAIN_SEARCH, code::INFORMATION_REFRESH_TIME, code::INF_MAX_RT];
+
+impl Lease {
+    /// The message that `exchange` sends at `now`.
+    pub(super) fn message(&self, now: Instant, exchange: &Exchange) -> Message {
+        let kind = match &exchange.kind {
+            Kind::Solicit { .. } => MessageType::Solicit,
+            Kind::Request { .. } => MessageType::Request,
+            Kind::Renew { .. } => MessageType::Renew,
+            Kind::Rebind => MessageType::Rebind,
+            Kind::Confirm => MessageType::Confirm,
+            Kind::Decline { .. } => MessageType::Decline,
+            Kind::InformationRequest { .. } => MessageType::InformationRequest,
+        };
+        let server = match &exchange.kind {
+            Kind::Request { offer, .. } => Some(&offer.server),
+            Kind::Renew { server } | Kind::Decline { server, .. } => Some(server),
+            Kind::InformationRequest { server } => server.as_ref(),
+            Kind::Solicit { .. } | Kind::Rebind | Kind::Confirm => None,
+        };
+        let mut options = vec![Dhcpv6Option::ClientId(self.rules.duid.clone())];
+        options.extend(server.cloned().map(Dhcpv6Option::ServerId));
+        options.push(Dhcpv6Option::ElapsedTime(exchange.elapsed_hundredths(now)));
+        options.extend(self.wishes(&exchange.kind));
+        options.extend(self.identity_associations(now, &exchange.kind));
+        Message { kind, transaction_id: exchange.transaction_id, options }
+    }
+
+    fn wishes(&self, kind: &Kind) -> Vec<Dhcpv6Option> {
+        let asked = match kind {
+            Kind::Solicit { .. } | Kind::Request { .. } | Kind::Renew { .. } | Kind::Rebind => {
+                OF_LEASE
+            }
+            Kind::InformationRequest { .. } => OF_INFORMATION,
+            Kind::Confirm | Kind::Decline { .. } => return Vec::new(),
+        };
+        let mut options = vec![Dhcpv6Option::OptionRequest(asked.to_vec())];
+        if matches!(kind, Kind::Solicit { .. }) && self.rules.rapid_commit {
+            options.push(Dhcpv6Option::RapidCommit);
+        }
+        if self.rules.reconfigure {
+            options.push(Dhcpv6Option::ReconfigureAccept);
+        }
+        options
+    }
+
+    fn identity_associations(&self, now: Instant, kind: &Kind) -> Vec<Dhcpv6Option> {
+        let leases: Vec<_> = match kind {
+            Kind::Solicit { hints: false, .. } => Vec::new(),
+            Kind::Solicit { hints: true, .. } | Kind::Rebind => {
+                self.held.leases(now, None).collect()
+            }
+            Kind::Request { offer, .. } => offer.leases.clone(),
+            Kind::Renew { server } => self.held.leases(now, Some(server)).collect(),
+            Kind::Confirm => {
+                let held = self.held.addresses();
+                return vec![ia_na(held.iter().map(|leased| leased.address))];
+            }
+            Kind::Decline { addresses, .. } => return vec![ia_na(addresses.iter().copied())],
+            Kind::InformationRequest { .. } => return Vec::new(),
+        };
+        let mut by_ia: BTreeMap<Ia, Vec<Ipv6Net>> = BTreeMap::new();
+        for (ia, prefix) in leases {
+            by_ia.entry(ia).or_default().push(prefix);
+        }
+        let addresses = by_ia.remove(&Ia::Na).unwrap_or_default();
+        let asks = self.asks_address(now) || !addresses.is_empty();
+        let mut options = Vec::new();
+        options.extend(asks.then(|| ia_na(addresses.iter().map(Ipv6Net::addr))));
+        options.extend(self.rules.delegate.iter().map(|delegate| {
+            let mut prefixes = by_ia.remove(&Ia::Pd(delegate.iaid)).unwrap_or_default();
+            if prefixes.is_empty() {
+                prefixes.extend(delegate.length.and_then(length_hint));
+            }
+            ia_pd(delegate.iaid, prefixes)
+        }));
+        options
+    }
+}
+
+/// A prefix that stands for its length alone; a length of zero says nothing (RFC 9915 §21.22).
+fn length_hint(length: u8) -> Option<Ipv6Net> {
+    Ipv6Net::new(Ipv6Addr::UNSPECIFIED, length).ok().filter(|_| length > 0)
+}
+
+/// Lifetimes, T1 and T2 are the server's to choose: zero (RFC 9915 §21.21, §21.22).
+fn ia_pd(iaid: Iaid, prefixes: Vec<Ipv6Net>) -> Dhcpv6Option {
+    let prefix = |prefix| IaPrefix {
+        prefix,
+        preferred: Lifetime::ZERO,
+        valid: Lifetime::ZERO,
+        exclude: None,
+        status: None,
+    };
+    Dhcpv6Option::IaPd(IaPd {
+        iaid,
+        t1: Lifetime::ZERO,
+        t2: Lifetime::ZERO,
+        prefixes: prefixes.into_iter().map(prefix).collect(),
+        status: None,
+    })
+}
+
+fn ia_na(addresses: impl Iterator<Item = Ipv6Addr>) -> Dhcpv6Option {
+    let address = |address| IaAddress {
+        address,
+        preferred: Lifetime::ZERO,
+        valid: Lifetime::ZERO,
+        status: None,
+    };
+    Dhcpv6Option::IaNa(IaNa {
+        iaid: ADDRESSES,
+        t1: Lifetime::ZERO,
+        t2: Lifetime::ZERO,
+        addresses: addresses.map(address).collect(),
+        status: None,
+    })
+}

@@ -1,0 +1,356 @@
+//! What is held, what is gone, and what a message gives or takes.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::timers::Timers;
+use super::{DelegatedPrefix, LeasedAddress};
+use crate::time::{Instant, Lifetime, Until};
+use crate::wire::dhcpv6_option::{Duid, Iaid, StatusCode};
+
+/// Leases kept of one identity association.
+const PER_IA: usize = 16;
+
+/// Prefixes that are gone and still told of.
+const GONE: usize = 32;
+
+/// An identity association.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Ia {
+    /// The one for addresses.
+    Na,
+    /// One for prefix delegation.
+    Pd(Iaid),
+}
+
+/// What a message says of one identity association; an address is a prefix of 128 bits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Given {
+    pub(super) ia: Ia,
+    pub(super) t1: Lifetime,
+    pub(super) t2: Lifetime,
+    pub(super) status: StatusCode,
+    pub(super) leases: Vec<GivenLease>,
+}
+
+/// What a message says of one prefix or address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct GivenLease {
+    pub(super) prefix: Ipv6Net,
+    pub(super) exclude: Option<Ipv6Net>,
+    pub(super) preferred: Lifetime,
+    pub(super) valid: Lifetime,
+    /// Its own status is success.
+    pub(super) success: bool,
+}
+
+impl Given {
+    /// What can be used of it, the preferred before the deprecated, so that of two that overlap
+    /// the replacement wins.
+    pub(super) fn usable(&self) -> Vec<GivenLease> {
+        let usable = self.leases.iter().filter(|lease| {
+            lease.success
+                && !lease.valid.is_zero()
+                && lease.preferred <= lease.valid
+                && is_acceptable(self.ia, lease.prefix)
+        });
+        let (mut preferred, deprecated): (Vec<_>, Vec<_>) =
+            usable.partition(|lease| !lease.preferred.is_zero());
+        preferred.extend(deprecated);
+        preferred
+    }
+}
+
+/// Whether a server may give this at all (PDC-72).
+fn is_acceptable(ia: Ia, prefix: Ipv6Net) -> bool {
+    const LINK_LOCAL: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
+    const MULTICAST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8);
+    let special = prefix.network().is_unspecified()
+        || prefix.network().is_loopback()
+        || overlap(prefix, LINK_LOCAL)
+        || overlap(prefix, MULTICAST);
+    let length_fits = match ia {
+        Ia::Na => prefix.prefix_len() == 128,
+        Ia::Pd(_) => prefix.prefix_len() > 0,
+    };
+    !special && length_fits
+}
+
+fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
+    one.contains(&other) || other.contains(&one)
+}
+
+/// A prefix or address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Entry {
+    server: Duid,
+    exclude: Option<Ipv6Net>,
+    preferred_until: Until,
+    valid_until: Until,
+    gone_since: Option<Instant>,
+}
+
+impl Entry {
+    const fn is_live(&self) -> bool {
+        self.gone_since.is_none()
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.gone_since.get_or_insert(now);
+        self.preferred_until = self.preferred_until.min(Until::At(now));
+        self.valid_until = self.valid_until.min(Until::At(now));
+    }
+}
+
+/// What is the same as long as only lifetimes move; see [`Held::set`].
+pub(super) type SetMember = (Ia, Ipv6Net, Option<Ipv6Net>, bool, bool);
+
+/// All prefixes and addresses, with the times to renew them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    entries: BTreeMap<(Ia, Ipv6Net), Entry>,
+    timers: BTreeMap<Ia, Timers>,
+}
+
+impl Held {
+    /// Holds a prefix from memory.
+    pub(super) fn restore(&mut self, server: &Duid, prefix: &DelegatedPrefix) {
+        let entry = Entry {
+            server: server.clone(),
+            exclude: prefix.exclude,
+            preferred_until: prefix.preferred_until,
+            valid_until: prefix.valid_until,
+            gone_since: prefix.gone_since,
+        };
+        self.entries.insert((Ia::Pd(prefix.iaid), prefix.prefix), entry);
+    }
+
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.entries.values().any(Entry::is_live)
+    }
+
+    /// Whether a prefix is held.
+    pub(super) fn has_prefix(&self) -> bool {
+        self.entries.iter().any(|((ia, _), entry)| *ia != Ia::Na && entry.is_live())
+    }
+
+    /// What is held in `ia`, only from `server` if given.
+    pub(super) fn leases<'a>(
+        &'a self,
+        now: Instant,
+        server: Option<&'a Duid>,
+    ) -> impl Iterator<Item = (Ia, Ipv6Net)> + 'a {
+        self.entries
+            .iter()
+            .filter(move |(_, entry)| entry.is_live() && !entry.valid_until.is_over(now))
+            .filter(move |(_, entry)| server.is_none_or(|server| entry.server == *server))
+            .map(|(key, _)| *key)
+    }
+
+    /// Takes in what `server` says; whether anything was given or taken.
+    ///
+    /// What is not mentioned stays, except where its replacement comes without a word about it:
+    /// servers that lost their state never withdraw (requirements: change semantics, row 18).
+    /// `strict` keeps that too.
+    pub(super) fn take_in(
+        &mut self,
+        now: Instant,
+        server: &Duid,
+        given: &[Given],
+        strict: bool,
+    ) -> bool {
+        let mut useful = false;
+        // Twice, since a prefix may move from one IA_PD to another in the same message.
+        for given in given.iter().chain(given) {
+            useful |= self.withdraw(now, given);
+            useful |= self.take_in_ia(now, server, given, strict);
+        }
+        useful
+    }
+
+    fn withdraw(&mut self, now: Instant, given: &Given) -> bool {
+        let mut withdrew = false;
+        for lease in given.leases.iter().filter(|lease| lease.valid.is_zero()) {
+            if let Some(entry) = self.entries.get_mut(&(given.ia, lease.prefix))
+                && entry.is_live()
+            {
+                entry.end(now);
+                withdrew = true;
+            }
+        }
+        withdrew
+    }
+
+    fn take_in_ia(&mut self, now: Instant, server: &Duid, given: &Given, strict: bool) -> bool {
+        let mut accepted: Vec<GivenLease> = Vec::new();
+        let mut replaced = false;
+        for lease in given.usable() {
+            let taken = accepted.iter().any(|other| overlap(other.prefix, lease.prefix));
+            if taken || accepted.len() >= PER_IA || self.is_elsewhere(given.ia, lease.prefix) {
+                continue;
+            }
+            let key = (given.ia, lease.prefix);
+            let is_new = !self.entries.get(&key).is_some_and(Entry::is_live);
+            replaced |= is_new && !lease.preferred.is_zero();
+            let entry = Entry {
+                server: server.clone(),
+                exclude: lease.exclude,
+                preferred_until: Until::after(now, lease.preferred),
+                valid_until: Until::after(now, lease.valid),
+                gone_since: None,
+            };
+            self.entries.insert(key, entry);
+            accepted.push(lease);
+        }
+        let others = self.entries.range_mut((given.ia, FIRST)..=(given.ia, LAST));
+        let others = others.filter(|((_, prefix), entry)| {
+            entry.is_live() && !accepted.iter().any(|lease| lease.prefix == *prefix)
+        });
+        for (position, ((_, prefix), entry)) in others.enumerate() {
+            let overlapped = accepted.iter().any(|lease| overlap(lease.prefix, *prefix));
+            let mentioned = given.leases.iter().any(|lease| lease.prefix == *prefix);
+            let crowded = position + accepted.len() >= PER_IA;
+            if overlapped || crowded || (replaced && !mentioned && !strict) {
+                entry.end(now);
+            }
+        }
+        let lifetimes: Vec<_> = accepted.iter().map(|l| (l.preferred, l.valid)).collect();
+        if let Some(timers) = Timers::new(now, given.t1, given.t2, &lifetimes) {
+            self.timers.insert(given.ia, timers);
+        }
+        !accepted.is_empty()
+    }
+
+    /// Whether another IA_PD holds what overlaps `prefix`.
+    fn is_elsewhere(&self, ia: Ia, prefix: Ipv6Net) -> bool {
+        ia != Ia::Na
+            && self.entries.iter().any(|((other, held), entry)| {
+                *other != ia && *other != Ia::Na && entry.is_live() && overlap(*held, prefix)
+            })
+    }
+
+    /// Chooses new times where T1 has passed and the answer that would have moved it did not
+    /// (PDC-64): the next attempt comes when half of what is left is over.
+    pub(super) fn rest(&mut self, now: Instant) {
+        let mut lifetimes: BTreeMap<Ia, Vec<(Lifetime, Lifetime)>> = BTreeMap::new();
+        for ((ia, _), entry) in self.entries.iter().filter(|(_, entry)| entry.is_live()) {
+            let left = (entry.preferred_until.remaining(now), entry.valid_until.remaining(now));
+            lifetimes.entry(*ia).or_default().push(left);
+        }
+        for (ia, lifetimes) in lifetimes {
+            if self.timers.get(&ia).is_none_or(|timers| timers.t1.is_over(now))
+                && let Some(timers) = Timers::new(now, Lifetime::ZERO, Lifetime::ZERO, &lifetimes)
+            {
+                self.timers.insert(ia, timers);
+            }
+        }
+    }
+
+    /// Ends all addresses, or one.
+    pub(super) fn drop_addresses(&mut self, now: Instant, only: Option<Ipv6Addr>) {
+        for ((_, prefix), entry) in self.entries.range_mut((Ia::Na, FIRST)..=(Ia::Na, LAST)) {
+            if only.is_none_or(|only| prefix.addr() == only) {
+                entry.end(now);
+            }
+        }
+        self.tidy();
+    }
+
+    /// Ends what has run out.
+    pub(super) fn expire(&mut self, now: Instant) {
+        for entry in self.entries.values_mut() {
+            if entry.is_live() && entry.valid_until.is_over(now) {
+                entry.end(now);
+            }
+        }
+        self.tidy();
+    }
+
+    /// Drops prefixes that are gone since `before` or earlier.
+    pub(super) fn forget(&mut self, before: Instant) {
+        self.entries.retain(|_, entry| entry.gone_since.is_none_or(|since| since > before));
+    }
+
+    /// Drops addresses that are gone, and prefixes beyond the bound, the longest gone first.
+    fn tidy(&mut self) {
+        self.entries.retain(|(ia, _), entry| *ia != Ia::Na || entry.is_live());
+        let mut gone: Vec<Instant> =
+            self.entries.values().filter_map(|entry| entry.gone_since).collect();
+        gone.sort_unstable();
+        if let Some(excess) = gone.len().checked_sub(GONE).and_then(|excess| excess.checked_sub(1))
+            && let Some(before) = gone.get(excess)
+        {
+            self.forget(*before);
+        }
+    }
+
+    /// The earliest T1 and T2 of what is held (RFC 9915 §18.2.4).
+    pub(super) fn timers(&self) -> Option<Timers> {
+        let held = self.timers.iter().filter(|(ia, _)| {
+            self.entries.range((**ia, FIRST)..=(**ia, LAST)).any(|(_, entry)| entry.is_live())
+        });
+        held.map(|(_, timers)| *timers).reduce(Timers::earliest)
+    }
+
+    /// The next end of a lifetime that lies after `seen`.
+    pub(super) fn next_end(&self, seen: Instant) -> Option<Instant> {
+        let live = self.entries.values().filter(|entry| entry.is_live());
+        live.filter_map(|entry| {
+            let preferred_end = entry.preferred_until.at().filter(|at| *at > seen);
+            preferred_end.into_iter().chain(entry.valid_until.at()).min()
+        })
+        .min()
+    }
+
+    /// The longest valid lifetime of what is held.
+    pub(super) fn longest(&self) -> Option<Until> {
+        let live = self.entries.values().filter(|entry| entry.is_live());
+        live.map(|entry| entry.valid_until).max()
+    }
+
+    /// What is held and gone at `now`, without its lifetimes: prefix, excluded part, gone,
+    /// deprecated.
+    pub(super) fn set(&self, now: Instant) -> Vec<SetMember> {
+        let member = |((ia, prefix), entry): (&(Ia, Ipv6Net), &Entry)| {
+            let deprecated = entry.preferred_until.is_over(now);
+            (*ia, *prefix, entry.exclude, !entry.is_live(), deprecated)
+        };
+        self.entries.iter().map(member).collect()
+    }
+
+    /// The prefixes, held and gone.
+    pub(super) fn prefixes(&self) -> Vec<DelegatedPrefix> {
+        let prefix = |((ia, prefix), entry): (&(Ia, Ipv6Net), &Entry)| match ia {
+            Ia::Na => None,
+            Ia::Pd(iaid) => Some(DelegatedPrefix {
+                iaid: *iaid,
+                prefix: *prefix,
+                exclude: entry.exclude,
+                preferred_until: entry.preferred_until,
+                valid_until: entry.valid_until,
+                gone_since: entry.gone_since,
+            }),
+        };
+        self.entries.iter().filter_map(prefix).collect()
+    }
+
+    /// The addresses held.
+    pub(super) fn addresses(&self) -> Vec<LeasedAddress> {
+        let entries = self.entries.range((Ia::Na, FIRST)..=(Ia::Na, LAST));
+        let address = |((_, prefix), entry): (&(Ia, Ipv6Net), &Entry)| LeasedAddress {
+            address: prefix.addr(),
+            preferred_until: entry.preferred_until,
+            valid_until: entry.valid_until,
+        };
+        entries.filter(|(_, entry)| entry.is_live()).map(address).collect()
+    }
+}
+
+/// The first of all prefixes in their order.
+const FIRST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0);
+
+/// The last of all prefixes in their order.
+const LAST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::from_bits(u128::MAX), 128);

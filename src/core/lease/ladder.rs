@@ -1,0 +1,276 @@
+//! What to ask and when: the ladder after a change, and the lease's own times.
+//!
+//! The ladder lays out all its exchanges when it is set up, each with the time of its first
+//! message, so that climbing it takes no state of its own. The first answer of use ends them all.
+
+use std::time::Duration;
+
+use super::Lease;
+use super::exchange::{
+    CONFIRM, Exchange, FIRST_STEP, Kind, REBIND, RENEW, SOLICIT, SOLICIT_BESIDE,
+};
+use crate::core::change::{Outcome, Refresh};
+use crate::core::retransmit::Parameters;
+use crate::time::{Deadline, Instant};
+
+/// When the ladder turns from the server that gave the lease to any server.
+pub(super) const REBIND_AFTER: Duration = Duration::from_secs(1);
+
+/// When it asks for a new lease beside.
+const SOLICIT_AFTER: Duration = Duration::from_secs(4);
+
+/// When it gives up: CNF_MAX_RD after the first of its repeated Rebinds (RFC 9915 §18.2.12).
+const GIVES_UP_AFTER: Duration = Duration::from_secs(11);
+
+/// SOL_MAX_DELAY and CNF_MAX_DELAY (RFC 9915 §7.6).
+const MAX_DELAY: Duration = Duration::from_secs(1);
+
+/// A Solicit that left so recently needs no repetition.
+const JUST_SENT: Duration = Duration::from_secs(1);
+
+/// Discovery after an expiry leaves so much time since the last lease was given, so that leases
+/// of a second cause no storm (PDC-47).
+const REDISCOVERY_GAP: Duration = Duration::from_secs(10);
+
+/// A refresh under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ladder {
+    /// When its first message is due.
+    pub(super) started: Instant,
+}
+
+/// The first step of a ladder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Renew,
+    Rebind,
+    Solicit,
+    Confirm,
+}
+
+impl Lease {
+    /// The uplink can send: Rebind what is held (CHG-05), else Solicit (PDC-20: after a random
+    /// delay of up to a second unless `hurry`). Ends in a [`Progress::outcome`](super::Progress).
+    pub fn link_up(&mut self, now: Instant, hurry: bool) {
+        self.up = true;
+        let max_delay = if hurry { Duration::ZERO } else { MAX_DELAY };
+        let start = now + self.random.duration(Duration::ZERO, max_delay);
+        self.exchanges.clear();
+        let step = if !self.held.has_prefix() {
+            Step::Confirm
+        } else if self.rules.solicit_on_reconnect {
+            Step::Solicit
+        } else {
+            Step::Rebind
+        };
+        self.climb(now, start, step);
+    }
+
+    /// The uplink cannot send: exchanges rest, prefixes run on.
+    pub fn link_down(&mut self) {
+        self.up = false;
+        self.exchanges.clear();
+    }
+
+    /// Climbs the refresh ladder (requirements of a change: Renew or Rebind now, Rebind after 1
+    /// and 2 s, Solicit with Rapid Commit after 4 s beside the Rebinds). Absorbed by a refresh
+    /// under way.
+    pub fn refresh(&mut self, now: Instant, refresh: Refresh) {
+        if self.ladder.is_some() {
+            return self.hurry(now);
+        }
+        if self.held.is_empty() && self.has_just_asked(now) {
+            self.ladder = Some(Ladder { started: now });
+            return;
+        }
+        self.climb(now, now, if refresh.rebind { Step::Rebind } else { Step::Renew });
+    }
+
+    /// Skips what is left of the random delay before the first message: an advertisement has
+    /// told that someone is there to answer.
+    pub fn hurry(&mut self, now: Instant) {
+        let Some(ladder) = self.ladder.as_mut() else { return };
+        let left = ladder.started.since(now);
+        if !left.is_zero() {
+            ladder.started = now;
+            for exchange in &mut self.exchanges {
+                exchange.retransmit.hurry(left);
+            }
+        }
+    }
+
+    /// Discovers anew beside what is held: one Solicit (a probe found the prefix not routed).
+    pub fn rediscover(&mut self, now: Instant) {
+        let discovers = self.exchanges.iter().any(|exchange| exchange.kind.is_discovery());
+        if self.up && self.ladder.is_none() && !discovers && self.asks(now) {
+            self.solicit(SOLICIT_BESIDE, false, now);
+        }
+    }
+
+    fn climb(&mut self, now: Instant, start: Instant, step: Step) {
+        self.exchanges.retain(|exchange| !exchange.kind.is_for_lease());
+        self.ladder = Some(Ladder { started: start });
+        if !self.up {
+            return;
+        }
+        if self.held.is_empty() {
+            return self.discover(now, start);
+        }
+        let solicit_at = match step {
+            Step::Confirm => return self.start(Kind::Confirm, CONFIRM, start),
+            Step::Solicit => start,
+            Step::Renew | Step::Rebind => {
+                let kind = match self.server.clone().filter(|_| step == Step::Renew) {
+                    Some(server) => Kind::Renew { server },
+                    None => Kind::Rebind,
+                };
+                self.start(kind, FIRST_STEP, start);
+                start + SOLICIT_AFTER
+            }
+        };
+        self.start(Kind::Rebind, CONFIRM, start + REBIND_AFTER);
+        self.solicit(SOLICIT_BESIDE, true, solicit_at);
+    }
+
+    /// Asks for a lease, or for information where no lease is wanted.
+    fn discover(&mut self, now: Instant, at: Instant) {
+        if self.asks(now) {
+            self.solicit(SOLICIT, true, at);
+        } else if self.wants_information {
+            self.inform(at, None);
+        }
+    }
+
+    fn solicit(&mut self, parameters: Parameters, hints: bool, at: Instant) {
+        let kind = Kind::Solicit { offers: Vec::new(), advertised: false, hints };
+        self.start(kind, parameters, at);
+    }
+
+    /// Adds an exchange whose first message is due at `at`.
+    pub(super) fn start(&mut self, kind: Kind, parameters: Parameters, at: Instant) {
+        self.exchanges.push(Exchange::new(kind, parameters, at, &mut self.random));
+    }
+
+    /// Whether what was asked just before may still be answered.
+    fn has_just_asked(&self, now: Instant) -> bool {
+        self.exchanges.iter().any(|exchange| match exchange.kind {
+            Kind::Request { .. } => true,
+            Kind::Solicit { .. } => {
+                exchange.retransmit.last_at().is_some_and(|at| now.since(at) < JUST_SENT)
+            }
+            Kind::Renew { .. }
+            | Kind::Rebind
+            | Kind::Confirm
+            | Kind::Decline { .. }
+            | Kind::InformationRequest { .. } => false,
+        })
+    }
+
+    /// The lease is settled: what was asked for it is over. Where it was settled by losing the
+    /// last of it, a new one is sought at once.
+    pub(super) fn settle(&mut self, now: Instant) {
+        self.exchanges.retain(|exchange| !exchange.kind.is_for_lease());
+        self.ladder = None;
+        if self.up && self.held.is_empty() && self.asks(now) {
+            self.discover(now, now);
+        }
+    }
+
+    /// Takes the ladder down if nothing came of it in its time.
+    pub(super) fn give_up(&mut self, now: Instant) -> Option<Outcome> {
+        self.ladder.take_if(|ladder| ladder.started + GIVES_UP_AFTER <= now)?;
+        if !self.held.is_empty() {
+            // A Request has its own end.
+            self.exchanges.retain(|exchange| {
+                !exchange.kind.is_for_lease() || matches!(exchange.kind, Kind::Request { .. })
+            });
+        }
+        Some(Outcome::Failed)
+    }
+
+    /// Ends exchanges that have failed, and chooses from the offers of a Solicit that has waited.
+    pub(super) fn advance(&mut self, now: Instant) {
+        let waited =
+            |exchange: &Exchange| exchange.has_offers() && exchange.retransmit.deadline() <= now;
+        if let Some(position) = self.exchanges.iter().position(waited) {
+            self.choose(now, position, None);
+        }
+        let mut failed = Vec::new();
+        self.exchanges.retain(|exchange| {
+            let over = exchange.retransmit.is_over(now);
+            if over {
+                failed.push(exchange.kind.clone());
+            }
+            !over
+        });
+        for kind in failed {
+            if let Kind::Request { others, .. } = kind
+                && !self.request_next(now, others)
+                && self.held.is_empty()
+            {
+                self.discover(now, now);
+            }
+        }
+    }
+
+    /// Starts what the lease's own times ask for: Renew at T1, Rebind at T2, and discovery when
+    /// nothing is held (RFC 9915 §18.2.4, §18.2.5).
+    pub(super) fn maintain(&mut self, now: Instant) {
+        if !self.up {
+            return;
+        }
+        if self.held.is_empty() {
+            self.exchanges
+                .retain(|exchange| !exchange.kind.is_for_lease() || exchange.kind.is_discovery());
+            self.maintain_nothing(now);
+        } else if self.ladder.is_none()
+            && let Some(timers) = self.held.timers()
+        {
+            if timers.t2.is_over(now) && !self.is_under_way(Kind::covers_t2) {
+                self.exchanges.retain(|exchange| !exchange.kind.covers_t1());
+                self.start(Kind::Rebind, REBIND, now);
+            } else if timers.t1.is_over(now) && !self.is_under_way(Kind::covers_t1) {
+                self.renew(now);
+            }
+        }
+    }
+
+    fn maintain_nothing(&mut self, now: Instant) {
+        if self.asks(now) {
+            if !self.is_under_way(Kind::is_discovery) {
+                let rested = self.settled_at.map_or(now, |at| at + REDISCOVERY_GAP).max(now);
+                let at = rested + self.random.duration(Duration::ZERO, MAX_DELAY);
+                self.discover(now, at);
+            }
+        } else {
+            self.exchanges.retain(|exchange| !exchange.kind.is_for_lease());
+            if self.wants_information && self.inform_at.is_some_and(|at| at <= now) {
+                self.inform_at = None;
+                self.inform(now, None);
+            }
+        }
+    }
+
+    /// Renews at the server that gave the lease, as at T1.
+    pub(super) fn renew(&mut self, now: Instant) {
+        let kind = self.server.clone().map_or(Kind::Rebind, |server| Kind::Renew { server });
+        self.start(kind, RENEW, now);
+    }
+
+    /// Whether an exchange of a kind is under way.
+    pub(super) fn is_under_way(&self, is_kind: impl Fn(&Kind) -> bool) -> bool {
+        self.exchanges.iter().any(|exchange| is_kind(&exchange.kind))
+    }
+
+    /// When the ladder gives up, or the lease's own times ask for something.
+    pub(super) fn maintenance_deadline(&self) -> Option<Deadline> {
+        if let Some(ladder) = self.ladder {
+            return Some(Deadline::new(ladder.started + GIVES_UP_AFTER, "refresh gives up"));
+        }
+        let timers = self.held.timers().filter(|_| self.up)?;
+        Deadline::first([
+            timers.t1.deadline("T1").filter(|_| !self.is_under_way(Kind::covers_t1)),
+            timers.t2.deadline("T2").filter(|_| !self.is_under_way(Kind::covers_t2)),
+        ])
+    }
+}

@@ -1,0 +1,266 @@
+//! Taking in a Reply (RFC 9915 §18.2.10).
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
+use super::ask::ADDRESSES;
+use super::exchange::Kind;
+use super::held::{Given, GivenLease, Ia};
+use super::offer::Offer;
+use super::{Lease, Reject};
+use crate::time::Instant;
+use crate::wire::dhcpv6::Message;
+use crate::wire::dhcpv6_option::{Duid, IaNa, IaPd, Status, StatusCode};
+
+/// DNS servers and search domains kept.
+const RESOLVERS: usize = 16;
+
+/// IRT_DEFAULT and IRT_MINIMUM, in seconds (RFC 9915 §21.23).
+const INFORMATION_REFRESH: u32 = 86_400;
+const INFORMATION_REFRESH_FLOOR: u32 = 600;
+
+/// What became of the exchange that a Reply answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// The lease is settled: all exchanges about it end.
+    Settled,
+    /// The Reply was of use, and another exchange goes on.
+    UnderWay,
+}
+
+/// DNS servers and search domains of the last Reply.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Resolvers {
+    pub(super) servers: Vec<Ipv6Addr>,
+    pub(super) domains: Vec<String>,
+    /// They came without a lease and so do not end with one.
+    pub(super) stateless: bool,
+}
+
+impl Lease {
+    /// Takes in a Reply from `server`.
+    pub(super) fn handle_reply(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        server: &Duid,
+    ) -> Result<Verdict, Reject> {
+        let position = self.position_of(message).ok_or(Reject::TransactionId)?;
+        let exchange = self.exchanges.get(position).ok_or(Reject::TransactionId)?;
+        match exchange.kind.clone() {
+            Kind::Solicit { .. } if !(self.rules.rapid_commit && message.has_rapid_commit()) => {
+                Err(Reject::NotRapid)
+            }
+            Kind::Solicit { .. } => self.handle_leases(now, message, server, None),
+            Kind::Request { offer, others } => {
+                let verdict = self.handle_leases(now, message, server, None);
+                if verdict == Err(Reject::Useless)
+                    && self.ask_otherwise(now, message, &offer, others)
+                {
+                    return Ok(Verdict::UnderWay);
+                }
+                verdict
+            }
+            Kind::Renew { .. } | Kind::Rebind => {
+                self.handle_leases(now, message, server, Some(position))
+            }
+            Kind::Confirm => match status_of(message) {
+                StatusCode::Success => Ok(Verdict::Settled),
+                StatusCode::NotOnLink => {
+                    self.held.drop_addresses(now, None);
+                    Ok(Verdict::Settled)
+                }
+                StatusCode::UnspecFail
+                | StatusCode::NoAddrsAvail
+                | StatusCode::NoBinding
+                | StatusCode::NoPrefixAvail
+                | StatusCode::Other(_) => Err(Reject::Useless),
+            },
+            Kind::Decline { .. } => {
+                // Whatever it says (RFC 9915 §18.2.10.3).
+                self.exchanges.remove(position);
+                Ok(Verdict::UnderWay)
+            }
+            Kind::InformationRequest { .. } => self.handle_information(now, message, position),
+        }
+    }
+
+    /// Takes in a Reply with leases. `renewal` is the position of the Renew or Rebind that it
+    /// answers, if it answers one.
+    fn handle_leases(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        server: &Duid,
+        renewal: Option<usize>,
+    ) -> Result<Verdict, Reject> {
+        self.solicit_cap.hear(message.sol_max_rt(), true);
+        self.information_cap.hear(message.inf_max_rt(), true);
+        let status = status_of(message);
+        if status == StatusCode::UnspecFail {
+            // The exchange goes on at its own pace (PDC-65).
+            return Err(Reject::Useless);
+        }
+        let (unknown, known): (Vec<_>, Vec<_>) = self
+            .given(message)
+            .into_iter()
+            .partition(|given| given.status == StatusCode::NoBinding);
+        let useful = self.held.take_in(now, server, &known, self.rules.strict);
+        let no_binding = status == StatusCode::NoBinding || !unknown.is_empty();
+        if let Some(position) = renewal.filter(|_| no_binding) {
+            return self.request_binding(now, server, position, useful);
+        }
+        if !useful {
+            return Err(Reject::Useless);
+        }
+        self.held.rest(now);
+        self.server = Some(server.clone());
+        self.settled_at = Some(now);
+        self.learn_key(message, server);
+        self.resolvers = Resolvers { stateless: false, ..resolvers(message) };
+        Ok(Verdict::Settled)
+    }
+
+    /// The server knows nothing of what was to be renewed: everything is requested from it at
+    /// once, and what is held stays in use until the answer (RFC 9915 §18.2.10.1).
+    fn request_binding(
+        &mut self,
+        now: Instant,
+        server: &Duid,
+        renewal: usize,
+        useful: bool,
+    ) -> Result<Verdict, Reject> {
+        let requesting = |kind: &Kind| matches!(kind, Kind::Request { .. });
+        if self.exchanges.iter().any(|exchange| requesting(&exchange.kind)) {
+            // The Rebinds beside a Request meet the same server again.
+            return if useful { Ok(Verdict::UnderWay) } else { Err(Reject::Useless) };
+        }
+        let renews = |kind: &Kind| matches!(kind, Kind::Renew { .. });
+        if self.exchanges.get(renewal).is_some_and(|exchange| renews(&exchange.kind)) {
+            self.exchanges.remove(renewal);
+        }
+        let leases = self.held.leases(now, None).collect();
+        self.request(now, Offer { server: server.clone(), preference: 0, leases }, Vec::new());
+        Ok(Verdict::UnderWay)
+    }
+
+    /// A Request brought nothing: asks for less where that was the reason, else another server.
+    fn ask_otherwise(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        offer: &Offer,
+        others: Vec<Offer>,
+    ) -> bool {
+        let mut codes = self.given(message).into_iter().map(|given| given.status);
+        let not_on_link = status_of(message) == StatusCode::NotOnLink
+            || codes.any(|code| code == StatusCode::NotOnLink);
+        match offer.without_addresses().filter(|_| not_on_link) {
+            Some(offer) => {
+                self.request(now, offer, others);
+                true
+            }
+            None => self.request_next(now, others),
+        }
+    }
+
+    fn handle_information(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        position: usize,
+    ) -> Result<Verdict, Reject> {
+        self.solicit_cap.hear(message.sol_max_rt(), true);
+        self.information_cap.hear(message.inf_max_rt(), true);
+        if status_of(message) != StatusCode::Success {
+            return Err(Reject::Useless);
+        }
+        self.exchanges.remove(position);
+        let stateless = self.held.is_empty();
+        self.resolvers = Resolvers { stateless, ..resolvers(message) };
+        let refresh = message.information_refresh_time().unwrap_or(INFORMATION_REFRESH);
+        let refresh = Duration::from_secs(refresh.max(INFORMATION_REFRESH_FLOOR).into());
+        // The delay keeps hosts that were told together from asking together.
+        let delay = self.random.duration(Duration::ZERO, Duration::from_secs(1));
+        self.inform_at = (refresh.as_secs() != u64::from(u32::MAX)).then_some(now + refresh + delay);
+        Ok(if self.asks(now) { Verdict::UnderWay } else { Verdict::Settled })
+    }
+
+    /// What `message` says of the identity associations that are ours, each once. One whose T1
+    /// exceeds its T2 is dropped (RFC 9915 §21.4, §21.21).
+    pub(super) fn given(&self, message: &Message) -> Vec<Given> {
+        let addresses = message
+            .ia_nas()
+            .filter(|ia_na| self.wants_address && ia_na.iaid == ADDRESSES)
+            .map(Given::from)
+            .take(1);
+        let prefixes = self.rules.delegate.iter().filter_map(|delegate| {
+            message.ia_pds().find(|ia_pd| ia_pd.iaid == delegate.iaid).map(Given::from)
+        });
+        let in_order = |given: &Given| given.t2.is_zero() || given.t1 <= given.t2;
+        addresses.chain(prefixes).filter(in_order).collect()
+    }
+}
+
+impl From<&IaPd> for Given {
+    fn from(ia_pd: &IaPd) -> Self {
+        let leases = ia_pd.prefixes.iter().map(|given| GivenLease {
+            prefix: given.prefix.trunc(),
+            exclude: given.exclude,
+            preferred: given.preferred,
+            valid: given.valid,
+            success: code_of(given.status.as_ref()) == StatusCode::Success,
+        });
+        Self {
+            ia: Ia::Pd(ia_pd.iaid),
+            t1: ia_pd.t1,
+            t2: ia_pd.t2,
+            status: code_of(ia_pd.status.as_ref()),
+            leases: leases.collect(),
+        }
+    }
+}
+
+impl From<&IaNa> for Given {
+    fn from(ia_na: &IaNa) -> Self {
+        let leases = ia_na.addresses.iter().map(|given| GivenLease {
+            prefix: Ipv6Net::from(given.address),
+            exclude: None,
+            preferred: given.preferred,
+            valid: given.valid,
+            success: code_of(given.status.as_ref()) == StatusCode::Success,
+        });
+        Self {
+            ia: Ia::Na,
+            t1: ia_na.t1,
+            t2: ia_na.t2,
+            status: code_of(ia_na.status.as_ref()),
+            leases: leases.collect(),
+        }
+    }
+}
+
+fn status_of(message: &Message) -> StatusCode {
+    code_of(message.status())
+}
+
+/// Absent means success (RFC 9915 §21.13).
+fn code_of(status: Option<&Status>) -> StatusCode {
+    status.map_or(StatusCode::Success, |status| status.code)
+}
+
+/// What a Reply leaves out is no longer so (RFC 9915 §18.2.10.5).
+fn resolvers(message: &Message) -> Resolvers {
+    let usable = |address: &&Ipv6Addr| {
+        !address.is_unspecified() && !address.is_multicast() && !address.is_loopback()
+    };
+    let servers = message.dns_servers().unwrap_or_default();
+    let domains = message.domain_search().unwrap_or_default();
+    Resolvers {
+        servers: servers.iter().filter(usable).take(RESOLVERS).copied().collect(),
+        domains: domains.iter().take(RESOLVERS).cloned().collect(),
+        stateless: false,
+    }
+}

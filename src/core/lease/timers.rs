@@ -1,0 +1,104 @@
+//! T1 and T2: as the server says, or as chosen where it leaves the choice (RFC 9915 §14.2).
+
+use crate::time::{Instant, Lifetime, Until};
+
+/// A choice of our own is never shorter, in seconds, however short the lease (PDC-47).
+const FLOOR: u32 = 10;
+
+/// When to renew and when to rebind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Timers {
+    pub(super) t1: Until,
+    pub(super) t2: Until,
+}
+
+impl Timers {
+    /// The times for leases with these preferred and valid lifetimes; none without leases.
+    ///
+    /// T1 and T2 that are zero or lie behind the end of the first lease are replaced, so that no
+    /// lease ends without an attempt to keep it (PDC-50).
+    pub(super) fn new(
+        now: Instant,
+        t1: Lifetime,
+        t2: Lifetime,
+        leases: &[(Lifetime, Lifetime)],
+    ) -> Option<Self> {
+        // A prefix on its way out, with preferred 0 beside its replacement, sets no pace.
+        let preferred = leases.iter().filter(|(preferred, _)| !preferred.is_zero());
+        let shortest_preferred = preferred.clone().map(|(preferred, _)| *preferred).min();
+        let shortest_valid = match preferred.map(|(_, valid)| *valid).min() {
+            Some(valid) => valid,
+            None => leases.iter().map(|(_, valid)| *valid).min()?,
+        };
+        let base = shortest_preferred.unwrap_or(shortest_valid);
+        let chosen = |sent: Lifetime, tenths: u32| {
+            let misses = shortest_valid != Lifetime::Infinite && sent >= shortest_valid;
+            if sent.is_zero() || misses { share(base, tenths) } else { sent }
+        };
+        let t2 = chosen(t2, 8);
+        let t1 = chosen(t1, 5).min(t2);
+        Some(Self { t1: Until::after(now, t1), t2: Until::after(now, t2) })
+    }
+
+    /// The earlier T1 and the earlier T2.
+    pub(super) fn earliest(self, other: Self) -> Self {
+        Self { t1: self.t1.min(other.t1), t2: self.t2.min(other.t2) }
+    }
+}
+
+/// So many tenths of `lifetime`, but at least [`FLOOR`].
+fn share(lifetime: Lifetime, tenths: u32) -> Lifetime {
+    match lifetime {
+        Lifetime::Finite(seconds) => {
+            // Without the product that could overflow.
+            let share = (seconds / 10).saturating_mul(tenths) + (seconds % 10) * tenths / 10;
+            Lifetime::Finite(share.max(FLOOR))
+        }
+        Lifetime::Infinite => Lifetime::Infinite,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INF: u32 = u32::MAX;
+
+    /// PDC-46, PDC-47, PDC-49, PDC-50
+    #[test]
+    fn t1_and_t2_are_used_as_sent_or_chosen() {
+        let cases: &[(&str, u32, u32, &[(u32, u32)], u32, u32)] = &[
+            // name, T1, T2, (preferred, valid) of the leases, T1, T2 (INF: never)
+            ("as sent", 100, 200, &[(300, 400)], 100, 200),
+            ("even if tiny", 1, 2, &[(300, 400)], 1, 2),
+            ("both left to us", 0, 0, &[(60, 120)], 30, 48),
+            ("the shortest preferred counts", 0, 0, &[(600, 900), (60, 120)], 30, 48),
+            ("one on its way out does not count", 0, 0, &[(600, 900), (0, 30)], 300, 480),
+            ("nor for T1 as sent", 100, 200, &[(600, 900), (0, 30)], 100, 200),
+            ("valid where preferred is 0", 0, 0, &[(0, 120)], 60, 96),
+            ("floor", 0, 0, &[(1, 1)], 10, 10),
+            ("T1 left to us", 0, 70, &[(60, 120)], 30, 70),
+            ("T1 never behind T2", 0, 20, &[(60, 120)], 20, 20),
+            ("T2 left to us before T1", 110, 0, &[(60, 120)], 48, 48),
+            ("T2 behind the end", 0, 500, &[(200, 300)], 100, 160),
+            ("both behind the end", 300, 500, &[(200, 300)], 100, 160),
+            ("all infinite", INF, INF, &[(INF, INF)], INF, INF),
+            ("infinite lease, ours to choose", 0, 0, &[(INF, INF)], INF, INF),
+            ("infinite T1 of a finite lease", INF, INF, &[(200, 300)], 100, 160),
+            ("infinite T1 of a lease valid forever", INF, INF, &[(200, INF)], INF, INF),
+            ("no overflow", 0, 0, &[(INF - 1, INF - 1)], 2_147_483_647, 3_435_973_835),
+        ];
+        let now = Instant::from_secs(7);
+        for (name, t1, t2, leases, t1_expected, t2_expected) in cases {
+            let wire = Lifetime::from_wire;
+            let leases: Vec<_> = leases.iter().map(|(p, v)| (wire(*p), wire(*v))).collect();
+            let timers = Timers::new(now, wire(*t1), wire(*t2), &leases).unwrap();
+            let expected = Timers {
+                t1: Until::after(now, wire(*t1_expected)),
+                t2: Until::after(now, wire(*t2_expected)),
+            };
+            assert_eq!(timers, expected, "{name}");
+        }
+        assert_eq!(Timers::new(now, Lifetime::ZERO, Lifetime::ZERO, &[]), None);
+    }
+}
