@@ -162,9 +162,9 @@ fn serves_dhcpcd(kind: Kind) {
 fn server_of(frame: &lab::packet::Frame) -> Option<String> {
     use renumberd::wire::dhcpv6_option::Dhcpv6Option;
     let reply = frame.dhcp().filter(|message| message.kind == MessageType::Reply)?;
-    reply.options.iter().find_map(|option| match option {
-        Dhcpv6Option::ServerId(server) => Some(server.to_string()),
-        _ => None,
+    reply.options.iter().find_map(|option| {
+        let Dhcpv6Option::ServerId(server) = option else { return None };
+        Some(server.to_string())
     })
 }
 

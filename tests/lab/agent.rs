@@ -22,10 +22,17 @@ pub struct Agent {
 impl Agent {
     /// Starts it with a configuration file, and further arguments of `run`.
     pub fn start(net: &Net, namespace: &Namespace, config: &str, arguments: &[&str]) -> Self {
+        let file = net.directory(&format!("agent-{}", namespace.name())).join("renumberd.toml");
+        write(&file, config);
+        let with_file = ["--config", file.to_str().unwrap()];
+        Self::start_without_file(net, namespace, &[&with_file[..], arguments].concat())
+    }
+
+    /// Starts it with arguments of `run` alone.
+    pub fn start_without_file(net: &Net, namespace: &Namespace, arguments: &[&str]) -> Self {
         let directory = net.directory(&format!("agent-{}", namespace.name()));
         net.directory(&format!("agent-{}/state", namespace.name()));
         net.directory(&format!("agent-{}/runtime", namespace.name()));
-        write(&directory.join("renumberd.toml"), config);
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let process = spawn(namespace, &directory, &arguments);
         let mut agent = Self { namespace: namespace.clone(), directory, arguments, process };
@@ -97,8 +104,8 @@ impl Agent {
 
 fn spawn(namespace: &Namespace, directory: &std::path::Path, arguments: &[String]) -> Process {
     let mut command = namespace.command(PROGRAM);
-    command.args(["run", "--log", "debug", "--config"]).arg(directory.join("renumberd.toml"));
+    command.args(["run", "--log", "debug"]).args(arguments);
     command.arg("--state-dir").arg(directory.join("state"));
-    command.arg("--runtime-dir").arg(directory.join("runtime")).args(arguments);
+    command.arg("--runtime-dir").arg(directory.join("runtime"));
     Process::start("renumberd", &mut command)
 }
