@@ -12,7 +12,6 @@ mod lab;
 use ipnet::Ipv6Net;
 use pnet::packet::ip::IpNextHeaderProtocols;
 use renumberd::wire::dhcpv6::MessageType;
-use renumberd::wire::ndp::RouterAdvertisement;
 use renumberd::wire::ndp_option::NdpOption;
 
 use lab::agent::Agent;
@@ -38,24 +37,24 @@ fn begin() -> (Site, Scripted, Agent) {
     (site, router, agent)
 }
 
-/// An advertisement whose prefix is its last option, so that no part of it is a whole one.
-fn forged() -> Vec<u8> {
-    RouterAdvertisement {
-        options: vec![
-            NdpOption::SourceLinkLayer(vec![2, 0, 0, 0, 0, 9]),
-            NdpOption::Mtu(1400),
-            prefix_option(&Promise::of(Era::new(FORGED).on_link)),
-        ],
-        ..RouterAdvertisement::default()
-    }
-    .encode()
+/// An advertisement as the router sends them but for its prefix. That is the last option: parts
+/// of it that are valid in themselves say nothing new.
+fn forged(router: &Scripted) -> Vec<u8> {
+    let mac = router.envelope().source_mac;
+    let mut advertisement = router.script().advertisement();
+    advertisement.options = vec![
+        NdpOption::SourceLinkLayer(vec![mac.0, mac.1, mac.2, mac.3, mac.4, mac.5]),
+        NdpOption::Mtu(1500),
+        prefix_option(&Promise::of(Era::new(FORGED).on_link)),
+    ];
+    advertisement.encode()
 }
 
 /// Frames with a name each.
 type Cases = Vec<(String, Vec<u8>)>;
 
-fn malformed_advertisements(envelope: &Envelope) -> Cases {
-    let whole = forged();
+fn malformed_advertisements(router: &Scripted) -> Cases {
+    let (whole, envelope) = (forged(router), router.envelope());
     let mut cases = Cases::new();
     let mut add = |name: &str, frame: Vec<u8>| cases.push((name.to_owned(), frame));
     for length in 0..whole.len() {
@@ -73,11 +72,11 @@ fn malformed_advertisements(envelope: &Envelope) -> Cases {
     let code = [&whole[..1], &[1], &whole[2..]].concat();
     add("code 1 (RA-RX-04)", envelope.icmpv6(&code));
     for hop_limit in [0, 1, 64, 254] {
-        let far = Envelope { hop_limit, ..*envelope };
+        let far = Envelope { hop_limit, ..envelope };
         add(&format!("hop limit {hop_limit} (RA-RX-01)"), far.icmpv6(&whole));
     }
     for source in [INTERNET, "::".parse().unwrap(), "fd00::1".parse().unwrap()] {
-        let global = Envelope { source, ..*envelope };
+        let global = Envelope { source, ..envelope };
         add(&format!("from {source} (RA-RX-02)"), global.icmpv6(&whole));
     }
     for fragment in envelope.icmpv6_in_fragments(&whole) {
@@ -97,7 +96,7 @@ fn malformed_advertisements_change_nothing_but_counters() {
     let (before, status) = (site.dut.snapshot(), agent.status());
     let (wire, since) = (site.uplink_wire(), sys::monotonic());
     let forged_prefix = Era::new(FORGED).on_link;
-    for (name, frame) in malformed_advertisements(&router.envelope()) {
+    for (name, frame) in malformed_advertisements(&router) {
         router.send(&frame);
         pause(millis(15));
         assert!(!site.router_has("wan0", forged_prefix), "{name}: an address");
@@ -109,9 +108,9 @@ fn malformed_advertisements_change_nothing_but_counters() {
     assert_eq!(after.delegated("wan0"), status.delegated("wan0"));
     assert_eq!(after.advertised("lan0"), status.advertised("lan0"));
     assert_eq!(after.changes(), status.changes());
-    assert!(after.dropped() >= status.dropped() + 60, "{} dropped", after.dropped());
+    assert!(after.dropped() >= status.dropped() + 50, "{} dropped", after.dropped());
     // The table is worth something only if the whole one would have been believed.
-    router.send(&router.envelope().icmpv6(&forged()));
+    router.send(&router.envelope().icmpv6(&forged(&router)));
     eventually("the whole one is believed", CEILING, || heard(&agent, forged_prefix).then_some(()));
 }
 
@@ -194,18 +193,17 @@ fn unsolicited_replies_change_nothing() {
     assert_eq!(site.dut.snapshot(), before);
 }
 
-/// RA-RX-69, SEC-06: ten thousand forged prefixes. Memory stays bounded, requests stay rare, and
-/// the last real change is followed.
+/// RA-RX-69, SEC-06: ten thousand forged prefixes in the router's name. Memory stays bounded,
+/// requests stay rare, what was known stays, and the delegation can still be changed.
 #[test]
 fn a_flood_of_forged_prefixes_is_survived() {
     let (site, router, mut agent) = begin();
     let (wire, since) = (site.uplink_wire(), sys::monotonic());
+    let (from, to) = (Era::new(1), Era::new(2));
     for number in 0..10_000_u16 {
+        let mut advertisement = router.script().advertisement();
         let prefix = Era::new(number.wrapping_add(0x1000)).on_link;
-        let advertisement = RouterAdvertisement {
-            options: vec![prefix_option(&Promise::of(prefix))],
-            ..RouterAdvertisement::default()
-        };
+        advertisement.options.push(prefix_option(&Promise::of(prefix)));
         router.send(&router.envelope().icmpv6(&advertisement.encode()));
         if number % 100 == 0 {
             pause(millis(10));
@@ -215,12 +213,13 @@ fn a_flood_of_forged_prefixes_is_survived() {
     assert!(agent.running());
     let asked = wire.count(since, |frame| frame.asks_for_prefixes());
     assert!(asked <= 8, "requests: {asked}");
+    let solicited = wire.count(since, |frame| frame.is_solicitation());
+    assert!(solicited <= 3, "solicitations: {solicited}");
     let held = agent.status().heard("wan0").len();
     assert!(held <= 256, "prefixes held: {held}");
-    let (from, to) = (Era::new(1), Era::new(2));
+    assert!(heard(&agent, from.on_link) && site.client().has(from.delegated));
     router.rewrite(|script| *script = Script::new(to));
-    router.advertise();
-    // The tokens are spent on forgeries: one comes back in 30 s (CHG-04).
-    site.client().takes(to.delegated, secs(35) + CEILING);
+    agent.renew();
+    site.client().takes(to.delegated, CEILING);
     site.client().leaves(from.delegated, CEILING);
 }

@@ -8,7 +8,11 @@ use super::process::{Process, write};
 use super::status::Status;
 use super::{eventually, secs};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_renumberd");
+/// The binary of this build; RENUMBERD names another one, of a release for instance.
+fn program() -> PathBuf {
+    let built = env!("CARGO_BIN_EXE_renumberd");
+    std::env::var_os("RENUMBERD").map_or_else(|| PathBuf::from(built), PathBuf::from)
+}
 
 /// A running agent; killed on drop.
 #[derive(Debug)]
@@ -96,14 +100,14 @@ impl Agent {
     }
 
     fn command(&self, word: &str) -> Command {
-        let mut command = self.namespace.command(PROGRAM);
+        let mut command = self.namespace.command(program());
         command.arg(word).arg("--runtime-dir").arg(self.directory.join("runtime"));
         command
     }
 }
 
 fn spawn(namespace: &Namespace, directory: &std::path::Path, arguments: &[String]) -> Process {
-    let mut command = namespace.command(PROGRAM);
+    let mut command = namespace.command(program());
     command.args(["run", "--log", "debug"]).args(arguments);
     command.arg("--state-dir").arg(directory.join("state"));
     command.arg("--runtime-dir").arg(directory.join("runtime"));

@@ -66,10 +66,14 @@ impl Kame {
         self.directory.join("dhcp6s.conf")
     }
 
+    /// It takes no lifetime of zero, and a client that names a retired prefix in its Request is
+    /// given just that one: prefixes with a preferred lifetime of zero are left out.
     fn write(&self, prefixes: &[Promise]) {
         let mut text = format!("host router {{\n duid {};\n", self.client);
         for Promise { prefix, preferred, valid } in prefixes {
-            let _ = writeln!(text, " prefix {prefix} {preferred} {valid};");
+            if *preferred > 0 {
+                let _ = writeln!(text, " prefix {prefix} {preferred} {valid};");
+            }
         }
         text += "};\n";
         write(&self.config(), &text);
