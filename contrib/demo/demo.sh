@@ -8,13 +8,18 @@
 set -eu
 
 agent=$(realpath "${RENUMBERD:-$(dirname "$0")/../../target/release/renumberd}")
+[ "$(id -u)" -eq 0 ] || { echo "demo.sh: needs root: sudo $0" >&2; exit 1; }
+[ -x "$agent" ] || { echo "demo.sh: no $agent: cargo build --release" >&2; exit 1; }
+for peer in radvd dhcp6s; do
+    command -v $peer >/dev/null || { echo "demo.sh: no $peer: tests/install-peers.sh" >&2; exit 1; }
+done
 duid=00:04:a4:79:42:d1:2e:ab:81:de:33:7a:00:e0:a1:f4:42:51
 isp=demo$$-isp router=demo$$-router client=demo$$-client
 dir=$(mktemp -d)
 
 clean_up() {
     for ns in $isp $router $client; do
-        for pid in $(ip netns pids $ns 2>/dev/null); do kill "$pid"; done
+        for pid in $(ip netns pids $ns 2>/dev/null); do kill "$pid" 2>/dev/null || true; done
         ip netns del $ns 2>/dev/null || true
     done
     rm -rf "$dir"
@@ -24,7 +29,7 @@ trap 'exit 1' HUP INT TERM
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
-# isp [down] -- [wan0] router [lan0] -- [eth0] client
+# isp [isp0] -- [wan0] router [lan0] -- [eth0] client
 build_site() {
     for ns in $isp $router $client; do
         ip netns add $ns
@@ -32,10 +37,10 @@ build_site() {
     done
     ip netns exec $isp sysctl -qw net.ipv6.conf.all.forwarding=1
     ip netns exec $router sysctl -qw net.ipv6.conf.all.forwarding=1
-    ip -n $isp link add down type veth peer name wan0 netns $router
+    ip -n $isp link add isp0 type veth peer name wan0 netns $router
     ip -n $router link add lan0 type veth peer name eth0 netns $client
-    ip -n $isp link set down addrgenmode none up
-    ip -n $isp addr add fe80::1/64 dev down nodad
+    ip -n $isp link set isp0 addrgenmode none up
+    ip -n $isp addr add fe80::1/64 dev isp0 nodad
     ip -n $router link set wan0 up
     ip -n $router link set lan0 up
     ip -n $client link set eth0 up
@@ -44,7 +49,7 @@ build_site() {
 # provider NUMBER: advertises 2001:db8:NUMBER::/64 and delegates 2001:db8:NUMBER:100::/56
 provider() {
     cat >"$dir/radvd.conf" <<EOF
-interface down { AdvSendAdvert on; prefix 2001:db8:$1::/64 { }; };
+interface isp0 { AdvSendAdvert on; prefix 2001:db8:$1::/64 { }; };
 EOF
     cat >"$dir/dhcp6s.conf" <<EOF
 host router { duid $duid; prefix 2001:db8:$1:100::/56 1800 3600; };
@@ -53,7 +58,7 @@ EOF
     # dhcp6s keeps its own DUID at a fixed path.
     mkdir -p "$dir/lib"
     ip netns exec $isp unshare --mount sh -c "mount --bind $dir/lib /var/lib/dhcpv6 &&
-        exec dhcp6s -c $dir/dhcp6s.conf -P $dir/dhcp6s.pid -k $dir/no-control down"
+        exec dhcp6s -c $dir/dhcp6s.conf -P $dir/dhcp6s.pid -k $dir/no-control isp0"
     if [ -e "$dir/radvd.pid" ]; then
         kill -HUP "$(cat "$dir/radvd.pid")"
     else
