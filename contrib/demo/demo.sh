@@ -7,7 +7,7 @@
 # Needs radvd and dhcp6s (tests/install-peers.sh installs them). RENUMBERD names another binary.
 set -eu
 
-agent=$(realpath "${RENUMBERD:-$(dirname "$0")/../../target/release/renumberd}")
+agent=$(realpath -m "${RENUMBERD:-$(dirname "$0")/../../target/release/renumberd}")
 [ "$(id -u)" -eq 0 ] || { echo "demo.sh: needs root: sudo $0" >&2; exit 1; }
 [ -x "$agent" ] || { echo "demo.sh: no $agent: cargo build --release" >&2; exit 1; }
 for peer in radvd dhcp6s; do
