@@ -1,0 +1,59 @@
+#!/bin/sh
+# Installs the programs that the laboratory needs as peers, where they are missing (Debian, Ubuntu).
+# None of them is started: a policy that forbids it is put in place for the time of the installation.
+set -eu
+
+policy=/usr/sbin/policy-rc.d
+
+# command and the package that brings it
+peers='
+dhcpcd       dhcpcd-base
+dhcp6s       wide-dhcpv6-server
+dhcp6ctl     wide-dhcpv6-server
+radvd        radvd
+kea-dhcp6    kea-dhcp6-server
+kea-admin    kea-admin
+rdisc6       ndisc6
+tcpdump      tcpdump
+tshark       tshark
+nft          nftables
+ip           iproute2
+ethtool      ethtool
+ping         iputils-ping
+'
+
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+missing=$(echo "$peers" | while read -r command package; do
+    [ -z "$command" ] || command -v "$command" >/dev/null || echo "$package"
+done | sort -u)
+if [ -z "$missing" ]; then
+    echo "peers: all there"
+    exit 0
+fi
+echo "peers: missing" $missing
+
+if ! command -v apt-get >/dev/null; then
+    echo "peers: no apt-get here; install them by hand" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "peers: run this as root" >&2; exit 1; }
+    exec sudo "$0" "$@"
+fi
+
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update
+# shellcheck disable=SC2086 # a list of words
+apt-get install --yes --no-install-recommends $missing
+
+echo "$peers" | while read -r command package; do
+    [ -z "$command" ] || command -v "$command" >/dev/null ||
+        { echo "peers: $package is installed, but there is no $command" >&2; exit 1; }
+done
+echo "peers: all there"

@@ -1,0 +1,115 @@
+//! The agent under test: the very binary, in a namespace.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::net::{Namespace, Net};
+use super::process::{Process, write};
+use super::status::Status;
+use super::{eventually, secs};
+
+/// The binary of this build; RENUMBERD names another one, of a release for instance.
+fn program() -> PathBuf {
+    let built = env!("CARGO_BIN_EXE_renumberd");
+    std::env::var_os("RENUMBERD").map_or_else(|| PathBuf::from(built), PathBuf::from)
+}
+
+/// A running agent; killed on drop.
+#[derive(Debug)]
+pub struct Agent {
+    namespace: Namespace,
+    directory: PathBuf,
+    arguments: Vec<String>,
+    process: Process,
+}
+
+impl Agent {
+    /// Starts it with a configuration file, and further arguments of `run`.
+    pub fn start(net: &Net, namespace: &Namespace, config: &str, arguments: &[&str]) -> Self {
+        let file = net.directory(&format!("agent-{}", namespace.name())).join("renumberd.toml");
+        write(&file, config);
+        let with_file = ["--config", file.to_str().unwrap()];
+        Self::start_without_file(net, namespace, &[&with_file[..], arguments].concat())
+    }
+
+    /// Starts it with arguments of `run` alone.
+    pub fn start_without_file(net: &Net, namespace: &Namespace, arguments: &[&str]) -> Self {
+        let directory = net.directory(&format!("agent-{}", namespace.name()));
+        net.directory(&format!("agent-{}/state", namespace.name()));
+        net.directory(&format!("agent-{}/runtime", namespace.name()));
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let process = spawn(namespace, &directory, &arguments);
+        let mut agent = Self { namespace: namespace.clone(), directory, arguments, process };
+        agent.answers();
+        agent
+    }
+
+    /// What it says of itself; none while it does not answer.
+    pub fn ask(&self) -> Option<Status> {
+        let output = self.command("status").arg("--json").output().unwrap();
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+            .and_then(|text| Status::parse(&text))
+    }
+
+    /// What it says of itself.
+    pub fn status(&self) -> Status {
+        self.ask().expect("the agent answers")
+    }
+
+    /// `renumberd renew`.
+    pub fn renew(&self) {
+        let output = self.command("renew").output().unwrap();
+        assert!(output.status.success(), "renew: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// `renumberd linkup UPLINK`.
+    pub fn linkup(&self, uplink: &str) {
+        let output = self.command("linkup").arg(uplink).output().unwrap();
+        assert!(output.status.success(), "linkup: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM, and it ends well.
+    pub fn stop(&mut self) {
+        let status = self.process.stop();
+        assert!(status.success(), "the agent stops: {status}");
+    }
+
+    /// Starts it again after [`kill`](Self::kill) or [`stop`](Self::stop), with what it left.
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.namespace, &self.directory, &self.arguments);
+        self.answers();
+    }
+
+    pub fn running(&mut self) -> bool {
+        self.process.running()
+    }
+
+    fn answers(&mut self) {
+        eventually("the agent answers to status", secs(10), || {
+            assert!(self.process.running(), "the agent ended by itself");
+            self.ask()
+        });
+    }
+
+    fn command(&self, word: &str) -> Command {
+        let mut command = self.namespace.command(program());
+        command.arg(word).arg("--runtime-dir").arg(self.directory.join("runtime"));
+        command
+    }
+}
+
+fn spawn(namespace: &Namespace, directory: &std::path::Path, arguments: &[String]) -> Process {
+    let mut command = namespace.command(program());
+    command.args(["run", "--log", "debug"]).args(arguments);
+    command.arg("--state-dir").arg(directory.join("state"));
+    command.arg("--runtime-dir").arg(directory.join("runtime"));
+    Process::start("renumberd", &mut command)
+}

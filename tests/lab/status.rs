@@ -1,0 +1,57 @@
+//! What `renumberd status --json` says: the only file that knows its form.
+
+use ipnet::Ipv6Net;
+use serde_json::Value;
+
+/// A status.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Status(Value);
+
+impl Status {
+    /// Reads what the command printed.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(Self)
+    }
+
+    /// Prefixes that the uplink holds by delegation, those that are gone left out.
+    pub fn delegated(&self, uplink: &str) -> Vec<Ipv6Net> {
+        let leases = list(&self.0["uplinks"][uplink]["leases"]);
+        let held = leases.iter().filter(|lease| lease["gone"].as_bool() != Some(true));
+        held.filter_map(prefix).collect()
+    }
+
+    /// Prefixes that routers on the uplink advertise, with the condition of each.
+    pub fn heard(&self, uplink: &str) -> Vec<(Ipv6Net, String)> {
+        let routers = list(&self.0["uplinks"][uplink]["routers"]);
+        let prefixes = routers.iter().flat_map(|router| list(&router["prefixes"]));
+        prefixes
+            .filter_map(|found| Some((prefix(found)?, found["condition"].as_str()?.to_owned())))
+            .collect()
+    }
+
+    /// Prefixes that hosts on the downlink are told to prefer.
+    pub fn advertised(&self, downlink: &str) -> Vec<Ipv6Net> {
+        let told = list(&self.0["downlinks"][downlink]["advertised"]);
+        let preferred = told.iter().filter(|told| told["preferred"] != 0);
+        preferred.filter_map(prefix).collect()
+    }
+
+    /// All packets that were dropped.
+    pub fn dropped(&self) -> u64 {
+        let counters = self.0["counters"].as_object();
+        counters.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum()
+    }
+
+    /// The number of the last change.
+    pub fn changes(&self) -> u64 {
+        list(&self.0["changes"]).last().and_then(|change| change["number"].as_u64()).unwrap_or(0)
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn prefix(value: &Value) -> Option<Ipv6Net> {
+    value["prefix"].as_str()?.parse().ok()
+}

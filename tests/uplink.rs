@@ -1,0 +1,253 @@
+//! What uplinks do: several routers, routers that answer too eagerly, devices that vanish, lines
+//! without link-layer addresses, links that carry foreign addresses.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a failure in a test is a panic"
+)]
+
+mod lab;
+
+use renumberd::wire::dhcpv6::MessageType;
+
+use lab::agent::Agent;
+use lab::net::Namespace;
+use lab::provider::{Customer, Era, Kind, Promise, Provider};
+use lab::scripted::{Script, Scripted};
+use lab::site::{DUID, PROVIDER, Site};
+use lab::story::Scene;
+use lab::tun::Tun;
+use lab::{CEILING, eventually, millis, pause, secs, sys};
+
+/// CHG-07, §15 row 9.
+#[test]
+fn two_routers_with_disjoint_prefixes_cause_no_renewal_after_the_first_round() {
+    let site = Site::new();
+    let (wire, lan) = (site.uplink_wire(), site.lan_wire());
+    let (one, two) = (Era::new(1), Era::new(2));
+    let first = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(one));
+    let place = site.second_provider("fe80::9");
+    // It has a prefix for the link and delegates nothing.
+    let script = Script { deaf_to: every_question(), ..Script::new(two) };
+    let second = Scripted::start((&place, "isp0"), "fe80::9", script);
+    let agent = site.agent(&[]);
+    site.client().takes(one.delegated, CEILING);
+    first.advertise();
+    second.advertise();
+    for era in [one, two] {
+        eventually("the uplink has an address of each router", CEILING, || {
+            site.router_has("wan0", era.on_link).then_some(())
+        });
+    }
+    // The second prefix is a change of its own, with its series of follow-ups (CHG-15).
+    let mut quiet_since = sys::monotonic();
+    for round in 0..230 {
+        first.advertise();
+        second.advertise();
+        pause(millis(200));
+        if round == 229 - 20 {
+            quiet_since = sys::monotonic();
+        }
+    }
+    assert_eq!(wire.count(quiet_since, |frame| frame.asks_for_prefixes()), 0);
+    assert!(site.router_has("wan0", one.on_link) && site.router_has("wan0", two.on_link));
+    assert!(lan.frames().iter().all(|frame| !frame.deprecates(one.delegated)));
+    let asked = wire.count(secs(0), |frame| frame.is_dhcp(MessageType::Renew));
+    assert!(asked <= 5, "one refresh and four follow-ups for the second prefix: {asked}");
+    assert!(agent.status().changes() <= 3, "alternation is no change");
+}
+
+fn every_question() -> Vec<MessageType> {
+    use MessageType::{Rebind, Release, Renew, Request, Solicit};
+    vec![Solicit, Request, Renew, Rebind, Release]
+}
+
+/// CHG-01, CHG-02: the loop that the article warns of.
+#[test]
+fn a_router_that_answers_each_solicitation_at_once_starts_no_loop() {
+    let site = Site::new();
+    let wire = site.uplink_wire();
+    let era = Era::new(1);
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let agent = site.agent(&[]);
+    site.client().takes(era.delegated, CEILING);
+    pause(secs(1));
+    let (since, changes) = (sys::monotonic(), agent.status().changes());
+    for lifetime in 0..1000 {
+        router.rewrite(|script| script.on_link[0].valid = 3600 - lifetime % 10);
+        router.advertise();
+        pause(millis(3));
+    }
+    pause(secs(1));
+    assert_eq!(wire.count(since, |frame| frame.is_solicitation()), 0, "solicitations");
+    assert_eq!(wire.count(since, |frame| frame.asks_for_prefixes()), 0, "requests for prefixes");
+    assert_eq!(agent.status().changes(), changes);
+}
+
+/// CHG-02, CHG-14, SEC-06: a change costs few messages even with such a router.
+#[test]
+fn a_change_costs_one_verification_and_few_refreshes() {
+    let site = Site::new();
+    let wire = site.uplink_wire();
+    let (from, to) = (Era::new(1), Era::new(2));
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(from));
+    let _agent = site.agent(&[]);
+    site.client().takes(from.delegated, CEILING);
+    pause(secs(1));
+    let since = sys::monotonic();
+    router.rewrite(|script| *script = Script::new(to));
+    router.advertise();
+    site.client().takes(to.delegated, CEILING);
+    site.client().leaves(from.delegated, CEILING);
+    pause(secs(5));
+    let solicited = wire.count(since, |frame| frame.is_solicitation());
+    assert!(solicited <= 3, "solicitations: {solicited}");
+    let asked = wire.count(since, |frame| frame.asks_for_prefixes());
+    assert!((1..=2).contains(&asked), "requests for prefixes: {asked}");
+}
+
+/// §15b: a server that lost its bindings and stays silent to whoever has one.
+#[test]
+fn a_server_silent_to_renewals_is_solicited_within_seconds() {
+    let site = Site::new();
+    let (from, to) = (Era::new(1), Era::new(2));
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(from));
+    let _agent = site.agent(&[]);
+    site.client().takes(from.delegated, CEILING);
+    router.rewrite(|script| {
+        *script = Script::new(to);
+        script.deaf_to = vec![MessageType::Renew, MessageType::Rebind];
+    });
+    router.advertise();
+    site.client().takes(to.delegated, CEILING);
+    site.client().leaves(from.delegated, CEILING);
+}
+
+/// DWN-12 for uplinks: the device vanishes and returns with another index.
+#[test]
+fn an_uplink_deleted_and_created_again_is_served() {
+    let delegated = Promise::of(Era::new(1).delegated);
+    let scene = Scene::with(Site::new(), Kind::Kame, &[], delegated);
+    let mut from = Era::new(1);
+    for number in 2..4 {
+        let to = Era::new(number);
+        scene.site.delete_uplink();
+        pause(millis(500));
+        scene.provider.flash(to);
+        scene.site.create_uplink();
+        scene.follows(from, to);
+        from = to;
+    }
+    scene.reaches_the_internet();
+}
+
+/// The line of the article: point-to-point, no link-layer addresses.
+#[test]
+fn a_tun_device_is_an_uplink() {
+    let site = Site::without_uplink(&[&[]]);
+    let mut line = Tun::new((&site.dut, "wan0"), (&site.isp, "isp0"));
+    let (from, to) = (Era::new(1), Era::new(2));
+    let customer = Customer { duid: DUID, link_local: "fe80::2" };
+    let place = (&site.isp, "isp0");
+    let (on_link, delegated) = ([Promise::of(from.on_link)], [Promise::of(from.delegated)]);
+    let provider = Provider::start(&site.net, Kind::Kame, place, customer, &on_link, &delegated);
+    let agent = site.agent(&[]);
+    site.client().takes(from.delegated, CEILING);
+    // ppp ends and dials again: the device is another one of the same name.
+    line.disconnect();
+    pause(millis(500));
+    provider.flash(to);
+    line.connect();
+    agent.linkup("wan0");
+    site.client().takes(to.delegated, CEILING);
+    site.client().leaves(from.delegated, CEILING);
+    assert!(site.router_has("wan0", to.on_link));
+}
+
+const FOREIGN: &str = "fd00::101";
+
+/// Law 3: what is not ours stays, whatever happens.
+#[test]
+fn a_foreign_address_and_its_route_stay_through_start_change_stop_and_kill() {
+    let site = Site::new();
+    site.dut.ip(&format!("addr add {FOREIGN}/120 dev lan0 nodad"));
+    site.dut.ip("addr add fd00:1::101/120 dev wan0 nodad");
+    stays(&site.dut, "before the start");
+    let delegated = Promise::of(Era::new(1).delegated);
+    let mut scene = Scene::with(site, Kind::Kame, &[], delegated);
+    stays(&scene.site.dut, "after the start");
+    let (one, two, three, four) = (Era::new(1), Era::new(2), Era::new(3), Era::new(4));
+    scene.provider.flash(two);
+    scene.follows(one, two);
+    stays(&scene.site.dut, "after a change");
+    scene.agent.stop();
+    stays(&scene.site.dut, "after the stop");
+    scene.agent.restart();
+    scene.provider.flash(three);
+    scene.follows(two, three);
+    stays(&scene.site.dut, "after the second start");
+    scene.agent.kill();
+    stays(&scene.site.dut, "after the kill");
+    scene.agent.restart();
+    scene.provider.flash(four);
+    scene.follows(three, four);
+    // Past the grace time, when old addresses leave.
+    pause(secs(8));
+    stays(&scene.site.dut, "at the end");
+}
+
+fn stays(router: &Namespace, when: &str) {
+    for (address, interface, route) in
+        [(FOREIGN, "lan0", "fd00::100/120"), ("fd00:1::101", "wan0", "fd00:1::100/120")]
+    {
+        let shown = router.ip(&format!("-6 addr show dev {interface}"));
+        assert!(shown.contains(&format!("{address}/120")), "{when}: {shown}");
+        let routes = router.ip(&format!("-6 route show {route} dev {interface}"));
+        assert!(routes.contains("proto kernel"), "{when}: the route of {address}: {routes}");
+    }
+}
+
+/// The agent's own addresses stay over a stop, with their lifetimes, and are taken over at the
+/// next start without a change. Hosts may lose their default route meanwhile (RA-TX-57).
+#[test]
+fn a_restart_is_no_outage() {
+    let mut scene = Scene::begin(Kind::Kame);
+    let era = Era::new(1);
+    scene.agent.stop();
+    pause(secs(1));
+    assert!(scene.site.router_has("lan0", era.delegated), "the address stays after a stop");
+    assert!(scene.site.client().has(era.delegated), "the host keeps its address");
+    scene.agent.restart();
+    pause(secs(3));
+    assert!(scene.site.client().has(era.delegated), "the host keeps its address");
+    assert!(scene.lan.frames().iter().all(|frame| !frame.deprecates(era.delegated)));
+    scene.reaches_the_internet();
+}
+
+/// RFC 9096 §3.5, RA-TX-53: the change happened while the agent was dead.
+#[test]
+fn a_change_while_the_agent_was_dead_is_made_good() {
+    let mut scene = Scene::begin(Kind::Kame);
+    let (from, to) = (Era::new(1), Era::new(2));
+    scene.agent.kill();
+    scene.provider.flash(to);
+    scene.agent.restart();
+    scene.follows(from, to);
+    scene.lan.wait_for("the old prefix withdrawn", CEILING, |f| f.deprecates(from.delegated));
+}
+
+/// §9 of the design: `renumberd run --uplink wan0 --downlink lan0`.
+#[test]
+fn the_simple_case_needs_no_file() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let _agent = Agent::start_without_file(
+        &site.net,
+        &site.dut,
+        &["--uplink", "wan0", "--downlink", "lan0"],
+    );
+    site.client().takes(era.delegated, CEILING);
+}
