@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | started by S's Reconfigure, under way | Reconfigure of S | absorbed (PDC-89) |
 //! | | advertisement of S, the first since | absorbed as the Reconfigure's echo |
+//! | started by the link, under way | any advertisement | absorbed: it is what a link brings; followed up if the Reply brings nothing |
 //! | started otherwise, under way | Reconfigure of S | waits; acknowledged if S's Reply changes the lease |
 //! | ended with a changed lease from S | Reconfigure of S, ≤ 2 s later | acknowledged |
 //! | and was started by S's Reconfigure | advertisement of S, the first since, ≤ 5 s later | acknowledged as the echo |
@@ -136,6 +137,8 @@ struct Running {
     since: Instant,
     /// Who sent a Reconfigure before it started.
     reconfigured_by: Option<Ipv6Addr>,
+    /// The link came up: what routers say first is no change beside that.
+    by_link: bool,
 }
 
 /// The newest change of on-link prefixes that a refresh was started for. It lasts until what it
@@ -233,7 +236,7 @@ impl Changes {
         }
         series.follow_up_count += 1;
         let rebind = series.rebind;
-        self.running = Some(Running { since: now, reconfigured_by: None });
+        self.running = Some(Running { since: now, reconfigured_by: None, by_link: false });
         Some(Refresh { rebind, follow_up: true })
     }
 
@@ -253,7 +256,9 @@ impl Changes {
     fn absorbs(&mut self, now: Instant, trigger: Trigger) -> bool {
         match trigger {
             Trigger::Prefix { router, rebind } => {
-                self.absorbs_echo(now, router, rebind) || self.acknowledges_echo(now, router)
+                self.absorbs_echo(now, router, rebind)
+                    || self.absorbs_first_words(now, router)
+                    || self.acknowledges_echo(now, router)
             }
             Trigger::Reconfigure { server, .. } => match self.running {
                 Some(running) => running.reconfigured_by == Some(server),
@@ -278,6 +283,17 @@ impl Changes {
         absorbs
     }
 
+    /// Whether the refresh under way is the one for the link that `router` is heard on. One Reply
+    /// that changes the lease stands for all that was heard before it.
+    fn absorbs_first_words(&mut self, now: Instant, router: Ipv6Addr) -> bool {
+        let by_link = self.running.is_some_and(|running| running.by_link);
+        if by_link {
+            let advertised = Advertised { router, at: now, count: 1 };
+            self.series = Some(Series::new(None, advertised, true, false));
+        }
+        by_link
+    }
+
     /// Whether the advertisement was still to come for the Reconfigure that `router` sent.
     fn acknowledges_echo(&mut self, now: Instant, router: Ipv6Addr) -> bool {
         let Some(fruitful) = &mut self.last_fruitful else { return false };
@@ -300,7 +316,8 @@ impl Changes {
         if let Some(advertised) = waiting.advertised {
             self.series = Some(Series::new(self.series, advertised, waiting.rebind, paid));
         }
-        self.running = Some(Running { since: now, reconfigured_by: waiting.reconfigured_by });
+        let Waiting { reconfigured_by, by_link, .. } = waiting;
+        self.running = Some(Running { since: now, reconfigured_by, by_link });
         Some(Refresh { rebind: waiting.rebind, follow_up: false })
     }
 

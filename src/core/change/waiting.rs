@@ -24,6 +24,8 @@ pub(super) struct Waiting {
     pub(super) advertised: Option<Advertised>,
     /// The newest Reconfigure's sender.
     pub(super) reconfigured_by: Option<Ipv6Addr>,
+    /// The link came up.
+    pub(super) by_link: bool,
     /// Something else that no Reply can acknowledge: the link, an operator, a second server.
     told: bool,
 }
@@ -35,6 +37,7 @@ impl Waiting {
             rebind: false,
             advertised: None,
             reconfigured_by: None,
+            by_link: false,
             told: false,
         });
         match trigger {
@@ -50,6 +53,7 @@ impl Waiting {
             }
             Trigger::Link => {
                 merged.rebind = true;
+                merged.by_link = true;
                 merged.told = true;
             }
             Trigger::Told => merged.told = true,
