@@ -21,6 +21,7 @@
 //! | started by the link, under way | any advertisement | absorbed: it is what a link brings; followed up if the Reply brings nothing |
 //! | started otherwise, under way | Reconfigure of S | waits; acknowledged if S's Reply changes the lease |
 //! | ended with a changed lease from S | Reconfigure of S, ≤ 2 s later | acknowledged |
+//! | and was started by the link | the first advertisement there at all, ≤ 5 s later | acknowledged |
 //! | and was started by S's Reconfigure | advertisement of S, the first since, ≤ 5 s later | acknowledged as the echo |
 //! | any | anything else | starts or waits |
 //!
@@ -66,7 +67,8 @@ const FOLLOW_UP_GAPS: [Duration; 4] = [
 /// No follow-up starts later than this after its change, however long the refreshes took (CHG-15).
 const FOLLOW_UP_WINDOW: Duration = Duration::from_secs(45);
 
-/// An advertisement is the echo of its router's Reconfigure for so long (CHG-16).
+/// An advertisement is the echo of its router's Reconfigure, or the first words on a link that
+/// came up, for so long (CHG-16).
 const ECHO_WINDOW: Duration = Duration::from_secs(5);
 
 /// A Reconfigure is acknowledged by the refresh before it for so long (CHG-16).
@@ -86,6 +88,11 @@ pub enum Trigger {
         router: Ipv6Addr,
         /// Ask any server rather than the one that gave the lease.
         rebind: bool,
+    },
+    /// The first advertisement on an interface that nothing was heard on before.
+    FirstWords {
+        /// Who advertised.
+        router: Ipv6Addr,
     },
     /// The link came up or back (CHG-05).
     Link,
@@ -164,6 +171,8 @@ struct Fruitful {
     server: Option<Ipv6Addr>,
     /// Whose advertisement is still to come for the Reconfigure that started it.
     echo: Option<Ipv6Addr>,
+    /// It was the link's.
+    by_link: bool,
 }
 
 impl Changes {
@@ -209,7 +218,8 @@ impl Changes {
                 self.waiting = self.waiting.and_then(|waiting| waiting.acknowledged(source));
                 let reconfigured_by = running.and_then(|running| running.reconfigured_by);
                 let echo = reconfigured_by.filter(|server| advertiser != Some(*server));
-                self.last_fruitful = Some(Fruitful { at: now, server: source, echo });
+                let by_link = running.is_some_and(|running| running.by_link);
+                self.last_fruitful = Some(Fruitful { at: now, server: source, echo, by_link });
             }
             Outcome::Unchanged => {
                 self.series = self.series.and_then(|series| series.rested(now));
@@ -259,6 +269,12 @@ impl Changes {
                 self.absorbs_echo(now, router, rebind)
                     || self.absorbs_first_words(now, router)
                     || self.acknowledges_echo(now, router)
+            }
+            Trigger::FirstWords { router } => {
+                self.absorbs_first_words(now, router)
+                    || self.last_fruitful.is_some_and(|fruitful| {
+                        fruitful.by_link && now.since(fruitful.at) <= ECHO_WINDOW
+                    })
             }
             Trigger::Reconfigure { server, .. } => match self.running {
                 Some(running) => running.reconfigured_by == Some(server),

@@ -224,12 +224,17 @@ impl Uplink {
     ) -> Result<Effect, hear::Reject> {
         let mtu = self.attached.as_ref().map_or(u32::MAX, |attached| attached.mtu);
         let heard = self.routers.handle_advertisement(now, source, advertisement, mtu)?;
-        self.heard = true;
+        let trigger = if std::mem::replace(&mut self.heard, true) {
+            Trigger::Prefix { router: source, rebind: heard.none_confirmed }
+        } else {
+            Trigger::FirstWords { router: source }
+        };
         self.solicit.handle_advertisement(now, advertisement.router_lifetime > 0);
-        Ok(self.take_in(now, &heard, Some(source)))
+        Ok(self.take_in(now, &heard, Some(trigger)))
     }
 
-    fn take_in(&mut self, now: Instant, heard: &Heard, source: Option<Ipv6Addr>) -> Effect {
+    /// Lets what was heard have its effect; `trigger` is what it is to the lease, if anything.
+    fn take_in(&mut self, now: Instant, heard: &Heard, trigger: Option<Trigger>) -> Effect {
         let mut effect = Effect {
             derive: heard.refreshed || heard.others || !heard.prefixes.is_empty(),
             ..Effect::default()
@@ -247,10 +252,9 @@ impl Uplink {
             | PrefixChangeKind::Withdrawn => true,
             PrefixChangeKind::Missing | PrefixChangeKind::Expired => false,
         });
-        if let Some(router) = source
+        if let Some(trigger) = trigger
             && (significant || heard.none_confirmed)
         {
-            let trigger = Trigger::Prefix { router, rebind: heard.none_confirmed };
             effect.merge(self.trigger(now, trigger, Cause::Advertisement));
             self.lease.hurry(now);
         }

@@ -228,6 +228,20 @@ fn first_words_are_followed_up_where_the_link_s_refresh_brought_nothing() {
     assert_eq!(changes.deadline(), None, "one Reply stands for both");
 }
 
+/// CHG-16: whichever comes first, the Reply or the router's first words, a start is one exchange.
+#[test]
+fn first_words_after_the_link_s_fruitful_refresh_are_acknowledged() {
+    let words = Trigger::FirstWords { router: PARENT };
+    for (at, trigger, expected) in
+        [(5001, words, None), (5002, words, RENEW), (1, advertisement(PARENT), RENEW)]
+    {
+        let mut changes = Changes::new();
+        changes.handle_trigger(millis(0), Trigger::Link);
+        changes.handle_outcome(millis(1), Outcome::Fruitful, Some(PARENT));
+        assert_eq!(changes.handle_trigger(millis(at), trigger), expected);
+    }
+}
+
 #[test]
 fn an_outcome_that_never_comes_is_a_failure() {
     let mut changes = Changes::new();

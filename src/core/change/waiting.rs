@@ -43,9 +43,9 @@ impl Waiting {
         match trigger {
             Trigger::Prefix { router, rebind } => {
                 merged.rebind |= rebind;
-                let count = merged.advertised.map_or(0, |earlier| earlier.count).saturating_add(1);
-                merged.advertised = Some(Advertised { router, at: now, count });
+                merged.advertise(now, router);
             }
+            Trigger::FirstWords { router } => merged.advertise(now, router),
             Trigger::Reconfigure { server, rebind } => {
                 merged.rebind |= rebind;
                 merged.told |= merged.reconfigured_by.is_some_and(|other| other != server);
@@ -59,6 +59,11 @@ impl Waiting {
             Trigger::Told => merged.told = true,
         }
         merged
+    }
+
+    fn advertise(&mut self, now: Instant, router: Ipv6Addr) {
+        let count = self.advertised.map_or(0, |earlier| earlier.count).saturating_add(1);
+        self.advertised = Some(Advertised { router, at: now, count });
     }
 
     /// What is left to wait for when `server` has answered with a changed lease (CHG-16).
