@@ -88,6 +88,10 @@ impl Agent {
         self.answers();
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     pub fn running(&mut self) -> bool {
         self.process.running()
     }

@@ -25,6 +25,7 @@ pub mod kame;
 pub mod kea;
 pub mod net;
 pub mod packet;
+pub mod prefixes;
 pub mod process;
 pub mod provider;
 pub mod radvd;
