@@ -9,7 +9,7 @@ policy=/usr/sbin/policy-rc.d
 peers='
 dhcpcd       dhcpcd-base
 dhcp6s       wide-dhcpv6-server
-dhcp6ctl     wide-dhcpv6-server
+dhcp6ctl     wide-dhcpv6-client
 radvd        radvd
 kea-dhcp6    kea-dhcp6-server
 kea-admin    kea-admin

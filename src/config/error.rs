@@ -9,7 +9,7 @@ pub struct ConfigError {
     pub file: String,
     /// Line, from 1; none where the whole file is meant.
     pub line: Option<usize>,
-    /// The key, dotted (`downlink.lan0.subnet`).
+    /// The key, dotted (`downlink.lan0.subnet`); empty where the whole file is meant.
     pub key: String,
     /// What is wrong with what was found.
     pub problem: String,
@@ -20,7 +20,14 @@ pub struct ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}\n  remedy: {}", self.problem, self.remedy)
     }
 }

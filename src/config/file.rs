@@ -1,12 +1,223 @@
-//! What the TOML file holds, field for field, and its way into [`Config`](super::Config).
+//! What the TOML file holds, key for key, and its way into [`Config`].
 
-use super::{Config, ConfigError};
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::table::{File, Table};
+use super::value::{self, Wrong};
+use super::{Advertise, Config, ConfigError, Delegate, Downlink, Uplink, rules};
+
+/// Default of MinRtrAdvInterval as a part of the maximum, and below nine seconds (RFC 4861 §6.2.1).
+const MIN_INTERVAL_PART: f64 = 0.33;
+const MOST_MIN_INTERVAL_PART: f64 = 0.75;
+const SHORT_INTERVAL: Duration = Duration::from_secs(9);
 
 /// Reads a configuration from the text of a file.
 ///
 /// # Errors
 ///
 /// Every [`ConfigError`] found; one for a syntax error, as many as there are for wrong values.
-pub fn parse(_file: &str, _text: &str) -> Result<Config, Vec<ConfigError>> {
-    todo!()
+pub fn parse(name: &str, text: &str) -> Result<Config, Vec<ConfigError>> {
+    let file = File::new(name, text);
+    let config = match DeTable::parse(text) {
+        Ok(root) => {
+            let config = read(&Table::new(&file, String::new(), root.get_ref()));
+            for finding in rules::check(&config) {
+                let at = position(root.get_ref(), &finding.path);
+                file.wrong(at, &finding.path.join("."), finding.wrong);
+            }
+            config
+        }
+        Err(error) => {
+            let at = error.span().map(|span| span.start);
+            let problem = error.message().trim().replace('\n', ", ");
+            file.wrong(at, "", Wrong::new(problem, "write TOML: KEY = VALUE, [TABLE.NAME]"));
+            Config::default()
+        }
+    };
+    let errors = file.into_errors();
+    if errors.is_empty() { Ok(config) } else { Err(errors) }
+}
+
+/// Where the last key of `path` that the file has begins.
+fn position(root: &DeTable<'_>, path: &[String]) -> Option<usize> {
+    let (first, rest) = path.split_first()?;
+    let (key, value) = root.get_key_value(first.as_str())?;
+    let below = value.get_ref().as_table().and_then(|table| position(table, rest));
+    Some(below.unwrap_or_else(|| match value.get_ref() {
+        DeValue::Table(_) => key.span().start,
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => value.span().start,
+    }))
+}
+
+fn read(root: &Table<'_>) -> Config {
+    let default = Config::default();
+    let config = Config {
+        duid: root.get("duid", value::duid),
+        grace: root.get("grace", value::pause).unwrap_or(default.grace),
+        on_stop: root.get("on-stop", value::on_stop).unwrap_or(default.on_stop),
+        uplink_loss_hold: root
+            .get("uplink-loss-hold", value::pause)
+            .unwrap_or(default.uplink_loss_hold),
+        uplinks: root
+            .tables("uplink")
+            .into_iter()
+            .map(|(name, table)| (name, uplink(&table)))
+            .collect(),
+        downlinks: root
+            .tables("downlink")
+            .into_iter()
+            .map(|(name, table)| (name, downlink(&table)))
+            .collect(),
+    };
+    root.finish();
+    config
+}
+
+fn uplink(table: &Table<'_>) -> Uplink {
+    let default = Uplink::default();
+    let is = |key, otherwise| table.get(key, value::boolean).unwrap_or(otherwise);
+    let uplink = Uplink {
+        address: table.get("address", value::address_mode).unwrap_or(default.address),
+        routers: table.list("routers", value::router).unwrap_or(default.routers),
+        delegate: delegate(table).unwrap_or(default.delegate),
+        request_address: is("request-address", default.request_address),
+        default_route: is("default-route", default.default_route),
+        rapid_commit: is("rapid-commit", default.rapid_commit),
+        reconfigure: is("reconfigure", default.reconfigure),
+        solicit_on_reconnect: table
+            .get("on-reconnect", value::on_reconnect)
+            .unwrap_or(default.solicit_on_reconnect),
+        verify_omission: is("verify-omission", default.verify_omission),
+        strict: is("strict", default.strict),
+        probe: table.get("probe", value::address),
+    };
+    table.finish();
+    uplink
+}
+
+fn delegate(table: &Table<'_>) -> Option<Vec<Delegate>> {
+    let mut all: Vec<Delegate> = Vec::new();
+    for asked in table.list_of_tables("delegate")? {
+        let iaid = asked.get("iaid", value::iaid);
+        let length = asked.get("length", value::octet(1..=64));
+        asked.finish();
+        let Some(iaid) = iaid else {
+            table.wrong("delegate", Wrong::new("an item has no IAID", "write { iaid = 1 }"));
+            continue;
+        };
+        if all.iter().any(|other| other.iaid == iaid) {
+            let problem = format!("IAID {iaid} is there twice");
+            table.wrong("delegate", Wrong::new(problem, "give each item an IAID of its own"));
+        }
+        all.push(Delegate { iaid, length });
+    }
+    Some(all)
+}
+
+fn downlink(table: &Table<'_>) -> Downlink {
+    let default = Downlink::default();
+    let priority = value::number(i64::from(i32::MIN)..=i64::from(i32::MAX));
+    let downlink = Downlink {
+        subnet: table.get("subnet", value::place),
+        from: table.get("from", value::source),
+        address: table.get("address", value::interface_id).unwrap_or(default.address),
+        priority: table
+            .get("priority", priority)
+            .and_then(|priority| i32::try_from(priority).ok())
+            .unwrap_or(default.priority),
+        advertise: advertise(table),
+    };
+    table.finish();
+    downlink
+}
+
+fn advertise(table: &Table<'_>) -> Advertise {
+    let default = Advertise::default();
+    let is = |key, otherwise| table.get(key, value::boolean).unwrap_or(otherwise);
+    let seconds = |key, range| table.get(key, value::whole_seconds(range));
+    let short =
+        |key, most| table.get(key, value::duration(Duration::ZERO..=most)).unwrap_or_default();
+    let (max_interval, min_interval) = intervals(table);
+    let advertise = Advertise {
+        enabled: is("advertise", default.enabled),
+        max_interval,
+        min_interval,
+        min_delay: table
+            .get(
+                "min-delay-between-ras",
+                value::duration(Duration::from_millis(30)..=Duration::from_secs(3)),
+            )
+            .unwrap_or(default.min_delay),
+        router_lifetime: seconds("router-lifetime", 0..=65_535)
+            .unwrap_or_else(|| default.router_lifetime.max(max_interval)),
+        preference: table.get("preference", value::preference).unwrap_or(default.preference),
+        managed: is("managed", default.managed),
+        other: is("other", default.other),
+        on_link: is("on-link", default.on_link),
+        autonomous: is("autonomous", default.autonomous),
+        preferred_limit: seconds("preferred-lifetime", 1..=u64::from(u32::MAX) - 1)
+            .unwrap_or(default.preferred_limit),
+        valid_limit: seconds("valid-lifetime", 1..=u64::from(u32::MAX) - 1)
+            .unwrap_or(default.valid_limit),
+        shorten: is("shorten-lifetimes", default.shorten),
+        hop_limit: table.get("hop-limit", value::octet(0..=255)).unwrap_or(default.hop_limit),
+        reachable_time: short("reachable-time", Duration::from_secs(3600)),
+        retrans_timer: short("retrans-timer", Duration::from_secs(3600)),
+        mtu: table
+            .get("mtu", value::number(1280..=i64::from(u32::MAX)))
+            .and_then(|mtu| u32::try_from(mtu).ok()),
+        rdnss: table.list("rdnss", value::resolver).unwrap_or(default.rdnss),
+        dnssl: table.list("dnssl", value::search_list).unwrap_or(default.dnssl),
+        routes: table.list("routes", value::prefix).unwrap_or(default.routes),
+        pref64: table.get("pref64", value::nat64_prefix),
+        captive_portal: table.get("captive-portal", value::uri),
+        unicast_answers: is("unicast-answers", default.unicast_answers),
+    };
+    relations(table, &advertise);
+    advertise
+}
+
+/// MaxRtrAdvInterval and MinRtrAdvInterval, whose default hangs on it.
+fn intervals(table: &Table<'_>) -> (Duration, Duration) {
+    let range = Duration::from_secs(4)..=Duration::from_secs(1800);
+    let most = table
+        .get("max-interval", value::duration(range))
+        .unwrap_or(Advertise::default().max_interval);
+    let part = if most < SHORT_INTERVAL { MOST_MIN_INTERVAL_PART } else { MIN_INTERVAL_PART };
+    let ceiling = most.mul_f64(MOST_MIN_INTERVAL_PART);
+    let least = table
+        .get("min-interval", value::duration(Duration::from_secs(3)..=ceiling))
+        .unwrap_or_else(|| most.mul_f64(part));
+    (most, least.max(Duration::from_secs(3)))
+}
+
+fn relations(table: &Table<'_>, advertise: &Advertise) {
+    let Advertise { router_lifetime, max_interval, preferred_limit, valid_limit, .. } = advertise;
+    if !router_lifetime.is_zero() && router_lifetime < max_interval {
+        let least = humantime::format_duration(*max_interval);
+        table.wrong(
+            "router-lifetime",
+            Wrong::new(
+                format!("is shorter than max-interval, {least}"),
+                format!("write \"0s\", or \"{least}\" or more"),
+            ),
+        );
+    }
+    if preferred_limit > valid_limit {
+        let valid = humantime::format_duration(*valid_limit);
+        table.wrong(
+            "preferred-lifetime",
+            Wrong::new(
+                format!("is longer than valid-lifetime, {valid}"),
+                "shorten it, or lengthen valid-lifetime",
+            ),
+        );
+    }
 }

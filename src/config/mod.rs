@@ -5,8 +5,14 @@
 
 pub mod error;
 pub mod file;
+mod rules;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -294,11 +300,45 @@ impl Default for Config {
 }
 
 impl Config {
-    /// stub
-    pub fn from_args(u: &[String], d: &[String]) -> Result<Self, Vec<ConfigError>> {
-        let mut c = Self::default();
-        c.uplinks = u.iter().map(|n| (n.clone(), Uplink::default())).collect();
-        c.downlinks = d.iter().map(|n| (n.clone(), Downlink::default())).collect();
-        Ok(c)
+    /// A configuration with these interfaces and defaults for everything else.
+    ///
+    /// # Errors
+    ///
+    /// Every [`ConfigError`] found.
+    pub fn from_args(uplinks: &[String], downlinks: &[String]) -> Result<Self, Vec<ConfigError>> {
+        let config = Self {
+            uplinks: uplinks.iter().map(|name| (name.clone(), Uplink::default())).collect(),
+            downlinks: downlinks.iter().map(|name| (name.clone(), Downlink::default())).collect(),
+            ..Self::default()
+        };
+        let errors: Vec<ConfigError> = rules::check(&config)
+            .into_iter()
+            .map(|finding| ConfigError {
+                file: "command line".to_owned(),
+                line: None,
+                key: finding.path.join("."),
+                problem: finding.wrong.problem,
+                remedy: finding.wrong.remedy,
+            })
+            .collect();
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            PlaceNumber::Low(number) => write!(f, "{number:#x}/{}", self.length),
+            PlaceNumber::High(number) => write!(f, "-{number}/{}", self.length),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.iaid {
+            Some(iaid) => write!(f, "{}/{iaid}", self.uplink),
+            None => f.write_str(&self.uplink),
+        }
     }
 }

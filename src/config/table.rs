@@ -1,0 +1,182 @@
+//! Tables of the file: reads keys, remembers which there are, and collects what is wrong.
+
+use std::cell::RefCell;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::ConfigError;
+use super::value::{Read, Wrong};
+
+/// How alike two keys must be for one to be meant by the other (Jaro-Winkler, 0 to 1).
+const ALIKE: f64 = 0.8;
+
+/// The file that is read, and what was found wrong with it.
+pub(super) struct File<'a> {
+    pub(super) name: &'a str,
+    pub(super) text: &'a str,
+    errors: RefCell<Vec<ConfigError>>,
+}
+
+impl<'a> File<'a> {
+    pub(super) const fn new(name: &'a str, text: &'a str) -> Self {
+        Self { name, text, errors: RefCell::new(Vec::new()) }
+    }
+
+    /// Notes an error at an octet of the text.
+    pub(super) fn wrong(&self, at: Option<usize>, key: &str, wrong: Wrong) {
+        self.errors.borrow_mut().push(ConfigError {
+            file: self.name.to_owned(),
+            line: at.map(|at| self.line(at)),
+            key: key.to_owned(),
+            problem: wrong.problem,
+            remedy: wrong.remedy,
+        });
+    }
+
+    fn line(&self, at: usize) -> usize {
+        let before = self.text.as_bytes().get(..at).unwrap_or_default();
+        before.iter().filter(|octet| **octet == b'\n').count() + 1
+    }
+
+    /// What is wrong, from the top to the bottom of the file.
+    pub(super) fn into_errors(self) -> Vec<ConfigError> {
+        let mut errors = self.errors.into_inner();
+        errors.sort_by_key(|error| error.line);
+        errors
+    }
+}
+
+/// A table, whose keys are all to be read before [`finish`](Self::finish).
+pub(super) struct Table<'a> {
+    file: &'a File<'a>,
+    /// Its own key, dotted; empty for the root.
+    path: String,
+    entries: &'a DeTable<'a>,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) const fn new(file: &'a File<'a>, path: String, entries: &'a DeTable<'a>) -> Self {
+        Self { file, path, entries, known: RefCell::new(Vec::new()) }
+    }
+
+    /// Reads `key` with `meaning`; none where it is absent or wrong.
+    pub(super) fn get<T>(
+        &self,
+        key: &'static str,
+        meaning: impl Fn(&DeValue<'_>) -> Read<T>,
+    ) -> Option<T> {
+        let value = self.value(key)?;
+        meaning(value.get_ref())
+            .map_err(|wrong| self.file.wrong(Some(value.span().start), &self.dotted(key), wrong))
+            .ok()
+    }
+
+    /// Reads the list at `key`, each of its items with `meaning`.
+    pub(super) fn list<T>(
+        &self,
+        key: &'static str,
+        meaning: impl Fn(&DeValue<'_>) -> Read<T>,
+    ) -> Option<Vec<T>> {
+        let mut all = Vec::new();
+        for (at, item) in self.items(key)? {
+            match meaning(item) {
+                Ok(item) => all.push(item),
+                Err(wrong) => self.file.wrong(Some(at), &self.dotted(key), wrong),
+            }
+        }
+        Some(all)
+    }
+
+    /// The tables in the list at `key`.
+    pub(super) fn list_of_tables(&self, key: &'static str) -> Option<Vec<Table<'a>>> {
+        let path = self.dotted(key);
+        let mut tables = Vec::new();
+        for (at, item) in self.items(key)? {
+            match item.as_table() {
+                Some(entries) => tables.push(Table::new(self.file, path.clone(), entries)),
+                None => self.file.wrong(
+                    Some(at),
+                    &path,
+                    Wrong::new("is no table", "write a table in braces, { … }"),
+                ),
+            }
+        }
+        Some(tables)
+    }
+
+    /// The tables below `key` by their names: `[key.NAME]`.
+    pub(super) fn tables(&self, key: &'static str) -> Vec<(String, Table<'a>)> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let remedy = || format!("begin a table with [{key}.INTERFACE]");
+        let Some(below) = value.get_ref().as_table() else {
+            let wrong = Wrong::new("is no table", remedy());
+            self.file.wrong(Some(value.span().start), &self.dotted(key), wrong);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (name, value) in below {
+            let path = format!("{}.{}", self.dotted(key), name.get_ref());
+            match value.get_ref().as_table() {
+                Some(entries) => {
+                    tables.push((name.get_ref().to_string(), Table::new(self.file, path, entries)));
+                }
+                None => self.file.wrong(
+                    Some(name.span().start),
+                    &path,
+                    Wrong::new("stands where an interface belongs", remedy()),
+                ),
+            }
+        }
+        tables
+    }
+
+    /// Notes that the value of `key`, though well-formed, cannot be.
+    pub(super) fn wrong(&self, key: &'static str, wrong: Wrong) {
+        let at = self.value(key).map(|value| value.span().start);
+        self.file.wrong(at, &self.dotted(key), wrong);
+    }
+
+    /// Notes the keys that nobody has asked for.
+    pub(super) fn finish(&self) {
+        let known = self.known.borrow();
+        for key in self.entries.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+            let unknown = key.get_ref().as_ref();
+            let meant = known
+                .iter()
+                .map(|known| (strsim::jaro_winkler(unknown, known), *known))
+                .filter(|(alike, _)| *alike >= ALIKE)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let remedy = match meant {
+                Some((_, meant)) => format!("did you mean `{meant}`?"),
+                None => format!("the keys here are: {}", known.join(", ")),
+            };
+            let wrong = Wrong::new("is no key that is known here", remedy);
+            self.file.wrong(Some(key.span().start), &self.dotted(unknown), wrong);
+        }
+    }
+
+    fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
+        self.entries.get(key)
+    }
+
+    /// The items of a list with where they begin.
+    fn items(&self, key: &'static str) -> Option<Vec<(usize, &'a DeValue<'a>)>> {
+        let value = self.value(key)?;
+        let Some(array) = value.get_ref().as_array() else {
+            let wrong = Wrong::new("is no list", "write a list in brackets, [ … ]");
+            self.file.wrong(Some(value.span().start), &self.dotted(key), wrong);
+            return None;
+        };
+        Some(array.iter().map(|item| (item.span().start, item.get_ref())).collect())
+    }
+
+    fn dotted(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}

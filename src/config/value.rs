@@ -1,0 +1,278 @@
+//! Single values of the file: from TOML to what they mean, or why not and what to write.
+
+use std::net::Ipv6Addr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use toml::de::DeValue;
+
+use super::{AddressMode, InterfaceId, OnStop, Place, PlaceNumber, Resolver, SearchList, Source};
+use crate::wire::dhcpv6_option::{Duid, Iaid};
+use crate::wire::domain::encode_names;
+use crate::wire::ndp_option::Preference;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// What is wrong with a value.
+pub(super) struct Wrong {
+    pub(super) problem: String,
+    pub(super) remedy: String,
+}
+
+impl Wrong {
+    pub(super) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { problem: problem.into(), remedy: remedy.into() }
+    }
+
+    fn kind(value: &DeValue<'_>, remedy: &str) -> Self {
+        Self::new(format!("{} is not what belongs here", value.type_str()), remedy)
+    }
+}
+
+/// A value, or what is wrong with it.
+pub(super) type Read<T> = Result<T, Wrong>;
+
+/// Reads text with `meaning`, which gives none where it is wrong.
+fn text<T>(
+    value: &DeValue<'_>,
+    what: &str,
+    remedy: &str,
+    meaning: impl Fn(&str) -> Option<T>,
+) -> Read<T> {
+    let text = value.as_str().ok_or_else(|| Wrong::kind(value, remedy))?;
+    meaning(text).ok_or_else(|| Wrong::new(format!("{text:?} is {what}"), remedy))
+}
+
+pub(super) fn boolean(value: &DeValue<'_>) -> Read<bool> {
+    value.as_bool().ok_or_else(|| Wrong::kind(value, "write true or false"))
+}
+
+/// A whole number within `range`.
+pub(super) fn number(range: RangeInclusive<i64>) -> impl Fn(&DeValue<'_>) -> Read<i64> {
+    move |value| {
+        let remedy = format!("write a number from {} to {}", range.start(), range.end());
+        let integer = value.as_integer().ok_or_else(|| Wrong::kind(value, &remedy))?;
+        i64::from_str_radix(integer.as_str(), integer.radix())
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| Wrong::new(format!("{} is out of range", integer.as_str()), remedy))
+    }
+}
+
+pub(super) fn iaid(value: &DeValue<'_>) -> Read<Iaid> {
+    let number = number(0..=i64::from(u32::MAX))(value)?;
+    Ok(Iaid(u32::try_from(number).unwrap_or(u32::MAX)))
+}
+
+pub(super) fn octet(range: RangeInclusive<u8>) -> impl Fn(&DeValue<'_>) -> Read<u8> {
+    move |value| {
+        let number = number(i64::from(*range.start())..=i64::from(*range.end()))(value)?;
+        Ok(u8::try_from(number).unwrap_or(u8::MAX))
+    }
+}
+
+/// A duration within `range`, in the units that everybody reads the same.
+pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) -> Read<Duration> {
+    move |value| {
+        let [least, most] =
+            [range.start(), range.end()].map(|end| humantime::format_duration(*end).to_string());
+        let remedy = format!("write a duration from {least} to {most}, for instance \"90s\"");
+        let found = text(value, "no duration that is read here", &remedy, |text| {
+            // "M" is months there, and months have no length that a lifetime could have.
+            let is_plain = !text.contains('M') && !text.contains("month") && !text.contains('y');
+            humantime::parse_duration(text).ok().filter(|_| is_plain)
+        })?;
+        if range.contains(&found) {
+            Ok(found)
+        } else {
+            let found = humantime::format_duration(found);
+            Err(Wrong::new(format!("{found} is out of range"), remedy))
+        }
+    }
+}
+
+/// A duration that is counted in whole seconds on the wire.
+pub(super) fn whole_seconds(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Read<Duration> {
+    move |value| {
+        let ends = Duration::from_secs(*range.start())..=Duration::from_secs(*range.end());
+        let found = duration(ends)(value)?;
+        if found.subsec_nanos() == 0 {
+            Ok(found)
+        } else {
+            Err(Wrong::new("is counted in whole seconds", "leave out what is less than a second"))
+        }
+    }
+}
+
+/// A pause, up to a day.
+pub(super) fn pause(value: &DeValue<'_>) -> Read<Duration> {
+    duration(Duration::ZERO..=Duration::from_secs(DAY))(value)
+}
+
+pub(super) fn address(value: &DeValue<'_>) -> Read<Ipv6Addr> {
+    text(value, "no IPv6 address", "write one, for instance \"2001:db8::53\"", |text| {
+        text.parse().ok().filter(|address: &Ipv6Addr| !address.is_unspecified())
+    })
+}
+
+pub(super) fn router(value: &DeValue<'_>) -> Read<Ipv6Addr> {
+    let remedy = "write the router's address on the link, for instance \"fe80::1\"";
+    text(value, "no link-local address", remedy, |text| {
+        text.parse().ok().filter(Ipv6Addr::is_unicast_link_local)
+    })
+}
+
+pub(super) fn prefix(value: &DeValue<'_>) -> Read<Ipv6Net> {
+    let remedy = "write one, for instance \"2001:db8:1::/48\"";
+    let found: Ipv6Net = text(value, "no IPv6 prefix", remedy, |text| text.parse().ok())?;
+    if found == found.trunc() {
+        return Ok(found);
+    }
+    let remedy = format!("write \"{}\"", found.trunc());
+    Err(Wrong::new(format!("\"{found}\" has bits set beyond its length"), remedy))
+}
+
+pub(super) fn nat64_prefix(value: &DeValue<'_>) -> Read<Ipv6Net> {
+    let found = prefix(value)?;
+    if matches!(found.prefix_len(), 96 | 64 | 56 | 48 | 40 | 32) {
+        return Ok(found);
+    }
+    let remedy = "write one of length 96, 64, 56, 48, 40 or 32, for instance \"64:ff9b::/96\"";
+    Err(Wrong::new(format!("\"{found}\" has a length that RFC 8781 does not know"), remedy))
+}
+
+fn interface_id_of(text: &str) -> Option<InterfaceId> {
+    let address = u128::from(text.parse::<Ipv6Addr>().ok()?);
+    u64::try_from(address).ok().filter(|id| *id != 0).map(InterfaceId)
+}
+
+pub(super) fn interface_id(value: &DeValue<'_>) -> Read<InterfaceId> {
+    let remedy = "write the low 64 bits, for instance \"::1\"";
+    text(value, "no interface identifier", remedy, interface_id_of)
+}
+
+pub(super) fn address_mode(value: &DeValue<'_>) -> Read<AddressMode> {
+    let remedy = "write an interface identifier such as \"::2\", or \"eui64\", \"stable\", \
+                  \"kernel\" or \"none\"";
+    text(value, "no way to make an address", remedy, |text| match text {
+        "eui64" => Some(AddressMode::Eui64),
+        "stable" => Some(AddressMode::Stable),
+        "kernel" => Some(AddressMode::Kernel),
+        "none" => Some(AddressMode::None),
+        other => interface_id_of(other).map(AddressMode::Fixed),
+    })
+}
+
+pub(super) fn duid(value: &DeValue<'_>) -> Read<Duid> {
+    let remedy = "write its octets as two hexadecimal digits each, parted by colons, for instance \
+                  \"00:03:00:01:02:00:5e:00:53:01\"";
+    text(value, "no DUID", remedy, |text| text.parse().ok())
+}
+
+pub(super) fn on_stop(value: &DeValue<'_>) -> Read<OnStop> {
+    let remedy = "write \"keep\" or \"remove\"";
+    text(value, "no way to stop", remedy, |text| match text {
+        "keep" => Some(OnStop::Keep),
+        "remove" => Some(OnStop::Remove),
+        _ => None,
+    })
+}
+
+/// Whether a reconnect begins with Solicit.
+pub(super) fn on_reconnect(value: &DeValue<'_>) -> Read<bool> {
+    let remedy = "write \"rebind\" or \"solicit\"";
+    text(value, "no way to begin", remedy, |text| match text {
+        "rebind" => Some(false),
+        "solicit" => Some(true),
+        _ => None,
+    })
+}
+
+pub(super) fn preference(value: &DeValue<'_>) -> Read<Preference> {
+    let remedy = "write \"low\", \"medium\" or \"high\"";
+    text(value, "no router preference", remedy, |text| match text {
+        "low" => Some(Preference::Low),
+        "medium" => Some(Preference::Medium),
+        "high" => Some(Preference::High),
+        _ => None,
+    })
+}
+
+pub(super) fn resolver(value: &DeValue<'_>) -> Read<Resolver> {
+    let remedy = "write \"self\", \"uplink\" or an address such as \"2001:db8::53\"";
+    text(value, "no DNS server", remedy, |text| match text {
+        "self" => Some(Resolver::Own),
+        "uplink" => Some(Resolver::Uplink),
+        other => {
+            let address: Ipv6Addr = other.parse().ok()?;
+            (!address.is_unspecified() && !address.is_multicast())
+                .then_some(Resolver::Address(address))
+        }
+    })
+}
+
+pub(super) fn search_list(value: &DeValue<'_>) -> Read<SearchList> {
+    let remedy = "write \"uplink\" or a domain such as \"example.org\"";
+    text(value, "no search domain", remedy, |text| match text {
+        "uplink" => Some(SearchList::Uplink),
+        other => {
+            let name = other.strip_suffix('.').unwrap_or(other).to_owned();
+            encode_names(std::slice::from_ref(&name)).ok().map(|_| SearchList::Name(name))
+        }
+    })
+}
+
+/// A URI, as far as it has to be known here: what fits into its option and has no spaces.
+pub(super) fn uri(value: &DeValue<'_>) -> Read<String> {
+    /// 255 units of 8 octets, less type and length.
+    const MOST: usize = 255 * 8 - 2;
+    let remedy = "write one, for instance \"https://portal.example.org/\"";
+    text(value, "no URI", remedy, |text| {
+        let is_plain = text.bytes().all(|octet| octet.is_ascii_graphic());
+        (is_plain && text.contains(':') && text.len() <= MOST).then(|| text.to_owned())
+    })
+}
+
+/// `tap0` or `tap0/1`.
+pub(super) fn source(value: &DeValue<'_>) -> Read<Source> {
+    let remedy = "write an uplink, or uplink and IAID as in \"tap0/1\"";
+    text(value, "no delegation", remedy, |text| match text.split_once('/') {
+        None => Some(Source { uplink: text.to_owned(), iaid: None }),
+        Some((uplink, iaid)) => {
+            let iaid = Some(Iaid(iaid.parse().ok()?));
+            Some(Source { uplink: uplink.to_owned(), iaid })
+        }
+    })
+}
+
+/// `0x3/64` or `-1/64`.
+pub(super) fn place(value: &DeValue<'_>) -> Read<Place> {
+    let remedy = "write NUMBER/LENGTH with a length of at most 64, for instance \"0x3/64\", or \
+                  \"-1/64\" for the highest";
+    text(value, "no place in a delegated prefix", remedy, |text| {
+        let (count, length) = text.split_once('/')?;
+        let length = length.parse::<u8>().ok().filter(|length| (1..=64).contains(length))?;
+        let (digits, is_high) = match count.strip_prefix('-') {
+            Some(digits) => (digits, true),
+            None => (count, false),
+        };
+        let (digits, radix) = match digits.strip_prefix("0x") {
+            Some(digits) => (digits, 16),
+            None => (digits, 10),
+        };
+        // Parsing a number allows a sign; one has been taken off.
+        if !digits.chars().all(|digit| digit.is_digit(radix)) {
+            return None;
+        }
+        let number = u64::from_str_radix(digits, radix).ok()?;
+        let exists = u128::from(number) < 1_u128 << length;
+        match (is_high, number) {
+            (true, 0) => None,
+            (true, number) => Some(PlaceNumber::High(number)),
+            (false, number) => Some(PlaceNumber::Low(number)),
+        }
+        .filter(|_| exists)
+        .map(|number| Place { number, length })
+    })
+}
