@@ -22,11 +22,7 @@ fn shown(machine: &Namespace, interface: &str, address: &str) -> Option<Value> {
 }
 
 fn remove(of: &KernelAddress) -> Step {
-    Step::RemoveAddress {
-        interface: of.interface,
-        address: of.address,
-        prefix_len: of.prefix_len,
-    }
+    Step::RemoveAddress { interface: of.interface, address: of.address, prefix_len: of.prefix_len }
 }
 
 /// DWN-01, UPL-07, §15c: lifetimes as told, our mark, and no route that we have not asked for.
@@ -130,9 +126,10 @@ fn what_others_have_set_is_foreign_and_stays() {
         machine.ip("addr add fd00::101/120 dev one0");
         machine.ip("route add 2001:db8:f::/48 via fe80::f dev one0 proto static metric 7");
         let before = machine.snapshot();
-        let told = platform.until("the foreign address", |event| {
-            matches!(event, KernelEvent::Address(has) if has.address == ip("fd00::101"))
-        });
+        let told = platform.until(
+            "the foreign address",
+            |event| matches!(event, KernelEvent::Address(has) if has.address == ip("fd00::101")),
+        );
         assert!(!told.iter().any(|event| matches!(event, KernelEvent::Route(_))), "{told:?}");
         let foreign = platform.address("one0", "fd00::101").unwrap();
         assert!(!foreign.ours && foreign.prefix_len == 120, "{foreign:?}");
@@ -183,9 +180,7 @@ fn a_duplicate_is_told_before_it_is_gone() {
     inside(&machine, || {
         let mut platform = Platform::open();
         let one = platform.index("one0");
-        let is_duplicate = |event: &KernelEvent| {
-            matches!(event, KernelEvent::Address(address) if address.duplicate && address.ours)
-        };
+        let is_duplicate = |event: &KernelEvent| matches!(event, KernelEvent::Address(address) if address.duplicate && address.ours);
         platform.take(&[set(one, OURS)]);
         let told = platform.until("the finite one is gone", is_address_gone);
         let duplicate = told.iter().position(is_duplicate);

@@ -19,7 +19,9 @@ fn name_of(descriptor: &impl AsRawFd) -> PathBuf {
 /// Whether any descriptor of this process stands for it.
 fn is_open(name: &PathBuf) -> bool {
     let entries = std::fs::read_dir("/proc/self/fd").unwrap();
-    entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()).any(|open| open == *name)
+    entries
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .any(|open| open == *name)
 }
 
 fn assert_private(descriptor: &impl AsFd) {

@@ -25,7 +25,10 @@ fn links_are_dumped_with_all_that_matters() {
         let mut platform = Platform::open();
         let up = platform.system.link("up0").unwrap();
         assert!(up.running && up.multicast && !up.point_to_point, "{up:?}");
-        assert_eq!((up.mtu, up.link_layer_address.as_deref()), (1400, Some(&[2, 0, 0, 0, 0, 7][..])));
+        assert_eq!(
+            (up.mtu, up.link_layer_address.as_deref()),
+            (1400, Some(&[2, 0, 0, 0, 0, 7][..]))
+        );
         for name in ["cut0", "off0"] {
             assert!(!platform.system.link(name).unwrap().running, "{name}");
         }
@@ -92,9 +95,8 @@ fn a_dump_amid_changes_lacks_nothing_that_was_there() {
             });
             let counted = (0..300).map(|_| {
                 let system = platform.dump();
-                let steady = system.addresses.keys().filter(|(_, address)| {
-                    address.segments()[6] == 5
-                });
+                let steady =
+                    system.addresses.keys().filter(|(_, address)| address.segments()[6] == 5);
                 steady.count()
             });
             let lacking: Vec<usize> = counted.filter(|count| *count != STEADY).collect();

@@ -79,9 +79,7 @@ fn an_interface_that_returns_has_another_index() {
             matches!(event, KernelEvent::Link(link) if link.name == "ppp0" && link.index != before)
         });
         let gone = told.iter().position(is_gone(before)).unwrap();
-        let back = |event: &KernelEvent| {
-            matches!(event, KernelEvent::Link(link) if link.name == "ppp0" && link.index != before)
-        };
+        let back = |event: &KernelEvent| matches!(event, KernelEvent::Link(link) if link.name == "ppp0" && link.index != before);
         assert!(gone < told.iter().position(back).unwrap(), "{told:?}");
         assert_ne!(platform.index("ppp0"), before);
         assert!(!platform.system.links.contains_key(&before));

@@ -97,7 +97,8 @@ fn the_filter_lets_the_wanted_types_through_alone() {
     let (from, to) = (place(&one, "one0"), place(&other, "other0"));
     let (mut sender, _) = open((&one, "one0"));
     let envelope = Envelope::to_all_nodes(one.interface("one0").mac.unwrap(), from.local);
-    for (pass, wanted) in [(false, vec![133, 134]), (true, vec![129, 133, 134]), (false, vec![133, 134])]
+    for (pass, wanted) in
+        [(false, vec![133, 134]), (true, vec![129, 133, 134]), (false, vec![133, 134])]
     {
         to.icmpv6.pass_echo_replies(pass).unwrap();
         for kind in 0..=255 {
@@ -143,6 +144,7 @@ fn a_solicit_leaves_through_the_right_interface_alone() {
     let (net, one, other) = two_machines();
     net.cable((&one, "one1"), (&other, "other1"));
     one.settled("one1");
+    other.settled("other1");
     let wires = [Wire::capture(&other, "other0"), Wire::capture(&other, "other1")];
     let server = inside(&other, || UdpSocket::bind("[::]:547").unwrap());
     server.set_read_timeout(Some(secs(5))).unwrap();
@@ -172,9 +174,8 @@ fn datagrams_to_port_546_come_whole_from_any_port() {
     let to = place(&other, "other0");
     let local = place(&one, "one0").local;
     let scope = one.interface("one0").index;
-    let server = |port| {
-        inside(&one, || UdpSocket::bind(SocketAddrV6::new(local, port, 0, scope)).unwrap())
-    };
+    let server =
+        |port| inside(&one, || UdpSocket::bind(SocketAddrV6::new(local, port, 0, scope)).unwrap());
     let addressee = SocketAddrV6::new(to.local, 546, 0, scope);
     for (port, length, fragmented) in [(547, 300, false), (4711, 0, false), (547, 65_527, true)] {
         let datagram = vec![7; length];

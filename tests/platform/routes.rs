@@ -148,11 +148,8 @@ fn one_refused_step_does_not_hold_up_the_others() {
         let one = platform.index("one0");
         let nowhere = IfIndex(4711);
         let [default, delegation, link, rest] = one_of_each(one);
-        let setting = |value| Step::SetSysctl {
-            interface: "one0".to_owned(),
-            name: Sysctl::Mtu,
-            value,
-        };
+        let setting =
+            |value| Step::SetSysctl { interface: "one0".to_owned(), name: Sysctl::Mtu, value };
         let steps = [
             set(one, "2001:db8:b:1::1"),
             set(nowhere, "2001:db8:b:2::1"),

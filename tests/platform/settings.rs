@@ -45,10 +45,10 @@ fn a_value_out_of_range_is_refused() {
 fn interface_names_are_taken_literally() {
     on_machine(|machine, _| {
         machine.ip("link set one0 down");
-        machine.ip("link set one0 name lan.7-a:b");
-        machine.ip("link set lan.7-a:b up");
-        write_sysctl("lan.7-a:b", Sysctl::HopLimit, 17).unwrap();
-        assert_eq!(read_sysctl("lan.7-a:b", Sysctl::HopLimit), Some(17));
+        machine.ip("link set one0 name lan.7-a_b");
+        machine.ip("link set lan.7-a_b up");
+        write_sysctl("lan.7-a_b", Sysctl::HopLimit, 17).unwrap();
+        assert_eq!(read_sysctl("lan.7-a_b", Sysctl::HopLimit), Some(17));
         for name in ["../conf/two0", "", ".", ".."] {
             assert_eq!(read_sysctl(name, Sysctl::HopLimit), None, "{name}");
             let error = write_sysctl(name, Sysctl::HopLimit, 17).unwrap_err();

@@ -36,7 +36,6 @@ fn steps_on_an_interface_that_is_gone_fail_alone() {
         let index = platform.index("one0");
         let steps = steps(&platform, "one0");
         platform.take(&steps);
-        platform.take(&[Step::JoinAllRouters(index)]);
         machine.ip("link del one0");
         let refused = platform.apply(&steps);
         assert_eq!(refused, [0, 1, 2, 3].map(|position| (position, libc::ENODEV)));
@@ -47,6 +46,20 @@ fn steps_on_an_interface_that_is_gone_fail_alone() {
         let nobody = packet(index, ip("fe80::1"), "ff02::1", &[134; 16]);
         assert!(platform.icmpv6.send(&nobody).is_err());
         assert!(Dhcpv6Socket::open().unwrap().send(&nobody).is_err());
+    });
+}
+
+/// Membership in a group outlives its interface, and a socket has room for some hundreds: it can
+/// be given back.
+#[test]
+fn the_group_of_an_interface_that_is_gone_can_be_left() {
+    on_machine(|machine, mut platform| {
+        let index = platform.index("one0");
+        platform.take(&[Step::JoinAllRouters(index)]);
+        machine.ip("link del one0");
+        platform.take(&[Step::LeaveAllRouters(index)]);
+        let refused = platform.apply(&[Step::JoinAllRouters(index)]);
+        assert_eq!(refused, [(0, libc::ENODEV)]);
     });
 }
 
@@ -70,12 +83,14 @@ fn an_interface_may_go_at_any_moment() {
             let mut seen = 0;
             while !over.load(Ordering::Relaxed) {
                 platform.system = platform.dump();
+                platform.follow();
                 if platform.system.link("flap0").is_none() {
                     continue;
                 }
                 seen += 1;
                 for (position, errno) in platform.apply(&steps(&platform, "flap0")) {
-                    let passing = [libc::ENODEV, libc::ENETDOWN, libc::ENETUNREACH, libc::EHOSTUNREACH];
+                    let passing =
+                        [libc::ENODEV, libc::ENETDOWN, libc::ENETUNREACH, libc::EHOSTUNREACH];
                     assert!(passing.contains(&errno), "step {position}: {errno}");
                 }
             }
