@@ -209,17 +209,14 @@ impl Kernel {
     fn errors(&mut self, asked: &mut Vec<Asked>) -> Vec<(usize, i32)> {
         let mut errors = Vec::new();
         while !asked.is_empty() {
-            match self.receive() {
-                Ok(true) => {}
-                Ok(false) => {
-                    let lost = io::Error::from_raw_os_error(libc::ENOBUFS);
-                    errors.extend(unanswered(asked, &lost));
-                    break;
-                }
-                Err(error) => {
-                    errors.extend(unanswered(asked, &error));
-                    break;
-                }
+            let broken = match self.receive() {
+                Ok(true) => None,
+                Ok(false) => Some(io::Error::from_raw_os_error(libc::ENOBUFS)),
+                Err(error) => Some(error),
+            };
+            if let Some(error) = broken {
+                errors.extend(unanswered(asked, &error));
+                break;
             }
             for message in messages(&self.buffer) {
                 let NetlinkPayload::Error(error) = message.payload else { continue };
