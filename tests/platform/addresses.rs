@@ -21,6 +21,11 @@ fn shown(machine: &Namespace, interface: &str, address: &str) -> Option<Value> {
     addresses.find(|found| found["local"] == address).cloned()
 }
 
+fn is_usable(address: &str) -> impl Fn(&KernelEvent) -> bool {
+    let address = ip(address);
+    move |event| matches!(event, KernelEvent::Address(has) if has.address == address && !has.tentative)
+}
+
 fn remove(of: &KernelAddress) -> Step {
     Step::RemoveAddress { interface: of.interface, address: of.address, prefix_len: of.prefix_len }
 }
@@ -39,7 +44,7 @@ fn an_address_has_lifetimes_and_our_mark_and_brings_no_route() {
         assert_eq!(seen["noprefixroute"], true, "{seen}");
         assert_eq!(machine.ip("-6 route show 2001:db8::/32"), "");
 
-        let told = platform.until("the address", |event| matches!(event, KernelEvent::Address(_)));
+        let told = platform.until("the address", is_usable(OURS));
         assert!(!told.iter().any(is_address_gone), "{told:?}");
         let dumped = platform.dump().addresses.remove(&(one, ip(OURS))).unwrap();
         for has in [platform.address("one0", OURS).unwrap(), &dumped] {
@@ -58,9 +63,7 @@ fn lifetimes_are_replaced_without_the_address_ever_being_gone() {
         let one = platform.index("one0");
         platform.take(&[set(one, OURS)]);
         // The kernel tells of no change before the address is usable.
-        platform.until("it is usable", |event| {
-            matches!(event, KernelEvent::Address(has) if has.address == ip(OURS) && !has.tentative)
-        });
+        platform.until("it is usable", is_usable(OURS));
         let past = Until::At(Instant::BOOT);
         for (preferred, valid, deprecated) in [
             (after(5400), after(7200), false),

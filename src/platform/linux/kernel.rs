@@ -3,7 +3,7 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -23,8 +23,8 @@ use crate::time::Instant;
 /// Requests sent at once. All their answers wait in the socket before the first is read, each as
 /// a buffer of some 1 KiB: a few hundred would overrun it.
 const MAX_BATCH: usize = 64;
-/// Dumps that were disturbed by a change are repeated this often.
-const MAX_DUMPS: usize = 8;
+/// So often is dumped what does not come in one part.
+const DUMPS: usize = 3;
 const RECEIVE_OCTETS: usize = 64 * 1024;
 
 /// A socket to ask and to tell the kernel. It answers within the call: requests are processed
@@ -76,10 +76,11 @@ impl Kernel {
             RouteNetlinkMessage::GetAddress(address),
             RouteNetlinkMessage::GetRoute(route),
         ] {
-            // A disturbed dump may lack what was there all the time. What it has too much of is
-            // mended by the events that wait behind it.
-            for _ in 0..MAX_DUMPS {
-                if self.dump_into(now, request.clone(), &mut system)? {
+            // A change between two parts makes the kernel skip what was there all the time, and
+            // its mark for that (NLM_F_DUMP_INTR) can come too late. What several dumps together
+            // have too much of is mended by the events that wait behind them.
+            for _ in 0..DUMPS {
+                if self.dump_into(now, request.clone(), &mut system)? <= 1 {
                     break;
                 }
             }
@@ -88,13 +89,13 @@ impl Kernel {
         Ok(system)
     }
 
-    /// Adds what the kernel answers; false where it may lack something.
+    /// Adds what the kernel answers; the number of parts that it came in.
     fn dump_into(
         &mut self,
         now: Instant,
         request: RouteNetlinkMessage,
         system: &mut System,
-    ) -> io::Result<bool> {
+    ) -> io::Result<usize> {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | NLM_F_DUMP;
         let sequence = self.next_sequence();
@@ -104,15 +105,16 @@ impl Kernel {
         let mut octets = vec![0; message.buffer_len()];
         message.serialize(&mut octets);
         self.socket.send(&octets, 0)?;
-        let mut whole = true;
+        let mut parts = 0;
         while self.receive()? {
+            let mut filled = false;
             for message in messages(&self.buffer) {
                 if message.header.sequence_number != sequence {
                     continue;
                 }
-                whole &= message.header.flags & NLM_F_DUMP_INTR == 0;
                 match message.payload {
                     NetlinkPayload::InnerMessage(message) => {
+                        filled = true;
                         for event in decode::events(now, &message) {
                             system.handle(event);
                         }
@@ -120,12 +122,13 @@ impl Kernel {
                     NetlinkPayload::Done(done) if done.code < 0 => {
                         return Err(io::Error::from_raw_os_error(done.code.saturating_neg()));
                     }
-                    NetlinkPayload::Done(_) => return Ok(whole),
+                    NetlinkPayload::Done(_) => return Ok(parts + usize::from(filled)),
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
                     NetlinkPayload::Noop | NetlinkPayload::Overrun(_) => {}
                     _ => {}
                 }
             }
+            parts += usize::from(filled);
         }
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the kernel broke a dump off"))
     }
