@@ -128,8 +128,11 @@ fn mangled(answer: &[u8]) -> Vec<Vec<u8>> {
         for bent in [[0, 0], [0xff, 0xff], [0x7f, 0xff]] {
             let mut octets = answer.to_vec();
             octets[at + 2..at + 4].copy_from_slice(&bent);
-            // An option of length zero leaves its content to be read as options.
-            sent.push(octets);
+            // An option of length zero leaves its content to be read as options; one that is
+            // empty by right is left as it is.
+            if octets != answer {
+                sent.push(octets);
+            }
         }
         at += 4 + length;
     }

@@ -189,7 +189,7 @@ fn intervals(table: &Table<'_>) -> (Duration, Duration) {
     let range = Duration::from_secs(4)..=Duration::from_secs(1800);
     let most = table
         .get("max-interval", value::duration(range))
-        .unwrap_or(Advertise::default().max_interval);
+        .unwrap_or_else(|| Advertise::default().max_interval);
     let part = if most < SHORT_INTERVAL { MOST_MIN_INTERVAL_PART } else { MIN_INTERVAL_PART };
     let ceiling = most.mul_f64(MOST_MIN_INTERVAL_PART);
     let least = table

@@ -90,7 +90,7 @@ impl<'a> Table<'a> {
     }
 
     /// The tables in the list at `key`.
-    pub(super) fn list_of_tables(&self, key: &'static str) -> Option<Vec<Table<'a>>> {
+    pub(super) fn list_of_tables(&self, key: &'static str) -> Option<Vec<Self>> {
         let path = self.dotted(key);
         let mut tables = Vec::new();
         for (at, item) in self.items(key)? {
@@ -107,7 +107,7 @@ impl<'a> Table<'a> {
     }
 
     /// The tables below `key` by their names: `[key.NAME]`.
-    pub(super) fn tables(&self, key: &'static str) -> Vec<(String, Table<'a>)> {
+    pub(super) fn tables(&self, key: &'static str) -> Vec<(String, Self)> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let remedy = || format!("begin a table with [{key}.INTERFACE]");
         let Some(below) = value.get_ref().as_table() else {

@@ -18,8 +18,10 @@
 //! |---|---|---|
 //! | started by S's Reconfigure, under way | Reconfigure of S | absorbed (PDC-89) |
 //! | | advertisement of S, the first since | absorbed as the Reconfigure's echo |
+//! | started by the link, under way | any advertisement | absorbed: it is what a link brings; followed up if the Reply brings nothing |
 //! | started otherwise, under way | Reconfigure of S | waits; acknowledged if S's Reply changes the lease |
 //! | ended with a changed lease from S | Reconfigure of S, ≤ 2 s later | acknowledged |
+//! | and was started by the link | the first advertisement there at all, ≤ 5 s later | acknowledged |
 //! | and was started by S's Reconfigure | advertisement of S, the first since, ≤ 5 s later | acknowledged as the echo |
 //! | any | anything else | starts or waits |
 //!
@@ -65,7 +67,8 @@ const FOLLOW_UP_GAPS: [Duration; 4] = [
 /// No follow-up starts later than this after its change, however long the refreshes took (CHG-15).
 const FOLLOW_UP_WINDOW: Duration = Duration::from_secs(45);
 
-/// An advertisement is the echo of its router's Reconfigure for so long (CHG-16).
+/// An advertisement is the echo of its router's Reconfigure, or the first words on a link that
+/// came up, for so long (CHG-16).
 const ECHO_WINDOW: Duration = Duration::from_secs(5);
 
 /// A Reconfigure is acknowledged by the refresh before it for so long (CHG-16).
@@ -85,6 +88,11 @@ pub enum Trigger {
         router: Ipv6Addr,
         /// Ask any server rather than the one that gave the lease.
         rebind: bool,
+    },
+    /// The first advertisement on an interface that nothing was heard on before.
+    FirstWords {
+        /// Who advertised.
+        router: Ipv6Addr,
     },
     /// The link came up or back (CHG-05).
     Link,
@@ -136,6 +144,8 @@ struct Running {
     since: Instant,
     /// Who sent a Reconfigure before it started.
     reconfigured_by: Option<Ipv6Addr>,
+    /// The link came up: what routers say first is no change beside that.
+    by_link: bool,
 }
 
 /// The newest change of on-link prefixes that a refresh was started for. It lasts until what it
@@ -161,6 +171,8 @@ struct Fruitful {
     server: Option<Ipv6Addr>,
     /// Whose advertisement is still to come for the Reconfigure that started it.
     echo: Option<Ipv6Addr>,
+    /// It was the link's.
+    by_link: bool,
 }
 
 impl Changes {
@@ -206,7 +218,8 @@ impl Changes {
                 self.waiting = self.waiting.and_then(|waiting| waiting.acknowledged(source));
                 let reconfigured_by = running.and_then(|running| running.reconfigured_by);
                 let echo = reconfigured_by.filter(|server| advertiser != Some(*server));
-                self.last_fruitful = Some(Fruitful { at: now, server: source, echo });
+                let by_link = running.is_some_and(|running| running.by_link);
+                self.last_fruitful = Some(Fruitful { at: now, server: source, echo, by_link });
             }
             Outcome::Unchanged => {
                 self.series = self.series.and_then(|series| series.rested(now));
@@ -233,7 +246,7 @@ impl Changes {
         }
         series.follow_up_count += 1;
         let rebind = series.rebind;
-        self.running = Some(Running { since: now, reconfigured_by: None });
+        self.running = Some(Running { since: now, reconfigured_by: None, by_link: false });
         Some(Refresh { rebind, follow_up: true })
     }
 
@@ -253,7 +266,15 @@ impl Changes {
     fn absorbs(&mut self, now: Instant, trigger: Trigger) -> bool {
         match trigger {
             Trigger::Prefix { router, rebind } => {
-                self.absorbs_echo(now, router, rebind) || self.acknowledges_echo(now, router)
+                self.absorbs_echo(now, router, rebind)
+                    || self.absorbs_first_words(now, router)
+                    || self.acknowledges_echo(now, router)
+            }
+            Trigger::FirstWords { router } => {
+                self.absorbs_first_words(now, router)
+                    || self.last_fruitful.is_some_and(|fruitful| {
+                        fruitful.by_link && now.since(fruitful.at) <= ECHO_WINDOW
+                    })
             }
             Trigger::Reconfigure { server, .. } => match self.running {
                 Some(running) => running.reconfigured_by == Some(server),
@@ -278,6 +299,17 @@ impl Changes {
         absorbs
     }
 
+    /// Whether the refresh under way is the one for the link that `router` is heard on. One Reply
+    /// that changes the lease stands for all that was heard before it.
+    fn absorbs_first_words(&mut self, now: Instant, router: Ipv6Addr) -> bool {
+        let by_link = self.running.is_some_and(|running| running.by_link);
+        if by_link {
+            let advertised = Advertised { router, at: now, count: 1 };
+            self.series = Some(Series::new(None, advertised, true, false));
+        }
+        by_link
+    }
+
     /// Whether the advertisement was still to come for the Reconfigure that `router` sent.
     fn acknowledges_echo(&mut self, now: Instant, router: Ipv6Addr) -> bool {
         let Some(fruitful) = &mut self.last_fruitful else { return false };
@@ -300,7 +332,8 @@ impl Changes {
         if let Some(advertised) = waiting.advertised {
             self.series = Some(Series::new(self.series, advertised, waiting.rebind, paid));
         }
-        self.running = Some(Running { since: now, reconfigured_by: waiting.reconfigured_by });
+        let Waiting { reconfigured_by, by_link, .. } = waiting;
+        self.running = Some(Running { since: now, reconfigured_by, by_link });
         Some(Refresh { rebind: waiting.rebind, follow_up: false })
     }
 

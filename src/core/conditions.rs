@@ -9,7 +9,7 @@ use super::status;
 
 /// The conditions that hold, by name and subject, with a sentence that names the remedy.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Conditions(BTreeMap<(&'static str, String), String>);
+pub(super) struct Conditions(BTreeMap<(&'static str, String), String>);
 
 impl Conditions {
     fn add(&mut self, name: &'static str, subject: impl Into<String>, text: impl Into<String>) {
@@ -17,7 +17,7 @@ impl Conditions {
     }
 
     /// For status.
-    pub fn view(&self) -> Vec<status::Condition> {
+    pub(super) fn view(&self) -> Vec<status::Condition> {
         let view = |((name, subject), text): (&(&str, String), &String)| status::Condition {
             name: (*name).to_owned(),
             subject: subject.clone(),

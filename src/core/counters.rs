@@ -10,7 +10,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Counters by reason. Reasons are fixed words of this program, so their number is bounded.
 #[derive(Clone, Debug, Default)]
-pub struct Counters {
+pub(super) struct Counters {
     counts: BTreeMap<String, u64>,
     logged_at: BTreeMap<String, Instant>,
 }
@@ -18,7 +18,7 @@ pub struct Counters {
 impl Counters {
     /// Counts `kind` of message (`ra`, `rs`, `dhcpv6`, …) dropped for `reason`; true when it is
     /// time for a line in the log.
-    pub fn count(&mut self, now: Instant, kind: &str, reason: &str) -> bool {
+    pub(super) fn count(&mut self, now: Instant, kind: &str, reason: &str) -> bool {
         let name = format!("{kind}-{reason}");
         let count = self.counts.entry(name.clone()).or_default();
         *count = count.saturating_add(1);
@@ -30,7 +30,7 @@ impl Counters {
     }
 
     /// All counts by name.
-    pub const fn counts(&self) -> &BTreeMap<String, u64> {
+    pub(super) const fn counts(&self) -> &BTreeMap<String, u64> {
         &self.counts
     }
 }

@@ -11,7 +11,7 @@ use ipnet::Ipv6Net;
 use super::advertise::Content;
 use super::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
 use super::input::IfIndex;
-use super::lease::{DelegatedPrefix, LeasedAddress};
+use super::lease::{DelegatedPrefix, Ending, LeasedAddress};
 use super::output::Sysctl;
 use super::plan::{self, Delegation, Without};
 use super::stable_address;
@@ -44,7 +44,7 @@ pub struct UplinkFacts {
     /// What is leased for the uplink itself.
     pub addresses: Vec<LeasedAddress>,
     /// DNS servers and search domains of the lease.
-    pub resolvers: (Vec<(Ipv6Addr, Until)>, Vec<(String, Until)>),
+    pub resolvers: (Ending<Ipv6Addr>, Ending<String>),
 }
 
 /// All that the desired state is a function of.

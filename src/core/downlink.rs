@@ -15,7 +15,7 @@ use crate::wire::ndp::RouterSolicitation;
 
 /// A downlink.
 #[derive(Clone, Debug)]
-pub struct Downlink {
+pub(super) struct Downlink {
     name: String,
     config: config::Downlink,
     attached: Option<Attachment>,
@@ -24,7 +24,7 @@ pub struct Downlink {
 
 impl Downlink {
     /// A downlink that has not been attached yet; `promised` is what hosts may still hold.
-    pub fn new(
+    pub(super) fn new(
         name: &str,
         config: &config::Downlink,
         promised: BTreeMap<Ipv6Net, Until>,
@@ -39,27 +39,27 @@ impl Downlink {
     }
 
     /// Its name.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
     /// How it was configured.
-    pub const fn config(&self) -> &config::Downlink {
+    pub(super) const fn config(&self) -> &config::Downlink {
         &self.config
     }
 
     /// How it can send, if it can.
-    pub const fn attached(&self) -> Option<&Attachment> {
+    pub(super) const fn attached(&self) -> Option<&Attachment> {
         self.attached.as_ref()
     }
 
     /// What is advertised.
-    pub const fn advertiser(&self) -> &Advertiser {
+    pub(super) const fn advertiser(&self) -> &Advertiser {
         &self.advertiser
     }
 
     /// Compares with what the kernel has.
-    pub fn attach(&mut self, now: Instant, system: &System) {
+    pub(super) fn attach(&mut self, now: Instant, system: &System) {
         let attachment = Attachment::find(system, &self.name);
         if attachment == self.attached || !self.config.advertise.enabled {
             return;
@@ -75,12 +75,12 @@ impl Downlink {
     }
 
     /// Takes over what should be said; whether that is a real difference.
-    pub fn set_content(&mut self, now: Instant, content: Content) -> bool {
+    pub(super) fn set_content(&mut self, now: Instant, content: Content) -> bool {
         self.config.advertise.enabled && self.advertiser.set_content(now, content)
     }
 
     /// Takes in a valid solicitation.
-    pub fn handle_solicitation(
+    pub(super) fn handle_solicitation(
         &mut self,
         now: Instant,
         source: Ipv6Addr,
@@ -93,20 +93,23 @@ impl Downlink {
 
     /// The next advertisement that is due, with how it leaves and what has to be remembered
     /// before.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<(Attachment, Vec<Promise>, Transmit)> {
+    pub(super) fn poll_transmit(
+        &mut self,
+        now: Instant,
+    ) -> Option<(Attachment, Vec<Promise>, Transmit)> {
         let attached = self.attached.clone()?;
         let (promises, transmit) = self.advertiser.poll_transmit(now)?;
         Some((attached, promises, transmit))
     }
 
     /// The final advertisement.
-    pub fn stop(&mut self, now: Instant, withdraw: bool) -> Option<(Attachment, Transmit)> {
+    pub(super) fn stop(&mut self, now: Instant, withdraw: bool) -> Option<(Attachment, Transmit)> {
         let attached = self.attached.take()?;
         Some((attached, self.advertiser.stop(now, withdraw)))
     }
 
     /// When the next advertisement is due.
-    pub fn deadline(&self) -> Option<Deadline> {
+    pub(super) fn deadline(&self) -> Option<Deadline> {
         self.attached.as_ref().and_then(|_| self.advertiser.deadline())
     }
 }

@@ -16,7 +16,7 @@ const MAX_ENTRIES: usize = 1024;
 
 /// What a step is about, whatever it does to it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Subject {
+pub(super) enum Subject {
     /// An address.
     Address(IfIndex, Ipv6Addr),
     /// A route.
@@ -29,7 +29,7 @@ pub enum Subject {
 
 impl Subject {
     /// What `step` is about.
-    pub fn of(step: &Step) -> Self {
+    pub(super) fn of(step: &Step) -> Self {
         match step {
             Step::SetAddress(address) => Self::Address(address.interface, address.address),
             Step::RemoveAddress { interface, address, .. } => Self::Address(*interface, *address),
@@ -46,7 +46,7 @@ impl Subject {
 
 /// A refused step.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     /// The step.
     pub step: Step,
     /// The kernel's error number.
@@ -58,13 +58,13 @@ pub struct Failure {
 
 /// The refused steps.
 #[derive(Clone, Debug, Default)]
-pub struct Failures {
+pub(super) struct Failures {
     entries: BTreeMap<Subject, Failure>,
 }
 
 impl Failures {
     /// Takes in a refusal; true for the first of a row.
-    pub fn add(&mut self, now: Instant, step: Step, errno: i32) -> bool {
+    pub(super) fn add(&mut self, now: Instant, step: Step, errno: i32) -> bool {
         let subject = Subject::of(&step);
         let count = self.entries.get(&subject).map_or(0, |failure| failure.count);
         let factor = 1_u32.checked_shl(count).unwrap_or(u32::MAX);
@@ -78,25 +78,25 @@ impl Failures {
     }
 
     /// Whether `step` has to wait.
-    pub fn holds(&self, now: Instant, step: &Step) -> bool {
+    pub(super) fn holds(&self, now: Instant, step: &Step) -> bool {
         self.entries.get(&Subject::of(step)).is_some_and(|failure| failure.retry_at > now)
     }
 
     /// Drops what was tried again and went well, or is not wanted any more: its time has come,
     /// and it is not among the `steps` that are still to be taken.
-    pub fn settle(&mut self, now: Instant, steps: &[Step]) {
+    pub(super) fn settle(&mut self, now: Instant, steps: &[Step]) {
         self.entries.retain(|subject, failure| {
             failure.retry_at > now || steps.iter().any(|step| Subject::of(step) == *subject)
         });
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Failure> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Failure> {
         self.entries.values()
     }
 
     /// When the next retry is due.
-    pub fn deadline(&self, now: Instant) -> Option<Deadline> {
+    pub(super) fn deadline(&self, now: Instant) -> Option<Deadline> {
         let next = self.entries.values().map(|failure| failure.retry_at).filter(|at| *at > now);
         next.min().map(|at| Deadline::new(at, "retry of a refused step"))
     }

@@ -1,11 +1,15 @@
 //! The plan: delegated prefixes × configuration → subnets. A pure function (CRV-02).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use ipnet::Ipv6Net;
 
 use crate::config::{Config, Downlink, Place, PlaceNumber};
 use crate::wire::dhcpv6_option::Iaid;
+
+#[cfg(test)]
+mod tests;
 
 /// Length of an automatic place.
 const AUTOMATIC_LENGTH: u8 = 64;
@@ -36,6 +40,17 @@ pub struct Plan {
     pub without: BTreeMap<String, Without>,
 }
 
+impl fmt::Display for Without {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "the delegated prefix is smaller than the place",
+            Self::Taken => "its place, or where that folds to, is taken",
+            Self::Full => "there is no room left",
+            Self::Excluded => "its place is what the delegating router keeps for the uplink",
+        })
+    }
+}
+
 /// Why a downlink goes without a subnet of a delegated prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,7 +73,7 @@ pub fn plan(config: &Config, delegation: &Delegation) -> Plan {
         config.downlinks.iter().filter(|(_, downlink)| takes_from(downlink, delegation)).collect();
     downlinks.sort_by_key(|(name, downlink)| (std::cmp::Reverse(downlink.priority), *name));
     let fixed = || downlinks.iter().filter_map(|(name, link)| Some((*name, link.subnet?)));
-    let fits = |place: &Place| carving_contains(delegation.prefix, *place);
+    let fits = |place: &Place| contains(delegation.prefix, *place);
     for (name, place) in fixed().filter(|(_, place)| fits(place)) {
         carving.give(name, subnet(delegation.prefix, place));
     }
@@ -71,7 +86,8 @@ pub fn plan(config: &Config, delegation: &Delegation) -> Plan {
     carving.plan
 }
 
-fn takes_from(downlink: &Downlink, delegation: &Delegation) -> bool {
+/// Whether `delegation` feeds this downlink.
+pub fn takes_from(downlink: &Downlink, delegation: &Delegation) -> bool {
     downlink.from.as_ref().is_none_or(|from| {
         from.uplink == delegation.uplink && from.iaid.is_none_or(|iaid| iaid == delegation.iaid)
     })
@@ -84,7 +100,8 @@ fn count(prefix: Ipv6Net, length: u8) -> Option<u64> {
     Some(1_u64.checked_shl(u32::from(bits)).unwrap_or(u64::MAX))
 }
 
-fn carving_contains(prefix: Ipv6Net, place: Place) -> bool {
+/// Whether `place` exists in `prefix`; otherwise it is folded.
+pub fn contains(prefix: Ipv6Net, place: Place) -> bool {
     count(prefix, place.length).is_some_and(|count| match place.number {
         PlaceNumber::Low(number) => number < count,
         PlaceNumber::High(number) => number <= count,

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How packets leave through an uplink that can send.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Attachment {
+pub(super) struct Attachment {
     /// The kernel's number.
     pub index: IfIndex,
     /// Source of everything that is sent.
@@ -43,7 +43,7 @@ pub struct Attachment {
 
 impl Attachment {
     /// How `name` can send, if it can.
-    pub fn find(system: &System, name: &str) -> Option<Self> {
+    pub(super) fn find(system: &System, name: &str) -> Option<Self> {
         let link = system.link(name).filter(|link| link.running)?;
         Some(Self {
             index: link.index,
@@ -58,7 +58,7 @@ impl Attachment {
 
 /// What an event at an uplink means for the rest of the core.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Effect {
+pub(super) struct Effect {
     /// The desired state has to be derived anew.
     pub derive: bool,
     /// A change began.
@@ -86,7 +86,7 @@ impl Effect {
 
 /// An uplink.
 #[derive(Clone, Debug)]
-pub struct Uplink {
+pub(super) struct Uplink {
     name: String,
     config: config::Uplink,
     started_at: Instant,
@@ -103,7 +103,7 @@ pub struct Uplink {
 
 impl Uplink {
     /// An uplink that has not been attached yet.
-    pub fn new(
+    pub(super) fn new(
         name: &str,
         config: &config::Uplink,
         duid: &Duid,
@@ -126,34 +126,29 @@ impl Uplink {
         }
     }
 
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// How it was configured.
-    pub const fn config(&self) -> &config::Uplink {
+    pub(super) const fn config(&self) -> &config::Uplink {
         &self.config
     }
 
     /// How it can send, if it can.
-    pub const fn attached(&self) -> Option<&Attachment> {
+    pub(super) const fn attached(&self) -> Option<&Attachment> {
         self.attached.as_ref()
     }
 
     /// Whether a router was heard since the interface came: only then is it known what belongs
     /// on the interface.
-    pub const fn heard(&self) -> bool {
+    pub(super) const fn heard(&self) -> bool {
         self.heard
     }
 
     /// Whether it is known what is delegated, by memory, by an answer, or by waiting in vain.
-    pub fn lease_known(&self, now: Instant) -> bool {
+    pub(super) fn lease_known(&self, now: Instant) -> bool {
         self.lease_known || now.since(self.started_at) >= PATIENCE
     }
 
     /// Compares with what the kernel has: comes up, goes down, or returns as another interface.
-    pub fn attach(&mut self, now: Instant, system: &System) -> Effect {
+    pub(super) fn attach(&mut self, now: Instant, system: &System) -> Effect {
         let attachment = Attachment::find(system, &self.name);
         let index = system.link(&self.name).map(|link| link.index);
         let mut effect = Effect::default();
@@ -188,7 +183,7 @@ impl Uplink {
     }
 
     /// A program that owns the link says that it has connected anew.
-    pub fn link_up(&mut self, now: Instant) -> Effect {
+    pub(super) fn link_up(&mut self, now: Instant) -> Effect {
         match self.attached.clone() {
             Some(attached) => self.came_up(now, &attached, true),
             None => Effect::default(),
@@ -212,7 +207,7 @@ impl Uplink {
     }
 
     /// An operator asks for a refresh.
-    pub fn renew(&mut self, now: Instant) -> Effect {
+    pub(super) fn renew(&mut self, now: Instant) -> Effect {
         self.trigger(now, Trigger::Told, Cause::Command)
     }
 
@@ -221,7 +216,7 @@ impl Uplink {
     /// # Errors
     ///
     /// [`hear::Reject`] when it is not to be believed.
-    pub fn handle_advertisement(
+    pub(super) fn handle_advertisement(
         &mut self,
         now: Instant,
         source: Ipv6Addr,
@@ -229,12 +224,17 @@ impl Uplink {
     ) -> Result<Effect, hear::Reject> {
         let mtu = self.attached.as_ref().map_or(u32::MAX, |attached| attached.mtu);
         let heard = self.routers.handle_advertisement(now, source, advertisement, mtu)?;
-        self.heard = true;
+        let trigger = if std::mem::replace(&mut self.heard, true) {
+            Trigger::Prefix { router: source, rebind: heard.none_confirmed }
+        } else {
+            Trigger::FirstWords { router: source }
+        };
         self.solicit.handle_advertisement(now, advertisement.router_lifetime > 0);
-        Ok(self.take_in(now, &heard, Some(source)))
+        Ok(self.take_in(now, &heard, Some(trigger)))
     }
 
-    fn take_in(&mut self, now: Instant, heard: &Heard, source: Option<Ipv6Addr>) -> Effect {
+    /// Lets what was heard have its effect; `trigger` is what it is to the lease, if anything.
+    fn take_in(&mut self, now: Instant, heard: &Heard, trigger: Option<Trigger>) -> Effect {
         let mut effect = Effect {
             derive: heard.refreshed || heard.others || !heard.prefixes.is_empty(),
             ..Effect::default()
@@ -252,10 +252,9 @@ impl Uplink {
             | PrefixChangeKind::Withdrawn => true,
             PrefixChangeKind::Missing | PrefixChangeKind::Expired => false,
         });
-        if let Some(router) = source
+        if let Some(trigger) = trigger
             && (significant || heard.none_confirmed)
         {
-            let trigger = Trigger::Prefix { router, rebind: heard.none_confirmed };
             effect.merge(self.trigger(now, trigger, Cause::Advertisement));
             self.lease.hurry(now);
         }
@@ -287,7 +286,7 @@ impl Uplink {
     /// # Errors
     ///
     /// [`lease::Reject`] when it is dropped.
-    pub fn handle_message(
+    pub(super) fn handle_message(
         &mut self,
         now: Instant,
         source: Ipv6Addr,
@@ -324,14 +323,14 @@ impl Uplink {
     }
 
     /// Duplicate address detection found another holder of a leased address.
-    pub fn decline(&mut self, now: Instant, address: Ipv6Addr) {
+    pub(super) fn decline(&mut self, now: Instant, address: Ipv6Addr) {
         if self.lease.addresses().iter().any(|leased| leased.address == address) {
             self.lease.decline(now, address);
         }
     }
 
     /// Lets everything due happen; what has been gone for `grace` is forgotten.
-    pub fn handle_timeout(&mut self, now: Instant, grace: Duration) -> Effect {
+    pub(super) fn handle_timeout(&mut self, now: Instant, grace: Duration) -> Effect {
         let heard = self.routers.handle_timeout(now);
         let mut effect = self.take_in(now, &heard, None);
         let progress = self.lease.handle_timeout(now);
@@ -359,7 +358,7 @@ impl Uplink {
     }
 
     /// The next router solicitation: its destination and octets.
-    pub fn poll_solicitation(&mut self, now: Instant) -> Option<(Ipv6Addr, Vec<u8>)> {
+    pub(super) fn poll_solicitation(&mut self, now: Instant) -> Option<(Ipv6Addr, Vec<u8>)> {
         let attached = self.attached.as_ref()?;
         let destination = match self.routers.poll_solicitation(now) {
             Some(router) => router,
@@ -372,13 +371,13 @@ impl Uplink {
     }
 
     /// The next DHCPv6 message.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub(super) fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
         self.attached.as_ref()?;
         self.lease.poll_transmit(now)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
-    pub fn deadline(&self, grace: Duration) -> Option<Deadline> {
+    pub(super) fn deadline(&self, grace: Duration) -> Option<Deadline> {
         let gone = self.lease.prefixes().iter().filter_map(|prefix| prefix.gone_since).min();
         let patience = (!self.lease_known).then_some(self.started_at + PATIENCE);
         Deadline::first([
@@ -392,7 +391,7 @@ impl Uplink {
     }
 
     /// What the desired state is derived from.
-    pub fn facts(&self, now: Instant) -> UplinkFacts {
+    pub(super) fn facts(&self, now: Instant) -> UplinkFacts {
         UplinkFacts {
             prefixes: self.routers.prefixes(now),
             default_routers: self.routers.default_routers(now),
@@ -405,7 +404,7 @@ impl Uplink {
     }
 
     /// The prefixes in use, for the record of a change.
-    pub fn current(&self, now: Instant) -> Prefixes {
+    pub(super) fn current(&self, now: Instant) -> Prefixes {
         let on_link = self.routers.prefixes(now).into_iter();
         let delegated = self.lease.prefixes().into_iter();
         Prefixes {
@@ -425,12 +424,12 @@ impl Uplink {
     }
 
     /// What it hears.
-    pub const fn routers(&self) -> &Routers {
+    pub(super) const fn routers(&self) -> &Routers {
         &self.routers
     }
 
     /// What it holds.
-    pub const fn lease(&self) -> &Lease {
+    pub(super) const fn lease(&self) -> &Lease {
         &self.lease
     }
 }

@@ -67,6 +67,12 @@ impl Ledger {
         self.prefixes.iter().filter(gone).map(|(prefix, _)| *prefix).collect()
     }
 
+    /// Whether hosts may still prefer addresses of `prefix`, by what they were told last.
+    pub(super) fn prefers(&self, prefix: &Ipv6Net, now: Instant) -> bool {
+        let held = self.prefixes.get(prefix);
+        held.is_some_and(|held| held.preferred_said.is_none_or(|end| end > now))
+    }
+
     /// The routes to be said with lifetime 0, the longest promised first.
     pub(super) fn stale_routes(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
         let current = |prefix: &Ipv6Net| {

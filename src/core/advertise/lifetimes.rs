@@ -32,7 +32,8 @@ const LEAST_MIN_INTERVAL: Duration = Duration::from_secs(3);
 pub(super) struct Statement {
     /// Seconds.
     pub(super) router_lifetime: u16,
-    /// Preferred ones first, then deprecated, then withdrawn ones.
+    /// Those that hosts prefer no longer from now on, then preferred ones, then the other
+    /// deprecated and withdrawn ones.
     pub(super) prefixes: Vec<PrefixLifetimes>,
     /// With preference and seconds; at most [`MAX_ROUTES`], stale ones last.
     pub(super) routes: Vec<(Ipv6Net, Preference, u32)>,
@@ -67,6 +68,14 @@ impl Statement {
         let mut prefixes = prefixes(limits, content, now);
         let max_interval = max_interval(rules, &prefixes, content, now);
         prefixes.extend(withdrawn.into_iter().map(PrefixLifetimes::withdrawn));
+        // Linux deprecates in a work item that the options of an advertisement set off one by one,
+        // and loses what an option brings while that runs, until the next advertisement. What
+        // comes first is seen by all of its runs.
+        prefixes.sort_by_key(|said| match said.preferred {
+            0 if ledger.prefers(&said.prefix, now) => 0,
+            0 => 2,
+            1.. => 1,
+        });
         let resolver_limit = seconds(max_interval).saturating_mul(3).max(MIN_RESOLVER_LIFETIME);
         Self {
             router_lifetime: router_lifetime(rules, content),
@@ -161,18 +170,16 @@ fn deprecated(content: &Content, now: Instant) -> usize {
     ends.filter(|(preferred, valid)| preferred.is_over(now) && !valid.is_over(now)).count()
 }
 
-/// The content's prefixes, as long as they are valid, deprecated ones last.
+/// The content's prefixes, as long as they are valid.
 fn prefixes(limits: Limits, content: &Content, now: Instant) -> Vec<PrefixLifetimes> {
-    let mut prefixes: Vec<_> = (content.prefixes.iter())
+    (content.prefixes.iter())
         .filter(|(_, (_, valid))| !valid.is_over(now))
         .map(|(prefix, (preferred_until, valid_until))| {
             let valid = at_most(*valid_until, now, limits.valid);
             let preferred = at_most(*preferred_until, now, limits.preferred.min(valid));
             PrefixLifetimes { prefix: *prefix, preferred, valid }
         })
-        .collect();
-    prefixes.sort_by_key(|said| said.preferred == 0);
-    prefixes
+        .collect()
 }
 
 /// MaxRtrAdvInterval: as configured, but often enough for hosts to hear several advertisements

@@ -80,7 +80,7 @@ fn a_trigger_during_a_refresh_waits_unless_the_request_left_late_enough() {
         ("advertisement, then the next", ra, ra, Fruitful, RENEW),
         ("advertisement, then the next, old lease", ra, ra, Unchanged, RENEW),
         ("advertisement, then another router's", ra, ra_other, Fruitful, RENEW),
-        ("link, then an advertisement", Trigger::Link, ra, Fruitful, RENEW),
+        ("link, then an advertisement", Trigger::Link, ra, Fruitful, None),
         ("operator, then Reconfigure", Trigger::Told, re, Fruitful, None),
         ("Reconfigure, then operator", re, Trigger::Told, Fruitful, RENEW),
     ];
@@ -209,7 +209,37 @@ fn a_link_event_does_not_wait_for_an_outcome() {
     assert_eq!(changes.handle_trigger(millis(10), Trigger::Link), REBIND);
     assert_eq!(changes.handle_trigger(millis(11), advertisement(PARENT)), None);
     changes.handle_outcome(millis(12), Outcome::Fruitful, Some(PARENT));
-    assert_eq!(changes.poll(millis(12)), RENEW, "the link's refresh proves nothing about it");
+    assert_eq!(changes.poll(millis(5000)), None, "one exchange for the link and its routers");
+}
+
+/// CHG-15, CHG-16: what routers say first on a link that came up is followed up only if the
+/// link's own refresh brought nothing.
+#[test]
+fn first_words_are_followed_up_where_the_link_s_refresh_brought_nothing() {
+    let mut changes = Changes::new();
+    assert_eq!(changes.handle_trigger(millis(0), Trigger::Link), REBIND);
+    assert_eq!(changes.handle_trigger(millis(1), advertisement(PARENT)), None);
+    assert_eq!(changes.handle_trigger(millis(2), advertisement(OTHER)), None);
+    changes.handle_outcome(millis(3), Outcome::Unchanged, Some(PARENT));
+    assert_eq!(changes.poll(millis(1002)), None);
+    let again = Some(Refresh { rebind: true, follow_up: true });
+    assert_eq!(changes.poll(millis(1003)), again);
+    changes.handle_outcome(millis(1004), Outcome::Fruitful, Some(PARENT));
+    assert_eq!(changes.deadline(), None, "one Reply stands for both");
+}
+
+/// CHG-16: whichever comes first, the Reply or the router's first words, a start is one exchange.
+#[test]
+fn first_words_after_the_link_s_fruitful_refresh_are_acknowledged() {
+    let words = Trigger::FirstWords { router: PARENT };
+    for (at, trigger, expected) in
+        [(5001, words, None), (5002, words, RENEW), (1, advertisement(PARENT), RENEW)]
+    {
+        let mut changes = Changes::new();
+        changes.handle_trigger(millis(0), Trigger::Link);
+        changes.handle_outcome(millis(1), Outcome::Fruitful, Some(PARENT));
+        assert_eq!(changes.handle_trigger(millis(at), trigger), expected);
+    }
 }
 
 #[test]

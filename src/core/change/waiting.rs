@@ -24,6 +24,8 @@ pub(super) struct Waiting {
     pub(super) advertised: Option<Advertised>,
     /// The newest Reconfigure's sender.
     pub(super) reconfigured_by: Option<Ipv6Addr>,
+    /// The link came up.
+    pub(super) by_link: bool,
     /// Something else that no Reply can acknowledge: the link, an operator, a second server.
     told: bool,
 }
@@ -35,14 +37,15 @@ impl Waiting {
             rebind: false,
             advertised: None,
             reconfigured_by: None,
+            by_link: false,
             told: false,
         });
         match trigger {
             Trigger::Prefix { router, rebind } => {
                 merged.rebind |= rebind;
-                let count = merged.advertised.map_or(0, |earlier| earlier.count).saturating_add(1);
-                merged.advertised = Some(Advertised { router, at: now, count });
+                merged.advertise(now, router);
             }
+            Trigger::FirstWords { router } => merged.advertise(now, router),
             Trigger::Reconfigure { server, rebind } => {
                 merged.rebind |= rebind;
                 merged.told |= merged.reconfigured_by.is_some_and(|other| other != server);
@@ -50,11 +53,17 @@ impl Waiting {
             }
             Trigger::Link => {
                 merged.rebind = true;
+                merged.by_link = true;
                 merged.told = true;
             }
             Trigger::Told => merged.told = true,
         }
         merged
+    }
+
+    fn advertise(&mut self, now: Instant, router: Ipv6Addr) {
+        let count = self.advertised.map_or(0, |earlier| earlier.count).saturating_add(1);
+        self.advertised = Some(Advertised { router, at: now, count });
     }
 
     /// What is left to wait for when `server` has answered with a changed lease (CHG-16).

@@ -252,7 +252,7 @@ impl Router {
         if !known && (pio.valid.is_zero() || !self.has_room(now)) {
             return;
         }
-        let announced = self.prefixes.entry(pio.prefix).or_insert(Announced::new(now));
+        let announced = self.prefixes.entry(pio.prefix).or_insert_with(|| Announced::new(now));
         if let Some(Gone::Missing(_)) = announced.gone
             && !pio.preferred.is_zero()
         {

@@ -210,3 +210,18 @@ fn what_is_remembered_has_a_bound() {
     world.run(60);
     assert_eq!(world.last().resolvers().len(), 256);
 }
+
+/// RA-TX-50: hosts that run through their addresses while they read see this first.
+#[test]
+fn what_hosts_prefer_no_longer_comes_first() {
+    let order = |sent: &Sent| sent.prefixes().map(|(prefix, ..)| prefix).collect::<Vec<_>>();
+    let mut world = World::saying(content(&[A]));
+    world.run(60);
+    world.set(content(&[B]));
+    assert_eq!(order(world.last()), [net(A), net(B)]);
+    world.run(60);
+    world.set(content(&[C]));
+    assert_eq!(order(world.last()), [net(B), net(C), net(A)]);
+    world.run(600);
+    assert_eq!(order(world.last()), [net(C), net(A), net(B)]);
+}

@@ -1,0 +1,289 @@
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::Source;
+
+fn delegation(prefix: &str) -> Delegation {
+    Delegation {
+        uplink: "tun0".to_owned(),
+        iaid: Iaid(1),
+        prefix: prefix.parse().unwrap(),
+        exclude: None,
+        occupied: Vec::new(),
+    }
+}
+
+fn low(number: u64, length: u8) -> Option<Place> {
+    Some(Place { number: PlaceNumber::Low(number), length })
+}
+
+fn high(number: u64, length: u8) -> Option<Place> {
+    Some(Place { number: PlaceNumber::High(number), length })
+}
+
+fn site(downlinks: &[(&str, Option<Place>)]) -> Config {
+    let downlink = |subnet| Downlink { subnet, ..Downlink::default() };
+    let all = downlinks.iter().map(|(name, place)| ((*name).to_owned(), downlink(*place)));
+    Config { downlinks: all.collect(), ..Config::default() }
+}
+
+fn net(text: &str) -> Ipv6Net {
+    text.parse().unwrap()
+}
+
+/// The links of the article's site as one router would have them: the backbone on the highest
+/// subnet, wired and wireless from the low end, one block for machines, one link anywhere.
+fn article() -> Config {
+    site(&[
+        ("lan0", low(0, 64)),
+        ("wl0", low(1, 64)),
+        ("jail0", low(0xf8, 64)),
+        ("vm0", low(0xe, 60)),
+        ("vtnet0", high(1, 64)),
+        ("guest0", None),
+    ])
+}
+
+fn written(config: &Config, delegation: &Delegation) -> String {
+    let plan = plan(config, delegation);
+    let mut text = format!("{}\n", delegation.prefix);
+    for name in config.downlinks.keys() {
+        let _ = match plan.subnets.get(name) {
+            Some(subnet) => writeln!(text, "  {name} {subnet}"),
+            None => writeln!(text, "  {name} {:?}", plan.without[name]),
+        };
+    }
+    text
+}
+
+/// CRV-01, CRV-04, CRV-10, §15 row 8: fixed places stay where they are from one end or the other,
+/// fold where the prefix is longer than they need, and go without where that is taken.
+#[test]
+fn the_article_s_site_on_prefixes_of_all_lengths() {
+    let all: String = [48, 52, 56, 57, 60, 62, 64]
+        .map(|length| {
+            let prefix = Ipv6Net::new("2001:db8:12:c300::".parse().unwrap(), length).unwrap();
+            written(&article(), &delegation(&prefix.trunc().to_string()))
+        })
+        .concat();
+    assert_eq!(
+        all,
+        "\
+2001:db8:12::/48
+  guest0 2001:db8:12:4059::/64
+  jail0 2001:db8:12:f8::/64
+  lan0 2001:db8:12::/64
+  vm0 2001:db8:12:e0::/60
+  vtnet0 2001:db8:12:ffff::/64
+  wl0 2001:db8:12:1::/64
+2001:db8:12:c000::/52
+  guest0 2001:db8:12:c059::/64
+  jail0 2001:db8:12:c0f8::/64
+  lan0 2001:db8:12:c000::/64
+  vm0 2001:db8:12:c0e0::/60
+  vtnet0 2001:db8:12:cfff::/64
+  wl0 2001:db8:12:c001::/64
+2001:db8:12:c300::/56
+  guest0 2001:db8:12:c359::/64
+  jail0 2001:db8:12:c3f8::/64
+  lan0 2001:db8:12:c300::/64
+  vm0 2001:db8:12:c3e0::/60
+  vtnet0 2001:db8:12:c3ff::/64
+  wl0 2001:db8:12:c301::/64
+2001:db8:12:c300::/57
+  guest0 2001:db8:12:c359::/64
+  jail0 2001:db8:12:c378::/64
+  lan0 2001:db8:12:c300::/64
+  vm0 2001:db8:12:c360::/60
+  vtnet0 2001:db8:12:c37f::/64
+  wl0 2001:db8:12:c301::/64
+2001:db8:12:c300::/60
+  guest0 2001:db8:12:c309::/64
+  jail0 2001:db8:12:c308::/64
+  lan0 2001:db8:12:c300::/64
+  vm0 Taken
+  vtnet0 2001:db8:12:c30f::/64
+  wl0 2001:db8:12:c301::/64
+2001:db8:12:c300::/62
+  guest0 2001:db8:12:c302::/64
+  jail0 Taken
+  lan0 2001:db8:12:c300::/64
+  vm0 TooLong
+  vtnet0 2001:db8:12:c303::/64
+  wl0 2001:db8:12:c301::/64
+2001:db8:12:c300::/64
+  guest0 Full
+  jail0 Taken
+  lan0 2001:db8:12:c300::/64
+  vm0 TooLong
+  vtnet0 Taken
+  wl0 Taken
+"
+    );
+}
+
+/// CRV-02, CRV-03: the number is a matter of configuration, not of the prefix.
+#[test]
+fn each_delegation_uses_the_same_numbers() {
+    let one = plan(&article(), &delegation("2001:db8:a:100::/56"));
+    let other = plan(&article(), &delegation("3fff:b:0:ab00::/56"));
+    for (name, subnet) in one.subnets {
+        let number = |subnet: Ipv6Net| u128::from(subnet.network()) >> 64 & 0xff;
+        assert_eq!(number(subnet), number(other.subnets[&name]), "{name}");
+    }
+}
+
+/// CRV-06
+#[test]
+fn what_the_delegating_router_keeps_is_given_to_nobody() {
+    let config = site(&[("lan0", low(1, 64)), ("wl0", low(0, 62)), ("guest0", None)]);
+    let kept = Delegation {
+        exclude: Some(net("2001:db8::/64")),
+        occupied: vec![net("2001:db8:0:2::/63")],
+        ..delegation("2001:db8::/62")
+    };
+    let plan = plan(&config, &kept);
+    assert_eq!(plan.subnets, [("lan0".to_owned(), net("2001:db8:0:1::/64"))].into());
+    assert_eq!(plan.without["wl0"], Without::Excluded);
+    assert_eq!(plan.without["guest0"], Without::Full);
+}
+
+#[test]
+fn priority_and_then_the_name_decide_who_goes_first() {
+    let mut config = site(&[("a", low(4, 64)), ("b", low(8, 64)), ("c", None), ("d", None)]);
+    let first = |config: &Config| plan(config, &delegation("2001:db8::/64")).subnets;
+    assert_eq!(first(&config).into_keys().collect::<Vec<_>>(), ["a"]);
+    config.downlinks.get_mut("b").unwrap().priority = 1;
+    assert_eq!(first(&config).into_keys().collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn a_link_takes_from_the_delegation_that_it_names() {
+    let mut config = site(&[("a", low(0, 64)), ("b", low(0, 64)), ("c", low(1, 64))]);
+    let from = |iaid| Some(Source { uplink: "tun0".to_owned(), iaid });
+    config.downlinks.get_mut("a").unwrap().from = from(Some(Iaid(1)));
+    config.downlinks.get_mut("b").unwrap().from = from(Some(Iaid(2)));
+    config.downlinks.get_mut("c").unwrap().from = from(None);
+    let names = |iaid| {
+        let delegation = Delegation { iaid, ..delegation("2001:db8::/56") };
+        plan(&config, &delegation).subnets.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(names(Iaid(1)), ["a", "c"]);
+    assert_eq!(names(Iaid(2)), ["b", "c"]);
+}
+
+/// §15 row 22: a prefix that shrinks around the same bits moves only what must move.
+#[test]
+fn what_fits_both_prefixes_stays_where_it_is() {
+    let config = site(&[("a", low(0, 64)), ("b", low(3, 64)), ("c", low(0x1f, 64))]);
+    let wide = plan(&config, &delegation("2001:db8::/56"));
+    let narrow = plan(&config, &delegation("2001:db8::/60"));
+    for name in ["a", "b"] {
+        assert_eq!(wide.subnets[name], narrow.subnets[name]);
+    }
+    assert_eq!(narrow.subnets["c"], net("2001:db8:0:f::/64"), "folded");
+}
+
+prop_compose! {
+    fn any_place()(high in any::<bool>(), number in 0..300_u64, length in 56..=64_u8) -> Place {
+        let number =
+            if high { PlaceNumber::High(number + 1) } else { PlaceNumber::Low(number) };
+        Place { number, length }
+    }
+}
+
+prop_compose! {
+    fn any_site()(
+        links in prop::collection::btree_map(
+            "[a-z]{1,4}",
+            (prop::option::of(any_place()), -1..=1_i32),
+            0..12,
+        ),
+    ) -> Config {
+        let downlink =
+            |(subnet, priority)| Downlink { subnet, priority, ..Downlink::default() };
+        let downlinks = links.into_iter().map(|(name, link)| (name, downlink(link))).collect();
+        Config { downlinks, ..Config::default() }
+    }
+}
+
+prop_compose! {
+    fn any_delegation()(
+        bits in any::<u64>(),
+        length in 48..=66_u8,
+        exclude in prop::option::of(any::<u64>()),
+        occupied in prop::collection::vec((any::<u64>(), 60..=64_u8), 0..3),
+    ) -> Delegation {
+        let base = u128::from(bits) << 64;
+        let prefix = Ipv6Net::new(base.into(), length).unwrap().trunc();
+        let within = |number: u64, length| {
+            let mask = u128::from(u64::MAX) << 64 >> prefix.prefix_len() >> 1;
+            let address = u128::from(prefix.network()) | (u128::from(number) << 64 & mask);
+            Ipv6Net::new(address.into(), length).unwrap().trunc()
+        };
+        Delegation {
+            prefix,
+            exclude: exclude.map(|number| within(number, 64)),
+            occupied: occupied.into_iter().map(|(number, length)| within(number, length)).collect(),
+            ..delegation("2001:db8::/56")
+        }
+    }
+}
+
+fn overlap(one: &Ipv6Net, other: &Ipv6Net) -> bool {
+    one.contains(other) || other.contains(one)
+}
+
+proptest! {
+    /// CRV-05, CRV-06
+    #[test]
+    fn nothing_overlaps_and_nothing_lies_outside(config in any_site(), part in any_delegation()) {
+        let plan = plan(&config, &part);
+        let subnets: Vec<_> = plan.subnets.values().collect();
+        for (position, subnet) in subnets.iter().enumerate() {
+            prop_assert!(part.prefix.contains(*subnet));
+            prop_assert!(!subnets.iter().take(position).any(|other| overlap(subnet, other)));
+            prop_assert!(!part.occupied.iter().chain(&part.exclude).any(|o| overlap(subnet, o)));
+        }
+        let told = plan.subnets.keys().chain(plan.without.keys()).count();
+        prop_assert_eq!(told, config.downlinks.len(), "each link is told of once");
+    }
+
+    /// CRV-02: a place that exists is given at its very number, whoever else is there.
+    #[test]
+    fn fixed_places_never_move(config in any_site(), bits in any::<u64>(), other in any::<u64>()) {
+        let of = |bits: u64| {
+            let prefix = Ipv6Net::new((u128::from(bits) << 64).into(), 56).unwrap().trunc();
+            plan(&config, &Delegation { prefix, ..delegation("2001:db8::/56") })
+        };
+        let (one, other) = (of(bits), of(other));
+        let number = |subnet: &Ipv6Net| u128::from(subnet.network()) >> 64 & 0xff;
+        for (name, subnet) in &one.subnets {
+            prop_assert_eq!(number(subnet), number(&other.subnets[name]));
+        }
+    }
+
+    /// Additions disturb nobody who has a place of his own, and no automatic place with which they
+    /// do not collide.
+    #[test]
+    fn an_addition_moves_nobody_else(config in any_site(), name in "[a-z]{5}") {
+        let config = Config {
+            downlinks: config.downlinks.into_iter().map(|(name, mut link)| {
+                link.priority = 0;
+                (name, link)
+            }).collect(),
+            ..config
+        };
+        let part = delegation("2001:db8::/48");
+        let before = plan(&config, &part);
+        let mut more = config;
+        more.downlinks.insert(name.clone(), Downlink::default());
+        let after = plan(&more, &part);
+        let taken = after.subnets[&name];
+        for (name, subnet) in &before.subnets {
+            prop_assert!(after.subnets[name] == *subnet || overlap(subnet, &taken));
+        }
+    }
+}
