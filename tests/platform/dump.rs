@@ -93,7 +93,7 @@ fn a_dump_amid_changes_lacks_nothing_that_was_there() {
                     number += 1;
                 }
             });
-            let counted = (0..300).map(|_| {
+            let counted = (0..100).map(|_| {
                 let system = platform.dump();
                 let steady =
                     system.addresses.keys().filter(|(_, address)| address.segments()[6] == 5);
