@@ -21,9 +21,23 @@ use crate::time::{Instant, Lifetime, Until};
 /// Ticks of a route's expiry in a second (USER_HZ).
 const TICKS: u64 = 100;
 
-/// What a message says; none for what does not concern us.
+/// What a message says, in this order; nothing where it does not concern us.
+pub(super) fn events(
+    now: Instant,
+    message: &RouteNetlinkMessage,
+) -> impl Iterator<Item = KernelEvent> + use<> {
+    duplicate(now, message).into_iter().chain(event(now, message))
+}
+
+/// A duplicate with a finite lifetime is removed by the kernel at once: only the message of its
+/// removal says why.
+fn duplicate(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
+    let RouteNetlinkMessage::DelAddress(message) = message else { return None };
+    address(now, message).filter(|address| address.duplicate).map(KernelEvent::Address)
+}
+
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which six concern us")]
-pub(super) fn event(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
+fn event(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
     match message {
         RouteNetlinkMessage::NewLink(message) => link(message).map(KernelEvent::Link),
         RouteNetlinkMessage::DelLink(message) => {

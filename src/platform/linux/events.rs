@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use netlink_packet_core::NetlinkPayload;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use super::kernel::messages;
 use super::{decode, sysctl};
@@ -53,29 +54,29 @@ impl Events {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind(&SocketAddr::new(0, 0))?;
         socket.set_non_blocking(true)?;
-        // Beyond the system's limit only with CAP_NET_ADMIN; what there is has to do.
-        let _ = socket.set_rx_buf_sz(SOCKET_OCTETS);
+        // Beyond the system's limit only with CAP_NET_ADMIN of the whole machine; what there is
+        // has to do.
+        if setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_OCTETS).is_err() {
+            let _ = setsockopt(&socket, sockopt::RcvBuf, &SOCKET_OCTETS);
+        }
         for group in [GROUP_LINK, GROUP_IPV6_ADDRESS, GROUP_IPV6_ROUTE, GROUP_IPV6_NETCONF] {
             socket.add_membership(group)?;
         }
         Ok(Self { socket, buffer: Vec::with_capacity(RECEIVE_OCTETS) })
     }
 
-    /// Reads what there is into `events`.
+    /// Reads what there is into `events`; after [`Drained::Overrun`] they are void.
     ///
     /// # Errors
     ///
     /// What the system says.
     pub fn read(&mut self, now: Instant, events: &mut Vec<KernelEvent>) -> io::Result<Drained> {
         for _ in 0..BATCH {
-            self.buffer.clear();
-            match self.socket.recv(&mut self.buffer, 0) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Drained::Whole);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            match self.receive() {
+                Ok(true) => {}
+                Ok(false) => return Ok(Drained::Whole),
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.discard()?;
                     return Ok(Drained::Overrun);
                 }
                 Err(error) => return Err(error),
@@ -86,11 +87,41 @@ impl Events {
             }
             for message in messages(&self.buffer) {
                 if let NetlinkPayload::InnerMessage(message) = message.payload {
-                    events.extend(decode::event(now, &message));
+                    events.extend(decode::events(now, &message));
                 }
             }
         }
         Ok(Drained::More)
+    }
+
+    /// Reads a datagram; false when there is none.
+    fn receive(&mut self) -> io::Result<bool> {
+        loop {
+            self.buffer.clear();
+            match self.socket.recv(&mut self.buffer, libc::MSG_TRUNC) {
+                Ok(length) if length > self.buffer.len() => {
+                    return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
+                }
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads all that still waits and forgets it. It is older than what was lost, so that taken
+    /// in after a dump it would revive what is gone; and until all of it is read the kernel drops
+    /// what follows without saying so again.
+    fn discard(&mut self) -> io::Result<()> {
+        loop {
+            match self.receive() {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// A change of some interface's settings, forwarding perhaps.

@@ -20,8 +20,11 @@ use crate::core::system::System;
 use crate::platform::sockets::Icmpv6Socket;
 use crate::time::Instant;
 
-/// More requests in one message than this risk the socket's send buffer.
-const MAX_BATCH_OCTETS: usize = 32 * 1024;
+/// Requests sent at once. All their answers wait in the socket before the first is read, each as
+/// a buffer of some 1 KiB: a few hundred would overrun it.
+const MAX_BATCH: usize = 64;
+/// So often is dumped what does not come in one part.
+const DUMPS: usize = 3;
 const RECEIVE_OCTETS: usize = 64 * 1024;
 
 /// A socket to ask and to tell the kernel. It answers within the call: requests are processed
@@ -73,18 +76,26 @@ impl Kernel {
             RouteNetlinkMessage::GetAddress(address),
             RouteNetlinkMessage::GetRoute(route),
         ] {
-            self.dump_into(now, request, &mut system)?;
+            // A change between two parts makes the kernel skip what was there all the time, and
+            // its mark for that (NLM_F_DUMP_INTR) can come too late. What several dumps together
+            // have too much of is mended by the events that wait behind them.
+            for _ in 0..DUMPS {
+                if self.dump_into(now, request.clone(), &mut system)? <= 1 {
+                    break;
+                }
+            }
         }
         system.handle(KernelEvent::Forwarding(sysctl::forwarding().unwrap_or(false)));
         Ok(system)
     }
 
+    /// Adds what the kernel answers; the number of parts that it came in.
     fn dump_into(
         &mut self,
         now: Instant,
         request: RouteNetlinkMessage,
         system: &mut System,
-    ) -> io::Result<()> {
+    ) -> io::Result<usize> {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | NLM_F_DUMP;
         let sequence = self.next_sequence();
@@ -94,24 +105,47 @@ impl Kernel {
         let mut octets = vec![0; message.buffer_len()];
         message.serialize(&mut octets);
         self.socket.send(&octets, 0)?;
-        loop {
-            self.buffer.clear();
-            self.socket.recv(&mut self.buffer, 0)?;
+        let mut parts = 0;
+        while self.receive()? {
+            let mut filled = false;
             for message in messages(&self.buffer) {
                 if message.header.sequence_number != sequence {
                     continue;
                 }
                 match message.payload {
                     NetlinkPayload::InnerMessage(message) => {
-                        if let Some(event) = decode::event(now, &message) {
+                        filled = true;
+                        for event in decode::events(now, &message) {
                             system.handle(event);
                         }
                     }
-                    NetlinkPayload::Done(_) => return Ok(()),
+                    NetlinkPayload::Done(done) if done.code < 0 => {
+                        return Err(io::Error::from_raw_os_error(done.code.saturating_neg()));
+                    }
+                    NetlinkPayload::Done(_) => return Ok(parts + usize::from(filled)),
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
                     NetlinkPayload::Noop | NetlinkPayload::Overrun(_) => {}
                     _ => {}
                 }
+            }
+            parts += usize::from(filled);
+        }
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the kernel broke a dump off"))
+    }
+
+    /// Reads the next datagram of answers; false when there is none. The kernel has answered
+    /// when a request is sent: to wait for an answer that was lost would be to wait for ever.
+    fn receive(&mut self) -> io::Result<bool> {
+        loop {
+            self.buffer.clear();
+            match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Some answers were lost. The others are still there, and until they are read
+                // the kernel drops all that follow.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -144,7 +178,7 @@ impl Kernel {
                 request.serialize(room);
             }
             asked.push((position, sequence));
-            if octets.len() > MAX_BATCH_OCTETS {
+            if asked.len() >= MAX_BATCH {
                 self.flush(steps, &mut octets, &mut asked, &mut refused);
             }
         }
@@ -163,44 +197,51 @@ impl Kernel {
         if asked.is_empty() {
             return;
         }
-        let result = self.socket.send(octets, 0).and_then(|_| self.acknowledged(asked));
-        match result {
-            Ok(errors) => refused.extend(errors.into_iter().filter(|(position, errno)| {
-                steps.get(*position).is_none_or(|step| !is_so(step, *errno))
-            })),
-            Err(error) => {
-                let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                refused.extend(asked.iter().map(|(position, _)| (*position, errno)));
-            }
-        }
+        let errors = match self.socket.send(octets, 0) {
+            Ok(_) => self.errors(asked),
+            Err(error) => unanswered(asked, &error),
+        };
+        refused.extend(errors.into_iter().filter(|(position, errno)| {
+            steps.get(*position).is_none_or(|step| !is_so(step, *errno))
+        }));
         octets.clear();
         asked.clear();
     }
 
-    fn acknowledged(&mut self, asked: &[Asked]) -> io::Result<Vec<(usize, i32)>> {
+    /// The requests that the kernel has refused, or has not answered.
+    fn errors(&mut self, asked: &mut Vec<Asked>) -> Vec<(usize, i32)> {
         let mut errors = Vec::new();
-        let mut open = asked.len();
-        while open > 0 {
-            self.buffer.clear();
-            self.socket.recv(&mut self.buffer, 0)?;
+        while !asked.is_empty() {
+            let broken = match self.receive() {
+                Ok(true) => None,
+                Ok(false) => Some(io::Error::from_raw_os_error(libc::ENOBUFS)),
+                Err(error) => Some(error),
+            };
+            if let Some(error) = broken {
+                errors.extend(unanswered(asked, &error));
+                break;
+            }
             for message in messages(&self.buffer) {
                 let NetlinkPayload::Error(error) = message.payload else { continue };
                 let sequence = message.header.sequence_number;
-                if let Some((position, _)) = asked.iter().find(|(_, of)| *of == sequence) {
-                    open = open.saturating_sub(1);
-                    if let Some(code) = error.code {
-                        errors.push((*position, code.get().saturating_neg()));
-                    }
-                }
+                let Some(at) = asked.iter().position(|(_, of)| *of == sequence) else { continue };
+                let (position, _) = asked.remove(at);
+                errors.extend(error.code.map(|code| (position, code.get().saturating_neg())));
             }
         }
-        Ok(errors)
+        errors
     }
 
     const fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence
     }
+}
+
+/// What of it became true is seen by an event.
+fn unanswered(asked: &[Asked], error: &io::Error) -> Vec<(usize, i32)> {
+    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+    asked.iter().map(|(position, _)| (*position, errno)).collect()
 }
 
 /// Takes a step that is not netlink's.

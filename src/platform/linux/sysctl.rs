@@ -20,10 +20,14 @@ pub fn read_sysctl(interface: &str, name: Sysctl) -> Option<i32> {
 /// What the system says: EINVAL for a value out of range, EROFS or EACCES in containers.
 pub fn write_sysctl(interface: &str, name: Sysctl, value: i32) -> io::Result<()> {
     let path = path(interface, name.file()).ok_or(io::ErrorKind::InvalidInput)?;
-    match fs::OpenOptions::new().write(true).open(path) {
-        Ok(mut file) => file.write_all(value.to_string().as_bytes()),
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(value.to_string().as_bytes()));
+    match written {
+        // Also where it goes between the opening and the writing.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        result => result,
     }
 }
 

@@ -1,0 +1,204 @@
+//! Routes: ours as told, others' left alone, and what becomes of the rest when one is refused.
+
+use renumberd::core::input::{IfIndex, KernelEvent};
+use renumberd::core::output::{Step, Sysctl};
+use renumberd::core::system::{KernelRoute, RouteTarget};
+use serde_json::Value;
+
+use super::bench::{Platform, after, ip, is_route_gone, on_machine, route, same_end, set};
+use crate::lab::net::Namespace;
+
+const DEFAULT: &str = "::/0";
+
+/// One of each kind, of a metric each.
+fn one_of_each(interface: IfIndex) -> [KernelRoute; 4] {
+    let gateway = |host: &str| RouteTarget::Gateway(interface, ip(host));
+    [
+        route(DEFAULT, gateway("fe80::1"), 1024),
+        route("2001:db8:a::/48", gateway("fe80::2"), 512),
+        route("2001:db8:b:1::/64", RouteTarget::OnLink(interface), 256),
+        route("2001:db8:b::/48", RouteTarget::Unreachable, 4096),
+    ]
+}
+
+fn shown(machine: &Namespace, destination: &str) -> Vec<Value> {
+    machine.ip_json(&format!("-details route show {destination}"))
+}
+
+/// DWN-02, DWN-03, UPL-03: a default route, a delegation's, a link's and the unreachable rest
+/// come, are told as they are, and go.
+#[test]
+fn routes_of_each_kind_come_and_go() {
+    on_machine(|machine, mut platform| {
+        let routes = one_of_each(platform.index("one0"));
+        platform.take(&routes.clone().map(Step::AddRoute));
+        let text = machine.ip("-6 -details route show proto 82");
+        for line in [
+            "unicast default via fe80::1 dev one0 scope global metric 1024",
+            "unicast 2001:db8:a::/48 via fe80::2 dev one0 scope global metric 512",
+            "unicast 2001:db8:b:1::/64 dev one0 scope global metric 256",
+            "unreachable 2001:db8:b::/48 dev lo scope global metric 4096",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert_eq!(text.lines().count(), routes.len(), "{text}");
+        platform.follow();
+        let dump = platform.dump();
+        for has in [&platform.system.routes, &dump.routes] {
+            assert!(has.values().eq(&sorted(&routes)), "{has:?}");
+        }
+        platform.take(&routes.clone().map(Step::RemoveRoute));
+        platform.follow();
+        assert_eq!(platform.system.routes.len(), 0);
+        assert_eq!(machine.ip("-6 route show proto 82"), "");
+        // And once more: they are gone already.
+        platform.take(&routes.map(Step::RemoveRoute));
+    });
+}
+
+fn sorted(routes: &[KernelRoute]) -> Vec<KernelRoute> {
+    let mut routes = routes.to_vec();
+    routes.sort_by_key(KernelRoute::key);
+    routes
+}
+
+/// DWN-06, UPL-04: the end of a route is moved, set and taken away without a moment without it.
+#[test]
+fn the_end_of_a_route_is_replaced_in_place() {
+    on_machine(|machine, mut platform| {
+        let [default, ..] = one_of_each(platform.index("one0"));
+        platform.take(&[Step::AddRoute(default.clone())]);
+        platform.follow();
+        for until in [after(1800), after(60), default.until, after(600)] {
+            let wanted = KernelRoute { until, ..default.clone() };
+            platform.take(&[Step::ReplaceRoute(wanted.clone())]);
+            let told = platform.follow();
+            assert!(!told.iter().any(is_route_gone), "{told:?}");
+            let dump = platform.dump();
+            for has in [&platform.system.routes, &dump.routes] {
+                assert_eq!(has.len(), 1);
+                assert!(same_end(has[&wanted.key()].until, until), "{has:?} {until:?}");
+            }
+            assert_eq!(shown(machine, "default").len(), 1);
+        }
+    });
+}
+
+/// UPL-04: one default route for each router, by metric; the loss of one is not the loss of both.
+#[test]
+fn two_default_routes_live_side_by_side() {
+    on_machine(|machine, mut platform| {
+        let (one, two) = (platform.index("one0"), platform.index("two0"));
+        let preferred = route(DEFAULT, RouteTarget::Gateway(one, ip("fe80::1")), 512);
+        let other = route(DEFAULT, RouteTarget::Gateway(two, ip("fe80::1")), 1536);
+        platform.take(&[other.clone(), preferred.clone()].map(Step::AddRoute));
+        platform.follow();
+        assert_eq!(platform.system.routes.len(), 2);
+        let used = machine.ip("-6 route get 2001:db8::1 from ::");
+        assert!(used.contains("dev one0") && used.contains("metric 512"), "{used}");
+        platform.take(&[Step::RemoveRoute(preferred)]);
+        platform.follow();
+        assert!(platform.system.routes.values().eq([&other]));
+        let used = machine.ip("-6 route get 2001:db8::1 from ::");
+        assert!(used.contains("dev two0") && used.contains("metric 1536"), "{used}");
+    });
+}
+
+/// UPL-12: neither adding nor removing ours touches a route of the same destination and metric
+/// that is another's.
+#[test]
+fn a_foreign_route_in_our_place_is_refused_and_stays() {
+    on_machine(|machine, mut platform| {
+        let one = platform.index("one0");
+        machine.ip("route add default via fe80::1 dev one0 metric 1024 proto static");
+        machine.ip("route add unreachable 2001:db8:b::/48 metric 4096 proto bird");
+        let before = machine.snapshot();
+        let ours = [
+            route(DEFAULT, RouteTarget::Gateway(one, ip("fe80::1")), 1024),
+            route("2001:db8:b::/48", RouteTarget::Unreachable, 4096),
+        ];
+        let refused = platform.apply(&ours.clone().map(Step::AddRoute));
+        assert_eq!(refused, [(0, libc::EEXIST), (1, libc::EEXIST)]);
+        platform.take(&ours.map(Step::RemoveRoute));
+        assert_eq!(machine.snapshot(), before);
+    });
+}
+
+/// The kernel tells routes apart by destination and metric alone: another router in the place of
+/// ours is refused as long as ours is there.
+#[test]
+fn another_router_of_the_same_metric_is_refused_until_the_first_is_gone() {
+    on_machine(|_, mut platform| {
+        let one = platform.index("one0");
+        let first = route(DEFAULT, RouteTarget::Gateway(one, ip("fe80::1")), 1024);
+        let second = route(DEFAULT, RouteTarget::Gateway(one, ip("fe80::2")), 1024);
+        platform.take(&[Step::AddRoute(first.clone())]);
+        let refused = platform.apply(&[Step::AddRoute(second.clone())]);
+        assert_eq!(refused, [(0, libc::EEXIST)]);
+        platform.take(&[Step::RemoveRoute(first), Step::AddRoute(second.clone())]);
+        platform.follow();
+        assert!(platform.system.routes.values().eq([&second]));
+    });
+}
+
+/// A step that is refused says so with its own error, whatever stands before and behind it.
+#[test]
+fn one_refused_step_does_not_hold_up_the_others() {
+    on_machine(|_, mut platform| {
+        let one = platform.index("one0");
+        let nowhere = IfIndex(4711);
+        let [default, delegation, link, rest] = one_of_each(one);
+        let setting =
+            |value| Step::SetSysctl { interface: "one0".to_owned(), name: Sysctl::Mtu, value };
+        let steps = [
+            set(one, "2001:db8:b:1::1"),
+            set(nowhere, "2001:db8:b:2::1"),
+            Step::AddRoute(default.clone()),
+            Step::AddRoute(default),
+            setting(1),
+            setting(1400),
+            Step::AddRoute(route("2001:db8:c::/48", RouteTarget::OnLink(nowhere), 256)),
+            Step::JoinAllRouters(nowhere),
+            Step::JoinAllRouters(one),
+            Step::JoinAllRouters(one),
+            Step::AddRoute(delegation),
+            Step::AddRoute(link),
+            // Not on the link, nor behind one: no route could lead there.
+            Step::AddRoute(route("2001:db8:d::/48", RouteTarget::Gateway(one, ip("ff02::1")), 1)),
+            Step::AddRoute(rest),
+        ];
+        let refused = platform.apply(&steps);
+        let expected = [
+            (1, libc::ENODEV),
+            (3, libc::EEXIST),
+            (4, libc::EINVAL),
+            (6, libc::ENODEV),
+            (7, libc::ENODEV),
+            (12, libc::EINVAL),
+        ];
+        assert_eq!(refused, expected);
+        let told = platform.follow();
+        assert!(told.iter().any(|event| matches!(event, KernelEvent::Address(_))));
+        assert_eq!(platform.system.routes.len(), 4);
+        assert!(platform.address("one0", "2001:db8:b:1::1").is_some());
+    });
+}
+
+/// More steps than the kernel's answers have room for in a socket: all are taken, each refusal is
+/// told, and what is asked afterwards is answered.
+#[test]
+fn a_thousand_steps_are_taken_at_once() {
+    const COUNT: usize = 1000;
+    on_machine(|_, mut platform: Platform| {
+        let one = platform.index("one0");
+        let destination = |number: usize| format!("2001:db8:{number:x}::/48");
+        let add = |number| Step::AddRoute(route(&destination(number), RouteTarget::OnLink(one), 9));
+        let steps: Vec<Step> = (0..COUNT).map(add).collect();
+        platform.take(&steps);
+        assert_eq!(platform.dump().routes.len(), COUNT);
+        let refused = platform.apply(&steps);
+        assert!(refused.iter().copied().eq((0..COUNT).map(|at| (at, libc::EEXIST))));
+        platform.take(&[set(one, "2001:db8::1")]);
+        assert!(platform.dump().addresses.values().any(|address| address.ours));
+    });
+}

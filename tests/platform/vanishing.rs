@@ -1,0 +1,104 @@
+//! Interfaces that go while something is done with them: an error for a step, never an end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use renumberd::core::input::KernelEvent;
+use renumberd::core::output::{Step, Sysctl};
+use renumberd::core::system::RouteTarget;
+use renumberd::platform::linux::sysctl::{read_sysctl, write_sysctl};
+use renumberd::platform::sockets::Dhcpv6Socket;
+
+use super::bench::{Platform, ip, on_machine, packet, route, set};
+use crate::lab::{millis, pause};
+
+fn steps(platform: &Platform, interface: &str) -> Vec<Step> {
+    let index = platform.index(interface);
+    let link = route("2001:db8::/64", RouteTarget::OnLink(index), 256);
+    let far = route("2001:db8:1::/48", RouteTarget::Gateway(index, ip("fe80::1")), 512);
+    vec![
+        set(index, "2001:db8::1"),
+        Step::AddRoute(link.clone()),
+        Step::ReplaceRoute(far.clone()),
+        Step::JoinAllRouters(index),
+        Step::SetSysctl { interface: interface.to_owned(), name: Sysctl::AcceptRa, value: 0 },
+        Step::LeaveAllRouters(index),
+        Step::RemoveRoute(link),
+        Step::RemoveRoute(far),
+        Step::RemoveAddress { interface: index, address: ip("2001:db8::1"), prefix_len: 64 },
+    ]
+}
+
+/// What is wanted of an interface that is gone is refused with ENODEV; what is to be taken from
+/// it is taken from it already.
+#[test]
+fn steps_on_an_interface_that_is_gone_fail_alone() {
+    on_machine(|machine, mut platform| {
+        let index = platform.index("one0");
+        let steps = steps(&platform, "one0");
+        platform.take(&steps);
+        machine.ip("link del one0");
+        let refused = platform.apply(&steps);
+        assert_eq!(refused, [0, 1, 2, 3].map(|position| (position, libc::ENODEV)));
+        platform.until("it is gone", |event| *event == KernelEvent::LinkGone(index));
+
+        assert_eq!(read_sysctl("one0", Sysctl::AcceptRa), None);
+        write_sysctl("one0", Sysctl::AcceptRa, 2).unwrap();
+        let nobody = packet(index, ip("fe80::1"), "ff02::1", &[134; 16]);
+        assert!(platform.icmpv6.send(&nobody).is_err());
+        assert!(Dhcpv6Socket::open().unwrap().send(&nobody).is_err());
+    });
+}
+
+/// Membership in a group outlives its interface, and a socket has room for some hundreds: it can
+/// be given back.
+#[test]
+fn the_group_of_an_interface_that_is_gone_can_be_left() {
+    on_machine(|machine, mut platform| {
+        let index = platform.index("one0");
+        platform.take(&[Step::JoinAllRouters(index)]);
+        machine.ip("link del one0");
+        platform.take(&[Step::LeaveAllRouters(index)]);
+        let refused = platform.apply(&[Step::JoinAllRouters(index)]);
+        assert_eq!(refused, [(0, libc::ENODEV)]);
+    });
+}
+
+/// An interface that comes and goes while steps are taken and the kernel is dumped: nothing
+/// panics, hangs or fails with what would not go by itself.
+#[test]
+fn an_interface_may_go_at_any_moment() {
+    on_machine(|machine, mut platform| {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..40 {
+                    machine.ip("link add flap0 type veth peer name flap1");
+                    machine.ip("link set flap0 up");
+                    machine.ip("link set flap1 up");
+                    pause(millis(3));
+                    machine.ip("link del flap0");
+                }
+                over.store(true, Ordering::Relaxed);
+            });
+            let mut seen = 0;
+            while !over.load(Ordering::Relaxed) {
+                platform.system = platform.dump();
+                platform.follow();
+                if platform.system.link("flap0").is_none() {
+                    continue;
+                }
+                seen += 1;
+                for (position, errno) in platform.apply(&steps(&platform, "flap0")) {
+                    let passing =
+                        [libc::ENODEV, libc::ENETDOWN, libc::ENETUNREACH, libc::EHOSTUNREACH];
+                    assert!(passing.contains(&errno), "step {position}: {errno}");
+                }
+            }
+            assert!(seen > 0);
+        });
+        platform.follow();
+        assert!(platform.dump().link("flap0").is_none());
+        assert!(platform.system.link("flap0").is_none());
+        platform.take(&steps(&platform, "one0"));
+    });
+}
