@@ -17,7 +17,8 @@ mod limit;
 mod offer;
 mod reconfigure;
 mod reply;
-//TMP
+#[cfg(test)]
+mod tests;
 mod timers;
 mod types;
 
