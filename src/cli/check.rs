@@ -1,3 +1,5 @@
 //! stub
 /// stub
-pub fn render(_: &std::path::Path, _: &crate::config::Config) -> String { String::new() }
+pub fn render(_: &std::path::Path, _: &crate::config::Config) -> String {
+    String::new()
+}

@@ -1,3 +1,5 @@
 //! stub
 /// stub
-pub fn render(_: &crate::config::Config, _: ipnet::Ipv6Net) -> String { String::new() }
+pub fn render(_: &crate::config::Config, _: ipnet::Ipv6Net) -> String {
+    String::new()
+}

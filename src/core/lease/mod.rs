@@ -229,7 +229,7 @@ impl Lease {
             | MessageType::Decline
             | MessageType::InformationRequest => return Err(Reject::UnexpectedType),
         };
-        self.held.expire(now);
+        self.expire(now);
         let mut progress = self.progress_since(now, &before);
         progress.reconfigure = reconfigure;
         if verdict == Verdict::Settled {
@@ -253,11 +253,23 @@ impl Lease {
     /// Retransmits, renews, rebinds, lets run out what has run out.
     pub fn handle_timeout(&mut self, now: Instant) -> Progress {
         let before = self.view();
-        self.held.expire(now);
+        self.expire(now);
         let outcome = self.give_up(now);
         self.advance(now);
         self.maintain(now);
         Progress { outcome, ..self.progress_since(now, &before) }
+    }
+
+    /// Lets run out what has run out. With the last of it the Solicit that went on beside it, at
+    /// whatever pace it has slowed down to, makes room for a discovery from the start.
+    fn expire(&mut self, now: Instant) {
+        let was_empty = self.held.is_empty();
+        self.held.expire(now);
+        if !was_empty && self.held.is_empty() && self.ladder.is_none() {
+            self.exchanges.retain(|exchange| {
+                exchange.has_offers() || !matches!(exchange.kind, Kind::Solicit { .. })
+            });
+        }
     }
 
     /// The next message to send to ff02::1:2 port 547, encoded.

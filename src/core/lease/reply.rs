@@ -184,7 +184,8 @@ impl Lease {
         let refresh = Duration::from_secs(refresh.max(INFORMATION_REFRESH_FLOOR).into());
         // The delay keeps hosts that were told together from asking together.
         let delay = self.random.duration(Duration::ZERO, Duration::from_secs(1));
-        self.inform_at = (refresh.as_secs() != u64::from(u32::MAX)).then_some(now + refresh + delay);
+        self.inform_at =
+            (refresh.as_secs() != u64::from(u32::MAX)).then_some(now + refresh + delay);
         Ok(if self.asks(now) { Verdict::UnderWay } else { Verdict::Settled })
     }
 
