@@ -233,7 +233,8 @@ impl Held {
     }
 
     /// Chooses new times where T1 has passed and the answer that would have moved it did not
-    /// (PDC-64): the next attempt comes when half of what is left is over.
+    /// (PDC-64): the next attempt comes when half of what is left is over, and T2 stays where it is
+    /// until it has passed too.
     pub(super) fn rest(&mut self, now: Instant) {
         let mut lifetimes: BTreeMap<Ia, Vec<(Lifetime, Lifetime)>> = BTreeMap::new();
         for ((ia, _), entry) in self.entries.iter().filter(|(_, entry)| entry.is_live()) {
@@ -241,10 +242,12 @@ impl Held {
             lifetimes.entry(*ia).or_default().push(left);
         }
         for (ia, lifetimes) in lifetimes {
-            if self.timers.get(&ia).is_none_or(|timers| timers.t1.is_over(now))
+            let passed = self.timers.get(&ia).copied();
+            if passed.is_none_or(|passed| passed.t1.is_over(now))
                 && let Some(timers) = Timers::new(now, Lifetime::ZERO, Lifetime::ZERO, &lifetimes)
             {
-                self.timers.insert(ia, timers);
+                let t2 = passed.map(|passed| passed.t2).filter(|t2| !t2.is_over(now));
+                self.timers.insert(ia, t2.map_or(timers, |t2| timers.until(t2)));
             }
         }
     }

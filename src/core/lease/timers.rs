@@ -40,6 +40,11 @@ impl Timers {
         Some(Self { t1: Until::after(now, t1), t2: Until::after(now, t2) })
     }
 
+    /// The same T1, or `t2` if that is earlier, and `t2`.
+    pub(super) fn until(self, t2: Until) -> Self {
+        Self { t1: self.t1.min(t2), t2 }
+    }
+
     /// The earlier T1 and the earlier T2.
     pub(super) fn earliest(self, other: Self) -> Self {
         Self { t1: self.t1.min(other.t1), t2: self.t2.min(other.t2) }
