@@ -63,6 +63,9 @@ impl Given {
     }
 }
 
+/// No link is numbered from less than this (CRV-10).
+const LONGEST: u8 = 64;
+
 /// Whether a server may give this at all (PDC-72).
 fn is_acceptable(ia: Ia, prefix: Ipv6Net) -> bool {
     const LINK_LOCAL: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
@@ -73,7 +76,7 @@ fn is_acceptable(ia: Ia, prefix: Ipv6Net) -> bool {
         || overlap(prefix, MULTICAST);
     let length_fits = match ia {
         Ia::Na => prefix.prefix_len() == 128,
-        Ia::Pd(_) => prefix.prefix_len() > 0,
+        Ia::Pd(_) => (1..=LONGEST).contains(&prefix.prefix_len()),
     };
     !special && length_fits
 }
@@ -202,6 +205,10 @@ impl Held {
                 valid_until: Until::after(now, lease.valid),
                 gone_since: None,
             };
+            // What has moved here from another IA_PD is not gone.
+            self.entries.retain(|(ia, prefix), entry| {
+                *ia == Ia::Na || *prefix != lease.prefix || entry.is_live()
+            });
             self.entries.insert(key, entry);
             accepted.push(lease);
         }
