@@ -7,7 +7,7 @@ use super::super::reconfigure::is_authentic;
 use super::*;
 use MessageType::{InformationRequest, Rebind, Renew};
 
-const KEY: [u8; 16] = [0x5a; 16];
+pub(super) const KEY: [u8; 16] = [0x5a; 16];
 
 /// A Reconfigure of server 1 before it is signed.
 fn unsigned(wanted: u8, replay: u64) -> Message {
@@ -45,7 +45,7 @@ fn sign(mut message: Message, key: &[u8; 16]) -> Message {
     message
 }
 
-fn reconfigure(wanted: u8, replay: u64) -> Message {
+pub(super) fn reconfigure(wanted: u8, replay: u64) -> Message {
     sign(unsigned(wanted, replay), &KEY)
 }
 
@@ -55,7 +55,7 @@ fn keyed() -> World {
 }
 
 /// Lets `message` arrive and does as it says, as the core does.
-fn obey(world: &mut World, message: &Message) {
+pub(super) fn obey(world: &mut World, message: &Message) {
     let told = world.told.len();
     world.receive(message);
     let wanted = world.told[told..].iter().find_map(|(_, told)| told.reconfigure);
