@@ -72,7 +72,8 @@ mod tests {
     /// PDC-46, PDC-47, PDC-49, PDC-50
     #[test]
     fn t1_and_t2_are_used_as_sent_or_chosen() {
-        let cases: &[(&str, u32, u32, &[(u32, u32)], u32, u32)] = &[
+        type Case<'a> = (&'a str, u32, u32, &'a [(u32, u32)], u32, u32);
+        let cases: &[Case<'_>] = &[
             // name, T1, T2, (preferred, valid) of the leases, T1, T2 (INF: never)
             ("as sent", 100, 200, &[(300, 400)], 100, 200),
             ("even if tiny", 1, 2, &[(300, 400)], 1, 2),

@@ -130,7 +130,8 @@ fn answers_that_are_not_for_us_are_dropped() {
     let mut world = fresh();
     world.run(Duration::ZERO, silence);
     let question = world.last().clone();
-    let cases: [(&str, Reject, fn(&mut Message)); 4] = [
+    type Spoil = fn(&mut Message);
+    let cases: [(&str, Reject, Spoil); 4] = [
         ("no Server Id", Reject::NoServerId, |m| drop(m.options.remove(1))),
         ("no Client Id", Reject::ClientId, |m| drop(m.options.remove(0))),
         ("another's", Reject::ClientId, |m| m.options[0] = ClientId(server(9))),

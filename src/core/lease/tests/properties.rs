@@ -262,7 +262,7 @@ proptest! {
         valid in 11_u32..100_000,
         share in 0.0..=1.0_f64,
     ) {
-        prop_assume!(t2 == 0 || t1 <= t2);
+        let (t1, t2) = if t2 == 0 { (t1, t2) } else { (t1.min(t2), t1.max(t2)) };
         let preferred = (f64::from(valid) * share) as u32;
         let mut world =
             World::bound_to(rules(), vec![ia_pd(1, t1, t2, &[prefix(A, preferred, valid)])]);
