@@ -163,6 +163,19 @@ fn no_binding_costs_no_gap() {
     assert_eq!(world.outcomes(), [(millis(600), Outcome::Fruitful)]);
 }
 
+/// PDC-63, PDC-64: what the Rebinds beside the Request hear from the same server hurries nothing.
+#[test]
+fn no_binding_again_does_not_restart_the_request() {
+    let world = climb(RENEW, |question| match question.kind {
+        Renew | Rebind => forgetful(1, question),
+        _ => None,
+    });
+    assert!(world.times_of(Rebind).len() == 2 && world.live() == [net(A)]);
+    let ids: Vec<_> = world.sent_of(Request).iter().map(|m| m.transaction_id).collect();
+    assert!(ids.len() >= 4 && ids.windows(2).all(|pair| pair[0] == pair[1]), "one exchange");
+    assert_eq!(world.rejects, [Reject::Useless; 2]);
+}
+
 /// §15b, PDC-09, PDC-43: at most ten messages in the first minute, and the lease stays.
 #[test]
 fn a_dead_server_is_asked_ten_times_in_a_minute() {

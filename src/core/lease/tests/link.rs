@@ -235,3 +235,17 @@ fn prefixes_are_asked_for_without_flags() {
     world.run(Duration::ZERO, silence);
     assert_eq!(world.kinds(), [Solicit]);
 }
+
+/// PDC-09: a link that flaps ten times a second is no flood, and its last state is acted on.
+#[test]
+fn a_flapping_link_is_no_flood() {
+    let mut world = World::bound();
+    for tenth in 0..600 {
+        world.run(millis(100 * tenth), silence);
+        flap(&mut world);
+    }
+    assert!((55..=60).contains(&world.sent.len()), "{}", world.sent.len());
+    assert!(world.sent.windows(21).all(|run| run[20].0 - run[0].0 >= secs(20)));
+    world.run(secs(85), |question| serve(question, gives(B)));
+    assert_eq!(world.live(), [net(B)]);
+}

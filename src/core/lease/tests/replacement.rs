@@ -156,6 +156,14 @@ fn a_prefix_can_move_to_another_ia() {
     assert_eq!((world.live(), world.gone()), (vec![net(B)], vec![net(A)]));
 }
 
+/// PDC-62: the old prefix is mentioned, if with lifetimes that cannot be: it keeps its own.
+#[test]
+fn the_old_prefix_with_impossible_lifetimes_keeps_its_own() {
+    let world = replaced(rules(), &[prefix(A, 5000, 4000), prefix(B, 2000, 4000)]);
+    assert_eq!((world.live(), world.gone()), (vec![net(A), net(B)], vec![]));
+    assert_eq!(world.lease.prefixes()[0], World::bound().lease.prefixes()[0]);
+}
+
 /// §15 row 12: A, B, A: what comes back is in use again, and leaves the list of those gone.
 #[test]
 fn a_prefix_that_comes_back_is_in_use_again() {
