@@ -22,9 +22,9 @@ pub(super) const RENEW: Parameters = Parameters::new(10, 600, 0, 0);
 pub(super) const REBIND: Parameters = Parameters::new(10, 600, 0, 0);
 /// CNF_TIMEOUT, CNF_MAX_RT, CNF_MAX_RD (RFC 9915 §7.6).
 pub(super) const CONFIRM: Parameters = Parameters::new(1, 4, 0, 10);
-/// The repeated Rebinds of the ladder: those of Confirm (RFC 9915 §18.2.12), cut short where the
-/// Solicit beside them takes over, which asks all servers as well.
-pub(super) const SECOND_STEP: Parameters = Parameters::new(1, 4, 2, 6);
+/// The repeated Rebinds of the ladder: those of Confirm (RFC 9915 §18.2.12), but two of them, as
+/// the Solicit that follows asks all servers as well.
+pub(super) const SECOND_STEP: Parameters = Parameters::new(1, 4, 2, 0);
 /// The first step of the ladder: sent once, its answer welcome as long as the ladder stands.
 pub(super) const FIRST_STEP: Parameters = Parameters::new(20, 20, 1, 11);
 /// DEC_TIMEOUT, DEC_MAX_RC (RFC 9915 §7.6).

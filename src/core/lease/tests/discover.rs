@@ -154,6 +154,17 @@ fn answers_that_are_not_for_us_are_dropped() {
     assert_eq!(world.kinds(), [Solicit, Solicit], "retransmission goes on");
 }
 
+/// PDC-60: a question that was not asked yet cannot be answered.
+#[test]
+fn an_answer_before_the_question_is_dropped() {
+    let mut world = World::new(rules());
+    world.lease.link_up(START, false);
+    let mut question = fresh().lease.poll_message(START).unwrap();
+    question.transaction_id = world.lease.exchanges[0].transaction_id;
+    world.receive(&reply(1, &question, gives(A)));
+    assert_eq!(world.rejects, [Reject::TransactionId]);
+}
+
 /// PDC-28
 #[test]
 fn an_empty_advertise_sets_the_cap_and_nothing_else() {

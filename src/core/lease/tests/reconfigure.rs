@@ -182,6 +182,16 @@ fn a_replayed_reconfigure_is_dropped() {
     assert_eq!(world.lease.stored().unwrap().replay, Some(u64::MAX));
 }
 
+/// PDC-88: where no replay value is known, the first one seen is taken as it is.
+#[test]
+fn the_first_replay_value_is_taken_as_it_is() {
+    let stored = StoredLease { replay: None, ..keyed().lease.stored().unwrap() };
+    let mut world = World::restarted(rules(), Some(stored), 7);
+    world.receive(&reconfigure(5, 0));
+    world.receive(&reconfigure(5, 0));
+    assert_eq!(world.rejects, [Reject::Replay]);
+}
+
 /// PDC-88: one that is not authentic does not move the replay value.
 #[test]
 fn a_forged_reconfigure_moves_no_replay_value() {
@@ -202,6 +212,8 @@ fn further_reconfigures_are_part_of_the_first() {
     obey(&mut world, &reconfigure(6, 8));
     world.run(millis(999), silence);
     assert_eq!(world.kinds(), [Renew]);
+    let handed_on = world.told.iter().filter(|(_, told)| told.reconfigure.is_some());
+    assert_eq!(handed_on.count(), 1);
     world.run(secs(900), silence);
     assert_eq!(world.times_of(Renew).len(), 1);
     assert_eq!(world.live(), [net(A)]);
