@@ -1,5 +1,3 @@
 //! stub
 /// stub
-pub fn render(_: &std::path::Path, _: &crate::config::Config) -> String {
-    String::new()
-}
+pub fn render(_: &std::path::Path, _: &crate::config::Config) -> String { String::new() }

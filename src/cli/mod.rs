@@ -69,9 +69,7 @@ enum Command {
         prefix: Ipv6Net,
     },
     /// Show what the running agent hears, holds and tells
-    #[command(
-        after_help = "Examples:\n  renumberd status\n  renumberd status --json | jq .uplinks"
-    )]
+    #[command(after_help = "Examples:\n  renumberd status\n  renumberd status --json | jq .uplinks")]
     Status {
         #[command(flatten)]
         agent: Agent,

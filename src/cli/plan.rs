@@ -1,5 +1,3 @@
 //! stub
 /// stub
-pub fn render(_: &crate::config::Config, _: ipnet::Ipv6Net) -> String {
-    String::new()
-}
+pub fn render(_: &crate::config::Config, _: ipnet::Ipv6Net) -> String { String::new() }

@@ -46,8 +46,9 @@ pub fn run(options: &Run, config: Config) -> anyhow::Result<()> {
     start_log(options);
     let site = options.site.clone();
     let reload = move || {
-        site.load()
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        site.load().map_err(|errors| {
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        })
     };
     daemon::run(
         config,

@@ -103,13 +103,7 @@ pub fn from_scratch(facts: Facts<'_>, now: Instant) -> Desired {
     for part in &carved {
         let until = end_of(&part.prefix, facts.config, part.prefix.valid_until);
         if !until.is_over(now) {
-            route(
-                &mut desired,
-                part.prefix.prefix,
-                RouteTarget::Unreachable,
-                UNREACHABLE_METRIC,
-                until,
-            );
+            route(&mut desired, part.prefix.prefix, RouteTarget::Unreachable, UNREACHABLE_METRIC, until);
         }
     }
     desired
@@ -148,10 +142,7 @@ fn carve(facts: Facts<'_>, desired: &mut Desired) -> Vec<Carved> {
             desired.without.extend(reasons.map(|(name, why)| ((name, prefix.prefix), why)));
         }
         let taken = |subnet: &Ipv6Net| {
-            carved
-                .iter()
-                .flat_map(|other| other.subnets.values())
-                .any(|other| overlap(other, subnet))
+            carved.iter().flat_map(|other| other.subnets.values()).any(|other| overlap(other, subnet))
         };
         let subnets = plan.subnets.into_iter().filter(|(_, subnet)| !taken(subnet)).collect();
         carved.push(Carved { prefix: *prefix, subnets });
@@ -210,9 +201,7 @@ fn uplink_addresses(
         // What a router withdrew stays by the two-hour rule while there is nothing else, and
         // leaves after the grace time once there is (UPL-10, UPL-11).
         let valid_until = match prefix.gone_since {
-            Some(since) if replaced => {
-                prefix.valid_until.min(Until::At(since + facts.config.grace))
-            }
+            Some(since) if replaced => prefix.valid_until.min(Until::At(since + facts.config.grace)),
             Some(_) | None => prefix.valid_until,
         };
         if valid_until.is_over(now) {
@@ -268,9 +257,8 @@ fn learnt_routes(
         }
     }
     // A router above announces the prefix that ours was cut from: what lies inside ours is ours.
-    let foreign = |route: &&SpecificRoute| {
-        !carved.iter().any(|part| part.prefix.prefix.contains(&route.destination))
-    };
+    let foreign =
+        |route: &&SpecificRoute| !carved.iter().any(|part| part.prefix.prefix.contains(&route.destination));
     for (rank, specific) in heard.routes.iter().filter(foreign).enumerate() {
         let target = RouteTarget::Gateway(link.index, specific.router);
         let metric = metric(specific.preference, position, rank);
@@ -281,8 +269,7 @@ fn learnt_routes(
 /// Routes of equal metric would share the load between providers, each of which drops the
 /// other's sources: so every router has a metric of its own.
 fn metric(preference: Preference, position: usize, rank: usize) -> u32 {
-    let base =
-        LEARNT_METRICS.iter().find(|(of, _)| *of == preference).map_or(1024, |(_, base)| *base);
+    let base = LEARNT_METRICS.iter().find(|(of, _)| *of == preference).map_or(1024, |(_, base)| *base);
     let (position, rank) = (position.min(7), rank.min(63));
     base + u32::try_from(position * 64 + rank).unwrap_or(0)
 }
@@ -385,12 +372,7 @@ fn search(facts: Facts<'_>, downlink: &config::Downlink) -> Vec<(String, Until)>
     names
 }
 
-fn ours(
-    link: &Link,
-    address: Ipv6Addr,
-    preferred_until: Until,
-    valid_until: Until,
-) -> KernelAddress {
+fn ours(link: &Link, address: Ipv6Addr, preferred_until: Until, valid_until: Until) -> KernelAddress {
     KernelAddress {
         interface: link.index,
         address,
@@ -403,13 +385,7 @@ fn ours(
     }
 }
 
-fn route(
-    desired: &mut Desired,
-    destination: Ipv6Net,
-    target: RouteTarget,
-    metric: u32,
-    until: Until,
-) {
+fn route(desired: &mut Desired, destination: Ipv6Net, target: RouteTarget, metric: u32, until: Until) {
     let route = KernelRoute { destination, target, metric, until };
     desired.routes.entry(route.key()).or_insert(route);
 }

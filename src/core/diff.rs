@@ -40,7 +40,8 @@ pub fn diff(now: Instant, system: &System, desired: &Desired, removable: &Remova
             Some(_) | None => steps.push(Step::SetAddress(address.clone())),
         }
     }
-    let running = |interface| system.links.get(&interface).is_some_and(|link| link.running);
+    let running =
+        |interface| system.links.get(&interface).is_some_and(|link| link.running);
     for (key, has) in &system.addresses {
         let removable = running(has.interface) && removable.interfaces.contains(&has.interface);
         if has.ours && removable && !desired.addresses.contains_key(key) {
@@ -179,8 +180,7 @@ mod tests {
         assert_eq!(diff(NOW, &system, &same, &all()), []);
         let refreshed = address("2001:db8:a::1", 900, true);
         let refreshed_route = route("2001:db8:a::/64", 900);
-        let more =
-            desired(std::slice::from_ref(&refreshed), std::slice::from_ref(&refreshed_route));
+        let more = desired(std::slice::from_ref(&refreshed), std::slice::from_ref(&refreshed_route));
         let wanted = [Step::ReplaceRoute(refreshed_route), Step::SetAddress(refreshed)];
         assert_eq!(diff(NOW, &system, &more, &all()), wanted);
     }

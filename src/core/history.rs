@@ -203,10 +203,7 @@ mod tests {
         for second in 0..100 {
             let now = Instant::from_secs(second);
             let number = history.begin(now, "tap0", Cause::Link, Prefixes::default());
-            assert_eq!(
-                history.begin(now, "tap0", Cause::Advertisement, Prefixes::default()),
-                number
-            );
+            assert_eq!(history.begin(now, "tap0", Cause::Advertisement, Prefixes::default()), number);
             history.change_mut(number).unwrap().told = true;
         }
         assert_eq!(history.changes().count(), KEPT);

@@ -107,13 +107,7 @@ enum DefaultRoute {
 
 impl Core {
     /// An agent with `config` that remembers `memory`; `duid` is this machine's, `seed` is secret.
-    pub fn new(
-        config: Config,
-        mut memory: Memory,
-        duid: Duid,
-        seed: [u8; 32],
-        now: Instant,
-    ) -> Self {
+    pub fn new(config: Config, mut memory: Memory, duid: Duid, seed: [u8; 32], now: Instant) -> Self {
         let mut random = Random::new(seed);
         let mut outputs = VecDeque::new();
         let duid = config.duid.clone().or_else(|| memory.duid.clone()).unwrap_or(duid);

@@ -54,8 +54,11 @@ pub enum Without {
 /// then those that have to be folded, then the automatic ones.
 pub fn plan(config: &Config, delegation: &Delegation) -> Plan {
     let mut carving = Carving { delegation, plan: Plan::default() };
-    let mut downlinks: Vec<(&String, &Downlink)> =
-        config.downlinks.iter().filter(|(_, downlink)| takes_from(downlink, delegation)).collect();
+    let mut downlinks: Vec<(&String, &Downlink)> = config
+        .downlinks
+        .iter()
+        .filter(|(_, downlink)| takes_from(downlink, delegation))
+        .collect();
     downlinks.sort_by_key(|(name, downlink)| (std::cmp::Reverse(downlink.priority), *name));
     let fixed = || downlinks.iter().filter_map(|(name, link)| Some((*name, link.subnet?)));
     let fits = |place: &Place| carving_contains(delegation.prefix, *place);

@@ -52,10 +52,7 @@ impl Core {
         }
     }
 
-    fn checked_advertisement(
-        &self,
-        received: &Received,
-    ) -> Result<RouterAdvertisement, &'static str> {
+    fn checked_advertisement(&self, received: &Received) -> Result<RouterAdvertisement, &'static str> {
         check_neighbor(received)?;
         if !received.source.is_unicast_link_local() {
             return Err("source");
@@ -85,8 +82,7 @@ impl Core {
             let solicitation = decoded.map_err(|error| error.label())?;
             let from_nobody = received.source == Ipv6Addr::UNSPECIFIED;
             let mut options = solicitation.options.iter();
-            if from_nobody && options.any(|option| matches!(option, NdpOption::SourceLinkLayer(_)))
-            {
+            if from_nobody && options.any(|option| matches!(option, NdpOption::SourceLinkLayer(_))) {
                 return Err("source-link-layer");
             }
             Ok(solicitation)

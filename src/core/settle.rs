@@ -148,7 +148,9 @@ impl Core {
         let interfaces = self.system.links.values().filter(|link| link.running);
         let interfaces = interfaces
             .filter(|link| match self.uplinks.get(&link.name) {
-                Some(uplink) => uplink.heard() || uplink.config().address == AddressMode::Kernel,
+                Some(uplink) => {
+                    uplink.heard() || uplink.config().address == AddressMode::Kernel
+                }
                 None => known,
             })
             .map(|link| link.index)
@@ -164,10 +166,11 @@ impl Core {
             let Some(attached) = uplink.attached() else { return false };
             // Before the first advertisement after a restart the route of the earlier run counts,
             // and where another program owns the route, the link does.
-            let adopted = !uplink.heard() && self.system.routes.values().any(|route| {
-                route.destination.prefix_len() == 0
-                    && matches!(route.target, RouteTarget::Gateway(at, _) if at == attached.index)
-            });
+            let adopted = !uplink.heard()
+                && self.system.routes.values().any(|route| {
+                    route.destination.prefix_len() == 0
+                        && matches!(route.target, RouteTarget::Gateway(at, _) if at == attached.index)
+                });
             heard || adopted || !uplink.config().default_route
         });
         self.default_route = match self.default_route {

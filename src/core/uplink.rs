@@ -339,12 +339,9 @@ impl Uplink {
         if let Some(refresh) = self.changes.poll(now) {
             effect.merge(self.refresh(now, refresh));
         }
-        if self
-            .lease
-            .prefixes()
-            .iter()
-            .any(|prefix| prefix.gone_since.is_some_and(|since| since + grace <= now))
-        {
+        if self.lease.prefixes().iter().any(|prefix| {
+            prefix.gone_since.is_some_and(|since| since + grace <= now)
+        }) {
             self.lease.forget(now - grace);
             effect.derive = true;
         }
@@ -410,15 +407,11 @@ impl Uplink {
         let delegated = self.lease.prefixes().into_iter();
         Prefixes {
             on_link: on_link
-                .filter(|prefix| {
-                    prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now)
-                })
+                .filter(|prefix| prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now))
                 .map(|prefix| prefix.prefix)
                 .collect(),
             delegated: delegated
-                .filter(|prefix| {
-                    prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now)
-                })
+                .filter(|prefix| prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now))
                 .map(|prefix| prefix.prefix)
                 .collect(),
         }

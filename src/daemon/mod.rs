@@ -54,8 +54,9 @@ async fn serve(
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let mut core = Core::new(config, memory, duid, seed, clock::now());
     let mut signals = Signals::new()?;
-    let mut requests = control::listen(&options.runtime_dir)
-        .with_context(|| format!("cannot listen in {}", options.runtime_dir.display()))?;
+    let mut requests = control::listen(&options.runtime_dir).with_context(|| {
+        format!("cannot listen in {}", options.runtime_dir.display())
+    })?;
     let system = shell.dump()?;
     core.handle(clock::now(), Input::System(system));
     info!("running");

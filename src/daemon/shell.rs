@@ -20,8 +20,8 @@ use crate::core::output::{Level, Output, Report, Step};
 use crate::core::system::System;
 use crate::platform::linux::sysctl::read_sysctl;
 use crate::platform::linux::{Drained, Events, Kernel, identity};
-use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use crate::platform::watch;
+use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use crate::time::Deadline;
 use crate::wire::dhcpv6_option::Duid;
 
@@ -60,7 +60,8 @@ impl Shell {
         let (journal, memory, complaints) =
             Journal::open(&options.state_dir, clock::now(), clock::wall(), &boot_id);
         complain(complaints);
-        let (ownership, complaint) = Ownership::open(&options.runtime_dir, clock::now(), &boot_id);
+        let (ownership, complaint) =
+            Ownership::open(&options.runtime_dir, clock::now(), &boot_id);
         complain(complaint);
         let root = "run as root, or with the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE";
         let (mut kernel, events) = Kernel::open().context(root)?;
@@ -170,8 +171,7 @@ impl Shell {
                 if let Some(before) = before.filter(|before| before != value) {
                     info!(interface, "net.ipv6.conf {} set from {before} to {value}", name.file());
                     let (interface, file) = (interface.clone(), name.file().to_owned());
-                    let was =
-                        Input::SysctlWas { interface: interface.clone(), name: *name, before };
+                    let was = Input::SysctlWas { interface: interface.clone(), name: *name, before };
                     self.remember(&Record::Sysctl { interface, name: file, before });
                     core.handle(clock::now(), was);
                 }
@@ -318,9 +318,11 @@ fn next<S: AsRawFd>(
 
 fn make_dir(dir: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(dir).with_context(|| {
-        format!("{} cannot be made: name another with --state-dir and --runtime-dir", dir.display())
-    })
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(dir)
+        .with_context(|| format!("{} cannot be made: name another with --state-dir and --runtime-dir", dir.display()))
 }
 
 fn random_uuid() -> anyhow::Result<[u8; 16]> {

@@ -40,8 +40,11 @@ impl Icmpv6Socket {
     ///
     /// What the system says.
     pub fn open() -> io::Result<Self> {
-        let socket =
-            Socket::new(Domain::IPV6, Type::RAW.nonblocking().cloexec(), Some(Protocol::ICMPV6))?;
+        let socket = Socket::new(
+            Domain::IPV6,
+            Type::RAW.nonblocking().cloexec(),
+            Some(Protocol::ICMPV6),
+        )?;
         socket_options::pass_icmpv6_types(&socket, &[ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT])?;
         socket.set_multicast_loop_v6(false)?;
         socket.set_multicast_hops_v6(255)?;
@@ -128,7 +131,9 @@ impl Dhcpv6Socket {
         socket.set_only_v6(true)?;
         socket.set_reuse_address(true)?;
         let socket = PacketSocket::new(socket)?;
-        socket.socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_PORT, 0, 0).into())?;
+        socket
+            .socket
+            .bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_PORT, 0, 0).into())?;
         Ok(Self(socket))
     }
 

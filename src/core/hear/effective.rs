@@ -146,9 +146,7 @@ fn condition(records: &[Announced]) -> Condition {
         Condition::Preferred
     } else if live().next().is_some() {
         Condition::Deprecated
-    } else if let Some(gone) =
-        records.iter().filter_map(|record| record.gone).max_by_key(|gone| gone.since())
-    {
+    } else if let Some(gone) = records.iter().filter_map(|record| record.gone).max_by_key(|gone| gone.since()) {
         match gone {
             Gone::Withdrawn(_) => Condition::Withdrawn,
             Gone::Missing(_) => Condition::Missing,
@@ -200,8 +198,7 @@ impl Routers {
                 until: *until,
             })
         });
-        let mut routes: Vec<SpecificRoute> =
-            all.filter(|route| !route.until.is_over(now)).collect();
+        let mut routes: Vec<SpecificRoute> = all.filter(|route| !route.until.is_over(now)).collect();
         routes.sort();
         routes
     }
@@ -247,12 +244,7 @@ impl Routers {
             preference: router.preference,
             managed: router.managed,
             other: router.other,
-            prefixes: router
-                .prefixes
-                .iter()
-                .filter(|(_, record)| !record.expired)
-                .map(view)
-                .collect(),
+            prefixes: router.prefixes.iter().filter(|(_, record)| !record.expired).map(view).collect(),
         });
         routers.collect()
     }

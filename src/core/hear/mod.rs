@@ -219,8 +219,7 @@ impl Routers {
             verification.heard(now, &carried);
         }
         self.verifications.retain(|_, verification| !verification.is_empty());
-        let splits =
-            self.routers.get(&source).is_some_and(|router| router.refuted >= REFUTED_ENOUGH);
+        let splits = self.routers.get(&source).is_some_and(|router| router.refuted >= REFUTED_ENOUGH);
         if self.rules.verify_omission && fresh && !splits {
             let suspects = omitted.into_iter().map(|prefix| (prefix, Scope::Router));
             self.suspect(now, source, suspects);
@@ -393,9 +392,9 @@ impl Routers {
     /// What ran out and comes back by itself is no change; after another change it is one.
     fn forget_expired(&mut self, carried: &BTreeSet<Ipv6Net>) {
         for router in self.routers.values_mut() {
-            router
-                .prefixes
-                .retain(|prefix, announced| !announced.expired || carried.contains(prefix));
+            router.prefixes.retain(|prefix, announced| {
+                !announced.expired || carried.contains(prefix)
+            });
         }
     }
 }

@@ -179,11 +179,7 @@ impl Router {
     }
 
     /// Preferred prefixes of this router that `advertisement` does not mention.
-    pub(super) fn omitted(
-        &self,
-        now: Instant,
-        advertisement: &RouterAdvertisement,
-    ) -> Vec<Ipv6Net> {
+    pub(super) fn omitted(&self, now: Instant, advertisement: &RouterAdvertisement) -> Vec<Ipv6Net> {
         let mentioned = |prefix| advertisement.prefixes().any(|pio| pio.prefix == prefix);
         self.prefixes
             .iter()
@@ -198,8 +194,11 @@ impl Router {
         self.heard_at = now;
         let lifetime = Lifetime::Finite(u32::from(advertisement.router_lifetime));
         self.default_until = Until::after(now, lifetime);
-        self.preference =
-            if lifetime.is_zero() { Preference::Medium } else { advertisement.preference };
+        self.preference = if lifetime.is_zero() {
+            Preference::Medium
+        } else {
+            advertisement.preference
+        };
         self.managed = advertisement.managed;
         self.other = advertisement.other;
         for option in &advertisement.options {
@@ -218,7 +217,8 @@ impl Router {
                     self.preference = route.preference;
                 } else if route.lifetime.is_zero() {
                     self.routes.remove(&route.prefix);
-                } else if self.routes.len() < MAX_ENTRIES || self.routes.contains_key(&route.prefix)
+                } else if self.routes.len() < MAX_ENTRIES
+                    || self.routes.contains_key(&route.prefix)
                 {
                     self.routes.insert(route.prefix, (route.preference, until));
                 }

@@ -8,7 +8,7 @@ use super::PrefixChangeKind::{Appeared, Deprecated, Expired, Missing, Restored, 
 use super::router::two_hour_rule;
 use super::*;
 use crate::time::Lifetime;
-use crate::wire::ndp_option::{Pref64, PrefixInformation, RouteInformation};
+use crate::wire::ndp_option::{PrefixInformation, Pref64, RouteInformation};
 
 const START: Instant = Instant::from_secs(1000);
 const ONE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -96,18 +96,15 @@ fn pass(routers: &mut Routers, from: u64, to: u64) -> (Vec<(String, PrefixChange
 fn lifetimes_of_a_known_prefix_mean_what_they_say() {
     let cases = [
         // name,                    valid, preferred, change
-        ("repeated", 7200, 3600, None),
-        ("counting down", 7000, 3400, None),
-        ("shortened", 600, 300, None),
-        ("preferred runs out", 7200, 0, Some(Deprecated)),
-        ("withdrawn", 0, 0, Some(Withdrawn)),
+        ("repeated",                 7200, 3600, None),
+        ("counting down",            7000, 3400, None),
+        ("shortened",                 600,  300, None),
+        ("preferred runs out",       7200,    0, Some(Deprecated)),
+        ("withdrawn",                   0,    0, Some(Withdrawn)),
     ];
     for (name, valid, preferred, expected) in cases {
         let mut routers = routers();
-        assert_eq!(
-            kinds(&hear(&mut routers, 0, ONE, vec![pio(A, 7200, 3600)])),
-            [change(A, Appeared)]
-        );
+        assert_eq!(kinds(&hear(&mut routers, 0, ONE, vec![pio(A, 7200, 3600)])), [change(A, Appeared)]);
         let heard = hear(&mut routers, 10, ONE, vec![pio(A, valid, preferred)]);
         let expected: Vec<_> = expected.map(|kind| change(A, kind)).into_iter().collect();
         assert_eq!(kinds(&heard), expected, "{name}");
@@ -122,12 +119,12 @@ fn the_two_hour_rule_protects_the_valid_lifetime() {
     let hours = |hours: u64| Until::At(START + Duration::from_secs(3600 * hours));
     let cases = [
         // name,                         stored,    received, kept
-        ("a day left, withdrawn", hours(24), 0, hours(2)),
-        ("an hour left, a minute said", hours(1), 60, hours(1)),
-        ("an hour left, 5400 s said", hours(1), 5400, Until::At(at(5400))),
-        ("a day left, three hours said", hours(24), 10_800, hours(3)),
-        ("infinite, withdrawn", Until::Never, 0, hours(2)),
-        ("an hour left, infinity said", hours(1), u32::MAX, Until::Never),
+        ("a day left, withdrawn",         hours(24),    0, hours(2)),
+        ("an hour left, a minute said",   hours(1),    60, hours(1)),
+        ("an hour left, 5400 s said",     hours(1),  5400, Until::At(at(5400))),
+        ("a day left, three hours said",  hours(24), 10_800, hours(3)),
+        ("infinite, withdrawn",           Until::Never, 0, hours(2)),
+        ("an hour left, infinity said",   hours(1), u32::MAX, Until::Never),
     ];
     for (name, stored, received, kept) in cases {
         assert_eq!(two_hour_rule(START, stored, Lifetime::from_wire(received)), kept, "{name}");
@@ -148,10 +145,7 @@ fn a_withdrawn_prefix_is_deprecated_and_off_link_at_once() {
     hear(&mut routers, 20, ONE, vec![pio(A, 0, 0)]);
     assert_eq!(one(&routers, at(20), A).gone_since, Some(at(10)), "repeating it renews nothing");
     assert_eq!(one(&routers, at(20), A).valid_until, Until::At(at(10 + 7200)));
-    assert_eq!(
-        kinds(&hear(&mut routers, 30, ONE, vec![pio(A, 7200, 3600)])),
-        [change(A, Restored)]
-    );
+    assert_eq!(kinds(&hear(&mut routers, 30, ONE, vec![pio(A, 7200, 3600)])), [change(A, Restored)]);
     assert_eq!(one(&routers, at(30), A).gone_since, None);
 }
 
@@ -219,10 +213,7 @@ fn omission_alone_is_no_withdrawal() {
 fn an_omitted_prefix_is_missing_when_the_answer_lacks_it() {
     let mut routers = routers();
     hear(&mut routers, 0, ONE, vec![pio(A, 7200, 3600)]);
-    assert_eq!(
-        kinds(&hear(&mut routers, 100, ONE, vec![pio(B, 7200, 3600)])),
-        [change(B, Appeared)]
-    );
+    assert_eq!(kinds(&hear(&mut routers, 100, ONE, vec![pio(B, 7200, 3600)])), [change(B, Appeared)]);
     assert_eq!(routers.poll_solicitation(at(100)), Some(ONE));
     assert_eq!(routers.poll_solicitation(at(100)), None);
     hear(&mut routers, 101, ONE, vec![pio(B, 7200, 3600)]);
@@ -267,10 +258,7 @@ fn deprecated_prefixes_and_splitting_routers_are_not_suspect_for_ever() {
         asked += pass(&mut splitting, round * 5, round * 5 + 4).1;
     }
     assert!(asked <= 6, "{asked}");
-    assert_eq!(
-        splitting.prefixes(at(1000)).iter().filter(|known| known.gone_since.is_none()).count(),
-        2
-    );
+    assert_eq!(splitting.prefixes(at(1000)).iter().filter(|known| known.gone_since.is_none()).count(), 2);
 }
 
 /// Rows 9 and 10, CHG-07, CHG-08
@@ -278,10 +266,7 @@ fn deprecated_prefixes_and_splitting_routers_are_not_suspect_for_ever() {
 fn a_prefix_is_there_while_any_router_has_it() {
     let mut routers = routers();
     hear(&mut routers, 0, ONE, vec![pio(A, 7200, 3600)]);
-    assert_eq!(
-        kinds(&hear(&mut routers, 1, TWO, vec![pio(A, 3600, 1800), pio(B, 3600, 1800)])),
-        [change(B, Appeared)]
-    );
+    assert_eq!(kinds(&hear(&mut routers, 1, TWO, vec![pio(A, 3600, 1800), pio(B, 3600, 1800)])), [change(B, Appeared)]);
     assert_eq!(kinds(&hear(&mut routers, 2, ONE, vec![pio(A, 0, 0)])), []);
     let known = one(&routers, at(2), A);
     assert!(known.gone_since.is_none() && known.on_link && !known.preferred_until.is_over(at(2)));
@@ -361,12 +346,7 @@ fn a_lifetime_of_zero_withdraws_what_it_names() {
         servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
     };
     let pref64 = NdpOption::Pref64(Pref64 { prefix: net("64:ff9b::/96"), lifetime: 600 });
-    hear(
-        &mut routers,
-        0,
-        ONE,
-        vec![route(600), servers(600, &["2001:db8::53", "2001:db8::54"]), pref64],
-    );
+    hear(&mut routers, 0, ONE, vec![route(600), servers(600, &["2001:db8::53", "2001:db8::54"]), pref64]);
     hear(&mut routers, 0, TWO, vec![route(600)]);
     hear(&mut routers, 1, ONE, vec![route(0), servers(0, &["2001:db8::53"])]);
     let left = routers.routes(at(1));

@@ -105,12 +105,7 @@ impl Journal {
     }
 
     /// Appends a record and waits until it is on disk.
-    pub fn append_synced(
-        &mut self,
-        record: &Record,
-        now: Instant,
-        wall: Duration,
-    ) -> Option<String> {
+    pub fn append_synced(&mut self, record: &Record, now: Instant, wall: Duration) -> Option<String> {
         let complaint = self.append(record, now, wall);
         self.unsynced = false;
         complaint.or_else(|| if self.file.is_behind() { None } else { self.file.sync(now) })
@@ -185,8 +180,7 @@ fn is_over(record: &Record, now: Instant) -> bool {
         Record::Advertised { until, .. } => until.is_over(now),
         Record::Lease { lease: Some(lease), .. } => {
             let ends = lease.prefixes.iter().map(|prefix| prefix.valid_until);
-            lease.reconfigure_key.is_none()
-                && ends.max().is_none_or(|until: Until| until.is_over(now))
+            lease.reconfigure_key.is_none() && ends.max().is_none_or(|until: Until| until.is_over(now))
         }
         Record::Lease { lease: None, .. } => true,
         Record::Duid { .. } | Record::Secret { .. } | Record::Sysctl { .. } => false,

@@ -81,12 +81,7 @@ impl Ownership {
     }
 
     /// Strikes an address that was removed.
-    pub fn disown(
-        &mut self,
-        now: Instant,
-        interface: IfIndex,
-        address: Ipv6Addr,
-    ) -> Option<String> {
+    pub fn disown(&mut self, now: Instant, interface: IfIndex, address: Ipv6Addr) -> Option<String> {
         if !self.owned.remove(&(interface, address)) {
             return None;
         }

@@ -32,7 +32,9 @@ pub(super) fn event(now: Instant, message: &RouteNetlinkMessage) -> Option<Kerne
             (family == netlink_packet_route::AddressFamily::Unspec)
                 .then_some(KernelEvent::LinkGone(IfIndex(message.header.index)))
         }
-        RouteNetlinkMessage::NewAddress(message) => address(now, message).map(KernelEvent::Address),
+        RouteNetlinkMessage::NewAddress(message) => {
+            address(now, message).map(KernelEvent::Address)
+        }
         RouteNetlinkMessage::DelAddress(message) => {
             let KernelAddress { interface, address, .. } = address(now, message)?;
             Some(KernelEvent::AddressGone { interface, address })
@@ -92,9 +94,7 @@ fn address(now: Instant, message: &AddressMessage) -> Option<KernelAddress> {
                 let end = |seconds| Until::after(now, Lifetime::from_wire(seconds));
                 ends = (end(info.ifa_preferred), end(info.ifa_valid));
             }
-            AddressAttribute::Protocol(protocol) => {
-                ours = *protocol == AddressProtocol::Other(MARK)
-            }
+            AddressAttribute::Protocol(protocol) => ours = *protocol == AddressProtocol::Other(MARK),
             _ => {}
         }
     }

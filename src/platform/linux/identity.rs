@@ -39,8 +39,10 @@ fn parse_machine_id(text: &str) -> Option<[u8; 16]> {
 
 /// A UUID that belongs to this program: machine-id(5) wants the id itself kept from the network.
 fn derive_uuid(machine_id: [u8; 16]) -> [u8; 16] {
-    let hash =
-        Sha256::new().chain_update(machine_id).chain_update(b"renumberd DUID-UUID").finalize();
+    let hash = Sha256::new()
+        .chain_update(machine_id)
+        .chain_update(b"renumberd DUID-UUID")
+        .finalize();
     let mut uuid = [0; 16];
     for (octet, hashed) in uuid.iter_mut().zip(hash) {
         *octet = hashed;

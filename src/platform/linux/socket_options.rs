@@ -37,12 +37,15 @@ fn icmpv6_filter(types: &[u8]) -> [u8; 32] {
 
 fn set(socket: impl AsFd, level: i32, option: i32, value: &[u8]) -> io::Result<()> {
     let length = libc::socklen_t::try_from(value.len()).map_err(io::Error::other)?;
-    #[expect(
-        unsafe_code,
-        reason = "nobody wraps these options; pointer and length are one slice's"
-    )]
+    #[expect(unsafe_code, reason = "nobody wraps these options; pointer and length are one slice's")]
     let result = unsafe {
-        libc::setsockopt(socket.as_fd().as_raw_fd(), level, option, value.as_ptr().cast(), length)
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            option,
+            value.as_ptr().cast(),
+            length,
+        )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
