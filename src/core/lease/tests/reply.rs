@@ -187,7 +187,7 @@ fn a_prefix_with_a_failure_does_not_spoil_the_other() {
     assert_eq!(world.live(), [net(B)]);
 }
 
-/// PDC-61, PDC-46: parts of an answer that come one by one are all kept.
+/// PDC-61: parts of an answer that come one by one are all kept.
 #[test]
 fn partial_answers_add_up() {
     let mut world = given(two_ias(), &both()[..1]);
