@@ -12,16 +12,19 @@ use crate::wire::dhcpv6_option::Duid;
 
 /// SOL_TIMEOUT, SOL_MAX_RT (RFC 9915 §7.6).
 pub(super) const SOLICIT: Parameters = Parameters::new(1, 3600, 0, 0);
-/// A Solicit beside what is held: it rests when the ladder would.
-pub(super) const SOLICIT_BESIDE: Parameters = Parameters::new(1, 3600, 0, 10);
+/// A Solicit that probes for something better than what is held, and soon rests.
+pub(super) const PROBE: Parameters = Parameters::new(1, 3600, 0, 10);
 /// REQ_TIMEOUT, REQ_MAX_RT, REQ_MAX_RC (RFC 9915 §7.6).
 pub(super) const REQUEST: Parameters = Parameters::new(1, 30, 10, 0);
 /// REN_TIMEOUT, REN_MAX_RT (RFC 9915 §7.6); T2 ends it.
 pub(super) const RENEW: Parameters = Parameters::new(10, 600, 0, 0);
 /// REB_TIMEOUT, REB_MAX_RT (RFC 9915 §7.6); the last valid lifetime ends it.
 pub(super) const REBIND: Parameters = Parameters::new(10, 600, 0, 0);
-/// CNF_TIMEOUT, CNF_MAX_RT, CNF_MAX_RD (RFC 9915 §7.6), for Rebind after a link event too.
+/// CNF_TIMEOUT, CNF_MAX_RT, CNF_MAX_RD (RFC 9915 §7.6).
 pub(super) const CONFIRM: Parameters = Parameters::new(1, 4, 0, 10);
+/// The repeated Rebinds of the ladder: those of Confirm (RFC 9915 §18.2.12), but two of them, as
+/// the Solicit that follows asks all servers as well.
+pub(super) const SECOND_STEP: Parameters = Parameters::new(1, 4, 2, 0);
 /// The first step of the ladder: sent once, its answer welcome as long as the ladder stands.
 pub(super) const FIRST_STEP: Parameters = Parameters::new(20, 20, 1, 11);
 /// DEC_TIMEOUT, DEC_MAX_RC (RFC 9915 §7.6).

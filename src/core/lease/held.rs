@@ -63,6 +63,9 @@ impl Given {
     }
 }
 
+/// No link is numbered from less than this (CRV-10).
+const LONGEST: u8 = 64;
+
 /// Whether a server may give this at all (PDC-72).
 fn is_acceptable(ia: Ia, prefix: Ipv6Net) -> bool {
     const LINK_LOCAL: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
@@ -73,7 +76,7 @@ fn is_acceptable(ia: Ia, prefix: Ipv6Net) -> bool {
         || overlap(prefix, MULTICAST);
     let length_fits = match ia {
         Ia::Na => prefix.prefix_len() == 128,
-        Ia::Pd(_) => prefix.prefix_len() > 0,
+        Ia::Pd(_) => (1..=LONGEST).contains(&prefix.prefix_len()),
     };
     !special && length_fits
 }
@@ -202,6 +205,10 @@ impl Held {
                 valid_until: Until::after(now, lease.valid),
                 gone_since: None,
             };
+            // What has moved here from another IA_PD is not gone.
+            self.entries.retain(|(ia, prefix), entry| {
+                *ia == Ia::Na || *prefix != lease.prefix || entry.is_live()
+            });
             self.entries.insert(key, entry);
             accepted.push(lease);
         }
@@ -233,7 +240,8 @@ impl Held {
     }
 
     /// Chooses new times where T1 has passed and the answer that would have moved it did not
-    /// (PDC-64): the next attempt comes when half of what is left is over.
+    /// (PDC-64): the next attempt comes when half of what is left is over, and T2 stays where it is
+    /// until it has passed too.
     pub(super) fn rest(&mut self, now: Instant) {
         let mut lifetimes: BTreeMap<Ia, Vec<(Lifetime, Lifetime)>> = BTreeMap::new();
         for ((ia, _), entry) in self.entries.iter().filter(|(_, entry)| entry.is_live()) {
@@ -241,10 +249,12 @@ impl Held {
             lifetimes.entry(*ia).or_default().push(left);
         }
         for (ia, lifetimes) in lifetimes {
-            if self.timers.get(&ia).is_none_or(|timers| timers.t1.is_over(now))
+            let passed = self.timers.get(&ia).copied();
+            if passed.is_none_or(|passed| passed.t1.is_over(now))
                 && let Some(timers) = Timers::new(now, Lifetime::ZERO, Lifetime::ZERO, &lifetimes)
             {
-                self.timers.insert(ia, timers);
+                let t2 = passed.map(|passed| passed.t2).filter(|t2| !t2.is_over(now));
+                self.timers.insert(ia, t2.map_or(timers, |t2| timers.until(t2)));
             }
         }
     }

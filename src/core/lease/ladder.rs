@@ -2,12 +2,14 @@
 //!
 //! The ladder lays out all its exchanges when it is set up, each with the time of its first
 //! message, so that climbing it takes no state of its own. The first answer of use ends them all.
+//! When none has come in its time the ladder is taken down, but its Solicit goes on at its own
+//! slowing pace, so that a server that returns is found long before T1.
 
 use std::time::Duration;
 
 use super::Lease;
 use super::exchange::{
-    CONFIRM, Exchange, FIRST_STEP, Kind, REBIND, RENEW, SOLICIT, SOLICIT_BESIDE,
+    CONFIRM, Exchange, FIRST_STEP, Kind, PROBE, REBIND, RENEW, SECOND_STEP, SOLICIT,
 };
 use crate::core::change::{Outcome, Refresh};
 use crate::core::retransmit::Parameters;
@@ -20,6 +22,7 @@ pub(super) const REBIND_AFTER: Duration = Duration::from_secs(1);
 const SOLICIT_AFTER: Duration = Duration::from_secs(4);
 
 /// When it gives up: CNF_MAX_RD after the first of its repeated Rebinds (RFC 9915 §18.2.12).
+/// The messages of its first minute are at most ten: one first step, two Rebinds, seven Solicits.
 const GIVES_UP_AFTER: Duration = Duration::from_secs(11);
 
 /// SOL_MAX_DELAY and CNF_MAX_DELAY (RFC 9915 §7.6).
@@ -73,8 +76,7 @@ impl Lease {
     }
 
     /// Climbs the refresh ladder (requirements of a change: Renew or Rebind now, Rebind after 1
-    /// and 2 s, Solicit with Rapid Commit after 4 s beside the Rebinds). Absorbed by a refresh
-    /// under way.
+    /// and 2 s, Solicit with Rapid Commit after 4 s). Absorbed by a refresh under way.
     pub fn refresh(&mut self, now: Instant, refresh: Refresh) {
         if self.ladder.is_some() {
             return self.hurry(now);
@@ -101,9 +103,12 @@ impl Lease {
 
     /// Discovers anew beside what is held: one Solicit (a probe found the prefix not routed).
     pub fn rediscover(&mut self, now: Instant) {
-        let discovers = self.exchanges.iter().any(|exchange| exchange.kind.is_discovery());
-        if self.up && self.ladder.is_none() && !discovers && self.asks(now) {
-            self.solicit(SOLICIT_BESIDE, false, now);
+        if self.up
+            && self.ladder.is_none()
+            && !self.is_under_way(Kind::is_discovery)
+            && self.asks(now)
+        {
+            self.solicit(PROBE, false, now);
         }
     }
 
@@ -128,8 +133,8 @@ impl Lease {
                 start + SOLICIT_AFTER
             }
         };
-        self.start(Kind::Rebind, CONFIRM, start + REBIND_AFTER);
-        self.solicit(SOLICIT_BESIDE, true, solicit_at);
+        self.start(Kind::Rebind, SECOND_STEP, start + REBIND_AFTER);
+        self.solicit(SOLICIT, true, solicit_at);
     }
 
     /// Asks for a lease, or for information where no lease is wanted.
@@ -180,10 +185,8 @@ impl Lease {
     pub(super) fn give_up(&mut self, now: Instant) -> Option<Outcome> {
         self.ladder.take_if(|ladder| ladder.started + GIVES_UP_AFTER <= now)?;
         if !self.held.is_empty() {
-            // A Request has its own end.
-            self.exchanges.retain(|exchange| {
-                !exchange.kind.is_for_lease() || matches!(exchange.kind, Kind::Request { .. })
-            });
+            self.exchanges
+                .retain(|exchange| !exchange.kind.is_for_lease() || exchange.kind.is_discovery());
         }
         Some(Outcome::Failed)
     }
@@ -206,7 +209,7 @@ impl Lease {
         for kind in failed {
             if let Kind::Request { others, .. } = kind
                 && !self.request_next(now, others)
-                && self.held.is_empty()
+                && !self.is_under_way(Kind::is_discovery)
             {
                 self.discover(now, now);
             }

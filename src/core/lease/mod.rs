@@ -7,7 +7,8 @@
 //! A [`Lease`] holds what it was given (`held`, `timers`) and the exchanges under way
 //! (`exchange`), which are several at times: the ladder's Rebinds and the Solicit beside them. The
 //! first answer of use ends the others. `ladder` says what is asked and when, `ask` builds the
-//! messages, `offer`, `reply` and `reconfigure` take in the answers, `limit` bounds it all.
+//! messages, `offer`, `reply` and `reconfigure` take in the answers, `limit` bounds it all,
+//! `remember` carries it over a restart.
 
 mod ask;
 mod exchange;
@@ -16,8 +17,10 @@ mod ladder;
 mod limit;
 mod offer;
 mod reconfigure;
+mod remember;
 mod reply;
-//TMP
+#[cfg(test)]
+mod tests;
 mod timers;
 mod types;
 
@@ -25,7 +28,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::change::Outcome;
-use super::memory::{StoredLease, StoredPrefix};
+use super::memory::StoredLease;
 use super::random::Random;
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6::{Message, MessageType};
@@ -124,30 +127,6 @@ impl Lease {
         lease
     }
 
-    fn restore(&mut self, now: Instant, stored: &StoredLease) {
-        for stored_prefix in &stored.prefixes {
-            let iaid = stored_prefix.iaid;
-            let is_configured = self.rules.delegate.iter().any(|delegate| delegate.iaid == iaid);
-            let end = if is_configured { Until::Never } else { Until::At(now) };
-            let prefix = DelegatedPrefix {
-                iaid,
-                prefix: stored_prefix.prefix,
-                exclude: stored_prefix.exclude,
-                preferred_until: stored_prefix.preferred_until.min(end),
-                valid_until: stored_prefix.valid_until.min(end),
-                gone_since: (!is_configured).then_some(now),
-            };
-            self.held.restore(&stored.server, &prefix);
-        }
-        self.held.expire(now);
-        self.held.rest(now);
-        self.server = Some(stored.server.clone());
-        self.keyring = stored
-            .reconfigure_key
-            .filter(|_| self.rules.reconfigure)
-            .map(|key| Keyring { server: stored.server.clone(), key, replay: stored.replay });
-    }
-
     /// A router's M flag says that addresses are to be had (UPL-15). One that is held stays held
     /// when the flag goes.
     pub fn want_address(&mut self, now: Instant, wanted: bool) {
@@ -228,7 +207,7 @@ impl Lease {
             | MessageType::Decline
             | MessageType::InformationRequest => return Err(Reject::UnexpectedType),
         };
-        self.held.expire(now);
+        self.expire(now);
         let mut progress = self.progress_since(now, &before);
         progress.reconfigure = reconfigure;
         if verdict == Verdict::Settled {
@@ -252,11 +231,23 @@ impl Lease {
     /// Retransmits, renews, rebinds, lets run out what has run out.
     pub fn handle_timeout(&mut self, now: Instant) -> Progress {
         let before = self.view();
-        self.held.expire(now);
+        self.expire(now);
         let outcome = self.give_up(now);
         self.advance(now);
         self.maintain(now);
         Progress { outcome, ..self.progress_since(now, &before) }
+    }
+
+    /// Lets run out what has run out. With the last of it the Solicit that went on beside it, at
+    /// whatever pace it has slowed down to, makes room for a discovery from the start.
+    fn expire(&mut self, now: Instant) {
+        let was_empty = self.held.is_empty();
+        self.held.expire(now);
+        if !was_empty && self.held.is_empty() && self.ladder.is_none() {
+            self.exchanges.retain(|exchange| {
+                exchange.has_offers() || !matches!(exchange.kind, Kind::Solicit { .. })
+            });
+        }
     }
 
     /// The next message to send to ff02::1:2 port 547, encoded.
@@ -332,28 +323,6 @@ impl Lease {
     /// Drops prefixes that are gone since `before` or earlier.
     pub fn forget(&mut self, before: Instant) {
         self.held.forget(before);
-    }
-
-    /// What to remember: none when no prefix is held.
-    pub fn stored(&self) -> Option<StoredLease> {
-        let held = self.held.prefixes().into_iter().filter(|prefix| prefix.gone_since.is_none());
-        let prefixes: Vec<_> = held
-            .map(|prefix| StoredPrefix {
-                iaid: prefix.iaid,
-                prefix: prefix.prefix,
-                exclude: prefix.exclude,
-                preferred_until: prefix.preferred_until,
-                valid_until: prefix.valid_until,
-            })
-            .collect();
-        let server = self.server.clone().filter(|_| !prefixes.is_empty())?;
-        let keyring = self.keyring.as_ref();
-        Some(StoredLease {
-            server,
-            prefixes,
-            reconfigure_key: keyring.map(|keyring| keyring.key),
-            replay: keyring.and_then(|keyring| keyring.replay),
-        })
     }
 
     /// Who gave the lease, and what is under way, for status.

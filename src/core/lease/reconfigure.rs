@@ -111,8 +111,8 @@ impl Lease {
 
     /// Asks for configuration without a lease, unless that is under way.
     pub(super) fn inform(&mut self, now: Instant, server: Option<Duid>) {
-        let under_way = |kind: &Kind| matches!(kind, Kind::InformationRequest { .. });
-        if !self.exchanges.iter().any(|exchange| under_way(&exchange.kind)) {
+        let informs = |kind: &Kind| matches!(kind, Kind::InformationRequest { .. });
+        if self.up && !self.is_under_way(informs) {
             self.start(Kind::InformationRequest { server }, INFORMATION_REQUEST, now);
         }
     }

@@ -1,4 +1,5 @@
 //! A small world for the tests of this folder: one lease, scripted servers, virtual time.
+#![allow(clippy::wildcard_enum_match_arm, reason = "servers answer some types only")]
 
 mod address;
 mod ask;
@@ -173,6 +174,8 @@ pub(super) struct World {
     pub(super) rejects: Vec<Reject>,
     /// Time from a question to its answer.
     pub(super) latency: Duration,
+    /// How often in a row it was woken at an instant that was already served.
+    pub(super) spins: usize,
     on_the_way: Vec<(Instant, Message)>,
 }
 
@@ -193,6 +196,7 @@ impl World {
             told: Vec::new(),
             rejects: Vec::new(),
             latency: millis(1),
+            spins: 0,
             on_the_way: Vec::new(),
         }
     }
@@ -242,6 +246,7 @@ impl World {
             let next = deadline.map(|deadline| deadline.at).into_iter().chain(arrival).min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             instants = if next > self.now { 0 } else { instants + 1 };
+            self.spins = self.spins.max(instants);
             assert!(instants < 100, "busy at {:?}: {deadline:?}", self.elapsed());
             self.now = self.now.max(next);
         }

@@ -40,6 +40,11 @@ impl Timers {
         Some(Self { t1: Until::after(now, t1), t2: Until::after(now, t2) })
     }
 
+    /// The same T1, or `t2` if that is earlier, and `t2`.
+    pub(super) fn until(self, t2: Until) -> Self {
+        Self { t1: self.t1.min(t2), t2 }
+    }
+
     /// The earlier T1 and the earlier T2.
     pub(super) fn earliest(self, other: Self) -> Self {
         Self { t1: self.t1.min(other.t1), t2: self.t2.min(other.t2) }
@@ -67,7 +72,8 @@ mod tests {
     /// PDC-46, PDC-47, PDC-49, PDC-50
     #[test]
     fn t1_and_t2_are_used_as_sent_or_chosen() {
-        let cases: &[(&str, u32, u32, &[(u32, u32)], u32, u32)] = &[
+        type Case<'a> = (&'a str, u32, u32, &'a [(u32, u32)], u32, u32);
+        let cases: &[Case<'_>] = &[
             // name, T1, T2, (preferred, valid) of the leases, T1, T2 (INF: never)
             ("as sent", 100, 200, &[(300, 400)], 100, 200),
             ("even if tiny", 1, 2, &[(300, 400)], 1, 2),

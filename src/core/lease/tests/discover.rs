@@ -130,7 +130,8 @@ fn answers_that_are_not_for_us_are_dropped() {
     let mut world = fresh();
     world.run(Duration::ZERO, silence);
     let question = world.last().clone();
-    let cases: [(&str, Reject, fn(&mut Message)); 4] = [
+    type Spoil = fn(&mut Message);
+    let cases: [(&str, Reject, Spoil); 4] = [
         ("no Server Id", Reject::NoServerId, |m| drop(m.options.remove(1))),
         ("no Client Id", Reject::ClientId, |m| drop(m.options.remove(0))),
         ("another's", Reject::ClientId, |m| m.options[0] = ClientId(server(9))),
@@ -151,6 +152,17 @@ fn answers_that_are_not_for_us_are_dropped() {
     }
     world.run(secs(2), silence);
     assert_eq!(world.kinds(), [Solicit, Solicit], "retransmission goes on");
+}
+
+/// PDC-60: a question that was not asked yet cannot be answered.
+#[test]
+fn an_answer_before_the_question_is_dropped() {
+    let mut world = World::new(rules());
+    world.lease.link_up(START, false);
+    let mut question = fresh().lease.poll_message(START).unwrap();
+    question.transaction_id = world.lease.exchanges[0].transaction_id;
+    world.receive(&reply(1, &question, gives(A)));
+    assert_eq!(world.rejects, [Reject::TransactionId]);
 }
 
 /// PDC-28
