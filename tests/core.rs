@@ -7,7 +7,7 @@ mod world;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use renumberd::core::input::{Command, KernelEvent};
+use renumberd::core::input::{Command, Input, KernelEvent};
 use renumberd::core::output::Step;
 use renumberd::time::Instant;
 use renumberd::wire::dhcpv6::MessageType::{self, Rebind, Renew, Request, Solicit};
@@ -185,7 +185,7 @@ fn two_routers_with_disjoint_prefixes_are_no_change_after_the_first_round() {
 fn addresses_of_others_stay() {
     let mut world = World::new(config(), "2001:db8:a000::/56");
     let foreign = address(world::DOWNLINK, "fd00::101", false);
-    world.tell(renumberd::core::input::Input::Kernel(vec![KernelEvent::Address(foreign.clone())]));
+    world.tell(Input::Kernel(vec![KernelEvent::Address(foreign.clone())]));
     world.kernel.handle(KernelEvent::Address(foreign.clone()));
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(60));
@@ -210,7 +210,7 @@ fn an_address_deleted_by_hand_comes_back() {
     let gone = gone.cloned().expect("an uplink address");
     let event = KernelEvent::AddressGone { interface: gone.interface, address: gone.address };
     world.kernel.handle(event.clone());
-    world.tell(renumberd::core::input::Input::Kernel(vec![event]));
+    world.tell(Input::Kernel(vec![event]));
     world.run_for(MS);
     assert!(world.kernel.addresses.contains_key(&(gone.interface, gone.address)));
     assert_eq!(world.sent(start), [] as [MessageType; 0]);
@@ -339,4 +339,58 @@ proptest! {
         // What is left are routine renewals, one in half an hour.
         prop_assert!(count(end_of_series) <= 1);
     }
+}
+
+/// UPL-03, UPL-04: the routes of two routers change places without a moment without one.
+#[test]
+fn a_default_router_takes_another_s_place_in_one_step() {
+    let mut world = settled();
+    let other = "fe80::b".parse().unwrap();
+    world.advertise_from(other, vec![pio(B, 7200, 3600)]);
+    world.run_for(Duration::from_secs(1));
+    let defaults = |world: &World| {
+        let routes = world.routes().into_iter();
+        routes.filter(|route| route.starts_with("::/0 ")).collect::<Vec<_>>()
+    };
+    assert_eq!(defaults(&world).len(), 2);
+    let since = world.now;
+    world.withdraw_router(world::ROUTER);
+    world.run_for(Duration::from_secs(1));
+    let left = defaults(&world);
+    assert!(left.len() == 1 && left[0].contains("fe80::b"), "{left:?}");
+    let is_removed = |event: &Event| matches!(event, Event::Step(Step::RemoveRoute(route)) if route.destination == net("::/0"));
+    let swapped = world
+        .events(since)
+        .position(|event| matches!(event, Event::Step(Step::ReplaceRoute(_))))
+        .expect("one is replaced");
+    assert!(world.events(since).position(is_removed).is_none_or(|removed| removed > swapped));
+}
+
+/// UPL-05, RFC 7217 §6: another identifier where there is one to choose, silence where not.
+#[test]
+fn a_duplicate_is_no_retry_loop() {
+    let mut world = settled();
+    let wrong: Vec<_> = world.kernel.addresses.values().filter(|one| one.ours).cloned().collect();
+    assert_eq!(wrong.len(), 2);
+    let since = world.now;
+    for address in &wrong {
+        let (interface, gone) = (address.interface, address.address);
+        let found = renumberd::core::system::KernelAddress { duplicate: true, ..address.clone() };
+        let gone = KernelEvent::AddressGone { interface, address: gone };
+        world.kernel.handle(gone.clone());
+        world.tell(Input::Kernel(vec![KernelEvent::Address(found), gone]));
+    }
+    world.run_for(Duration::from_secs(3600));
+    let set: Vec<_> = world
+        .events(since)
+        .filter_map(|event| match event {
+            Event::Step(Step::SetAddress(address)) => Some(address.address),
+            _ => None,
+        })
+        .collect();
+    assert!(wrong.iter().all(|address| !set.contains(&address.address)), "{set:?}");
+    assert!(!set.is_empty(), "the uplink's identifier is made anew");
+    let status = world.core.status(world.now);
+    let told = status.conditions.iter().filter(|found| found.name == "duplicate-address");
+    assert_eq!(told.count(), 2);
 }

@@ -74,6 +74,13 @@ impl Core {
                 Some(_) => {}
             }
         }
+        for (interface, address) in &self.system.duplicates {
+            let name = self.system.links.get(interface).map(|link| link.name.clone());
+            let text = format!(
+                "{address} is in use by another node; it is tried again when the link comes up anew"
+            );
+            found.add("duplicate-address", name.unwrap_or_default(), text);
+        }
         for ((name, prefix), why) in &self.desired.without {
             let text = match why {
                 Without::TooLong => format!("{prefix} is smaller than the subnet of this link"),

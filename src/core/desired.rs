@@ -20,17 +20,23 @@ use crate::config::{self, AddressMode, Config, InterfaceId, Resolver, SearchList
 use crate::time::{Instant, Until};
 use crate::wire::ndp_option::Preference;
 
-/// Metric of a route to a link of ours: better than any learnt route.
-const ON_LINK_METRIC: u32 = 256;
+/// Metric of a route to a link of ours: better than any learnt route, and than the 256 of the
+/// kernel's own, which others' addresses in the same subnet bring.
+const ON_LINK_METRIC: u32 = 240;
 /// Metric of the route that keeps unassigned space from looping (DWN-02): worse than any other.
 const UNREACHABLE_METRIC: u32 = 4096;
 /// Metrics of learnt routes by preference; routers and uplinks of one preference follow on.
 const LEARNT_METRICS: [(Preference, u32); 3] =
     [(Preference::High, 512), (Preference::Medium, 1024), (Preference::Low, 1536)];
 
+/// Further identifiers that are tried after duplicates (RFC 7217 §7).
+const IDGEN_RETRIES: u8 = 3;
+
 /// What the stages before have found out about one uplink.
 #[derive(Clone, Debug, Default)]
 pub struct UplinkFacts {
+    /// A router was heard since the interface came.
+    pub heard: bool,
     /// What its routers advertise.
     pub prefixes: Vec<EffectivePrefix>,
     /// Most preferred first.
@@ -71,6 +77,8 @@ pub struct Desired {
     pub routes: BTreeMap<RouteKey, KernelRoute>,
     /// Settings, by interface name.
     pub sysctls: BTreeMap<(String, Sysctl), i32>,
+    /// Uplinks that are ours now: what the kernel made of earlier advertisements goes.
+    pub taken_over: BTreeSet<IfIndex>,
     /// Interfaces on which solicitations have to be heard.
     pub all_routers: BTreeSet<IfIndex>,
     /// What the links are told, by downlink.
@@ -93,6 +101,9 @@ pub fn from_scratch(facts: Facts<'_>, now: Instant) -> Desired {
         }
         leased_addresses(&mut desired, link, heard);
         if uplink.address != AddressMode::Kernel {
+            if heard.heard {
+                desired.taken_over.insert(link.index);
+            }
             uplink_addresses(&mut desired, facts, now, uplink, link, heard);
             learnt_routes(&mut desired, uplink, link, heard, position, &carved);
         }
@@ -223,32 +234,42 @@ fn uplink_addresses(
             route(desired, prefix.prefix, target, ON_LINK_METRIC, valid_until);
         }
         if prefix.autonomous
-            && let Some(id) = interface_id(uplink.address, facts.secret, prefix.prefix, link)
+            && let Some(address) = address_in(prefix.prefix, facts, uplink.address, link)
         {
-            let address = id.in_prefix(prefix.prefix);
             let address = ours(link, address, prefix.preferred_until, valid_until);
             desired.addresses.insert((link.index, address.address), address);
         }
     }
 }
 
-/// The identifier in `prefix`; a link without link-layer address has no EUI-64 and falls back.
-fn interface_id(
-    mode: AddressMode,
-    secret: &[u8; 32],
+/// The address of the uplink in `prefix`, if there is one that no other node holds. A link without
+/// link-layer address has no EUI-64 and falls back.
+fn address_in(
     prefix: Ipv6Net,
+    facts: Facts<'_>,
+    mode: AddressMode,
     link: &Link,
-) -> Option<InterfaceId> {
-    let stable = || stable_address::stable(secret, prefix, &link.name, 0);
-    match mode {
-        AddressMode::Fixed(id) => Some(id),
+) -> Option<Ipv6Addr> {
+    let free =
+        |id: &InterfaceId| !facts.system.duplicates.contains(&(link.index, id.in_prefix(prefix)));
+    let stable = || {
+        (0..=IDGEN_RETRIES)
+            .map(|counter| stable_address::stable(facts.secret, prefix, &link.name, counter))
+            .find(free)
+    };
+    let id = match mode {
+        AddressMode::Fixed(id) => Some(id).filter(free),
         AddressMode::Eui64 => {
             let octets = link.link_layer_address.as_deref();
-            Some(octets.and_then(stable_address::eui64).unwrap_or_else(stable))
+            match octets.and_then(stable_address::eui64) {
+                Some(id) => Some(id).filter(free),
+                None => stable(),
+            }
         }
-        AddressMode::Stable => Some(stable()),
+        AddressMode::Stable => stable(),
         AddressMode::Kernel | AddressMode::None => None,
-    }
+    };
+    id.map(|id| id.in_prefix(prefix))
 }
 
 fn learnt_routes(
@@ -312,11 +333,13 @@ fn downlink_state(
         let Some(subnet) = part.subnets.get(name) else { continue };
         let address = downlink.address.in_prefix(*subnet);
         if let Some(link) = link {
-            let address = KernelAddress {
-                prefix_len: subnet.prefix_len(),
-                ..ours(link, address, part.prefix.preferred_until, until)
-            };
-            desired.addresses.insert((link.index, address.address), address);
+            if !facts.system.duplicates.contains(&(link.index, address)) {
+                let address = KernelAddress {
+                    prefix_len: subnet.prefix_len(),
+                    ..ours(link, address, part.prefix.preferred_until, until)
+                };
+                desired.addresses.insert((link.index, address.address), address);
+            }
             route(desired, *subnet, RouteTarget::OnLink(link.index), ON_LINK_METRIC, until);
         }
         if held {

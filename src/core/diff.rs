@@ -28,7 +28,10 @@ pub struct Removable {
 pub fn diff(now: Instant, system: &System, desired: &Desired, removable: &Removable) -> Vec<Step> {
     let mut steps = Vec::new();
     for route in desired.routes.values() {
+        let taken = |key| system.routes.values().any(|has| has.slot() == key);
         match system.routes.get(&route.key()) {
+            // Another router in the place of ours: swapped in one step, without a gap.
+            None if taken(route.slot()) => steps.push(Step::ReplaceRoute(route.clone())),
             None => steps.push(Step::AddRoute(route.clone())),
             Some(has) if same_end(now, has.until, route.until) => {}
             Some(_) => steps.push(Step::ReplaceRoute(route.clone())),
@@ -51,8 +54,9 @@ pub fn diff(now: Instant, system: &System, desired: &Desired, removable: &Remova
             });
         }
     }
-    let routes = system.routes.iter().filter(|(key, _)| !desired.routes.contains_key(key));
-    for (_, has) in routes.filter(|(_, route)| route_removable(route, removable)) {
+    let swapped: BTreeSet<_> = desired.routes.values().map(KernelRoute::slot).collect();
+    let routes = system.routes.values().filter(|has| !swapped.contains(&has.slot()));
+    for has in routes.filter(|route| route_removable(route, removable)) {
         steps.push(Step::RemoveRoute(has.clone()));
     }
     steps

@@ -25,6 +25,8 @@ pub(super) enum Subject {
     Sysctl(String, Sysctl),
     /// Membership in the all-routers group.
     AllRouters(IfIndex),
+    /// What the kernel made on an interface.
+    KernelMade(IfIndex),
 }
 
 impl Subject {
@@ -40,6 +42,7 @@ impl Subject {
             Step::JoinAllRouters(interface) | Step::LeaveAllRouters(interface) => {
                 Self::AllRouters(*interface)
             }
+            Step::DropKernelMade(interface) => Self::KernelMade(*interface),
         }
     }
 }

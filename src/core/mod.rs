@@ -51,7 +51,7 @@ use self::failures::Failures;
 use self::history::{Cause, History, Prefixes};
 use self::input::{Command, IfIndex, Input, KernelEvent};
 use self::memory::{Memory, Record};
-use self::output::{Level, Milestone, Output, Report, Stage, Sysctl};
+use self::output::{Level, Milestone, Output, Report, Stage, Step, Sysctl};
 use self::random::Random;
 use self::system::{KernelAddress, System};
 use self::uplink::{Effect, Uplink};
@@ -81,6 +81,8 @@ pub struct Core {
     /// Settings as they were made, by interface number: a new interface has them unmade.
     settings: BTreeMap<(IfIndex, Sysctl), i32>,
     groups: BTreeSet<IfIndex>,
+    /// Uplinks on which the kernel's own work was undone.
+    taken_over: BTreeSet<IfIndex>,
     failures: Failures,
     conditions: Conditions,
     counters: Counters,
@@ -139,6 +141,7 @@ impl Core {
             desired: Desired::default(),
             settings: BTreeMap::new(),
             groups: BTreeSet::new(),
+            taken_over: BTreeSet::new(),
             failures: Failures::default(),
             conditions: Conditions::default(),
             counters: Counters::default(),
@@ -165,7 +168,9 @@ impl Core {
                 self.ready = true;
                 self.settings.retain(|(index, _), _| system.links.contains_key(index));
                 self.groups.retain(|index| system.links.contains_key(index));
-                self.system = system;
+                self.taken_over.retain(|index| system.links.contains_key(index));
+                let duplicates = std::mem::take(&mut self.system.duplicates);
+                self.system = System { duplicates, ..system };
                 self.attach(now);
             }
             Input::Kernel(events) => {
@@ -261,7 +266,11 @@ impl Core {
             KernelEvent::Address(address) => self.address_event(now, address),
             KernelEvent::LinkGone(index) => {
                 self.settings.retain(|(of, _), _| of != index);
-                self.groups.remove(index);
+                self.taken_over.remove(index);
+                if self.groups.remove(index) {
+                    // The socket would keep the membership for ever.
+                    self.outputs.push_back(Output::Apply(vec![Step::LeaveAllRouters(*index)]));
+                }
             }
             KernelEvent::Link(_)
             | KernelEvent::AddressGone { .. }

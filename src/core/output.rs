@@ -73,6 +73,9 @@ pub enum Step {
     JoinAllRouters(IfIndex),
     /// Leaves the all-routers group on an interface.
     LeaveAllRouters(IfIndex),
+    /// Removes the addresses and routes that the kernel made of advertisements on an interface
+    /// (RA-RX-80).
+    DropKernelMade(IfIndex),
 }
 
 /// The interface settings that the agent may change.

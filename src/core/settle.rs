@@ -44,6 +44,8 @@ impl Core {
         );
         let mut steps = self.setting_steps();
         steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable(now)));
+        let new = self.desired.taken_over.difference(&self.taken_over);
+        steps.extend(new.copied().map(Step::DropKernelMade));
         self.failures.settle(now, &steps);
         steps.retain(|step| !self.failures.holds(now, step));
         self.apply(now, steps);
@@ -94,6 +96,9 @@ impl Core {
             Step::LeaveAllRouters(interface) => {
                 self.groups.remove(&interface);
             }
+            Step::DropKernelMade(interface) => {
+                self.taken_over.insert(interface);
+            }
         }
     }
 
@@ -114,6 +119,9 @@ impl Core {
             }
             Step::JoinAllRouters(interface) => {
                 self.groups.remove(interface);
+            }
+            Step::DropKernelMade(interface) => {
+                self.taken_over.remove(interface);
             }
             // What is not there any more need not be removed; what is will be seen by an event.
             Step::RemoveAddress { .. } | Step::RemoveRoute(_) | Step::LeaveAllRouters(_) => {}

@@ -1,6 +1,6 @@
 //! What the kernel has, as the core has been told: links, addresses, our routes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
@@ -91,6 +91,11 @@ impl KernelRoute {
     pub const fn key(&self) -> RouteKey {
         (self.destination, self.target, self.metric)
     }
+
+    /// What two routes must not share: the kernel would spread packets over both.
+    pub const fn slot(&self) -> (Ipv6Net, u32) {
+        (self.destination, self.metric)
+    }
 }
 
 /// What the kernel has.
@@ -102,6 +107,8 @@ pub struct System {
     pub addresses: BTreeMap<(IfIndex, Ipv6Addr), KernelAddress>,
     /// Routes with our mark.
     pub routes: BTreeMap<RouteKey, KernelRoute>,
+    /// Addresses that we have set and another node holds, since the link came up.
+    pub duplicates: BTreeSet<(IfIndex, Ipv6Addr)>,
     /// The machine forwards IPv6 (`net.ipv6.conf.all.forwarding`).
     pub forwarding: bool,
 }
@@ -111,20 +118,33 @@ impl System {
     pub fn handle(&mut self, event: KernelEvent) {
         match event {
             KernelEvent::Link(link) => {
-                self.links.insert(link.index, link);
+                let (index, running) = (link.index, link.running);
+                let before = self.links.insert(index, link);
+                if running && before.is_none_or(|before| !before.running) {
+                    // It may be another link with other nodes on it.
+                    self.duplicates.retain(|(interface, _)| *interface != index);
+                }
             }
             KernelEvent::LinkGone(index) => {
                 self.links.remove(&index);
+                self.duplicates.retain(|(interface, _)| *interface != index);
                 self.addresses.retain(|(interface, _), _| *interface != index);
                 self.routes.retain(|_, route| route.target.interface() != Some(index));
             }
             KernelEvent::Address(address) => {
+                if address.ours && address.duplicate {
+                    self.duplicates.insert((address.interface, address.address));
+                }
                 self.addresses.insert((address.interface, address.address), address);
             }
             KernelEvent::AddressGone { interface, address } => {
                 self.addresses.remove(&(interface, address));
             }
             KernelEvent::Route(route) => {
+                // Of several to one destination with one metric the kernel tells the newest only
+                // where that has taken the place of the others; we never add one beside another.
+                let same = |other: &KernelRoute| other.slot() == route.slot();
+                self.routes.retain(|_, other| !same(other));
                 self.routes.insert(route.key(), route);
             }
             KernelEvent::RouteGone(route) => {

@@ -393,6 +393,7 @@ impl Uplink {
     /// What the desired state is derived from.
     pub(super) fn facts(&self, now: Instant) -> UplinkFacts {
         UplinkFacts {
+            heard: self.heard,
             prefixes: self.routers.prefixes(now),
             default_routers: self.routers.default_routers(now),
             routes: self.routers.routes(now),

@@ -181,7 +181,8 @@ impl Shell {
             | Step::ReplaceRoute(_)
             | Step::RemoveRoute(_)
             | Step::JoinAllRouters(_)
-            | Step::LeaveAllRouters(_) => {}
+            | Step::LeaveAllRouters(_)
+            | Step::DropKernelMade(_) => {}
         }
     }
 

@@ -3,12 +3,15 @@
 use std::io::ErrorKind;
 use std::process::Command;
 
-use renumberd::core::output::Sysctl;
+use renumberd::core::output::{Step, Sysctl};
 use renumberd::platform::linux::identity;
 use renumberd::platform::linux::sysctl::{read_sysctl, write_sysctl};
 use renumberd::wire::dhcpv6_option::Duid;
 
 use super::bench::on_machine;
+use crate::lab::provider::Era;
+use crate::lab::scripted::{Script, Scripted};
+use crate::lab::{eventually, secs};
 
 /// A setting is read, changed on its interface alone, and put back.
 #[test]
@@ -110,4 +113,38 @@ fn in_own_mounts<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 fn mount(arguments: &[&str]) {
     let status = Command::new("mount").args(arguments).status().unwrap();
     assert!(status.success(), "mount {arguments:?}");
+}
+
+/// RA-RX-80: what the kernel made of advertisements goes, what others have set stays.
+#[test]
+fn what_the_kernel_made_is_dropped() {
+    on_machine(|machine, mut platform| {
+        machine.sysctl("one0", "accept_ra", 2);
+        let era = Era::new(1);
+        let router = Scripted::start((&machine, "two0"), "fe80::99", Script::new(era));
+        router.advertise();
+        eventually("the kernel takes the advertisement", secs(5), || {
+            machine.ip("-6 addr show dev one0").contains("2001:db8:1:").then_some(())
+        });
+        write_sysctl("one0", Sysctl::AcceptRa, 0).unwrap();
+        for command in [
+            "addr add 2001:db8:b::5/64 dev one0 valid_lft 900 preferred_lft 600 nodad",
+            "addr add fd00::101/120 dev one0 nodad",
+            "route add default via fe80::2 dev one0 metric 2048",
+        ] {
+            machine.ip(&format!("-6 {command}"));
+        }
+        let step = Step::DropKernelMade(platform.index("one0"));
+        platform.take(&[step.clone(), step]);
+        let addresses = machine.ip("-6 addr show dev one0");
+        assert!(!addresses.contains("2001:db8:1:"), "{addresses}");
+        for kept in ["2001:db8:b::5/64", "fd00::101/120", "fe80::"] {
+            assert!(addresses.contains(kept), "{kept}: {addresses}");
+        }
+        let routes = machine.ip("-6 route show dev one0");
+        assert!(!routes.contains("proto ra") && !routes.contains("2001:db8:1::/64"), "{routes}");
+        for kept in ["default via fe80::2", "2001:db8:b::/64", "fd00::100/120"] {
+            assert!(routes.contains(kept), "{kept}: {routes}");
+        }
+    });
 }

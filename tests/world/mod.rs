@@ -183,9 +183,17 @@ impl World {
             Step::RemoveAddress { interface, address, .. } => {
                 KernelEvent::AddressGone { interface, address }
             }
-            Step::AddRoute(route) | Step::ReplaceRoute(route) => KernelEvent::Route(route),
+            Step::AddRoute(route) => {
+                let taken = self.kernel.routes.values().any(|has| has.slot() == route.slot());
+                assert!(!taken, "the kernel would refuse {route:?}");
+                KernelEvent::Route(route)
+            }
+            Step::ReplaceRoute(route) => KernelEvent::Route(route),
             Step::RemoveRoute(route) => KernelEvent::RouteGone(route),
-            Step::SetSysctl { .. } | Step::JoinAllRouters(_) | Step::LeaveAllRouters(_) => return,
+            Step::SetSysctl { .. }
+            | Step::JoinAllRouters(_)
+            | Step::LeaveAllRouters(_)
+            | Step::DropKernelMade(_) => return,
         };
         self.kernel.handle(event.clone());
         self.deliver(self.now + Duration::from_micros(50), Input::Kernel(vec![event]));
@@ -204,6 +212,12 @@ impl World {
 
     pub fn advertise_from(&mut self, router: Ipv6Addr, options: Vec<NdpOption>) {
         self.tell(icmpv6(UPLINK, router, advertisement(options).encode()));
+    }
+
+    /// A router is a default router no more.
+    pub fn withdraw_router(&mut self, router: Ipv6Addr) {
+        let advertisement = RouterAdvertisement { router_lifetime: 0, ..advertisement(Vec::new()) };
+        self.tell(icmpv6(UPLINK, router, advertisement.encode()));
     }
 
     /// Lets `span` pass.

@@ -47,11 +47,22 @@ pub(super) fn request(
             message.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::Expires(_)));
             (0, RouteNetlinkMessage::DelRoute(message))
         }
-        Step::SetSysctl { .. } | Step::JoinAllRouters(_) | Step::LeaveAllRouters(_) => return None,
+        Step::SetSysctl { .. }
+        | Step::JoinAllRouters(_)
+        | Step::LeaveAllRouters(_)
+        | Step::DropKernelMade(_) => return None,
     };
+    Some(acknowledged(flags, message))
+}
+
+/// A request that the kernel answers.
+pub(super) fn acknowledged(
+    flags: u16,
+    message: RouteNetlinkMessage,
+) -> NetlinkMessage<RouteNetlinkMessage> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-    Some(NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message)))
+    NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message))
 }
 
 const fn address_header(interface: u32, prefix_len: u8) -> AddressHeader {

@@ -13,7 +13,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
 use super::events::Events;
-use super::{decode, encode, sysctl};
+use super::{decode, encode, sysctl, takeover};
 use crate::core::input::KernelEvent;
 use crate::core::output::Step;
 use crate::core::system::System;
@@ -80,7 +80,12 @@ impl Kernel {
             // its mark for that (NLM_F_DUMP_INTR) can come too late. What several dumps together
             // have too much of is mended by the events that wait behind them.
             for _ in 0..DUMPS {
-                if self.dump_into(now, request.clone(), &mut system)? <= 1 {
+                let parts = self.dump_each(request.clone(), &mut |message| {
+                    for event in decode::events(now, &message) {
+                        system.handle(event);
+                    }
+                })?;
+                if parts <= 1 {
                     break;
                 }
             }
@@ -89,12 +94,11 @@ impl Kernel {
         Ok(system)
     }
 
-    /// Adds what the kernel answers; the number of parts that it came in.
-    fn dump_into(
+    /// Hands on what the kernel answers; the number of parts that it came in.
+    pub(super) fn dump_each(
         &mut self,
-        now: Instant,
         request: RouteNetlinkMessage,
-        system: &mut System,
+        take: &mut dyn FnMut(RouteNetlinkMessage),
     ) -> io::Result<usize> {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -115,9 +119,7 @@ impl Kernel {
                 match message.payload {
                     NetlinkPayload::InnerMessage(message) => {
                         filled = true;
-                        for event in decode::events(now, &message) {
-                            system.handle(event);
-                        }
+                        take(message);
                     }
                     NetlinkPayload::Done(done) if done.code < 0 => {
                         return Err(io::Error::from_raw_os_error(done.code.saturating_neg()));
@@ -162,28 +164,73 @@ impl Kernel {
         let mut octets = Vec::new();
         let mut asked = Vec::new();
         for (position, step) in steps.iter().enumerate() {
-            let Some(mut request) = encode::request(now, step, self.mark) else {
+            let Some(request) = encode::request(now, step, self.mark) else {
                 self.flush(steps, &mut octets, &mut asked, &mut refused);
-                if let Err(error) = take(step, icmpv6) {
+                if let Err(error) = self.take(step, icmpv6) {
                     refused.push((position, error.raw_os_error().unwrap_or(libc::EIO)));
                 }
                 continue;
             };
-            let sequence = self.next_sequence();
-            request.header.sequence_number = sequence;
-            request.finalize();
-            let start = octets.len();
-            octets.resize(start + request.buffer_len(), 0);
-            if let Some(room) = octets.get_mut(start..) {
-                request.serialize(room);
-            }
-            asked.push((position, sequence));
+            asked.push((position, self.append(request, &mut octets)));
             if asked.len() >= MAX_BATCH {
                 self.flush(steps, &mut octets, &mut asked, &mut refused);
             }
         }
         self.flush(steps, &mut octets, &mut asked, &mut refused);
         refused
+    }
+
+    /// Puts a request behind others; its sequence number.
+    fn append(
+        &mut self,
+        mut request: NetlinkMessage<RouteNetlinkMessage>,
+        octets: &mut Vec<u8>,
+    ) -> u32 {
+        let sequence = self.next_sequence();
+        request.header.sequence_number = sequence;
+        request.finalize();
+        let start = octets.len();
+        octets.resize(start + request.buffer_len(), 0);
+        if let Some(room) = octets.get_mut(start..) {
+            request.serialize(room);
+        }
+        sequence
+    }
+
+    /// Sends requests that are no steps; those refused, with the error number.
+    pub(super) fn request(
+        &mut self,
+        requests: Vec<NetlinkMessage<RouteNetlinkMessage>>,
+    ) -> io::Result<Vec<(usize, i32)>> {
+        let mut refused = Vec::new();
+        let mut requests = requests.into_iter().enumerate().peekable();
+        while requests.peek().is_some() {
+            let mut octets = Vec::new();
+            let mut asked: Vec<Asked> = Vec::new();
+            for (position, request) in requests.by_ref().take(MAX_BATCH) {
+                asked.push((position, self.append(request, &mut octets)));
+            }
+            self.socket.send(&octets, 0)?;
+            refused.extend(self.errors(&mut asked));
+        }
+        Ok(refused)
+    }
+
+    /// Takes a step that is no single request of netlink.
+    fn take(&mut self, step: &Step, icmpv6: &Icmpv6Socket) -> io::Result<()> {
+        match step {
+            Step::SetSysctl { interface, name, value } => {
+                sysctl::write_sysctl(interface, *name, *value)
+            }
+            Step::JoinAllRouters(interface) => icmpv6.join_all_routers(*interface),
+            Step::LeaveAllRouters(interface) => icmpv6.leave_all_routers(*interface),
+            Step::DropKernelMade(interface) => takeover::drop_kernel_made(self, *interface),
+            Step::SetAddress(_)
+            | Step::RemoveAddress { .. }
+            | Step::AddRoute(_)
+            | Step::ReplaceRoute(_)
+            | Step::RemoveRoute(_) => Ok(()),
+        }
     }
 
     /// Sends what was collected, and reads what became of it.
@@ -244,22 +291,6 @@ fn unanswered(asked: &[Asked], error: &io::Error) -> Vec<(usize, i32)> {
     asked.iter().map(|(position, _)| (*position, errno)).collect()
 }
 
-/// Takes a step that is not netlink's.
-fn take(step: &Step, icmpv6: &Icmpv6Socket) -> io::Result<()> {
-    match step {
-        Step::SetSysctl { interface, name, value } => {
-            sysctl::write_sysctl(interface, *name, *value)
-        }
-        Step::JoinAllRouters(interface) => icmpv6.join_all_routers(*interface),
-        Step::LeaveAllRouters(interface) => icmpv6.leave_all_routers(*interface),
-        Step::SetAddress(_)
-        | Step::RemoveAddress { .. }
-        | Step::AddRoute(_)
-        | Step::ReplaceRoute(_)
-        | Step::RemoveRoute(_) => Ok(()),
-    }
-}
-
 /// Whether a refusal says that what was wanted is so already.
 fn is_so(step: &Step, errno: i32) -> bool {
     match step {
@@ -271,7 +302,8 @@ fn is_so(step: &Step, errno: i32) -> bool {
         | Step::ReplaceRoute(_)
         | Step::SetSysctl { .. }
         | Step::JoinAllRouters(_)
-        | Step::LeaveAllRouters(_) => false,
+        | Step::LeaveAllRouters(_)
+        | Step::DropKernelMade(_) => false,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod kernel;
 pub(super) mod socket_options;
 pub mod sysctl;
+mod takeover;
 
 pub use events::{Drained, Events};
 pub use kernel::Kernel;

@@ -1,0 +1,88 @@
+//! What the kernel made of router advertisements before an interface became ours.
+//!
+//! Switching its processing off (`accept_ra` 0) leaves addresses and routes in place until their
+//! lifetimes end, beside ours (RA-RX-80).
+
+use std::io;
+
+use ipnet::Ipv6Net;
+use netlink_packet_core::NetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::encode::acknowledged;
+use super::kernel::Kernel;
+use crate::core::input::IfIndex;
+
+/// Removes the addresses that the kernel made of advertisements on `interface`, the routes to
+/// their links, and the routes that it learnt there. What cannot be removed is gone already.
+pub(super) fn drop_kernel_made(kernel: &mut Kernel, interface: IfIndex) -> io::Result<()> {
+    let mut addresses = Vec::new();
+    let mut request = AddressMessage::default();
+    request.header.family = AddressFamily::Inet6;
+    kernel.dump_each(RouteNetlinkMessage::GetAddress(request), &mut |message| {
+        if let RouteNetlinkMessage::NewAddress(found) = message
+            && found.header.index == interface.0
+            && is_kernel_made(&found)
+        {
+            addresses.push(found);
+        }
+    })?;
+    let links: Vec<Ipv6Net> = addresses.iter().filter_map(link_of).collect();
+    let mut routes = Vec::new();
+    let mut request = RouteMessage::default();
+    request.header.address_family = AddressFamily::Inet6;
+    kernel.dump_each(RouteNetlinkMessage::GetRoute(request), &mut |message| {
+        if let RouteNetlinkMessage::NewRoute(found) = message
+            && leaves_through(&found, interface)
+            && (found.header.protocol == RouteProtocol::Ra || leads_to(&found, &links))
+        {
+            routes.push(found);
+        }
+    })?;
+    let routes = routes.into_iter().map(RouteNetlinkMessage::DelRoute);
+    let addresses = addresses.into_iter().map(RouteNetlinkMessage::DelAddress);
+    kernel.request(routes.chain(addresses).map(removal).collect()).map(drop)
+}
+
+fn removal(message: RouteNetlinkMessage) -> NetlinkMessage<RouteNetlinkMessage> {
+    acknowledged(0, message)
+}
+
+/// A kernel before 5.18 does not say where an address comes from: there they run out by
+/// themselves.
+fn is_kernel_made(address: &AddressMessage) -> bool {
+    let made = AddressAttribute::Protocol(AddressProtocol::RouterAnnouncement);
+    address.attributes.contains(&made)
+}
+
+fn link_of(address: &AddressMessage) -> Option<Ipv6Net> {
+    address.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(std::net::IpAddr::V6(found)) => {
+            Ipv6Net::new(*found, address.header.prefix_len).ok().map(|net| net.trunc())
+        }
+        _ => None,
+    })
+}
+
+fn leaves_through(route: &RouteMessage, interface: IfIndex) -> bool {
+    route.attributes.contains(&RouteAttribute::Oif(interface.0))
+}
+
+/// Whether it is the kernel's own route to one of `links`, and one that ends: an address that
+/// somebody has set for good brings one that does not.
+fn leads_to(route: &RouteMessage, links: &[Ipv6Net]) -> bool {
+    let ends = route
+        .attributes
+        .iter()
+        .any(|attribute| matches!(attribute, RouteAttribute::CacheInfo(info) if info.expires != 0));
+    let destination = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet6(network)) => {
+            Ipv6Net::new(*network, route.header.destination_prefix_length).ok()
+        }
+        _ => None,
+    });
+    ends && route.header.protocol == RouteProtocol::Kernel
+        && destination.is_some_and(|destination| links.contains(&destination))
+}
