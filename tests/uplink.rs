@@ -10,13 +10,14 @@
 
 mod lab;
 
+use ipnet::Ipv6Net;
 use renumberd::wire::dhcpv6::MessageType;
 
 use lab::agent::Agent;
 use lab::net::Namespace;
 use lab::provider::{Customer, Era, Kind, Promise, Provider};
 use lab::scripted::{Script, Scripted};
-use lab::site::{DUID, PROVIDER, Site};
+use lab::site::{self, CUSTOMER, DUID, INTERNET, PROVIDER, Site};
 use lab::story::Scene;
 use lab::tun::Tun;
 use lab::{CEILING, eventually, millis, pause, secs, sys};
@@ -167,6 +168,34 @@ fn a_tun_device_is_an_uplink() {
 }
 
 const FOREIGN: &str = "fd00::101";
+
+/// The article's trap: a prefix is delegated, but the provider does not route it.
+#[test]
+fn a_delegated_prefix_that_is_not_routed_is_named_until_it_is() {
+    let site = Site::new();
+    let (wire, one, two) = (site.uplink_wire(), Era::new(1), Era::new(2));
+    let routes = |prefix: Ipv6Net| {
+        site.isp.ip(&format!("-6 route add {prefix} via {CUSTOMER} dev isp0"));
+    };
+    routes(one.on_link);
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(one));
+    let probe = format!("[uplink.wan0]\nprobe = \"{INTERNET}\"");
+    let config = site::config().replace("[uplink.wan0]", &probe);
+    let agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    let complains = || agent.status().complains("delegated-not-routed");
+    eventually("a lease", CEILING, || (!agent.status().delegated("wan0").is_empty()).then_some(()));
+    let since = sys::monotonic();
+    eventually("the condition", CEILING, || complains().then_some(()));
+    let remedy =
+        |frame: &lab::packet::Frame| frame.at > since && frame.is_dhcp(MessageType::Solicit);
+    wire.wait_for("a Solicit as the remedy", CEILING, remedy);
+    routes(two.delegated);
+    router.rewrite(|script| *script = Script::new(two));
+    router.advertise();
+    eventually("the condition is over", CEILING, || (!complains()).then_some(()));
+    pause(secs(7));
+    assert!(!complains(), "what is routed answers");
+}
 
 /// Law 3: what is not ours stays, whatever happens.
 #[test]

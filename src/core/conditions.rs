@@ -74,6 +74,15 @@ impl Core {
                 Some(_) => {}
             }
         }
+        for (name, uplink) in &self.uplinks {
+            if let (Some(prefix), Some(target)) = (uplink.not_routed(), uplink.config().probe) {
+                let text = format!(
+                    "{prefix} is delegated, but nothing comes back to it from {target}: ask the \
+                     provider to route it, or name an address to probe that answers"
+                );
+                found.add("delegated-not-routed", name, text);
+            }
+        }
         for (interface, address) in &self.system.duplicates {
             let name = self.system.links.get(interface).map(|link| link.name.clone());
             let text = format!(

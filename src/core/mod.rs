@@ -33,6 +33,7 @@ pub mod random;
 mod receive;
 mod reload;
 pub mod retransmit;
+mod routed;
 mod settle;
 pub mod solicit;
 pub mod stable_address;

@@ -17,6 +17,8 @@ pub enum Output {
     Apply(Vec<Step>),
     /// Send an ICMPv6 message with hop limit 255; the kernel fills the checksum.
     SendIcmpv6(Packet),
+    /// Hear ICMPv6 echo replies, or hear them no longer as at the start.
+    HearEchoReplies(bool),
     /// Send a datagram from UDP port 546 to 547.
     SendDhcpv6(Packet),
     /// Tell the core when this was reached.

@@ -26,6 +26,12 @@ impl Core {
             self.receive_advertisement(now, received);
         } else if kind == Some(Icmpv6Types::RouterSolicit.0) {
             self.receive_solicitation(now, received);
+        } else if kind == Some(Icmpv6Types::EchoReply.0)
+            && let Some(name) = self.uplink_at(received.interface)
+            && let Some(uplink) = self.uplinks.get_mut(&name)
+        {
+            let Received { source, destination, octets, .. } = received;
+            self.derive |= uplink.handle_echo_reply(now, *source, *destination, octets);
         }
     }
 
@@ -152,6 +158,10 @@ impl Core {
         }
         while let Some((destination, octets)) = uplink.poll_solicitation(now) {
             self.outputs.push_back(Output::SendIcmpv6(packet(destination, octets)));
+        }
+        while let Some((source, destination, octets)) = uplink.poll_probe(now) {
+            let packet = Packet { source, ..packet(destination, octets) };
+            self.outputs.push_back(Output::SendIcmpv6(packet));
         }
     }
 

@@ -52,6 +52,8 @@ impl Core {
             }
         }
         self.restore_settings(|interface| !config.uplinks.contains_key(interface));
+        let probes = config.uplinks.values().any(|uplink| uplink.probe.is_some());
+        self.outputs.push_back(Output::HearEchoReplies(probes));
         self.config = config;
         self.derive = true;
     }

@@ -8,7 +8,7 @@ use super::desired::{self, Facts, UplinkFacts};
 use super::diff::{self, Removable};
 use super::input::KernelEvent;
 use super::output::{Level, Milestone, Output, Stage, Step};
-use super::system::RouteTarget;
+use super::system::{KernelAddress, RouteTarget};
 use crate::config::AddressMode;
 use crate::time::Instant;
 
@@ -50,7 +50,28 @@ impl Core {
         steps.retain(|step| !self.failures.holds(now, step));
         self.apply(now, steps);
         self.tell_links(now);
+        self.aim_probes(now);
         self.review_conditions();
+    }
+
+    /// Lets each uplink probe the first of its prefixes that packets can leave from.
+    fn aim_probes(&mut self, now: Instant) {
+        for uplink in self.uplinks.values_mut() {
+            let prefixes = uplink
+                .lease()
+                .prefixes()
+                .into_iter()
+                .filter(|held| held.gone_since.is_none() && !held.preferred_until.is_over(now));
+            let mut candidates = prefixes.filter_map(|held| {
+                let within = |address: &&KernelAddress| {
+                    address.is_usable() && held.prefix.contains(&address.address)
+                };
+                let address = self.system.addresses.values().find(within)?;
+                Some((address.address, held.prefix))
+            });
+            let candidate = candidates.next();
+            uplink.aim_probe(now, candidate);
+        }
     }
 
     /// Hands steps to the shell and takes them as taken: a refusal comes back as an input.

@@ -49,6 +49,13 @@ pub struct KernelAddress {
     pub ours: bool,
 }
 
+impl KernelAddress {
+    /// Whether it is ours and packets can leave from it.
+    pub const fn is_usable(&self) -> bool {
+        self.ours && !self.tentative && !self.duplicate
+    }
+}
+
 /// A route with our mark.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct KernelRoute {

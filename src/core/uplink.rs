@@ -3,6 +3,8 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use ipnet::Ipv6Net;
+
 use super::change::{Changes, Outcome, Refresh, Trigger};
 use super::desired::UplinkFacts;
 use super::hear::{self, Heard, PrefixChangeKind, Routers};
@@ -11,6 +13,7 @@ use super::input::IfIndex;
 use super::lease::{self, Lease, Progress};
 use super::memory::StoredLease;
 use super::random::Random;
+use super::routed::Routed;
 use super::solicit::Solicit;
 use super::system::System;
 use crate::config;
@@ -97,6 +100,7 @@ pub(super) struct Uplink {
     solicit: Solicit,
     changes: Changes,
     lease: Lease,
+    routed: Option<Routed>,
     heard: bool,
     lease_known: bool,
 }
@@ -120,6 +124,7 @@ impl Uplink {
             routers: Routers::new(hear_rules(config)),
             solicit: Solicit::new(random.fork()),
             changes: Changes::new(),
+            routed: config.probe.map(|target| Routed::new(target, random.fork())),
             lease_known: stored.is_some() || config.delegate.is_empty(),
             lease: Lease::new(lease_rules(config, duid), stored, random.fork(), now),
             heard: false,
@@ -338,6 +343,10 @@ impl Uplink {
         if let Some(refresh) = self.changes.poll(now) {
             effect.merge(self.refresh(now, refresh));
         }
+        if self.routed.as_mut().is_some_and(|routed| routed.handle_timeout(now)) {
+            self.lease.rediscover(now);
+            effect.derive = true;
+        }
         if self
             .lease
             .prefixes()
@@ -376,6 +385,36 @@ impl Uplink {
         self.lease.poll_transmit(now)
     }
 
+    /// Takes over which delegated prefix is to be routed, and an address in it.
+    pub(super) fn aim_probe(&mut self, now: Instant, candidate: Option<(Ipv6Addr, Ipv6Net)>) {
+        if let Some(routed) = &mut self.routed {
+            routed.aim(now, candidate.filter(|_| self.attached.is_some()));
+        }
+    }
+
+    /// The next echo request: source, destination, octets.
+    pub(super) fn poll_probe(&mut self, now: Instant) -> Option<(Ipv6Addr, Ipv6Addr, Vec<u8>)> {
+        self.attached.as_ref()?;
+        self.routed.as_mut()?.poll_transmit(now)
+    }
+
+    /// Takes in an echo reply; whether it was waited for.
+    pub(super) fn handle_echo_reply(
+        &mut self,
+        now: Instant,
+        source: Ipv6Addr,
+        destination: Ipv6Addr,
+        octets: &[u8],
+    ) -> bool {
+        let routed = self.routed.as_mut();
+        routed.is_some_and(|routed| routed.handle_echo_reply(now, source, destination, octets))
+    }
+
+    /// The delegated prefix that the provider does not route.
+    pub(super) fn not_routed(&self) -> Option<Ipv6Net> {
+        self.routed.as_ref().and_then(Routed::not_routed)
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub(super) fn deadline(&self, grace: Duration) -> Option<Deadline> {
         let gone = self.lease.prefixes().iter().filter_map(|prefix| prefix.gone_since).min();
@@ -385,6 +424,7 @@ impl Uplink {
             self.solicit.deadline().filter(|_| self.attached.is_some()),
             self.changes.deadline(),
             self.lease.deadline(),
+            self.routed.as_ref().and_then(Routed::deadline),
             gone.map(|since| Deadline::new(since + grace, "grace time of a delegated prefix")),
             patience.map(|at| Deadline::new(at, "patience with the lease")),
         ])

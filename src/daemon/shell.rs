@@ -109,6 +109,11 @@ impl Shell {
                         debug!(%error, destination = %packet.destination, "ICMPv6 not sent");
                     }
                 }
+                Output::HearEchoReplies(hear) => {
+                    if let Err(error) = self.icmpv6.get_ref().pass_echo_replies(hear) {
+                        warn!(%error, "probes will find nothing routed");
+                    }
+                }
                 Output::SendDhcpv6(packet) => {
                     trace!(?packet, "send");
                     if let Err(error) = self.dhcpv6.get_ref().send(&packet) {

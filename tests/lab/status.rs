@@ -42,6 +42,11 @@ impl Status {
         counters.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum()
     }
 
+    /// Whether a named condition holds.
+    pub fn complains(&self, name: &str) -> bool {
+        list(&self.0["conditions"]).iter().any(|found| found["name"] == name)
+    }
+
     /// The number of the last change.
     pub fn changes(&self) -> u64 {
         list(&self.0["changes"]).last().and_then(|change| change["number"].as_u64()).unwrap_or(0)

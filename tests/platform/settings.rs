@@ -121,7 +121,7 @@ fn what_the_kernel_made_is_dropped() {
     on_machine(|machine, mut platform| {
         machine.sysctl("one0", "accept_ra", 2);
         let era = Era::new(1);
-        let router = Scripted::start((&machine, "two0"), "fe80::99", Script::new(era));
+        let router = Scripted::start((machine, "two0"), "fe80::99", Script::new(era));
         router.advertise();
         eventually("the kernel takes the advertisement", secs(5), || {
             machine.ip("-6 addr show dev one0").contains("2001:db8:1:").then_some(())

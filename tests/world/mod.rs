@@ -158,7 +158,7 @@ impl World {
                 Output::Milestone(milestone) => {
                     self.core.handle(self.now, Input::Milestone(milestone));
                 }
-                Output::Report(_) | Output::Exit => {}
+                Output::HearEchoReplies(_) | Output::Report(_) | Output::Exit => {}
             }
         }
         false

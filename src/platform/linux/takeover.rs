@@ -4,6 +4,7 @@
 //! lifetimes end, beside ours (RA-RX-80).
 
 use std::io;
+use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
 use netlink_packet_core::NetlinkMessage;
@@ -58,11 +59,9 @@ fn is_kernel_made(address: &AddressMessage) -> bool {
 }
 
 fn link_of(address: &AddressMessage) -> Option<Ipv6Net> {
-    address.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(std::net::IpAddr::V6(found)) => {
-            Ipv6Net::new(*found, address.header.prefix_len).ok().map(|net| net.trunc())
-        }
-        _ => None,
+    address.attributes.iter().find_map(|attribute| {
+        let AddressAttribute::Address(IpAddr::V6(found)) = attribute else { return None };
+        Ipv6Net::new(*found, address.header.prefix_len).ok().map(|net| net.trunc())
     })
 }
 
@@ -77,11 +76,11 @@ fn leads_to(route: &RouteMessage, links: &[Ipv6Net]) -> bool {
         .attributes
         .iter()
         .any(|attribute| matches!(attribute, RouteAttribute::CacheInfo(info) if info.expires != 0));
-    let destination = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet6(network)) => {
-            Ipv6Net::new(*network, route.header.destination_prefix_length).ok()
-        }
-        _ => None,
+    let destination = route.attributes.iter().find_map(|attribute| {
+        let RouteAttribute::Destination(RouteAddress::Inet6(network)) = attribute else {
+            return None;
+        };
+        Ipv6Net::new(*network, route.header.destination_prefix_length).ok()
     });
     ends && route.header.protocol == RouteProtocol::Kernel
         && destination.is_some_and(|destination| links.contains(&destination))
