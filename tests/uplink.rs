@@ -238,6 +238,17 @@ fn stays(router: &Namespace, when: &str) {
     }
 }
 
+/// Two agents on the same state would undo each other's work.
+#[test]
+fn a_second_agent_is_refused() {
+    let scene = Scene::begin(Kind::Kame);
+    let output = scene.agent.second();
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(complaint.contains("in use by another renumberd"), "{complaint}");
+    assert!(scene.agent.ask().is_some(), "the first goes on");
+}
+
 /// The agent's own addresses stay over a stop, with their lifetimes, and are taken over at the
 /// next start without a change. Hosts may lose their default route meanwhile (RA-TX-57).
 #[test]

@@ -7,7 +7,7 @@ use crate::config::{Config, Delegate, Downlink, Uplink};
 
 /// Renders what `config`, read from `file`, makes the agent do.
 pub fn render(file: &Path, config: &Config) -> String {
-    let mut text = format!("{}: right\n", file.display());
+    let mut text = format!("{}: valid\n", file.display());
     // Writing to a string cannot fail.
     for (name, uplink) in &config.uplinks {
         let _ = writeln!(text, "  uplink {name}: {}", of_uplink(uplink));
@@ -53,7 +53,7 @@ mod tests {
         let config = crate::config::file::parse("", text).unwrap();
         assert_eq!(
             render(Path::new("/etc/renumberd.toml"), &config),
-            "/etc/renumberd.toml: right\n  \
+            "/etc/renumberd.toml: valid\n  \
              uplink tap0: asks for a /60 (IAID 1) and a prefix (IAID 2)\n  \
              uplink tun0: asks for no prefix, installs no default route\n  \
              downlink lan0: -1/64 of tap0/2\n  \

@@ -66,7 +66,7 @@ impl Core {
                 Some(link) if !link.running => {
                     found.add("interface-down", name, "the interface is down or has no carrier");
                 }
-                Some(link) if self.system.link_local(link.index).is_none() => found.add(
+                Some(link) if !self.system.has_link_local(link.index) => found.add(
                     "no-link-local",
                     name,
                     "the interface has no usable link-local address, so nothing can be sent",

@@ -363,7 +363,8 @@ impl Core {
     fn reach(&mut self, now: Instant, milestone: Milestone) {
         let Milestone { change, stage } = milestone;
         self.history.reached(now, change, stage);
-        let waits = self.unadvertised == Some(change);
+        let advertised = Output::Milestone(Milestone { change, stage: Stage::Advertised });
+        let waits = self.unadvertised == Some(change) || self.outputs.contains(&advertised);
         let last = stage == Stage::Advertised || (stage == Stage::Applied && !waits);
         let Some(change) = self.history.change_mut(change).filter(|_| last) else { return };
         if let Some(uplink) = self.uplinks.get(&change.uplink) {

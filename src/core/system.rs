@@ -178,6 +178,15 @@ impl System {
             .map(|address| address.address)
     }
 
+    /// Whether there is one, or will be when duplicate address detection has ended.
+    pub fn has_link_local(&self, interface: IfIndex) -> bool {
+        self.addresses.values().any(|address| {
+            address.interface == interface
+                && address.address.is_unicast_link_local()
+                && !address.duplicate
+        })
+    }
+
     /// Whether `address` is on any interface of this machine.
     pub fn is_own(&self, address: Ipv6Addr) -> bool {
         self.addresses.values().any(|own| own.address == address)

@@ -1,11 +1,13 @@
 //! What the core asks for is done here, and what happens is read here.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::fcntl::{Flock, FlockArg};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::{debug, error, info, trace, warn};
@@ -40,6 +42,8 @@ pub(super) struct Shell {
     journal: Journal,
     ownership: Ownership,
     sync_at: Option<tokio::time::Instant>,
+    /// While they are held no other agent uses the directories.
+    _locks: [Flock<File>; 2],
 }
 
 /// What there is to take in.
@@ -55,8 +59,7 @@ impl Shell {
     /// Opens everything; what an earlier run remembered, and this machine's own DUID.
     pub(super) fn open(options: &Options) -> anyhow::Result<(Self, Memory, Duid)> {
         let boot_id = identity::boot_id().context("the kernel names no boot id")?;
-        make_dir(&options.state_dir)?;
-        make_dir(&options.runtime_dir)?;
+        let locks = [take_dir(&options.state_dir)?, take_dir(&options.runtime_dir)?];
         let (journal, memory, complaints) =
             Journal::open(&options.state_dir, clock::now(), clock::wall(), &boot_id);
         complain(complaints);
@@ -86,6 +89,7 @@ impl Shell {
             journal,
             ownership,
             sync_at: None,
+            _locks: locks,
         };
         Ok((shell, memory, duid))
     }
@@ -322,10 +326,19 @@ fn next<S: AsRawFd>(
     }
 }
 
-fn make_dir(dir: &Path) -> anyhow::Result<()> {
+/// Makes a directory, and keeps other agents out of it.
+fn take_dir(dir: &Path) -> anyhow::Result<Flock<File>> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(dir).with_context(|| {
         format!("{} cannot be made: name another with --state-dir and --runtime-dir", dir.display())
+    })?;
+    let lock = File::create(dir.join("lock"))?;
+    Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+        anyhow::anyhow!(
+            "{} is in use by another renumberd ({errno}): stop that, or name other directories \
+             with --state-dir and --runtime-dir",
+            dir.display()
+        )
     })
 }
 

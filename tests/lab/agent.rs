@@ -1,7 +1,7 @@
 //! The agent under test: the very binary, in a namespace.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use super::net::{Namespace, Net};
 use super::process::{Process, write};
@@ -88,6 +88,11 @@ impl Agent {
         self.answers();
     }
 
+    /// Runs another one with the same arguments, to its end.
+    pub fn second(&self) -> Output {
+        command(&self.namespace, &self.directory, &self.arguments).output().unwrap()
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
@@ -110,10 +115,14 @@ impl Agent {
     }
 }
 
-fn spawn(namespace: &Namespace, directory: &std::path::Path, arguments: &[String]) -> Process {
+fn spawn(namespace: &Namespace, directory: &Path, arguments: &[String]) -> Process {
+    Process::start("renumberd", &mut command(namespace, directory, arguments))
+}
+
+fn command(namespace: &Namespace, directory: &Path, arguments: &[String]) -> Command {
     let mut command = namespace.command(program());
     command.args(["run", "--log", "debug"]).args(arguments);
     command.arg("--state-dir").arg(directory.join("state"));
     command.arg("--runtime-dir").arg(directory.join("runtime"));
-    Process::start("renumberd", &mut command)
+    command
 }

@@ -1,0 +1,62 @@
+//! What is written for people is held to what the program does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::path::Path;
+
+use renumberd::config::file::parse;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn is_valid(name: &str, text: &str) {
+    if let Err(errors) = parse(name, text) {
+        panic!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+}
+
+#[test]
+fn the_examples_are_valid() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/examples");
+    let mut count = 0;
+    for entry in examples.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        is_valid(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
+        count += 1;
+    }
+    assert!(count >= 4);
+}
+
+#[test]
+fn readme_s_configuration_is_valid() {
+    let readme = read("README.md");
+    let blocks: Vec<&str> = readme.split("```toml").skip(1).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        is_valid("README.md", block.split("```").next().unwrap());
+    }
+}
+
+/// The keys that a table of the file knows, as the refusal of an unknown one lists them.
+fn keys(table: &str) -> Vec<String> {
+    let errors = parse("", &format!("{table}\nqqq = 1\n")).unwrap_err();
+    let unknown = errors.iter().find(|error| error.key.ends_with("qqq")).unwrap();
+    let list = unknown.remedy.strip_prefix("the keys here are: ").unwrap();
+    list.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn readme_names_every_key() {
+    let readme = read("README.md");
+    let rows: Vec<&str> =
+        readme.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();
+    let is_told = |key: &str| rows.iter().any(|row| row.contains(&format!("`{key}`")));
+    for table in ["", "[uplink.a]", "[downlink.a]"] {
+        let untold: Vec<String> = keys(table)
+            .into_iter()
+            .filter(|key| !matches!(key.as_str(), "uplink" | "downlink") && !is_told(key))
+            .collect();
+        assert_eq!(untold, [""; 0], "README's table for {table:?} lacks keys");
+    }
+}
