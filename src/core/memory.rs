@@ -49,8 +49,8 @@ pub enum Record {
         interface: String,
         /// The setting's file name.
         name: String,
-        /// The value before.
-        before: i32,
+        /// The value before; none when the setting was given it back.
+        before: Option<i32>,
     },
 }
 
@@ -112,8 +112,11 @@ impl Memory {
             Record::Advertised { downlink, prefix, until } => {
                 self.advertised.entry(downlink).or_default().insert(prefix, until);
             }
-            Record::Sysctl { interface, name, before } => {
+            Record::Sysctl { interface, name, before: Some(before) } => {
                 self.sysctls.entry((interface, name)).or_insert(before);
+            }
+            Record::Sysctl { interface, name, before: None } => {
+                self.sysctls.remove(&(interface, name));
             }
         }
     }

@@ -183,7 +183,7 @@ impl Core {
             Input::StepFailed { step, errno } => self.step_failed(now, step, errno),
             Input::SysctlWas { interface, name, before } => {
                 let name = name.file().to_owned();
-                self.memory.fold(Record::Sysctl { interface, name, before });
+                self.memory.fold(Record::Sysctl { interface, name, before: Some(before) });
                 return;
             }
             Input::Milestone(milestone) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Core;
 use super::downlink::Downlink;
+use super::memory::Record;
 use super::output::{Output, Step, Sysctl};
 use super::receive::advertisements;
 use super::uplink::Uplink;
@@ -89,7 +90,7 @@ impl Core {
     /// Gives settings of interfaces that the agent manages no more the values that they had.
     fn restore_settings(&mut self, unmanaged: impl Fn(&str) -> bool) {
         let all = [Sysctl::AcceptRa, Sysctl::HopLimit, Sysctl::Mtu];
-        let mut steps = Vec::new();
+        let (mut steps, mut records) = (Vec::new(), Vec::new());
         for ((interface, file), before) in &self.memory.sysctls {
             let name = all.into_iter().find(|name| name.file() == file);
             if let Some(name) = name.filter(|_| unmanaged(interface))
@@ -97,11 +98,17 @@ impl Core {
             {
                 self.settings.remove(&(link.index, name));
                 let (interface, value) = (interface.clone(), *before);
+                let (of, file) = (interface.clone(), file.clone());
+                records.push(Record::Sysctl { interface: of, name: file, before: None });
                 steps.push(Step::SetSysctl { interface, name, value });
             }
         }
         if !steps.is_empty() {
             self.outputs.push_back(Output::Apply(steps));
+        }
+        for record in records {
+            self.memory.fold(record.clone());
+            self.outputs.push_back(Output::Remember(record));
         }
     }
 }

@@ -181,7 +181,7 @@ impl Shell {
                     let (interface, file) = (interface.clone(), name.file().to_owned());
                     let was =
                         Input::SysctlWas { interface: interface.clone(), name: *name, before };
-                    self.remember(&Record::Sysctl { interface, name: file, before });
+                    self.remember(&Record::Sysctl { interface, name: file, before: Some(before) });
                     core.handle(clock::now(), was);
                 }
             }

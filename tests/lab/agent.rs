@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use nix::sys::signal::Signal;
+
 use super::net::{Namespace, Net};
 use super::process::{Process, write};
 use super::status::Status;
@@ -57,6 +59,17 @@ impl Agent {
     /// What it says of itself.
     pub fn status(&self) -> Status {
         self.ask().expect("the agent answers")
+    }
+
+    /// `renumberd status`, as people read it.
+    pub fn explain(&self) -> String {
+        String::from_utf8(self.command("status").output().unwrap().stdout).unwrap()
+    }
+
+    /// Writes another configuration and sends SIGHUP.
+    pub fn reload(&self, config: &str) {
+        write(&self.directory.join("renumberd.toml"), config);
+        self.process.signal(Signal::SIGHUP);
     }
 
     /// `renumberd renew`.

@@ -129,11 +129,11 @@ impl Journal {
     fn take_in(&mut self, record: Record) {
         let key = key(&record);
         match &record {
-            Record::Lease { lease: None, .. } => {
+            Record::Lease { lease: None, .. } | Record::Sysctl { before: None, .. } => {
                 self.live.remove(&key);
             }
             // What a setting was before the first change is what counts.
-            Record::Sysctl { .. } => {
+            Record::Sysctl { before: Some(_), .. } => {
                 self.live.entry(key).or_insert(record);
             }
             Record::Duid { .. }

@@ -1,0 +1,158 @@
+//! What an operator does: stops, reloads, hands the uplink's address to the kernel, and reads.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a failure in a test is a panic"
+)]
+
+mod lab;
+
+use lab::agent::Agent;
+use lab::net::Namespace;
+use lab::provider::{Era, Kind, Promise};
+use lab::scripted::{Script, Scripted};
+use lab::site::{self, PROVIDER, Site};
+use lab::{CEILING, eventually, millis, pause, secs};
+
+fn accept_ra(router: &Namespace) -> String {
+    let value = router.run("cat", &["/proc/sys/net/ipv6/conf/wan0/accept_ra"]);
+    value.trim().to_owned()
+}
+
+/// Design §9, RA-TX-57: with `on-stop = "remove"` nothing stays, and hosts know.
+#[test]
+fn a_stop_that_removes_leaves_nothing_behind() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let before = site.dut.snapshot();
+    site.dut.sysctl("wan0", "accept_ra", 1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let lan = site.lan_wire();
+    let config = format!("on-stop = \"remove\"\n{}", site::config());
+    let mut agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    for _ in 0..2 {
+        site.client().takes(era.delegated, CEILING);
+        assert_eq!(accept_ra(&site.dut), "0");
+        agent.stop();
+        assert_eq!(site.dut.snapshot(), before, "addresses and routes");
+        assert_eq!(accept_ra(&site.dut), "1");
+        site.client().leaves(era.delegated, CEILING);
+        let last = lan.frames().iter().rev().find_map(|frame| frame.advertisement().cloned());
+        assert_eq!(last.unwrap().router_lifetime, 0, "the last advertisement");
+        agent.restart();
+    }
+}
+
+/// Law 1 of the design for settings: a second start in another world takes nothing for granted.
+#[test]
+fn a_kept_stop_leaves_lifetimes_running() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let mut agent = site.agent(&[]);
+    site.client().takes(era.delegated, CEILING);
+    agent.stop();
+    let shown = lab::client::addresses(&site.dut, "lan0");
+    let kept = shown.iter().find(|found| era.delegated.contains(&found.address)).unwrap();
+    assert!(kept.preferred <= 1800 && kept.valid <= 3600, "{kept:?}");
+    assert_eq!(accept_ra(&site.dut), "0", "the kernel must not begin what the agent goes on with");
+}
+
+/// SIGHUP: what is configured as before goes on undisturbed, what differs is brought there.
+#[test]
+fn a_reload_applies_differences() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let wire = site.uplink_wire();
+    let place = |place: &str| format!("{}subnet = \"{place}\"\n", site::config());
+    let mut agent = Agent::start(&site.net, &site.dut, &place("0x1/64"), &[]);
+    let subnet = |number| {
+        let network = u128::from(era.delegated.network()) | (number << 64);
+        ipnet::Ipv6Net::new(network.into(), 64).unwrap()
+    };
+    site.client().takes(subnet(1), CEILING);
+    pause(millis(500));
+    let since = lab::sys::monotonic();
+    agent.reload(&place("0x7/64"));
+    site.client().takes(subnet(7), CEILING);
+    site.client().leaves(subnet(1), CEILING);
+    assert!(!site.router_has("lan0", subnet(1)));
+    assert_eq!(wire.count(since, |frame| frame.asks_for_prefixes()), 0, "the lease goes on");
+    // A configuration that is wrong changes nothing.
+    agent.reload("[uplink.wan0]\nadress = \"::2\"\n");
+    pause(secs(1));
+    assert!(site.client().has(subnet(7)) && agent.running());
+}
+
+/// RA-RX-81: the kernel makes the uplink's address and route, the agent does everything else.
+#[test]
+fn the_kernel_can_make_the_uplink_s_address() {
+    let site = Site::new();
+    let (from, to) = (Era::new(1), Era::new(2));
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(from));
+    let config = site::config().replace("\"::2\"", "\"kernel\"");
+    let _agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    site.client().takes(from.delegated, CEILING);
+    eventually("the kernel has its address", CEILING, || {
+        site.router_has("wan0", from.on_link).then_some(())
+    });
+    assert_eq!(accept_ra(&site.dut), "2");
+    let routes = site.dut.ip("-6 route show default");
+    assert!(routes.contains("proto ra") && !routes.contains("proto 82"), "{routes}");
+    router.rewrite(|script| *script = Script::new(to));
+    router.advertise();
+    site.client().takes(to.delegated, CEILING);
+    site.client().leaves(from.delegated, CEILING);
+}
+
+/// RA-RX-80: what the kernel made before the agent came is replaced.
+#[test]
+fn an_uplink_is_taken_over_from_the_kernel() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    site.dut.sysctl("wan0", "accept_ra", 2);
+    router.advertise();
+    eventually("the kernel has an address", CEILING, || {
+        site.router_has("wan0", era.on_link).then_some(())
+    });
+    let _agent = site.agent(&[]);
+    eventually("one address, one default route", CEILING, || {
+        let addresses = lab::client::addresses(&site.dut, "wan0");
+        let routes = site.dut.ip("-6 route show default");
+        let ours = addresses.len() == 1 && addresses[0].address.segments()[7] == 2;
+        (ours && routes.lines().count() == 1 && routes.contains("proto 82")).then_some(())
+    });
+}
+
+/// What status tells people.
+#[test]
+fn status_explains_a_change() {
+    let site = Site::new();
+    let (from, to) = (Era::new(1), Era::new(2));
+    let provider =
+        site.provider(Kind::Kame, &[Promise::of(from.on_link)], &[Promise::of(from.delegated)]);
+    let agent = site.agent(&[]);
+    site.client().takes(from.delegated, CEILING);
+    provider.flash(to);
+    site.client().leaves(from.delegated, CEILING);
+    let text = agent.explain();
+    for said in [
+        "uplink wan0",
+        "router fe80::1, default for ",
+        "delegation bound, from ",
+        "2001:db8:1:100::/56 (IAID 1) gone",
+        "2001:db8:2:100::/56 (IAID 1), preferred 29m ",
+        "downlink lan0: default router for 45m",
+        " withdrawn",
+        "delegated 2001:db8:1:100::/56 -> 2001:db8:2:100::/56",
+        "applied ",
+        "advertised ",
+        "next: ",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}
