@@ -148,7 +148,8 @@ fn holdings(clauses: &[Clause<'_>], sources: &Sources) -> Vec<Finding> {
         let state = remark
             .split_once(':')
             .filter(|(state, reason)| STATES.contains(state) && !reason.trim().is_empty());
-        if state.is_none() && !(remark.is_empty() && !tests.is_empty()) {
+        let is_held = remark.is_empty() && !tests.is_empty();
+        if !is_held && state.is_none() {
             find(
                 format!("{id}: {remark:?} is neither a test nor a state with its reason"),
                 "name a test, or write one of the states that the page begins with, and why",
@@ -195,13 +196,13 @@ fn tests_of(file: &str, text: &str) -> Vec<String> {
             inline.pop_if(|(opened_at, _)| *opened_at == indentation);
         } else if code == "#[test]" || code.starts_with("#[tokio::test") {
             is_test = true;
-        } else if let Some(function) = function {
-            if std::mem::take(&mut is_test) {
-                let name = function.split(['(', '<']).next().unwrap_or(function);
-                let inline = inline.iter().map(|(_, module)| *module);
-                let path: Vec<_> = modules.iter().copied().chain(inline).chain([name]).collect();
-                tests.push(format!("{}{}", binary.as_deref().unwrap_or(""), path.join("::")));
-            }
+        } else if let Some(function) = function
+            && std::mem::take(&mut is_test)
+        {
+            let name = function.split(['(', '<']).next().unwrap_or(function);
+            let inline = inline.iter().map(|(_, module)| *module);
+            let path: Vec<_> = modules.iter().copied().chain(inline).chain([name]).collect();
+            tests.push(format!("{}{}", binary.as_deref().unwrap_or(""), path.join("::")));
         }
     }
     tests
