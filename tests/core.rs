@@ -394,3 +394,30 @@ fn a_duplicate_is_no_retry_loop() {
     let told = status.conditions.iter().filter(|found| found.name == "duplicate-address");
     assert_eq!(told.count(), 2);
 }
+
+/// RA-TX-53: who waits for an answer that never comes still says what has to be said.
+#[test]
+fn a_silent_server_holds_no_withdrawal_up() {
+    let mut world = settled();
+    world.server.deaf_to = vec![Solicit, Request, Renew, Rebind];
+    world.memory.leases.clear();
+    world.kernel.addresses.retain(|_, address| !address.ours);
+    let since = world.now;
+    world.restart();
+    world.run_for(Duration::from_secs(30));
+    let advertised = world.events(since).any(|event| matches!(event, Event::Advertise(..)));
+    assert!(advertised, "hosts are told");
+    assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)));
+}
+
+/// The same where there is no uplink at all; and the agent sleeps meanwhile.
+#[test]
+fn an_absent_uplink_holds_no_withdrawal_up() {
+    let mut world = settled();
+    world.memory.leases.clear();
+    world.kernel.handle(KernelEvent::LinkGone(UPLINK));
+    world.restart();
+    world.run_for(Duration::from_secs(600));
+    assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)));
+    assert_eq!(world.last_advertisement().router_lifetime, 0);
+}

@@ -9,6 +9,8 @@
 
 mod lab;
 
+use ipnet::Ipv6Net;
+
 use lab::agent::Agent;
 use lab::net::Namespace;
 use lab::provider::{Era, Kind, Promise};
@@ -69,9 +71,10 @@ fn a_reload_applies_differences() {
     let wire = site.uplink_wire();
     let place = |place: &str| format!("{}subnet = \"{place}\"\n", site::config());
     let mut agent = Agent::start(&site.net, &site.dut, &place("0x1/64"), &[]);
-    let subnet = |number| {
-        let network = u128::from(era.delegated.network()) | (number << 64);
-        ipnet::Ipv6Net::new(network.into(), 64).unwrap()
+    let subnet = |number: u16| {
+        let mut segments = era.delegated.network().segments();
+        segments[3] += number;
+        Ipv6Net::new(segments.into(), 64).unwrap()
     };
     site.client().takes(subnet(1), CEILING);
     pause(millis(500));

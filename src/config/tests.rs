@@ -134,7 +134,7 @@ fn what_is_left_out_is_as_the_command_line_alone_has_it() {
     assert_eq!(config("[uplink.tap0]\n[downlink.lan0]\n[downlink.wl0]"), from_args.unwrap());
 }
 
-/// RA-TX-03: the defaults of the intervals hang on one another.
+/// RA-TX-04: the defaults of the intervals hang on one another.
 #[test]
 fn min_interval_follows_max_interval() {
     for (most, least) in [("600s", 198.0), ("9s", 3.0), ("8s", 6.0), ("4s", 3.0), ("30m", 594.0)] {

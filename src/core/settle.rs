@@ -43,7 +43,7 @@ impl Core {
             now,
         );
         let mut steps = self.setting_steps();
-        steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable(now)));
+        steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable()));
         let new = self.desired.taken_over.difference(&self.taken_over);
         steps.extend(new.copied().map(Step::DropKernelMade));
         self.failures.settle(now, &steps);
@@ -172,8 +172,8 @@ impl Core {
 
     /// What may be removed: on an uplink once its router was heard, elsewhere once it is known
     /// what is delegated.
-    fn removable(&self, now: Instant) -> Removable {
-        let known = self.uplinks.values().all(|uplink| uplink.lease_known(now));
+    fn removable(&self) -> Removable {
+        let known = self.uplinks.values().all(|uplink| uplink.lease_known());
         let interfaces = self.system.links.values().filter(|link| link.running);
         let interfaces = interfaces
             .filter(|link| match self.uplinks.get(&link.name) {
@@ -212,7 +212,7 @@ impl Core {
     /// Hands the contents over, but not before it is known what is delegated: a restart must not
     /// withdraw what is about to be confirmed.
     fn tell_links(&mut self, now: Instant) {
-        if !self.uplinks.values().all(|uplink| uplink.lease_known(now)) {
+        if !self.uplinks.values().all(|uplink| uplink.lease_known()) {
             return;
         }
         let mut differs = false;

@@ -148,8 +148,8 @@ impl Uplink {
     }
 
     /// Whether it is known what is delegated, by memory, by an answer, or by waiting in vain.
-    pub(super) fn lease_known(&self, now: Instant) -> bool {
-        self.lease_known || now.since(self.started_at) >= PATIENCE
+    pub(super) const fn lease_known(&self) -> bool {
+        self.lease_known
     }
 
     /// Compares with what the kernel has: comes up, goes down, or returns as another interface.
@@ -244,9 +244,10 @@ impl Uplink {
             derive: heard.refreshed || heard.others || !heard.prefixes.is_empty(),
             ..Effect::default()
         };
-        if heard.others && self.config.request_address {
-            let managed = self.routers.parameters(now).managed;
-            self.lease.want_address(now, managed);
+        if heard.others {
+            let parameters = self.routers.parameters(now);
+            self.lease.want_address(now, parameters.managed && self.config.request_address);
+            self.lease.want_information(now, parameters.other);
         }
         // The verdict on a missing prefix and one that ran out start nothing: what replaced them
         // did (CHG-14).
@@ -319,7 +320,8 @@ impl Uplink {
         }
         self.lease_known |= progress.changed;
         Effect {
-            derive: progress.changed || progress.refreshed,
+            // An end without an answer is an answer too: what waited for one goes on.
+            derive: progress.changed || progress.refreshed || progress.outcome.is_some(),
             delegated: progress.changed,
             outcome: progress.outcome,
             remember: progress.remember,
@@ -338,6 +340,10 @@ impl Uplink {
     pub(super) fn handle_timeout(&mut self, now: Instant, grace: Duration) -> Effect {
         let heard = self.routers.handle_timeout(now);
         let mut effect = self.take_in(now, &heard, None);
+        if !self.lease_known && now >= self.started_at + PATIENCE {
+            self.lease_known = true;
+            effect.derive = true;
+        }
         let progress = self.lease.handle_timeout(now);
         effect.merge(self.take_progress(now, &progress, None));
         if let Some(refresh) = self.changes.poll(now) {
