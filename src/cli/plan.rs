@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use ipnet::Ipv6Net;
 
 use crate::config::{Config, Source};
-use crate::core::plan::{self, Delegation, Plan};
+use crate::core::plan::{self, Plan, Whole};
 use crate::wire::dhcpv6_option::Iaid;
 
 /// Cells of the picture.
@@ -33,7 +33,7 @@ pub fn render(config: &Config, prefix: Ipv6Net) -> String {
     let is_several = sources.len() > 1;
     let mut text = String::new();
     for source in sources {
-        let delegation = Delegation {
+        let whole = Whole {
             uplink: source.uplink.clone(),
             iaid: source.iaid.unwrap_or(Iaid(1)),
             prefix,
@@ -45,19 +45,19 @@ pub fn render(config: &Config, prefix: Ipv6Net) -> String {
             let _ = writeln!(text, "{gap}delegated as {source}");
         }
         // Writing to a string cannot fail.
-        let _ = write_plan(&mut text, config, &delegation);
+        let _ = write_plan(&mut text, config, &whole);
     }
     text
 }
 
-fn write_plan(text: &mut String, config: &Config, delegation: &Delegation) -> fmt::Result {
-    let plan = plan::plan(config, delegation);
+fn write_plan(text: &mut String, config: &Config, whole: &Whole) -> fmt::Result {
+    let plan = plan::plan(config, whole);
     let heads = ["", "downlink", "place", "subnet", "address"].map(str::to_owned);
     let mut rows = vec![heads];
-    let fed = config.downlinks.iter().filter(|(_, link)| plan::takes_from(link, delegation));
+    let fed = config.downlinks.iter().filter(|(_, link)| plan::takes_from(link, whole));
     for (position, (name, downlink)) in fed.enumerate() {
         let place = downlink.subnet.map_or_else(|| "any".to_owned(), |place| place.to_string());
-        let folds = downlink.subnet.is_some_and(|at| !plan::contains(delegation.prefix, at));
+        let folds = downlink.subnet.is_some_and(|at| !plan::contains(whole.prefix, at));
         let (subnet, address) = match (plan.subnets.get(name), plan.without.get(name)) {
             (Some(subnet), _) => {
                 let folded = if folds { ", folded" } else { "" };
@@ -81,7 +81,7 @@ fn write_plan(text: &mut String, config: &Config, delegation: &Delegation) -> fm
         }
         writeln!(text, "{}", line.trim_end())?;
     }
-    write_picture(text, config, delegation, &plan)
+    write_picture(text, config, whole, &plan)
 }
 
 fn letter(position: usize) -> char {
@@ -89,13 +89,8 @@ fn letter(position: usize) -> char {
 }
 
 /// One line that stands for the whole prefix.
-fn write_picture(
-    text: &mut String,
-    config: &Config,
-    delegation: &Delegation,
-    plan: &Plan,
-) -> fmt::Result {
-    let prefix = delegation.prefix;
+fn write_picture(text: &mut String, config: &Config, whole: &Whole, plan: &Plan) -> fmt::Result {
+    let prefix = whole.prefix;
     let Some(bits) = 64_u8.checked_sub(prefix.prefix_len()) else { return Ok(()) };
     let cells = CELLS.min(1_u128.checked_shl(u32::from(bits)).unwrap_or(CELLS));
     // A prefix of 2^bits /64s in 2^n cells.
@@ -108,7 +103,7 @@ fn write_picture(
         let within: BTreeSet<char> = config
             .downlinks
             .iter()
-            .filter(|(_, link)| plan::takes_from(link, delegation))
+            .filter(|(_, link)| plan::takes_from(link, whole))
             .enumerate()
             .filter(|(_, (name, _))| {
                 plan.subnets.get(*name).is_some_and(|subnet| {

@@ -75,6 +75,7 @@ fn read(root: &Table<'_>) -> Config {
             .into_iter()
             .map(|(name, table)| (name, downlink(&table)))
             .collect(),
+        ..default
     };
     root.finish();
     config
@@ -132,6 +133,7 @@ fn downlink(table: &Table<'_>) -> Downlink {
             .get("priority", priority)
             .and_then(|priority| i32::try_from(priority).ok())
             .unwrap_or(default.priority),
+        rapid_commit: table.get("rapid-commit", value::boolean).unwrap_or(default.rapid_commit),
         advertise: advertise(table),
     };
     table.finish();

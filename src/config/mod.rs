@@ -30,6 +30,14 @@ pub struct Config {
     pub uplinks: BTreeMap<String, Uplink>,
     /// Interfaces towards hosts and subordinate routers, by name.
     pub downlinks: BTreeMap<String, Downlink>,
+    /// Prefixes that nobody delegates, by name.
+    pub statics: BTreeMap<String, Static>,
+    /// What known subordinate routers get, by name.
+    pub delegations: BTreeMap<String, Delegation>,
+    /// What other requesting routers get, by name.
+    pub pools: BTreeMap<String, Pool>,
+    /// How automatic places are allotted.
+    pub layout: Layout,
     /// This machine's DUID; without it one is made from the machine's identity and kept.
     pub duid: Option<Duid>,
     /// How long addresses and routes of a prefix that is gone stay, deprecated.
@@ -122,16 +130,104 @@ pub struct Downlink {
     pub address: InterfaceId,
     /// Who goes first where there are too few places; higher first, then by name.
     pub priority: i32,
+    /// Commit on a Solicit that offers Rapid Commit (RFC 9915 §18.3.1).
+    pub rapid_commit: bool,
     /// What is advertised beside the subnet.
     pub advertise: Advertise,
 }
 
-/// A delegation, written `tap0` or `tap0/1`.
+/// A prefix that nobody delegates: a fixed site's, or one that the control socket changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Static {
+    /// What it is at the start; none until the control socket says.
+    pub prefix: Option<Ipv6Net>,
+    /// Preferred for so long from the start, or from being set; none for ever.
+    pub preferred: Option<Duration>,
+    /// Valid for so long from the start, or from being set; none for ever.
+    pub valid: Option<Duration>,
+}
+
+/// What a known subordinate router gets of each delegated prefix.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Delegation {
+    /// Where it asks.
+    pub downlink: String,
+    /// Who it is.
+    pub peer: Peer,
+    /// Only for its IA_PD of this number; none for any.
+    pub iaid: Option<Iaid>,
+    /// Its place in each delegated prefix; none for an automatic one.
+    pub place: Option<Place>,
+    /// Length of an automatic place.
+    pub length: u8,
+    /// Only from this source; none for all.
+    pub from: Option<Source>,
+    /// Who goes first where there are too few places; higher first, then by name.
+    pub priority: i32,
+    /// Where packets go instead of whence the router's messages come.
+    pub next_hop: Option<Ipv6Addr>,
+    /// Caps of what is given.
+    pub lifetimes: Limits,
+}
+
+/// Who a subordinate router is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Peer {
+    /// Who has this DUID.
+    Duid(Duid),
+    /// Who has this link-layer address.
+    LinkLayer(Vec<u8>),
+}
+
+/// What requesting routers get that no delegation names.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pool {
+    /// Where they ask.
+    pub downlink: String,
+    /// Only who asks through a relay whose link-address lies in here.
+    pub link: Option<Ipv6Net>,
+    /// The pool's place in each delegated prefix; none for an automatic one.
+    pub place: Option<Place>,
+    /// Length of an automatic place of the whole pool.
+    pub size: u8,
+    /// Length of what each gets.
+    pub length: u8,
+    /// Only from this source; none for all.
+    pub from: Option<Source>,
+    /// Which pool goes first where there are too few places; higher first, then by name.
+    pub priority: i32,
+    /// How many IA_PDs one requesting router can have served (RFC 8987 §4.1).
+    pub per_router: usize,
+    /// Caps of what is given.
+    pub lifetimes: Limits,
+}
+
+/// Caps of lifetimes (RFC 9096 §3.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Of the preferred lifetime.
+    pub preferred: Duration,
+    /// Of the valid lifetime.
+    pub valid: Duration,
+}
+
+/// How automatic places are allotted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Layout {
+    /// Each from where its name alone decides.
+    #[default]
+    Scattered,
+    /// From the high end, the smallest first: three /64, three /62, three /60 and three /58 come
+    /// to lie below the highest /64 without a gap.
+    Descending,
+}
+
+/// A source of prefixes, written `tap0` or `tap0/1`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Source {
-    /// The uplink's name.
+    /// The name of an uplink or of a static prefix.
     pub uplink: String,
-    /// One of its IA_PDs; none for all.
+    /// One of the uplink's IA_PDs; none for all.
     pub iaid: Option<Iaid>,
 }
 
@@ -281,8 +377,15 @@ impl Default for Downlink {
             from: None,
             address: InterfaceId(1),
             priority: 0,
+            rapid_commit: true,
             advertise: Advertise::default(),
         }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { preferred: Duration::from_secs(2700), valid: Duration::from_secs(5400) }
     }
 }
 
@@ -291,6 +394,10 @@ impl Default for Config {
         Self {
             uplinks: BTreeMap::new(),
             downlinks: BTreeMap::new(),
+            statics: BTreeMap::new(),
+            delegations: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            layout: Layout::default(),
             duid: None,
             grace: Duration::from_secs(30),
             on_stop: OnStop::Keep,

@@ -114,6 +114,7 @@ fn every_key_is_read() {
         from: Some(Source { uplink: "tap0".to_owned(), iaid: Some(Iaid(2)) }),
         address: InterfaceId(0x1_0001),
         priority: -1,
+        rapid_commit: true,
         advertise,
     };
     let expected = Config {
@@ -123,6 +124,7 @@ fn every_key_is_read() {
         grace: Duration::from_secs(60),
         on_stop: OnStop::Remove,
         uplink_loss_hold: Duration::ZERO,
+        ..Config::default()
     };
     assert_eq!(config, expected);
 }

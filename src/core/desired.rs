@@ -13,7 +13,7 @@ use super::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
 use super::input::IfIndex;
 use super::lease::{DelegatedPrefix, Ending, LeasedAddress};
 use super::output::Sysctl;
-use super::plan::{self, Delegation, Without};
+use super::plan::{self, Whole, Without};
 use super::stable_address;
 use super::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
 use crate::config::{self, AddressMode, Config, InterfaceId, Resolver, SearchList};
@@ -143,7 +143,7 @@ fn carve(facts: Facts<'_>, desired: &mut Desired) -> Vec<Carved> {
     let mut carved: Vec<Carved> = Vec::new();
     for (uplink, prefix) in all {
         let occupied = facts.uplinks.values().flat_map(|uplink| &uplink.prefixes);
-        let delegation = Delegation {
+        let whole = Whole {
             uplink: uplink.clone(),
             iaid: prefix.iaid,
             prefix: prefix.prefix,
@@ -153,7 +153,7 @@ fn carve(facts: Facts<'_>, desired: &mut Desired) -> Vec<Carved> {
                 .map(|other| other.prefix)
                 .collect(),
         };
-        let plan = plan::plan(facts.config, &delegation);
+        let plan = plan::plan(facts.config, &whole);
         if prefix.gone_since.is_none() {
             let reasons = plan.without.into_iter();
             desired.without.extend(reasons.map(|(name, why)| ((name, prefix.prefix), why)));

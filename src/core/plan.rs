@@ -16,9 +16,9 @@ const AUTOMATIC_LENGTH: u8 = 64;
 /// How many places are tried for an automatic one.
 const MAX_PROBES: u64 = 65_536;
 
-/// A delegated prefix to carve.
+/// A delegated prefix as a whole, to be carved.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Delegation {
+pub struct Whole {
     /// The uplink that it came through.
     pub uplink: String,
     /// The IA_PD that it came in.
@@ -36,6 +36,10 @@ pub struct Delegation {
 pub struct Plan {
     /// Subnets by downlink.
     pub subnets: BTreeMap<String, Ipv6Net>,
+    /// What subordinate routers get, by delegation.
+    pub delegations: BTreeMap<String, Ipv6Net>,
+    /// The blocks that pools give from, by pool.
+    pub pools: BTreeMap<String, Ipv6Net>,
     /// What could not be given, by name, with the reason.
     pub without: BTreeMap<String, Without>,
 }
@@ -65,20 +69,20 @@ pub enum Without {
     Excluded,
 }
 
-/// Carves `delegation` for every downlink that takes from it: first the places that it contains,
+/// Carves `whole` for every downlink that takes from it: first the places that it contains,
 /// then those that have to be folded, then the automatic ones.
-pub fn plan(config: &Config, delegation: &Delegation) -> Plan {
-    let mut carving = Carving { delegation, plan: Plan::default() };
+pub fn plan(config: &Config, whole: &Whole) -> Plan {
+    let mut carving = Carving { whole, plan: Plan::default() };
     let mut downlinks: Vec<(&String, &Downlink)> =
-        config.downlinks.iter().filter(|(_, downlink)| takes_from(downlink, delegation)).collect();
+        config.downlinks.iter().filter(|(_, downlink)| takes_from(downlink, whole)).collect();
     downlinks.sort_by_key(|(name, downlink)| (std::cmp::Reverse(downlink.priority), *name));
     let fixed = || downlinks.iter().filter_map(|(name, link)| Some((*name, link.subnet?)));
-    let fits = |place: &Place| contains(delegation.prefix, *place);
+    let fits = |place: &Place| contains(whole.prefix, *place);
     for (name, place) in fixed().filter(|(_, place)| fits(place)) {
-        carving.give(name, subnet(delegation.prefix, place));
+        carving.give(name, subnet(whole.prefix, place));
     }
     for (name, place) in fixed().filter(|(_, place)| !fits(place)) {
-        carving.give(name, subnet(delegation.prefix, place));
+        carving.give(name, subnet(whole.prefix, place));
     }
     for (name, _) in downlinks.iter().filter(|(_, downlink)| downlink.subnet.is_none()) {
         carving.give_any(name);
@@ -86,10 +90,10 @@ pub fn plan(config: &Config, delegation: &Delegation) -> Plan {
     carving.plan
 }
 
-/// Whether `delegation` feeds this downlink.
-pub fn takes_from(downlink: &Downlink, delegation: &Delegation) -> bool {
+/// Whether `whole` feeds this downlink.
+pub fn takes_from(downlink: &Downlink, whole: &Whole) -> bool {
     downlink.from.as_ref().is_none_or(|from| {
-        from.uplink == delegation.uplink && from.iaid.is_none_or(|iaid| iaid == delegation.iaid)
+        from.uplink == whole.uplink && from.iaid.is_none_or(|iaid| iaid == whole.iaid)
     })
 }
 
@@ -126,7 +130,7 @@ fn at(prefix: Ipv6Net, length: u8, number: u64) -> Option<Ipv6Net> {
 }
 
 struct Carving<'a> {
-    delegation: &'a Delegation,
+    whole: &'a Whole,
     plan: Plan,
 }
 
@@ -148,7 +152,7 @@ impl Carving<'_> {
     /// The first free place from one that its name alone decides, so that what comes and goes
     /// beside it moves nothing but what collides.
     fn give_any(&mut self, name: &str) {
-        let prefix = self.delegation.prefix;
+        let prefix = self.whole.prefix;
         let found = count(prefix, AUTOMATIC_LENGTH).map(|count| {
             let first = hash(name) % count;
             (0..count.min(MAX_PROBES))
@@ -170,9 +174,9 @@ impl Carving<'_> {
     /// Why `subnet` cannot be given.
     fn obstacle(&self, subnet: Ipv6Net) -> Option<Without> {
         let overlaps = |other: &Ipv6Net| other.contains(&subnet) || subnet.contains(other);
-        if self.delegation.exclude.iter().any(overlaps) {
+        if self.whole.exclude.iter().any(overlaps) {
             Some(Without::Excluded)
-        } else if self.plan.subnets.values().chain(&self.delegation.occupied).any(overlaps) {
+        } else if self.plan.subnets.values().chain(&self.whole.occupied).any(overlaps) {
             Some(Without::Taken)
         } else {
             None

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::Source;
 
-fn delegation(prefix: &str) -> Delegation {
-    Delegation {
+fn whole(prefix: &str) -> Whole {
+    Whole {
         uplink: "tun0".to_owned(),
         iaid: Iaid(1),
         prefix: prefix.parse().unwrap(),
@@ -46,9 +46,9 @@ fn article() -> Config {
     ])
 }
 
-fn written(config: &Config, delegation: &Delegation) -> String {
-    let plan = plan(config, delegation);
-    let mut text = format!("{}\n", delegation.prefix);
+fn written(config: &Config, whole: &Whole) -> String {
+    let plan = plan(config, whole);
+    let mut text = format!("{}\n", whole.prefix);
     for name in config.downlinks.keys() {
         let _ = match plan.subnets.get(name) {
             Some(subnet) => writeln!(text, "  {name} {subnet}"),
@@ -65,7 +65,7 @@ fn the_article_s_site_on_prefixes_of_all_lengths() {
     let all: String = [48, 52, 56, 57, 60, 62, 64]
         .map(|length| {
             let prefix = Ipv6Net::new("2001:db8:12:c300::".parse().unwrap(), length).unwrap();
-            written(&article(), &delegation(&prefix.trunc().to_string()))
+            written(&article(), &whole(&prefix.trunc().to_string()))
         })
         .concat();
     assert_eq!(
@@ -127,8 +127,8 @@ fn the_article_s_site_on_prefixes_of_all_lengths() {
 /// CRV-02, CRV-03: the number is a matter of configuration, not of the prefix.
 #[test]
 fn each_delegation_uses_the_same_numbers() {
-    let one = plan(&article(), &delegation("2001:db8:a:100::/56"));
-    let other = plan(&article(), &delegation("3fff:b:0:ab00::/56"));
+    let one = plan(&article(), &whole("2001:db8:a:100::/56"));
+    let other = plan(&article(), &whole("3fff:b:0:ab00::/56"));
     for (name, subnet) in one.subnets {
         let number = |subnet: Ipv6Net| u128::from(subnet.network()) >> 64 & 0xff;
         assert_eq!(number(subnet), number(other.subnets[&name]), "{name}");
@@ -139,10 +139,10 @@ fn each_delegation_uses_the_same_numbers() {
 #[test]
 fn what_the_delegating_router_keeps_is_given_to_nobody() {
     let config = site(&[("lan0", low(1, 64)), ("wl0", low(0, 62)), ("guest0", None)]);
-    let kept = Delegation {
+    let kept = Whole {
         exclude: Some(net("2001:db8::/64")),
         occupied: vec![net("2001:db8:0:2::/63")],
-        ..delegation("2001:db8::/62")
+        ..whole("2001:db8::/62")
     };
     let plan = plan(&config, &kept);
     assert_eq!(plan.subnets, [("lan0".to_owned(), net("2001:db8:0:1::/64"))].into());
@@ -153,7 +153,7 @@ fn what_the_delegating_router_keeps_is_given_to_nobody() {
 #[test]
 fn priority_and_then_the_name_decide_who_goes_first() {
     let mut config = site(&[("a", low(4, 64)), ("b", low(8, 64)), ("c", None), ("d", None)]);
-    let first = |config: &Config| plan(config, &delegation("2001:db8::/64")).subnets;
+    let first = |config: &Config| plan(config, &whole("2001:db8::/64")).subnets;
     assert_eq!(first(&config).into_keys().collect::<Vec<_>>(), ["a"]);
     config.downlinks.get_mut("b").unwrap().priority = 1;
     assert_eq!(first(&config).into_keys().collect::<Vec<_>>(), ["b"]);
@@ -167,8 +167,8 @@ fn a_link_takes_from_the_delegation_that_it_names() {
     config.downlinks.get_mut("b").unwrap().from = from(Some(Iaid(2)));
     config.downlinks.get_mut("c").unwrap().from = from(None);
     let names = |iaid| {
-        let delegation = Delegation { iaid, ..delegation("2001:db8::/56") };
-        plan(&config, &delegation).subnets.into_keys().collect::<Vec<_>>()
+        let whole = Whole { iaid, ..whole("2001:db8::/56") };
+        plan(&config, &whole).subnets.into_keys().collect::<Vec<_>>()
     };
     assert_eq!(names(Iaid(1)), ["a", "c"]);
     assert_eq!(names(Iaid(2)), ["b", "c"]);
@@ -178,8 +178,8 @@ fn a_link_takes_from_the_delegation_that_it_names() {
 #[test]
 fn what_fits_both_prefixes_stays_where_it_is() {
     let config = site(&[("a", low(0, 64)), ("b", low(3, 64)), ("c", low(0x1f, 64))]);
-    let wide = plan(&config, &delegation("2001:db8::/56"));
-    let narrow = plan(&config, &delegation("2001:db8::/60"));
+    let wide = plan(&config, &whole("2001:db8::/56"));
+    let narrow = plan(&config, &whole("2001:db8::/60"));
     for name in ["a", "b"] {
         assert_eq!(wide.subnets[name], narrow.subnets[name]);
     }
@@ -215,7 +215,7 @@ prop_compose! {
         length in 48..=66_u8,
         exclude in prop::option::of(any::<u64>()),
         occupied in prop::collection::vec((any::<u64>(), 60..=64_u8), 0..3),
-    ) -> Delegation {
+    ) -> Whole {
         let base = u128::from(bits) << 64;
         let prefix = Ipv6Net::new(base.into(), length).unwrap().trunc();
         let within = |number: u64, length| {
@@ -223,11 +223,11 @@ prop_compose! {
             let address = u128::from(prefix.network()) | (u128::from(number) << 64 & mask);
             Ipv6Net::new(address.into(), length).unwrap().trunc()
         };
-        Delegation {
+        Whole {
             prefix,
             exclude: exclude.map(|number| within(number, 64)),
             occupied: occupied.into_iter().map(|(number, length)| within(number, length)).collect(),
-            ..delegation("2001:db8::/56")
+            ..whole("2001:db8::/56")
         }
     }
 }
@@ -256,7 +256,7 @@ proptest! {
     fn fixed_places_never_move(config in any_site(), bits in any::<u64>(), other in any::<u64>()) {
         let of = |bits: u64| {
             let prefix = Ipv6Net::new((u128::from(bits) << 64).into(), 56).unwrap().trunc();
-            plan(&config, &Delegation { prefix, ..delegation("2001:db8::/56") })
+            plan(&config, &Whole { prefix, ..whole("2001:db8::/56") })
         };
         let (one, other) = (of(bits), of(other));
         let number = |subnet: &Ipv6Net| u128::from(subnet.network()) >> 64 & 0xff;
@@ -276,7 +276,7 @@ proptest! {
             }).collect(),
             ..config
         };
-        let part = delegation("2001:db8::/48");
+        let part = whole("2001:db8::/48");
         let before = plan(&config, &part);
         let mut more = config;
         more.downlinks.insert(name.clone(), Downlink::default());
