@@ -48,6 +48,10 @@ pub struct Received {
     pub interface: IfIndex,
     /// Sender.
     pub source: Ipv6Addr,
+    /// Sender's UDP port; 0 for ICMPv6.
+    pub port: u16,
+    /// Sender's link-layer address, where the system knows it.
+    pub link_layer: Option<Vec<u8>>,
     /// Addressee.
     pub destination: Ipv6Addr,
     /// IP hop limit.

@@ -351,6 +351,8 @@ pub fn icmpv6(interface: IfIndex, source: Ipv6Addr, octets: Vec<u8>) -> Input {
     Input::Icmpv6(Received {
         interface,
         source,
+        port: 0,
+        link_layer: None,
         destination: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
         hop_limit: 255,
         fragmented: false,
@@ -362,6 +364,8 @@ pub fn dhcpv6(message: &Message) -> Input {
     Input::Dhcpv6(Received {
         interface: UPLINK,
         source: ROUTER,
+        port: 547,
+        link_layer: None,
         destination: "fe80::2".parse().unwrap(),
         hop_limit: 64,
         fragmented: false,
