@@ -15,6 +15,8 @@ pub enum Input {
     Icmpv6(Received),
     /// A datagram came to UDP port 546.
     Dhcpv6(Received),
+    /// A datagram came to UDP port 547.
+    Server(Received),
     /// What the kernel has, whole: at start and after lost events.
     System(System),
     /// Changes of what the kernel has, in their order.
@@ -105,6 +107,13 @@ pub enum Command {
     LinkUp {
         /// The uplink.
         uplink: String,
+    },
+    /// Take other static prefixes.
+    SetPrefixes {
+        /// By name; none for no prefix.
+        prefixes: std::collections::BTreeMap<String, Option<ipnet::Ipv6Net>>,
+        /// The ones before stay, deprecated, until they run out.
+        graceful: bool,
     },
     /// Take over a new configuration.
     Reload(Box<Config>),

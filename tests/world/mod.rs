@@ -158,7 +158,10 @@ impl World {
                 Output::Milestone(milestone) => {
                     self.core.handle(self.now, Input::Milestone(milestone));
                 }
-                Output::HearEchoReplies(_) | Output::Report(_) | Output::Exit => {}
+                Output::HearEchoReplies(_)
+                | Output::SendServer(_)
+                | Output::Report(_)
+                | Output::Exit => {}
             }
         }
         false
@@ -191,8 +194,9 @@ impl World {
             Step::ReplaceRoute(route) => KernelEvent::Route(route),
             Step::RemoveRoute(route) => KernelEvent::RouteGone(route),
             Step::SetSysctl { .. }
-            | Step::JoinAllRouters(_)
-            | Step::LeaveAllRouters(_)
+            | Step::Join(..)
+            | Step::Leave(..)
+            | Step::Serve(_)
             | Step::DropKernelMade(_) => return,
         };
         self.kernel.handle(event.clone());
