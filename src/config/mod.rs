@@ -3,6 +3,7 @@
 //! [`Config`] cannot hold a wrong value. What only the running system can refute, such as an
 //! absent interface, is not an error here but a named condition in `status`.
 
+mod claim;
 pub mod error;
 pub mod file;
 mod rules;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+pub use claim::{Claim, Claimant};
 pub use error::ConfigError;
 
 use crate::wire::dhcpv6_option::{Duid, Iaid};
