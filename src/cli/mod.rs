@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Peer};
 
 /// Where the configuration is looked for.
 const CONFIG_FILE: &str = "/etc/renumberd.toml";
@@ -212,6 +212,17 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Linkup { agent, uplink } => control::linkup(&agent.runtime_dir, uplink)?,
     }
     Ok(())
+}
+
+/// A subordinate router as it fits into a line: the type of its DUID and the octets in which
+/// DUIDs of one type differ most.
+fn shortened(peer: &Peer) -> String {
+    /// Two hexadecimal digits and a colon for each octet.
+    const OCTET: usize = 3;
+    let text = peer.to_string();
+    let head = text.get(..4 * OCTET - 1).unwrap_or_default();
+    let tail = text.get(text.len().saturating_sub(3 * OCTET - 1)..).unwrap_or_default();
+    if text.len() > 8 * OCTET { format!("{head}…{tail}") } else { text }
 }
 
 /// Writes to standard output; a reader that has gone away is no failure.

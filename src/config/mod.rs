@@ -443,6 +443,18 @@ impl fmt::Display for Place {
     }
 }
 
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duid(duid) => duid.fmt(f),
+            Self::LinkLayer(octets) => {
+                let octets: Vec<_> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+                f.write_str(&octets.join(":"))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.iaid {
