@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Peer};
 
 /// Where the configuration is looked for.
 const CONFIG_FILE: &str = "/etc/renumberd.toml";
@@ -243,6 +243,17 @@ fn assignment(text: &str) -> Result<(String, Option<Ipv6Net>), String> {
         return Err(format!("{found} has bits set beyond its length: write {}", found.trunc()));
     }
     Ok((name.to_owned(), Some(found)))
+}
+
+/// A subordinate router as it fits into a line: the type of its DUID and the octets in which
+/// DUIDs of one type differ most.
+fn shortened(peer: &Peer) -> String {
+    /// Two hexadecimal digits and a colon for each octet.
+    const OCTET: usize = 3;
+    let text = peer.to_string();
+    let head = text.get(..4 * OCTET - 1).unwrap_or_default();
+    let tail = text.get(text.len().saturating_sub(3 * OCTET - 1)..).unwrap_or_default();
+    if text.len() > 8 * OCTET { format!("{head}…{tail}") } else { text }
 }
 
 /// Writes to standard output; a reader that has gone away is no failure.
