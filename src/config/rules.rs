@@ -194,10 +194,10 @@ fn overlaps(config: &Config, findings: &mut Vec<Finding>) {
     for (Fixed { claim, place, .. }, Fixed { claim: other, place: other_place, .. }) in pairs {
         let problem = format!(
             "\"{place}\" overlaps \"{other_place}\" of {}.{}: both are carved from the same \
-             delegation",
+             prefix",
             other.claimant, other.name
         );
-        let remedy = "give one of them another number, or tie them to different delegations \
+        let remedy = "give one of them another number, or tie them to different sources \
                       with `from`";
         let path = [&claim.claimant.to_string(), claim.name, claim.key()];
         findings.push(Finding::new(&path, problem, remedy));

@@ -192,7 +192,7 @@ fn overlapping_places_are_refused_whoever_has_them() {
     };
     let found = errors(&site("\"1/62\"", "\"0/60\""));
     let heads: Vec<&str> = found.lines().filter(|line| !line.starts_with("  remedy")).collect();
-    let both = "both are carved from the same delegation";
+    let both = "both are carved from the same prefix";
     assert_eq!(
         heads,
         [
