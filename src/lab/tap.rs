@@ -94,8 +94,7 @@ impl Tap {
                 Err(Errno::EINTR | Errno::ENETDOWN) => continue,
                 Err(errno) => return Err(errno.into()),
             };
-            // The stamp is wall time: what counts is how long ago it was.
-            let (now, wall) = (clock::now().since_boot(), clock::wall());
+            let (now, wall) = both_clocks();
             let mut at = now;
             for control in message.cmsgs()? {
                 if let ControlMessageOwned::ScmTimestampns(stamp) = control {
@@ -114,6 +113,16 @@ impl AsFd for Tap {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// The kernel's stamps are wall time: what counts is how long ago they were, so that both clocks
+/// have to be read at one moment. Of some readings the one that was interrupted least is taken.
+fn both_clocks() -> (Duration, Duration) {
+    let reading = |_| {
+        let (before, wall, after) = (clock::now(), clock::wall(), clock::now());
+        (after.since(before), (before.since_boot(), wall))
+    };
+    (0..4).map(reading).min().map_or_else(Default::default, |(_, both)| both)
 }
 
 fn content(packet: &[u8]) -> Option<Content> {
