@@ -15,6 +15,9 @@ use crate::lab::site::{MOST_HOPS, Site};
 use crate::lab::stage::Stack;
 use crate::lab::{self, Audience, Options, Report, json, namespace, picture, table};
 
+/// Exit code where a run did not converge in time.
+pub const NOT_CONVERGED: u8 = 3;
+
 /// What to measure.
 #[derive(Debug, Clone, Args)]
 pub struct Bench {

@@ -27,7 +27,6 @@ const STATE_DIR: &str = "/var/lib/renumberd";
 
 const FAILED: u8 = 1;
 const BAD_CONFIGURATION: u8 = 2;
-const NOT_CONVERGED: u8 = 3;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -189,7 +188,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::NotConverged) => ExitCode::from(NOT_CONVERGED),
+        Err(Failure::NotConverged) => ExitCode::from(bench::NOT_CONVERGED),
         Err(Failure::Configuration(errors)) => {
             for error in errors {
                 complain(&error);
