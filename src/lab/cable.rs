@@ -3,6 +3,8 @@
 use std::ffi::CString;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NetlinkMessage};
@@ -12,10 +14,14 @@ use netlink_packet_route::link::{
 };
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::poll::{PollFd, PollFlags, poll};
 
 use super::namespace::Namespace;
+use crate::core::input::KernelEvent;
+use crate::daemon::clock;
 use crate::platform::linux::Kernel;
 use crate::platform::linux::encode::acknowledged;
+use crate::time::Instant;
 
 type Request = NetlinkMessage<RouteNetlinkMessage>;
 
@@ -23,6 +29,8 @@ type Request = NetlinkMessage<RouteNetlinkMessage>;
 pub type Place<'a> = (&'a Namespace, &'a str);
 
 const LOOPBACK: u32 = 1;
+const CARRIER_PATIENCE: Duration = Duration::from_secs(5);
+const CARRIER_TURN: u8 = 100; // milliseconds
 
 impl Namespace {
     /// A cable from here to another place, both ends up.
@@ -88,6 +96,30 @@ impl Namespace {
             link.header.flags = LinkFlags::Up;
         }
         self.ask(&format!("{name} up: {up}"), set_link(link))
+    }
+
+    /// Switches an interface on, and waits until the kernel says that it can send, which may be a
+    /// second later; when that was.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn reconnect(&self, name: &str) -> anyhow::Result<Instant> {
+        let (_, mut events) = self.run(Kernel::open)?;
+        let begun = clock::now();
+        self.set_up(name, true)?;
+        while clock::now().since(begun) < CARRIER_PATIENCE {
+            poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], CARRIER_TURN)?;
+            let (now, mut told) = (clock::now(), Vec::new());
+            events.read(now, &mut told)?;
+            let is_running = |event: &KernelEvent| {
+                matches!(event, KernelEvent::Link(link) if link.name == name && link.running)
+            };
+            if told.iter().any(is_running) {
+                return Ok(now);
+            }
+        }
+        bail!("{name} gets no carrier")
     }
 
     /// Gives the loopback interface an address.

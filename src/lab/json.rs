@@ -2,7 +2,7 @@
 //!
 //! The schema is stable: fields may be added, none is renamed or removed without another number in
 //! `schema`. Times are milliseconds from the moment when the provider is told (in the scenario
-//! `redial`: when the line is up again), to the microsecond.
+//! `redial`: when the line can carry packets again), to the microsecond.
 //!
 //! | field | |
 //! | --- | --- |

@@ -237,9 +237,7 @@ impl Stage {
                 std::thread::sleep(Scenario::DOWN);
                 self.tell_provider(scenario, era)?;
                 std::thread::sleep(Scenario::DOWN);
-                let begun = clock::now();
-                router.set_up(UPLINK, true)?;
-                Ok(begun.since_boot())
+                Ok(router.reconnect(UPLINK)?.since_boot())
             }
         }
     }
