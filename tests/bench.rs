@@ -55,7 +55,17 @@ fn two_hops_converge_and_programs_can_read_how() {
     let (json, svg) = (folder.path().join("bench.json"), folder.path().join("bench.svg"));
     let (json, svg) = (json.to_str().unwrap(), svg.to_str().unwrap());
     let output = run(bench(&[
-        "--hops", "2", "--runs", "1", "--floor", "--clients", "2", "--json", json, "--svg", svg,
+        "--hops",
+        "2",
+        "--runs",
+        "1",
+        "--floor",
+        "--clients",
+        "2",
+        "--json",
+        json,
+        "--svg",
+        svg,
     ]));
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).unwrap();

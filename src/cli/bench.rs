@@ -25,7 +25,7 @@ pub struct Bench {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = hops)]
     hops: usize,
     /// Changes to measure
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = runs)]
     runs: usize,
     /// What happens
     #[arg(long, value_name = "SCENARIO", default_value = "graceful")]
@@ -148,18 +148,28 @@ impl Audience for Terminal {
 }
 
 fn hops(text: &str) -> Result<usize, String> {
-    let number: usize = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (1..=MOST_HOPS).contains(&number) { Ok(number) } else { Err(format!("1 to {MOST_HOPS}")) }
+    number(text, MOST_HOPS)
 }
 
 fn clients(text: &str) -> Result<usize, String> {
-    let number: usize = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (1..=100).contains(&number) { Ok(number) } else { Err("1 to 100".to_owned()) }
+    number(text, 100)
+}
+
+fn runs(text: &str) -> Result<usize, String> {
+    // Each has a prefix of its own.
+    number(text, 10_000)
+}
+
+fn number(text: &str, most: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("write a number from 1 to {most}"))
 }
 
 fn percent(text: &str) -> Result<f64, String> {
-    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| "not a number")?;
-    if (0.0..100.0).contains(&number) { Ok(number) } else { Err("0 to below 100".to_owned()) }
+    let number: f64 =
+        text.trim_end_matches('%').trim().parse().map_err(|_| "write a number, in percent")?;
+    let is_less_than_all = (0.0..100.0).contains(&number);
+    is_less_than_all.then_some(number).ok_or_else(|| "write 0, or more and below 100".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

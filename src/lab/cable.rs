@@ -112,9 +112,7 @@ impl Namespace {
             poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], CARRIER_TURN)?;
             let (now, mut told) = (clock::now(), Vec::new());
             events.read(now, &mut told)?;
-            let is_running = |event: &KernelEvent| {
-                matches!(event, KernelEvent::Link(link) if link.name == name && link.running)
-            };
+            let is_running = |event: &KernelEvent| matches!(event, KernelEvent::Link(link) if link.name == name && link.running);
             if told.iter().any(is_running) {
                 return Ok(now);
             }

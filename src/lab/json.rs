@@ -123,3 +123,73 @@ fn figures(names: &[(&str, String)], spread: Spread) -> Value {
     }
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[test]
+    fn the_schema_is_what_programs_rely_on() {
+        let result: Value = serde_json::from_str(&render(&testing::report())).unwrap();
+        let keys: Vec<&str> = result.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = [
+            "busy",
+            "clients",
+            "floor_runs",
+            "hops",
+            "loss",
+            "max_ms",
+            "optimistic_clients",
+            "runs",
+            "scenario",
+            "schema",
+            "summary",
+        ];
+        assert_eq!(keys, expected);
+        assert_eq!((&result["schema"], &result["max_ms"]), (&json!(1), &json!(25_000.0)));
+        assert_eq!(
+            result["runs"][0],
+            json!({
+                "converged_ms": 0.56,
+                "milestones": [
+                    { "node": "isp", "event": "advertised", "ms": 0.1 },
+                    { "node": "outbound", "event": "heard", "ms": 0.105 },
+                    { "node": "outbound", "event": "delegated", "ms": 0.16 },
+                    { "node": "outbound", "event": "advertised", "ms": 0.5 },
+                    { "node": "client1", "event": "tentative", "ms": 0.55 },
+                    { "node": "client1", "event": "reachable", "ms": 0.56 },
+                ],
+                "late": [],
+            })
+        );
+        assert_eq!(result["runs"][2]["converged_ms"], Value::Null);
+        assert_eq!(
+            result["runs"][2]["late"],
+            json!([{ "node": "client1", "event": "reachable", "ms": null }])
+        );
+        let native = &result["summary"]["native"];
+        assert_eq!((&native["runs"], &native["converged"]), (&json!(3), &json!(2)));
+        assert_eq!(
+            native["converged_ms"],
+            json!({ "count": 2, "min": 0.56, "median": 0.585, "p90": 0.61, "max": 0.61 })
+        );
+        assert_eq!(
+            native["carried"],
+            json!([{
+                "node": "outbound", "count": 3, "min": 0.4, "median": 0.45, "p90": 0.6, "max": 0.6
+            }])
+        );
+        assert_eq!(result["summary"]["times_the_floor"], json!(2.25));
+        assert_eq!(result["floor_runs"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn without_a_floor_nothing_is_said_of_it() {
+        let mut report = testing::report();
+        report.runs.truncate(1);
+        let result: Value = serde_json::from_str(&render(&report)).unwrap();
+        assert_eq!(result.get("floor_runs"), None);
+        assert_eq!(result["summary"]["times_the_floor"], Value::Null);
+    }
+}

@@ -209,7 +209,7 @@ impl Question {
             let after = seen.at.saturating_sub(self.begun);
             for (event, subject) in self.events(seen.node, &seen.what) {
                 let earliest =
-                    reached.entry((seen.node, event)).or_insert((after, subject.clone()));
+                    reached.entry((seen.node, event)).or_insert_with(|| (after, subject.clone()));
                 if after < earliest.0 {
                     *earliest = (after, subject);
                 }

@@ -31,6 +31,8 @@ pub mod stage;
 pub mod statistics;
 pub mod table;
 pub mod tap;
+#[cfg(test)]
+mod testing;
 pub mod timeline;
 pub mod watch;
 

@@ -1,6 +1,7 @@
 //! The result as a picture (SVG): a lane for each system over the time of the median run, and how
 //! long the new prefix takes over the depth of the site.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Report;
@@ -16,6 +17,8 @@ const RIGHT: f64 = 40.0;
 const LANES_TOP: f64 = 118.0;
 const LANE: f64 = 34.0;
 const DEPTH_HEIGHT: f64 = 260.0;
+const CLOSE: f64 = 9.0;
+const DODGES: [f64; 3] = [0.0, 9.5, -9.5];
 const INK: &str = "#1f2933";
 const FAINT: &str = "#d5dbe1";
 const MUTED: &str = "#616e7c";
@@ -103,9 +106,16 @@ fn draw_lanes(body: &mut String, report: &Report, run: &Run) -> Result<f64, std:
         }
     }
     draw_descent(body, run, &axis)?;
+    let mut neighbours: BTreeMap<Node, (f64, usize)> = BTreeMap::new();
     for milestone in &run.milestones {
         let lane = nodes.iter().position(|node| *node == milestone.node).unwrap_or_default();
-        let at = (axis.x(millis(milestone.after)), LANES_TOP + LANE * (count(lane) + 0.5));
+        let x = axis.x(millis(milestone.after));
+        // Marks that would cover each other stand on, below and above the lane in turn.
+        let (last, turn) = neighbours.get(&milestone.node).copied().unwrap_or((f64::MIN, 0));
+        let turn = if x - last < CLOSE { (turn + 1) % DODGES.len() } else { 0 };
+        neighbours.insert(milestone.node, (x, turn));
+        let dodge = DODGES.get(turn).copied().unwrap_or_default();
+        let at = (x, LANES_TOP + LANE * (count(lane) + 0.5) + dodge);
         let tip = format!(
             "{} {}: {} ms, {}",
             milestone.node.name(),
@@ -325,17 +335,53 @@ fn number(value: f64) -> String {
     ((value * 1000.0).round() / 1000.0).to_string()
 }
 
-/// The next of 1, 2, 4, 8 of a decade.
+/// The next number that four lines divide well.
 fn nice(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
     }
     let decade = 10_f64.powf(value.log10().floor());
-    let steps = [1.0, 2.0, 4.0, 8.0, 10.0].map(|step| step * decade);
+    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0].map(|step| step * decade);
     steps.into_iter().find(|step| *step >= value).unwrap_or(value)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "lanes and columns are few")]
 const fn count(number: usize) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[test]
+    fn every_system_has_a_lane_and_every_element_an_end() {
+        let picture = render(&testing::report());
+        for name in ["isp", "outbound", "client1", "renumberd 0.45 ms", "the floor 0.20 ms"] {
+            assert!(picture.contains(&format!(">{name}</text>")), "{name}");
+        }
+        let opened = picture.matches('<').count() - picture.matches("</").count();
+        let closed = picture.matches("/>").count() + picture.matches("</").count();
+        assert_eq!(opened, closed);
+        assert!(!picture.contains("NaN") && !picture.contains("inf"));
+    }
+
+    #[test]
+    fn what_did_not_converge_can_be_drawn() {
+        let mut report = testing::report();
+        for (_, runs) in &mut report.runs {
+            for run in runs {
+                (run.converged, run.milestones) = (None, Vec::new());
+            }
+        }
+        assert!(render(&report).ends_with("</svg>\n"));
+    }
+
+    #[test]
+    fn axes_end_at_numbers_that_four_lines_divide() {
+        for (value, expected) in [(0.0, 1.0), (0.07, 0.08), (1.0, 1.0), (7.8, 8.0), (10.3, 12.0)] {
+            assert!((nice(value) - expected).abs() < 1e-9, "{value}: {}", nice(value));
+        }
+    }
 }

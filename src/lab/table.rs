@@ -104,23 +104,24 @@ fn write_row(
     }
 }
 
+/// How fast prefixes are carried, without what clients take.
 fn write_comparison(text: &mut String, report: &Report) -> std::fmt::Result {
     let hops = report.options.site.hops;
     let last = Node::Router(hops).name();
-    for (stack, runs) in &report.runs {
-        let Some(carried) = statistics::carried(runs, hops) else { continue };
-        if report.runs.len() > 1 || *stack == Stack::Native {
-            let each = carried.median / f64::from(u32::try_from(hops).unwrap_or(1));
-            writeln!(
-                text,
-                "\n{:7}provider's RA to {last}'s RA: {:.2} ms in the median, {each:.2} ms a router",
-                format!("{}:", stack.name()),
-                carried.median,
-            )?;
-        }
+    let carried: Vec<(Stack, Spread)> = report
+        .runs
+        .iter()
+        .filter_map(|(stack, runs)| Some((*stack, statistics::carried(runs, hops)?)))
+        .collect();
+    if !carried.is_empty() {
+        writeln!(text, "\nFrom the provider's RA to {last}'s RA, in the median:")?;
+    }
+    for (stack, Spread { median, .. }) in carried {
+        let each = median / f64::from(u32::try_from(hops).unwrap_or(1));
+        writeln!(text, "  {:10}{median:>7.2} ms, {each:.2} ms a router", stack.name())?;
     }
     if let Some(times) = times_the_floor(report) {
-        writeln!(text, "\n{times:.1} times the floor")?;
+        writeln!(text, "  {times:.1} times the floor")?;
     }
     Ok(())
 }
@@ -147,10 +148,49 @@ fn write_late(text: &mut String, stack: Stack, runs: &[Run], report: &Report) ->
 fn lateness(late: &Late) -> String {
     match late.after {
         Some(after) => format!("{} at {:.2} ms", late.event.title(), millis(after)),
-        None => format!("{}: never", late.event.title()),
+        None => format!("{}: not seen", late.event.title()),
     }
 }
 
 fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[test]
+    fn a_newcomer_reads_how_fast_it_was_and_what_was_late() {
+        let text = render(&testing::report());
+        let expected = "\
+Renumbering: flash, 1 router, 1 client, 3 runs
+
+system    milestone (ms)                   min    median       p90       max     floor
+isp       RA sent                         0.10      0.10      0.10      0.10      0.10
+outbound  new RA heard                    0.10      0.10      0.10      0.10      0.10
+          delegated prefix                0.16      0.16      0.16      0.16      0.16
+          RA sent                         0.50      0.55      0.70      0.70      0.30
+client1   new address, tentative          0.55      0.60      0.75      0.75      0.35
+          first echo reply                0.56      0.58      0.61      0.61      0.36
+all       converged                       0.56      0.58      0.61      0.61      0.36
+
+From the provider's RA to outbound's RA, in the median:
+  native       0.45 ms, 0.45 ms a router
+  floor        0.20 ms, 0.20 ms a router
+  2.2 times the floor
+
+Timeline of the median run (run 1):
+";
+        assert!(text.starts_with(expected), "{text}");
+        let end = "\
+Late (25s at most): native run 3 did not converge
+  client1   first echo reply: not seen
+
+run 3: all processes run; client1 logged last:
+
+";
+        assert!(text.ends_with(end), "{text}");
+    }
 }
