@@ -177,6 +177,20 @@ mod tests {
     }
 
     #[test]
+    fn every_agent_has_a_valid_configuration() {
+        for hops in 1..=MOST_HOPS {
+            let site = Site { hops, clients: 1 };
+            for node in site.nodes() {
+                let Some(text) = site.config(node, Era(1)) else { continue };
+                let config = crate::config::file::parse(&node.name(), &text).unwrap();
+                assert_eq!(config.uplinks.is_empty(), node == Node::Isp);
+                let delegates = node != Node::Router(hops);
+                assert_eq!(config.delegations.len(), usize::from(delegates), "{node:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_site_is_named_from_the_provider_on() {
         let site = Site { hops: 3, clients: 2 };
         let names: Vec<String> = site.nodes().map(Node::name).collect();
