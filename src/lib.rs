@@ -15,6 +15,7 @@
 //! | [`core`] | protocol and policy: inputs and `now` in, outputs and a deadline out | the above |
 //! | [`platform`] | sockets, kernel state, settings; the only code that knows the system | the above |
 //! | [`daemon`] | the loop, clock, memory on disk, control socket | the above |
+//! | [`lab`] | a site in network namespaces, and how fast a change goes through it | the above |
 //! | [`cli`] | the commands | everything |
 //!
 //! `tests/architecture.rs` enforces the last column.
@@ -34,6 +35,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod daemon;
+pub mod lab;
 pub mod platform;
 pub mod time;
 pub mod wire;

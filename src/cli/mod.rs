@@ -1,5 +1,7 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
+//! The command line. Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 not converged in
+//! time.
 
+pub mod bench;
 pub mod check;
 pub mod control;
 pub mod plan;
@@ -14,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
 use crate::config::{Config, ConfigError, Peer};
+use crate::lab::part::{self, Part};
 
 /// Where the configuration is looked for.
 const CONFIG_FILE: &str = "/etc/renumberd.toml";
@@ -111,6 +114,16 @@ enum Command {
         /// The uplink
         uplink: String,
     },
+    /// Measure how fast prefix changes go through a site in network namespaces of this machine
+    #[command(after_help = "Examples:\n  \
+        renumberd bench\n  \
+        renumberd bench --hops 4 --runs 20 --scenario flash --floor --svg bench.svg\n  \
+        renumberd bench --loss 2 --max 5s --json bench.json\n\n\
+        Needs root, or a system that allows user namespaces. All it makes is gone afterwards.")]
+    Bench(bench::Bench),
+    /// A process of `bench`
+    #[command(hide = true)]
+    BenchPart(Part),
 }
 
 /// A site from a file, or in the simple case from the command line alone.
@@ -175,6 +188,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::NotConverged) => ExitCode::from(bench::NOT_CONVERGED),
         Err(Failure::Configuration(errors)) => {
             for error in errors {
                 complain(&error);
@@ -191,6 +205,7 @@ pub fn main() -> ExitCode {
 /// Why a command did not do what it was asked.
 enum Failure {
     Configuration(Vec<ConfigError>),
+    NotConverged,
     Other(anyhow::Error),
 }
 
@@ -228,6 +243,15 @@ fn perform(command: Command) -> Result<(), Failure> {
             control::prefix(&agent.runtime_dir, prefixes.into_iter().collect(), graceful)?;
         }
         Command::Linkup { agent, uplink } => control::linkup(&agent.runtime_dir, uplink)?,
+        Command::Bench(options) => {
+            let program = std::env::current_exe().map_err(anyhow::Error::from)?;
+            let (is_good, text) = bench::run(&options, program)?;
+            say(&text);
+            if !is_good {
+                return Err(Failure::NotConverged);
+            }
+        }
+        Command::BenchPart(part) => part::play(&part)?,
     }
     Ok(())
 }

@@ -136,12 +136,14 @@ pub fn from_scratch(
     for part in carved {
         let until = end_of(&part.prefix, facts.config, part.prefix.valid_until);
         if !until.is_over(now) {
+            // Linux keeps no end of a route that leads nowhere: one that is wanted would be a
+            // difference for ever.
             route(
                 &mut desired,
                 part.prefix.prefix,
                 RouteTarget::Unreachable,
                 UNREACHABLE_METRIC,
-                until,
+                Until::Never,
             );
         }
     }

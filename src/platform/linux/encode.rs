@@ -57,7 +57,7 @@ pub(super) fn request(
 }
 
 /// A request that the kernel answers.
-pub(super) fn acknowledged(
+pub(crate) fn acknowledged(
     flags: u16,
     message: RouteNetlinkMessage,
 ) -> NetlinkMessage<RouteNetlinkMessage> {

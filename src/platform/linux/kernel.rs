@@ -94,7 +94,7 @@ impl Kernel {
     }
 
     /// Hands on what the kernel answers; the number of parts that it came in.
-    pub(super) fn dump_each(
+    pub(crate) fn dump_each(
         &mut self,
         request: RouteNetlinkMessage,
         take: &mut dyn FnMut(RouteNetlinkMessage),
@@ -197,7 +197,7 @@ impl Kernel {
     }
 
     /// Sends requests that are no steps; those refused, with the error number.
-    pub(super) fn request(
+    pub(crate) fn request(
         &mut self,
         requests: Vec<NetlinkMessage<RouteNetlinkMessage>>,
     ) -> io::Result<Vec<(usize, i32)>> {
@@ -311,7 +311,7 @@ fn is_so(step: &Step, errno: i32) -> bool {
 }
 
 /// The messages in a datagram; one that is not understood is passed over.
-pub(super) fn messages(
+pub(crate) fn messages(
     octets: &[u8],
 ) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> + '_ {
     const HEADER: usize = 16;

@@ -1,7 +1,7 @@
 //! Linux: netlink for state and events, `/proc/sys` for settings.
 
 mod decode;
-mod encode;
+pub(crate) mod encode;
 pub mod events;
 pub mod identity;
 pub mod kernel;

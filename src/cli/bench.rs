@@ -1,0 +1,181 @@
+//! `renumberd bench`: how fast a change goes through a site, in namespaces of this machine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::lab::milestones::Run;
+use crate::lab::scenario::Scenario;
+use crate::lab::site::{MOST_HOPS, Site};
+use crate::lab::stage::Stack;
+use crate::lab::{self, Audience, Options, Report, json, namespace, picture, table};
+
+/// Exit code where a run did not converge in time.
+pub const NOT_CONVERGED: u8 = 3;
+
+/// What to measure.
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// Routers between provider and clients
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = hops)]
+    hops: usize,
+    /// Changes to measure
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = runs)]
+    runs: usize,
+    /// What happens
+    #[arg(long, value_name = "SCENARIO", default_value = "graceful")]
+    scenario: Scenario,
+    /// Clients of the last router
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clients)]
+    clients: usize,
+    /// Clients use new addresses at once (RFC 4429), not after the second or two in which they
+    /// look for duplicates
+    #[arg(long)]
+    optimistic_clients: bool,
+    /// Packets to lose on each link, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
+    loss: f64,
+    /// Keep all cores busy meanwhile
+    #[arg(long)]
+    busy: bool,
+    /// Measure in alternation what the same messages and kernel operations take without an agent
+    #[arg(long, conflicts_with = "loss")]
+    floor: bool,
+    /// Without the agents: the floor alone
+    #[arg(long, hide = true, requires = "floor")]
+    without_agents: bool,
+    /// A run that takes longer has failed
+    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = duration)]
+    max: Duration,
+    /// How long links have had no advertisement before a change begins; routers may send one each
+    /// 3 s
+    #[arg(long, value_name = "DURATION", default_value = "3.5s", value_parser = duration)]
+    spacing: Duration,
+    /// Write the result for programs to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw the result to this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// Measures, with `program` as the agent; whether all runs converged in time, and what to print.
+///
+/// # Errors
+///
+/// When the system lacks what it takes, or the site does not come to work.
+pub fn run(bench: &Bench, program: PathBuf) -> anyhow::Result<(bool, String)> {
+    namespace::become_root()?;
+    let mut audience = Terminal::open(bench)?;
+    let report = lab::run(&bench.options(program), &mut audience)?;
+    audience.bar.finish_and_clear();
+    bench.write(&report)?;
+    Ok((report.is_good(), table::render(&report)))
+}
+
+impl Bench {
+    fn options(&self, program: PathBuf) -> Options {
+        let native = (!self.without_agents).then_some(Stack::Native);
+        Options {
+            site: Site { hops: self.hops, clients: self.clients },
+            scenario: self.scenario,
+            runs: self.runs,
+            optimistic: self.optimistic_clients,
+            loss: self.loss / 100.0,
+            busy: self.busy,
+            stacks: native.into_iter().chain(self.floor.then_some(Stack::Floor)).collect(),
+            max: self.max,
+            spacing: self.spacing,
+            program,
+        }
+    }
+
+    fn write(&self, report: &Report) -> anyhow::Result<()> {
+        for (file, text) in
+            [(&self.json, json::render as fn(&Report) -> String), (&self.svg, picture::render)]
+        {
+            if let Some(file) = file {
+                let written = std::fs::write(file, text(report));
+                written.with_context(|| format!("cannot write {}", file.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bar, and the keys that break off.
+struct Terminal {
+    bar: ProgressBar,
+    signals: SignalFd,
+    is_over: bool,
+}
+
+impl Terminal {
+    fn open(bench: &Bench) -> anyhow::Result<Self> {
+        let mut signals = SigSet::empty();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            signals.add(signal);
+        }
+        // Children get their signals: who starts a program lifts all blocks in it.
+        signals.thread_block()?;
+        let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK)?;
+        let count = bench.runs * (usize::from(!bench.without_agents) + usize::from(bench.floor));
+        let bar = ProgressBar::new(u64::try_from(count)?);
+        bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}")?);
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Ok(Self { bar, signals, is_over: false })
+    }
+}
+
+impl Audience for Terminal {
+    fn stage(&mut self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+
+    fn run(&mut self, _stack: Stack, _run: &Run) {
+        self.bar.inc(1);
+    }
+
+    fn is_enough(&mut self) -> bool {
+        self.is_over |= matches!(self.signals.read_signal(), Ok(Some(_)));
+        self.is_over
+    }
+}
+
+fn hops(text: &str) -> Result<usize, String> {
+    number(text, MOST_HOPS)
+}
+
+fn clients(text: &str) -> Result<usize, String> {
+    number(text, 100)
+}
+
+fn runs(text: &str) -> Result<usize, String> {
+    // Each has a prefix of its own.
+    number(text, 10_000)
+}
+
+fn number(text: &str, most: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("write a number from 1 to {most}"))
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number: f64 =
+        text.trim_end_matches('%').trim().parse().map_err(|_| "write a number, in percent")?;
+    let is_less_than_all = (0.0..100.0).contains(&number);
+    is_less_than_all.then_some(number).ok_or_else(|| "write 0, or more and below 100".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    // The library knows whole numbers only.
+    match text.strip_suffix('s').and_then(|number| number.parse().ok()) {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()),
+        None => humantime::parse_duration(text).map_err(|error| error.to_string()),
+    }
+}

@@ -1,0 +1,256 @@
+//! Interfaces of namespaces: cables, a switch, addresses, and lines that lose packets.
+
+use std::ffi::CString;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NetlinkMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::link::{
+    InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::poll::{PollFd, PollFlags, poll};
+
+use super::namespace::Namespace;
+use crate::core::input::KernelEvent;
+use crate::daemon::clock;
+use crate::platform::linux::Kernel;
+use crate::platform::linux::encode::acknowledged;
+use crate::time::Instant;
+
+type Request = NetlinkMessage<RouteNetlinkMessage>;
+
+/// Where a cable ends: a namespace and the name of the interface there.
+pub type Place<'a> = (&'a Namespace, &'a str);
+
+const LOOPBACK: u32 = 1;
+const CARRIER_PATIENCE: Duration = Duration::from_secs(5);
+const CARRIER_TURN: u8 = 100; // milliseconds
+
+impl Namespace {
+    /// A cable from here to another place, both ends up.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn cable(&self, name: &str, far: Place<'_>) -> anyhow::Result<()> {
+        let mut peer = LinkMessage::default();
+        peer.attributes =
+            vec![LinkAttribute::IfName(far.1.to_owned()), LinkAttribute::NetNsFd(far.0.raw())];
+        let link = up_link(vec![
+            LinkAttribute::IfName(name.to_owned()),
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(InfoKind::Veth),
+                LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+            ]),
+        ]);
+        self.ask(&format!("a veth pair {name}"), new_link(link))?;
+        // It is made first, and cannot be up while it is alone.
+        far.0.set_up(far.1, true)
+    }
+
+    /// A switch that forwards at once and treats multicast as any packet.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn switch(&self, name: &str) -> anyhow::Result<()> {
+        let settings = vec![InfoBridge::ForwardDelay(0), InfoBridge::MulticastSnooping(false)];
+        let link = up_link(vec![
+            LinkAttribute::IfName(name.to_owned()),
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(InfoKind::Bridge),
+                LinkInfo::Data(InfoData::Bridge(settings)),
+            ]),
+        ]);
+        self.ask(&format!("a bridge {name}"), new_link(link))
+    }
+
+    /// Makes an interface a port of a switch here.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn plug(&self, port: &str, switch: &str) -> anyhow::Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = self.index(port)?;
+        link.attributes = vec![LinkAttribute::Controller(self.index(switch)?)];
+        self.ask(&format!("{port} in {switch}"), set_link(link))
+    }
+
+    /// Switches an interface on or off.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_up(&self, name: &str, up: bool) -> anyhow::Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = self.index(name)?;
+        link.header.change_mask = LinkFlags::Up;
+        if up {
+            link.header.flags = LinkFlags::Up;
+        }
+        self.ask(&format!("{name} up: {up}"), set_link(link))
+    }
+
+    /// Switches an interface on, and waits until the kernel says that it can send, which may be a
+    /// second later; when that was.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn reconnect(&self, name: &str) -> anyhow::Result<Instant> {
+        let (_, mut events) = self.run(Kernel::open)?;
+        let begun = clock::now();
+        self.set_up(name, true)?;
+        while clock::now().since(begun) < CARRIER_PATIENCE {
+            poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], CARRIER_TURN)?;
+            let (now, mut told) = (clock::now(), Vec::new());
+            events.read(now, &mut told)?;
+            let is_running = |event: &KernelEvent| matches!(event, KernelEvent::Link(link) if link.name == name && link.running);
+            if told.iter().any(is_running) {
+                return Ok(now);
+            }
+        }
+        bail!("{name} gets no carrier")
+    }
+
+    /// Gives the loopback interface an address.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn own_address(&self, address: Ipv6Addr) -> anyhow::Result<()> {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet6;
+        message.header.prefix_len = 128;
+        message.header.index = LOOPBACK;
+        message.attributes = vec![
+            AddressAttribute::Address(IpAddr::V6(address)),
+            AddressAttribute::Flags(AddressFlags::Nodad),
+        ];
+        let request = RouteNetlinkMessage::NewAddress(message);
+        self.ask("an address", acknowledged(NLM_F_CREATE | NLM_F_EXCL, request))
+    }
+
+    /// Makes an interface lose this part of the packets that arrive there.
+    ///
+    /// The loss has to be where packets arrive: the kernel tells a sender of a packet that is
+    /// dropped on the way out.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn lose(&self, name: &str, part: f64) -> anyhow::Result<()> {
+        let index = i32::try_from(self.index(name)?)?;
+        let mut queue = TcMessage::with_index(index);
+        queue.header.parent = TcHandle::INGRESS;
+        queue.header.handle = TcHandle { major: u16::MAX, minor: 0 };
+        queue.attributes = vec![TcAttribute::Kind("ingress".to_owned())];
+        let mut filter = TcMessage::with_index(index);
+        filter.header.parent = TcHandle { major: u16::MAX, minor: 0 };
+        filter.header.info = (1 << 16) | u32::from(u16::to_be(3)); // priority 1, ETH_P_ALL
+        filter.attributes = vec![
+            TcAttribute::Kind("bpf".to_owned()),
+            TcAttribute::Options(
+                dice(part)
+                    .map(|(kind, value)| TcOption::Other(DefaultNla::new(kind, value)))
+                    .into(),
+            ),
+        ];
+        let create = NLM_F_CREATE | NLM_F_EXCL;
+        self.ask_all(
+            "a filter that loses packets (cls_bpf)",
+            vec![
+                acknowledged(create, RouteNetlinkMessage::NewQueueDiscipline(queue)),
+                acknowledged(create, RouteNetlinkMessage::NewTrafficFilter(filter)),
+            ],
+        )
+    }
+
+    /// The index of an interface here.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn index(&self, name: &str) -> anyhow::Result<u32> {
+        self.run(|| Ok(nix::net::if_::if_nametoindex(name)?))
+            .with_context(|| format!("no interface {name}"))
+    }
+
+    fn ask(&self, what: &str, request: Request) -> anyhow::Result<()> {
+        self.ask_all(what, vec![request])
+    }
+
+    fn ask_all(&self, what: &str, requests: Vec<Request>) -> anyhow::Result<()> {
+        let (mut kernel, _) = self.run(Kernel::open)?;
+        let refused = kernel.request(requests)?;
+        match refused.first() {
+            None => Ok(()),
+            Some((_, errno)) => {
+                bail!("the kernel refuses {what}: {}", io::Error::from_raw_os_error(*errno))
+            }
+        }
+    }
+}
+
+fn up_link(attributes: Vec<LinkAttribute>) -> LinkMessage {
+    let mut link = LinkMessage::default();
+    link.header.flags = LinkFlags::Up;
+    link.header.change_mask = LinkFlags::Up;
+    link.attributes = attributes;
+    link
+}
+
+fn new_link(link: LinkMessage) -> Request {
+    acknowledged(NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewLink(link))
+}
+
+fn set_link(link: LinkMessage) -> Request {
+    acknowledged(0, RouteNetlinkMessage::SetLink(link))
+}
+
+/// The options of a classifier that throws dice for each packet.
+fn dice(part: f64) -> [(u16, Vec<u8>); 4] {
+    // linux/pkt_cls.h
+    const OPS_LEN: u16 = 4;
+    const OPS: u16 = 5;
+    const NAME: u16 = 7;
+    const FLAGS: u16 = 8;
+    const FLAG_DIRECT_ACTION: u32 = 1;
+    const SHOT: u32 = 2;
+    const OK: u32 = 0;
+    // linux/filter.h: loads from here on are of the packet's surroundings.
+    const RANDOM: u32 = (-0x1000_i32 + 56).cast_unsigned();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float as large as the largest u32, or smaller, becomes that"
+    )]
+    let limit = (part.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32;
+    let program = [
+        (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, RANDOM),
+        (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 1, limit),
+        (libc::BPF_RET | libc::BPF_K, 0, SHOT),
+        (libc::BPF_RET | libc::BPF_K, 0, OK),
+    ];
+    let mut octets = Vec::new();
+    for (code, if_so, operand) in program {
+        octets.extend(u16::try_from(code).unwrap_or_default().to_ne_bytes());
+        octets.extend([if_so, 0]);
+        octets.extend(operand.to_ne_bytes());
+    }
+    let name = CString::new("dice").unwrap_or_default().into_bytes_with_nul();
+    let length = u16::try_from(program.len()).unwrap_or_default();
+    [
+        (OPS_LEN, length.to_ne_bytes().into()),
+        (OPS, octets),
+        (NAME, name),
+        (FLAGS, FLAG_DIRECT_ACTION.to_ne_bytes().into()),
+    ]
+}

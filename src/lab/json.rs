@@ -1,0 +1,195 @@
+//! The result for programs.
+//!
+//! The schema is stable: fields may be added, none is renamed or removed without another number in
+//! `schema`. Times are milliseconds from the moment when the provider is told (in the scenario
+//! `redial`: when the line can carry packets again), to the microsecond.
+//!
+//! | field | |
+//! | --- | --- |
+//! | `schema` | 1 |
+//! | `scenario`, `hops`, `clients`, `optimistic_clients`, `loss` (0 to 1), `busy`, `max_ms` | what was measured |
+//! | `runs` | of the agents, in order |
+//! | `runs[].converged_ms` | when the last milestone was reached; null where one was not |
+//! | `runs[].milestones[]` | `node`, `event`, `ms`, in the order of time |
+//! | `runs[].late[]` | `node`, `event`, `ms` (null: not reached) of those later than `max_ms` |
+//! | `floor_runs` | the same of the floor, with `--floor` |
+//! | `summary.native`, `summary.floor` | over runs: `runs`, `converged`, `converged_ms`, `milestones[]` |
+//! | `summary.native.converged_ms` | `count`, `min`, `median`, `p90`, `max`; null where no run converged |
+//! | `summary.native.milestones[]` | `node`, `event`, and the same figures |
+//! | `summary.native.carried[]` | `node` of each router, and the same figures of the time from the provider's advertisement to its own |
+//! | `summary.times_the_floor` | last router's median `carried` of the agents divided by the floor's; null without |
+//!
+//! Nodes: `isp`, `outbound`, `backbone`, `wlan`, `lab`, `attic`, `shed`, `client1` … Events:
+//! `heard`, `addressed`, `delegated`, `downlinked`, `advertised` of routers (of the provider the
+//! last alone); `tentative`, `preferred`, `reachable`, `deprecated` of clients.
+
+use serde_json::{Map, Value, json};
+
+use super::Report;
+use super::milestones::Run;
+use super::site::Node;
+use super::stage::Stack;
+use super::statistics::{self, Spread, millis};
+
+const SCHEMA: u32 = 1;
+
+/// Renders the report.
+pub fn render(report: &Report) -> String {
+    let options = &report.options;
+    let hops = options.site.hops;
+    let mut summary = Map::new();
+    for (stack, runs) in &report.runs {
+        summary.insert(stack.name().to_owned(), of_stack(runs, hops));
+    }
+    summary.insert("times_the_floor".to_owned(), json!(times_the_floor(report)));
+    let mut whole = json!({
+        "schema": SCHEMA,
+        "scenario": options.scenario.name(),
+        "hops": hops,
+        "clients": options.site.clients,
+        "optimistic_clients": options.optimistic,
+        "loss": options.loss,
+        "busy": options.busy,
+        "max_ms": millis(options.max),
+        "runs": runs(report.of(Stack::Native)),
+        "summary": summary,
+    });
+    let floor = report.of(Stack::Floor);
+    if !floor.is_empty()
+        && let Some(fields) = whole.as_object_mut()
+    {
+        fields.insert("floor_runs".to_owned(), runs(floor));
+    }
+    format!("{whole:#}\n")
+}
+
+/// How often the agents took what the floor takes, from the provider's advertisement to that of
+/// the last router; none where there is no floor to compare with.
+pub fn times_the_floor(report: &Report) -> Option<f64> {
+    let of = |stack| statistics::carried(report.of(stack), report.options.site.hops);
+    let (native, floor) = (of(Stack::Native)?, of(Stack::Floor)?);
+    (floor.median > 0.0).then(|| (native.median / floor.median * 100.0).round() / 100.0)
+}
+
+fn runs(runs: &[Run]) -> Value {
+    let of = |run: &Run| {
+        let milestones: Vec<Value> = run
+            .milestones
+            .iter()
+            .map(|m| json!({ "node": m.node.name(), "event": m.event.name(), "ms": millis(m.after) }))
+            .collect();
+        let late: Vec<Value> = run
+            .late
+            .iter()
+            .map(|late| {
+                let ms = late.after.map(millis);
+                json!({ "node": late.node.name(), "event": late.event.name(), "ms": ms })
+            })
+            .collect();
+        let converged = run.converged.map(millis);
+        json!({ "converged_ms": converged, "milestones": milestones, "late": late })
+    };
+    runs.iter().map(of).collect()
+}
+
+fn of_stack(runs: &[Run], hops: usize) -> Value {
+    let milestones: Vec<Value> = statistics::milestones(runs)
+        .into_iter()
+        .map(|((node, event), spread)| {
+            figures(&[("node", node.name()), ("event", event.name().to_owned())], spread)
+        })
+        .collect();
+    let carried: Vec<Value> = (1..=hops)
+        .filter_map(|depth| {
+            let spread = statistics::carried(runs, depth)?;
+            Some(figures(&[("node", Node::Router(depth).name())], spread))
+        })
+        .collect();
+    json!({
+        "runs": runs.len(),
+        "converged": runs.iter().filter(|run| run.converged.is_some()).count(),
+        "converged_ms": statistics::converged(runs),
+        "milestones": milestones,
+        "carried": carried,
+    })
+}
+
+fn figures(names: &[(&str, String)], spread: Spread) -> Value {
+    let mut value = json!(spread);
+    if let Some(fields) = value.as_object_mut() {
+        for (key, name) in names {
+            fields.insert((*key).to_owned(), json!(name));
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[test]
+    fn the_schema_is_what_programs_rely_on() {
+        let result: Value = serde_json::from_str(&render(&testing::report())).unwrap();
+        let keys: Vec<&str> = result.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = [
+            "busy",
+            "clients",
+            "floor_runs",
+            "hops",
+            "loss",
+            "max_ms",
+            "optimistic_clients",
+            "runs",
+            "scenario",
+            "schema",
+            "summary",
+        ];
+        assert_eq!(keys, expected);
+        assert_eq!((&result["schema"], &result["max_ms"]), (&json!(1), &json!(25_000.0)));
+        assert_eq!(
+            result["runs"][0],
+            json!({
+                "converged_ms": 0.56,
+                "milestones": [
+                    { "node": "isp", "event": "advertised", "ms": 0.1 },
+                    { "node": "outbound", "event": "heard", "ms": 0.105 },
+                    { "node": "outbound", "event": "delegated", "ms": 0.16 },
+                    { "node": "outbound", "event": "advertised", "ms": 0.5 },
+                    { "node": "client1", "event": "tentative", "ms": 0.55 },
+                    { "node": "client1", "event": "reachable", "ms": 0.56 },
+                ],
+                "late": [],
+            })
+        );
+        assert_eq!(result["runs"][2]["converged_ms"], Value::Null);
+        assert_eq!(
+            result["runs"][2]["late"],
+            json!([{ "node": "client1", "event": "reachable", "ms": null }])
+        );
+        let native = &result["summary"]["native"];
+        assert_eq!((&native["runs"], &native["converged"]), (&json!(3), &json!(2)));
+        assert_eq!(
+            native["converged_ms"],
+            json!({ "count": 2, "min": 0.56, "median": 0.585, "p90": 0.61, "max": 0.61 })
+        );
+        assert_eq!(
+            native["carried"],
+            json!([{
+                "node": "outbound", "count": 3, "min": 0.4, "median": 0.45, "p90": 0.6, "max": 0.6
+            }])
+        );
+        assert_eq!(result["summary"]["times_the_floor"], json!(2.25));
+        assert_eq!(result["floor_runs"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn without_a_floor_nothing_is_said_of_it() {
+        let mut report = testing::report();
+        report.runs.truncate(1);
+        let result: Value = serde_json::from_str(&render(&report)).unwrap();
+        assert_eq!(result.get("floor_runs"), None);
+        assert_eq!(result["summary"]["times_the_floor"], Value::Null);
+    }
+}

@@ -1,0 +1,303 @@
+//! The laboratory: a site in network namespaces, its provider's prefixes changed at will, and what
+//! happens on each system until its clients are reached from beyond the provider again.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`site`] | systems, prefixes of each era, configurations |
+//! | [`scenario`] | what happens to the prefixes |
+//! | [`namespace`], [`cable`] | namespaces and interfaces, without any program of others |
+//! | [`part`] | the child processes |
+//! | [`floor`] | routers without logic, to compare with |
+//! | [`stage`] | a site at work |
+//! | [`watch`], [`tap`], [`echo`], [`log`] | what is seen, and when |
+//! | [`milestones`], [`statistics`] | what that amounts to |
+//! | [`table`], [`timeline`], [`picture`], [`json`] | how it is told |
+//!
+//! All times are read from one clock. Packets carry the kernel's stamps. Kernel events are stamped
+//! when their watcher wakes up, which under load is later than they happened.
+
+pub mod cable;
+pub mod echo;
+pub mod floor;
+pub mod json;
+pub mod log;
+pub mod milestones;
+pub mod namespace;
+pub mod part;
+pub mod picture;
+pub mod scenario;
+pub mod site;
+pub mod stage;
+pub mod statistics;
+pub mod table;
+pub mod tap;
+#[cfg(test)]
+mod testing;
+pub mod timeline;
+pub mod watch;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+
+use self::log::What;
+use self::milestones::{Question, Run};
+use self::scenario::Scenario;
+use self::site::{Era, Node, Site};
+use self::stage::{Load, Plan, Stack, Stage};
+use crate::daemon::clock;
+use crate::time::Instant;
+
+/// How often is looked whether a run is over.
+const TURN: Duration = Duration::from_millis(10);
+/// A run is watched for so long at least, however little it may take.
+const LEAST_PATIENCE: Duration = Duration::from_secs(10);
+/// Until the site has its first prefixes.
+const SETTLING_PATIENCE: Duration = Duration::from_secs(90);
+/// How long to wait for links to become quiet.
+const QUIET_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its systems.
+    pub site: Site,
+    /// What happens to it.
+    pub scenario: Scenario,
+    /// How often.
+    pub runs: usize,
+    /// Clients use their addresses before these are proven to be theirs alone.
+    pub optimistic: bool,
+    /// This part of the packets is lost on each link.
+    pub loss: f64,
+    /// All cores are kept busy.
+    pub busy: bool,
+    /// Who carries the prefixes, in alternation.
+    pub stacks: Vec<Stack>,
+    /// A run that takes longer has failed.
+    pub max: Duration,
+    /// So long no link has had an advertisement for all when a change begins.
+    pub spacing: Duration,
+    /// The program that has the agent.
+    pub program: PathBuf,
+}
+
+impl Options {
+    fn plan(&self, stack: Stack) -> Plan<'_> {
+        let Self { site, optimistic, loss, ref program, .. } = *self;
+        Plan { site, stack, optimistic, loss, program }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What was measured.
+    pub options: Options,
+    /// The runs of each stack.
+    pub runs: Vec<(Stack, Vec<Run>)>,
+    /// What to look at where a run did not converge: who ended or what was logged last.
+    pub remarks: Vec<String>,
+}
+
+impl Report {
+    /// Whether each run has converged in time.
+    pub fn is_good(&self) -> bool {
+        self.runs.iter().flat_map(|(_, runs)| runs).all(|run| run.late.is_empty())
+    }
+
+    /// The runs of a stack.
+    pub fn of(&self, stack: Stack) -> &[Run] {
+        let found = self.runs.iter().find(|(of, _)| *of == stack);
+        found.map_or(&[], |(_, runs)| runs)
+    }
+
+    /// The stack to tell about in detail, the first.
+    pub fn main(&self) -> Option<(Stack, &[Run])> {
+        self.runs.first().map(|(stack, runs)| (*stack, runs.as_slice()))
+    }
+}
+
+/// Who is told how far the benchmark is.
+pub trait Audience {
+    /// Something is under way.
+    fn stage(&mut self, what: &str);
+    /// A run is over.
+    fn run(&mut self, stack: Stack, run: &Run);
+    /// Whether to break it off.
+    fn is_enough(&mut self) -> bool;
+}
+
+/// Builds the site, and measures.
+///
+/// # Errors
+///
+/// When the system lacks what it takes, or the site does not come to work.
+pub fn run(options: &Options, audience: &mut dyn Audience) -> anyhow::Result<Report> {
+    let mut bench = Bench { options, audience, acts: Vec::new(), remarks: Vec::new() };
+    bench.build()?;
+    let _load = if options.busy { Some(Load::start(&options.program)?) } else { None };
+    'runs: for number in 1..=options.runs {
+        for position in 0..bench.acts.len() {
+            if !bench.run(position, number)? {
+                break 'runs;
+            }
+        }
+    }
+    let runs = bench.acts.into_iter().map(|act| (act.stage.stack, act.runs)).collect();
+    Ok(Report { options: options.clone(), runs, remarks: bench.remarks })
+}
+
+struct Bench<'a> {
+    options: &'a Options,
+    audience: &'a mut dyn Audience,
+    acts: Vec<Act>,
+    remarks: Vec<String>,
+}
+
+/// A stage and its story.
+struct Act {
+    stage: Stage,
+    runs: Vec<Run>,
+    era: Era,
+    /// The last era in which clients had addresses.
+    settled: Era,
+    /// When a link last had an advertisement for all.
+    disturbed: Instant,
+}
+
+impl Bench<'_> {
+    fn build(&mut self) -> anyhow::Result<()> {
+        for stack in &self.options.stacks {
+            self.audience.stage(&format!("building the site ({})", stack.name()));
+            let plan = self.options.plan(*stack);
+            let mut stage = Stage::build(&plan)?;
+            self.audience.stage("waiting for the site to have its first prefixes");
+            stage.start(&plan, Era(0))?;
+            let question = self.question(Era(0), Era(0), clock::now());
+            let question = Question { scenario: Scenario::Graceful, ..question };
+            self.settle(&mut stage, &question)?;
+            self.acts.push(Act {
+                stage,
+                runs: Vec::new(),
+                era: Era(0),
+                settled: Era(0),
+                disturbed: clock::now(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits until all clients are reached.
+    fn settle(&mut self, stage: &mut Stage, question: &Question) -> anyhow::Result<()> {
+        let begun = clock::now();
+        loop {
+            let seen = stage.log.all();
+            let reached = |number| {
+                let node = Node::Client(number);
+                seen.iter().any(|seen| seen.node == node && matches!(seen.what, What::Answered(_)))
+            };
+            if (1..=question.site.clients).all(reached) {
+                return Ok(());
+            }
+            if let Some(node) = stage.casualty(question.site) {
+                bail!("{} has ended: {}", node.name(), stage.last_words(node));
+            }
+            if self.audience.is_enough() {
+                bail!("interrupted");
+            }
+            if clock::now().since(begun) > SETTLING_PATIENCE {
+                let run = question.judge(&seen);
+                let where_ = run.late.iter().find(|late| late.after.is_none());
+                let node = where_.map_or(Node::Isp, |late| late.node);
+                let lacking = where_.map_or("nothing", |late| late.event.title());
+                bail!(
+                    "the site does not come to work: {} lacks: {lacking}\n{}",
+                    node.name(),
+                    stage.last_words(node)
+                );
+            }
+            std::thread::sleep(TURN);
+        }
+    }
+
+    fn question(&self, to: Era, from: Era, begun: Instant) -> Question {
+        Question {
+            site: self.options.site,
+            scenario: self.options.scenario,
+            to,
+            from,
+            begun: begun.since_boot(),
+            max: self.options.max,
+        }
+    }
+
+    /// One change on one stage; false when it is enough.
+    fn run(&mut self, position: usize, number: usize) -> anyhow::Result<bool> {
+        let options = self.options;
+        let Some(act) = self.acts.get_mut(position) else { return Ok(false) };
+        let (stack, site) = (act.stage.stack, options.site);
+        self.audience.stage(&format!("run {number} of {}, {}", options.runs, stack.name()));
+        if !act.quieten(options.spacing, &mut *self.audience) {
+            return Ok(false);
+        }
+        let (from, to) = (act.settled, act.era.next());
+        act.era = to;
+        let begun = act.stage.change(options.scenario, to)?;
+        let question = self.question(to, from, Instant::from_boot(begun));
+        let Some(act) = self.acts.get_mut(position) else { return Ok(false) };
+        let patience = options.max.max(LEAST_PATIENCE);
+        while !question.is_answered(&act.stage.log.all())
+            && clock::now().since_boot().saturating_sub(begun) < patience
+        {
+            if self.audience.is_enough() {
+                return Ok(false);
+            }
+            std::thread::sleep(TURN);
+        }
+        let run = question.judge(&act.stage.log.all());
+        if run.converged.is_some() {
+            act.settled = to;
+        } else if let Some(late) = run.late.iter().find(|late| late.after.is_none()) {
+            let words = act.stage.last_words(late.node);
+            let ended = act.stage.casualty(site).map(|node| format!("{} has ended", node.name()));
+            let ended = ended.unwrap_or_else(|| "all processes run".to_owned());
+            self.remarks
+                .push(format!("run {number}: {ended}; {} logged last:\n{words}", late.node.name()));
+        }
+        self.audience.run(stack, &run);
+        act.runs.push(run);
+        Ok(!self.audience.is_enough())
+    }
+}
+
+impl Act {
+    /// Waits until no link has had an advertisement for all for a while: routers may not send the
+    /// next one sooner (MIN_DELAY_BETWEEN_RAS). False when it is enough.
+    fn quieten(&mut self, spacing: Duration, audience: &mut dyn Audience) -> bool {
+        let begun = clock::now();
+        loop {
+            let seen = self.stage.log.all();
+            let sent = seen.iter().filter_map(|seen| match seen.what {
+                What::Advertised { to_all: true, .. } => Some(Instant::from_boot(seen.at)),
+                What::Advertised { to_all: false, .. }
+                | What::Heard(_)
+                | What::Sent(_)
+                | What::Delegated(_)
+                | What::Address { .. }
+                | What::AddressGone(_)
+                | What::Answered(_) => None,
+            });
+            self.disturbed = sent.fold(self.disturbed, Instant::max);
+            let now = clock::now();
+            if now.since(self.disturbed) >= spacing || now.since(begun) > QUIET_PATIENCE {
+                return true;
+            }
+            if audience.is_enough() {
+                return false;
+            }
+            std::thread::sleep(TURN);
+        }
+    }
+}

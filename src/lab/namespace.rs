@@ -1,0 +1,117 @@
+//! Network namespaces without names: each lives as long as its handle, or a process in it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::{getegid, geteuid};
+
+/// Makes this process root of a user namespace of its own, where it is not root already. To be
+/// called before there is a second thread.
+///
+/// # Errors
+///
+/// When the system lets nobody but root have namespaces, with the remedy.
+pub fn become_root() -> anyhow::Result<()> {
+    let (user, group) = (geteuid(), getegid());
+    if user.is_root() {
+        return Ok(());
+    }
+    unshare(CloneFlags::CLONE_NEWUSER).context(
+        "this system allows no user namespaces: run it as root, or allow them (sysctl \
+         kernel.unprivileged_userns_clone=1 on Debian, \
+         kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu)",
+    )?;
+    let map = |file: &str, text: String| {
+        fs::write(format!("/proc/self/{file}"), text)
+            .with_context(|| format!("the new user namespace refuses its {file}: run it as root"))
+    };
+    map("setgroups", "deny".to_owned())?;
+    map("uid_map", format!("0 {user} 1"))?;
+    map("gid_map", format!("0 {group} 1"))
+}
+
+/// A network namespace; it vanishes with its interfaces when the handle is closed and the last
+/// process in it has ended.
+#[derive(Debug)]
+pub struct Namespace {
+    handle: File,
+}
+
+impl Namespace {
+    /// Makes an empty one.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses, with the remedy.
+    pub fn new() -> anyhow::Result<Self> {
+        let made = on_a_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            File::open("/proc/thread-self/ns/net")
+        });
+        let handle = made.context("network namespaces need root, or a user namespace")?;
+        Ok(Self { handle })
+    }
+
+    /// Runs `work` inside. Sockets that it opens stay inside, whichever thread uses them.
+    ///
+    /// # Errors
+    ///
+    /// When the namespace cannot be entered, or what `work` says.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        on_a_thread(|| {
+            self.enter()?;
+            work()
+        })
+    }
+
+    /// Another handle of it, for a thread.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { handle: self.handle.try_clone()? })
+    }
+
+    /// Moves the calling thread inside, for good.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn enter(&self) -> io::Result<()> {
+        Ok(setns(&self.handle, CloneFlags::CLONE_NEWNET)?)
+    }
+
+    /// Where another process finds it while this one lives.
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", std::process::id(), self.handle.as_raw_fd()).into()
+    }
+
+    /// The handle, to say of a cable where its far end is.
+    pub fn raw(&self) -> i32 {
+        self.handle.as_raw_fd()
+    }
+
+    /// Sets `net.ipv6.conf.<interface>.<name>`.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn sysctl(&self, interface: &str, name: &str, value: i32) -> anyhow::Result<()> {
+        let path = format!("/proc/sys/net/ipv6/conf/{interface}/{name}");
+        self.run(|| fs::write(&path, value.to_string()))
+            .with_context(|| format!("cannot write {path}: is IPv6 switched off?"))
+    }
+}
+
+/// A namespace is entered by a thread alone; one that has ended leaves nobody astray.
+fn on_a_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let joined = scope.spawn(work).join();
+        joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}

@@ -1,0 +1,58 @@
+//! The runner's child processes: each enters its namespace and dies with the runner.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::{Args, Subcommand};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+
+use super::floor;
+use super::site::Site;
+
+/// A part that a child process plays.
+#[derive(Debug, Clone, Args)]
+pub struct Part {
+    /// The namespace to enter
+    #[arg(long)]
+    net: Option<PathBuf>,
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Role {
+    /// This program with other arguments
+    Agent { arguments: Vec<String> },
+    /// A node of the floor
+    Floor { hops: usize, depth: usize },
+    /// A load
+    Busy,
+}
+
+/// Plays it.
+///
+/// # Errors
+///
+/// What keeps it from that.
+pub fn play(part: &Part) -> anyhow::Result<()> {
+    // A key press in the runner's terminal is the runner's business; and the scheduler shares the
+    // machine out by sessions.
+    nix::unistd::setsid()?;
+    set_pdeathsig(Signal::SIGKILL)?;
+    if let Some(net) = &part.net {
+        setns(File::open(net)?, CloneFlags::CLONE_NEWNET)?;
+    }
+    match &part.role {
+        Role::Agent { arguments } => {
+            Err(Command::new(std::env::current_exe()?).args(arguments).exec().into())
+        }
+        Role::Floor { hops, depth } => floor::play(Site { hops: *hops, clients: 1 }, *depth),
+        Role::Busy => loop {
+            std::hint::spin_loop();
+        },
+    }
+}

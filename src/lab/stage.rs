@@ -1,0 +1,325 @@
+//! A site in namespaces, with agents or the floor's nodes at work in it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use super::floor;
+use super::log::Log;
+use super::namespace::Namespace;
+use super::scenario::Scenario;
+use super::site::{CLIENT, DOWNLINK, Era, Node, PROVIDER_DOWNLINK, Site, TARGET, UPLINK};
+use super::watch::Watch;
+use crate::daemon::{clock, control};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who carries prefixes through the site.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stack {
+    /// The agents.
+    Native,
+    /// The floor's nodes.
+    Floor,
+}
+
+impl Stack {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Floor => "floor",
+        }
+    }
+}
+
+/// How a stage is built.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// Its systems.
+    pub site: Site,
+    /// Who is at work.
+    pub stack: Stack,
+    /// Clients use their addresses before these are proven to be theirs alone (RFC 4429).
+    pub optimistic: bool,
+    /// This part of the packets is lost on each link.
+    pub loss: f64,
+    /// The program that has the agent.
+    pub program: &'a Path,
+}
+
+/// A child process, killed on drop.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A site at work; all of it vanishes on drop.
+#[derive(Debug)]
+pub struct Stage {
+    /// Who is at work.
+    pub stack: Stack,
+    /// What is seen.
+    pub log: Arc<Log>,
+    watches: Vec<Watch>,
+    processes: Vec<Process>,
+    provider: Option<ChildStdin>,
+    namespaces: BTreeMap<Node, Namespace>,
+    directory: tempfile::TempDir,
+}
+
+impl Stage {
+    /// Builds it, with nobody at work.
+    ///
+    /// # Errors
+    ///
+    /// When the system lacks what it takes, with the remedy.
+    pub fn build(plan: &Plan<'_>) -> anyhow::Result<Self> {
+        let mut namespaces = BTreeMap::new();
+        for node in plan.site.nodes() {
+            let namespace = Namespace::new()?;
+            settings(&namespace, node, plan.optimistic)?;
+            namespace.set_up("lo", true)?;
+            namespaces.insert(node, namespace);
+        }
+        let directory = tempfile::Builder::new().prefix("renumberd-bench-").tempdir()?;
+        let mut stage = Self {
+            stack: plan.stack,
+            log: Arc::new(Log::default()),
+            watches: Vec::new(),
+            processes: Vec::new(),
+            provider: None,
+            namespaces,
+            directory,
+        };
+        stage.of(Node::Isp)?.own_address(TARGET)?;
+        stage.connect(plan)?;
+        for (node, namespace) in &stage.namespaces {
+            let watch = Watch::start(plan.site, *node, namespace, &stage.log);
+            stage.watches.push(watch.context("a namespace cannot be watched")?);
+        }
+        Ok(stage)
+    }
+
+    fn of(&self, node: Node) -> anyhow::Result<&Namespace> {
+        self.namespaces.get(&node).context("no such system")
+    }
+
+    fn connect(&self, plan: &Plan<'_>) -> anyhow::Result<()> {
+        let mut above = (self.of(Node::Isp)?, PROVIDER_DOWNLINK);
+        for depth in 1..=plan.site.hops {
+            let router = self.of(Node::Router(depth))?;
+            connect(above, (router, UPLINK), plan.loss)?;
+            above = (router, DOWNLINK);
+        }
+        if plan.site.clients == 1 {
+            return connect(above, (self.of(Node::Client(1))?, CLIENT), plan.loss);
+        }
+        above.0.switch(above.1)?;
+        for number in 1..=plan.site.clients {
+            let port = format!("port{number}");
+            above.0.sysctl("default", "disable_ipv6", 1)?;
+            connect((above.0, &port), (self.of(Node::Client(number))?, CLIENT), plan.loss)?;
+            above.0.plug(&port, above.1)?;
+        }
+        Ok(())
+    }
+
+    /// Sets everybody to work, the provider in this era.
+    ///
+    /// # Errors
+    ///
+    /// When a process does not start.
+    pub fn start(&mut self, plan: &Plan<'_>, era: Era) -> anyhow::Result<()> {
+        self.log.begin(era);
+        for node in plan.site.nodes() {
+            let depth = match node {
+                Node::Isp => 0,
+                Node::Router(depth) => depth,
+                Node::Client(_) => continue,
+            };
+            match self.stack {
+                Stack::Native => self.start_agent(plan, node, era)?,
+                Stack::Floor => self.start_floor(plan, node, depth)?,
+            }
+        }
+        if self.stack == Stack::Floor {
+            self.change(Scenario::Graceful, era)?;
+        }
+        Ok(())
+    }
+
+    fn start_agent(&mut self, plan: &Plan<'_>, node: Node, era: Era) -> anyhow::Result<()> {
+        let directory = self.directory.path().join(node.name());
+        for name in ["state", "runtime"] {
+            fs::create_dir_all(directory.join(name))?;
+        }
+        let config = directory.join("renumberd.toml");
+        fs::write(&config, plan.site.config(node, era).unwrap_or_default())?;
+        let mut command = self.part(plan, node, "agent")?;
+        command.args(["--", "run", "--config"]).arg(config);
+        command.arg("--state-dir").arg(directory.join("state"));
+        command.arg("--runtime-dir").arg(directory.join("runtime"));
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        self.processes.push(spawn(&mut command)?);
+        Ok(())
+    }
+
+    fn start_floor(&mut self, plan: &Plan<'_>, node: Node, depth: usize) -> anyhow::Result<()> {
+        let mut command = self.part(plan, node, "floor")?;
+        command.args([plan.site.hops.to_string(), depth.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = spawn(&mut command)?;
+        let mut line = String::new();
+        let output = process.0.stdout.take().context("no output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        if line.trim() != floor::READY {
+            bail!("{} of the floor does not start: {}", node.name(), self.last_words(node));
+        }
+        if node == Node::Isp {
+            self.provider = process.0.stdin.take();
+        }
+        self.processes.push(process);
+        Ok(())
+    }
+
+    fn part(&self, plan: &Plan<'_>, node: Node, role: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(plan.program);
+        command.arg("bench-part").arg("--net").arg(self.of(node)?.path()).arg(role);
+        command.stderr(File::create(self.log_file(node))?);
+        Ok(command)
+    }
+
+    fn log_file(&self, node: Node) -> PathBuf {
+        self.directory.path().join(node.name() + ".log")
+    }
+
+    /// The last lines that a node has logged.
+    pub fn last_words(&self, node: Node) -> String {
+        let text = fs::read_to_string(self.log_file(node)).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join("\n")
+    }
+
+    /// Lets a change happen; when it began, since boot.
+    ///
+    /// # Errors
+    ///
+    /// When the provider does not do it.
+    pub fn change(&mut self, scenario: Scenario, era: Era) -> anyhow::Result<Duration> {
+        self.log.begin(era);
+        if let Some(provider) = &mut self.provider {
+            let begun = clock::now();
+            writeln!(provider, "{}", era.0).context("the floor's provider has ended")?;
+            return Ok(begun.since_boot());
+        }
+        match scenario {
+            Scenario::Graceful | Scenario::Flash | Scenario::PdOnly => {
+                let begun = clock::now();
+                self.tell_provider(scenario, era)?;
+                Ok(begun.since_boot())
+            }
+            Scenario::Redial => {
+                let router = self.of(Node::Router(1))?;
+                router.set_up(UPLINK, false)?;
+                std::thread::sleep(Scenario::DOWN);
+                self.tell_provider(scenario, era)?;
+                std::thread::sleep(Scenario::DOWN);
+                Ok(router.reconnect(UPLINK)?.since_boot())
+            }
+        }
+    }
+
+    fn tell_provider(&self, scenario: Scenario, era: Era) -> anyhow::Result<()> {
+        let runtime = self.directory.path().join(Node::Isp.name()).join("runtime");
+        let mut stream = UnixStream::connect(control::path(&runtime))
+            .with_context(|| format!("the provider has ended: {}", self.last_words(Node::Isp)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{}\n", scenario.request(era)).as_bytes())?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).context("the provider does not answer")?;
+        match serde_json::from_str(&answer)? {
+            control::Answer::Done | control::Answer::Status(_) => Ok(()),
+            control::Answer::Refused(why) => bail!("the provider refuses: {why}"),
+        }
+    }
+
+    /// The first process that has ended by itself.
+    pub fn casualty(&mut self, site: Site) -> Option<Node> {
+        let ended = |process: &mut Process| !matches!(process.0.try_wait(), Ok(None));
+        let position = self.processes.iter_mut().position(ended)?;
+        site.nodes().nth(position)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.log.end();
+    }
+}
+
+/// Keeps all cores busy until it is dropped.
+#[derive(Debug)]
+pub struct Load(#[expect(dead_code, reason = "held for its drop")] Vec<Process>);
+
+impl Load {
+    /// A busy process for each core.
+    ///
+    /// # Errors
+    ///
+    /// When one does not start.
+    pub fn start(program: &Path) -> anyhow::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let one = |_| spawn(Command::new(program).args(["bench-part", "busy"]));
+        Ok(Self((0..cores).map(one).collect::<anyhow::Result<_>>()?))
+    }
+}
+
+fn spawn(command: &mut Command) -> anyhow::Result<Process> {
+    let child = command.spawn();
+    let name = command.get_program().to_string_lossy().into_owned();
+    child.map(Process).with_context(|| format!("{name} does not start"))
+}
+
+fn connect(above: (&Namespace, &str), below: (&Namespace, &str), loss: f64) -> anyhow::Result<()> {
+    above.0.cable(above.1, below)?;
+    if loss > 0.0 {
+        above.0.lose(above.1, loss)?;
+        below.0.lose(below.1, loss)?;
+    }
+    Ok(())
+}
+
+/// What is said of interfaces that are made later, too.
+fn settings(namespace: &Namespace, node: Node, optimistic: bool) -> anyhow::Result<()> {
+    let settings: &[(&str, i32)] = match node {
+        // Without DAD the kernel tells of an address at once, and not a second or two later.
+        Node::Isp | Node::Router(_) => {
+            &[("forwarding", 1), ("accept_ra", 0), ("accept_dad", 0), ("dad_transmits", 0)]
+        }
+        // There is room for the prefixes of all runs.
+        Node::Client(_) => &[("max_addresses", 0), ("use_tempaddr", 0)],
+    };
+    let optimistic: &[(&str, i32)] = match node {
+        Node::Client(_) if optimistic => &[("optimistic_dad", 1), ("use_optimistic", 1)],
+        Node::Client(_) | Node::Isp | Node::Router(_) => &[],
+    };
+    for (name, value) in settings.iter().chain(optimistic) {
+        for scope in ["all", "default"] {
+            namespace.sysctl(scope, name, *value)?;
+        }
+    }
+    Ok(())
+}

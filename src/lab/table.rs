@@ -1,0 +1,196 @@
+//! The result for people.
+
+use std::fmt::Write as _;
+
+use super::Report;
+use super::json::times_the_floor;
+use super::milestones::{Late, Run};
+use super::site::Node;
+use super::stage::Stack;
+use super::statistics::{self, Spread, millis};
+use super::timeline;
+
+/// Renders the table, the timeline of the median run, and what was late.
+pub fn render(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_report(&mut text, report);
+    text
+}
+
+fn write_report(text: &mut String, report: &Report) -> std::fmt::Result {
+    let Some((stack, runs)) = report.main() else { return Ok(()) };
+    writeln!(text, "{}\n", title(report))?;
+    write_table(text, report, runs)?;
+    write_comparison(text, report)?;
+    if let Some((position, run)) = statistics::median_run(runs) {
+        let whose = if stack == Stack::Floor { " of the floor" } else { "" };
+        writeln!(text, "\nTimeline of the median run{whose} (run {}):\n", position + 1)?;
+        text.push_str(&timeline::render(run));
+    }
+    for (stack, runs) in &report.runs {
+        write_late(text, *stack, runs, report)?;
+    }
+    for remark in &report.remarks {
+        writeln!(text, "\n{remark}")?;
+    }
+    Ok(())
+}
+
+/// What was measured, in one line.
+pub fn title(report: &Report) -> String {
+    let options = &report.options;
+    let count = |count: usize, one: &str| {
+        if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+    };
+    let mut title = format!(
+        "Renumbering: {}, {}, {}, {}",
+        options.scenario.name(),
+        count(options.site.hops, "router"),
+        count(
+            options.site.clients,
+            if options.optimistic { "optimistic client" } else { "client" }
+        ),
+        count(report.main().map_or(0, |(_, runs)| runs.len()), "run"),
+    );
+    if options.loss > 0.0 {
+        let _ = write!(title, ", {} % loss on each link", round(options.loss * 100.0));
+    }
+    if options.busy {
+        title.push_str(", all cores busy");
+    }
+    title
+}
+
+fn write_table(text: &mut String, report: &Report, runs: &[Run]) -> std::fmt::Result {
+    let floor = report.of(Stack::Floor);
+    let compare = report.runs.len() > 1 && !floor.is_empty();
+    let floors = if compare { statistics::milestones(floor) } else { Default::default() };
+    let head = ["min", "median", "p90", "max"];
+    write!(text, "{:10}{:26}", "system", "milestone (ms)")?;
+    for name in head.into_iter().chain(compare.then_some("floor")) {
+        write!(text, "{name:>10}")?;
+    }
+    writeln!(text)?;
+    let mut last = None;
+    for ((node, event), spread) in statistics::milestones(runs) {
+        let name = if last == Some(node) { String::new() } else { node.name() };
+        last = Some(node);
+        write_row(text, &name, event.title(), Some(spread))?;
+        if let Some(floor) = floors.get(&(node, event)) {
+            write!(text, "{:>10.2}", floor.median)?;
+        }
+        writeln!(text)?;
+    }
+    write_row(text, "all", "converged", statistics::converged(runs))?;
+    if let Some(floor) = statistics::converged(floor).filter(|_| compare) {
+        write!(text, "{:>10.2}", floor.median)?;
+    }
+    writeln!(text)
+}
+
+fn write_row(
+    text: &mut String,
+    name: &str,
+    what: &str,
+    spread: Option<Spread>,
+) -> std::fmt::Result {
+    write!(text, "{name:10}{what:26}")?;
+    match spread {
+        Some(Spread { min, median, p90, max, .. }) => {
+            write!(text, "{min:>10.2}{median:>10.2}{p90:>10.2}{max:>10.2}")
+        }
+        None => write!(text, "{:>10}{:>10}{:>10}{:>10}", "-", "-", "-", "-"),
+    }
+}
+
+/// How fast prefixes are carried, without what clients take.
+fn write_comparison(text: &mut String, report: &Report) -> std::fmt::Result {
+    let hops = report.options.site.hops;
+    let last = Node::Router(hops).name();
+    let carried: Vec<(Stack, Spread)> = report
+        .runs
+        .iter()
+        .filter_map(|(stack, runs)| Some((*stack, statistics::carried(runs, hops)?)))
+        .collect();
+    if !carried.is_empty() {
+        writeln!(text, "\nFrom the provider's RA to {last}'s RA, in the median:")?;
+    }
+    for (stack, Spread { median, .. }) in carried {
+        let each = median / f64::from(u32::try_from(hops).unwrap_or(1));
+        writeln!(text, "  {:10}{median:>7.2} ms, {each:.2} ms a router", stack.name())?;
+    }
+    if let Some(times) = times_the_floor(report) {
+        writeln!(text, "  {times:.1} times the floor")?;
+    }
+    Ok(())
+}
+
+fn write_late(text: &mut String, stack: Stack, runs: &[Run], report: &Report) -> std::fmt::Result {
+    for (position, run) in runs.iter().enumerate().filter(|(_, run)| !run.late.is_empty()) {
+        let max = humantime::format_duration(report.options.max);
+        let took = match run.converged {
+            Some(took) => format!("converged after {:.2} ms", millis(took)),
+            None => "did not converge".to_owned(),
+        };
+        writeln!(text, "\nLate ({max} at most): {} run {} {took}", stack.name(), position + 1)?;
+        let mut nodes: Vec<Node> = run.late.iter().map(|late| late.node).collect();
+        nodes.dedup();
+        for node in nodes {
+            let late: Vec<String> =
+                run.late.iter().filter(|late| late.node == node).map(lateness).collect();
+            writeln!(text, "  {:10}{}", node.name(), late.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+fn lateness(late: &Late) -> String {
+    match late.after {
+        Some(after) => format!("{} at {:.2} ms", late.event.title(), millis(after)),
+        None => format!("{}: not seen", late.event.title()),
+    }
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[test]
+    fn a_newcomer_reads_how_fast_it_was_and_what_was_late() {
+        let text = render(&testing::report());
+        let expected = "\
+Renumbering: flash, 1 router, 1 client, 3 runs
+
+system    milestone (ms)                   min    median       p90       max     floor
+isp       RA sent                         0.10      0.10      0.10      0.10      0.10
+outbound  new RA heard                    0.10      0.10      0.10      0.10      0.10
+          delegated prefix                0.16      0.16      0.16      0.16      0.16
+          RA sent                         0.50      0.55      0.70      0.70      0.30
+client1   new address, tentative          0.55      0.60      0.75      0.75      0.35
+          first echo reply                0.56      0.58      0.61      0.61      0.36
+all       converged                       0.56      0.58      0.61      0.61      0.36
+
+From the provider's RA to outbound's RA, in the median:
+  native       0.45 ms, 0.45 ms a router
+  floor        0.20 ms, 0.20 ms a router
+  2.2 times the floor
+
+Timeline of the median run (run 1):
+";
+        assert!(text.starts_with(expected), "{text}");
+        let end = "\
+Late (25s at most): native run 3 did not converge
+  client1   first echo reply: not seen
+
+run 3: all processes run; client1 logged last:
+
+";
+        assert!(text.ends_with(end), "{text}");
+    }
+}

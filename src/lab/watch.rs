@@ -1,0 +1,251 @@
+//! Watchers: a thread in each namespace that writes down kernel events and packets.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use netlink_packet_core::NetlinkPayload;
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::echo::Echo;
+use super::log::{Log, What};
+use super::namespace::Namespace;
+use super::site::{Node, Site};
+use super::tap::{Content, Tap, Way};
+use crate::daemon::clock;
+use crate::platform::linux::Kernel;
+use crate::platform::linux::kernel::messages;
+use crate::wire::dhcpv6::MessageType;
+
+// linux/rtnetlink.h
+const GROUP_IPV6_ADDRESS: u32 = 9;
+const GROUP_IPV6_PREFIX: u32 = 18;
+const RECEIVE_OCTETS: usize = 64 * 1024;
+/// Packets carry their time with them: their reader needs no haste.
+const TURN: Duration = Duration::from_millis(20);
+
+/// A running watcher; ended on drop, after [`Log::end`].
+#[derive(Debug)]
+pub struct Watch(Option<JoinHandle<()>>);
+
+impl Watch {
+    /// Watches `node`, whose namespace this is.
+    ///
+    /// # Errors
+    ///
+    /// When a socket cannot be opened.
+    pub fn start(
+        site: Site,
+        node: Node,
+        namespace: &Namespace,
+        log: &Arc<Log>,
+    ) -> io::Result<Self> {
+        let mut watcher = namespace.run(|| Watcher::open(site, node, Arc::clone(log)))?;
+        let handle = namespace.try_clone()?;
+        let thread = std::thread::spawn(move || {
+            // Echoes open a socket each.
+            let watched = handle.enter().and_then(|()| watcher.watch());
+            // A run that is not seen does not converge, and that is reported.
+            if let Err(error) = watched {
+                tracing::error!(node = watcher.node.name(), %error, "the watcher fails");
+            }
+        });
+        Ok(Self(Some(thread)))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Watcher {
+    site: Site,
+    node: Node,
+    log: Arc<Log>,
+    events: Socket,
+    buffer: Vec<u8>,
+    taps: Vec<Tap>,
+    kernel: Kernel,
+    echo: Option<Echo>,
+}
+
+impl Watcher {
+    fn open(site: Site, node: Node, log: Arc<Log>) -> io::Result<Self> {
+        let mut events = Socket::new(NETLINK_ROUTE)?;
+        events.bind(&SocketAddr::new(0, 0))?;
+        events.set_non_blocking(true)?;
+        events.add_membership(GROUP_IPV6_ADDRESS)?;
+        let taps = match node {
+            Node::Isp | Node::Router(_) => vec![Tap::open(Way::In)?, Tap::open(Way::Out)?],
+            Node::Client(_) => {
+                events.add_membership(GROUP_IPV6_PREFIX)?;
+                Vec::new()
+            }
+        };
+        let (kernel, _) = Kernel::open()?;
+        let buffer = Vec::with_capacity(RECEIVE_OCTETS);
+        Ok(Self { site, node, log, events, buffer, taps, kernel, echo: None })
+    }
+
+    fn watch(&mut self) -> io::Result<()> {
+        while !self.log.is_over() {
+            self.wait()?;
+            while self.receive()? {
+                let now = clock::now().since_boot();
+                self.read_events(now)?;
+            }
+            for tap in &self.taps {
+                while let Some((at, content)) = tap.recv()? {
+                    self.write_down(tap.way, at, content);
+                }
+            }
+            self.ping()?;
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let echo: Option<BorrowedFd<'_>> = self.echo.as_ref().and_then(Echo::socket);
+        let fds = std::iter::once(self.events.as_fd()).chain(echo);
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let is_waiting = self.echo.as_ref().is_some_and(Echo::is_waiting);
+        let turn = if is_waiting { Echo::TURN } else { TURN };
+        let turn = PollTimeout::try_from(turn).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut fds, turn) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<bool> {
+        self.buffer.clear();
+        match self.events.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which three concern us")]
+    fn read_events(&mut self, now: Duration) -> io::Result<()> {
+        let mut found = Vec::new();
+        let mut dump = false;
+        for message in messages(&self.buffer) {
+            let NetlinkPayload::InnerMessage(message) = message.payload else { continue };
+            match message {
+                RouteNetlinkMessage::NewAddress(message) => found.extend(address(&message)),
+                RouteNetlinkMessage::DelAddress(message) => {
+                    found.extend(own_address(&message).map(What::AddressGone));
+                }
+                RouteNetlinkMessage::NewPrefix(_) => dump = true,
+                _ => {}
+            }
+        }
+        if dump {
+            // The kernel announces an address only when it is no longer tentative.
+            self.dump(&mut found)?;
+        }
+        for what in found {
+            self.use_address(&what);
+            self.log.add(self.node, now, what);
+        }
+        Ok(())
+    }
+
+    fn dump(&mut self, found: &mut Vec<What>) -> io::Result<()> {
+        let mut request = AddressMessage::default();
+        request.header.family = AddressFamily::Inet6;
+        self.kernel.dump_each(RouteNetlinkMessage::GetAddress(request), &mut |message| {
+            if let RouteNetlinkMessage::NewAddress(message) = message {
+                found.extend(address(&message));
+            }
+        })?;
+        Ok(())
+    }
+
+    /// A client begins to send echoes from its new address.
+    fn use_address(&mut self, what: &What) {
+        let What::Address { address, usable: true, deprecated: false } = what else { return };
+        let Node::Client(number) = self.node else { return };
+        if self.site.client_prefix(self.log.era()).contains(address)
+            && self.echo.as_ref().is_none_or(|echo| echo.from != *address)
+        {
+            self.echo = Some(Echo::new(*address, number));
+        }
+    }
+
+    fn ping(&mut self) -> io::Result<()> {
+        let Some(echo) = &mut self.echo else { return Ok(()) };
+        if !self.site.client_prefix(self.log.era()).contains(&echo.from) {
+            self.echo = None;
+        } else if echo.is_answered()? {
+            self.log.add(self.node, clock::now().since_boot(), What::Answered(echo.from));
+        }
+        Ok(())
+    }
+
+    fn write_down(&self, way: Way, at: Duration, content: Content) {
+        let what = match (way, content) {
+            (Way::In, Content::Advertisement(advertisement, _)) => {
+                What::Heard(preferred(&advertisement))
+            }
+            (Way::Out, Content::Advertisement(advertisement, to_all)) => {
+                What::Advertised { prefixes: preferred(&advertisement), to_all }
+            }
+            (Way::Out, Content::Dhcpv6(message)) => What::Sent(message.kind),
+            (Way::In, Content::Dhcpv6(message)) => {
+                if message.kind != MessageType::Reply {
+                    return;
+                }
+                let prefixes = message.ia_pds().flat_map(|ia| &ia.prefixes);
+                let valid = prefixes.filter(|given| !given.valid.is_zero());
+                What::Delegated(valid.map(|given| given.prefix).collect())
+            }
+        };
+        self.log.add(self.node, at, what);
+    }
+}
+
+fn preferred(advertisement: &crate::wire::ndp::RouterAdvertisement) -> Vec<ipnet::Ipv6Net> {
+    let preferred = advertisement.prefixes().filter(|prefix| !prefix.preferred.is_zero());
+    preferred.map(|prefix| prefix.prefix).collect()
+}
+
+fn own_address(message: &AddressMessage) -> Option<Ipv6Addr> {
+    message.attributes.iter().find_map(|attribute| {
+        if let AddressAttribute::Address(IpAddr::V6(address)) = attribute {
+            return Some(*address);
+        }
+        None
+    })
+}
+
+fn address(message: &AddressMessage) -> Option<What> {
+    let mut flags = AddressFlags::empty();
+    let mut preferred = true;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which two concern us")]
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Flags(bits) => flags = *bits,
+            AddressAttribute::CacheInfo(info) => preferred = info.ifa_preferred > 0,
+            _ => {}
+        }
+    }
+    Some(What::Address {
+        address: own_address(message)?,
+        usable: !flags.contains(AddressFlags::Tentative)
+            || flags.contains(AddressFlags::Optimistic),
+        deprecated: !preferred || flags.contains(AddressFlags::Deprecated),
+    })
+}

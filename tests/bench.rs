@@ -1,0 +1,161 @@
+//! `renumberd bench` as a newcomer runs it: without a package, without a file, with or without root.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a failure in a test is a panic"
+)]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use serde_json::Value;
+
+const NOBODY: u32 = 65_534;
+const PROGRAM: &str = env!("CARGO_BIN_EXE_renumberd");
+
+fn bench(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.arg("bench").args(arguments);
+    command
+}
+
+fn run(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    eprintln!("{}", String::from_utf8_lossy(&output.stdout));
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The milestones of a run as `node event`.
+fn milestones(run: &Value) -> Vec<String> {
+    let all = run["milestones"].as_array().unwrap();
+    all.iter()
+        .map(|m| format!("{} {}", m["node"].as_str().unwrap(), m["event"].as_str().unwrap()))
+        .collect()
+}
+
+/// The agents of a runner that works in this directory for temporary files.
+fn agents_below(directory: &Path) -> usize {
+    let directory = directory.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(directory)).count()
+}
+
+#[test]
+fn two_hops_converge_and_programs_can_read_how() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, svg) = (folder.path().join("bench.json"), folder.path().join("bench.svg"));
+    let (json, svg) = (json.to_str().unwrap(), svg.to_str().unwrap());
+    let output = run(bench(&[
+        "--hops",
+        "2",
+        "--runs",
+        "1",
+        "--floor",
+        "--clients",
+        "2",
+        "--json",
+        json,
+        "--svg",
+        svg,
+    ]));
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in ["graceful, 2 routers, 2 clients, 1 run", "Timeline", "times the floor"] {
+        assert!(text.contains(expected), "no {expected:?}");
+    }
+    let result: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(result["schema"], 1);
+    assert_eq!((&result["hops"], &result["scenario"]), (&2.into(), &"graceful".into()));
+    let runs = result["runs"].as_array().unwrap();
+    assert_eq!((runs.len(), result["floor_runs"].as_array().unwrap().len()), (1, 1));
+    assert!(runs[0]["converged_ms"].as_f64().unwrap() > 0.0);
+    let milestones = milestones(&runs[0]);
+    for router in ["outbound", "backbone"] {
+        for event in ["heard", "addressed", "delegated", "downlinked", "advertised"] {
+            assert!(milestones.contains(&format!("{router} {event}")), "{router} {event}");
+        }
+    }
+    for client in ["client1", "client2"] {
+        for event in ["tentative", "preferred", "reachable", "deprecated"] {
+            assert!(milestones.contains(&format!("{client} {event}")), "{client} {event}");
+        }
+    }
+    let summary = &result["summary"];
+    assert_eq!(summary["native"]["converged_ms"]["count"], 1);
+    assert!(summary["times_the_floor"].as_f64().unwrap() > 0.0);
+    let svg = std::fs::read_to_string(svg).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+}
+
+#[test]
+fn who_is_too_late_is_named_and_the_exit_code_is_three() {
+    let output = run(bench(&["--hops", "1", "--runs", "1", "--max", "1us"]));
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let late = text.split("Late (1us at most)").nth(1).expect("what was late");
+    assert!(late.contains("outbound") && late.contains("client1"), "{late}");
+}
+
+#[test]
+fn it_needs_no_root_where_user_namespaces_are_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    // Who is no root of the machine cannot reach a program below root's home.
+    let program = folder.path().join("renumberd");
+    std::fs::copy(PROGRAM, &program).unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(&program);
+    command.args(["bench", "--hops", "1", "--runs", "1"]).current_dir("/");
+    if geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = run(command);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if complaint.contains("this system allows no user namespaces") {
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn nothing_stays_behind_when_it_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = bench(&["--hops", "2", "--runs", "50"]);
+    let mut child = command.env("TMPDIR", folder.path()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while agents_below(folder.path()) < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "three agents are at work");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    assert!(child.wait().unwrap().code().is_some(), "it ends by itself");
+    assert_eq!(agents_below(folder.path()), 0);
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn agents_do_not_outlive_a_runner_that_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = bench(&["--hops", "1", "--runs", "50"]);
+    let mut child = command.env("TMPDIR", folder.path()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while agents_below(folder.path()) < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "two agents are at work");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while agents_below(folder.path()) > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the agents end");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
