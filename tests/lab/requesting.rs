@@ -1,0 +1,229 @@
+//! Stories of a requesting router of other people below a delegating router.
+
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use pnet::util::MacAddr;
+use renumberd::time::Lifetime;
+use renumberd::wire::dhcpv6::MessageType;
+use renumberd::wire::dhcpv6_option::Dhcpv6Option;
+
+use super::delegating::{AgentSide, KeaSide, Trigger, next_hop};
+use super::packet::Frame;
+use super::peer::{Kind, Peer, Place};
+use super::provider::Era;
+use super::site::Site;
+use super::wire::Wire;
+use super::{CEILING, eventually, millis, pause, secs, sys};
+
+/// The era in which all begin, and the one after.
+pub fn eras() -> (Era, Era) {
+    (Era::new(0x1000), Era::new(0x2000))
+}
+
+/// Longer than any test.
+const LONG: (u32, u32) = (1800, 3600);
+/// T1 is 8 s.
+const BRIEF: (u32, u32) = (16, 60);
+
+/// A requesting router settled below Kea.
+pub struct Below<Side> {
+    pub wire: Wire,
+    pub peer: Box<dyn Peer>,
+    pub above: Side,
+    pub site: Site,
+}
+
+/// What came of a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Followed {
+    /// What the requesting router sent, after which time.
+    pub asked: Option<(MessageType, Duration)>,
+    /// When it used the new prefix.
+    pub took: Duration,
+    /// When it no longer preferred the old one.
+    pub left: Option<Duration>,
+}
+
+impl Below<KeaSide> {
+    pub fn kea(kind: Kind, lifetimes: (u32, u32)) -> Self {
+        Self::begin(kind, |site| KeaSide::start(site, eras().0, lifetimes))
+    }
+}
+
+impl Below<AgentSide> {
+    pub fn agent(kind: Kind) -> Self {
+        Self::begin(kind, |site| AgentSide::start(site, eras().0))
+    }
+}
+
+impl<Side> Below<Side> {
+    fn begin(kind: Kind, above: impl FnOnce(&Site) -> Side) -> Self {
+        let site = Site::with_clients(&[]);
+        let wire = site.uplink_wire();
+        let above = above(&site);
+        let peer = kind.start(place(&site));
+        let below = Self { wire, peer, above, site };
+        below.takes(eras().0.delegated);
+        below
+    }
+
+    pub fn place(&self) -> Place<'_> {
+        place(&self.site)
+    }
+
+    fn takes(&self, delegated: Ipv6Net) {
+        eventually(&format!("it uses {delegated}"), CEILING, || {
+            self.place().has(delegated).then_some(())
+        });
+    }
+
+    /// Waits for a Reply in which `delegated` is given, since then.
+    fn is_given(&self, delegated: Ipv6Net, since: Duration) -> Frame {
+        self.wire.wait_for(&format!("a Reply with {delegated}"), CEILING, |frame| {
+            frame.at >= since && gives(frame, delegated)
+        })
+    }
+
+    /// What is asked for, first, since then.
+    fn asked(&self, since: Duration) -> Option<(MessageType, Duration)> {
+        let frames = self.wire.frames();
+        let first = frames.iter().find(|frame| frame.at >= since && frame.asks_for_prefixes())?;
+        Some((first.dhcp()?.kind, first.at.saturating_sub(since)))
+    }
+
+    /// Waits until the requesting router uses the prefix of the second era, and somewhat longer
+    /// for it to leave the one of the first.
+    fn follows(&self, since: Duration) -> Followed {
+        let (from, to) = eras();
+        self.takes(to.delegated);
+        let took = sys::monotonic().saturating_sub(since);
+        let until = sys::monotonic() + secs(3);
+        let mut left = None;
+        while left.is_none() && sys::monotonic() < until {
+            pause(millis(20));
+            if !self.place().has(from.delegated) {
+                left = Some(sys::monotonic().saturating_sub(since));
+            }
+        }
+        Followed { asked: self.asked(since), took, left }
+    }
+}
+
+fn place(site: &Site) -> Place<'_> {
+    Place { net: &site.net, namespace: &site.dut, uplink: "wan0", inner: "lan0" }
+}
+
+fn gives(frame: &Frame, delegated: Ipv6Net) -> bool {
+    let given = |prefix: Ipv6Net, valid| prefix == delegated && valid != Lifetime::ZERO;
+    frame.is_dhcp(MessageType::Reply)
+        && frame
+            .ia_pds()
+            .iter()
+            .any(|ia| ia.prefixes.iter().any(|found| given(found.prefix, found.valid)))
+}
+
+/// It gets a prefix and takes a subnet of it. What it says of itself is what a test configures.
+pub fn gets_a_prefix(kind: Kind) {
+    let below = Below::kea(kind, LONG);
+    below.is_given(eras().0.delegated, Duration::ZERO);
+    is_who_it_should_be(&below.wire, kind);
+}
+
+/// As [`gets_a_prefix`], from the agent; and the agent has a route to it.
+pub fn gets_a_prefix_and_a_route(kind: Kind) {
+    let below = Below::agent(kind);
+    below.is_given(eras().0.delegated, Duration::ZERO);
+    is_who_it_should_be(&below.wire, kind);
+    is_routed(&below.site);
+}
+
+fn is_routed(site: &Site) {
+    let to = place(site).link_local();
+    eventually("the route to the delegated prefix", secs(5), || {
+        (next_hop(site, eras().0.delegated) == Some(to)).then_some(())
+    });
+}
+
+fn is_who_it_should_be(wire: &Wire, kind: Kind) {
+    let asked = wire.wait_for("a Solicit", secs(1), |frame| frame.is_dhcp(MessageType::Solicit));
+    let message = asked.dhcp().unwrap();
+    let duid = message.options.iter().find_map(|option| match option {
+        Dhcpv6Option::ClientId(duid) => Some(duid.to_string()),
+        _ => None,
+    });
+    assert_eq!(duid.as_deref(), Some(super::peer::DUID));
+    let accepts = message.options.contains(&Dhcpv6Option::ReconfigureAccept);
+    let expected = matches!(kind, Kind::Dhcpcd | Kind::DhcpcdWithHook);
+    assert_eq!(accepts, expected, "whether it accepts Reconfigure");
+    if kind != Kind::Dhclient {
+        assert_eq!(asked.ia_pds()[0].iaid.0, super::peer::IAID);
+    }
+}
+
+/// The server is killed and started again; the requesting router asks, and has the same prefix.
+pub fn keeps_it_over_a_restart(kind: Kind) {
+    let (era, _) = eras();
+    let mut below = Below::kea(kind, LONG);
+    below.above.restart(era);
+    let since = sys::monotonic();
+    below.peer.renew();
+    below.is_given(era.delegated, since);
+    below.takes(era.delegated);
+}
+
+/// The same with the agent, whose route stays all the time.
+pub fn keeps_it_and_its_route_over_a_restart(kind: Kind) {
+    let (era, _) = eras();
+    let mut below = Below::agent(kind);
+    is_routed(&below.site);
+    below.above.agent.kill();
+    is_routed(&below.site);
+    below.above.agent.restart();
+    is_routed(&below.site);
+    let since = sys::monotonic();
+    below.peer.renew();
+    below.is_given(era.delegated, since);
+    below.takes(era.delegated);
+    is_routed(&below.site);
+}
+
+/// How it follows a change of which it learns by `trigger` alone; none where it does not.
+pub fn follows_by(kind: Kind, trigger: Trigger) -> Option<Followed> {
+    let (from, to) = eras();
+    let brief = trigger == Trigger::Timer;
+    let below = Below::kea(kind, if brief { BRIEF } else { LONG });
+    // What it does at its start is over, DAD and the advertisement's hooks as well.
+    pause(secs(4));
+    let mac: MacAddr = below.site.dut.interface("wan0").mac.unwrap();
+    let since = sys::monotonic();
+    below.above.renumber(from, to, trigger, (below.place().link_local(), mac));
+    pause(if brief { secs(0) } else { secs(6) });
+    let asked = below.asked(since);
+    let followed = (brief || asked.is_some()).then(|| below.follows(since));
+    println!("{kind:?} by {trigger:?}: {followed:?}");
+    followed
+}
+
+/// How it follows a change when it is told by its own handle.
+pub fn follows_on_command(kind: Kind) -> Followed {
+    let (from, to) = eras();
+    let mut below = Below::kea(kind, LONG);
+    pause(secs(1));
+    let since = sys::monotonic();
+    let peer = (below.place().link_local(), MacAddr::zero());
+    below.above.renumber(from, to, Trigger::Timer, peer);
+    below.peer.renew();
+    let followed = below.follows(since);
+    println!("{kind:?} on command: {followed:?}");
+    followed
+}
+
+/// It ends; whether it sent a Release.
+pub fn releases(kind: Kind) -> bool {
+    let mut below = Below::kea(kind, LONG);
+    let since = sys::monotonic();
+    below.peer.release();
+    pause(secs(1));
+    below.wire.count(since, |frame| frame.is_dhcp(MessageType::Release)) > 0
+}
