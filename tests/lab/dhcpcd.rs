@@ -8,11 +8,14 @@ use super::net::Namespace;
 use super::peer::{DUID, IAID, Peer, Place};
 use super::process::{Mounts, Process, write};
 
-/// What runs at its events.
+/// What it can be made to do besides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Hook {
-    None,
-    RenewsOnChange,
+pub enum Besides {
+    Nothing,
+    /// A hook renews when the advertised prefix is another one.
+    Hook,
+    /// It accepts Reconfigure.
+    Reconfigure,
 }
 
 /// A running dhcpcd.
@@ -20,25 +23,25 @@ pub enum Hook {
 pub struct Dhcpcd {
     namespace: Namespace,
     uplink: String,
-    directory: PathBuf,
     mounts: Mounts,
     process: Process,
 }
 
 impl Dhcpcd {
     /// Starts it without a lease.
-    pub fn start(place: Place<'_>, hook: Hook) -> Self {
+    pub fn start(place: Place<'_>, besides: Besides) -> Self {
         let directory = place.net.directory(&format!("dhcpcd-{}", place.namespace.name()));
         for part in ["run", "lib"] {
             std::fs::create_dir_all(directory.join(part)).unwrap();
         }
         write(&directory.join("lib/duid"), &format!("{DUID}\n"));
         let _ = std::fs::remove_file(directory.join(format!("lib/{}.lease6", place.uplink)));
-        let script = match hook {
-            Hook::None => PathBuf::from("/bin/true"),
-            Hook::RenewsOnChange => renewing_hook(&directory, place.uplink),
+        let (script, option) = match besides {
+            Besides::Nothing => (PathBuf::from("/bin/true"), ""),
+            Besides::Hook => (renewing_hook(&directory, place.uplink), ""),
+            Besides::Reconfigure => ("/bin/true".into(), "option dhcp6_reconfigure_accept\n"),
         };
-        write(&directory.join("dhcpcd.conf"), &config(place, &script));
+        write(&directory.join("dhcpcd.conf"), &(config(place, &script) + option));
         let mounts = Mounts::default()
             .with(directory.join("run"), "/run")
             .with(directory.join("lib"), "/var/lib/dhcpcd");
@@ -46,7 +49,7 @@ impl Dhcpcd {
         command.arg("-B").arg("-d").arg("-f").arg(directory.join("dhcpcd.conf"));
         let process = Process::start("dhcpcd", &mut command);
         let (namespace, uplink) = (place.namespace.clone(), place.uplink.to_owned());
-        Self { namespace, uplink, directory, mounts, process }
+        Self { namespace, uplink, mounts, process }
     }
 
     /// Ends it without a Release.
@@ -54,22 +57,23 @@ impl Dhcpcd {
         self.process.stop();
     }
 
-    fn tell(&self, option: &str) {
+    /// With its configuration named, it would look for a process that does IPv6 alone, and start one.
+    fn tell(&self, words: &[&str]) {
         let mut command: Command = self.mounts.command(&self.namespace, "dhcpcd");
-        command.arg("-f").arg(self.directory.join("dhcpcd.conf")).args([option, &self.uplink]);
-        let output = command.output().unwrap();
+        let output = command.args(words).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "dhcpcd {option}: {said}");
+        assert!(output.status.success(), "dhcpcd {words:?}: {said}");
     }
 }
 
 impl Peer for Dhcpcd {
     fn renew(&mut self) {
-        self.tell("-N");
+        self.tell(&["-N", &self.uplink]);
     }
 
+    /// With an interface named, it says that it is not running.
     fn release(&mut self) {
-        self.tell("-k");
+        self.tell(&["-k"]);
     }
 }
 
@@ -87,8 +91,8 @@ fn config(place: Place<'_>, script: &Path) -> String {
 /// a `dhcpcd -N` from within a hook is lost: it is sent when the hook has ended.
 fn renewing_hook(directory: &Path, uplink: &str) -> PathBuf {
     let (path, seen) = (directory.join("hook"), directory.join("seen"));
-    let (config, seen) = (directory.join("dhcpcd.conf"), seen.display().to_string());
     let _ = std::fs::remove_file(&seen);
+    let seen = seen.display();
     let text = format!(
         "#!/bin/sh\n\
          [ \"$reason\" = ROUTERADVERT ] || exit 0\n\
@@ -97,8 +101,7 @@ fn renewing_hook(directory: &Path, uplink: &str) -> PathBuf {
          [ \"$now\" != \"$before\" ] || exit 0\n\
          echo \"$now\" >{seen}\n\
          [ -n \"$before\" ] || exit 0\n\
-         (sleep 0.1; exec dhcpcd -f {} -N {uplink}) >/dev/null 2>&1 &\n",
-        config.display()
+         (sleep 0.1; exec dhcpcd -N {uplink}) >/dev/null 2>&1 &\n"
     );
     write(&path, &text);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);

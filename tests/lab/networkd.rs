@@ -1,7 +1,7 @@
 //! systemd-networkd, alone in a namespace: with its own /run, /etc/systemd/network and a message
 //! bus, through which it takes commands.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::net::Namespace;
 use super::peer::{DUID, IAID, LENGTH, Peer, Place};
@@ -72,9 +72,8 @@ impl Peer for Networkd {
 fn runtime_directories(run: &Path) {
     let user = nix::unistd::User::from_name(USER).unwrap();
     let user = user.unwrap_or_else(|| panic!("no user {USER}: run tests/install-peers.sh"));
-    let netif: PathBuf = run.join("systemd/netif");
-    for part in ["links", "leases", "lldp"] {
-        let part = netif.join(part);
+    for part in ["netif", "netif/links", "netif/leases", "netif/lldp"] {
+        let part = run.join("systemd").join(part);
         std::fs::create_dir_all(&part).unwrap();
         std::os::unix::fs::chown(&part, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
     }
@@ -96,7 +95,8 @@ const BUS: &str = r#"<busconfig>
   <listen>unix:path=/run/dbus/system_bus_socket</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
+    <allow send_destination="*"/>
+    <allow receive_sender="*"/>
     <allow own="*"/>
     <allow user="*"/>
   </policy>

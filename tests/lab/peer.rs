@@ -8,7 +8,7 @@ use ipnet::Ipv6Net;
 use super::client::addresses;
 use super::dhclient::Dhclient;
 use super::dhcp6c::Dhcp6c;
-use super::dhcpcd::{self, Dhcpcd};
+use super::dhcpcd::{Besides, Dhcpcd};
 use super::net::{Namespace, Net};
 use super::networkd::Networkd;
 
@@ -37,6 +37,8 @@ pub enum Kind {
     Dhcpcd,
     /// dhcpcd with the hook that renews when the advertised prefix is another one.
     DhcpcdWithHook,
+    /// dhcpcd that accepts Reconfigure.
+    DhcpcdWithReconfigure,
     /// dhcp6c of the KAME project.
     Dhcp6c,
     /// ISC's dhclient.
@@ -60,8 +62,9 @@ impl Kind {
         // Those that leave advertisements to the kernel need it to listen although it forwards.
         place.namespace.sysctl(place.uplink, "accept_ra", 2);
         match self {
-            Self::Dhcpcd => Box::new(Dhcpcd::start(place, dhcpcd::Hook::None)),
-            Self::DhcpcdWithHook => Box::new(Dhcpcd::start(place, dhcpcd::Hook::RenewsOnChange)),
+            Self::Dhcpcd => Box::new(Dhcpcd::start(place, Besides::Nothing)),
+            Self::DhcpcdWithHook => Box::new(Dhcpcd::start(place, Besides::Hook)),
+            Self::DhcpcdWithReconfigure => Box::new(Dhcpcd::start(place, Besides::Reconfigure)),
             Self::Dhcp6c => Box::new(Dhcp6c::start(place)),
             Self::Dhclient => Box::new(Dhclient::start(place)),
             Self::Networkd => Box::new(Networkd::start(place)),
@@ -87,8 +90,9 @@ impl Place<'_> {
     pub fn link_local(&self) -> Ipv6Addr {
         let shown =
             self.namespace.ip_json(&format!("addr show dev {} scope link", self.uplink));
-        let address = &shown.iter().find(|link| link["addr_info"].is_array()).unwrap()["addr_info"];
-        address[0]["local"].as_str().unwrap().parse().unwrap()
+        let found = shown.iter().filter_map(|link| link["addr_info"].as_array()).flatten();
+        let mut addresses = found.filter_map(|address| address["local"].as_str()?.parse().ok());
+        addresses.next().unwrap()
     }
 }
 

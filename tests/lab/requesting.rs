@@ -1,5 +1,6 @@
 //! Stories of a requesting router of other people below a delegating router.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -9,9 +10,12 @@ use renumberd::wire::dhcpv6::MessageType;
 use renumberd::wire::dhcpv6_option::Dhcpv6Option;
 
 use super::delegating::{AgentSide, KeaSide, Trigger, next_hop};
+use super::client::INTERFACE;
+use super::kea::Kea;
 use super::packet::Frame;
 use super::peer::{Kind, Peer, Place};
-use super::provider::Era;
+use super::provider::{Era, Promise};
+use super::relay::Relay;
 use super::site::Site;
 use super::wire::Wire;
 use super::{CEILING, eventually, millis, pause, secs, sys};
@@ -154,7 +158,7 @@ fn is_who_it_should_be(wire: &Wire, kind: Kind) {
     });
     assert_eq!(duid.as_deref(), Some(super::peer::DUID));
     let accepts = message.options.contains(&Dhcpv6Option::ReconfigureAccept);
-    let expected = matches!(kind, Kind::Dhcpcd | Kind::DhcpcdWithHook);
+    let expected = kind == Kind::DhcpcdWithReconfigure;
     assert_eq!(accepts, expected, "whether it accepts Reconfigure");
     if kind != Kind::Dhclient {
         assert_eq!(asked.ia_pds()[0].iaid.0, super::peer::IAID);
@@ -198,11 +202,14 @@ pub fn follows_by(kind: Kind, trigger: Trigger) -> Option<Followed> {
     let mac: MacAddr = below.site.dut.interface("wan0").mac.unwrap();
     let since = sys::monotonic();
     below.above.renumber(from, to, trigger, (below.place().link_local(), mac));
-    pause(if brief { secs(0) } else { secs(6) });
-    let asked = below.asked(since);
-    let followed = (brief || asked.is_some()).then(|| below.follows(since));
-    println!("{kind:?} by {trigger:?}: {followed:?}");
-    followed
+    let until = since + if brief { CEILING } else { secs(6) };
+    while below.asked(since).is_none() {
+        if sys::monotonic() > until {
+            return None;
+        }
+        pause(millis(20));
+    }
+    Some(below.follows(since))
 }
 
 /// How it follows a change when it is told by its own handle.
@@ -214,9 +221,7 @@ pub fn follows_on_command(kind: Kind) -> Followed {
     let peer = (below.place().link_local(), MacAddr::zero());
     below.above.renumber(from, to, Trigger::Timer, peer);
     below.peer.renew();
-    let followed = below.follows(since);
-    println!("{kind:?} on command: {followed:?}");
-    followed
+    below.follows(since)
 }
 
 /// It ends; whether it sent a Release.
@@ -226,4 +231,30 @@ pub fn releases(kind: Kind) -> bool {
     below.peer.release();
     pause(secs(1));
     below.wire.count(since, |frame| frame.is_dhcp(MessageType::Release)) > 0
+}
+
+/// A relay agent stands between it and Kea: it is the router of the usual site, and the requesting
+/// router is a host of it.
+pub fn gets_a_prefix_through_a_relay(kind: Kind) {
+    let (server, relay): (Ipv6Addr, Ipv6Addr) =
+        ("2001:db8:f::1".parse().unwrap(), "2001:db8:f::2".parse().unwrap());
+    let site = Site::new();
+    let era = eras().0;
+    site.isp.ip(&format!("addr add {server}/64 dev isp0 nodad"));
+    site.dut.ip(&format!("addr add {relay}/64 dev wan0 nodad"));
+    // The link that the relay agent asks for.
+    site.dut.ip("addr add 2001:db8:e::1/64 dev lan0 nodad");
+    let peer = &site.client().namespace;
+    peer.ip("link add in0 type veth peer name in0-far");
+    peer.ip("link set in0-far up");
+    peer.ip("link set in0 up");
+    peer.settled(INTERFACE);
+    let promise = Promise::of(era.delegated);
+    let _kea = Kea::start_at(&site.net, (&site.isp, "isp0"), Some(server), &[promise]);
+    let _relay = Relay::start(&site.net, &site.dut, ("lan0", "wan0"), relay, Some(server));
+    let wire = site.lan_wire();
+    let place = Place { net: &site.net, namespace: peer, uplink: INTERFACE, inner: "in0" };
+    let _peer = kind.start(place);
+    eventually("it uses its prefix", CEILING, || place.has(era.delegated).then_some(()));
+    assert!(wire.frames().iter().any(|frame| gives(frame, era.delegated)));
 }
