@@ -1,4 +1,5 @@
-//! Requesting routers of other people below a delegating router.
+//! Requesting routers of other people below a delegating router: below Kea, which shows what each
+//! of them does, and below the agent.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,8 +10,73 @@
 
 mod lab;
 
-use lab::peer::Kind::{self, Dhclient, Dhcp6c, Dhcpcd, DhcpcdWithHook, Networkd};
+use lab::delegating::Trigger::{self, Command, MulticastRa, Timer, UnicastRa};
+use lab::peer::Kind::{Dhclient, Dhcp6c, Dhcpcd, DhcpcdWithHook, DhcpcdWithReconfigure, Networkd};
 use lab::requesting;
+
+/// What those follow who know of no change by themselves.
+const ITS_TIMER_AND_A_COMMAND: [Trigger; 2] = [Timer, Command];
+
+#[test]
+fn dhcpcd_gets_a_prefix_from_kea_and_keeps_it() {
+    requesting::is_served_by_kea(Dhcpcd, true);
+}
+
+#[test]
+fn dhcpcd_with_a_hook_gets_a_prefix_from_kea_and_keeps_it() {
+    requesting::is_served_by_kea(DhcpcdWithHook, true);
+}
+
+#[test]
+fn dhcpcd_with_reconfigure_gets_a_prefix_from_kea_and_keeps_it() {
+    requesting::is_served_by_kea(DhcpcdWithReconfigure, true);
+}
+
+#[test]
+fn dhcp6c_gets_a_prefix_from_kea_and_keeps_it() {
+    requesting::is_served_by_kea(Dhcp6c, true);
+}
+
+#[test]
+fn dhclient_gets_a_prefix_from_kea_and_keeps_it() {
+    requesting::is_served_by_kea(Dhclient, true);
+}
+
+#[test]
+fn networkd_gets_a_prefix_from_kea_and_keeps_it() {
+    requesting::is_served_by_kea(Networkd, false);
+}
+
+#[test]
+fn dhcpcd_follows_its_timer_and_a_command_alone() {
+    assert_eq!(requesting::follows(Dhcpcd), ITS_TIMER_AND_A_COMMAND);
+}
+
+#[test]
+fn dhcpcd_with_reconfigure_follows_its_timer_and_a_command_alone() {
+    assert_eq!(requesting::follows(DhcpcdWithReconfigure), ITS_TIMER_AND_A_COMMAND);
+}
+
+#[test]
+fn dhcp6c_follows_its_timer_and_a_command_alone() {
+    assert_eq!(requesting::follows(Dhcp6c), ITS_TIMER_AND_A_COMMAND);
+}
+
+#[test]
+fn dhclient_follows_its_timer_and_a_command_alone() {
+    assert_eq!(requesting::follows(Dhclient), ITS_TIMER_AND_A_COMMAND);
+}
+
+#[test]
+fn networkd_follows_its_timer_and_a_command_alone() {
+    assert_eq!(requesting::follows(Networkd), ITS_TIMER_AND_A_COMMAND);
+}
+
+#[test]
+fn dhcpcd_with_a_hook_follows_advertisements() {
+    let all = [MulticastRa, UnicastRa, Timer, Command];
+    assert_eq!(requesting::follows(DhcpcdWithHook), all);
+}
 
 #[test]
 fn dhcp6c_gets_a_prefix_through_a_relay() {

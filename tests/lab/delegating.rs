@@ -19,14 +19,16 @@ use super::site::{PROVIDER, Site};
 pub const INTERFACE: &str = "isp0";
 
 /// How a requesting router can learn of a change.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Trigger {
     /// An advertisement to all nodes.
     MulticastRa,
     /// An advertisement to it alone.
     UnicastRa,
-    /// Nothing but its own timer.
+    /// Its own timer, T1.
     Timer,
+    /// Its own handle.
+    Command,
 }
 
 /// Messages that Kea answers, not the router that advertises beside it.
@@ -66,7 +68,7 @@ impl KeaSide {
         self.kea.delegate(&[Promise::of(to.delegated)]);
         let on_link = vec![Promise::of(to.on_link), Promise::retired(from.on_link)];
         match trigger {
-            Trigger::Timer => {}
+            Trigger::Timer | Trigger::Command => {}
             Trigger::MulticastRa => {
                 self.router.rewrite(|script| script.on_link = on_link);
                 self.router.advertise();
@@ -74,8 +76,7 @@ impl KeaSide {
             Trigger::UnicastRa => {
                 self.router.rewrite(|script| script.on_link = on_link);
                 let (destination, destination_mac) = peer;
-                let envelope =
-                    Envelope { destination, destination_mac, ..self.router.envelope() };
+                let envelope = Envelope { destination, destination_mac, ..self.router.envelope() };
                 let advertisement = self.router.script().advertisement().encode();
                 self.router.send(&envelope.icmpv6(&advertisement));
             }

@@ -88,8 +88,7 @@ impl Place<'_> {
 
     /// Where packets to it go.
     pub fn link_local(&self) -> Ipv6Addr {
-        let shown =
-            self.namespace.ip_json(&format!("addr show dev {} scope link", self.uplink));
+        let shown = self.namespace.ip_json(&format!("addr show dev {} scope link", self.uplink));
         let found = shown.iter().filter_map(|link| link["addr_info"].as_array()).flatten();
         let mut addresses = found.filter_map(|address| address["local"].as_str()?.parse().ok());
         addresses.next().unwrap()

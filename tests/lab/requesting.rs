@@ -4,13 +4,12 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use pnet::util::MacAddr;
 use renumberd::time::Lifetime;
 use renumberd::wire::dhcpv6::MessageType;
 use renumberd::wire::dhcpv6_option::Dhcpv6Option;
 
-use super::delegating::{AgentSide, KeaSide, Trigger, next_hop};
 use super::client::INTERFACE;
+use super::delegating::{AgentSide, KeaSide, Trigger, next_hop};
 use super::kea::Kea;
 use super::packet::Frame;
 use super::peer::{Kind, Peer, Place};
@@ -127,25 +126,37 @@ fn gives(frame: &Frame, delegated: Ipv6Net) -> bool {
             .any(|ia| ia.prefixes.iter().any(|found| given(found.prefix, found.valid)))
 }
 
-/// It gets a prefix and takes a subnet of it. What it says of itself is what a test configures.
-pub fn gets_a_prefix(kind: Kind) {
-    let below = Below::kea(kind, LONG);
-    below.is_given(eras().0.delegated, Duration::ZERO);
+/// It gets a prefix, keeps it when the server is killed and started again, and gives it back at
+/// its end if it is one that `releases`.
+pub fn is_served_by_kea(kind: Kind, releases: bool) {
+    let (era, _) = eras();
+    let mut below = Below::kea(kind, LONG);
+    below.is_given(era.delegated, Duration::ZERO);
     is_who_it_should_be(&below.wire, kind);
+    below.above.restart(era);
+    let since = sys::monotonic();
+    below.peer.renew();
+    below.is_given(era.delegated, since);
+    below.takes(era.delegated);
+    let since = sys::monotonic();
+    below.peer.release();
+    pause(secs(1));
+    let released = below.wire.count(since, |frame| frame.is_dhcp(MessageType::Release));
+    assert_eq!(released > 0, releases, "whether it sends a Release");
 }
 
-/// As [`gets_a_prefix`], from the agent; and the agent has a route to it.
+/// It gets a prefix from the agent, which has a route to it.
 pub fn gets_a_prefix_and_a_route(kind: Kind) {
     let below = Below::agent(kind);
     below.is_given(eras().0.delegated, Duration::ZERO);
     is_who_it_should_be(&below.wire, kind);
-    is_routed(&below.site);
+    is_routed(&below.site, eras().0.delegated);
 }
 
-fn is_routed(site: &Site) {
+fn is_routed(site: &Site, delegated: Ipv6Net) {
     let to = place(site).link_local();
-    eventually("the route to the delegated prefix", secs(5), || {
-        (next_hop(site, eras().0.delegated) == Some(to)).then_some(())
+    eventually(&format!("the route to {delegated} through {to}"), secs(5), || {
+        (next_hop(site, delegated) == Some(to)).then_some(())
     });
 }
 
@@ -165,43 +176,51 @@ fn is_who_it_should_be(wire: &Wire, kind: Kind) {
     }
 }
 
-/// The server is killed and started again; the requesting router asks, and has the same prefix.
-pub fn keeps_it_over_a_restart(kind: Kind) {
-    let (era, _) = eras();
-    let mut below = Below::kea(kind, LONG);
-    below.above.restart(era);
-    let since = sys::monotonic();
-    below.peer.renew();
-    below.is_given(era.delegated, since);
-    below.takes(era.delegated);
-}
-
-/// The same with the agent, whose route stays all the time.
+/// The agent is killed and started again. Its route stays all the time, and the requesting router
+/// that asks has the same prefix.
 pub fn keeps_it_and_its_route_over_a_restart(kind: Kind) {
     let (era, _) = eras();
     let mut below = Below::agent(kind);
-    is_routed(&below.site);
+    is_routed(&below.site, eras().0.delegated);
     below.above.agent.kill();
-    is_routed(&below.site);
+    is_routed(&below.site, eras().0.delegated);
     below.above.agent.restart();
-    is_routed(&below.site);
+    is_routed(&below.site, eras().0.delegated);
     let since = sys::monotonic();
     below.peer.renew();
     below.is_given(era.delegated, since);
     below.takes(era.delegated);
-    is_routed(&below.site);
+    is_routed(&below.site, eras().0.delegated);
 }
 
-/// How it follows a change of which it learns by `trigger` alone; none where it does not.
-pub fn follows_by(kind: Kind, trigger: Trigger) -> Option<Followed> {
+/// The triggers of a change that it follows, each tried alone.
+pub fn follows(kind: Kind) -> Vec<Trigger> {
+    use Trigger::{Command, MulticastRa, Timer, UnicastRa};
+    std::thread::scope(|scope| {
+        let tried = [MulticastRa, UnicastRa, Timer, Command]
+            .map(|trigger| (trigger, scope.spawn(move || follows_by(kind, trigger))));
+        let followed = tried.into_iter().filter_map(|(trigger, tried)| {
+            let followed = tried.join().expect("the story ends well")?;
+            println!("{kind:?} by {trigger:?}: {followed:?}");
+            assert!(followed.left.is_some(), "it prefers its old prefix still");
+            Some(trigger)
+        });
+        followed.collect()
+    })
+}
+
+fn follows_by(kind: Kind, trigger: Trigger) -> Option<Followed> {
     let (from, to) = eras();
     let brief = trigger == Trigger::Timer;
-    let below = Below::kea(kind, if brief { BRIEF } else { LONG });
+    let mut below = Below::kea(kind, if brief { BRIEF } else { LONG });
     // What it does at its start is over, DAD and the advertisement's hooks as well.
     pause(secs(4));
-    let mac: MacAddr = below.site.dut.interface("wan0").mac.unwrap();
+    let mac = below.site.dut.interface("wan0").mac.unwrap();
     let since = sys::monotonic();
     below.above.renumber(from, to, trigger, (below.place().link_local(), mac));
+    if trigger == Trigger::Command {
+        below.peer.renew();
+    }
     let until = since + if brief { CEILING } else { secs(6) };
     while below.asked(since).is_none() {
         if sys::monotonic() > until {
@@ -210,27 +229,6 @@ pub fn follows_by(kind: Kind, trigger: Trigger) -> Option<Followed> {
         pause(millis(20));
     }
     Some(below.follows(since))
-}
-
-/// How it follows a change when it is told by its own handle.
-pub fn follows_on_command(kind: Kind) -> Followed {
-    let (from, to) = eras();
-    let mut below = Below::kea(kind, LONG);
-    pause(secs(1));
-    let since = sys::monotonic();
-    let peer = (below.place().link_local(), MacAddr::zero());
-    below.above.renumber(from, to, Trigger::Timer, peer);
-    below.peer.renew();
-    below.follows(since)
-}
-
-/// It ends; whether it sent a Release.
-pub fn releases(kind: Kind) -> bool {
-    let mut below = Below::kea(kind, LONG);
-    let since = sys::monotonic();
-    below.peer.release();
-    pause(secs(1));
-    below.wire.count(since, |frame| frame.is_dhcp(MessageType::Release)) > 0
 }
 
 /// A relay agent stands between it and Kea: it is the router of the usual site, and the requesting
@@ -257,4 +255,36 @@ pub fn gets_a_prefix_through_a_relay(kind: Kind) {
     let _peer = kind.start(place);
     eventually("it uses its prefix", CEILING, || place.has(era.delegated).then_some(()));
     assert!(wire.frames().iter().any(|frame| gives(frame, era.delegated)));
+}
+
+/// It follows a change of the agent's prefix, and the agent's routes go over with it. Those that
+/// follow nothing but their own timer are told by their own handle.
+pub fn follows_the_agent(kind: Kind) -> Followed {
+    let (from, to) = eras();
+    let mut below = Below::agent(kind);
+    is_routed(&below.site, from.delegated);
+    pause(secs(4));
+    let since = sys::monotonic();
+    below.above.renumber(to);
+    let told = matches!(kind, Kind::DhcpcdWithHook | Kind::DhcpcdWithReconfigure);
+    if !told {
+        pause(secs(2));
+        assert_eq!(below.asked(since), None, "it asks by itself");
+        below.peer.renew();
+    }
+    let followed = below.follows(since);
+    println!("{kind:?} below the agent: {followed:?}");
+    assert!(followed.left.is_some(), "it prefers its old prefix still");
+    is_routed(&below.site, to.delegated);
+    followed
+}
+
+/// It gives its prefix back, and the agent's route to it goes.
+pub fn gives_its_prefix_back_to_the_agent(kind: Kind) {
+    let mut below = Below::agent(kind);
+    is_routed(&below.site, eras().0.delegated);
+    below.peer.release();
+    eventually("the route is gone", secs(5), || {
+        next_hop(&below.site, eras().0.delegated).is_none().then_some(())
+    });
 }
