@@ -12,6 +12,8 @@ use super::process::{Mounts, Process, write};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Besides {
     Nothing,
+    /// It does not listen to advertisements. Where it does, it at times does not end on TERM.
+    NoAdvertisements,
     /// A hook renews when the advertised prefix is another one.
     Hook,
     /// It accepts Reconfigure.
@@ -25,6 +27,7 @@ pub struct Dhcpcd {
     uplink: String,
     mounts: Mounts,
     process: Process,
+    releasing: Option<Process>,
 }
 
 impl Dhcpcd {
@@ -37,11 +40,12 @@ impl Dhcpcd {
         write(&directory.join("lib/duid"), &format!("{DUID}\n"));
         let _ = std::fs::remove_file(directory.join(format!("lib/{}.lease6", place.uplink)));
         let (script, option) = match besides {
-            Besides::Nothing => (PathBuf::from("/bin/true"), ""),
-            Besides::Hook => (renewing_hook(&directory, place.uplink), ""),
-            Besides::Reconfigure => ("/bin/true".into(), "option dhcp6_reconfigure_accept\n"),
+            Besides::Nothing => (PathBuf::from("/bin/true"), "ipv6rs"),
+            Besides::NoAdvertisements => ("/bin/true".into(), "noipv6rs"),
+            Besides::Hook => (renewing_hook(&directory, place.uplink), "ipv6rs"),
+            Besides::Reconfigure => ("/bin/true".into(), "ipv6rs\noption dhcp6_reconfigure_accept"),
         };
-        write(&directory.join("dhcpcd.conf"), &(config(place, &script) + option));
+        write(&directory.join("dhcpcd.conf"), &config(place, &script, option));
         let mounts = Mounts::default()
             .with(directory.join("run"), "/run")
             .with(directory.join("lib"), "/var/lib/dhcpcd");
@@ -49,7 +53,7 @@ impl Dhcpcd {
         command.arg("-B").arg("-d").arg("-f").arg(directory.join("dhcpcd.conf"));
         let process = Process::start("dhcpcd", &mut command);
         let (namespace, uplink) = (place.namespace.clone(), place.uplink.to_owned());
-        Self { namespace, uplink, mounts, process }
+        Self { namespace, uplink, mounts, process, releasing: None }
     }
 
     /// Ends it without a Release.
@@ -58,31 +62,32 @@ impl Dhcpcd {
     }
 
     /// With its configuration named, it would look for a process that does IPv6 alone, and start one.
-    fn tell(&self, words: &[&str]) {
-        let mut command: Command = self.mounts.command(&self.namespace, "dhcpcd");
-        let output = command.args(words).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "dhcpcd {words:?}: {said}");
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.mounts.command(&self.namespace, "dhcpcd");
+        command.args(words);
+        command
     }
 }
 
 impl Peer for Dhcpcd {
     fn renew(&mut self) {
-        self.tell(&["-N", &self.uplink]);
+        let output = self.command(&["-N", &self.uplink]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "dhcpcd -N: {said}");
     }
 
-    /// With an interface named, it says that it is not running.
+    /// With an interface named, it says that it is not running. It waits for the other's end.
     fn release(&mut self) {
-        self.tell(&["-k"]);
+        self.releasing = Some(Process::start("dhcpcd -k", &mut self.command(&["-k"])));
     }
 }
 
 /// In a namespace of its own it would wait for udev for ever: `nodev`.
-fn config(place: Place<'_>, script: &Path) -> String {
+fn config(place: Place<'_>, script: &Path, option: &str) -> String {
     let Place { uplink, inner, .. } = place;
     format!(
         "ipv6only\nnodev\nduid\nnoipv6rs\nscript {}\nallowinterfaces {uplink} {inner}\n\
-         interface {uplink}\n  ipv6rs\n  option rapid_commit\n  ia_pd {IAID} {inner}/0/64\n",
+         interface {uplink}\n  {option}\n  option rapid_commit\n  ia_pd {IAID} {inner}/0/64\n",
         script.display()
     )
 }

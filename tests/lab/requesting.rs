@@ -113,7 +113,8 @@ impl<Side> Below<Side> {
     }
 }
 
-fn place(site: &Site) -> Place<'_> {
+/// The router of the usual site as the place of a requesting router.
+pub fn place(site: &Site) -> Place<'_> {
     Place { net: &site.net, namespace: &site.dut, uplink: "wan0", inner: "lan0" }
 }
 
