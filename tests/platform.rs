@@ -22,6 +22,7 @@ mod platform {
     mod hostile;
     mod packets;
     mod routes;
+    mod server;
     mod settings;
     mod vanishing;
 }

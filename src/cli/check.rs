@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::config::{Config, Delegate, Downlink, Uplink};
+use crate::config::{
+    Config, Delegate, Delegation, Downlink, Layout, Place, Pool, Source, Static, Uplink,
+};
 
 /// Renders what `config`, read from `file`, makes the agent do.
 pub fn render(file: &Path, config: &Config) -> String {
@@ -12,8 +14,23 @@ pub fn render(file: &Path, config: &Config) -> String {
     for (name, uplink) in &config.uplinks {
         let _ = writeln!(text, "  uplink {name}: {}", of_uplink(uplink));
     }
+    for (name, fixed) in &config.statics {
+        let _ = writeln!(text, "  static {name}: {}", of_static(fixed));
+    }
     for (name, downlink) in &config.downlinks {
         let _ = writeln!(text, "  downlink {name}: {}", of_downlink(downlink));
+    }
+    for (name, delegation) in &config.delegations {
+        let _ = writeln!(text, "  delegation {name}: {}", of_delegation(delegation));
+    }
+    for (name, pool) in &config.pools {
+        let _ = writeln!(text, "  pool {name}: {}", of_pool(pool));
+    }
+    match config.layout {
+        Layout::Scattered => {}
+        Layout::Descending => {
+            text.push_str("  automatic places: from the high end, the smallest first\n");
+        }
     }
     text
 }
@@ -32,17 +49,69 @@ fn of_delegate(delegate: &Delegate) -> String {
     }
 }
 
+fn of_static(fixed: &Static) -> String {
+    let prefix = fixed.prefix.map(|prefix| prefix.to_string());
+    let prefix = prefix.unwrap_or_else(|| "a prefix that the control socket sets".to_owned());
+    let until = fixed.valid.map(|valid| format!("for {}", humantime::format_duration(valid)));
+    format!("{prefix}, {}", until.unwrap_or_else(|| "for ever".to_owned()))
+}
+
 fn of_downlink(downlink: &Downlink) -> String {
-    let place = downlink.subnet.map_or_else(|| "any /64".to_owned(), |place| place.to_string());
-    let from = downlink.from.as_ref();
-    let from = from.map_or_else(|| "each delegation".to_owned(), ToString::to_string);
+    let part = part(downlink.subnet, 64, downlink.from.as_ref());
     let quiet = if downlink.advertise.enabled { "" } else { ", sends no advertisements" };
-    format!("{place} of {from}{quiet}")
+    format!("{part}{quiet}")
+}
+
+fn of_delegation(delegation: &Delegation) -> String {
+    let part = part(delegation.place, delegation.length, delegation.from.as_ref());
+    let iaid = delegation.iaid.map(|iaid| format!(" (IAID {iaid})")).unwrap_or_default();
+    let via = delegation.next_hop.map(|hop| format!(" via {hop}")).unwrap_or_default();
+    let who = super::shortened(&delegation.peer);
+    format!("{part} to {who}{iaid} on {}{via}", delegation.downlink)
+}
+
+fn of_pool(pool: &Pool) -> String {
+    let part = part(pool.place, pool.size, pool.from.as_ref());
+    let relayed = pool.link.map(|link| format!(", relayed from {link}")).unwrap_or_default();
+    format!("{part}, a /{} to each router on {}{relayed}", pool.length, pool.downlink)
+}
+
+fn part(place: Option<Place>, length: u8, from: Option<&Source>) -> String {
+    let place = place.map_or_else(|| format!("any /{length}"), |place| place.to_string());
+    let from = from.map_or_else(|| "each delegation".to_owned(), ToString::to_string);
+    format!("{place} of {from}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_delegated_is_told_in_words() {
+        let text = "layout = \"descending\"\n[static.site]\nprefix = \"2001:db8:1200::/48\"\n\
+                    [static.later]\nvalid-lifetime = \"2h\"\n[downlink.lan0]\n\
+                    [delegation.attic]\ndownlink = \"lan0\"\nlink-layer = \"02:00:5e:00:53:01\"\n\
+                    length = 60\nnext-hop = \"fe80::2\"\nfrom = \"later\"\n\
+                    [delegation.wlanr]\ndownlink = \"lan0\"\nprefix = \"0x1/62\"\niaid = 1\n\
+                    duid = \"00:04:a4:79:42:d1:2e:ab:81:de:33:7a:00:e0:a1:f4:42:51\"\n\
+                    [pool.guests]\ndownlink = \"lan0\"\n\
+                    [pool.relayed]\ndownlink = \"lan0\"\nlink = \"fd00:1::/64\"\nsize = 56\n\
+                    length = 60\n";
+        let config = crate::config::file::parse("", text).unwrap();
+        assert_eq!(
+            render(Path::new("x"), &config),
+            "x: valid\n  \
+             static later: a prefix that the control socket sets, for 2h\n  \
+             static site: 2001:db8:1200::/48, for ever\n  \
+             downlink lan0: any /64 of each delegation\n  \
+             delegation attic: any /60 of later to 02:00:5e:00:53:01 on lan0 via fe80::2\n  \
+             delegation wlanr: 0x1/62 of each delegation to 00:04:a4:79…f4:42:51 (IAID 1) on lan0\n  \
+             pool guests: any /60 of each delegation, a /64 to each router on lan0\n  \
+             pool relayed: any /56 of each delegation, a /60 to each router on lan0, relayed from \
+             fd00:1::/64\n  \
+             automatic places: from the high end, the smallest first\n"
+        );
+    }
 
     #[test]
     fn a_configuration_is_told_in_words() {

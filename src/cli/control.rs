@@ -1,11 +1,13 @@
 //! Asking a running agent.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use ipnet::Ipv6Net;
 
 use crate::core::status::Status;
 use crate::daemon::control::{self, Answer, Request};
@@ -42,6 +44,19 @@ pub fn renew(runtime_dir: &Path, uplink: Option<String>) -> anyhow::Result<()> {
 /// When no agent answers, or it has no such uplink.
 pub fn linkup(runtime_dir: &Path, uplink: String) -> anyhow::Result<()> {
     done(ask(runtime_dir, &Request::Linkup { uplink })?)
+}
+
+/// Puts other prefixes in the place of static ones.
+///
+/// # Errors
+///
+/// When no agent answers, or it has no such static prefix.
+pub fn prefix(
+    runtime_dir: &Path,
+    set: BTreeMap<String, Option<Ipv6Net>>,
+    graceful: bool,
+) -> anyhow::Result<()> {
+    done(ask(runtime_dir, &Request::Prefix { set, graceful })?)
 }
 
 fn done(answer: Answer) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Peer};
 
 /// Where the configuration is looked for.
 const CONFIG_FILE: &str = "/etc/renumberd.toml";
@@ -86,6 +86,21 @@ enum Command {
         agent: Agent,
         /// The uplink; without it, all
         uplink: Option<String>,
+    },
+    /// Put other prefixes in the place of static ones
+    #[command(after_help = "Examples:\n  \
+        renumberd prefix site=2001:db8:1200::/48\n  \
+        renumberd prefix --graceful wan=2001:db8:1::/64 site=2001:db8:1200::/48\n  \
+        renumberd prefix site=none")]
+    Prefix {
+        #[command(flatten)]
+        agent: Agent,
+        /// Keep the prefixes before them, deprecated, until they run out
+        #[arg(long)]
+        graceful: bool,
+        /// Names of [static.NAME] tables, each with its prefix or `none`
+        #[arg(required = true, value_name = "NAME=PREFIX", value_parser = assignment)]
+        prefixes: Vec<(String, Option<Ipv6Net>)>,
     },
     /// Tell the agent that an uplink has connected anew (for ppp.linkup, ipv6-up.d)
     #[command(after_help = "Example, in /etc/ppp/ipv6-up.d/renumberd:\n  \
@@ -209,9 +224,36 @@ fn perform(command: Command) -> Result<(), Failure> {
             }
         }
         Command::Renew { agent, uplink } => control::renew(&agent.runtime_dir, uplink)?,
+        Command::Prefix { agent, graceful, prefixes } => {
+            control::prefix(&agent.runtime_dir, prefixes.into_iter().collect(), graceful)?;
+        }
         Command::Linkup { agent, uplink } => control::linkup(&agent.runtime_dir, uplink)?,
     }
     Ok(())
+}
+
+/// `NAME=PREFIX`, or `NAME=none`.
+fn assignment(text: &str) -> Result<(String, Option<Ipv6Net>), String> {
+    let (name, prefix) = text.split_once('=').ok_or("write NAME=PREFIX")?;
+    if prefix == "none" {
+        return Ok((name.to_owned(), None));
+    }
+    let found: Ipv6Net = prefix.parse().map_err(|_| format!("{prefix} is no IPv6 prefix"))?;
+    if found != found.trunc() {
+        return Err(format!("{found} has bits set beyond its length: write {}", found.trunc()));
+    }
+    Ok((name.to_owned(), Some(found)))
+}
+
+/// A subordinate router as it fits into a line: the type of its DUID and the octets in which
+/// DUIDs of one type differ most.
+fn shortened(peer: &Peer) -> String {
+    /// Two hexadecimal digits and a colon for each octet.
+    const OCTET: usize = 3;
+    let text = peer.to_string();
+    let head = text.get(..4 * OCTET - 1).unwrap_or_default();
+    let tail = text.get(text.len().saturating_sub(3 * OCTET - 1)..).unwrap_or_default();
+    if text.len() > 8 * OCTET { format!("{head}…{tail}") } else { text }
 }
 
 /// Writes to standard output; a reader that has gone away is no failure.

@@ -1,5 +1,6 @@
 //! What the TOML file holds, key for key, and its way into [`Config`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -7,6 +8,8 @@ use toml::de::{DeTable, DeValue};
 use super::table::{File, Table};
 use super::value::{self, Wrong};
 use super::{Advertise, Config, ConfigError, Delegate, Downlink, Uplink, rules};
+
+mod delegations;
 
 /// Default of MinRtrAdvInterval as a part of the maximum, and below nine seconds (RFC 4861 §6.2.1).
 const MIN_INTERVAL_PART: f64 = 0.33;
@@ -22,7 +25,7 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Vec<ConfigError>> {
     let file = File::new(name, text);
     let config = match DeTable::parse(text) {
         Ok(root) => {
-            let config = read(&Table::new(&file, String::new(), root.get_ref()));
+            let config = read(&Table::root(&file, root.get_ref()));
             for finding in rules::check(&config) {
                 let at = position(root.get_ref(), &finding.path);
                 file.wrong(at, &finding.path.join("."), finding.wrong);
@@ -65,20 +68,26 @@ fn read(root: &Table<'_>) -> Config {
         uplink_loss_hold: root
             .get("uplink-loss-hold", value::pause)
             .unwrap_or(default.uplink_loss_hold),
-        uplinks: root
-            .tables("uplink")
-            .into_iter()
-            .map(|(name, table)| (name, uplink(&table)))
-            .collect(),
-        downlinks: root
-            .tables("downlink")
-            .into_iter()
-            .map(|(name, table)| (name, downlink(&table)))
-            .collect(),
-        ..default
+        layout: root.get("layout", value::layout).unwrap_or(default.layout),
+        uplinks: named(root, "uplink", "INTERFACE", |table| Some(uplink(table))),
+        downlinks: named(root, "downlink", "INTERFACE", |table| Some(downlink(table))),
+        statics: named(root, "static", "NAME", |table| Some(delegations::fixed(table))),
+        delegations: named(root, "delegation", "NAME", delegations::delegation),
+        pools: named(root, "pool", "NAME", delegations::pool),
     };
     root.finish();
     config
+}
+
+/// The tables `[key.…]`, by name.
+fn named<T>(
+    root: &Table<'_>,
+    key: &'static str,
+    kind: &str,
+    read: impl Fn(&Table<'_>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let tables = root.tables(key, kind).into_iter();
+    tables.filter_map(|(name, table)| Some((name, read(&table)?))).collect()
 }
 
 fn uplink(table: &Table<'_>) -> Uplink {
@@ -124,20 +133,22 @@ fn delegate(table: &Table<'_>) -> Option<Vec<Delegate>> {
 
 fn downlink(table: &Table<'_>) -> Downlink {
     let default = Downlink::default();
-    let priority = value::number(i64::from(i32::MIN)..=i64::from(i32::MAX));
     let downlink = Downlink {
         subnet: table.get("subnet", value::place),
         from: table.get("from", value::source),
         address: table.get("address", value::interface_id).unwrap_or(default.address),
-        priority: table
-            .get("priority", priority)
-            .and_then(|priority| i32::try_from(priority).ok())
-            .unwrap_or(default.priority),
+        priority: priority(table),
         rapid_commit: table.get("rapid-commit", value::boolean).unwrap_or(default.rapid_commit),
         advertise: advertise(table),
     };
     table.finish();
     downlink
+}
+
+fn priority(table: &Table<'_>) -> i32 {
+    let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
+    let priority = table.get("priority", value::number(range));
+    priority.and_then(|priority| i32::try_from(priority).ok()).unwrap_or_default()
 }
 
 fn advertise(table: &Table<'_>) -> Advertise {
@@ -164,10 +175,8 @@ fn advertise(table: &Table<'_>) -> Advertise {
         other: is("other", default.other),
         on_link: is("on-link", default.on_link),
         autonomous: is("autonomous", default.autonomous),
-        preferred_limit: seconds("preferred-lifetime", 1..=u64::from(u32::MAX) - 1)
-            .unwrap_or(default.preferred_limit),
-        valid_limit: seconds("valid-lifetime", 1..=u64::from(u32::MAX) - 1)
-            .unwrap_or(default.valid_limit),
+        preferred_limit: limit(table, "preferred-lifetime").unwrap_or(default.preferred_limit),
+        valid_limit: limit(table, "valid-lifetime").unwrap_or(default.valid_limit),
         shorten: is("shorten-lifetimes", default.shorten),
         hop_limit: table.get("hop-limit", value::octet(0..=255)).unwrap_or(default.hop_limit),
         reachable_time: short("reachable-time", Duration::from_secs(3600)),
@@ -212,8 +221,18 @@ fn relations(table: &Table<'_>, advertise: &Advertise) {
             ),
         );
     }
-    if preferred_limit > valid_limit {
-        let valid = humantime::format_duration(*valid_limit);
+    lifetimes(table, *preferred_limit, *valid_limit);
+}
+
+/// A lifetime that is not for ever.
+fn limit(table: &Table<'_>, key: &'static str) -> Option<Duration> {
+    table.get(key, value::whole_seconds(1..=u64::from(u32::MAX) - 1))
+}
+
+/// What is preferred is valid.
+fn lifetimes(table: &Table<'_>, preferred: Duration, valid: Duration) {
+    if preferred > valid {
+        let valid = humantime::format_duration(valid);
         table.wrong(
             "preferred-lifetime",
             Wrong::new(

@@ -3,6 +3,7 @@
 //! [`Config`] cannot hold a wrong value. What only the running system can refute, such as an
 //! absent interface, is not an error here but a named condition in `status`.
 
+mod claim;
 pub mod error;
 pub mod file;
 mod rules;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+pub use claim::{Claim, Claimant};
 pub use error::ConfigError;
 
 use crate::wire::dhcpv6_option::{Duid, Iaid};
@@ -437,6 +439,18 @@ impl fmt::Display for Place {
         match self.number {
             PlaceNumber::Low(number) => write!(f, "{number:#x}/{}", self.length),
             PlaceNumber::High(number) => write!(f, "-{number}/{}", self.length),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duid(duid) => duid.fmt(f),
+            Self::LinkLayer(octets) => {
+                let octets: Vec<_> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+                f.write_str(&octets.join(":"))
+            }
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What has to hold between the parts of a configuration.
 
+use std::collections::BTreeMap;
+
 use super::value::Wrong;
-use super::{Config, Downlink, Place, PlaceNumber};
+use super::{Claim, Config, Place, PlaceNumber, Source};
 
 /// Longest name of an interface, in octets (IFNAMSIZ less the final zero).
-const MAX_NAME: usize = 15;
+const MAX_INTERFACE: usize = 15;
+/// Longest name of anything else.
+const MAX_NAME: usize = 63;
 
 /// What is wrong with a configuration whose values are right one by one.
 pub(super) struct Finding {
@@ -23,14 +27,17 @@ impl Finding {
 /// Everything that is wrong.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
+    interfaces(config, &mut findings);
     names(config, &mut findings);
+    statics(config, &mut findings);
+    downlinks(config, &mut findings);
     sources(config, &mut findings);
     lengths(config, &mut findings);
     overlaps(config, &mut findings);
     findings
 }
 
-fn names(config: &Config, findings: &mut Vec<Finding>) {
+fn interfaces(config: &Config, findings: &mut Vec<Finding>) {
     if config.uplinks.is_empty() && config.downlinks.is_empty() {
         findings.push(Finding::new(
             &[],
@@ -40,10 +47,7 @@ fn names(config: &Config, findings: &mut Vec<Finding>) {
     }
     let uplinks = config.uplinks.keys().map(|name| ("uplink", name));
     for (kind, name) in uplinks.chain(config.downlinks.keys().map(|name| ("downlink", name))) {
-        let is_sound = (1..=MAX_NAME).contains(&name.len())
-            && !matches!(name.as_str(), "." | "..")
-            && !name.chars().any(|letter| letter == '/' || letter.is_whitespace());
-        if !is_sound {
+        if !is_sound(name, MAX_INTERFACE) {
             let problem = format!("{name:?} can be no interface's name");
             let remedy = "write a name that `ip link` shows, of at most 15 letters";
             findings.push(Finding::new(&[kind, name], problem, remedy));
@@ -56,32 +60,105 @@ fn names(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// `from` names a delegation that is asked for.
-fn sources(config: &Config, findings: &mut Vec<Finding>) {
-    for (name, from) in
-        config.downlinks.iter().filter_map(|(name, link)| Some((name, link.from.as_ref()?)))
+fn is_sound(name: &str, most: usize) -> bool {
+    let is_strange = |letter: char| letter == '/' || letter.is_whitespace() || letter.is_control();
+    (1..=most).contains(&name.len()) && !matches!(name, "." | "..") && !name.contains(is_strange)
+}
+
+/// Status and plan know what is given by its name alone, `from` where it is from.
+fn names(config: &Config, findings: &mut Vec<Finding>) {
+    let statics = config.statics.keys().map(|name| ("static", name));
+    let delegations = config.delegations.keys().map(|name| ("delegation", name));
+    let pools = config.pools.keys().map(|name| ("pool", name));
+    for (kind, name) in statics.chain(delegations).chain(pools) {
+        if !is_sound(name, MAX_NAME) {
+            let problem = format!("{name:?} can be no name");
+            let remedy = "write up to 63 letters without slashes and spaces";
+            findings.push(Finding::new(&[kind, name], problem, remedy));
+        }
+    }
+    let remedy = "give one of them another name";
+    for name in config.statics.keys().filter(|name| config.uplinks.contains_key(*name)) {
+        let problem = format!("{name} is an uplink too");
+        findings.push(Finding::new(&["static", name], problem, remedy));
+    }
+    let mut first = BTreeMap::new();
+    for claim in config.claims() {
+        if let Some(other) = first.insert(claim.name, claim.claimant) {
+            let (kind, name) = (claim.claimant.to_string(), claim.name);
+            let problem = format!("{name} is a {other} too");
+            findings.push(Finding::new(&[&kind, name], problem, remedy));
+        }
+    }
+}
+
+/// No two static prefixes overlap: both would be carved for the same.
+fn statics(config: &Config, findings: &mut Vec<Finding>) {
+    let set: Vec<_> =
+        config.statics.iter().filter_map(|(name, one)| Some((name, one.prefix?))).collect();
+    for (position, (name, prefix)) in set.iter().enumerate() {
+        for (other_name, other) in set.iter().take(position) {
+            if prefix.contains(other) || other.contains(prefix) {
+                let problem = format!("\"{prefix}\" overlaps \"{other}\" of static.{other_name}");
+                let remedy = "leave one of them out, or write a prefix beside the other";
+                findings.push(Finding::new(&["static", name, "prefix"], problem, remedy));
+            }
+        }
+    }
+}
+
+/// Who asks does so on a link of ours.
+fn downlinks(config: &Config, findings: &mut Vec<Finding>) {
+    let delegations =
+        config.delegations.iter().map(|(name, one)| ("delegation", name, &one.downlink));
+    let pools = config.pools.iter().map(|(name, one)| ("pool", name, &one.downlink));
+    let known: Vec<String> = config.downlinks.keys().map(|name| format!("\"{name}\"")).collect();
+    for (kind, name, downlink) in
+        delegations.chain(pools).filter(|(.., link)| !config.downlinks.contains_key(*link))
     {
-        let uplink = config.uplinks.get(&from.uplink);
-        let exists = uplink.is_some_and(|uplink| {
-            from.iaid.is_none_or(|iaid| uplink.delegate.iter().any(|one| one.iaid == iaid))
-        });
-        if exists {
+        let problem = format!("{downlink} is no downlink");
+        let remedy = match known.as_slice() {
+            [] => format!("name it first: [downlink.{downlink}]"),
+            known => format!("write {}, or name it: [downlink.{downlink}]", known.join(" or ")),
+        };
+        findings.push(Finding::new(&[kind, name, "downlink"], problem, remedy));
+    }
+    for (name, pool) in &config.pools {
+        let size = pool.place.map_or(pool.size, |place| place.length);
+        if pool.length < size {
+            let problem = format!("a /{} is larger than the pool, a /{size}", pool.length);
+            let remedy = format!("write a length from {size} to 64, or a larger pool");
+            findings.push(Finding::new(&["pool", name, "length"], problem, remedy));
+        }
+    }
+}
+
+/// `from` names a static prefix, or a delegation that is asked for.
+fn sources(config: &Config, findings: &mut Vec<Finding>) {
+    for (claim, from) in config.claims().filter_map(|claim| Some((claim, claim.from?))) {
+        if exists(config, from) {
             continue;
         }
-        let known: Vec<String> = config
-            .uplinks
-            .iter()
-            .flat_map(|(name, uplink)| {
-                uplink.delegate.iter().map(move |one| format!("\"{name}/{}\"", one.iaid))
-            })
-            .collect();
+        let asked = config.uplinks.iter().flat_map(|(name, uplink)| {
+            uplink.delegate.iter().map(move |one| format!("\"{name}/{}\"", one.iaid))
+        });
+        let known: Vec<String> =
+            asked.chain(config.statics.keys().map(|name| format!("\"{name}\""))).collect();
         let remedy = match known.as_slice() {
             [] => "ask for a delegation first: [uplink.INTERFACE]".to_owned(),
             known => format!("write {}", known.join(" or ")),
         };
         let problem = format!("no delegation {from} is asked for");
-        findings.push(Finding::new(&["downlink", name, "from"], problem, remedy));
+        let kind = claim.claimant.to_string();
+        findings.push(Finding::new(&[&kind, claim.name, "from"], problem, remedy));
     }
+}
+
+fn exists(config: &Config, from: &Source) -> bool {
+    let is_asked = config.uplinks.get(&from.uplink).is_some_and(|uplink| {
+        uplink.delegate.iter().any(|one| from.iaid.is_none_or(|iaid| iaid == one.iaid))
+    });
+    is_asked || (from.iaid.is_none() && config.statics.contains_key(&from.uplink))
 }
 
 /// Hosts form addresses in a /64 alone (RFC 4862 §5.5.3).
@@ -99,30 +176,29 @@ fn lengths(config: &Config, findings: &mut Vec<Finding>) {
 /// No two fixed places overlap that are counted from the same end. Those from different ends meet
 /// in short prefixes alone, which is seen when one comes.
 fn overlaps(config: &Config, findings: &mut Vec<Finding>) {
-    let fixed: Vec<(&String, &Downlink, Place)> = config
-        .downlinks
-        .iter()
-        .filter_map(|(name, link)| Some((name, link, link.subnet?)))
-        .collect();
-    for (position, (name, link, place)) in fixed.iter().enumerate() {
+    let fixed: Vec<(Claim<'_>, Place)> =
+        config.claims().filter_map(|claim| Some((claim, claim.place?))).collect();
+    for (position, (claim, place)) in fixed.iter().enumerate() {
         let earlier = fixed.iter().take(position);
-        for (other_name, _, other) in
-            earlier.filter(|(_, other, place_of)| share(link, other) && meet(*place, *place_of))
+        for (other, other_place) in
+            earlier.filter(|(other, other_place)| meet(*place, *other_place) && share(claim, other))
         {
             let problem = format!(
-                "\"{place}\" overlaps \"{other}\" of downlink.{other_name}: both are carved from \
-                 the same delegation"
+                "\"{place}\" overlaps \"{other_place}\" of {}.{}: both are carved from the same \
+                 delegation",
+                other.claimant, other.name
             );
             let remedy = "give one of them another number, or tie them to different delegations \
                           with `from`";
-            findings.push(Finding::new(&["downlink", name, "subnet"], problem, remedy));
+            let path = [&claim.claimant.to_string(), claim.name, claim.key()];
+            findings.push(Finding::new(&path, problem, remedy));
         }
     }
 }
 
 /// Whether a delegation can feed both.
-fn share(one: &Downlink, other: &Downlink) -> bool {
-    match (&one.from, &other.from) {
+fn share(one: &Claim<'_>, other: &Claim<'_>) -> bool {
+    match (one.from, other.from) {
         (Some(one), Some(other)) => {
             one.uplink == other.uplink
                 && (one.iaid.is_none() || other.iaid.is_none() || one.iaid == other.iaid)

@@ -52,13 +52,19 @@ pub(super) struct Table<'a> {
     file: &'a File<'a>,
     /// Its own key, dotted; empty for the root.
     path: String,
+    /// Where it begins; none for the root.
+    at: Option<usize>,
     entries: &'a DeTable<'a>,
     known: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Table<'a> {
-    pub(super) const fn new(file: &'a File<'a>, path: String, entries: &'a DeTable<'a>) -> Self {
-        Self { file, path, entries, known: RefCell::new(Vec::new()) }
+    pub(super) const fn root(file: &'a File<'a>, entries: &'a DeTable<'a>) -> Self {
+        Self { file, path: String::new(), at: None, entries, known: RefCell::new(Vec::new()) }
+    }
+
+    const fn below(&self, path: String, at: usize, entries: &'a DeTable<'a>) -> Self {
+        Self { file: self.file, path, at: Some(at), entries, known: RefCell::new(Vec::new()) }
     }
 
     /// Reads `key` with `meaning`; none where it is absent or wrong.
@@ -71,6 +77,24 @@ impl<'a> Table<'a> {
         meaning(value.get_ref())
             .map_err(|wrong| self.file.wrong(Some(value.span().start), &self.dotted(key), wrong))
             .ok()
+    }
+
+    /// Reads `key`, which may not be left out.
+    pub(super) fn need<T>(
+        &self,
+        key: &'static str,
+        remedy: &str,
+        meaning: impl Fn(&DeValue<'_>) -> Read<T>,
+    ) -> Option<T> {
+        if !self.has(key) {
+            self.wrong(key, Wrong::new("is missing", remedy));
+        }
+        self.get(key, meaning)
+    }
+
+    /// Whether `key` is there, right or wrong.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.value(key).is_some()
     }
 
     /// Reads the list at `key`, each of its items with `meaning`.
@@ -95,7 +119,7 @@ impl<'a> Table<'a> {
         let mut tables = Vec::new();
         for (at, item) in self.items(key)? {
             match item.as_table() {
-                Some(entries) => tables.push(Table::new(self.file, path.clone(), entries)),
+                Some(entries) => tables.push(self.below(path.clone(), at, entries)),
                 None => self.file.wrong(
                     Some(at),
                     &path,
@@ -106,10 +130,10 @@ impl<'a> Table<'a> {
         Some(tables)
     }
 
-    /// The tables below `key` by their names: `[key.NAME]`.
-    pub(super) fn tables(&self, key: &'static str) -> Vec<(String, Self)> {
+    /// The tables below `key` by their names, which are of a `kind`: `[key.NAME]`.
+    pub(super) fn tables(&self, key: &'static str, kind: &str) -> Vec<(String, Self)> {
         let Some(value) = self.value(key) else { return Vec::new() };
-        let remedy = || format!("begin a table with [{key}.INTERFACE]");
+        let remedy = || format!("begin a table with [{key}.{kind}]");
         let Some(below) = value.get_ref().as_table() else {
             let wrong = Wrong::new("is no table", remedy());
             self.file.wrong(Some(value.span().start), &self.dotted(key), wrong);
@@ -120,12 +144,13 @@ impl<'a> Table<'a> {
             let path = format!("{}.{}", self.dotted(key), name.get_ref());
             match value.get_ref().as_table() {
                 Some(entries) => {
-                    tables.push((name.get_ref().to_string(), Table::new(self.file, path, entries)));
+                    let below = self.below(path, name.span().start, entries);
+                    tables.push((name.get_ref().to_string(), below));
                 }
                 None => self.file.wrong(
                     Some(name.span().start),
                     &path,
-                    Wrong::new("stands where an interface belongs", remedy()),
+                    Wrong::new("stands where a table belongs", remedy()),
                 ),
             }
         }
@@ -134,7 +159,7 @@ impl<'a> Table<'a> {
 
     /// Notes that the value of `key`, though well-formed, cannot be.
     pub(super) fn wrong(&self, key: &'static str, wrong: Wrong) {
-        let at = self.value(key).map(|value| value.span().start);
+        let at = self.value(key).map(|value| value.span().start).or(self.at);
         self.file.wrong(at, &self.dotted(key), wrong);
     }
 

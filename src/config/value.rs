@@ -7,7 +7,9 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use toml::de::DeValue;
 
-use super::{AddressMode, InterfaceId, OnStop, Place, PlaceNumber, Resolver, SearchList, Source};
+use super::{
+    AddressMode, InterfaceId, Layout, OnStop, Place, PlaceNumber, Resolver, SearchList, Source,
+};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::domain::encode_names;
 use crate::wire::ndp_option::Preference;
@@ -133,6 +135,34 @@ pub(super) fn prefix(value: &DeValue<'_>) -> Read<Ipv6Net> {
     Err(Wrong::new(format!("\"{found}\" has bits set beyond its length"), remedy))
 }
 
+/// One that a site can have.
+pub(super) fn site_prefix(value: &DeValue<'_>) -> Read<Ipv6Net> {
+    let found = prefix(value)?;
+    let address = found.network();
+    let is_unicast = !address.is_multicast()
+        && !address.is_unicast_link_local()
+        && address.to_ipv4().is_none()
+        && found.prefix_len() > 0;
+    let remedy = "write one of length 64 or shorter that is yours, for instance \
+                  \"2001:db8:1200::/48\"";
+    if !is_unicast {
+        Err(Wrong::new(format!("\"{found}\" is no prefix that a site can have"), remedy))
+    } else if found.prefix_len() > 64 {
+        Err(Wrong::new(format!("\"{found}\" has no room for a /64"), remedy))
+    } else {
+        Ok(found)
+    }
+}
+
+pub(super) fn next_hop(value: &DeValue<'_>) -> Read<Ipv6Addr> {
+    let remedy = "write the router's address on the link, for instance \"fe80::2\"";
+    text(value, "no address of a router", remedy, |text| {
+        let is_unicast =
+            |address: &Ipv6Addr| !address.is_multicast() && address.to_ipv4().is_none();
+        text.parse().ok().filter(is_unicast)
+    })
+}
+
 pub(super) fn nat64_prefix(value: &DeValue<'_>) -> Read<Ipv6Net> {
     let found = prefix(value)?;
     if matches!(found.prefix_len(), 96 | 64 | 56 | 48 | 40 | 32) {
@@ -168,6 +198,35 @@ pub(super) fn duid(value: &DeValue<'_>) -> Read<Duid> {
     let remedy = "write its octets as two hexadecimal digits each, parted by colons, for instance \
                   \"00:03:00:01:02:00:5e:00:53:01\"";
     text(value, "no DUID", remedy, |text| text.parse().ok())
+}
+
+pub(super) fn link_layer(value: &DeValue<'_>) -> Read<Vec<u8>> {
+    /// From Ethernet's to InfiniBand's.
+    const LENGTHS: RangeInclusive<usize> = 6..=20;
+    let remedy = "write its octets as two hexadecimal digits each, parted by colons, for instance \
+                  \"02:00:5e:00:53:01\"";
+    let octet = |digits: &str| {
+        let is_plain = digits.len() == 2 && digits.chars().all(|digit| digit.is_ascii_hexdigit());
+        is_plain.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
+    };
+    text(value, "no link-layer address", remedy, |text| {
+        let octets = text.split(':').map(octet).collect::<Option<Vec<u8>>>()?;
+        LENGTHS.contains(&octets.len()).then_some(octets)
+    })
+}
+
+/// The name of something, whose existence the rules look into.
+pub(super) fn name(value: &DeValue<'_>) -> Read<String> {
+    text(value, "no name", "write a name", |text| (!text.is_empty()).then(|| text.to_owned()))
+}
+
+pub(super) fn layout(value: &DeValue<'_>) -> Read<Layout> {
+    let remedy = "write \"scattered\" or \"descending\"";
+    text(value, "no layout", remedy, |text| match text {
+        "scattered" => Some(Layout::Scattered),
+        "descending" => Some(Layout::Descending),
+        _ => None,
+    })
 }
 
 pub(super) fn on_stop(value: &DeValue<'_>) -> Read<OnStop> {
@@ -234,9 +293,9 @@ pub(super) fn uri(value: &DeValue<'_>) -> Read<String> {
     })
 }
 
-/// `tap0` or `tap0/1`.
+/// `tap0`, `tap0/1`, or the name of a static prefix.
 pub(super) fn source(value: &DeValue<'_>) -> Read<Source> {
-    let remedy = "write an uplink, or uplink and IAID as in \"tap0/1\"";
+    let remedy = "write an uplink, uplink and IAID as in \"tap0/1\", or a static prefix's name";
     text(value, "no delegation", remedy, |text| match text.split_once('/') {
         None => Some(Source { uplink: text.to_owned(), iaid: None }),
         Some((uplink, iaid)) => {

@@ -92,12 +92,12 @@ impl Core {
         }
         for ((name, prefix), why) in &self.desired.without {
             let text = match why {
-                Without::TooLong => format!("{prefix} is smaller than the subnet of this link"),
+                Without::TooLong => format!("{prefix} is smaller than its place"),
                 Without::Taken => {
                     format!("its place does not exist in {prefix}, and where it folds to is taken")
                 }
                 Without::Full => {
-                    format!("there is no subnet left in {prefix}; ask for a shorter prefix")
+                    format!("there is no room left in {prefix}; ask for a shorter prefix")
                 }
                 Without::Excluded => {
                     format!("its place in {prefix} is kept by the delegating router")

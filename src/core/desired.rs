@@ -8,17 +8,23 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+mod carve;
+
 use super::advertise::Content;
+use super::delegate::{BindingKey, Delegating};
 use super::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
 use super::input::IfIndex;
 use super::lease::{DelegatedPrefix, Ending, LeasedAddress};
-use super::output::Sysctl;
-use super::plan::{self, Whole, Without};
+use super::output::{Group, Sysctl};
+use super::plan::Without;
 use super::stable_address;
 use super::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
 use crate::config::{self, AddressMode, Config, InterfaceId, Resolver, SearchList};
 use crate::time::{Instant, Until};
 use crate::wire::ndp_option::Preference;
+
+use carve::Carved;
+pub use carve::Carving;
 
 /// Metric of a route to a link of ours: better than any learnt route, and than the 256 of the
 /// kernel's own, which others' addresses in the same subnet bring.
@@ -60,12 +66,19 @@ pub struct Facts<'a> {
     pub config: &'a Config,
     /// Links and what is on them.
     pub system: &'a System,
-    /// By uplink.
-    pub uplinks: &'a BTreeMap<String, UplinkFacts>,
+    /// By uplink or static prefix.
+    pub sources: &'a BTreeMap<String, UplinkFacts>,
     /// Secret of stable interface identifiers.
     pub secret: &'a [u8; 32],
     /// A default route leads to the provider, the loss hold (RA-TX-30) included.
     pub default_route: bool,
+}
+
+impl Desired {
+    /// All routes.
+    pub fn all_routes(&self) -> impl Iterator<Item = &KernelRoute> {
+        self.routes.values().chain(self.delegated.values().flatten())
+    }
 }
 
 /// What should be.
@@ -73,14 +86,18 @@ pub struct Facts<'a> {
 pub struct Desired {
     /// Addresses with our mark.
     pub addresses: BTreeMap<(IfIndex, Ipv6Addr), KernelAddress>,
-    /// Routes with our mark.
+    /// Routes with our mark, but those to what is delegated onward.
     pub routes: BTreeMap<RouteKey, KernelRoute>,
+    /// Routes to what is delegated onward. One message changes those of one binding.
+    pub delegated: BTreeMap<BindingKey, Vec<KernelRoute>>,
     /// Settings, by interface name.
     pub sysctls: BTreeMap<(String, Sysctl), i32>,
     /// Uplinks that are ours now: what the kernel made of earlier advertisements goes.
     pub taken_over: BTreeSet<IfIndex>,
-    /// Interfaces on which solicitations have to be heard.
-    pub all_routers: BTreeSet<IfIndex>,
+    /// Groups that have to be heard.
+    pub groups: BTreeSet<(Group, IfIndex)>,
+    /// UDP port 547 has to be open.
+    pub serve: bool,
     /// What the links are told, by downlink.
     pub contents: BTreeMap<String, Content>,
     /// Downlinks that go without a subnet, with the delegation and the reason.
@@ -88,11 +105,16 @@ pub struct Desired {
 }
 
 /// Derives the desired state at `now`, which matters only for what has ended.
-pub fn from_scratch(facts: Facts<'_>, now: Instant) -> Desired {
-    let mut desired = Desired::default();
-    let carved = carve(facts, &mut desired);
+pub fn from_scratch(
+    facts: Facts<'_>,
+    carving: &Carving,
+    delegating: &Delegating,
+    now: Instant,
+) -> Desired {
+    let mut desired = Desired { without: carving.without.clone(), ..Desired::default() };
+    let carved = carving.parts.as_slice();
     for (position, (name, uplink)) in facts.config.uplinks.iter().enumerate() {
-        let (Some(link), Some(heard)) = (facts.system.link(name), facts.uplinks.get(name)) else {
+        let (Some(link), Some(heard)) = (facts.system.link(name), facts.sources.get(name)) else {
             continue;
         };
         settings(&mut desired, uplink, link, heard);
@@ -105,13 +127,13 @@ pub fn from_scratch(facts: Facts<'_>, now: Instant) -> Desired {
                 desired.taken_over.insert(link.index);
             }
             uplink_addresses(&mut desired, facts, now, uplink, link, heard);
-            learnt_routes(&mut desired, uplink, link, heard, position, &carved);
+            learnt_routes(&mut desired, uplink, link, heard, position, carved);
         }
     }
     for (name, downlink) in &facts.config.downlinks {
-        downlink_state(&mut desired, facts, now, name, downlink, &carved);
+        downlink_state(&mut desired, facts, delegating, now, name, downlink, carved);
     }
-    for part in &carved {
+    for part in carved {
         let until = end_of(&part.prefix, facts.config, part.prefix.valid_until);
         if !until.is_over(now) {
             route(
@@ -123,55 +145,13 @@ pub fn from_scratch(facts: Facts<'_>, now: Instant) -> Desired {
             );
         }
     }
-    desired
-}
-
-/// A delegated prefix with its plan.
-struct Carved {
-    prefix: DelegatedPrefix,
-    subnets: BTreeMap<String, Ipv6Net>,
-}
-
-/// Carves what is held, then what is gone: a subnet in both belongs to what is held.
-fn carve(facts: Facts<'_>, desired: &mut Desired) -> Vec<Carved> {
-    let mut all: Vec<(&String, &DelegatedPrefix)> = facts
-        .uplinks
-        .iter()
-        .flat_map(|(name, uplink)| uplink.delegated.iter().map(move |prefix| (name, prefix)))
-        .collect();
-    all.sort_by_key(|(_, prefix)| prefix.gone_since.is_some());
-    let mut carved: Vec<Carved> = Vec::new();
-    for (uplink, prefix) in all {
-        let occupied = facts.uplinks.values().flat_map(|uplink| &uplink.prefixes);
-        let whole = Whole {
-            uplink: uplink.clone(),
-            iaid: prefix.iaid,
-            prefix: prefix.prefix,
-            exclude: prefix.exclude,
-            occupied: occupied
-                .filter(|other| other.on_link && other.gone_since.is_none())
-                .map(|other| other.prefix)
-                .collect(),
-        };
-        let plan = plan::plan(facts.config, &whole);
-        if prefix.gone_since.is_none() {
-            let reasons = plan.without.into_iter();
-            desired.without.extend(reasons.map(|(name, why)| ((name, prefix.prefix), why)));
+    desired.serve = facts.config.downlinks.keys().any(|name| delegating.serves(name));
+    for key in delegating.bindings().keys() {
+        if let Some(link) = facts.system.link(&key.downlink).filter(|link| link.running) {
+            desired.delegated.insert(key.clone(), delegating.routes(key, link.index));
         }
-        let taken = |subnet: &Ipv6Net| {
-            carved
-                .iter()
-                .flat_map(|other| other.subnets.values())
-                .any(|other| overlap(other, subnet))
-        };
-        let subnets = plan.subnets.into_iter().filter(|(_, subnet)| !taken(subnet)).collect();
-        carved.push(Carved { prefix: *prefix, subnets });
     }
-    carved
-}
-
-fn overlap(a: &Ipv6Net, b: &Ipv6Net) -> bool {
-    a.contains(b) || b.contains(a)
+    desired
 }
 
 /// The end of what is made from a delegated prefix: that of the lease, or of the grace time.
@@ -311,6 +291,7 @@ fn metric(preference: Preference, position: usize, rank: usize) -> u32 {
 fn downlink_state(
     desired: &mut Desired,
     facts: Facts<'_>,
+    delegating: &Delegating,
     now: Instant,
     name: &str,
     downlink: &config::Downlink,
@@ -320,7 +301,13 @@ fn downlink_state(
     if let Some(link) = link
         && downlink.advertise.enabled
     {
-        desired.all_routers.insert(link.index);
+        desired.groups.insert((Group::AllRouters, link.index));
+    }
+    if let Some(link) = link
+        && delegating.serves(name)
+    {
+        desired.groups.insert((Group::DhcpServers, link.index));
+        desired.groups.insert((Group::SiteDhcpServers, link.index));
     }
     let mut content = Content::default();
     let mut own = Vec::new();
@@ -375,7 +362,7 @@ fn resolvers(
             Resolver::Own => own.iter().for_each(|(address, until)| add(*address, *until)),
             Resolver::Address(address) => add(*address, Until::Never),
             Resolver::Uplink => {
-                for uplink in facts.uplinks.values() {
+                for uplink in facts.sources.values() {
                     let all = uplink.resolvers.0.iter().chain(&uplink.parameters.resolvers);
                     // A link-local server is one only on its own link (RA-RX-63).
                     all.filter(|(address, _)| !address.is_unicast_link_local())
@@ -398,7 +385,7 @@ fn search(facts: Facts<'_>, downlink: &config::Downlink) -> Vec<(String, Until)>
         match source {
             SearchList::Name(name) => add(name, Until::Never),
             SearchList::Uplink => {
-                for uplink in facts.uplinks.values() {
+                for uplink in facts.sources.values() {
                     let all = uplink.resolvers.1.iter().chain(&uplink.parameters.search);
                     all.for_each(|(name, until)| add(name, *until));
                 }

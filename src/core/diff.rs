@@ -2,16 +2,12 @@
 //! new comes before anything is removed (CHG-12).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::desired::Desired;
 use super::input::IfIndex;
 use super::output::Step;
-use super::system::{KernelAddress, KernelRoute, System};
+use super::system::{self, KernelAddress, KernelRoute, System};
 use crate::time::{Instant, Until};
-
-/// Ends that lie closer together than this are one: the kernel counts in whole seconds.
-const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// What may be removed. Nothing is before the uplink has spoken, or a restart would be an outage
 /// (requirements of a restart: adopt, then compare).
@@ -26,17 +22,8 @@ pub struct Removable {
 /// The steps from what `system` has to `desired`. Only what carries our mark is ever replaced or
 /// removed; an address of another in our place stands for ours.
 pub fn diff(now: Instant, system: &System, desired: &Desired, removable: &Removable) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for route in desired.routes.values() {
-        let taken = |key| system.routes.values().any(|has| has.slot() == key);
-        match system.routes.get(&route.key()) {
-            // Another router in the place of ours: swapped in one step, without a gap.
-            None if taken(route.slot()) => steps.push(Step::ReplaceRoute(route.clone())),
-            None => steps.push(Step::AddRoute(route.clone())),
-            Some(has) if same_end(now, has.until, route.until) => {}
-            Some(_) => steps.push(Step::ReplaceRoute(route.clone())),
-        }
-    }
+    let mut steps: Vec<Step> =
+        desired.all_routes().filter_map(|route| route_step(now, system, route)).collect();
     for (key, address) in &desired.addresses {
         match system.addresses.get(key) {
             Some(has) if !has.ours || same_address(now, has, address) => {}
@@ -54,12 +41,40 @@ pub fn diff(now: Instant, system: &System, desired: &Desired, removable: &Remova
             });
         }
     }
-    let swapped: BTreeSet<_> = desired.routes.values().map(KernelRoute::slot).collect();
+    let swapped: BTreeSet<_> = desired.all_routes().map(KernelRoute::slot).collect();
     let routes = system.routes.values().filter(|has| !swapped.contains(&has.slot()));
     for has in routes.filter(|route| route_removable(route, removable)) {
         steps.push(Step::RemoveRoute(has.clone()));
     }
     steps
+}
+
+/// The steps for the routes of one binding, where nothing else has changed: from those that it had
+/// to those that it should have.
+pub fn binding_diff(
+    now: Instant,
+    system: &System,
+    before: &[KernelRoute],
+    after: &[KernelRoute],
+) -> Vec<Step> {
+    let mut steps: Vec<Step> =
+        after.iter().filter_map(|route| route_step(now, system, route)).collect();
+    let stays = |route: &KernelRoute| after.iter().any(|other| other.slot() == route.slot());
+    let has = |route: &&KernelRoute| system.routes.contains_key(&route.key());
+    let gone = before.iter().filter(|route| !stays(route)).filter(has);
+    steps.extend(gone.cloned().map(Step::RemoveRoute));
+    steps
+}
+
+/// The step that brings a route about, if one is needed.
+fn route_step(now: Instant, system: &System, route: &KernelRoute) -> Option<Step> {
+    match system.routes.get(&route.key()) {
+        // Another router in the place of ours: swapped in one step, without a gap.
+        None if system.has_slot(route.slot()) => Some(Step::ReplaceRoute(route.clone())),
+        None => Some(Step::AddRoute(route.clone())),
+        Some(has) if same_end(now, has.until, route.until) => None,
+        Some(_) => Some(Step::ReplaceRoute(route.clone())),
+    }
 }
 
 fn route_removable(route: &KernelRoute, removable: &Removable) -> bool {
@@ -76,18 +91,13 @@ fn same_address(now: Instant, has: &KernelAddress, wanted: &KernelAddress) -> bo
 }
 
 fn same_end(now: Instant, a: Until, b: Until) -> bool {
-    match (a, b) {
-        (Until::Never, Until::Never) => true,
-        (Until::At(a), Until::At(b)) => {
-            a.since(b).max(b.since(a)) <= TOLERANCE || (a <= now && b <= now)
-        }
-        (Until::Never, Until::At(_)) | (Until::At(_), Until::Never) => false,
-    }
+    system::same_end(a, b) || (a.is_over(now) && b.is_over(now))
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv6Addr;
+    use std::time::Duration;
 
     use super::*;
     use crate::core::input::KernelEvent;

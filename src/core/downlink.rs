@@ -91,6 +91,13 @@ impl Downlink {
         }
     }
 
+    /// Calls a subordinate router by a unicast advertisement, unless a multicast one is due anyway.
+    pub(super) fn call(&mut self, now: Instant, host: Ipv6Addr) {
+        if self.attached.is_some() {
+            self.advertiser.call(now, host);
+        }
+    }
+
     /// The next advertisement that is due, with how it leaves and what has to be remembered
     /// before.
     pub(super) fn poll_transmit(

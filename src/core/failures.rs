@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::input::IfIndex;
-use super::output::{Step, Sysctl};
+use super::output::{Group, Step, Sysctl};
 use super::system::RouteKey;
 use crate::time::{Deadline, Instant};
 
@@ -23,8 +23,10 @@ pub(super) enum Subject {
     Route(RouteKey),
     /// A setting.
     Sysctl(String, Sysctl),
-    /// Membership in the all-routers group.
-    AllRouters(IfIndex),
+    /// Membership in a group.
+    Group(Group, IfIndex),
+    /// UDP port 547.
+    Server,
     /// What the kernel made on an interface.
     KernelMade(IfIndex),
 }
@@ -39,9 +41,10 @@ impl Subject {
                 Self::Route(route.key())
             }
             Step::SetSysctl { interface, name, .. } => Self::Sysctl(interface.clone(), *name),
-            Step::JoinAllRouters(interface) | Step::LeaveAllRouters(interface) => {
-                Self::AllRouters(*interface)
+            Step::Join(group, interface) | Step::Leave(group, interface) => {
+                Self::Group(*group, *interface)
             }
+            Step::Serve(_) => Self::Server,
             Step::DropKernelMade(interface) => Self::KernelMade(*interface),
         }
     }
@@ -112,7 +115,7 @@ mod tests {
     #[test]
     fn a_refused_step_is_tried_later_and_later() {
         let mut failures = Failures::default();
-        let step = Step::JoinAllRouters(IfIndex(3));
+        let step = Step::Join(Group::AllRouters, IfIndex(3));
         let now = Instant::from_secs(10);
         assert!(failures.add(now, step.clone(), 19));
         assert!(failures.holds(now, &step));

@@ -15,6 +15,8 @@ pub enum Input {
     Icmpv6(Received),
     /// A datagram came to UDP port 546.
     Dhcpv6(Received),
+    /// A datagram came to UDP port 547.
+    Server(Received),
     /// What the kernel has, whole: at start and after lost events.
     System(System),
     /// Changes of what the kernel has, in their order.
@@ -48,6 +50,10 @@ pub struct Received {
     pub interface: IfIndex,
     /// Sender.
     pub source: Ipv6Addr,
+    /// Sender's UDP port; 0 for ICMPv6.
+    pub port: u16,
+    /// Sender's link-layer address, where the system knows it.
+    pub link_layer: Option<Vec<u8>>,
     /// Addressee.
     pub destination: Ipv6Addr,
     /// IP hop limit.
@@ -101,6 +107,13 @@ pub enum Command {
     LinkUp {
         /// The uplink.
         uplink: String,
+    },
+    /// Take other static prefixes.
+    SetPrefixes {
+        /// By name; none for no prefix.
+        prefixes: std::collections::BTreeMap<String, Option<ipnet::Ipv6Net>>,
+        /// The ones before stay, deprecated, until they run out.
+        graceful: bool,
     },
     /// Take over a new configuration.
     Reload(Box<Config>),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
+use super::delegate::{BindingKey, StoredBinding};
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
@@ -42,6 +43,25 @@ pub enum Record {
         prefix: Ipv6Net,
         /// Hosts may hold it until then.
         until: Until,
+    },
+    /// What a requesting router was given (STO-04).
+    Binding {
+        /// Whose.
+        key: BindingKey,
+        /// What; none when there is no binding any more.
+        binding: Option<StoredBinding>,
+    },
+    /// Replay values of Reconfigures may have been used up to here (STO-05).
+    Replay {
+        /// The last of the block.
+        reserved: u64,
+    },
+    /// What the control socket has put in the place of a static prefix.
+    Static {
+        /// Its name.
+        name: String,
+        /// What it is.
+        stored: StoredStatic,
     },
     /// The value that a kernel setting had before the agent changed it.
     Sysctl {
@@ -82,6 +102,15 @@ pub struct StoredPrefix {
     pub valid_until: Until,
 }
 
+/// A static prefix as it is kept.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StoredStatic {
+    /// What the configuration said when it was set; another configuration counts for more.
+    pub configured: Option<Ipv6Net>,
+    /// The prefixes, with the ends of preferred and valid lifetime.
+    pub prefixes: Vec<(Ipv6Net, Until, Until)>,
+}
+
 /// All that is remembered.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Memory {
@@ -93,6 +122,12 @@ pub struct Memory {
     pub leases: BTreeMap<String, StoredLease>,
     /// By downlink and prefix; see [`Record::Advertised`].
     pub advertised: BTreeMap<String, BTreeMap<Ipv6Net, Until>>,
+    /// See [`Record::Binding`].
+    pub bindings: BTreeMap<BindingKey, StoredBinding>,
+    /// See [`Record::Replay`].
+    pub replay: u64,
+    /// By name; see [`Record::Static`].
+    pub statics: BTreeMap<String, StoredStatic>,
     /// By interface and name; see [`Record::Sysctl`].
     pub sysctls: BTreeMap<(String, String), i32>,
 }
@@ -111,6 +146,16 @@ impl Memory {
             }
             Record::Advertised { downlink, prefix, until } => {
                 self.advertised.entry(downlink).or_default().insert(prefix, until);
+            }
+            Record::Binding { key, binding: Some(binding) } => {
+                self.bindings.insert(key, binding);
+            }
+            Record::Binding { key, binding: None } => {
+                self.bindings.remove(&key);
+            }
+            Record::Replay { reserved } => self.replay = self.replay.max(reserved),
+            Record::Static { name, stored } => {
+                self.statics.insert(name, stored);
             }
             Record::Sysctl { interface, name, before: Some(before) } => {
                 self.sysctls.entry((interface, name)).or_insert(before);
@@ -139,7 +184,18 @@ impl Record {
                 }
             }
             Self::Advertised { until, .. } => shift(until),
-            Self::Lease { lease: None, .. }
+            Self::Static { stored, .. } => {
+                for (_, preferred_until, valid_until) in &mut stored.prefixes {
+                    shift(preferred_until);
+                    shift(valid_until);
+                }
+            }
+            Self::Binding { binding: Some(binding), .. } => {
+                binding.promised.iter_mut().for_each(|(_, promise)| promise.shift(&shift));
+            }
+            Self::Binding { binding: None, .. }
+            | Self::Replay { .. }
+            | Self::Lease { lease: None, .. }
             | Self::Duid { .. }
             | Self::Secret { .. }
             | Self::Sysctl { .. } => {}

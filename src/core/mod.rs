@@ -17,6 +17,7 @@ pub mod advertise;
 pub mod change;
 mod conditions;
 mod counters;
+pub mod delegate;
 pub mod desired;
 pub mod diff;
 mod downlink;
@@ -33,10 +34,13 @@ pub mod random;
 mod receive;
 mod reload;
 pub mod retransmit;
+pub mod rkap;
 mod routed;
+mod serve;
 mod settle;
 pub mod solicit;
 pub mod stable_address;
+mod statics;
 pub mod status;
 pub mod system;
 mod uplink;
@@ -46,14 +50,16 @@ use std::net::Ipv6Addr;
 
 use self::conditions::Conditions;
 use self::counters::Counters;
+use self::delegate::Delegating;
 use self::desired::Desired;
 use self::downlink::Downlink;
 use self::failures::Failures;
 use self::history::{Cause, History, Prefixes};
 use self::input::{Command, IfIndex, Input, KernelEvent};
 use self::memory::{Memory, Record};
-use self::output::{Level, Milestone, Output, Report, Stage, Step, Sysctl};
+use self::output::{Group, Level, Milestone, Output, Report, Stage, Step, Sysctl};
 use self::random::Random;
+use self::statics::Statics;
 use self::system::{KernelAddress, System};
 use self::uplink::{Effect, Uplink};
 use crate::config::Config;
@@ -66,6 +72,8 @@ pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// All DHCPv6 relay agents and servers on a link (RFC 9915 §7.1).
 pub const ALL_DHCP_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+/// All DHCPv6 servers of a site (RFC 9915 §7.1).
+pub const ALL_SITE_DHCP_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);
 
 /// One agent's protocol and policy.
 #[derive(Debug)]
@@ -78,10 +86,14 @@ pub struct Core {
     system: System,
     uplinks: BTreeMap<String, Uplink>,
     downlinks: BTreeMap<String, Downlink>,
+    statics: Statics,
+    delegating: Delegating,
     desired: Desired,
     /// Settings as they were made, by interface number: a new interface has them unmade.
     settings: BTreeMap<(IfIndex, Sysctl), i32>,
-    groups: BTreeSet<IfIndex>,
+    groups: BTreeSet<(Group, IfIndex)>,
+    /// UDP port 547 is open.
+    serving: bool,
     /// Uplinks on which the kernel's own work was undone.
     taken_over: BTreeSet<IfIndex>,
     failures: Failures,
@@ -128,6 +140,8 @@ impl Core {
             outputs.push_back(Output::Remember(Record::Secret { secret }));
             secret
         });
+        let delegating =
+            Delegating::new(duid.clone(), &memory.bindings, memory.replay, random.fork());
         memory.duid = Some(duid.clone());
         memory.secret = Some(secret);
         let mut core = Self {
@@ -139,9 +153,12 @@ impl Core {
             system: System::default(),
             uplinks: BTreeMap::new(),
             downlinks: BTreeMap::new(),
+            statics: Statics::default(),
+            delegating,
             desired: Desired::default(),
             settings: BTreeMap::new(),
             groups: BTreeSet::new(),
+            serving: false,
             taken_over: BTreeSet::new(),
             failures: Failures::default(),
             conditions: Conditions::default(),
@@ -165,18 +182,27 @@ impl Core {
             Input::Timeout => self.handle_timeouts(now),
             Input::Icmpv6(received) => self.receive_icmpv6(now, &received),
             Input::Dhcpv6(received) => self.receive_dhcpv6(now, &received),
+            Input::Server(received) => self.receive_server(now, &received),
             Input::System(system) => {
                 self.ready = true;
                 self.settings.retain(|(index, _), _| system.links.contains_key(index));
-                self.groups.retain(|index| system.links.contains_key(index));
+                self.groups.retain(|(_, index)| system.links.contains_key(index));
                 self.taken_over.retain(|index| system.links.contains_key(index));
                 let duplicates = std::mem::take(&mut self.system.duplicates);
                 self.system = System { duplicates, ..system };
                 self.attach(now);
             }
             Input::Kernel(events) => {
+                let mut differs = false;
                 for event in events {
-                    self.take_event(now, event);
+                    // Most tell of what was done on our behalf.
+                    if !self.system.has(&event) {
+                        differs = true;
+                        self.take_event(now, event);
+                    }
+                }
+                if !differs {
+                    return;
                 }
                 self.attach(now);
             }
@@ -218,7 +244,13 @@ impl Core {
             DefaultRoute::Absent | DefaultRoute::Present => None,
         };
         let end = self.desired.next_end(now);
-        let more = [hold, end, self.failures.deadline(now)];
+        let more = [
+            hold,
+            end,
+            self.failures.deadline(now),
+            self.statics.deadline(self.config.grace),
+            self.delegating.deadline(),
+        ];
         Deadline::first(uplinks.chain(downlinks).chain(more))
     }
 
@@ -232,6 +264,8 @@ impl Core {
         for (name, effect) in effects {
             self.take_effect(now, &name, &effect);
         }
+        self.derive |= self.statics.handle_timeout(now, grace);
+        self.serve_timeouts(now);
         let over = self.desired.next_end_before(now);
         let retry = self.failures.iter().any(|failure| !self.failures.holds(now, &failure.step));
         let hold = matches!(self.default_route, DefaultRoute::LostAt(_));
@@ -254,6 +288,9 @@ impl Core {
                 self.attach(now);
                 ("reload", Vec::new())
             }
+            Command::SetPrefixes { prefixes, graceful } => {
+                ("prefix", vec![self.set_prefixes(now, prefixes, graceful)])
+            }
             Command::Stop => ("stop", Vec::new()),
         };
         self.report(Level::Info, None, format!("{name} asked for"));
@@ -268,9 +305,13 @@ impl Core {
             KernelEvent::LinkGone(index) => {
                 self.settings.retain(|(of, _), _| of != index);
                 self.taken_over.remove(index);
-                if self.groups.remove(index) {
+                let (gone, stay) = self.groups.iter().partition(|(_, of)| of == index);
+                self.groups = stay;
+                let gone: BTreeSet<(Group, IfIndex)> = gone;
+                if !gone.is_empty() {
                     // The socket would keep the membership for ever.
-                    self.outputs.push_back(Output::Apply(vec![Step::LeaveAllRouters(*index)]));
+                    let leave = gone.into_iter().map(|(group, of)| Step::Leave(group, of));
+                    self.outputs.push_back(Output::Apply(leave.collect()));
                 }
             }
             KernelEvent::Link(_)
@@ -366,10 +407,10 @@ impl Core {
         let advertised = Output::Milestone(Milestone { change, stage: Stage::Advertised });
         let waits = self.unadvertised == Some(change) || self.outputs.contains(&advertised);
         let last = stage == Stage::Advertised || (stage == Stage::Applied && !waits);
+        let statics = self.static_prefixes(now);
         let Some(change) = self.history.change_mut(change).filter(|_| last) else { return };
-        if let Some(uplink) = self.uplinks.get(&change.uplink) {
-            change.to = uplink.current(now);
-        }
+        let uplink = self.uplinks.get(&change.uplink);
+        change.to = uplink.map_or(statics, |uplink| uplink.current(now));
         change.told = true;
         self.told.insert(change.uplink.clone(), change.to.clone());
         let level = if change.from == change.to && change.cause != Cause::Command {

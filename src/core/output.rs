@@ -21,6 +21,8 @@ pub enum Output {
     HearEchoReplies(bool),
     /// Send a datagram from UDP port 546 to 547.
     SendDhcpv6(Packet),
+    /// Send a datagram from UDP port 547.
+    SendServer(ServerPacket),
     /// Tell the core when this was reached.
     Milestone(Milestone),
     /// A sentence for the operator.
@@ -40,6 +42,17 @@ pub struct Packet {
     pub destination: Ipv6Addr,
     /// From the ICMPv6 header on, or the UDP payload.
     pub octets: Vec<u8>,
+}
+
+/// A datagram from UDP port 547.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerPacket {
+    /// The datagram; with interface 0 and the unspecified source the kernel's routes choose them.
+    pub packet: Packet,
+    /// Where to: 546 of a client, 547 of a relay agent or server.
+    pub port: u16,
+    /// It may not leave before everything that was to be remembered is safe on disk.
+    pub synced: bool,
 }
 
 /// One operation on the kernel's state. What is already so is no error.
@@ -71,13 +84,37 @@ pub enum Step {
         /// The value.
         value: i32,
     },
-    /// Joins the all-routers group (ff02::2) on an interface.
-    JoinAllRouters(IfIndex),
-    /// Leaves the all-routers group on an interface.
-    LeaveAllRouters(IfIndex),
+    /// Joins a group on an interface.
+    Join(Group, IfIndex),
+    /// Leaves a group on an interface.
+    Leave(Group, IfIndex),
+    /// Opens UDP port 547, or closes it.
+    Serve(bool),
     /// Removes the addresses and routes that the kernel made of advertisements on an interface
     /// (RA-RX-80).
     DropKernelMade(IfIndex),
+}
+
+/// The groups that the agent hears.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Group {
+    /// All routers on the link: solicitations.
+    AllRouters,
+    /// All DHCPv6 relay agents and servers on the link.
+    DhcpServers,
+    /// All DHCPv6 servers of the site: what relay agents forward.
+    SiteDhcpServers,
+}
+
+impl Group {
+    /// Its address.
+    pub const fn address(self) -> Ipv6Addr {
+        match self {
+            Self::AllRouters => super::ALL_ROUTERS,
+            Self::DhcpServers => super::ALL_DHCP_SERVERS,
+            Self::SiteDhcpServers => super::ALL_SITE_DHCP_SERVERS,
+        }
+    }
 }
 
 /// The interface settings that the agent may change.

@@ -1,25 +1,25 @@
-//! The plan: delegated prefixes × configuration → subnets. A pure function (CRV-02).
+//! The plan: delegated prefixes × configuration → subnets, delegations, pools. A pure function
+//! (CRV-02).
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use ipnet::Ipv6Net;
 
-use crate::config::{Config, Downlink, Place, PlaceNumber};
+use crate::config::{Claim, Claimant, Config, Layout, Place, PlaceNumber, Source};
 use crate::wire::dhcpv6_option::Iaid;
 
+mod taken;
 #[cfg(test)]
 mod tests;
 
-/// Length of an automatic place.
-const AUTOMATIC_LENGTH: u8 = 64;
-/// How many places are tried for an automatic one.
-const MAX_PROBES: u64 = 65_536;
+use taken::Taken;
 
 /// A delegated prefix as a whole, to be carved.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Whole {
-    /// The uplink that it came through.
+    /// The uplink that it came through, or the name of a static prefix.
     pub uplink: String,
     /// The IA_PD that it came in.
     pub iaid: Iaid,
@@ -27,7 +27,7 @@ pub struct Whole {
     pub prefix: Ipv6Net,
     /// The part that the delegating router keeps (RFC 6603).
     pub exclude: Option<Ipv6Net>,
-    /// Prefixes in use elsewhere, which no subnet may overlap.
+    /// Prefixes in use elsewhere, which nothing that is given may overlap.
     pub occupied: Vec<Ipv6Net>,
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Without {
     }
 }
 
-/// Why a downlink goes without a subnet of a delegated prefix.
+/// Why a claim goes without a part of a delegated prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Without {
@@ -69,30 +69,73 @@ pub enum Without {
     Excluded,
 }
 
-/// Carves `whole` for every downlink that takes from it: first the places that it contains,
-/// then those that have to be folded, then the automatic ones.
+impl Plan {
+    /// What `claim` gets.
+    pub fn part(&self, claim: &Claim<'_>) -> Option<Ipv6Net> {
+        let parts = match claim.claimant {
+            Claimant::Downlink => &self.subnets,
+            Claimant::Delegation => &self.delegations,
+            Claimant::Pool => &self.pools,
+        };
+        parts.get(claim.name).copied()
+    }
+}
+
+/// Who comes when. Within each, by priority and then by name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// Its place exists.
+    Fits,
+    /// Its place has to be folded.
+    Folds,
+    /// It has none.
+    Automatic,
+    /// A delegation or pool that would leave nothing: on a prefix that is too small for both, this
+    /// router's own link comes first (CRV-10).
+    TakesAll,
+}
+
+impl Turn {
+    fn of(claim: &Claim<'_>, prefix: Ipv6Net) -> Self {
+        let length = claim.place.map_or(claim.length, |place| place.length);
+        if claim.claimant != Claimant::Downlink && length == prefix.prefix_len() {
+            return Self::TakesAll;
+        }
+        match claim.place {
+            Some(place) if contains(prefix, place) => Self::Fits,
+            Some(_) => Self::Folds,
+            None => Self::Automatic,
+        }
+    }
+}
+
+/// Carves `whole` for all who take from it: first the places that it contains, then those that
+/// have to be folded, then the automatic ones, which descend the smallest first.
 pub fn plan(config: &Config, whole: &Whole) -> Plan {
-    let mut carving = Carving { whole, plan: Plan::default() };
-    let mut downlinks: Vec<(&String, &Downlink)> =
-        config.downlinks.iter().filter(|(_, downlink)| takes_from(downlink, whole)).collect();
-    downlinks.sort_by_key(|(name, downlink)| (std::cmp::Reverse(downlink.priority), *name));
-    let fixed = || downlinks.iter().filter_map(|(name, link)| Some((*name, link.subnet?)));
-    let fits = |place: &Place| contains(whole.prefix, *place);
-    for (name, place) in fixed().filter(|(_, place)| fits(place)) {
-        carving.give(name, subnet(whole.prefix, place));
-    }
-    for (name, place) in fixed().filter(|(_, place)| !fits(place)) {
-        carving.give(name, subnet(whole.prefix, place));
-    }
-    for (name, _) in downlinks.iter().filter(|(_, downlink)| downlink.subnet.is_none()) {
-        carving.give_any(name);
+    let mut claims: Vec<(Turn, Claim<'_>)> = config
+        .claims()
+        .filter(|claim| takes_from(claim.from, whole))
+        .map(|claim| (Turn::of(&claim, whole.prefix), claim))
+        .collect();
+    claims.sort_by_key(|(turn, claim)| {
+        let descends = config.layout == Layout::Descending && *turn == Turn::Automatic;
+        let smallest = descends.then_some(Reverse(claim.length));
+        let after_links = descends && claim.claimant != Claimant::Downlink;
+        (*turn, smallest, after_links, Reverse(claim.priority), claim.name)
+    });
+    let mut carving = Carving::new(config, whole);
+    for (_, claim) in &claims {
+        match claim.place {
+            Some(place) => carving.give(claim, subnet(whole.prefix, place)),
+            None => carving.give_any(claim),
+        }
     }
     carving.plan
 }
 
-/// Whether `whole` feeds this downlink.
-pub fn takes_from(downlink: &Downlink, whole: &Whole) -> bool {
-    downlink.from.as_ref().is_none_or(|from| {
+/// Whether `whole` feeds who takes `from` there.
+pub fn takes_from(from: Option<&Source>, whole: &Whole) -> bool {
+    from.is_none_or(|from| {
         from.uplink == whole.uplink && from.iaid.is_none_or(|iaid| iaid == whole.iaid)
     })
 }
@@ -131,57 +174,92 @@ fn at(prefix: Ipv6Net, length: u8, number: u64) -> Option<Ipv6Net> {
 
 struct Carving<'a> {
     whole: &'a Whole,
+    layout: Layout,
     plan: Plan,
+    taken: Taken,
+    /// The longest automatic place for which there was no room: nothing that is larger has any.
+    full: u8,
+    /// Where the next place from the high end is sought: what is taken stays so, and who comes
+    /// next is as large or larger. None where nothing is left.
+    top: Option<u64>,
 }
 
-impl Carving<'_> {
-    fn give(&mut self, name: &str, subnet: Option<Ipv6Net>) {
-        let why = match subnet {
-            None => Without::TooLong,
-            Some(subnet) => match self.obstacle(subnet) {
-                None => {
-                    self.plan.subnets.insert(name.to_owned(), subnet);
-                    return;
-                }
-                Some(why) => why,
-            },
+impl<'a> Carving<'a> {
+    fn new(config: &Config, whole: &'a Whole) -> Self {
+        let mut taken = Taken::default();
+        for prefix in whole.occupied.iter().chain(&whole.exclude) {
+            taken.take(*prefix);
+        }
+        let top = Some(taken::top(whole.prefix));
+        Self { whole, layout: config.layout, plan: Plan::default(), taken, full: 0, top }
+    }
+
+    fn give(&mut self, claim: &Claim<'_>, part: Option<Ipv6Net>) {
+        match part {
+            None => self.refuse(claim, Without::TooLong),
+            Some(part) if self.whole.exclude.is_some_and(|kept| overlap(kept, part)) => {
+                self.refuse(claim, Without::Excluded);
+            }
+            Some(part) if self.taken.overlaps(part) => self.refuse(claim, Without::Taken),
+            Some(part) => self.grant(claim, part),
+        }
+    }
+
+    /// Gives what the layout finds.
+    fn give_any(&mut self, claim: &Claim<'_>) {
+        let Some(count) = count(self.whole.prefix, claim.length) else {
+            return self.refuse(claim, Without::TooLong);
         };
-        self.plan.without.insert(name.to_owned(), why);
+        let found = if claim.length <= self.full {
+            None
+        } else {
+            match self.layout {
+                Layout::Scattered => self.scattered(claim, count),
+                Layout::Descending => self.descending(claim),
+            }
+        };
+        match found {
+            Some(part) => self.grant(claim, part),
+            None => {
+                self.full = self.full.max(claim.length);
+                self.refuse(claim, Without::Full);
+            }
+        }
     }
 
     /// The first free place from one that its name alone decides, so that what comes and goes
     /// beside it moves nothing but what collides.
-    fn give_any(&mut self, name: &str) {
+    fn scattered(&self, claim: &Claim<'_>, count: u64) -> Option<Ipv6Net> {
         let prefix = self.whole.prefix;
-        let found = count(prefix, AUTOMATIC_LENGTH).map(|count| {
-            let first = hash(name) % count;
-            (0..count.min(MAX_PROBES))
-                .map(|step| (u128::from(first) + u128::from(step)) % u128::from(count))
-                .filter_map(|number| at(prefix, AUTOMATIC_LENGTH, u64::try_from(number).ok()?))
-                .find(|subnet| self.obstacle(*subnet).is_none())
-        });
-        let why = match found {
-            Some(Some(subnet)) => {
-                self.plan.subnets.insert(name.to_owned(), subnet);
-                return;
-            }
-            Some(None) => Without::Full,
-            None => Without::TooLong,
-        };
-        self.plan.without.insert(name.to_owned(), why);
+        let first = at(prefix, claim.length, hash(claim.name) % count)?;
+        self.taken
+            .lowest(prefix, claim.length, first)
+            .or_else(|| self.taken.lowest(prefix, claim.length, prefix))
     }
 
-    /// Why `subnet` cannot be given.
-    fn obstacle(&self, subnet: Ipv6Net) -> Option<Without> {
-        let overlaps = |other: &Ipv6Net| other.contains(&subnet) || subnet.contains(other);
-        if self.whole.exclude.iter().any(overlaps) {
-            Some(Without::Excluded)
-        } else if self.plan.subnets.values().chain(&self.whole.occupied).any(overlaps) {
-            Some(Without::Taken)
-        } else {
-            None
-        }
+    fn descending(&mut self, claim: &Claim<'_>) -> Option<Ipv6Net> {
+        let found = self.taken.highest(self.whole.prefix, claim.length, self.top?)?;
+        self.top = taken::below(found);
+        Some(found)
     }
+
+    fn grant(&mut self, claim: &Claim<'_>, part: Ipv6Net) {
+        self.taken.take(part);
+        let parts = match claim.claimant {
+            Claimant::Downlink => &mut self.plan.subnets,
+            Claimant::Delegation => &mut self.plan.delegations,
+            Claimant::Pool => &mut self.plan.pools,
+        };
+        parts.insert(claim.name.to_owned(), part);
+    }
+
+    fn refuse(&mut self, claim: &Claim<'_>, why: Without) {
+        self.plan.without.insert(claim.name.to_owned(), why);
+    }
+}
+
+fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
+    one.contains(&other) || other.contains(&one)
 }
 
 /// FNV-1a: the same in every version of this program, which the standard library's is not.

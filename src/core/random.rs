@@ -48,6 +48,13 @@ impl Random {
         secret
     }
 
+    /// 16 octets.
+    pub fn key(&mut self) -> [u8; 16] {
+        let mut key = [0; 16];
+        self.0.fill_bytes(&mut key);
+        key
+    }
+
     /// A number in `[0, 1)`.
     fn unit(&mut self) -> f64 {
         f64::from(self.0.next_u32()) / (f64::from(u32::MAX) + 1.0)

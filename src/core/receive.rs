@@ -131,12 +131,12 @@ impl Core {
         self.uplinks.contains_key(&link.name).then(|| link.name.clone())
     }
 
-    fn downlink_at(&self, interface: IfIndex) -> Option<String> {
+    pub(super) fn downlink_at(&self, interface: IfIndex) -> Option<String> {
         let link = self.system.links.get(&interface)?;
         self.downlinks.contains_key(&link.name).then(|| link.name.clone())
     }
 
-    fn reject(&mut self, now: Instant, kind: &str, reason: &str, received: &Received) {
+    pub(super) fn reject(&mut self, now: Instant, kind: &str, reason: &str, received: &Received) {
         if self.counters.count(now, kind, reason) {
             let text = format!("{kind} from {} dropped: {reason}", received.source);
             self.report(Level::Debug, Some(received.interface), text);

@@ -53,6 +53,8 @@ impl Core {
             }
         }
         self.restore_settings(|interface| !config.uplinks.contains_key(interface));
+        self.statics.configure(now, &config.statics, &self.memory.statics);
+        self.delegating.configure(&self.duid, &config);
         let probes = config.uplinks.values().any(|uplink| uplink.probe.is_some());
         self.outputs.push_back(Output::HearEchoReplies(probes));
         self.config = config;

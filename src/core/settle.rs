@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Core;
 use super::DefaultRoute;
-use super::desired::{self, Facts, UplinkFacts};
+use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
 use super::input::KernelEvent;
 use super::output::{Level, Milestone, Output, Stage, Step};
 use super::system::{KernelAddress, RouteTarget};
+use super::uplink::Uplink;
 use crate::config::AddressMode;
 use crate::time::Instant;
 
@@ -25,30 +26,40 @@ impl Core {
         if std::mem::take(&mut self.derive) {
             self.derive_and_apply(now);
         }
+        self.call_subordinates(now);
         self.send_from_downlinks(now);
     }
 
     fn derive_and_apply(&mut self, now: Instant) {
-        let facts: BTreeMap<String, UplinkFacts> =
+        let mut sources: BTreeMap<String, UplinkFacts> =
             self.uplinks.iter().map(|(name, uplink)| (name.clone(), uplink.facts(now))).collect();
-        self.follow_default_route(now, &facts);
-        self.desired = desired::from_scratch(
-            Facts {
-                config: &self.config,
-                system: &self.system,
-                uplinks: &facts,
-                secret: &self.secret,
-                default_route: self.default_route != DefaultRoute::Absent,
-            },
-            now,
-        );
+        self.follow_default_route(now, &sources);
+        sources.extend(self.statics.facts());
+        let facts = Facts {
+            config: &self.config,
+            system: &self.system,
+            sources: &sources,
+            secret: &self.secret,
+            default_route: self.default_route != DefaultRoute::Absent,
+        };
+        let carving = Carving::new(facts);
+        let offers = carving.offers(self.leases_known(), self.renewed_at(now));
+        let touched = self.delegating.set_offers(now, offers);
+        self.desired = desired::from_scratch(facts, &carving, &self.delegating, now);
+        let resolvers = self.desired.contents.iter().map(|(name, content)| {
+            let (servers, search) = (content.resolvers.iter(), content.search.iter());
+            let servers = servers.map(|(address, _)| *address).collect();
+            (name.clone(), (servers, search.map(|(name, _)| name.clone()).collect()))
+        });
+        self.delegating.set_resolvers(resolvers.collect());
+        self.remember_bindings(&touched);
         let mut steps = self.setting_steps();
         steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable()));
         let new = self.desired.taken_over.difference(&self.taken_over);
         steps.extend(new.copied().map(Step::DropKernelMade));
         self.failures.settle(now, &steps);
         steps.retain(|step| !self.failures.holds(now, step));
-        self.apply(now, steps);
+        self.apply(steps);
         self.tell_links(now);
         self.aim_probes(now);
         self.review_conditions();
@@ -75,14 +86,16 @@ impl Core {
     }
 
     /// Hands steps to the shell and takes them as taken: a refusal comes back as an input.
-    pub(super) fn apply(&mut self, _now: Instant, steps: Vec<Step>) {
+    fn apply(&mut self, steps: Vec<Step>) {
+        self.take_steps(steps);
         if let Some(change) = self.unadvertised {
-            if !steps.is_empty() {
-                self.outputs.push_back(Output::Apply(steps.clone()));
-            }
             let stage = Stage::Applied;
             self.outputs.push_back(Output::Milestone(Milestone { change, stage }));
-        } else if !steps.is_empty() {
+        }
+    }
+
+    pub(super) fn take_steps(&mut self, steps: Vec<Step>) {
+        if !steps.is_empty() {
             self.outputs.push_back(Output::Apply(steps.clone()));
         }
         for step in steps {
@@ -111,12 +124,13 @@ impl Core {
                     self.settings.insert((index, name), value);
                 }
             }
-            Step::JoinAllRouters(interface) => {
-                self.groups.insert(interface);
+            Step::Join(group, interface) => {
+                self.groups.insert((group, interface));
             }
-            Step::LeaveAllRouters(interface) => {
-                self.groups.remove(&interface);
+            Step::Leave(group, interface) => {
+                self.groups.remove(&(group, interface));
             }
+            Step::Serve(serve) => self.serving = serve,
             Step::DropKernelMade(interface) => {
                 self.taken_over.insert(interface);
             }
@@ -138,14 +152,15 @@ impl Core {
                     self.settings.remove(&(index, *name));
                 }
             }
-            Step::JoinAllRouters(interface) => {
-                self.groups.remove(interface);
+            Step::Join(group, interface) => {
+                self.groups.remove(&(*group, *interface));
             }
+            Step::Serve(serve) => self.serving = !serve,
             Step::DropKernelMade(interface) => {
                 self.taken_over.remove(interface);
             }
             // What is not there any more need not be removed; what is will be seen by an event.
-            Step::RemoveAddress { .. } | Step::RemoveRoute(_) | Step::LeaveAllRouters(_) => {}
+            Step::RemoveAddress { .. } | Step::RemoveRoute(_) | Step::Leave(..) => {}
         }
         if self.failures.add(now, step.clone(), errno) {
             self.report(Level::Warn, None, format!("{step:?} failed with error {errno}"));
@@ -164,16 +179,21 @@ impl Core {
                 steps.push(Step::SetSysctl { interface, name, value });
             }
         }
-        let wanted = &self.desired.all_routers;
-        steps.extend(wanted.difference(&self.groups).copied().map(Step::JoinAllRouters));
-        steps.extend(self.groups.difference(wanted).copied().map(Step::LeaveAllRouters));
+        if self.desired.serve != self.serving {
+            steps.push(Step::Serve(self.desired.serve));
+        }
+        let wanted = &self.desired.groups;
+        let join = wanted.difference(&self.groups).copied();
+        steps.extend(join.map(|(group, interface)| Step::Join(group, interface)));
+        let leave = self.groups.difference(wanted).copied();
+        steps.extend(leave.map(|(group, interface)| Step::Leave(group, interface)));
         steps
     }
 
     /// What may be removed: on an uplink once its router was heard, elsewhere once it is known
     /// what is delegated.
     fn removable(&self) -> Removable {
-        let known = self.uplinks.values().all(|uplink| uplink.lease_known());
+        let known = self.leases_known();
         let interfaces = self.system.links.values().filter(|link| link.running);
         let interfaces = interfaces
             .filter(|link| match self.uplinks.get(&link.name) {
@@ -185,8 +205,18 @@ impl Core {
         Removable { interfaces, unbound: known }
     }
 
+    /// Whether it is known what every uplink has been delegated.
+    fn leases_known(&self) -> bool {
+        self.uplinks.values().all(Uplink::lease_known)
+    }
+
+    /// When the first of our leases is to be renewed.
+    fn renewed_at(&self, now: Instant) -> Option<Instant> {
+        self.uplinks.values().filter_map(|uplink| uplink.lease().renewed_at(now)).min()
+    }
+
     /// Whether a default route leads to the provider: at once when one appears, after the hold
-    /// when the last is lost (RA-TX-30).
+    /// when the last is lost (RA-TX-30). Without uplinks somebody else sees to that.
     fn follow_default_route(&mut self, now: Instant, facts: &BTreeMap<String, UplinkFacts>) {
         let routed = self.uplinks.iter().any(|(name, uplink)| {
             let heard = facts.get(name).is_some_and(|facts| !facts.default_routers.is_empty());
@@ -198,7 +228,7 @@ impl Core {
                     && matches!(route.target, RouteTarget::Gateway(at, _) if at == attached.index)
             });
             heard || adopted || !uplink.config().default_route
-        });
+        }) || self.uplinks.is_empty();
         self.default_route = match self.default_route {
             _ if routed => DefaultRoute::Present,
             DefaultRoute::Present => DefaultRoute::LostAt(now),
@@ -212,7 +242,7 @@ impl Core {
     /// Hands the contents over, but not before it is known what is delegated: a restart must not
     /// withdraw what is about to be confirmed.
     fn tell_links(&mut self, now: Instant) {
-        if !self.uplinks.values().all(|uplink| uplink.lease_known()) {
+        if !self.leases_known() {
             return;
         }
         let mut differs = false;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,18 @@ pub struct System {
     pub forwarding: bool,
 }
 
+/// Ends that lie closer together than this are one: the kernel counts in whole seconds.
+const TOLERANCE: Duration = Duration::from_secs(2);
+
+/// Whether two ends are one.
+pub fn same_end(a: Until, b: Until) -> bool {
+    match (a, b) {
+        (Until::Never, Until::Never) => true,
+        (Until::At(a), Until::At(b)) => a.since(b).max(b.since(a)) <= TOLERANCE,
+        (Until::Never, Until::At(_)) | (Until::At(_), Until::Never) => false,
+    }
+}
+
 impl System {
     /// Takes in a single change.
     pub fn handle(&mut self, event: KernelEvent) {
@@ -150,8 +163,10 @@ impl System {
             KernelEvent::Route(route) => {
                 // Of several to one destination with one metric the kernel tells the newest only
                 // where that has taken the place of the others; we never add one beside another.
-                let same = |other: &KernelRoute| other.slot() == route.slot();
-                self.routes.retain(|_, other| !same(other));
+                let others: Vec<RouteKey> = self.in_slot(route.slot()).collect();
+                for key in others {
+                    self.routes.remove(&key);
+                }
                 self.routes.insert(route.key(), route);
             }
             KernelEvent::RouteGone(route) => {
@@ -159,6 +174,48 @@ impl System {
             }
             KernelEvent::Forwarding(forwarding) => self.forwarding = forwarding,
         }
+    }
+
+    /// Whether an event tells nothing that is not known; lifetimes that merely count down in whole
+    /// seconds are nothing new.
+    pub fn has(&self, event: &KernelEvent) -> bool {
+        match event {
+            KernelEvent::Link(link) => self.links.get(&link.index) == Some(link),
+            KernelEvent::LinkGone(index) => !self.links.contains_key(index),
+            KernelEvent::Address(address) => {
+                let known = self.addresses.get(&(address.interface, address.address));
+                known.is_some_and(|known| {
+                    let KernelAddress { preferred_until, valid_until, .. } = *known;
+                    same_end(preferred_until, address.preferred_until)
+                        && same_end(valid_until, address.valid_until)
+                        && *known
+                            == KernelAddress { preferred_until, valid_until, ..address.clone() }
+                })
+            }
+            KernelEvent::AddressGone { interface, address } => {
+                !self.addresses.contains_key(&(*interface, *address))
+            }
+            KernelEvent::Route(route) => {
+                let known = self.routes.get(&route.key());
+                known.is_some_and(|known| same_end(known.until, route.until))
+            }
+            KernelEvent::RouteGone(route) => !self.routes.contains_key(&route.key()),
+            KernelEvent::Forwarding(forwarding) => self.forwarding == *forwarding,
+        }
+    }
+
+    /// Whether a route of ours has this destination and metric.
+    pub fn has_slot(&self, slot: (Ipv6Net, u32)) -> bool {
+        self.in_slot(slot).next().is_some()
+    }
+
+    fn in_slot(&self, (destination, metric): (Ipv6Net, u32)) -> impl Iterator<Item = RouteKey> {
+        let first = RouteTarget::Gateway(IfIndex(0), Ipv6Addr::UNSPECIFIED);
+        let routes = self.routes.range((destination, first, 0)..);
+        routes
+            .map(|(key, _)| *key)
+            .take_while(move |key| key.0 == destination)
+            .filter(move |key| key.2 == metric)
     }
 
     /// The interface of this name.

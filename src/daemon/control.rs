@@ -1,9 +1,11 @@
 //! The control socket: one JSON request a connection, one JSON answer.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -26,6 +28,14 @@ pub enum Request {
     Renew {
         /// Of this uplink; none for all.
         uplink: Option<String>,
+    },
+    /// Other static prefixes, all at once.
+    Prefix {
+        /// By name; null for none.
+        set: BTreeMap<String, Option<Ipv6Net>>,
+        /// The ones before stay, deprecated, until they run out.
+        #[serde(default)]
+        graceful: bool,
     },
     /// An uplink has connected anew.
     Linkup {

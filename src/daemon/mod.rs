@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod control;
+mod server;
 mod shell;
 pub mod store;
 
@@ -113,6 +114,18 @@ fn obey(core: &mut Core, request: Request) -> Answer {
                 Answer::Done
             }
         },
+        Request::Prefix { set, .. } if set.keys().any(|name| !core.has_static(name)) => {
+            let unknown = set.keys().find(|name| !core.has_static(name));
+            let unknown = unknown.map(String::as_str).unwrap_or_default();
+            Answer::Refused(format!(
+                "there is no [static.{unknown}] in the configuration of the agent"
+            ))
+        }
+        Request::Prefix { set, graceful } => {
+            let command = Command::SetPrefixes { prefixes: set, graceful };
+            core.handle(now, Input::Command(command));
+            Answer::Done
+        }
         Request::Linkup { uplink } if !known(core, &uplink) => {
             Answer::Refused(format!("{uplink} is no uplink"))
         }

@@ -10,15 +10,17 @@ use anyhow::Context as _;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
 use tracing::{debug, error, info, trace, warn};
 
 use super::clock::{self, Timer};
+use super::server::Server;
 use super::store::{Journal, Ownership};
 use super::{Options, complain};
 use crate::core::Core;
 use crate::core::input::{Input, KernelEvent, Received};
 use crate::core::memory::{Memory, Record};
-use crate::core::output::{Level, Output, Report, Step};
+use crate::core::output::{Group, Level, Output, Report, Step};
 use crate::core::system::System;
 use crate::platform::linux::sysctl::read_sysctl;
 use crate::platform::linux::{Drained, Events, Kernel, identity};
@@ -38,10 +40,13 @@ pub(super) struct Shell {
     events: AsyncFd<Events>,
     icmpv6: AsyncFd<Icmpv6Socket>,
     dhcpv6: AsyncFd<Dhcpv6Socket>,
+    server: Server,
     timer: AsyncFd<Timer>,
     journal: Journal,
     ownership: Ownership,
     sync_at: Option<tokio::time::Instant>,
+    /// Tells when what was written before is on disk.
+    syncing: Option<oneshot::Receiver<()>>,
     /// While they are held no other agent uses the directories.
     _locks: [Flock<File>; 2],
 }
@@ -51,8 +56,10 @@ pub(super) enum Ready {
     Icmpv6,
     Dhcpv6,
     Events,
+    Server,
     Timer,
     Sync,
+    Synced,
 }
 
 impl Shell {
@@ -85,10 +92,12 @@ impl Shell {
             events: watch(events)?,
             icmpv6: watch(icmpv6)?,
             dhcpv6: watch(dhcpv6)?,
+            server: Server::default(),
             timer: watch(Timer::new()?)?,
             journal,
             ownership,
             sync_at: None,
+            syncing: None,
             _locks: locks,
         };
         Ok((shell, memory, duid))
@@ -124,12 +133,17 @@ impl Shell {
                         debug!(%error, destination = %packet.destination, "DHCPv6 not sent");
                     }
                 }
+                Output::SendServer(packet) if packet.synced => self.server.hold(packet),
+                Output::SendServer(packet) => self.server.send(&packet),
                 Output::Milestone(milestone) => {
                     core.handle(clock::now(), Input::Milestone(milestone));
                 }
                 Output::Report(report) => log(&report),
                 Output::Exit => return false,
             }
+        }
+        if self.server.is_holding() {
+            self.sync();
         }
         true
     }
@@ -138,12 +152,15 @@ impl Shell {
         let (now, wall) = (clock::now(), clock::wall());
         let complaint = match record {
             // Who we are has to be on disk before anyone is told.
-            Record::Duid { .. } | Record::Secret { .. } => {
+            // Replay values are set aside long before they are used.
+            Record::Duid { .. } | Record::Secret { .. } | Record::Replay { .. } => {
                 self.journal.append_synced(record, now, wall)
             }
-            Record::Lease { .. } | Record::Advertised { .. } | Record::Sysctl { .. } => {
-                self.journal.append(record, now, wall)
-            }
+            Record::Lease { .. }
+            | Record::Advertised { .. }
+            | Record::Binding { .. }
+            | Record::Static { .. }
+            | Record::Sysctl { .. } => self.journal.append(record, now, wall),
         };
         complain(complaint);
         if self.journal.is_unsynced() && self.sync_at.is_none() {
@@ -155,7 +172,22 @@ impl Shell {
         for step in steps {
             self.prepare(core, step);
         }
-        let refused = self.kernel.apply(clock::now(), steps, self.icmpv6.get_ref());
+        let Self { kernel, icmpv6, server, .. } = self;
+        let icmpv6 = icmpv6.get_ref();
+        let refused = kernel.apply(clock::now(), steps, &mut |step| match step {
+            Step::Join(Group::AllRouters, interface) => icmpv6.join_all_routers(*interface),
+            Step::Leave(Group::AllRouters, interface) => icmpv6.leave_all_routers(*interface),
+            Step::Join(group, interface) => server.join(*group, *interface),
+            Step::Leave(group, interface) => server.leave(*group, *interface),
+            Step::Serve(serve) => server.serve(*serve),
+            Step::SetAddress(_)
+            | Step::RemoveAddress { .. }
+            | Step::AddRoute(_)
+            | Step::ReplaceRoute(_)
+            | Step::RemoveRoute(_)
+            | Step::SetSysctl { .. }
+            | Step::DropKernelMade(_) => Ok(()),
+        });
         for (position, errno) in refused {
             if let Some(step) = steps.get(position) {
                 core.handle(clock::now(), Input::StepFailed { step: step.clone(), errno });
@@ -189,8 +221,9 @@ impl Shell {
             | Step::AddRoute(_)
             | Step::ReplaceRoute(_)
             | Step::RemoveRoute(_)
-            | Step::JoinAllRouters(_)
-            | Step::LeaveAllRouters(_)
+            | Step::Join(..)
+            | Step::Leave(..)
+            | Step::Serve(_)
             | Step::DropKernelMade(_) => {}
         }
     }
@@ -204,10 +237,19 @@ impl Shell {
     }
 
     /// Waits until there is something to take in.
-    pub(super) async fn ready(&self) -> Ready {
+    pub(super) async fn ready(&mut self) -> Ready {
+        let sync_at = self.sync_at;
         let sync = async {
-            match self.sync_at {
+            match sync_at {
                 Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let syncing = &mut self.syncing;
+        let synced = async {
+            match syncing {
+                // One that went away without a word has failed, and said so.
+                Some(synced) => drop(synced.await),
                 None => std::future::pending().await,
             }
         };
@@ -216,7 +258,9 @@ impl Shell {
             _ = self.icmpv6.readable() => Ready::Icmpv6,
             _ = self.dhcpv6.readable() => Ready::Dhcpv6,
             _ = self.events.readable() => Ready::Events,
+            () = self.server.readable() => Ready::Server,
             () = sync => Ready::Sync,
+            () = synced => Ready::Synced,
         }
     }
 }
@@ -231,7 +275,26 @@ impl Shell {
                     Err::<(), _>(io::ErrorKind::WouldBlock.into())
                 });
             }
-            Ready::Sync => self.sync(),
+            Ready::Sync => {
+                self.sync_at = None;
+                self.sync();
+            }
+            Ready::Synced => {
+                self.syncing = None;
+                self.server.release();
+                if self.server.is_holding() {
+                    self.sync();
+                }
+            }
+            Ready::Server => {
+                for _ in 0..BATCH {
+                    let Some(received) = self.server.recv()? else { break };
+                    core.handle(clock::now(), Input::Server(received));
+                    if !self.perform(core) {
+                        return Ok(false);
+                    }
+                }
+            }
             Ready::Events => return self.take_events(core),
             Ready::Icmpv6 => {
                 for _ in 0..BATCH {
@@ -291,15 +354,26 @@ impl Shell {
         }
     }
 
+    /// Begins to bring what was written to disk, unless that is under way: then what has come
+    /// since waits for the next time.
     fn sync(&mut self) {
-        self.sync_at = None;
-        if let Some(file) = self.journal.take_unsynced() {
-            tokio::task::spawn_blocking(move || {
-                if let Err(error) = file.sync_data() {
-                    warn!(%error, "the memory could not be synced to disk");
-                }
-            });
+        if self.syncing.is_some() {
+            self.sync_at = Some(tokio::time::Instant::now() + SYNC_DELAY);
+            return;
         }
+        let Some(file) = self.journal.take_unsynced() else {
+            self.server.depart();
+            return self.server.release();
+        };
+        self.server.depart();
+        let (done, synced) = oneshot::channel();
+        self.syncing = Some(synced);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = file.sync_data() {
+                warn!(%error, "the memory could not be synced to disk");
+            }
+            let _ = done.send(());
+        });
     }
 
     /// The end: what was written is synced.
@@ -312,7 +386,7 @@ impl Shell {
 
 /// The next packet. Readiness is taken back only when there is none, so that what is left after
 /// a batch is not forgotten.
-fn next<S: AsRawFd>(
+pub(super) fn next<S: AsRawFd>(
     socket: &AsyncFd<S>,
     recv: impl Fn(&S) -> io::Result<Option<Received>>,
 ) -> io::Result<Option<Received>> {

@@ -1,7 +1,7 @@
-//! Raw ICMPv6 and UDP 546 sockets with their control messages.
+//! Raw ICMPv6, UDP 546 and UDP 547 sockets with their control messages.
 //!
 //! One socket of each kind serves all interfaces: a packet says by its control messages where it
-//! came in, and is told by them where to leave. Both are nonblocking, for one task.
+//! came in, and is told by them where to leave. All are nonblocking, for one task.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -26,6 +26,7 @@ const ECHO_REPLY: u8 = 129;
 const CLIENT_PORT: u16 = 546; // RFC 9915 §7.2
 const SERVER_PORT: u16 = 547;
 const HOP_LIMIT: libc::c_int = 255; // RFC 4861 §6.1: proof that no router forwarded it
+const RELAY_HOP_LIMIT: u32 = 8; // RFC 9915 §19: to ff05::1:3
 const LARGEST_PACKET: usize = 65_535;
 const RECEIVE_BUFFER: usize = 1 << 20;
 
@@ -69,10 +70,7 @@ impl Icmpv6Socket {
     ///
     /// What the system says, ENODEV where the interface is gone.
     pub fn join_all_routers(&self, interface: IfIndex) -> io::Result<()> {
-        match self.0.socket.join_multicast_v6(&ALL_ROUTERS, interface.0) {
-            Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => Ok(()),
-            result => result,
-        }
+        self.0.join(ALL_ROUTERS, interface)
     }
 
     /// Leaves the all-routers group; a group or interface that is gone is no error.
@@ -81,11 +79,7 @@ impl Icmpv6Socket {
     ///
     /// What the system says.
     pub fn leave_all_routers(&self, interface: IfIndex) -> io::Result<()> {
-        let gone = [libc::EADDRNOTAVAIL, libc::ENODEV, libc::ENXIO].map(Some);
-        match self.0.socket.leave_multicast_v6(&ALL_ROUTERS, interface.0) {
-            Err(error) if gone.contains(&error.raw_os_error()) => Ok(()),
-            result => result,
-        }
+        self.0.leave(ALL_ROUTERS, interface)
     }
 
     /// The next message; none when there is none yet.
@@ -123,13 +117,7 @@ impl Dhcpv6Socket {
     ///
     /// What the system says; EADDRINUSE where another program holds the port for itself.
     pub fn open() -> io::Result<Self> {
-        let socket =
-            Socket::new(Domain::IPV6, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
-        socket.set_only_v6(true)?;
-        socket.set_reuse_address(true)?;
-        let socket = PacketSocket::new(socket)?;
-        socket.socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_PORT, 0, 0).into())?;
-        Ok(Self(socket))
+        PacketSocket::bound(udp_socket()?, CLIENT_PORT).map(Self)
     }
 
     /// The next datagram; none when there is none yet. Its sender's port is not looked at
@@ -157,7 +145,76 @@ impl Dhcpv6Socket {
     }
 }
 
-/// What both have in common.
+/// The UDP socket of delegating routers and relay agents, port 547 on all interfaces.
+#[derive(Debug)]
+pub struct ServerSocket(PacketSocket);
+
+impl ServerSocket {
+    /// Opens and binds the socket; needs CAP_NET_BIND_SERVICE.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; EADDRINUSE where another program holds the port for itself.
+    pub fn open() -> io::Result<Self> {
+        let socket = udp_socket()?;
+        socket_options::receive_own_groups(&socket)?;
+        socket.set_multicast_loop_v6(false)?;
+        socket.set_multicast_hops_v6(RELAY_HOP_LIMIT)?;
+        PacketSocket::bound(socket, SERVER_PORT).map(Self)
+    }
+
+    /// Joins a group; one that was joined before is no error.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, ENODEV where the interface is gone.
+    pub fn join(&self, group: Ipv6Addr, interface: IfIndex) -> io::Result<()> {
+        self.0.join(group, interface)
+    }
+
+    /// Leaves a group; a group or interface that is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn leave(&self, group: Ipv6Addr, interface: IfIndex) -> io::Result<()> {
+        self.0.leave(group, interface)
+    }
+
+    /// The next datagram; none when there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn recv(&self) -> io::Result<Option<Received>> {
+        self.0.recv()
+    }
+
+    /// Sends to `port`: 546 for clients, 547 for relay agents and servers. Where the packet names
+    /// interface 0 and the unspecified source, the system's routes choose them.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; EINVAL where the source is tentative or not on the interface.
+    pub fn send(&self, packet: &Packet, port: u16) -> io::Result<()> {
+        self.0.send(packet, port, &[])
+    }
+
+    /// Datagrams received and dropped because they or their control messages were cut.
+    pub const fn dropped(&self) -> u64 {
+        self.0.dropped.get()
+    }
+}
+
+fn udp_socket() -> io::Result<Socket> {
+    let socket =
+        Socket::new(Domain::IPV6, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+    socket.set_only_v6(true)?;
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+/// What all have in common.
 #[derive(Debug)]
 struct PacketSocket {
     socket: Socket,
@@ -184,6 +241,27 @@ impl PacketSocket {
             control: nix::cmsg_space!(libc::in6_pktinfo, libc::c_int, libc::c_int),
         };
         Ok(Self { socket, buffers: RefCell::new(buffers), dropped: Cell::new(0) })
+    }
+
+    fn bound(socket: Socket, port: u16) -> io::Result<Self> {
+        let socket = Self::new(socket)?;
+        socket.socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0).into())?;
+        Ok(socket)
+    }
+
+    fn join(&self, group: Ipv6Addr, interface: IfIndex) -> io::Result<()> {
+        match self.socket.join_multicast_v6(&group, interface.0) {
+            Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn leave(&self, group: Ipv6Addr, interface: IfIndex) -> io::Result<()> {
+        let gone = [libc::EADDRNOTAVAIL, libc::ENODEV, libc::ENXIO].map(Some);
+        match self.socket.leave_multicast_v6(&group, interface.0) {
+            Err(error) if gone.contains(&error.raw_os_error()) => Ok(()),
+            result => result,
+        }
     }
 
     fn recv(&self) -> io::Result<Option<Received>> {
@@ -257,6 +335,8 @@ fn receive(socket: RawFd, buffers: &mut Buffers) -> nix::Result<Option<Received>
     Ok(buffers.octets.get(..length).map(|octets| Received {
         interface: IfIndex(arrival.ipi6_ifindex),
         source: source.ip(),
+        port: source.port(),
+        link_layer: None,
         destination: Ipv6Addr::from(arrival.ipi6_addr.s6_addr),
         hop_limit,
         fragmented,
@@ -283,6 +363,18 @@ impl AsFd for Dhcpv6Socket {
 }
 
 impl AsRawFd for Dhcpv6Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl AsFd for ServerSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.socket.as_fd()
+    }
+}
+
+impl AsRawFd for ServerSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }

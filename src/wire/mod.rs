@@ -13,6 +13,7 @@
 pub mod cursor;
 pub mod dhcpv6;
 pub mod dhcpv6_option;
+pub mod dhcpv6_relay;
 pub mod domain;
 pub mod ndp;
 pub mod ndp_option;
@@ -53,6 +54,12 @@ pub enum DecodeError {
     /// An option holds a value that its definition reserves.
     #[error("option {0} holds a reserved value")]
     ReservedValue(u16),
+    /// An option that the message cannot be without is not there.
+    #[error("option {0} is missing")]
+    MissingOption(u16),
+    /// Relay messages in each other beyond the hop count limit (RFC 9915 §7.6).
+    #[error("relayed too often")]
+    Depth,
     /// A DUID outside of 1 to 128 octets behind its type (RFC 9915 §11.1).
     #[error("DUID of wrong length")]
     DuidLength,
@@ -76,6 +83,8 @@ impl DecodeError {
             Self::OptionLength(_) => "option-length",
             Self::PrefixLength(_) => "prefix-length",
             Self::ReservedValue(_) => "reserved-value",
+            Self::MissingOption(_) => "missing-option",
+            Self::Depth => "relay-depth",
             Self::DuidLength => "duid-length",
             Self::DomainName => "domain-name",
             Self::Text => "text",

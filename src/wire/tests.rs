@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::DecodeError;
 use super::dhcpv6::{Message, digest_range};
 use super::dhcpv6_option::{Authentication, Dhcpv6Option, Status};
+use super::dhcpv6_relay::{RelayMessage, RelayOption, Relayed};
 use super::domain::{decode_names, encode_names};
 use super::ndp::{RouterAdvertisement, RouterSolicitation};
 use super::ndp_option::NdpOption;
@@ -30,6 +31,19 @@ proptest! {
     #[test]
     fn a_message_survives_the_wire(message in any::message()) {
         prop_assert_eq!(Message::decode(&message.encode()), Ok(message));
+    }
+
+    #[test]
+    fn a_relay_message_survives_the_wire(message in any::relay_message()) {
+        prop_assert_eq!(RelayMessage::decode(&message.encode()), Ok(message));
+    }
+
+    /// SEC-07.
+    #[test]
+    fn no_changed_relay_message_makes_a_decoder_panic(
+        octets in any::mutated(any::nested_relay_message().prop_map(|sent| sent.encode())),
+    ) {
+        decode_all(&octets);
     }
 
     #[test]
@@ -65,7 +79,7 @@ proptest! {
     fn no_octets_make_a_decoder_panic(octets in vec(any::<u8>(), 0..600)) {
         decode_all(&octets);
         // Behind a good header more of them get as far as the options.
-        for header in [&[134, 0, 0, 0][..], &[133, 0, 0, 0, 0, 0, 0, 0], &[7, 0, 0, 0]] {
+        for header in [&[134, 0, 0, 0][..], &[133, 0, 0, 0, 0, 0, 0, 0], &[7, 0, 0, 0], &RELAY_FORWARD] {
             decode_all(&[header, &octets].concat());
         }
     }
@@ -99,6 +113,13 @@ proptest! {
     }
 }
 
+/// A Relay-forward before its options.
+const RELAY_FORWARD: [u8; 34] = {
+    let mut octets = [0; 34];
+    octets[0] = 12;
+    octets
+};
+
 /// Decodes the octets as everything, and holds what comes out to what goes for all of it.
 fn decode_all(octets: &[u8]) {
     if let Ok(advertisement) = RouterAdvertisement::decode(octets) {
@@ -119,6 +140,17 @@ fn decode_all(octets: &[u8]) {
         let digest = message.authentication().and_then(|found| found.reconfigure_digest());
         assert_eq!(range.map(|range| &octets[range]), digest.as_ref().map(|digest| &digest[..]));
         assert_eq!(Message::decode(&message.encode()), Ok(message));
+    }
+    if let Ok(message) = RelayMessage::decode(octets) {
+        assert_bounded(octets, message.options.iter().map(relay_footprint).sum());
+        assert_eq!(RelayMessage::decode(&message.encode()), Ok(message));
+    }
+    if let Ok(relayed) = Relayed::decode(octets) {
+        let levels = relayed.levels.iter().flat_map(|level| &level.options);
+        let options: usize = levels.map(relay_footprint).sum();
+        let levels = size_of_val(relayed.levels.as_slice());
+        assert_bounded(octets, options + levels + relayed.octets.len());
+        assert_eq!(RelayMessage::decode(&relayed.wrap(&[7, 0, 0, 0])).map(|_| ()), Ok(()));
     }
     if let Ok(names) = decode_names(octets) {
         assert_bounded(octets, names.iter().map(|name| text_footprint(name)).sum());
@@ -192,6 +224,17 @@ fn dhcpv6_footprint(option: &Dhcpv6Option) -> usize {
     size_of::<Dhcpv6Option>() + heap
 }
 
+fn relay_footprint(option: &RelayOption) -> usize {
+    let heap = match option {
+        RelayOption::RelayMessage(octets)
+        | RelayOption::InterfaceId(octets)
+        | RelayOption::ClientLinkLayer { address: octets, .. }
+        | RelayOption::Unknown { body: octets, .. } => octets.len(),
+        RelayOption::SourcePort(_) => 0,
+    };
+    size_of::<RelayOption>() + heap
+}
+
 /// The inputs that give the most for the least: empty options, empty lists, shortest names.
 #[test]
 fn the_greediest_inputs_stay_within_the_bound() {
@@ -199,6 +242,8 @@ fn the_greediest_inputs_stay_within_the_bound() {
     decode_all(&repeat(&[7, 0, 0, 0], &[0, 14, 0, 0]));
     decode_all(&repeat(&[7, 0, 0, 0], &[255, 255, 0, 0]));
     decode_all(&repeat(&[7, 0, 0, 0], &[0, 13, 0, 3, 0, 0, 0xff]));
+    decode_all(&repeat(&RELAY_FORWARD, &[0, 18, 0, 0]));
+    decode_all(&repeat(&RELAY_FORWARD, &[0, 9, 0, 0]));
     decode_all(&repeat(&[1, b'a', 0], &[1, b'.', 0]));
     let advertisement = [&[134][..], &[0; 15]].concat();
     decode_all(&repeat(&advertisement, &[5, 1, 0, 0, 0, 0, 0, 0]));

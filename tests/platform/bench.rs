@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use renumberd::core::input::{IfIndex, KernelEvent};
-use renumberd::core::output::{Packet, Step};
+use renumberd::core::output::{Group, Packet, Step};
 use renumberd::core::system::{KernelAddress, KernelRoute, RouteTarget, System};
 use renumberd::daemon::clock;
 use renumberd::platform::linux::{Drained, Events, Kernel};
@@ -59,7 +59,12 @@ impl Platform {
 
     /// Takes steps; the positions and errors of those refused.
     pub(super) fn apply(&mut self, steps: &[Step]) -> Vec<(usize, i32)> {
-        self.kernel.apply(clock::now(), steps, &self.icmpv6)
+        let Self { kernel, icmpv6, .. } = self;
+        kernel.apply(clock::now(), steps, &mut |step| match step {
+            Step::Join(Group::AllRouters, interface) => icmpv6.join_all_routers(*interface),
+            Step::Leave(Group::AllRouters, interface) => icmpv6.leave_all_routers(*interface),
+            other => panic!("{other:?} is no step of this bench"),
+        })
     }
 
     /// Takes steps, none of which may be refused.

@@ -1,7 +1,7 @@
 //! Routes: ours as told, others' left alone, and what becomes of the rest when one is refused.
 
 use renumberd::core::input::{IfIndex, KernelEvent};
-use renumberd::core::output::{Step, Sysctl};
+use renumberd::core::output::{Group, Step, Sysctl};
 use renumberd::core::system::{KernelRoute, RouteTarget};
 use serde_json::Value;
 
@@ -158,9 +158,9 @@ fn one_refused_step_does_not_hold_up_the_others() {
             setting(1),
             setting(1400),
             Step::AddRoute(route("2001:db8:c::/48", RouteTarget::OnLink(nowhere), 256)),
-            Step::JoinAllRouters(nowhere),
-            Step::JoinAllRouters(one),
-            Step::JoinAllRouters(one),
+            Step::Join(Group::AllRouters, nowhere),
+            Step::Join(Group::AllRouters, one),
+            Step::Join(Group::AllRouters, one),
             Step::AddRoute(delegation),
             Step::AddRoute(link),
             // Not on the link, nor behind one: no route could lead there.

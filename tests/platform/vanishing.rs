@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use renumberd::core::input::KernelEvent;
-use renumberd::core::output::{Step, Sysctl};
+use renumberd::core::output::{Group, Step, Sysctl};
 use renumberd::core::system::RouteTarget;
 use renumberd::platform::linux::sysctl::{read_sysctl, write_sysctl};
 use renumberd::platform::sockets::Dhcpv6Socket;
@@ -19,9 +19,9 @@ fn steps(platform: &Platform, interface: &str) -> Vec<Step> {
         set(index, "2001:db8::1"),
         Step::AddRoute(link.clone()),
         Step::ReplaceRoute(far.clone()),
-        Step::JoinAllRouters(index),
+        Step::Join(Group::AllRouters, index),
         Step::SetSysctl { interface: interface.to_owned(), name: Sysctl::AcceptRa, value: 0 },
-        Step::LeaveAllRouters(index),
+        Step::Leave(Group::AllRouters, index),
         Step::RemoveRoute(link),
         Step::RemoveRoute(far),
         Step::RemoveAddress { interface: index, address: ip("2001:db8::1"), prefix_len: 64 },
@@ -55,10 +55,10 @@ fn steps_on_an_interface_that_is_gone_fail_alone() {
 fn the_group_of_an_interface_that_is_gone_can_be_left() {
     on_machine(|machine, mut platform| {
         let index = platform.index("one0");
-        platform.take(&[Step::JoinAllRouters(index)]);
+        platform.take(&[Step::Join(Group::AllRouters, index)]);
         machine.ip("link del one0");
-        platform.take(&[Step::LeaveAllRouters(index)]);
-        let refused = platform.apply(&[Step::JoinAllRouters(index)]);
+        platform.take(&[Step::Leave(Group::AllRouters, index)]);
+        let refused = platform.apply(&[Step::Join(Group::AllRouters, index)]);
         assert_eq!(refused, [(0, libc::ENODEV)]);
     });
 }

@@ -158,7 +158,10 @@ impl World {
                 Output::Milestone(milestone) => {
                     self.core.handle(self.now, Input::Milestone(milestone));
                 }
-                Output::HearEchoReplies(_) | Output::Report(_) | Output::Exit => {}
+                Output::HearEchoReplies(_)
+                | Output::SendServer(_)
+                | Output::Report(_)
+                | Output::Exit => {}
             }
         }
         false
@@ -191,8 +194,9 @@ impl World {
             Step::ReplaceRoute(route) => KernelEvent::Route(route),
             Step::RemoveRoute(route) => KernelEvent::RouteGone(route),
             Step::SetSysctl { .. }
-            | Step::JoinAllRouters(_)
-            | Step::LeaveAllRouters(_)
+            | Step::Join(..)
+            | Step::Leave(..)
+            | Step::Serve(_)
             | Step::DropKernelMade(_) => return,
         };
         self.kernel.handle(event.clone());
@@ -351,6 +355,8 @@ pub fn icmpv6(interface: IfIndex, source: Ipv6Addr, octets: Vec<u8>) -> Input {
     Input::Icmpv6(Received {
         interface,
         source,
+        port: 0,
+        link_layer: None,
         destination: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
         hop_limit: 255,
         fragmented: false,
@@ -362,6 +368,8 @@ pub fn dhcpv6(message: &Message) -> Input {
     Input::Dhcpv6(Received {
         interface: UPLINK,
         source: ROUTER,
+        port: 547,
+        link_layer: None,
         destination: "fe80::2".parse().unwrap(),
         hop_limit: 64,
         fragmented: false,

@@ -132,6 +132,14 @@ impl Advertiser {
         self.schedule.solicit(now, unicast, &mut self.random);
     }
 
+    /// Advertises to `host` by unicast, at once: it is to hear of a change that the multicast
+    /// advertisement would tell later (SRV-59).
+    pub fn call(&mut self, now: Instant, host: Ipv6Addr) {
+        if self.link.is_some() && self.content.is_some() {
+            self.schedule.call(now, host);
+        }
+    }
+
     /// The final advertisement, with Router Lifetime 0 (RA-TX-57), at once; silence follows.
     /// `withdraw` says the prefixes are to be withdrawn too; else they are said as ever, but
     /// with no new promise. Without messages where nothing could have been said before.

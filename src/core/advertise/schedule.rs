@@ -21,6 +21,9 @@ const MAX_RA_DELAY_TIME: Duration = Duration::from_millis(500);
 const UNICAST_ANSWER_SPACING: Duration = Duration::from_millis(100);
 const UNICAST_ANSWER_BURST: Duration = Duration::from_secs(1);
 
+/// How many are told by unicast at a time.
+const MAX_CALLS: usize = 1024;
+
 /// When the next advertisements go to whom.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
@@ -36,7 +39,7 @@ pub(super) struct Schedule {
     solicited: Option<Instant>,
     /// How many of the next multicast ones are of the quick succession.
     quick: u8,
-    /// Who is answered by unicast, with when it solicited. As long as the burst at most.
+    /// Who is told by unicast, with since when.
     answers: VecDeque<(Instant, Ipv6Addr)>,
     /// When the bucket of unicast answers is full again.
     bucket_full_at: Instant,
@@ -76,6 +79,13 @@ impl Schedule {
                 let delay = random.duration(Duration::ZERO, MAX_RA_DELAY_TIME);
                 self.solicited = Some(self.earliest(now) + delay);
             }
+        }
+    }
+
+    /// `host` is to be told at once, by unicast where no multicast advertisement is due.
+    pub(super) fn call(&mut self, now: Instant, host: Ipv6Addr) {
+        if self.answers.len() < MAX_CALLS && !self.answers.iter().any(|(_, other)| *other == host) {
+            self.answers.push_back((now, host));
         }
     }
 

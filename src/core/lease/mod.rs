@@ -320,6 +320,11 @@ impl Lease {
         (servers.collect(), domains.collect())
     }
 
+    /// When it is to be renewed, if that lies after `now`.
+    pub fn renewed_at(&self, now: Instant) -> Option<Instant> {
+        self.held.timers().and_then(|timers| timers.t1.at()).filter(|at| *at > now)
+    }
+
     /// Drops prefixes that are gone since `before` or earlier.
     pub fn forget(&mut self, before: Instant) {
         self.held.forget(before);

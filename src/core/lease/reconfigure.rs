@@ -1,45 +1,20 @@
 //! The Reconfigure key authentication protocol (RFC 9915 §20.4) and what a Reconfigure starts.
 
-use hmac::{Hmac, KeyInit, Mac};
-use md5::Md5;
-
 use super::exchange::{INFORMATION_REQUEST, Kind};
 use super::ladder::REBIND_AFTER;
 use super::{Lease, Reject};
+use crate::core::rkap;
 use crate::time::Instant;
-use crate::wire::dhcpv6::{Message, MessageType, digest_range};
-use crate::wire::dhcpv6_option::{Authentication, Duid};
+use crate::wire::dhcpv6::{Message, MessageType};
+use crate::wire::dhcpv6_option::Duid;
 
 /// What a server has told for the authentication of its Reconfigures.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Keyring {
     pub(super) server: Duid,
-    pub(super) key: [u8; 16],
+    pub(super) key: rkap::Key,
     /// The last replay value seen.
     pub(super) replay: Option<u64>,
-}
-
-/// The key that a Reply brings (RFC 9915 §20.4.3).
-fn offered_key(authentication: &Authentication) -> Option<[u8; 16]> {
-    let Authentication { protocol, algorithm, replay_detection, information, .. } = authentication;
-    match (*protocol, *algorithm, *replay_detection, information.as_slice()) {
-        (3, 1, 0, [1, key @ ..]) => key.try_into().ok(),
-        _ => None,
-    }
-}
-
-/// Whether the digest in `octets` is the one that `key` makes of them. The comparison takes the
-/// same time wherever they differ.
-pub(super) fn is_authentic(key: &[u8; 16], octets: &[u8]) -> bool {
-    let Some(range) = digest_range(octets) else { return false };
-    let mut zeroed = octets.to_vec();
-    let (Some(digest), Some(zeros)) = (octets.get(range.clone()), zeroed.get_mut(range)) else {
-        return false;
-    };
-    zeros.fill(0);
-    let Ok(mut hmac) = Hmac::<Md5>::new_from_slice(key) else { return false };
-    hmac.update(&zeroed);
-    hmac.verify_slice(digest).is_ok()
 }
 
 impl Lease {
@@ -50,7 +25,7 @@ impl Lease {
             return;
         }
         let Some(authentication) = message.authentication() else { return };
-        let Some(key) = offered_key(authentication) else { return };
+        let Some(key) = rkap::told(authentication) else { return };
         let known = self.keyring.take().filter(|keyring| keyring.key == key);
         let seen = known.and_then(|keyring| keyring.replay);
         let replay =
@@ -84,7 +59,7 @@ impl Lease {
         let authentication = message.authentication().ok_or(Reject::Authentication)?;
         let keyring = self.keyring.as_mut().filter(|keyring| keyring.server == *server);
         let keyring = keyring.ok_or(Reject::Authentication)?;
-        if !is_authentic(&keyring.key, octets) {
+        if !rkap::is_authentic(&keyring.key, octets) {
             return Err(Reject::Authentication);
         }
         if keyring.replay.is_some_and(|seen| authentication.replay <= seen) {

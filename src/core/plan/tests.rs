@@ -1,9 +1,10 @@
 use std::fmt::Write as _;
 
-use proptest::prelude::*;
-
 use super::*;
-use crate::config::Source;
+use crate::config::{Delegation, Downlink, Limits, Peer, Pool};
+
+mod delegations;
+mod properties;
 
 fn whole(prefix: &str) -> Whole {
     Whole {
@@ -186,104 +187,36 @@ fn what_fits_both_prefixes_stays_where_it_is() {
     assert_eq!(narrow.subnets["c"], net("2001:db8:0:f::/64"), "folded");
 }
 
-prop_compose! {
-    fn any_place()(high in any::<bool>(), number in 0..300_u64, length in 56..=64_u8) -> Place {
-        let number =
-            if high { PlaceNumber::High(number + 1) } else { PlaceNumber::Low(number) };
-        Place { number, length }
+fn delegation(place: Option<Place>, length: u8) -> Delegation {
+    Delegation {
+        downlink: "lan0".to_owned(),
+        peer: Peer::LinkLayer(vec![2, 0, 0x5e, 0, 0x53, 1]),
+        iaid: None,
+        place,
+        length,
+        from: None,
+        priority: 0,
+        next_hop: None,
+        lifetimes: Limits::default(),
     }
 }
 
-prop_compose! {
-    fn any_site()(
-        links in prop::collection::btree_map(
-            "[a-z]{1,4}",
-            (prop::option::of(any_place()), -1..=1_i32),
-            0..12,
-        ),
-    ) -> Config {
-        let downlink =
-            |(subnet, priority)| Downlink { subnet, priority, ..Downlink::default() };
-        let downlinks = links.into_iter().map(|(name, link)| (name, downlink(link))).collect();
-        Config { downlinks, ..Config::default() }
+fn pool(place: Option<Place>, size: u8) -> Pool {
+    Pool {
+        downlink: "lan0".to_owned(),
+        link: None,
+        place,
+        size,
+        length: 64,
+        from: None,
+        priority: 0,
+        per_router: 8,
+        lifetimes: Limits::default(),
     }
 }
 
-prop_compose! {
-    fn any_delegation()(
-        bits in any::<u64>(),
-        length in 48..=66_u8,
-        exclude in prop::option::of(any::<u64>()),
-        occupied in prop::collection::vec((any::<u64>(), 60..=64_u8), 0..3),
-    ) -> Whole {
-        let base = u128::from(bits) << 64;
-        let prefix = Ipv6Net::new(base.into(), length).unwrap().trunc();
-        let within = |number: u64, length| {
-            let mask = u128::from(u64::MAX) << 64 >> prefix.prefix_len() >> 1;
-            let address = u128::from(prefix.network()) | (u128::from(number) << 64 & mask);
-            Ipv6Net::new(address.into(), length).unwrap().trunc()
-        };
-        Whole {
-            prefix,
-            exclude: exclude.map(|number| within(number, 64)),
-            occupied: occupied.into_iter().map(|(number, length)| within(number, length)).collect(),
-            ..whole("2001:db8::/56")
-        }
-    }
-}
-
-fn overlap(one: &Ipv6Net, other: &Ipv6Net) -> bool {
-    one.contains(other) || other.contains(one)
-}
-
-proptest! {
-    /// CRV-05, CRV-06
-    #[test]
-    fn nothing_overlaps_and_nothing_lies_outside(config in any_site(), part in any_delegation()) {
-        let plan = plan(&config, &part);
-        let subnets: Vec<_> = plan.subnets.values().collect();
-        for (position, subnet) in subnets.iter().enumerate() {
-            prop_assert!(part.prefix.contains(*subnet));
-            prop_assert!(!subnets.iter().take(position).any(|other| overlap(subnet, other)));
-            prop_assert!(!part.occupied.iter().chain(&part.exclude).any(|o| overlap(subnet, o)));
-        }
-        let told = plan.subnets.keys().chain(plan.without.keys()).count();
-        prop_assert_eq!(told, config.downlinks.len(), "each link is told of once");
-    }
-
-    /// CRV-02: a place that exists is given at its very number, whoever else is there.
-    #[test]
-    fn fixed_places_never_move(config in any_site(), bits in any::<u64>(), other in any::<u64>()) {
-        let of = |bits: u64| {
-            let prefix = Ipv6Net::new((u128::from(bits) << 64).into(), 56).unwrap().trunc();
-            plan(&config, &Whole { prefix, ..whole("2001:db8::/56") })
-        };
-        let (one, other) = (of(bits), of(other));
-        let number = |subnet: &Ipv6Net| u128::from(subnet.network()) >> 64 & 0xff;
-        for (name, subnet) in &one.subnets {
-            prop_assert_eq!(number(subnet), number(&other.subnets[name]));
-        }
-    }
-
-    /// Additions disturb nobody who has a place of his own, and no automatic place with which they
-    /// do not collide.
-    #[test]
-    fn an_addition_moves_nobody_else(config in any_site(), name in "[a-z]{5}") {
-        let config = Config {
-            downlinks: config.downlinks.into_iter().map(|(name, mut link)| {
-                link.priority = 0;
-                (name, link)
-            }).collect(),
-            ..config
-        };
-        let part = whole("2001:db8::/48");
-        let before = plan(&config, &part);
-        let mut more = config;
-        more.downlinks.insert(name.clone(), Downlink::default());
-        let after = plan(&more, &part);
-        let taken = after.subnets[&name];
-        for (name, subnet) in &before.subnets {
-            prop_assert!(after.subnets[name] == *subnet || overlap(subnet, &taken));
-        }
-    }
+/// What is given, whoever gets it.
+fn parts(plan: &Plan) -> BTreeMap<&str, Ipv6Net> {
+    let all = plan.subnets.iter().chain(&plan.delegations).chain(&plan.pools);
+    all.map(|(name, part)| (name.as_str(), *part)).collect()
 }

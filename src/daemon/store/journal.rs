@@ -129,7 +129,9 @@ impl Journal {
     fn take_in(&mut self, record: Record) {
         let key = key(&record);
         match &record {
-            Record::Lease { lease: None, .. } | Record::Sysctl { before: None, .. } => {
+            Record::Lease { lease: None, .. }
+            | Record::Binding { binding: None, .. }
+            | Record::Sysctl { before: None, .. } => {
                 self.live.remove(&key);
             }
             // What a setting was before the first change is what counts.
@@ -139,6 +141,9 @@ impl Journal {
             Record::Duid { .. }
             | Record::Secret { .. }
             | Record::Lease { lease: Some(_), .. }
+            | Record::Binding { binding: Some(_), .. }
+            | Record::Replay { .. }
+            | Record::Static { .. }
             | Record::Advertised { .. } => {
                 self.live.insert(key, record);
             }
@@ -188,8 +193,16 @@ fn is_over(record: &Record, now: Instant) -> bool {
             lease.reconfigure_key.is_none()
                 && ends.max().is_none_or(|until: Until| until.is_over(now))
         }
-        Record::Lease { lease: None, .. } => true,
-        Record::Duid { .. } | Record::Secret { .. } | Record::Sysctl { .. } => false,
+        Record::Binding { binding: Some(binding), .. } => {
+            let ends = binding.promised.iter().map(|(_, promise)| promise.held_until);
+            ends.max().is_none_or(|until: Until| until.is_over(now))
+        }
+        Record::Lease { lease: None, .. } | Record::Binding { binding: None, .. } => true,
+        Record::Duid { .. }
+        | Record::Secret { .. }
+        | Record::Replay { .. }
+        | Record::Static { .. }
+        | Record::Sysctl { .. } => false,
     }
 }
 
@@ -198,6 +211,11 @@ fn key(record: &Record) -> String {
         Record::Duid { .. } => "duid".to_owned(),
         Record::Secret { .. } => "secret".to_owned(),
         Record::Lease { uplink, .. } => format!("lease {uplink}"),
+        Record::Binding { key, .. } => {
+            format!("binding {} {} {}", key.downlink, key.duid, key.iaid)
+        }
+        Record::Replay { .. } => "replay".to_owned(),
+        Record::Static { name, .. } => format!("static {name}"),
         Record::Advertised { downlink, prefix, .. } => format!("advertised {downlink} {prefix}"),
         Record::Sysctl { interface, name, .. } => format!("sysctl {interface} {name}"),
     }

@@ -48,8 +48,9 @@ pub(super) fn request(
             (0, RouteNetlinkMessage::DelRoute(message))
         }
         Step::SetSysctl { .. }
-        | Step::JoinAllRouters(_)
-        | Step::LeaveAllRouters(_)
+        | Step::Join(..)
+        | Step::Leave(..)
+        | Step::Serve(_)
         | Step::DropKernelMade(_) => return None,
     };
     Some(acknowledged(flags, message))

@@ -17,7 +17,6 @@ use super::{decode, encode, sysctl, takeover};
 use crate::core::input::KernelEvent;
 use crate::core::output::Step;
 use crate::core::system::System;
-use crate::platform::sockets::Icmpv6Socket;
 use crate::time::Instant;
 
 /// Requests sent at once. All their answers wait in the socket before the first is read, each as
@@ -153,12 +152,12 @@ impl Kernel {
     }
 
     /// Takes the steps in their order; the positions of those refused, with the error number.
-    /// What is already so is not refused.
+    /// What is already so is not refused. Steps of sockets are left to `sockets`, in their turn.
     pub fn apply(
         &mut self,
         now: Instant,
         steps: &[Step],
-        icmpv6: &Icmpv6Socket,
+        sockets: &mut dyn FnMut(&Step) -> io::Result<()>,
     ) -> Vec<(usize, i32)> {
         let mut refused = Vec::new();
         let mut octets = Vec::new();
@@ -166,7 +165,7 @@ impl Kernel {
         for (position, step) in steps.iter().enumerate() {
             let Some(request) = encode::request(now, step, self.mark) else {
                 self.flush(steps, &mut octets, &mut asked, &mut refused);
-                if let Err(error) = self.take(step, icmpv6) {
+                if let Err(error) = self.take(step, sockets) {
                     refused.push((position, error.raw_os_error().unwrap_or(libc::EIO)));
                 }
                 continue;
@@ -217,13 +216,16 @@ impl Kernel {
     }
 
     /// Takes a step that is no single request of netlink.
-    fn take(&mut self, step: &Step, icmpv6: &Icmpv6Socket) -> io::Result<()> {
+    fn take(
+        &mut self,
+        step: &Step,
+        sockets: &mut dyn FnMut(&Step) -> io::Result<()>,
+    ) -> io::Result<()> {
         match step {
             Step::SetSysctl { interface, name, value } => {
                 sysctl::write_sysctl(interface, *name, *value)
             }
-            Step::JoinAllRouters(interface) => icmpv6.join_all_routers(*interface),
-            Step::LeaveAllRouters(interface) => icmpv6.leave_all_routers(*interface),
+            Step::Join(..) | Step::Leave(..) | Step::Serve(_) => sockets(step),
             Step::DropKernelMade(interface) => takeover::drop_kernel_made(self, *interface),
             Step::SetAddress(_)
             | Step::RemoveAddress { .. }
@@ -301,8 +303,9 @@ fn is_so(step: &Step, errno: i32) -> bool {
         | Step::AddRoute(_)
         | Step::ReplaceRoute(_)
         | Step::SetSysctl { .. }
-        | Step::JoinAllRouters(_)
-        | Step::LeaveAllRouters(_)
+        | Step::Join(..)
+        | Step::Leave(..)
+        | Step::Serve(_)
         | Step::DropKernelMade(_) => false,
     }
 }

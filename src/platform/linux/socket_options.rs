@@ -14,6 +14,11 @@ pub(crate) fn receive_fragment_size(socket: impl AsFd) -> io::Result<()> {
     set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVFRAGSIZE, &1_i32.to_ne_bytes())
 }
 
+/// Lets a socket receive of groups that itself has joined, and not of all that anyone has.
+pub(crate) fn receive_own_groups(socket: impl AsFd) -> io::Result<()> {
+    set(socket, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_ALL, &0_i32.to_ne_bytes())
+}
+
 /// Lets a raw ICMPv6 socket receive these message types alone.
 pub(crate) fn pass_icmpv6_types(socket: impl AsFd, types: &[u8]) -> io::Result<()> {
     set(socket, libc::IPPROTO_ICMPV6, ICMP6_FILTER, &icmpv6_filter(types))

@@ -47,7 +47,7 @@ pub(in crate::wire) fn take_option<'a>(
 }
 
 /// Appends an option; one over 65535 octets has no form on the wire and is left out.
-fn push_option(out: &mut Vec<u8>, code: u16, body: &[u8]) {
+pub(in crate::wire) fn push_option(out: &mut Vec<u8>, code: u16, body: &[u8]) {
     let Ok(length) = u16::try_from(body.len()) else { return };
     out.extend(code.to_be_bytes());
     out.extend(length.to_be_bytes());
@@ -382,12 +382,18 @@ fn keep_first<T>(slot: &mut Option<T>, value: T) {
 }
 
 /// The fixed part of a body, and what follows it.
-fn header<const N: usize>(code: u16, body: &[u8]) -> Result<(Cursor<'_>, Cursor<'_>), DecodeError> {
+pub(in crate::wire) fn header<const N: usize>(
+    code: u16,
+    body: &[u8],
+) -> Result<(Cursor<'_>, Cursor<'_>), DecodeError> {
     let (header, rest) = body.split_at_checked(N).ok_or(DecodeError::OptionLength(code))?;
     Ok((Cursor::new(header), Cursor::new(rest)))
 }
 
-fn exactly<const N: usize>(code: u16, body: &[u8]) -> Result<[u8; N], DecodeError> {
+pub(in crate::wire) fn exactly<const N: usize>(
+    code: u16,
+    body: &[u8],
+) -> Result<[u8; N], DecodeError> {
     body.try_into().map_err(|_| DecodeError::OptionLength(code))
 }
 

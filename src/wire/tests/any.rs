@@ -13,6 +13,7 @@ use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
 use crate::wire::dhcpv6_option::{
     Authentication, Dhcpv6Option, Duid, IaAddress, IaNa, IaPd, IaPrefix, Iaid, Status, StatusCode,
 };
+use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption};
 use crate::wire::ndp::RouterAdvertisement;
 use crate::wire::ndp_option::{NdpOption, Pref64, Preference, PrefixInformation, RouteInformation};
 
@@ -204,6 +205,50 @@ pub(super) fn message() -> impl Strategy<Value = Message> {
             options,
         },
     )
+}
+
+fn relay_option() -> impl Strategy<Value = RelayOption> {
+    let octets = || vec(any::<u8>(), 0..40);
+    prop_oneof![
+        octets().prop_map(RelayOption::RelayMessage),
+        octets().prop_map(RelayOption::InterfaceId),
+        (any::<u16>(), octets()).prop_map(|(hardware_type, address)| {
+            RelayOption::ClientLinkLayer { hardware_type, address }
+        }),
+        any::<u16>().prop_map(RelayOption::SourcePort),
+        (select(vec![0_u16, 8, 37, 38, u16::MAX]), octets())
+            .prop_map(|(code, body)| RelayOption::Unknown { code, body }),
+    ]
+}
+
+pub(super) fn relay_message() -> impl Strategy<Value = RelayMessage> {
+    let kind = select(vec![RelayKind::Forward, RelayKind::Reply]);
+    (kind, any::<u8>(), address(), address(), vec(relay_option(), 0..5)).prop_map(
+        |(kind, hop_count, link_address, peer_address, options)| RelayMessage {
+            kind,
+            hop_count,
+            link_address,
+            peer_address,
+            options,
+        },
+    )
+}
+
+/// A client's message that came through up to ten relay agents.
+pub(super) fn nested_relay_message() -> impl Strategy<Value = RelayMessage> {
+    (vec(relay_message(), 1..=10), message()).prop_map(|(levels, message)| {
+        let mut inside = message.encode();
+        let mut outermost = None;
+        for (level, hop_count) in levels.into_iter().zip(0..) {
+            let mut options = level.options;
+            options.insert(0, RelayOption::RelayMessage(inside));
+            let kind = RelayKind::Forward;
+            let level = RelayMessage { kind, hop_count, options, ..level };
+            inside = level.encode();
+            outermost = Some(level);
+        }
+        outermost.unwrap()
+    })
 }
 
 /// Octets of which some were changed, some taken out, some put in, and the end cut off.

@@ -3,8 +3,8 @@
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 
-use super::super::reconfigure::is_authentic;
 use super::*;
+use crate::core::rkap::is_authentic;
 use MessageType::{InformationRequest, Rebind, Renew};
 
 pub(super) const KEY: [u8; 16] = [0x5a; 16];

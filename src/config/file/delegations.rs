@@ -1,0 +1,106 @@
+//! What subordinate routers get, and prefixes that nobody delegates.
+
+use super::{lifetimes, limit, priority};
+use crate::config::table::Table;
+use crate::config::value::{self, Wrong};
+use crate::config::{Delegation, Limits, Peer, Place, Pool, Static};
+
+/// Length of what a router gets where nothing says more (RFC 9818: a /64 unless asked otherwise).
+const DEFAULT_LENGTH: u8 = 64;
+/// Length of a pool's automatic place: sixteen /64.
+const DEFAULT_SIZE: u8 = 60;
+/// IA_PDs per requesting router (RFC 8987 §4.1 wants eight or more).
+const DEFAULT_PER_ROUTER: usize = 8;
+const MAX_PER_ROUTER: i64 = 1024;
+
+pub(super) fn fixed(table: &Table<'_>) -> Static {
+    let prefix = table.get("prefix", value::site_prefix);
+    let preferred = limit(table, "preferred-lifetime");
+    let valid = limit(table, "valid-lifetime");
+    if let (Some(preferred), Some(valid)) = (preferred, valid) {
+        lifetimes(table, preferred, valid);
+    }
+    table.finish();
+    // What is not valid cannot be preferred.
+    Static { prefix, preferred: preferred.or(valid), valid }
+}
+
+/// None where it lacks what cannot be guessed.
+pub(super) fn delegation(table: &Table<'_>) -> Option<Delegation> {
+    let downlink = downlink(table);
+    let peer = peer(table);
+    let (place, length) = place(table, "length", DEFAULT_LENGTH);
+    let iaid = table.get("iaid", value::iaid);
+    let from = table.get("from", value::source);
+    let priority = priority(table);
+    let next_hop = table.get("next-hop", value::next_hop);
+    let lifetimes = limits(table);
+    table.finish();
+    let (downlink, peer) = (downlink?, peer?);
+    Some(Delegation { downlink, peer, iaid, place, length, from, priority, next_hop, lifetimes })
+}
+
+/// None where it lacks what cannot be guessed.
+pub(super) fn pool(table: &Table<'_>) -> Option<Pool> {
+    let downlink = downlink(table);
+    let link = table.get("link", value::prefix);
+    let (place, size) = place(table, "size", DEFAULT_SIZE);
+    let length = table.get("length", value::octet(1..=64)).unwrap_or(DEFAULT_LENGTH);
+    let per_router = table
+        .get("per-router", value::number(1..=MAX_PER_ROUTER))
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or(DEFAULT_PER_ROUTER);
+    let from = table.get("from", value::source);
+    let priority = priority(table);
+    let lifetimes = limits(table);
+    table.finish();
+    let downlink = downlink?;
+    Some(Pool { downlink, link, place, size, length, from, priority, per_router, lifetimes })
+}
+
+fn downlink(table: &Table<'_>) -> Option<String> {
+    let remedy = "name the interface on which it asks, for instance downlink = \"lan0\"";
+    table.need("downlink", remedy, value::name)
+}
+
+fn peer(table: &Table<'_>) -> Option<Peer> {
+    let is_there = |key| table.has(key);
+    let duid = table.get("duid", value::duid);
+    let link_layer = table.get("link-layer", value::link_layer);
+    match (is_there("duid"), is_there("link-layer")) {
+        (false, false) => {
+            let remedy = "say who the router is: duid = \"00:04:…\", which `renumberd status` \
+                          shows there, or link-layer = \"02:00:5e:00:53:01\"";
+            table.wrong("duid", Wrong::new("is missing", remedy));
+            None
+        }
+        (true, true) => {
+            let wrong = Wrong::new("stands beside duid", "leave one of the two out");
+            table.wrong("link-layer", wrong);
+            None
+        }
+        (true, false) | (false, true) => duid.map(Peer::Duid).or(link_layer.map(Peer::LinkLayer)),
+    }
+}
+
+/// A place, or the length of an automatic one at `key`.
+fn place(table: &Table<'_>, key: &'static str, otherwise: u8) -> (Option<Place>, u8) {
+    let place = table.get("prefix", value::place);
+    let length = table.get(key, value::octet(1..=64));
+    if table.has("prefix") && length.is_some() {
+        let problem = "stands beside prefix, which has a length of its own";
+        table.wrong(key, Wrong::new(problem, "leave one of the two out"));
+    }
+    let own = place.map(|place| place.length);
+    (place, own.or(length).unwrap_or(otherwise))
+}
+
+fn limits(table: &Table<'_>) -> Limits {
+    let default = Limits::default();
+    let limits = Limits {
+        preferred: limit(table, "preferred-lifetime").unwrap_or(default.preferred),
+        valid: limit(table, "valid-lifetime").unwrap_or(default.valid),
+    };
+    lifetimes(table, limits.preferred, limits.valid);
+    limits
+}

@@ -1,0 +1,60 @@
+//! Who may hold which prefix: what no two requesting routers do at a time (SRV-57).
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv6Net;
+
+use super::binding::BindingKey;
+
+/// Prefixes, each with its holder. Those of different holders do not overlap.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Holders {
+    by_prefix: BTreeMap<Ipv6Net, BindingKey>,
+    /// How many prefixes of each length there are: what holds another is looked for by length.
+    lengths: BTreeMap<u8, usize>,
+}
+
+impl Holders {
+    /// Whether another router than that of `key` may hold a part of `prefix`.
+    pub(super) fn blocks(&self, prefix: Ipv6Net, key: &BindingKey) -> bool {
+        self.overlapping(prefix).any(|holder| holder.duid != key.duid)
+    }
+
+    fn overlapping(&self, prefix: Ipv6Net) -> impl Iterator<Item = &BindingKey> {
+        let last = Ipv6Net::new(prefix.broadcast(), 128).unwrap_or(prefix);
+        let inside = self.by_prefix.range(prefix..=last).map(|(_, holder)| holder);
+        let around = self.lengths.range(..prefix.prefix_len()).filter_map(move |(length, _)| {
+            let around = Ipv6Net::new(prefix.addr(), *length).ok()?;
+            self.by_prefix.get(&around.trunc())
+        });
+        around.chain(inside)
+    }
+
+    pub(super) fn insert(&mut self, prefix: Ipv6Net, key: &BindingKey) {
+        match self.by_prefix.get(&prefix) {
+            Some(holder) if holder == key => {}
+            Some(_) => {
+                self.by_prefix.insert(prefix, key.clone());
+            }
+            None => {
+                self.by_prefix.insert(prefix, key.clone());
+                let count = self.lengths.entry(prefix.prefix_len()).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+
+    /// `key` holds `prefix` no longer.
+    pub(super) fn remove(&mut self, prefix: Ipv6Net, key: &BindingKey) {
+        if self.by_prefix.get(&prefix) != Some(key) {
+            return;
+        }
+        self.by_prefix.remove(&prefix);
+        if let Some(count) = self.lengths.get_mut(&prefix.prefix_len()) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.lengths.remove(&prefix.prefix_len());
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What there is to give: for each delegation and pool its part of every delegated prefix.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Limits;
+use crate::time::{Instant, Lifetime, Until};
+
+/// The part of one delegated prefix that falls to one delegation or pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// The prefix; of a pool the whole block.
+    pub prefix: Ipv6Net,
+    /// Our own is preferred until then.
+    pub preferred_until: Until,
+    /// Our own is valid until then.
+    pub valid_until: Until,
+}
+
+/// All offers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Offers {
+    /// By delegation.
+    pub delegations: BTreeMap<String, Vec<Offer>>,
+    /// By pool.
+    pub pools: BTreeMap<String, Vec<Offer>>,
+    /// It is known what is delegated to us; before that nobody is told anything.
+    pub known: bool,
+    /// When our own lease is to be renewed.
+    pub renewed_at: Option<Instant>,
+}
+
+/// What a binding stands for in every plan: it keeps the same bits through every renumbering.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Slot {
+    /// The place of a configured delegation.
+    Delegation(String),
+    /// One of a pool's places.
+    Pool {
+        /// The pool.
+        pool: String,
+        /// Counted from 0 in units of what each requesting router gets.
+        number: u64,
+    },
+}
+
+impl Offer {
+    /// The lifetimes to give at `now`: no longer than ours, nor than `limits` (CRV-07, SRV-37).
+    pub(super) fn lifetimes(&self, now: Instant, limits: Limits) -> (Lifetime, Lifetime) {
+        let valid = self.valid_until.remaining(now).min(seconds(limits.valid));
+        let preferred = self.preferred_until.remaining(now).min(seconds(limits.preferred));
+        (preferred.min(valid), valid)
+    }
+
+    /// Whether our own lifetime is what limits a preferred lifetime given at `now`.
+    pub(super) fn is_short(&self, now: Instant, limits: Limits) -> bool {
+        self.preferred_until.remaining(now) < seconds(limits.preferred)
+    }
+
+    /// The place `number` of the pool whose block this is.
+    pub(super) fn part(&self, length: u8, number: u64) -> Option<Self> {
+        let bits = length.checked_sub(self.prefix.prefix_len())?;
+        let exists = u128::from(number) < 1_u128.checked_shl(bits.into()).unwrap_or(u128::MAX);
+        let shift = 128_u32.checked_sub(length.into())?;
+        let offset = u128::from(number).checked_shl(shift).filter(|_| exists)?;
+        let network = u128::from(self.prefix.network()) | offset;
+        let prefix = Ipv6Net::new(network.into(), length).ok()?;
+        Some(Self { prefix, ..*self })
+    }
+
+    /// The number of `prefix` in the pool whose block this is.
+    pub(super) fn number_of(&self, prefix: Ipv6Net) -> Option<u64> {
+        let shift = 128_u32.checked_sub(prefix.prefix_len().into())?;
+        let offset = u128::from(prefix.network()).saturating_sub(self.prefix.network().into());
+        self.prefix
+            .contains(&prefix)
+            .then(|| offset.checked_shr(shift).unwrap_or(0))
+            .and_then(|number| u64::try_from(number).ok())
+    }
+}
+
+fn seconds(limit: Duration) -> Lifetime {
+    Lifetime::Finite(u32::try_from(limit.as_secs()).unwrap_or(u32::MAX - 1))
+}

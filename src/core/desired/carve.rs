@@ -1,0 +1,95 @@
+//! What is delegated, carved by the plan.
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv6Net;
+
+use super::Facts;
+use crate::core::delegate::{Offer, Offers};
+use crate::core::lease::DelegatedPrefix;
+use crate::core::plan::{self, Whole, Without};
+use crate::time::Instant;
+
+/// All delegated prefixes with their plans.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Carving {
+    /// What is held first, then what is gone.
+    pub(super) parts: Vec<Carved>,
+    /// Who goes without a part of what is held, with the reason.
+    pub(super) without: BTreeMap<(String, Ipv6Net), Without>,
+}
+
+/// A delegated prefix with its plan.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Carved {
+    pub(super) prefix: DelegatedPrefix,
+    /// By downlink.
+    pub(super) subnets: BTreeMap<String, Ipv6Net>,
+    delegations: BTreeMap<String, Ipv6Net>,
+    pools: BTreeMap<String, Ipv6Net>,
+}
+
+impl Carving {
+    /// Carves what is held, then what is gone: a subnet in both belongs to what is held.
+    pub fn new(facts: Facts<'_>) -> Self {
+        let mut all: Vec<(&String, &DelegatedPrefix)> = facts
+            .sources
+            .iter()
+            .flat_map(|(name, source)| source.delegated.iter().map(move |prefix| (name, prefix)))
+            .collect();
+        all.sort_by_key(|(_, prefix)| prefix.gone_since.is_some());
+        let mut carving = Self::default();
+        for (uplink, prefix) in all {
+            let occupied = facts.sources.values().flat_map(|source| &source.prefixes);
+            let whole = Whole {
+                uplink: uplink.clone(),
+                iaid: prefix.iaid,
+                prefix: prefix.prefix,
+                exclude: prefix.exclude,
+                occupied: occupied
+                    .filter(|other| other.on_link && other.gone_since.is_none())
+                    .map(|other| other.prefix)
+                    .collect(),
+            };
+            let plan = plan::plan(facts.config, &whole);
+            if prefix.gone_since.is_none() {
+                let reasons = plan.without.into_iter();
+                carving.without.extend(reasons.map(|(name, why)| ((name, prefix.prefix), why)));
+            }
+            let taken = |subnet: &Ipv6Net| {
+                carving
+                    .parts
+                    .iter()
+                    .flat_map(|other| other.subnets.values())
+                    .any(|other| overlap(other, subnet))
+            };
+            let subnets = plan.subnets.into_iter().filter(|(_, subnet)| !taken(subnet)).collect();
+            let (delegations, pools) = (plan.delegations, plan.pools);
+            carving.parts.push(Carved { prefix: *prefix, subnets, delegations, pools });
+        }
+        carving
+    }
+
+    /// What there is to give to subordinate routers; `known` says whether that is all.
+    pub fn offers(&self, known: bool, renewed_at: Option<Instant>) -> Offers {
+        let mut offers = Offers { known, renewed_at, ..Offers::default() };
+        for part in self.parts.iter().filter(|part| part.prefix.gone_since.is_none()) {
+            let offer = |prefix: &Ipv6Net| Offer {
+                prefix: *prefix,
+                preferred_until: part.prefix.preferred_until,
+                valid_until: part.prefix.valid_until,
+            };
+            for (name, prefix) in &part.delegations {
+                offers.delegations.entry(name.clone()).or_default().push(offer(prefix));
+            }
+            for (name, prefix) in &part.pools {
+                offers.pools.entry(name.clone()).or_default().push(offer(prefix));
+            }
+        }
+        offers
+    }
+}
+
+fn overlap(a: &Ipv6Net, b: &Ipv6Net) -> bool {
+    a.contains(b) || b.contains(a)
+}

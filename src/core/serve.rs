@@ -1,0 +1,220 @@
+//! Serving subordinate routers: what comes to UDP port 547, what bindings mean for routes and
+//! memory, and calls after a change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::Core;
+use super::delegate::{Arrival, BindingKey, Call, Contact};
+use super::diff;
+use super::history::{Cause, Prefixes};
+use super::input::Received;
+use super::memory::Record;
+use super::output::{Output, Packet, ServerPacket};
+use super::uplink::Effect;
+use crate::time::Instant;
+use crate::wire::dhcpv6::Message;
+use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
+
+/// What changes of static prefixes are told under.
+const STATIC: &str = "static";
+const CLIENT_PORT: u16 = 546; // RFC 9915 §7.2
+const SERVER_PORT: u16 = 547;
+
+impl Core {
+    /// Takes in a datagram that came to the server's port.
+    pub(super) fn receive_server(&mut self, now: Instant, received: &Received) {
+        let Some(name) = self.downlink_at(received.interface) else { return };
+        if !self.delegating.serves(&name) {
+            return;
+        }
+        if let Err(reason) = self.serve(now, &name, received) {
+            self.reject(now, "dhcpv6-server", reason, received);
+        }
+    }
+
+    fn serve(
+        &mut self,
+        now: Instant,
+        downlink: &str,
+        received: &Received,
+    ) -> Result<(), &'static str> {
+        let is_relayed = received.octets.first().copied().and_then(RelayKind::from_wire);
+        let (arrival, message) = match is_relayed {
+            Some(RelayKind::Forward) => relayed(downlink, received)?,
+            Some(RelayKind::Reply) => return Err("unexpected-type"),
+            None => direct(downlink, received)?,
+        };
+        let served = self
+            .delegating
+            .handle_message(now, &arrival, &message)
+            .map_err(|reject| reject.label())?;
+        self.follow_bindings(now, &served.touched);
+        if let Some(answer) = served.answer {
+            self.send_server(downlink, &arrival.contact, answer.octets, answer.synced);
+        }
+        Ok(())
+    }
+
+    /// Sends to a requesting router, or to the relay before it.
+    fn send_server(&mut self, downlink: &str, contact: &Contact, octets: Vec<u8>, synced: bool) {
+        let Some(attached) = self.downlinks.get(downlink).and_then(|link| link.attached()) else {
+            return;
+        };
+        let (destination, port) = match contact.relay {
+            Some(relay) => (relay, SERVER_PORT),
+            None => (contact.peer, CLIENT_PORT),
+        };
+        let source = if destination.is_unicast_link_local() {
+            attached.link_local
+        } else {
+            Ipv6Addr::UNSPECIFIED
+        };
+        let packet = Packet { interface: attached.index, source, destination, octets };
+        self.outputs.push_back(Output::SendServer(ServerPacket { packet, port, synced }));
+    }
+
+    /// Brings routes and memory to what bindings have become.
+    fn follow_bindings(&mut self, now: Instant, touched: &BTreeSet<BindingKey>) {
+        self.remember_bindings(touched);
+        let mut steps = Vec::new();
+        for key in touched {
+            let link = self.system.link(&key.downlink).filter(|link| link.running);
+            let after = link.map(|link| self.delegating.routes(key, link.index));
+            let after = after.unwrap_or_default();
+            let before = self.desired.delegated.remove(key).unwrap_or_default();
+            steps.extend(diff::binding_diff(now, &self.system, &before, &after));
+            if !after.is_empty() {
+                self.desired.delegated.insert(key.clone(), after);
+            }
+        }
+        steps.retain(|step| !self.failures.holds(now, step));
+        self.take_steps(steps);
+    }
+
+    pub(super) fn remember_bindings(&mut self, touched: &BTreeSet<BindingKey>) {
+        for key in touched {
+            let binding = self.delegating.stored(key);
+            if binding.as_ref() == self.memory.bindings.get(key) {
+                continue;
+            }
+            let record = Record::Binding { key: key.clone(), binding };
+            self.memory.fold(record.clone());
+            self.outputs.push_back(Output::Remember(record));
+        }
+    }
+
+    /// Lets what is due to bindings happen.
+    pub(super) fn serve_timeouts(&mut self, now: Instant) {
+        let touched = self.delegating.handle_timeout(now);
+        self.follow_bindings(now, &touched);
+    }
+
+    /// Calls those whom a change concerns: everything that they will ask for has been switched.
+    pub(super) fn call_subordinates(&mut self, now: Instant) {
+        self.serve_timeouts(now);
+        while let Some(call) = self.delegating.poll_call() {
+            match call {
+                Call::Reconfigure { downlink, contact, octets } => {
+                    self.send_server(&downlink, &contact, octets, false);
+                }
+                Call::Advertise { downlink, host } => {
+                    if let Some(downlink) = self.downlinks.get_mut(&downlink) {
+                        downlink.call(now, host);
+                    }
+                }
+            }
+        }
+        let serves = self.desired.serve;
+        if let Some(reserved) = serves.then(|| self.delegating.reserve_replay()).flatten() {
+            let record = Record::Replay { reserved };
+            self.memory.fold(record.clone());
+            self.outputs.push_back(Output::Remember(record));
+        }
+    }
+
+    /// Puts other prefixes in the place of static ones, all in one pass.
+    pub(super) fn set_prefixes(
+        &mut self,
+        now: Instant,
+        prefixes: BTreeMap<String, Option<Ipv6Net>>,
+        graceful: bool,
+    ) -> (String, Effect) {
+        for (name, prefix) in prefixes {
+            if let Some(record) = self.statics.set(now, &name, prefix, graceful) {
+                self.memory.fold(record.clone());
+                self.outputs.push_back(Output::Remember(record));
+            }
+        }
+        let effect = Effect {
+            derive: true,
+            began: Some(Cause::Command),
+            delegated: true,
+            ..Effect::default()
+        };
+        (STATIC.to_owned(), effect)
+    }
+
+    /// Whether there is a static prefix of this name.
+    pub fn has_static(&self, name: &str) -> bool {
+        self.statics.contains(name)
+    }
+
+    /// What static prefixes are told to have become.
+    pub(super) fn static_prefixes(&self, now: Instant) -> Prefixes {
+        Prefixes { delegated: self.statics.current(now), ..Prefixes::default() }
+    }
+}
+
+/// A message that comes from a requesting router itself.
+fn direct<'a>(
+    downlink: &'a str,
+    received: &Received,
+) -> Result<(Arrival<'a>, Message), &'static str> {
+    if !received.destination.is_multicast() {
+        return Err("unicast");
+    }
+    let source = received.source;
+    if !source.is_unicast_link_local() {
+        return Err("source");
+    }
+    let message = Message::decode(&received.octets).map_err(|error| error.label())?;
+    let contact = Contact { next_hop: source, peer: source, relay: None, levels: Vec::new() };
+    let arrival = Arrival {
+        downlink,
+        contact,
+        link_layer: super::delegate::link_layer_of(source),
+        link: None,
+    };
+    Ok((arrival, message))
+}
+
+/// A message that relays have handed on.
+fn relayed<'a>(
+    downlink: &'a str,
+    received: &Received,
+) -> Result<(Arrival<'a>, Message), &'static str> {
+    let mut relayed = Relayed::decode(&received.octets).map_err(|error| error.label())?;
+    let message = Message::decode(&relayed.octets).map_err(|error| error.label())?;
+    let link = relayed.link_address();
+    let levels = std::mem::take(&mut relayed.levels);
+    let nearest = levels.last().ok_or("truncated")?;
+    let told = nearest.options.iter().find_map(|option| match option {
+        RelayOption::ClientLinkLayer { address, .. } => Some(address.clone()),
+        RelayOption::RelayMessage(_)
+        | RelayOption::InterfaceId(_)
+        | RelayOption::SourcePort(_)
+        | RelayOption::Unknown { .. } => None,
+    });
+    let peer = nearest.peer_address;
+    let contact = Contact {
+        next_hop: received.source,
+        peer,
+        relay: Some(received.source),
+        levels: levels.iter().map(RelayMessage::encode).collect(),
+    };
+    let link_layer = told.or_else(|| super::delegate::link_layer_of(peer));
+    Ok((Arrival { downlink, contact, link_layer, link }, message))
+}

@@ -1,0 +1,97 @@
+//! UDP port 547: open while something is delegated, and answers that wait for the disk.
+
+use std::io;
+
+use tokio::io::unix::AsyncFd;
+use tracing::{debug, trace};
+
+use super::shell;
+use crate::core::input::{IfIndex, Received};
+use crate::core::output::{Group, ServerPacket};
+use crate::platform::sockets::ServerSocket;
+use crate::platform::watch;
+
+/// The server's socket and what is to leave through it.
+#[derive(Default)]
+pub(super) struct Server {
+    socket: Option<AsyncFd<ServerSocket>>,
+    /// They leave when everything written until now is on disk.
+    held: Vec<ServerPacket>,
+    /// They leave when the sync under way has ended.
+    departing: Vec<ServerPacket>,
+}
+
+impl Server {
+    /// Opens the socket, or closes it.
+    pub(super) fn serve(&mut self, serve: bool) -> io::Result<()> {
+        self.socket = match serve {
+            true => Some(watch(ServerSocket::open()?)?),
+            false => None,
+        };
+        Ok(())
+    }
+
+    pub(super) fn join(&self, group: Group, interface: IfIndex) -> io::Result<()> {
+        self.with_socket(|socket| socket.join(group.address(), interface))
+    }
+
+    /// A socket that is closed has left all groups.
+    pub(super) fn leave(&self, group: Group, interface: IfIndex) -> io::Result<()> {
+        match &self.socket {
+            Some(socket) => socket.get_ref().leave(group.address(), interface),
+            None => Ok(()),
+        }
+    }
+
+    fn with_socket(&self, act: impl Fn(&ServerSocket) -> io::Result<()>) -> io::Result<()> {
+        match &self.socket {
+            Some(socket) => act(socket.get_ref()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Waits until there is something to receive.
+    pub(super) async fn readable(&self) {
+        match &self.socket {
+            Some(socket) => drop(socket.readable().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next datagram; none when there is none yet.
+    pub(super) fn recv(&self) -> io::Result<Option<Received>> {
+        match &self.socket {
+            Some(socket) => shell::next(socket, ServerSocket::recv),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn send(&self, packet: &ServerPacket) {
+        trace!(?packet, "send");
+        let sent = self.with_socket(|socket| socket.send(&packet.packet, packet.port));
+        if let Err(error) = sent {
+            debug!(%error, destination = %packet.packet.destination, "DHCPv6 answer not sent");
+        }
+    }
+
+    /// Keeps an answer back until what it says is on disk.
+    pub(super) fn hold(&mut self, packet: ServerPacket) {
+        self.held.push(packet);
+    }
+
+    pub(super) const fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// A sync begins: what is held leaves when it has ended.
+    pub(super) fn depart(&mut self) {
+        self.departing.append(&mut self.held);
+    }
+
+    /// The sync has ended.
+    pub(super) fn release(&mut self) {
+        for packet in std::mem::take(&mut self.departing) {
+            self.send(&packet);
+        }
+    }
+}
