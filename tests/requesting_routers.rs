@@ -82,3 +82,98 @@ fn dhcpcd_with_a_hook_follows_advertisements() {
 fn dhcp6c_gets_a_prefix_through_a_relay() {
     requesting::gets_a_prefix_through_a_relay(Dhcp6c);
 }
+
+#[test]
+fn dhcpcd_gets_a_prefix_and_a_route_from_the_agent() {
+    requesting::gets_a_prefix_and_a_route(Dhcpcd);
+}
+
+#[test]
+fn dhcpcd_with_a_hook_gets_a_prefix_and_a_route_from_the_agent() {
+    requesting::gets_a_prefix_and_a_route(DhcpcdWithHook);
+}
+
+#[test]
+fn dhcpcd_with_reconfigure_gets_a_prefix_and_a_route_from_the_agent() {
+    requesting::gets_a_prefix_and_a_route(DhcpcdWithReconfigure);
+}
+
+#[test]
+fn dhcp6c_gets_a_prefix_and_a_route_from_the_agent() {
+    requesting::gets_a_prefix_and_a_route(Dhcp6c);
+}
+
+#[test]
+fn dhclient_gets_a_prefix_and_a_route_from_the_agent() {
+    requesting::gets_a_prefix_and_a_route(Dhclient);
+}
+
+#[test]
+fn networkd_gets_a_prefix_and_a_route_from_the_agent() {
+    requesting::gets_a_prefix_and_a_route(Networkd);
+}
+
+#[test]
+fn dhcpcd_keeps_prefix_and_route_when_the_agent_is_killed() {
+    requesting::keeps_it_and_its_route_over_a_restart(Dhcpcd);
+}
+
+#[test]
+fn dhcp6c_keeps_prefix_and_route_when_the_agent_is_killed() {
+    requesting::keeps_it_and_its_route_over_a_restart(Dhcp6c);
+}
+
+#[test]
+fn dhclient_keeps_prefix_and_route_when_the_agent_is_killed() {
+    requesting::keeps_it_and_its_route_over_a_restart(Dhclient);
+}
+
+#[test]
+fn networkd_keeps_prefix_and_route_when_the_agent_is_killed() {
+    requesting::keeps_it_and_its_route_over_a_restart(Networkd);
+}
+
+#[test]
+fn dhcpcd_follows_the_agent() {
+    requesting::follows_the_agent(Dhcpcd);
+}
+
+#[test]
+fn dhcpcd_with_a_hook_follows_the_agent() {
+    requesting::follows_the_agent(DhcpcdWithHook);
+}
+
+#[test]
+fn dhcpcd_with_reconfigure_follows_the_agent() {
+    requesting::follows_the_agent(DhcpcdWithReconfigure);
+}
+
+#[test]
+fn dhcp6c_follows_the_agent() {
+    requesting::follows_the_agent(Dhcp6c);
+}
+
+#[test]
+fn dhclient_follows_the_agent() {
+    requesting::follows_the_agent(Dhclient);
+}
+
+#[test]
+fn networkd_follows_the_agent() {
+    requesting::follows_the_agent(Networkd);
+}
+
+#[test]
+fn dhcpcd_gives_its_prefix_back_to_the_agent() {
+    requesting::gives_its_prefix_back_to_the_agent(Dhcpcd);
+}
+
+#[test]
+fn dhcp6c_gives_its_prefix_back_to_the_agent() {
+    requesting::gives_its_prefix_back_to_the_agent(Dhcp6c);
+}
+
+#[test]
+fn dhclient_gives_its_prefix_back_to_the_agent() {
+    requesting::gives_its_prefix_back_to_the_agent(Dhclient);
+}
