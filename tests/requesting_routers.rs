@@ -12,168 +12,188 @@ mod lab;
 
 use lab::delegating::Trigger::{self, Command, MulticastRa, Timer, UnicastRa};
 use lab::peer::Kind::{Dhclient, Dhcp6c, Dhcpcd, DhcpcdWithHook, DhcpcdWithReconfigure, Networkd};
-use lab::requesting;
+use lab::{below_agent, below_kea};
 
 /// What those follow who know of no change by themselves.
 const ITS_TIMER_AND_A_COMMAND: [Trigger; 2] = [Timer, Command];
 
 #[test]
 fn dhcpcd_gets_a_prefix_from_kea_and_keeps_it() {
-    requesting::is_served_by_kea(Dhcpcd, true);
+    below_kea::is_served_by_kea(Dhcpcd, true);
 }
 
 #[test]
 fn dhcpcd_with_a_hook_gets_a_prefix_from_kea_and_keeps_it() {
-    requesting::is_served_by_kea(DhcpcdWithHook, true);
+    below_kea::is_served_by_kea(DhcpcdWithHook, true);
 }
 
 #[test]
 fn dhcpcd_with_reconfigure_gets_a_prefix_from_kea_and_keeps_it() {
-    requesting::is_served_by_kea(DhcpcdWithReconfigure, true);
+    below_kea::is_served_by_kea(DhcpcdWithReconfigure, true);
 }
 
 #[test]
 fn dhcp6c_gets_a_prefix_from_kea_and_keeps_it() {
-    requesting::is_served_by_kea(Dhcp6c, true);
+    below_kea::is_served_by_kea(Dhcp6c, true);
 }
 
 #[test]
 fn dhclient_gets_a_prefix_from_kea_and_keeps_it() {
-    requesting::is_served_by_kea(Dhclient, true);
+    below_kea::is_served_by_kea(Dhclient, true);
 }
 
 #[test]
 fn networkd_gets_a_prefix_from_kea_and_keeps_it() {
-    requesting::is_served_by_kea(Networkd, false);
+    below_kea::is_served_by_kea(Networkd, false);
 }
 
 #[test]
 fn dhcpcd_follows_its_timer_and_a_command_alone() {
-    assert_eq!(requesting::follows(Dhcpcd), ITS_TIMER_AND_A_COMMAND);
+    assert_eq!(below_kea::follows(Dhcpcd), ITS_TIMER_AND_A_COMMAND);
 }
 
 #[test]
 fn dhcpcd_with_reconfigure_follows_its_timer_and_a_command_alone() {
-    assert_eq!(requesting::follows(DhcpcdWithReconfigure), ITS_TIMER_AND_A_COMMAND);
+    assert_eq!(below_kea::follows(DhcpcdWithReconfigure), ITS_TIMER_AND_A_COMMAND);
 }
 
 #[test]
 fn dhcp6c_follows_its_timer_and_a_command_alone() {
-    assert_eq!(requesting::follows(Dhcp6c), ITS_TIMER_AND_A_COMMAND);
+    assert_eq!(below_kea::follows(Dhcp6c), ITS_TIMER_AND_A_COMMAND);
 }
 
 #[test]
 fn dhclient_follows_its_timer_and_a_command_alone() {
-    assert_eq!(requesting::follows(Dhclient), ITS_TIMER_AND_A_COMMAND);
+    assert_eq!(below_kea::follows(Dhclient), ITS_TIMER_AND_A_COMMAND);
 }
 
 #[test]
 fn networkd_follows_its_timer_and_a_command_alone() {
-    assert_eq!(requesting::follows(Networkd), ITS_TIMER_AND_A_COMMAND);
+    assert_eq!(below_kea::follows(Networkd), ITS_TIMER_AND_A_COMMAND);
 }
 
 #[test]
 fn dhcpcd_with_a_hook_follows_advertisements() {
     let all = [MulticastRa, UnicastRa, Timer, Command];
-    assert_eq!(requesting::follows(DhcpcdWithHook), all);
+    assert_eq!(below_kea::follows(DhcpcdWithHook), all);
 }
 
 #[test]
-fn dhcp6c_gets_a_prefix_through_a_relay() {
-    requesting::gets_a_prefix_through_a_relay(Dhcp6c);
+fn dhcp6c_gets_a_prefix_from_kea_through_a_relay() {
+    below_kea::gets_a_prefix_through_a_relay(Dhcp6c);
 }
 
 #[test]
 fn dhcpcd_gets_a_prefix_and_a_route_from_the_agent() {
-    requesting::gets_a_prefix_and_a_route(Dhcpcd);
-}
-
-#[test]
-fn dhcpcd_with_a_hook_gets_a_prefix_and_a_route_from_the_agent() {
-    requesting::gets_a_prefix_and_a_route(DhcpcdWithHook);
+    below_agent::gets_a_prefix_and_a_route(Dhcpcd, true);
 }
 
 #[test]
 fn dhcpcd_with_reconfigure_gets_a_prefix_and_a_route_from_the_agent() {
-    requesting::gets_a_prefix_and_a_route(DhcpcdWithReconfigure);
+    below_agent::gets_a_prefix_and_a_route(DhcpcdWithReconfigure, true);
 }
 
 #[test]
 fn dhcp6c_gets_a_prefix_and_a_route_from_the_agent() {
-    requesting::gets_a_prefix_and_a_route(Dhcp6c);
+    below_agent::gets_a_prefix_and_a_route(Dhcp6c, true);
 }
 
 #[test]
 fn dhclient_gets_a_prefix_and_a_route_from_the_agent() {
-    requesting::gets_a_prefix_and_a_route(Dhclient);
+    below_agent::gets_a_prefix_and_a_route(Dhclient, true);
 }
 
 #[test]
 fn networkd_gets_a_prefix_and_a_route_from_the_agent() {
-    requesting::gets_a_prefix_and_a_route(Networkd);
+    below_agent::gets_a_prefix_and_a_route(Networkd, false);
 }
 
 #[test]
-fn dhcpcd_keeps_prefix_and_route_when_the_agent_is_killed() {
-    requesting::keeps_it_and_its_route_over_a_restart(Dhcpcd);
+fn dhcpcd_keeps_both_when_the_agent_is_killed() {
+    below_agent::keeps_both_over_a_kill(Dhcpcd);
 }
 
 #[test]
-fn dhcp6c_keeps_prefix_and_route_when_the_agent_is_killed() {
-    requesting::keeps_it_and_its_route_over_a_restart(Dhcp6c);
+fn dhcp6c_keeps_both_when_the_agent_is_killed() {
+    below_agent::keeps_both_over_a_kill(Dhcp6c);
 }
 
 #[test]
-fn dhclient_keeps_prefix_and_route_when_the_agent_is_killed() {
-    requesting::keeps_it_and_its_route_over_a_restart(Dhclient);
+fn dhclient_keeps_both_when_the_agent_is_killed() {
+    below_agent::keeps_both_over_a_kill(Dhclient);
 }
 
 #[test]
-fn networkd_keeps_prefix_and_route_when_the_agent_is_killed() {
-    requesting::keeps_it_and_its_route_over_a_restart(Networkd);
+fn networkd_keeps_both_when_the_agent_is_killed() {
+    below_agent::keeps_both_over_a_kill(Networkd);
 }
 
 #[test]
-fn dhcpcd_follows_the_agent() {
-    requesting::follows_the_agent(Dhcpcd);
+fn dhcpcd_follows_the_agent_on_command() {
+    below_agent::follows(Dhcpcd);
 }
 
 #[test]
-fn dhcpcd_with_a_hook_follows_the_agent() {
-    requesting::follows_the_agent(DhcpcdWithHook);
+fn dhcp6c_follows_the_agent_on_command() {
+    below_agent::follows(Dhcp6c);
 }
 
 #[test]
-fn dhcpcd_with_reconfigure_follows_the_agent() {
-    requesting::follows_the_agent(DhcpcdWithReconfigure);
+fn dhclient_follows_the_agent_on_command() {
+    below_agent::follows(Dhclient);
 }
 
 #[test]
-fn dhcp6c_follows_the_agent() {
-    requesting::follows_the_agent(Dhcp6c);
+fn networkd_follows_the_agent_on_command() {
+    below_agent::follows(Networkd);
 }
 
 #[test]
-fn dhclient_follows_the_agent() {
-    requesting::follows_the_agent(Dhclient);
+fn dhcpcd_with_a_hook_follows_the_agent_by_its_advertisement() {
+    below_agent::follows(DhcpcdWithHook);
 }
 
 #[test]
-fn networkd_follows_the_agent() {
-    requesting::follows_the_agent(Networkd);
+fn dhcpcd_with_reconfigure_follows_the_agent_by_reconfigure() {
+    below_agent::follows(DhcpcdWithReconfigure);
 }
 
 #[test]
-fn dhcpcd_gives_its_prefix_back_to_the_agent() {
-    requesting::gives_its_prefix_back_to_the_agent(Dhcpcd);
+fn dhcpcd_follows_the_agent_at_t1() {
+    below_agent::follows_at_t1(Dhcpcd);
 }
 
 #[test]
-fn dhcp6c_gives_its_prefix_back_to_the_agent() {
-    requesting::gives_its_prefix_back_to_the_agent(Dhcp6c);
+fn dhcp6c_follows_the_agent_at_t1() {
+    below_agent::follows_at_t1(Dhcp6c);
 }
 
 #[test]
-fn dhclient_gives_its_prefix_back_to_the_agent() {
-    requesting::gives_its_prefix_back_to_the_agent(Dhclient);
+fn dhclient_follows_the_agent_at_t1() {
+    below_agent::follows_at_t1(Dhclient);
+}
+
+#[test]
+fn networkd_follows_the_agent_at_t1() {
+    below_agent::follows_at_t1(Networkd);
+}
+
+#[test]
+fn dhclient_follows_an_agent_that_was_killed_during_the_change() {
+    below_agent::follows_an_agent_that_was_killed(Dhclient, 0);
+}
+
+#[test]
+fn dhcpcd_with_a_hook_follows_an_agent_that_was_killed_during_the_change() {
+    below_agent::follows_an_agent_that_was_killed(DhcpcdWithHook, 0);
+}
+
+#[test]
+fn dhcpcd_with_reconfigure_follows_an_agent_that_was_killed_during_the_change() {
+    below_agent::follows_an_agent_that_was_killed(DhcpcdWithReconfigure, 0);
+}
+
+#[test]
+fn dhcp6c_gets_a_prefix_from_the_agent_through_a_relay() {
+    below_agent::gets_a_prefix_through_a_relay(Dhcp6c);
 }

@@ -17,6 +17,8 @@ use super::site::{PROVIDER, Site};
 
 /// Its interface towards the requesting router.
 pub const INTERFACE: &str = "isp0";
+/// The link behind a relay agent.
+pub const RELAYED: &str = "2001:db8:e::/64";
 
 /// How a requesting router can learn of a change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -91,13 +93,23 @@ pub struct AgentSide {
 }
 
 impl AgentSide {
-    /// Starts it in `era`.
-    pub fn start(site: &Site, era: Era) -> Self {
+    /// Starts it in `era`, with more lines about the delegation.
+    pub fn start(site: &Site, era: Era, lines: &str) -> Self {
+        let who = format!("[delegation.peer]\nduid = \"{DUID}\"\n{lines}");
+        Self::start_with(site, era, &who)
+    }
+
+    /// Starts it for whoever is behind a relay agent.
+    pub fn start_for_relays(site: &Site, era: Era) -> Self {
+        let who = format!("[pool.relayed]\nlink = \"{RELAYED}\"\nlength = 56\n");
+        Self::start_with(site, era, &who)
+    }
+
+    fn start_with(site: &Site, era: Era, who: &str) -> Self {
         let config = format!(
-            "[static.site]\nprefix = \"{}\"\n\
+            "grace = \"2s\"\n[static.site]\nprefix = \"{}\"\n\
              [downlink.{INTERFACE}]\nsubnet = \"0x0/64\"\n\
-             [delegation.peer]\ndownlink = \"{INTERFACE}\"\nduid = \"{DUID}\"\n\
-             prefix = \"0x1/56\"\n",
+             {who}downlink = \"{INTERFACE}\"\nprefix = \"0x1/56\"\n",
             site_prefix(era)
         );
         Self { agent: Agent::start(&site.net, &site.isp, &config, &[]) }

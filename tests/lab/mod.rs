@@ -19,6 +19,8 @@
 )]
 
 pub mod agent;
+pub mod below_agent;
+pub mod below_kea;
 pub mod client;
 pub mod delegating;
 pub mod dhclient;
