@@ -126,8 +126,10 @@ pub fn site_prefix(era: Era) -> Ipv6Net {
     Ipv6Net::new(era.on_link.network(), 48).unwrap()
 }
 
-/// The next hop of the route to exactly `prefix`, where there is one.
+/// The next hop of the route to exactly `prefix`, where there is one. The kernel shows a route for
+/// some time after its end.
 pub fn next_hop(site: &Site, prefix: Ipv6Net) -> Option<Ipv6Addr> {
     let routes = site.isp.ip_json(&format!("route show {prefix} dev {INTERFACE}"));
-    routes.iter().find_map(|route| route["gateway"].as_str()?.parse().ok())
+    let mut valid = routes.iter().filter(|route| route["expires"].as_i64().is_none_or(|s| s > 0));
+    valid.find_map(|route| route["gateway"].as_str()?.parse().ok())
 }
