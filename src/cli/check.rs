@@ -78,7 +78,7 @@ fn of_pool(pool: &Pool) -> String {
 
 fn part(place: Option<Place>, length: u8, from: Option<&Source>) -> String {
     let place = place.map_or_else(|| format!("any /{length}"), |place| place.to_string());
-    let from = from.map_or_else(|| "each delegation".to_owned(), ToString::to_string);
+    let from = from.map_or_else(|| "each prefix".to_owned(), ToString::to_string);
     format!("{place} of {from}")
 }
 
@@ -103,11 +103,11 @@ mod tests {
             "x: valid\n  \
              static later: a prefix that the control socket sets, for 2h\n  \
              static site: 2001:db8:1200::/48, for ever\n  \
-             downlink lan0: any /64 of each delegation\n  \
+             downlink lan0: any /64 of each prefix\n  \
              delegation attic: any /60 of later to 02:00:5e:00:53:01 on lan0 via fe80::2\n  \
-             delegation wlanr: 0x1/62 of each delegation to 00:04:a4:79…f4:42:51 (IAID 1) on lan0\n  \
-             pool guests: any /60 of each delegation, a /64 to each router on lan0\n  \
-             pool relayed: any /56 of each delegation, a /60 to each router on lan0, relayed from \
+             delegation wlanr: 0x1/62 of each prefix to 00:04:a4:79…f4:42:51 (IAID 1) on lan0\n  \
+             pool guests: any /60 of each prefix, a /64 to each router on lan0\n  \
+             pool relayed: any /56 of each prefix, a /60 to each router on lan0, relayed from \
              fd00:1::/64\n  \
              automatic places: from the high end, the smallest first\n"
         );
@@ -126,7 +126,7 @@ mod tests {
              uplink tap0: asks for a /60 (IAID 1) and a prefix (IAID 2)\n  \
              uplink tun0: asks for no prefix, installs no default route\n  \
              downlink lan0: -1/64 of tap0/2\n  \
-             downlink wl0: any /64 of each delegation, sends no advertisements\n"
+             downlink wl0: any /64 of each prefix, sends no advertisements\n"
         );
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::history::Prefixes;
 use crate::core::output::Stage;
-use crate::core::status::{ChangeStatus, DownlinkStatus, Status, UplinkStatus};
+use crate::core::status::{BindingStatus, ChangeStatus, DownlinkStatus, Status, UplinkStatus};
 
 /// Renders `status`.
 pub fn render(status: &Status) -> String {
@@ -21,6 +21,12 @@ fn write(text: &mut String, status: &Status) -> fmt::Result {
     }
     for (name, downlink) in &status.downlinks {
         write_downlink(text, name, downlink)?;
+    }
+    for (name, prefixes) in &status.statics {
+        writeln!(text, "static {name} {}", list(prefixes))?;
+    }
+    for binding in &status.bindings {
+        write_binding(text, binding)?;
     }
     if !status.conditions.is_empty() {
         writeln!(text, "to mend")?;
@@ -94,6 +100,27 @@ fn write_downlink(text: &mut String, name: &str, downlink: &DownlinkStatus) -> f
         } else {
             let (preferred, valid) = (lifetime(Some(told.preferred)), lifetime(Some(told.valid)));
             writeln!(text, "  {prefix} advertised, preferred {preferred}, valid {valid}")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_binding(text: &mut String, binding: &BindingStatus) -> fmt::Result {
+    let BindingStatus { downlink, duid, iaid, next_hop, .. } = binding;
+    let names = binding.names.join(" ");
+    let called = if binding.calling { ", being called" } else { "" };
+    writeln!(text, "delegated to {names} on {downlink} via {next_hop}{called}")?;
+    writeln!(text, "  DUID {duid}, IAID {iaid}")?;
+    for told in &binding.prefixes {
+        let (preferred, valid) = (lifetime(told.preferred), lifetime(told.valid));
+        let prefix = told.prefix;
+        match told.state.as_str() {
+            "given" => writeln!(text, "  {prefix} given, preferred {preferred}, valid {valid}")?,
+            "withdrawn" => writeln!(text, "  {prefix} withdrawn, kept from others for {valid}")?,
+            "held-elsewhere" => {
+                writeln!(text, "  {prefix} due, but another router may still hold it")?;
+            }
+            state => writeln!(text, "  {prefix} {state}")?,
         }
     }
     Ok(())

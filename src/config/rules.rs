@@ -176,23 +176,55 @@ fn lengths(config: &Config, findings: &mut Vec<Finding>) {
 /// No two fixed places overlap that are counted from the same end. Those from different ends meet
 /// in short prefixes alone, which is seen when one comes.
 fn overlaps(config: &Config, findings: &mut Vec<Finding>) {
-    let fixed: Vec<(Claim<'_>, Place)> =
-        config.claims().filter_map(|claim| Some((claim, claim.place?))).collect();
-    for (position, (claim, place)) in fixed.iter().enumerate() {
-        let earlier = fixed.iter().take(position);
-        for (other, other_place) in
-            earlier.filter(|(other, other_place)| meet(*place, *other_place) && share(claim, other))
-        {
-            let problem = format!(
-                "\"{place}\" overlaps \"{other_place}\" of {}.{}: both are carved from the same \
-                 delegation",
-                other.claimant, other.name
-            );
-            let remedy = "give one of them another number, or tie them to different delegations \
-                          with `from`";
-            let path = [&claim.claimant.to_string(), claim.name, claim.key()];
-            findings.push(Finding::new(&path, problem, remedy));
-        }
+    let with_place = |(position, claim): (usize, _)| Fixed::new(position, claim);
+    let mut fixed: Vec<Fixed<'_>> = config.claims().enumerate().filter_map(with_place).collect();
+    // What is around a place comes before it, and whatever follows is beside what is beside it.
+    fixed.sort_by_key(|one| (extent(one.place), one.position));
+    let mut around: Vec<&Fixed<'_>> = Vec::new();
+    let mut pairs = Vec::new();
+    for one in &fixed {
+        around.retain(|other| meet(one.place, other.place));
+        let sharing = around.iter().filter(|other| share(&one.claim, &other.claim));
+        pairs.extend(sharing.map(|other| {
+            if other.position < one.position { (one, *other) } else { (*other, one) }
+        }));
+        around.push(one);
+    }
+    pairs.sort_by_key(|(later, earlier)| (later.position, earlier.position));
+    for (Fixed { claim, place, .. }, Fixed { claim: other, place: other_place, .. }) in pairs {
+        let problem = format!(
+            "\"{place}\" overlaps \"{other_place}\" of {}.{}: both are carved from the same \
+             prefix",
+            other.claimant, other.name
+        );
+        let remedy = "give one of them another number, or tie them to different sources \
+                      with `from`";
+        let path = [&claim.claimant.to_string(), claim.name, claim.key()];
+        findings.push(Finding::new(&path, problem, remedy));
+    }
+}
+
+/// A claim with a place of its own.
+struct Fixed<'a> {
+    /// Among all claims.
+    position: usize,
+    claim: Claim<'a>,
+    place: Place,
+}
+
+impl<'a> Fixed<'a> {
+    fn new(position: usize, claim: Claim<'a>) -> Option<Self> {
+        claim.place.map(|place| Self { position, claim, place })
+    }
+}
+
+/// From which end a place is counted, how many /64 lie before it, and its length.
+fn extent(place: Place) -> (bool, u64, u8) {
+    let bits = 64_u32.saturating_sub(u32::from(place.length));
+    let before = |number: u64| number.checked_shl(bits).unwrap_or(0);
+    match place.number {
+        PlaceNumber::Low(number) => (false, before(number), place.length),
+        PlaceNumber::High(number) => (true, before(number.saturating_sub(1)), place.length),
     }
 }
 

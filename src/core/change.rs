@@ -250,6 +250,11 @@ impl Changes {
         Some(Refresh { rebind, follow_up: true })
     }
 
+    /// Whether a trigger waits for its turn.
+    pub const fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// When the next is due.
     pub fn deadline(&self) -> Option<Deadline> {
         if let Some(running) = self.running {

@@ -91,6 +91,11 @@ impl Downlink {
         }
     }
 
+    /// Whether an advertisement of something new has yet to leave.
+    pub(super) fn is_announcing(&self) -> bool {
+        self.attached.is_some() && self.advertiser.is_announcing()
+    }
+
     /// Calls a subordinate router by a unicast advertisement, unless a multicast one is due anyway.
     pub(super) fn call(&mut self, now: Instant, host: Ipv6Addr) {
         if self.attached.is_some() {

@@ -408,7 +408,8 @@ impl Core {
         let waits = self.unadvertised == Some(change) || self.outputs.contains(&advertised);
         let last = stage == Stage::Advertised || (stage == Stage::Applied && !waits);
         let statics = self.static_prefixes(now);
-        let Some(change) = self.history.change_mut(change).filter(|_| last) else { return };
+        let change = self.history.change_mut(change).filter(|change| last && !change.told);
+        let Some(change) = change else { return };
         let uplink = self.uplinks.get(&change.uplink);
         change.to = uplink.map_or(statics, |uplink| uplink.current(now));
         change.told = true;

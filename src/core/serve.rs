@@ -47,6 +47,9 @@ impl Core {
             Some(RelayKind::Reply) => return Err("unexpected-type"),
             None => direct(downlink, received)?,
         };
+        if arrival.contact.relay.is_none() && !self.is_neighbor(received) {
+            return Err("source");
+        }
         let served = self
             .delegating
             .handle_message(now, &arrival, &message)
@@ -56,6 +59,18 @@ impl Core {
             self.send_server(downlink, &arrival.contact, answer.octets, answer.synced);
         }
         Ok(())
+    }
+
+    /// Whether a packet's source is an address of its link: link-local, or in a subnet of ours. An
+    /// answer to any other would leave the link.
+    fn is_neighbor(&self, received: &Received) -> bool {
+        let source = received.source;
+        let addresses = self.system.addresses.values();
+        let mut here = addresses.filter(|address| address.interface == received.interface);
+        source.is_unicast_link_local()
+            || here.any(|own| {
+                Ipv6Net::new(own.address, own.prefix_len).is_ok_and(|net| net.contains(&source))
+            })
     }
 
     /// Sends to a requesting router, or to the relay before it.
@@ -177,9 +192,6 @@ fn direct<'a>(
         return Err("unicast");
     }
     let source = received.source;
-    if !source.is_unicast_link_local() {
-        return Err("source");
-    }
     let message = Message::decode(&received.octets).map_err(|error| error.label())?;
     let contact = Contact { next_hop: source, peer: source, relay: None, levels: Vec::new() };
     let arrival = Arrival {

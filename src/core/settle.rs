@@ -6,6 +6,7 @@ use super::Core;
 use super::DefaultRoute;
 use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
+use super::downlink::Downlink;
 use super::input::KernelEvent;
 use super::output::{Level, Milestone, Output, Stage, Step};
 use super::system::{KernelAddress, RouteTarget};
@@ -252,6 +253,8 @@ impl Core {
                 differs |= told && downlink.attached().is_some();
             }
         }
+        // What is announced already but has to wait for its turn is still to be told of.
+        differs |= self.downlinks.values().any(Downlink::is_announcing);
         if !differs && let Some(change) = self.unadvertised.take() {
             let stage = Stage::Applied;
             self.outputs.push_back(Output::Milestone(Milestone { change, stage }));

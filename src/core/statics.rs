@@ -87,10 +87,17 @@ impl Statics {
 
     /// All that is in use.
     pub(super) fn current(&self, now: Instant) -> Vec<Ipv6Net> {
-        let held = self.0.values().flat_map(|source| &source.held);
-        let current =
-            held.filter(|held| held.gone_since.is_none() && !held.preferred_until.is_over(now));
-        current.map(|held| held.prefix).collect()
+        self.in_use(now).into_values().flatten().collect()
+    }
+
+    /// What is in use, by name.
+    pub(super) fn in_use(&self, now: Instant) -> BTreeMap<String, Vec<Ipv6Net>> {
+        let of = |source: &Source| {
+            let held = source.held.iter().filter(|held| held.gone_since.is_none());
+            let current = held.filter(|held| !held.preferred_until.is_over(now));
+            current.map(|held| held.prefix).collect()
+        };
+        self.0.iter().map(|(name, source)| (name.clone(), of(source))).collect()
     }
 
     /// Lets prefixes run out, and forgets those that have been gone for `grace`; whether any did.

@@ -27,6 +27,12 @@ pub struct Status {
     pub uplinks: BTreeMap<String, UplinkStatus>,
     /// By name.
     pub downlinks: BTreeMap<String, DownlinkStatus>,
+    /// Static prefixes in use, by name.
+    #[serde(default)]
+    pub statics: BTreeMap<String, Vec<Ipv6Net>>,
+    /// What subordinate routers have been given.
+    #[serde(default)]
+    pub bindings: Vec<BindingStatus>,
     /// What should be mended.
     pub conditions: Vec<Condition>,
     /// Dropped packets by kind and reason.
@@ -153,6 +159,42 @@ pub struct AdvertisedStatus {
     pub valid: u32,
 }
 
+/// A binding.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BindingStatus {
+    /// The delegations that it is of, or the pool with the number of its place.
+    pub names: Vec<String>,
+    /// Where its router asks.
+    pub downlink: String,
+    /// Who that is.
+    pub duid: String,
+    /// For which IA_PD.
+    pub iaid: u32,
+    /// Where packets for it go.
+    pub next_hop: Ipv6Addr,
+    /// What it holds, and what it is due.
+    pub prefixes: Vec<DelegationStatus>,
+    /// It can be called by Reconfigure.
+    pub reconfigure: bool,
+    /// It is being called, because it holds something else than what it is due.
+    pub calling: bool,
+}
+
+/// A delegation to a subordinate router.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DelegationStatus {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// Preferred lifetime left of what the router was told.
+    pub preferred: Option<u32>,
+    /// Valid lifetime left of what the router was told.
+    pub valid: Option<u32>,
+    /// `given`; `due`: the router has not come for it yet; `withdrawn`: it is not the router's any
+    /// more, and kept from others until it knows (SRV-57); `held-elsewhere`: it is due, but another
+    /// router may still hold it.
+    pub state: String,
+}
+
 /// A change.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ChangeStatus {
@@ -210,6 +252,8 @@ impl Core {
                 .filter_map(|name| Some((name.clone(), self.uplink_status(now, name)?)))
                 .collect(),
             downlinks: downlinks.collect(),
+            statics: self.statics.in_use(now),
+            bindings: self.delegating.status(now),
             conditions: self.conditions.view(),
             counters: self.counters.counts().clone(),
             changes: changes.collect(),
@@ -274,7 +318,8 @@ impl Core {
     }
 }
 
-fn seconds(now: Instant, until: Until) -> Option<u32> {
+/// What is left, in seconds; none for what does not end.
+pub(super) fn seconds(now: Instant, until: Until) -> Option<u32> {
     match until.remaining(now) {
         Lifetime::Finite(seconds) => Some(seconds),
         Lifetime::Infinite => None,

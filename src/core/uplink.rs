@@ -268,13 +268,20 @@ impl Uplink {
     }
 
     fn trigger(&mut self, now: Instant, trigger: Trigger, cause: Cause) -> Effect {
-        let mut effect = Effect { began: Some(cause), ..Effect::default() };
-        if self.asks()
-            && let Some(refresh) = self.changes.handle_trigger(now, trigger)
-        {
-            effect.merge(self.refresh(now, refresh));
+        let began = Effect { began: Some(cause), ..Effect::default() };
+        if !self.asks() {
+            return began;
         }
-        effect
+        match self.changes.handle_trigger(now, trigger) {
+            Some(refresh) => {
+                let mut effect = self.refresh(now, refresh);
+                effect.merge(began);
+                effect
+            }
+            None if self.changes.is_waiting() => began,
+            // It belongs to the change that stands for it.
+            None => Effect::default(),
+        }
     }
 
     fn refresh(&mut self, now: Instant, refresh: Refresh) -> Effect {

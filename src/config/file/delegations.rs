@@ -64,13 +64,12 @@ fn downlink(table: &Table<'_>) -> Option<String> {
 }
 
 fn peer(table: &Table<'_>) -> Option<Peer> {
-    let is_there = |key| table.has(key);
-    let duid = table.get("duid", value::duid);
-    let link_layer = table.get("link-layer", value::link_layer);
-    match (is_there("duid"), is_there("link-layer")) {
+    let duid = table.get("duid", value::duid).map(Peer::Duid);
+    let link_layer = table.get("link-layer", value::link_layer).map(Peer::LinkLayer);
+    match (table.has("duid"), table.has("link-layer")) {
         (false, false) => {
-            let remedy = "say who the router is: duid = \"00:04:…\", which `renumberd status` \
-                          shows there, or link-layer = \"02:00:5e:00:53:01\"";
+            let remedy = "say who the router is: duid = \"00:04:…\", or link-layer = \
+                          \"02:00:5e:00:53:01\"";
             table.wrong("duid", Wrong::new("is missing", remedy));
             None
         }
@@ -79,7 +78,8 @@ fn peer(table: &Table<'_>) -> Option<Peer> {
             table.wrong("link-layer", wrong);
             None
         }
-        (true, false) | (false, true) => duid.map(Peer::Duid).or(link_layer.map(Peer::LinkLayer)),
+        (true, false) => duid,
+        (false, true) => link_layer,
     }
 }
 

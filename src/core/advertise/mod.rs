@@ -132,6 +132,11 @@ impl Advertiser {
         self.schedule.solicit(now, unicast, &mut self.random);
     }
 
+    /// Whether the first multicast advertisement of something new has yet to leave.
+    pub const fn is_announcing(&self) -> bool {
+        self.link.is_some() && self.content.is_some() && self.schedule.is_announcing()
+    }
+
     /// Advertises to `host` by unicast, at once: it is to hear of a change that the multicast
     /// advertisement would tell later (SRV-59).
     pub fn call(&mut self, now: Instant, host: Ipv6Addr) {

@@ -66,6 +66,11 @@ impl Schedule {
         self.quick = MAX_INITIAL_RTR_ADVERTISEMENTS;
     }
 
+    /// Whether the first advertisement since [`announce`](Self::announce) has yet to leave.
+    pub(super) const fn is_announcing(&self) -> bool {
+        self.unsolicited.is_some() && self.quick == MAX_INITIAL_RTR_ADVERTISEMENTS
+    }
+
     /// Somebody solicited, who can be answered at `unicast`.
     ///
     /// A unicast answer leaves at once: zero lies in the range that the random delay is drawn

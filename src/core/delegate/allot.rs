@@ -138,6 +138,19 @@ impl Delegating {
         (worth, blocked)
     }
 
+    /// What is due to a binding that another router may still hold (SRV-57).
+    pub(super) fn blocked_prefixes(
+        &self,
+        now: Instant,
+        key: &BindingKey,
+        binding: &super::Binding,
+    ) -> Vec<Ipv6Net> {
+        let offers = binding.slots.iter().flat_map(|slot| self.offers_of(slot));
+        let usable = offers.filter(|(offer, _)| is_usable(offer, now));
+        let prefixes = usable.map(|(offer, _)| offer.prefix);
+        prefixes.filter(|prefix| self.holders.blocks(*prefix, key)).collect()
+    }
+
     fn offers_of(&self, slot: &Slot) -> Vec<(Offer, Limits)> {
         match slot {
             Slot::Delegation(name) => {

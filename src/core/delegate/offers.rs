@@ -1,6 +1,7 @@
 //! What there is to give: for each delegation and pool its part of every delegated prefix.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -46,6 +47,15 @@ pub enum Slot {
         /// Counted from 0 in units of what each requesting router gets.
         number: u64,
     },
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delegation(name) => f.write_str(name),
+            Self::Pool { pool, number } => write!(f, "{pool} {number:#x}"),
+        }
+    }
 }
 
 impl Offer {

@@ -87,3 +87,38 @@ pub(super) fn top(prefix: Ipv6Net) -> u64 {
 pub(super) fn below(prefix: Ipv6Net) -> Option<u64> {
     ends(prefix).0.checked_sub(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Or a search among thousands would stop at each of them.
+    #[test]
+    fn a_crowd_is_one_range() {
+        let mut taken = Taken::default();
+        for number in [7, 0, 2, 1, 6, 4, 3, 5, 0x20] {
+            taken.take(prefix(number, 64).unwrap());
+        }
+        assert_eq!(taken.0, BTreeMap::from([(0, 7), (0x20, 0x20)]));
+        taken.take("0:0:0:10::/59".parse().unwrap());
+        taken.take("0:0:0:22::1/128".parse().unwrap());
+        assert_eq!(taken.0, BTreeMap::from([(0, 0x20), (0x22, 0x22)]));
+        taken.take("::/0".parse().unwrap());
+        taken.take("ffff::/16".parse().unwrap());
+        assert_eq!(taken.0, BTreeMap::from([(0, u64::MAX)]));
+    }
+
+    #[test]
+    fn the_ends_of_all_addresses_are_no_trap() {
+        let mut taken = Taken::default();
+        let all = "::/0".parse().unwrap();
+        let (first, last) = ("::/48".parse().unwrap(), "ffff:ffff:ffff::/48".parse().unwrap());
+        assert_eq!(taken.lowest(all, 48, last), Some(last));
+        assert_eq!(taken.highest(all, 48, top(first)), Some(first));
+        taken.take(first);
+        taken.take(last);
+        assert_eq!(taken.lowest(all, 48, last), None);
+        assert_eq!(taken.highest(all, 48, top(first)), None);
+        assert_eq!(below(first), None);
+    }
+}

@@ -1,0 +1,48 @@
+//! Bindings as status shows them.
+
+use ipnet::Ipv6Net;
+
+use super::{Binding, BindingKey, Delegating, Slot};
+use crate::core::status::{BindingStatus, DelegationStatus, seconds};
+use crate::time::{Instant, Until};
+
+impl Delegating {
+    /// All bindings at `now`.
+    pub fn status(&self, now: Instant) -> Vec<BindingStatus> {
+        self.bindings.iter().map(|(key, binding)| self.view(now, key, binding)).collect()
+    }
+
+    fn view(&self, now: Instant, key: &BindingKey, binding: &Binding) -> BindingStatus {
+        let told =
+            |prefix: &Ipv6Net, state: &str, preferred: Until, valid: Until| DelegationStatus {
+                prefix: *prefix,
+                preferred: seconds(now, preferred),
+                valid: seconds(now, valid),
+                state: state.to_owned(),
+            };
+        let held = binding.promised.iter().map(|(prefix, promise)| {
+            if binding.current.contains_key(prefix) {
+                told(prefix, "given", promise.preferred_until, promise.valid_until)
+            } else {
+                told(prefix, "withdrawn", Until::At(now), promise.held_until)
+            }
+        });
+        let is_new = |prefix: &&Ipv6Net| !binding.promised.contains_key(*prefix);
+        let due = binding.current.keys().filter(is_new);
+        let due = due.map(|prefix| told(prefix, "due", Until::At(now), Until::At(now)));
+        let blocked = self.blocked_prefixes(now, key, binding);
+        let blocked = blocked
+            .iter()
+            .map(|prefix| told(prefix, "held-elsewhere", Until::At(now), Until::At(now)));
+        BindingStatus {
+            names: binding.slots.iter().map(Slot::to_string).collect(),
+            downlink: key.downlink.clone(),
+            duid: key.duid.to_string(),
+            iaid: key.iaid.0,
+            next_hop: binding.contact.next_hop,
+            prefixes: due.chain(blocked).chain(held).collect(),
+            reconfigure: binding.reconfigure_key.is_some(),
+            calling: binding.push.is_some(),
+        }
+    }
+}
