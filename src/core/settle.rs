@@ -24,14 +24,15 @@ impl Core {
         for name in &names {
             self.send_from_uplink(now, name);
         }
-        if std::mem::take(&mut self.derive) {
-            self.derive_and_apply(now);
-        }
+        let later =
+            if std::mem::take(&mut self.derive) { self.derive_and_apply(now) } else { Vec::new() };
         self.call_subordinates(now);
         self.send_from_downlinks(now);
+        self.take_steps(later);
     }
 
-    fn derive_and_apply(&mut self, now: Instant) {
+    /// Brings about what is new; the steps are left over that nobody waits for.
+    fn derive_and_apply(&mut self, now: Instant) -> Vec<Step> {
         let mut sources: BTreeMap<String, UplinkFacts> =
             self.uplinks.iter().map(|(name, uplink)| (name.clone(), uplink.facts(now))).collect();
         self.follow_default_route(now, &sources);
@@ -60,10 +61,30 @@ impl Core {
         steps.extend(new.copied().map(Step::DropKernelMade));
         self.failures.settle(now, &steps);
         steps.retain(|step| !self.failures.holds(now, step));
-        self.apply(steps);
+        let (first, later) = steps.into_iter().partition(|step| self.is_awaited(step));
+        self.apply(first);
         self.tell_links(now);
         self.aim_probes(now);
         self.review_conditions();
+        later
+    }
+
+    /// Whether a step has to be taken before anyone is told of it. What merely moves lifetimes or
+    /// removes can wait until everyone has been told.
+    fn is_awaited(&self, step: &Step) -> bool {
+        match step {
+            Step::SetAddress(address) => {
+                !self.system.addresses.contains_key(&(address.interface, address.address))
+            }
+            Step::ReplaceRoute(route) => !self.system.routes.contains_key(&route.key()),
+            Step::RemoveAddress { .. } | Step::RemoveRoute(_) => false,
+            Step::AddRoute(_)
+            | Step::SetSysctl { .. }
+            | Step::Join(..)
+            | Step::Leave(..)
+            | Step::Serve(_)
+            | Step::DropKernelMade(_) => true,
+        }
     }
 
     /// Lets each uplink probe the first of its prefixes that packets can leave from.
