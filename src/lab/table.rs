@@ -34,6 +34,9 @@ fn write_report(text: &mut String, report: &Report) -> std::fmt::Result {
     for remark in &report.remarks {
         writeln!(text, "\n{remark}")?;
     }
+    if report.is_partial {
+        writeln!(text, "\nInterrupted.")?;
+    }
     Ok(())
 }
 

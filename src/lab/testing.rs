@@ -33,6 +33,7 @@ pub(super) fn report() -> Report {
             (Stack::Floor, vec![run(200)]),
         ],
         remarks: vec!["run 3: all processes run; client1 logged last:\n".to_owned()],
+        is_partial: false,
     }
 }
 
