@@ -20,6 +20,7 @@ if ! unshare -Urnm true; then
     echo "all.sh: no user namespaces here; run it as root: sudo -E tests/all.sh" >&2
     exit 1
 fi
-# What needs the true root is left out, by name: tun devices, and dhcpcd, which changes its user.
-echo "all.sh: in a user namespace; left out are tests with tun devices or dhcpcd (sudo -E tests/all.sh runs them)"
-exec unshare -Urnm sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh "$@" --skip tun_ --skip dhcpcd
+# What needs the true root is left out, by name: tun devices, and dhcpcd and networkd, which
+# change their user.
+echo "all.sh: in a user namespace; left out are tests with tun devices, dhcpcd or networkd (sudo -E tests/all.sh runs them)"
+exec unshare -Urnm sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh "$@" --skip tun_ --skip dhcpcd --skip networkd

@@ -10,6 +10,11 @@ peers='
 dhcpcd       dhcpcd-base
 dhcp6s       wide-dhcpv6-server
 dhcp6ctl     wide-dhcpv6-client
+dhcp6c       wide-dhcpv6-client
+dhcp6relay   wide-dhcpv6-relay
+dhclient     isc-dhcp-client
+networkctl   systemd
+dbus-daemon  dbus-daemon
 radvd        radvd
 kea-dhcp6    kea-dhcp6-server
 kea-admin    kea-admin

@@ -16,13 +16,16 @@ use ipnet::Ipv6Net;
 use renumberd::wire::dhcpv6::MessageType;
 
 use lab::client::{Client, INTERFACE, addresses};
-use lab::net::{Namespace, Net};
+use lab::dhcpcd::{Besides, Dhcpcd};
+use lab::net::Net;
 use lab::packet::Envelope;
-use lab::process::{Mounts, Process, write};
+use lab::peer::Peer as _;
+use lab::process::Process;
 use lab::provider::{Era, Kind, Promise};
 use lab::radvd::Radvd;
+use lab::requesting::place;
 use lab::scripted::{Script, Scripted};
-use lab::site::{DUID, PROVIDER, Site};
+use lab::site::{PROVIDER, Site};
 use lab::tun::Tun;
 use lab::wire::Wire;
 use lab::{CEILING, eventually, millis, pause, secs, sys};
@@ -106,23 +109,8 @@ fn a_client_with_temporary_addresses_has_them() {
     eventually("a temporary address", CEILING, || client.has_temporary(prefix).then_some(()));
 }
 
-/// dhcpcd as the requesting router, the article's way.
-fn dhcpcd(net: &Net, namespace: &Namespace) -> (Mounts, Process) {
-    let directory = net.directory("dhcpcd");
-    for part in ["run", "lib"] {
-        std::fs::create_dir_all(directory.join(part)).unwrap();
-    }
-    write(&directory.join("lib/duid"), &format!("{DUID}\n"));
-    let _ = std::fs::remove_file(directory.join("lib/wan0.lease6"));
-    let config = "ipv6only\nnodev\nduid\nnoipv6rs\nscript /bin/true\nallowinterfaces wan0 lan0\n\
-                  interface wan0\n  option rapid_commit\n  ia_pd 1 lan0/0/64\n";
-    write(&directory.join("dhcpcd.conf"), config);
-    let mounts = Mounts::default()
-        .with(directory.join("run"), "/run")
-        .with(directory.join("lib"), "/var/lib/dhcpcd");
-    let mut command = mounts.command(namespace, "dhcpcd");
-    command.arg("-B").arg("-d").arg("-f").arg(directory.join("dhcpcd.conf"));
-    (mounts, Process::start("dhcpcd", &mut command))
+fn dhcpcd(site: &Site) -> Dhcpcd {
+    Dhcpcd::start(place(site), Besides::NoAdvertisements)
 }
 
 fn lan_is_in(site: &Site, prefix: Ipv6Net) {
@@ -139,20 +127,19 @@ fn serves_dhcpcd(kind: Kind) {
     let (first, second, third) = (Era::new(1), Era::new(2), Era::new(3));
     let mut provider =
         site.provider(kind, &[Promise::of(first.on_link)], &[Promise::of(first.delegated)]);
-    let (mounts, mut running) = dhcpcd(&site.net, &site.dut);
+    let mut running = dhcpcd(&site);
     lan_is_in(&site, first.delegated);
     let reply = wire.wait_for("a Reply", secs(1), |frame| frame.is_dhcp(MessageType::Reply));
     assert_eq!(reply.ia_pds()[0].prefixes[0].prefix, first.delegated);
     provider.flash(second);
     wire.wait_for("the new prefix", secs(5), |frame| frame.advertises(second.on_link));
-    let mut renew = mounts.command(&site.dut, "dhcpcd");
-    assert!(renew.args(["-N", "wan0"]).output().unwrap().status.success());
+    running.renew();
     lan_is_in(&site, second.delegated);
     provider.reboot(third);
     wire.wait_for("the new prefix", secs(5), |frame| frame.advertises(third.on_link));
     // It would go on asking the server that is gone.
     running.stop();
-    let (_, _running) = dhcpcd(&site.net, &site.dut);
+    let _running = dhcpcd(&site);
     lan_is_in(&site, third.delegated);
     let servers =
         wire.frames().iter().filter_map(server_of).collect::<std::collections::BTreeSet<_>>();
@@ -185,7 +172,7 @@ fn the_scripted_router_serves_dhcpcd_and_solicitors() {
     let wire = Wire::capture(&site.dut, "wan0");
     let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
     router.rewrite(|script| script.deaf_to = vec![MessageType::Renew]);
-    let (_mounts, _running) = dhcpcd(&site.net, &site.dut);
+    let _running = dhcpcd(&site);
     lan_is_in(&site, era.delegated);
     router.advertise();
     wire.wait_for("an advertisement", secs(5), |frame| frame.advertises(era.on_link));

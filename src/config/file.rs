@@ -65,6 +65,7 @@ fn read(root: &Table<'_>) -> Config {
         duid: root.get("duid", value::duid),
         grace: root.get("grace", value::pause).unwrap_or(default.grace),
         on_stop: root.get("on-stop", value::on_stop).unwrap_or(default.on_stop),
+        scheduling: root.get("scheduling", value::scheduling).unwrap_or(default.scheduling),
         uplink_loss_hold: root
             .get("uplink-loss-hold", value::pause)
             .unwrap_or(default.uplink_loss_hold),

@@ -4,6 +4,7 @@
 //! absent interface, is not an error here but a named condition in `status`.
 
 mod claim;
+mod delegation;
 pub mod error;
 pub mod file;
 mod rules;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 pub use claim::{Claim, Claimant};
+pub use delegation::{Delegation, Layout, Limits, Peer, Pool, Static};
 pub use error::ConfigError;
 
 use crate::wire::dhcpv6_option::{Duid, Iaid};
@@ -46,8 +48,20 @@ pub struct Config {
     pub grace: Duration,
     /// What stopping leaves behind.
     pub on_stop: OnStop,
+    /// How the event loop is scheduled among other programs.
+    pub scheduling: Scheduling,
     /// How long the loss of the last default router stays unsaid downstream (RA-TX-30).
     pub uplink_loss_hold: Duration,
+}
+
+/// How the event loop is scheduled among other programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Scheduling {
+    /// As any other.
+    #[default]
+    Normal,
+    /// Before all that is not real-time (SCHED_FIFO).
+    Fifo,
 }
 
 /// What stopping leaves behind.
@@ -136,92 +150,6 @@ pub struct Downlink {
     pub rapid_commit: bool,
     /// What is advertised beside the subnet.
     pub advertise: Advertise,
-}
-
-/// A prefix that nobody delegates: a fixed site's, or one that the control socket changes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Static {
-    /// What it is at the start; none until the control socket says.
-    pub prefix: Option<Ipv6Net>,
-    /// Preferred for so long from the start, or from being set; none for ever.
-    pub preferred: Option<Duration>,
-    /// Valid for so long from the start, or from being set; none for ever.
-    pub valid: Option<Duration>,
-}
-
-/// What a known subordinate router gets of each delegated prefix.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Delegation {
-    /// Where it asks.
-    pub downlink: String,
-    /// Who it is.
-    pub peer: Peer,
-    /// Only for its IA_PD of this number; none for any.
-    pub iaid: Option<Iaid>,
-    /// Its place in each delegated prefix; none for an automatic one.
-    pub place: Option<Place>,
-    /// Length of an automatic place.
-    pub length: u8,
-    /// Only from this source; none for all.
-    pub from: Option<Source>,
-    /// Who goes first where there are too few places; higher first, then by name.
-    pub priority: i32,
-    /// Where packets go instead of whence the router's messages come.
-    pub next_hop: Option<Ipv6Addr>,
-    /// Caps of what is given.
-    pub lifetimes: Limits,
-}
-
-/// Who a subordinate router is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Peer {
-    /// Who has this DUID.
-    Duid(Duid),
-    /// Who has this link-layer address.
-    LinkLayer(Vec<u8>),
-}
-
-/// What requesting routers get that no delegation names.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Pool {
-    /// Where they ask.
-    pub downlink: String,
-    /// Only who asks through a relay whose link-address lies in here.
-    pub link: Option<Ipv6Net>,
-    /// The pool's place in each delegated prefix; none for an automatic one.
-    pub place: Option<Place>,
-    /// Length of an automatic place of the whole pool.
-    pub size: u8,
-    /// Length of what each gets.
-    pub length: u8,
-    /// Only from this source; none for all.
-    pub from: Option<Source>,
-    /// Which pool goes first where there are too few places; higher first, then by name.
-    pub priority: i32,
-    /// How many IA_PDs one requesting router can have served (RFC 8987 §4.1).
-    pub per_router: usize,
-    /// Caps of what is given.
-    pub lifetimes: Limits,
-}
-
-/// Caps of lifetimes (RFC 9096 §3.4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// Of the preferred lifetime.
-    pub preferred: Duration,
-    /// Of the valid lifetime.
-    pub valid: Duration,
-}
-
-/// How automatic places are allotted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Layout {
-    /// Each from where its name alone decides.
-    #[default]
-    Scattered,
-    /// From the high end, the smallest first: three /64, three /62, three /60 and three /58 come
-    /// to lie below the highest /64 without a gap.
-    Descending,
 }
 
 /// A source of prefixes, written `tap0` or `tap0/1`.
@@ -385,12 +313,6 @@ impl Default for Downlink {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { preferred: Duration::from_secs(2700), valid: Duration::from_secs(5400) }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -403,6 +325,7 @@ impl Default for Config {
             duid: None,
             grace: Duration::from_secs(30),
             on_stop: OnStop::Keep,
+            scheduling: Scheduling::default(),
             uplink_loss_hold: Duration::from_secs(1),
         }
     }
@@ -439,18 +362,6 @@ impl fmt::Display for Place {
         match self.number {
             PlaceNumber::Low(number) => write!(f, "{number:#x}/{}", self.length),
             PlaceNumber::High(number) => write!(f, "-{number}/{}", self.length),
-        }
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Duid(duid) => duid.fmt(f),
-            Self::LinkLayer(octets) => {
-                let octets: Vec<_> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-                f.write_str(&octets.join(":"))
-            }
         }
     }
 }

@@ -8,7 +8,8 @@ use ipnet::Ipv6Net;
 use toml::de::DeValue;
 
 use super::{
-    AddressMode, InterfaceId, Layout, OnStop, Place, PlaceNumber, Resolver, SearchList, Source,
+    AddressMode, InterfaceId, Layout, OnStop, Place, PlaceNumber, Resolver, Scheduling, SearchList,
+    Source,
 };
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::domain::encode_names;
@@ -234,6 +235,15 @@ pub(super) fn on_stop(value: &DeValue<'_>) -> Read<OnStop> {
     text(value, "no way to stop", remedy, |text| match text {
         "keep" => Some(OnStop::Keep),
         "remove" => Some(OnStop::Remove),
+        _ => None,
+    })
+}
+
+pub(super) fn scheduling(value: &DeValue<'_>) -> Read<Scheduling> {
+    let remedy = "write \"normal\" or \"fifo\"";
+    text(value, "no way to schedule", remedy, |text| match text {
+        "normal" => Some(Scheduling::Normal),
+        "fifo" => Some(Scheduling::Fifo),
         _ => None,
     })
 }

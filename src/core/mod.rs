@@ -142,6 +142,8 @@ impl Core {
         });
         let delegating =
             Delegating::new(duid.clone(), &memory.bindings, memory.replay, random.fork());
+        // They are in there from here on.
+        memory.bindings.clear();
         memory.duid = Some(duid.clone());
         memory.secret = Some(secret);
         let mut core = Self {

@@ -112,11 +112,7 @@ impl Core {
     pub(super) fn remember_bindings(&mut self, touched: &BTreeSet<BindingKey>) {
         for key in touched {
             let binding = self.delegating.stored(key);
-            if binding.as_ref() == self.memory.bindings.get(key) {
-                continue;
-            }
             let record = Record::Binding { key: key.clone(), binding };
-            self.memory.fold(record.clone());
             self.outputs.push_back(Output::Remember(record));
         }
     }

@@ -16,9 +16,10 @@ use tracing::{error, info, warn};
 
 use self::control::{Answer, Asked, Request};
 use self::shell::Shell;
-use crate::config::Config;
+use crate::config::{Config, Scheduling};
 use crate::core::Core;
 use crate::core::input::{Command, Input};
+use crate::platform::linux::scheduling;
 
 /// How the agent runs on this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +52,11 @@ async fn serve(
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
     let (mut shell, memory, duid) = Shell::open(options)?;
+    if config.scheduling == Scheduling::Fifo
+        && let Err(error) = scheduling::prefer_this_thread()
+    {
+        warn!("scheduling = \"fifo\" needs root or CAP_SYS_NICE, and goes without: {error}");
+    }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let mut core = Core::new(config, memory, duid, seed, clock::now());

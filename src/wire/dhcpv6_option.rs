@@ -62,13 +62,15 @@ impl Duid {
 
 impl fmt::Display for Duid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, octet) in self.0.iter().enumerate() {
-            if position > 0 {
-                f.write_str(":")?;
+        let mut text = String::with_capacity(self.0.len().saturating_mul(3));
+        for octet in &self.0 {
+            if !text.is_empty() {
+                text.push(':');
             }
-            write!(f, "{octet:02x}")?;
+            let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0');
+            text.extend([digit(octet >> 4), digit(octet & 0xf)]);
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 

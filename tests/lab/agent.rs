@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use ipnet::Ipv6Net;
 use nix::sys::signal::Signal;
 
 use super::net::{Namespace, Net};
@@ -76,6 +77,12 @@ impl Agent {
     pub fn renew(&self) {
         let output = self.command("renew").output().unwrap();
         assert!(output.status.success(), "renew: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// `renumberd prefix NAME=PREFIX`: another static prefix.
+    pub fn set_prefix(&self, name: &str, prefix: Ipv6Net) {
+        let output = self.command("prefix").arg(format!("{name}={prefix}")).output().unwrap();
+        assert!(output.status.success(), "prefix: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// `renumberd linkup UPLINK`.

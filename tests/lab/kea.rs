@@ -1,6 +1,7 @@
 //! Kea's DHCPv6 server: a pool of exactly one prefix, leases in memory, a control socket.
 
 use std::io::{Read as _, Write as _};
+use std::net::Ipv6Addr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ pub struct Kea {
     namespace: Namespace,
     interface: String,
     directory: PathBuf,
+    /// Where relay agents reach it.
+    address: Option<Ipv6Addr>,
     identity: u8,
     process: Option<Process>,
 }
@@ -24,9 +27,19 @@ pub struct Kea {
 impl Kea {
     /// Starts it.
     pub fn start(net: &Net, place: (&Namespace, &str), prefixes: &[Promise]) -> Self {
+        Self::start_at(net, place, None, prefixes)
+    }
+
+    /// Starts it for relay agents too, which send to `address`.
+    pub fn start_at(
+        net: &Net,
+        place: (&Namespace, &str),
+        address: Option<Ipv6Addr>,
+        prefixes: &[Promise],
+    ) -> Self {
         let (namespace, interface) = (place.0.clone(), place.1.to_owned());
         let directory = net.directory(&format!("kea-{}", namespace.name()));
-        let mut kea = Self { namespace, interface, directory, identity: 0, process: None };
+        let mut kea = Self { namespace, interface, directory, address, identity: 0, process: None };
         kea.start_with(1, prefixes);
         kea
     }
@@ -85,9 +98,11 @@ impl Kea {
             .collect();
         let preferred = current.first().map_or(1800, |promise| promise.preferred);
         let valid = current.first().map_or(3600, |promise| promise.valid);
+        let mut listening = vec![self.interface.clone()];
+        listening.extend(self.address.map(|address| format!("{}/{address}", self.interface)));
         json!({"Dhcp6": {
             "data-directory": self.directory,
-            "interfaces-config": {"interfaces": [self.interface]},
+            "interfaces-config": {"interfaces": listening},
             "control-socket": {"socket-type": "unix", "socket-name": self.socket()},
             "lease-database": {"type": "memfile", "persist": false},
             "server-id": {

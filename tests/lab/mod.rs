@@ -19,16 +19,26 @@
 )]
 
 pub mod agent;
+pub mod below_agent;
+pub mod below_kea;
 pub mod client;
+pub mod delegating;
+pub mod dhclient;
+pub mod dhcp6c;
+pub mod dhcpcd;
 pub mod house;
 pub mod kame;
 pub mod kea;
 pub mod net;
+pub mod networkd;
 pub mod packet;
+pub mod peer;
 pub mod prefixes;
 pub mod process;
 pub mod provider;
 pub mod radvd;
+pub mod relay;
+pub mod requesting;
 pub mod scripted;
 pub mod site;
 pub mod status;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,13 +23,21 @@ pub struct Process {
 
 /// Directories that a program believes to be its own, and where they really are.
 #[derive(Clone, Debug, Default)]
-pub struct Mounts(Vec<(PathBuf, PathBuf)>);
+pub struct Mounts(Vec<String>);
 
 impl Mounts {
     /// Shows the program `real` where it looks for `fixed`.
     #[must_use]
-    pub fn with(mut self, real: impl Into<PathBuf>, fixed: impl Into<PathBuf>) -> Self {
-        self.0.push((real.into(), fixed.into()));
+    pub fn with(mut self, real: impl AsRef<Path>, fixed: impl AsRef<Path>) -> Self {
+        let (real, fixed) = (real.as_ref().display(), fixed.as_ref().display());
+        self.0.push(format!("mount --bind {real} {fixed}"));
+        self
+    }
+
+    /// Lets the program not write below `path`.
+    #[must_use]
+    pub fn read_only(mut self, path: &str) -> Self {
+        self.0.push(format!("mount --bind -o ro {path} {path}"));
         self
     }
 
@@ -38,13 +46,10 @@ impl Mounts {
         if self.0.is_empty() {
             return namespace.command(program);
         }
-        let mut script = String::new();
-        for (real, fixed) in &self.0 {
-            script += &format!("mount --bind {} {} && ", real.display(), fixed.display());
-        }
+        let mounted = self.0.join(" && ");
         let mut command = namespace.command("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c"]);
-        command.arg(format!("{script} exec \"$0\" \"$@\"")).arg(program);
+        command.arg(format!("{mounted} && exec \"$0\" \"$@\"")).arg(program);
         command
     }
 }

@@ -5,9 +5,11 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use super::file::LineFile;
+use crate::core::delegate::BindingKey;
 use crate::core::memory::{Memory, Record};
 use crate::time::{Instant, Until};
 
@@ -18,12 +20,21 @@ const VERSION: &str = r#"{"renumberd-memory":1}"#;
 const MIN_LINES: usize = 256;
 
 /// A record with the clocks at which it was written.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Line {
     boot: String,
     at: f64,
     wall: f64,
     record: Record,
+}
+
+/// The same, to be written.
+#[derive(Serialize)]
+struct LineOf<'a> {
+    boot: &'a str,
+    at: f64,
+    wall: f64,
+    record: &'a Record,
 }
 
 /// The memory on disk.
@@ -32,7 +43,7 @@ pub struct Journal {
     file: LineFile,
     boot_id: String,
     /// The newest record of each key, as it would be written anew.
-    live: BTreeMap<String, Record>,
+    live: BTreeMap<Key, Record>,
     lines: usize,
     unsynced: bool,
 }
@@ -127,7 +138,7 @@ impl Journal {
     }
 
     fn take_in(&mut self, record: Record) {
-        let key = key(&record);
+        let key = Key::of(&record);
         match &record {
             Record::Lease { lease: None, .. }
             | Record::Binding { binding: None, .. }
@@ -161,11 +172,11 @@ impl Journal {
     }
 
     fn line(&self, record: &Record, now: Instant, wall: Duration) -> String {
-        let line = Line {
-            boot: self.boot_id.clone(),
+        let line = LineOf {
+            boot: &self.boot_id,
             at: now.since_boot().as_secs_f64(),
             wall: wall.as_secs_f64(),
-            record: record.clone(),
+            record,
         };
         // A record has no map with other keys than text, which is all that could fail.
         serde_json::to_string(&line).unwrap_or_default() + "\n"
@@ -206,18 +217,33 @@ fn is_over(record: &Record, now: Instant) -> bool {
     }
 }
 
-fn key(record: &Record) -> String {
-    match record {
-        Record::Duid { .. } => "duid".to_owned(),
-        Record::Secret { .. } => "secret".to_owned(),
-        Record::Lease { uplink, .. } => format!("lease {uplink}"),
-        Record::Binding { key, .. } => {
-            format!("binding {} {} {}", key.downlink, key.duid, key.iaid)
+/// What a record is about: the newest of a key counts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Key {
+    Duid,
+    Secret,
+    Replay,
+    Lease(String),
+    Advertised(String, Ipv6Net),
+    Binding(BindingKey),
+    Static(String),
+    Sysctl(String, String),
+}
+
+impl Key {
+    fn of(record: &Record) -> Self {
+        match record {
+            Record::Duid { .. } => Self::Duid,
+            Record::Secret { .. } => Self::Secret,
+            Record::Replay { .. } => Self::Replay,
+            Record::Lease { uplink, .. } => Self::Lease(uplink.clone()),
+            Record::Advertised { downlink, prefix, .. } => {
+                Self::Advertised(downlink.clone(), *prefix)
+            }
+            Record::Binding { key, .. } => Self::Binding(key.clone()),
+            Record::Static { name, .. } => Self::Static(name.clone()),
+            Record::Sysctl { interface, name, .. } => Self::Sysctl(interface.clone(), name.clone()),
         }
-        Record::Replay { .. } => "replay".to_owned(),
-        Record::Static { name, .. } => format!("static {name}"),
-        Record::Advertised { downlink, prefix, .. } => format!("advertised {downlink} {prefix}"),
-        Record::Sysctl { interface, name, .. } => format!("sysctl {interface} {name}"),
     }
 }
 
