@@ -40,6 +40,9 @@ pub struct Bench {
     /// Keep all cores busy meanwhile
     #[arg(long)]
     busy: bool,
+    /// Let agents run before all that is not real-time (`scheduling = "fifo"`); needs root
+    #[arg(long)]
+    fifo: bool,
     /// Measure in alternation what the same messages and kernel operations take without an agent
     #[arg(long, conflicts_with = "loss")]
     floor: bool,
@@ -92,6 +95,7 @@ impl Bench {
             optimistic: self.optimistic_clients,
             loss: self.loss / 100.0,
             busy: self.busy,
+            fifo: self.fifo,
             stacks: native.into_iter().chain(self.floor.then_some(Stack::Floor)).collect(),
             max: self.max,
             spacing: self.spacing,

@@ -73,6 +73,8 @@ pub struct Options {
     pub loss: f64,
     /// All cores are kept busy.
     pub busy: bool,
+    /// Agents run before all that is not real-time.
+    pub fifo: bool,
     /// Who carries the prefixes, in alternation.
     pub stacks: Vec<Stack>,
     /// A run that takes longer has failed.
@@ -85,8 +87,8 @@ pub struct Options {
 
 impl Options {
     fn plan(&self, stack: Stack) -> Plan<'_> {
-        let Self { site, optimistic, loss, ref program, .. } = *self;
-        Plan { site, stack, optimistic, loss, program }
+        let Self { site, optimistic, loss, fifo, ref program, .. } = *self;
+        Plan { site, stack, optimistic, loss, fifo, program }
     }
 }
 

@@ -62,6 +62,9 @@ pub fn title(report: &Report) -> String {
     if options.busy {
         title.push_str(", all cores busy");
     }
+    if options.fifo {
+        title.push_str(", agents SCHED_FIFO");
+    }
     title
 }
 

@@ -23,6 +23,7 @@ pub(super) fn report() -> Report {
             optimistic: false,
             loss: 0.0,
             busy: false,
+            fifo: false,
             stacks: vec![Stack::Native, Stack::Floor],
             max: Duration::from_secs(25),
             spacing: Duration::ZERO,
