@@ -20,9 +20,9 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match bench::run(&arguments.bench, env!("CARGO_BIN_EXE_renumberd").into()) {
-        Ok((is_good, text)) => {
+        Ok((code, text)) => {
             print!("{text}");
-            if is_good { ExitCode::SUCCESS } else { ExitCode::from(bench::NOT_CONVERGED) }
+            ExitCode::from(code)
         }
         Err(error) => {
             eprintln!("{error:#}");

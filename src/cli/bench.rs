@@ -15,9 +15,6 @@ use crate::lab::site::{MOST_HOPS, Site};
 use crate::lab::stage::Stack;
 use crate::lab::{self, Audience, Options, Report, json, namespace, picture, table};
 
-/// Exit code where a run did not converge in time.
-pub const NOT_CONVERGED: u8 = 3;
-
 /// What to measure.
 #[derive(Debug, Clone, Args)]
 pub struct Bench {
@@ -43,6 +40,9 @@ pub struct Bench {
     /// Keep all cores busy meanwhile
     #[arg(long)]
     busy: bool,
+    /// Let agents run before all that is not real-time (`scheduling = "fifo"`); needs root
+    #[arg(long)]
+    fifo: bool,
     /// Measure in alternation what the same messages and kernel operations take without an agent
     #[arg(long, conflicts_with = "loss")]
     floor: bool,
@@ -64,18 +64,25 @@ pub struct Bench {
     svg: Option<PathBuf>,
 }
 
-/// Measures, with `program` as the agent; whether all runs converged in time, and what to print.
+/// Measures, with `program` as the agent: the exit code, and what to print.
 ///
 /// # Errors
 ///
 /// When the system lacks what it takes, or the site does not come to work.
-pub fn run(bench: &Bench, program: PathBuf) -> anyhow::Result<(bool, String)> {
+pub fn run(bench: &Bench, program: PathBuf) -> anyhow::Result<(u8, String)> {
     namespace::become_root()?;
     let mut audience = Terminal::open(bench)?;
     let report = lab::run(&bench.options(program), &mut audience)?;
     audience.bar.finish_and_clear();
     bench.write(&report)?;
-    Ok((report.is_good(), table::render(&report)))
+    let code = if report.is_partial {
+        super::FAILED
+    } else if report.is_good() {
+        0
+    } else {
+        super::NOT_CONVERGED
+    };
+    Ok((code, table::render(&report)))
 }
 
 impl Bench {
@@ -88,6 +95,7 @@ impl Bench {
             optimistic: self.optimistic_clients,
             loss: self.loss / 100.0,
             busy: self.busy,
+            fifo: self.fifo,
             stacks: native.into_iter().chain(self.floor.then_some(Stack::Floor)).collect(),
             max: self.max,
             spacing: self.spacing,

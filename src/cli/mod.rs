@@ -27,6 +27,7 @@ const STATE_DIR: &str = "/var/lib/renumberd";
 
 const FAILED: u8 = 1;
 const BAD_CONFIGURATION: u8 = 2;
+const NOT_CONVERGED: u8 = 3;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -188,7 +189,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::NotConverged) => ExitCode::from(bench::NOT_CONVERGED),
+        Err(Failure::Told(code)) => ExitCode::from(code),
         Err(Failure::Configuration(errors)) => {
             for error in errors {
                 complain(&error);
@@ -205,7 +206,8 @@ pub fn main() -> ExitCode {
 /// Why a command did not do what it was asked.
 enum Failure {
     Configuration(Vec<ConfigError>),
-    NotConverged,
+    /// What was printed says why.
+    Told(u8),
     Other(anyhow::Error),
 }
 
@@ -245,10 +247,10 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Linkup { agent, uplink } => control::linkup(&agent.runtime_dir, uplink)?,
         Command::Bench(options) => {
             let program = std::env::current_exe().map_err(anyhow::Error::from)?;
-            let (is_good, text) = bench::run(&options, program)?;
+            let (code, text) = bench::run(&options, program)?;
             say(&text);
-            if !is_good {
-                return Err(Failure::NotConverged);
+            if code != 0 {
+                return Err(Failure::Told(code));
             }
         }
         Command::BenchPart(part) => part::play(&part)?,

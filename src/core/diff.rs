@@ -68,6 +68,12 @@ pub fn binding_diff(
 
 /// The step that brings a route about, if one is needed.
 fn route_step(now: Instant, system: &System, route: &KernelRoute) -> Option<Step> {
+    if route.until.is_over(now) {
+        // The kernel takes no end in the past: set once more, the route would be there for another
+        // second, and then again.
+        let has = system.routes.get(&route.key()).filter(|has| !has.until.is_over(now));
+        return has.map(|has| Step::RemoveRoute(has.clone()));
+    }
     match system.routes.get(&route.key()) {
         // Another router in the place of ours: swapped in one step, without a gap.
         None if system.has_slot(route.slot()) => Some(Step::ReplaceRoute(route.clone())),
@@ -208,6 +214,19 @@ mod tests {
         wanted.preferred_until = Until::At(Instant::from_secs(1));
         system.handle(KernelEvent::Address(has));
         assert_eq!(diff(NOW, &system, &desired(&[wanted], &[]), &all()), []);
+    }
+
+    #[test]
+    fn a_route_that_has_run_out_is_not_set_again() {
+        let mut system = system(true);
+        let mut over = route("2001:db8:a::/64", 0);
+        let wanted = desired(&[], std::slice::from_ref(&over));
+        assert_eq!(diff(NOW, &system, &wanted, &all()), []);
+        system.handle(KernelEvent::Route(over.clone()));
+        assert_eq!(diff(NOW, &system, &wanted, &all()), []);
+        over.until = Until::At(NOW + Duration::from_secs(1));
+        system.handle(KernelEvent::Route(over.clone()));
+        assert_eq!(diff(NOW, &system, &wanted, &all()), [Step::RemoveRoute(over)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | field | |
 //! | --- | --- |
 //! | `schema` | 1 |
-//! | `scenario`, `hops`, `clients`, `optimistic_clients`, `loss` (0 to 1), `busy`, `max_ms` | what was measured |
+//! | `scenario`, `hops`, `clients`, `optimistic_clients`, `loss` (0 to 1), `busy`, `fifo`, `max_ms` | what was measured |
 //! | `runs` | of the agents, in order |
 //! | `runs[].converged_ms` | when the last milestone was reached; null where one was not |
 //! | `runs[].milestones[]` | `node`, `event`, `ms`, in the order of time |
@@ -50,6 +50,7 @@ pub fn render(report: &Report) -> String {
         "optimistic_clients": options.optimistic,
         "loss": options.loss,
         "busy": options.busy,
+        "fifo": options.fifo,
         "max_ms": millis(options.max),
         "runs": runs(report.of(Stack::Native)),
         "summary": summary,
@@ -136,6 +137,7 @@ mod tests {
         let expected = [
             "busy",
             "clients",
+            "fifo",
             "floor_runs",
             "hops",
             "loss",

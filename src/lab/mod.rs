@@ -73,6 +73,8 @@ pub struct Options {
     pub loss: f64,
     /// All cores are kept busy.
     pub busy: bool,
+    /// Agents run before all that is not real-time.
+    pub fifo: bool,
     /// Who carries the prefixes, in alternation.
     pub stacks: Vec<Stack>,
     /// A run that takes longer has failed.
@@ -85,8 +87,8 @@ pub struct Options {
 
 impl Options {
     fn plan(&self, stack: Stack) -> Plan<'_> {
-        let Self { site, optimistic, loss, ref program, .. } = *self;
-        Plan { site, stack, optimistic, loss, program }
+        let Self { site, optimistic, loss, fifo, ref program, .. } = *self;
+        Plan { site, stack, optimistic, loss, fifo, program }
     }
 }
 
@@ -99,6 +101,8 @@ pub struct Report {
     pub runs: Vec<(Stack, Vec<Run>)>,
     /// What to look at where a run did not converge: who ended or what was logged last.
     pub remarks: Vec<String>,
+    /// It was broken off before the last run.
+    pub is_partial: bool,
 }
 
 impl Report {
@@ -138,15 +142,17 @@ pub fn run(options: &Options, audience: &mut dyn Audience) -> anyhow::Result<Rep
     let mut bench = Bench { options, audience, acts: Vec::new(), remarks: Vec::new() };
     bench.build()?;
     let _load = if options.busy { Some(Load::start(&options.program)?) } else { None };
-    'runs: for number in 1..=options.runs {
-        for position in 0..bench.acts.len() {
-            if !bench.run(position, number)? {
-                break 'runs;
-            }
+    let positions = 0..bench.acts.len();
+    let all = (1..=options.runs).flat_map(|number| positions.clone().map(move |at| (at, number)));
+    let mut is_partial = false;
+    for (position, number) in all {
+        if !bench.run(position, number)? {
+            is_partial = true;
+            break;
         }
     }
     let runs = bench.acts.into_iter().map(|act| (act.stage.stack, act.runs)).collect();
-    Ok(Report { options: options.clone(), runs, remarks: bench.remarks })
+    Ok(Report { options: options.clone(), runs, remarks: bench.remarks, is_partial })
 }
 
 struct Bench<'a> {
@@ -268,7 +274,7 @@ impl Bench<'_> {
         }
         self.audience.run(stack, &run);
         act.runs.push(run);
-        Ok(!self.audience.is_enough())
+        Ok(true)
     }
 }
 

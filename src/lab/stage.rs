@@ -51,6 +51,8 @@ pub struct Plan<'a> {
     pub optimistic: bool,
     /// This part of the packets is lost on each link.
     pub loss: f64,
+    /// Agents run before all that is not real-time.
+    pub fifo: bool,
     /// The program that has the agent.
     pub program: &'a Path,
 }
@@ -167,7 +169,9 @@ impl Stage {
             fs::create_dir_all(directory.join(name))?;
         }
         let config = directory.join("renumberd.toml");
-        fs::write(&config, plan.site.config(node, era).unwrap_or_default())?;
+        let scheduling = if plan.fifo { "scheduling = \"fifo\"\n" } else { "" };
+        let rest = plan.site.config(node, era).unwrap_or_default();
+        fs::write(&config, format!("{scheduling}{rest}"))?;
         let mut command = self.part(plan, node, "agent")?;
         command.args(["--", "run", "--config"]).arg(config);
         command.arg("--state-dir").arg(directory.join("state"));

@@ -34,6 +34,9 @@ fn write_report(text: &mut String, report: &Report) -> std::fmt::Result {
     for remark in &report.remarks {
         writeln!(text, "\n{remark}")?;
     }
+    if report.is_partial {
+        writeln!(text, "\nInterrupted.")?;
+    }
     Ok(())
 }
 
@@ -58,6 +61,9 @@ pub fn title(report: &Report) -> String {
     }
     if options.busy {
         title.push_str(", all cores busy");
+    }
+    if options.fifo {
+        title.push_str(", agents SCHED_FIFO");
     }
     title
 }

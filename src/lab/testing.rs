@@ -23,6 +23,7 @@ pub(super) fn report() -> Report {
             optimistic: false,
             loss: 0.0,
             busy: false,
+            fifo: false,
             stacks: vec![Stack::Native, Stack::Floor],
             max: Duration::from_secs(25),
             spacing: Duration::ZERO,
@@ -33,6 +34,7 @@ pub(super) fn report() -> Report {
             (Stack::Floor, vec![run(200)]),
         ],
         remarks: vec!["run 3: all processes run; client1 logged last:\n".to_owned()],
+        is_partial: false,
     }
 }
 
