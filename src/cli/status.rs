@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::history::Prefixes;
 use crate::core::output::Stage;
+use crate::core::relay::{RelayStatus, RelayedStatus};
 use crate::core::status::{BindingStatus, ChangeStatus, DownlinkStatus, Status, UplinkStatus};
 
 /// Renders `status`.
@@ -27,6 +28,9 @@ fn write(text: &mut String, status: &Status) -> fmt::Result {
     }
     for binding in &status.bindings {
         write_binding(text, binding)?;
+    }
+    for (name, relay) in &status.relays {
+        write_relay(text, name, relay)?;
     }
     if !status.conditions.is_empty() {
         writeln!(text, "to mend")?;
@@ -122,6 +126,17 @@ fn write_binding(text: &mut String, binding: &BindingStatus) -> fmt::Result {
             }
             state => writeln!(text, "  {prefix} {state}")?,
         }
+    }
+    Ok(())
+}
+
+fn write_relay(text: &mut String, name: &str, relay: &RelayStatus) -> fmt::Result {
+    writeln!(text, "relay {name}{}", if relay.attached { "" } else { " (hears nobody)" })?;
+    for lease in &relay.leases {
+        let (preferred, valid) = (lifetime(lease.preferred), lifetime(lease.valid));
+        let RelayedStatus { client, iaid, prefix, next_hop, .. } = lease;
+        writeln!(text, "  {prefix} via {next_hop}, preferred {preferred}, valid {valid}")?;
+        writeln!(text, "    DUID {client}, IAID {iaid}")?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::value::{self, Wrong};
 use super::{Advertise, Config, ConfigError, Delegate, Downlink, Uplink, rules};
 
 mod delegations;
+mod relay;
 
 /// Default of MinRtrAdvInterval as a part of the maximum, and below nine seconds (RFC 4861 §6.2.1).
 const MIN_INTERVAL_PART: f64 = 0.33;
@@ -75,6 +76,7 @@ fn read(root: &Table<'_>) -> Config {
         statics: named(root, "static", "NAME", |table| Some(delegations::fixed(table))),
         delegations: named(root, "delegation", "NAME", delegations::delegation),
         pools: named(root, "pool", "NAME", delegations::pool),
+        relays: named(root, "relay", "INTERFACE", |table| Some(relay::relay(table))),
     };
     root.finish();
     config

@@ -7,6 +7,7 @@ mod claim;
 mod delegation;
 pub mod error;
 pub mod file;
+mod relay;
 mod rules;
 mod table;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use ipnet::Ipv6Net;
 pub use claim::{Claim, Claimant};
 pub use delegation::{Delegation, Layout, Limits, Peer, Pool, Static};
 pub use error::ConfigError;
+pub use relay::{ALL_SERVERS, Relay};
 
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::ndp_option::Preference;
@@ -40,6 +42,8 @@ pub struct Config {
     pub delegations: BTreeMap<String, Delegation>,
     /// What other requesting routers get, by name.
     pub pools: BTreeMap<String, Pool>,
+    /// Links whose requesting routers are served elsewhere, by name.
+    pub relays: BTreeMap<String, Relay>,
     /// How automatic places are allotted.
     pub layout: Layout,
     /// This machine's DUID; without it one is made from the machine's identity and kept.
@@ -321,6 +325,7 @@ impl Default for Config {
             statics: BTreeMap::new(),
             delegations: BTreeMap::new(),
             pools: BTreeMap::new(),
+            relays: BTreeMap::new(),
             layout: Layout::default(),
             duid: None,
             grace: Duration::from_secs(30),

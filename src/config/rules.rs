@@ -1,12 +1,12 @@
 //! What has to hold between the parts of a configuration.
 
+mod relay;
+
 use std::collections::BTreeMap;
 
-use super::value::Wrong;
+use super::value::{Wrong, is_interface, is_name};
 use super::{Claim, Config, Place, PlaceNumber, Source};
 
-/// Longest name of an interface, in octets (IFNAMSIZ less the final zero).
-const MAX_INTERFACE: usize = 15;
 /// Longest name of anything else.
 const MAX_NAME: usize = 63;
 
@@ -34,11 +34,12 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     sources(config, &mut findings);
     lengths(config, &mut findings);
     overlaps(config, &mut findings);
+    relay::check(config, &mut findings);
     findings
 }
 
 fn interfaces(config: &Config, findings: &mut Vec<Finding>) {
-    if config.uplinks.is_empty() && config.downlinks.is_empty() {
+    if config.uplinks.is_empty() && config.downlinks.is_empty() && config.relays.is_empty() {
         findings.push(Finding::new(
             &[],
             "names neither an uplink nor a downlink".to_owned(),
@@ -46,8 +47,10 @@ fn interfaces(config: &Config, findings: &mut Vec<Finding>) {
         ));
     }
     let uplinks = config.uplinks.keys().map(|name| ("uplink", name));
-    for (kind, name) in uplinks.chain(config.downlinks.keys().map(|name| ("downlink", name))) {
-        if !is_sound(name, MAX_INTERFACE) {
+    let downlinks = config.downlinks.keys().map(|name| ("downlink", name));
+    let relays = config.relays.keys().map(|name| ("relay", name));
+    for (kind, name) in uplinks.chain(downlinks).chain(relays) {
+        if !is_interface(name) {
             let problem = format!("{name:?} can be no interface's name");
             let remedy = "write a name that `ip link` shows, of at most 15 letters";
             findings.push(Finding::new(&[kind, name], problem, remedy));
@@ -60,18 +63,13 @@ fn interfaces(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-fn is_sound(name: &str, most: usize) -> bool {
-    let is_strange = |letter: char| letter == '/' || letter.is_whitespace() || letter.is_control();
-    (1..=most).contains(&name.len()) && !matches!(name, "." | "..") && !name.contains(is_strange)
-}
-
 /// Status and plan know what is given by its name alone, `from` where it is from.
 fn names(config: &Config, findings: &mut Vec<Finding>) {
     let statics = config.statics.keys().map(|name| ("static", name));
     let delegations = config.delegations.keys().map(|name| ("delegation", name));
     let pools = config.pools.keys().map(|name| ("pool", name));
     for (kind, name) in statics.chain(delegations).chain(pools) {
-        if !is_sound(name, MAX_NAME) {
+        if !is_name(name, MAX_NAME) {
             let problem = format!("{name:?} can be no name");
             let remedy = "write up to 63 letters without slashes and spaces";
             findings.push(Finding::new(&[kind, name], problem, remedy));

@@ -126,6 +126,35 @@ pub(super) fn router(value: &DeValue<'_>) -> Read<Ipv6Addr> {
     })
 }
 
+/// A DHCPv6 server, or a group of them.
+pub(super) fn server(value: &DeValue<'_>) -> Read<Ipv6Addr> {
+    let remedy =
+        "write its address, for instance \"2001:db8::1\", or \"ff05::1:3\" for all of a site";
+    text(value, "no server's address", remedy, |text| {
+        text.parse()
+            .ok()
+            .filter(|address: &Ipv6Addr| !address.is_unspecified() && !address.is_loopback())
+    })
+}
+
+pub(super) fn interface(value: &DeValue<'_>) -> Read<String> {
+    let remedy = "write a name that `ip link` shows, for instance \"eth0\"";
+    text(value, "no interface's name", remedy, |text| is_interface(text).then(|| text.to_owned()))
+}
+
+/// Whether an interface can have this name.
+pub(super) fn is_interface(name: &str) -> bool {
+    /// IFNAMSIZ less the final zero, in octets.
+    const MOST: usize = 15;
+    is_name(name, MOST)
+}
+
+/// Whether something can have this name of so many octets at most.
+pub(super) fn is_name(name: &str, most: usize) -> bool {
+    let is_strange = |letter: char| letter == '/' || letter.is_whitespace() || letter.is_control();
+    (1..=most).contains(&name.len()) && !matches!(name, "." | "..") && !name.contains(is_strange)
+}
+
 pub(super) fn prefix(value: &DeValue<'_>) -> Read<Ipv6Net> {
     let remedy = "write one, for instance \"2001:db8:1::/48\"";
     let found: Ipv6Net = text(value, "no IPv6 prefix", remedy, |text| text.parse().ok())?;

@@ -1,6 +1,6 @@
 //! Named conditions: what only the running system can refute, and what an operator should mend.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
 use super::output::{Level, Output, Report};
@@ -51,7 +51,9 @@ impl Core {
 
     fn find_conditions(&self) -> Conditions {
         let mut found = Conditions::default();
-        if !self.system.forwarding && !self.config.downlinks.is_empty() {
+        if !self.system.forwarding
+            && (!self.config.downlinks.is_empty() || !self.config.relays.is_empty())
+        {
             found.add(
                 "forwarding-off",
                 "",
@@ -59,7 +61,13 @@ impl Core {
                  switch it on with: sysctl -w net.ipv6.conf.all.forwarding=1",
             );
         }
-        let names = self.config.uplinks.keys().chain(self.config.downlinks.keys());
+        let names: BTreeSet<&String> = self
+            .config
+            .uplinks
+            .keys()
+            .chain(self.config.downlinks.keys())
+            .chain(self.config.relays.keys())
+            .collect();
         for name in names {
             match self.system.link(name) {
                 None => found.add("interface-absent", name, "there is no such interface yet"),
@@ -104,6 +112,11 @@ impl Core {
                 }
             };
             found.add("without-subnet", name, text);
+        }
+        if self.relays.leases().is_full() {
+            let text = "the table of leases that have been relayed is full: further ones are not \
+                        routed by this machine";
+            found.add("relay-table-full", "", text);
         }
         for failure in self.failures.iter() {
             let text = format!(

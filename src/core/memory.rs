@@ -5,6 +5,7 @@
 //! boot's clock.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -63,6 +64,13 @@ pub enum Record {
         /// What it is.
         stored: StoredStatic,
     },
+    /// What a server elsewhere has given to a requesting router on a link of ours (RFC 8987).
+    Relayed {
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// The lease; none when it has ended.
+        lease: Option<RelayedLease>,
+    },
     /// The value that a kernel setting had before the agent changed it.
     Sysctl {
         /// The interface.
@@ -111,6 +119,23 @@ pub struct StoredStatic {
     pub prefixes: Vec<(Ipv6Net, Until, Until)>,
 }
 
+/// A lease that was seen in passing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RelayedLease {
+    /// The requesting router.
+    pub client: Duid,
+    /// Its IA_PD.
+    pub iaid: Iaid,
+    /// The link that it is on.
+    pub link: String,
+    /// Its address on the link, or that of the relay agent before it.
+    pub next_hop: Ipv6Addr,
+    /// Preferred until.
+    pub preferred_until: Until,
+    /// Valid until.
+    pub valid_until: Until,
+}
+
 /// All that is remembered.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Memory {
@@ -128,6 +153,8 @@ pub struct Memory {
     pub replay: u64,
     /// By name; see [`Record::Static`].
     pub statics: BTreeMap<String, StoredStatic>,
+    /// By prefix; see [`Record::Relayed`].
+    pub relayed: BTreeMap<Ipv6Net, RelayedLease>,
     /// By interface and name; see [`Record::Sysctl`].
     pub sysctls: BTreeMap<(String, String), i32>,
 }
@@ -156,6 +183,12 @@ impl Memory {
             Record::Replay { reserved } => self.replay = self.replay.max(reserved),
             Record::Static { name, stored } => {
                 self.statics.insert(name, stored);
+            }
+            Record::Relayed { prefix, lease: Some(lease) } => {
+                self.relayed.insert(prefix, lease);
+            }
+            Record::Relayed { prefix, lease: None } => {
+                self.relayed.remove(&prefix);
             }
             Record::Sysctl { interface, name, before: Some(before) } => {
                 self.sysctls.entry((interface, name)).or_insert(before);
@@ -193,7 +226,12 @@ impl Record {
             Self::Binding { binding: Some(binding), .. } => {
                 binding.promised.iter_mut().for_each(|(_, promise)| promise.shift(&shift));
             }
+            Self::Relayed { lease: Some(lease), .. } => {
+                shift(&mut lease.preferred_until);
+                shift(&mut lease.valid_until);
+            }
             Self::Binding { binding: None, .. }
+            | Self::Relayed { lease: None, .. }
             | Self::Replay { .. }
             | Self::Lease { lease: None, .. }
             | Self::Duid { .. }

@@ -32,6 +32,7 @@ pub mod plan;
 pub mod probe;
 pub mod random;
 mod receive;
+pub mod relay;
 mod reload;
 pub mod retransmit;
 pub mod rkap;
@@ -59,6 +60,7 @@ use self::input::{Command, IfIndex, Input, KernelEvent};
 use self::memory::{Memory, Record};
 use self::output::{Group, Level, Milestone, Output, Report, Stage, Step, Sysctl};
 use self::random::Random;
+use self::relay::{Leases, Relays};
 use self::statics::Statics;
 use self::system::{KernelAddress, System};
 use self::uplink::{Effect, Uplink};
@@ -88,6 +90,7 @@ pub struct Core {
     downlinks: BTreeMap<String, Downlink>,
     statics: Statics,
     delegating: Delegating,
+    relays: Relays,
     desired: Desired,
     /// Settings as they were made, by interface number: a new interface has them unmade.
     settings: BTreeMap<(IfIndex, Sysctl), i32>,
@@ -142,6 +145,7 @@ impl Core {
         });
         let delegating =
             Delegating::new(duid.clone(), &memory.bindings, memory.replay, random.fork());
+        let relays = Relays::new(Leases::restore(now, std::mem::take(&mut memory.relayed)));
         // They are in there from here on.
         memory.bindings.clear();
         memory.duid = Some(duid.clone());
@@ -157,6 +161,7 @@ impl Core {
             downlinks: BTreeMap::new(),
             statics: Statics::default(),
             delegating,
+            relays,
             desired: Desired::default(),
             settings: BTreeMap::new(),
             groups: BTreeSet::new(),
@@ -252,6 +257,7 @@ impl Core {
             self.failures.deadline(now),
             self.statics.deadline(self.config.grace),
             self.delegating.deadline(),
+            self.relays.leases().deadline(),
         ];
         Deadline::first(uplinks.chain(downlinks).chain(more))
     }
@@ -268,6 +274,7 @@ impl Core {
         }
         self.derive |= self.statics.handle_timeout(now, grace);
         self.serve_timeouts(now);
+        self.end_relayed(now);
         let over = self.desired.next_end_before(now);
         let retry = self.failures.iter().any(|failure| !self.failures.holds(now, &failure.step));
         let hold = matches!(self.default_route, DefaultRoute::LostAt(_));

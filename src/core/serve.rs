@@ -26,6 +26,9 @@ const SERVER_PORT: u16 = 547;
 impl Core {
     /// Takes in a datagram that came to the server's port.
     pub(super) fn receive_server(&mut self, now: Instant, received: &Received) {
+        if self.is_relayed(received) {
+            return self.receive_relayed(now, received);
+        }
         let Some(name) = self.downlink_at(received.interface) else { return };
         if !self.delegating.serves(&name) {
             return;

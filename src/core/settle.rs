@@ -48,6 +48,7 @@ impl Core {
         let offers = carving.offers(self.leases_known(), self.renewed_at(now));
         let touched = self.delegating.set_offers(now, offers);
         self.desired = desired::from_scratch(facts, &carving, &self.delegating, now);
+        self.relays.desire(&mut self.desired, &self.config, &self.system);
         let resolvers = self.desired.contents.iter().map(|(name, content)| {
             let (servers, search) = (content.resolvers.iter(), content.search.iter());
             let servers = servers.map(|(address, _)| *address).collect();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Core;
 use super::history::{Cause, Prefixes};
 use super::output::Stage;
+use super::relay::RelayStatus;
 use crate::time::{Instant, Lifetime, Until};
 use crate::wire::ndp_option::Preference;
 
@@ -33,6 +34,9 @@ pub struct Status {
     /// What subordinate routers have been given.
     #[serde(default)]
     pub bindings: Vec<BindingStatus>,
+    /// Links that are relayed from, by name.
+    #[serde(default)]
+    pub relays: BTreeMap<String, RelayStatus>,
     /// What should be mended.
     pub conditions: Vec<Condition>,
     /// Dropped packets by kind and reason.
@@ -254,6 +258,7 @@ impl Core {
             downlinks: downlinks.collect(),
             statics: self.statics.in_use(now),
             bindings: self.delegating.status(now),
+            relays: self.relay_status(now),
             conditions: self.conditions.view(),
             counters: self.counters.counts().clone(),
             changes: changes.collect(),

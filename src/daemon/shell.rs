@@ -159,6 +159,7 @@ impl Shell {
             Record::Lease { .. }
             | Record::Advertised { .. }
             | Record::Binding { .. }
+            | Record::Relayed { .. }
             | Record::Static { .. }
             | Record::Sysctl { .. } => self.journal.append(record, now, wall),
         };
@@ -288,7 +289,11 @@ impl Shell {
             }
             Ready::Server => {
                 for _ in 0..BATCH {
-                    let Some(received) = self.server.recv()? else { break };
+                    let Some(mut received) = self.server.recv()? else { break };
+                    if received.source.is_unicast_link_local() {
+                        let Received { interface, source, .. } = received;
+                        received.link_layer = self.kernel.neighbor(interface, source);
+                    }
                     core.handle(clock::now(), Input::Server(received));
                     if !self.perform(core) {
                         return Ok(false);

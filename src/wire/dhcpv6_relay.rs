@@ -179,6 +179,17 @@ impl RelayMessage {
         })
     }
 
+    /// The port of the relay agent downstream; 0 for 547.
+    pub fn source_port(&self) -> Option<u16> {
+        self.options.iter().find_map(|option| match option {
+            RelayOption::SourcePort(port) => Some(*port),
+            RelayOption::RelayMessage(_)
+            | RelayOption::InterfaceId(_)
+            | RelayOption::ClientLinkLayer { .. }
+            | RelayOption::Unknown { .. } => None,
+        })
+    }
+
     /// Takes the message inside out of the options.
     fn take_relayed(&mut self) -> Result<Vec<u8>, DecodeError> {
         let is_relayed = |option: &RelayOption| matches!(option, RelayOption::RelayMessage(_));
@@ -207,19 +218,7 @@ impl Relayed {
     ///
     /// [`DecodeError`] if a level is malformed, holds no message, or is one too many.
     pub fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
-        let mut relayed = Self { levels: Vec::new(), octets: octets.to_vec() };
-        while relayed.levels.is_empty() || relayed.octets.first() == Some(&RELAY_FORWARD) {
-            if relayed.levels.len() >= MAX_LEVELS {
-                return Err(DecodeError::Depth);
-            }
-            let mut level = RelayMessage::decode(&relayed.octets)?;
-            if level.kind != RelayKind::Forward {
-                return Err(DecodeError::Type(level.kind.to_wire()));
-            }
-            relayed.octets = level.take_relayed()?;
-            relayed.levels.push(level);
-        }
-        Ok(relayed)
+        unwrap(RelayKind::Forward, octets)
     }
 
     /// Wraps an answer so that it takes the way back: a Relay-reply for each Relay-forward, with
@@ -241,6 +240,36 @@ impl Relayed {
         let addresses = self.levels.iter().rev().map(|level| level.link_address);
         addresses.into_iter().find(|address| !address.is_unspecified())
     }
+}
+
+/// The message between client and server in any number of relay messages of one direction, none
+/// included.
+///
+/// # Errors
+///
+/// [`DecodeError`] if a level is malformed, holds no message, or is one too many.
+pub fn innermost(octets: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    match octets.first().copied().and_then(RelayKind::from_wire) {
+        Some(kind) => unwrap(kind, octets).map(|relayed| relayed.octets),
+        None => Ok(octets.to_vec()),
+    }
+}
+
+/// Takes off levels of one direction, at least one.
+fn unwrap(kind: RelayKind, octets: &[u8]) -> Result<Relayed, DecodeError> {
+    let mut relayed = Relayed { levels: Vec::new(), octets: octets.to_vec() };
+    while relayed.levels.is_empty() || relayed.octets.first() == Some(&kind.to_wire()) {
+        if relayed.levels.len() >= MAX_LEVELS {
+            return Err(DecodeError::Depth);
+        }
+        let mut level = RelayMessage::decode(&relayed.octets)?;
+        if level.kind != kind {
+            return Err(DecodeError::Type(level.kind.to_wire()));
+        }
+        relayed.octets = level.take_relayed()?;
+        relayed.levels.push(level);
+    }
+    Ok(relayed)
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use renumberd::core::input::IfIndex;
+use renumberd::platform::linux::Kernel;
 use renumberd::platform::sockets::ServerSocket;
 
 use super::bench::{inside, ip, packet};
 use super::packets::{next, place, two_machines};
 use crate::lab::net::Namespace;
-use crate::lab::{millis, pause};
+use crate::lab::{eventually, millis, pause, secs};
 
 const RELAYS_AND_SERVERS: &str = "ff02::1:2";
 const SERVERS: &str = "ff05::1:3";
@@ -82,6 +83,27 @@ fn without_an_interface_the_system_finds_the_way() {
     assert_eq!((received.source, received.port), (ip("2001:db8:1::1"), 547));
     let nowhere = packet(IfIndex(0), Ipv6Addr::UNSPECIFIED, "2001:db8:3::1", &[12]);
     assert_eq!(relay.send(&nowhere, 547).unwrap_err().raw_os_error(), Some(libc::ENETUNREACH));
+}
+
+/// RLY-06: what the system knows of a neighbor is told, and nobody is asked for it.
+#[test]
+fn a_neighbor_s_link_layer_address_is_known_once_it_has_answered() {
+    let (_net, one, other) = two_machines();
+    let (from, to) = (place(&one, "one0"), place(&other, "other0"));
+    let mac = other.interface("other0").mac.unwrap();
+    inside(&one, move || {
+        let (mut kernel, _events) = Kernel::open().unwrap();
+        assert_eq!(kernel.neighbor(from.interface, to.local), None);
+        assert_eq!(kernel.neighbor(IfIndex(999), to.local), None);
+        let message = packet(from.interface, from.local, &to.local.to_string(), &[1]);
+        from.dhcpv6.send(&message).unwrap();
+        let found = eventually("the neighbor is known", secs(5), || {
+            kernel.neighbor(from.interface, to.local)
+        });
+        assert_eq!(found, mac.octets());
+        assert_eq!(kernel.neighbor(from.interface, ip("fe80::9")), None);
+        assert!(kernel.dump(renumberd::daemon::clock::now()).is_ok(), "it goes on as before");
+    });
 }
 
 /// Another program that holds the port for itself is told from one that shares it.

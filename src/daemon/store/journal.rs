@@ -142,6 +142,7 @@ impl Journal {
         match &record {
             Record::Lease { lease: None, .. }
             | Record::Binding { binding: None, .. }
+            | Record::Relayed { lease: None, .. }
             | Record::Sysctl { before: None, .. } => {
                 self.live.remove(&key);
             }
@@ -153,6 +154,7 @@ impl Journal {
             | Record::Secret { .. }
             | Record::Lease { lease: Some(_), .. }
             | Record::Binding { binding: Some(_), .. }
+            | Record::Relayed { lease: Some(_), .. }
             | Record::Replay { .. }
             | Record::Static { .. }
             | Record::Advertised { .. } => {
@@ -208,7 +210,10 @@ fn is_over(record: &Record, now: Instant) -> bool {
             let ends = binding.promised.iter().map(|(_, promise)| promise.held_until);
             ends.max().is_none_or(|until: Until| until.is_over(now))
         }
-        Record::Lease { lease: None, .. } | Record::Binding { binding: None, .. } => true,
+        Record::Relayed { lease: Some(lease), .. } => lease.valid_until.is_over(now),
+        Record::Lease { lease: None, .. }
+        | Record::Binding { binding: None, .. }
+        | Record::Relayed { lease: None, .. } => true,
         Record::Duid { .. }
         | Record::Secret { .. }
         | Record::Replay { .. }
@@ -227,6 +232,7 @@ enum Key {
     Advertised(String, Ipv6Net),
     Binding(BindingKey),
     Static(String),
+    Relayed(Ipv6Net),
     Sysctl(String, String),
 }
 
@@ -242,6 +248,7 @@ impl Key {
             }
             Record::Binding { key, .. } => Self::Binding(key.clone()),
             Record::Static { name, .. } => Self::Static(name.clone()),
+            Record::Relayed { prefix, .. } => Self::Relayed(*prefix),
             Record::Sysctl { interface, name, .. } => Self::Sysctl(interface.clone(), name.clone()),
         }
     }

@@ -1,0 +1,38 @@
+//! Links whose requesting routers are served by a delegating router elsewhere.
+
+use std::net::Ipv6Addr;
+
+use super::Config;
+
+/// All DHCPv6 servers of a site (RFC 9915 §7.1).
+pub const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);
+
+/// What a relay agent does on one link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Relay {
+    /// Where what is heard on the link goes to: servers, relay agents or groups of them.
+    pub servers: Vec<Ipv6Addr>,
+    /// Leads to those servers that an address alone does not lead to: groups, and link-local
+    /// addresses. None for the only uplink.
+    pub uplink: Option<String>,
+}
+
+impl Relay {
+    /// Whether an address needs an interface beside it.
+    pub const fn needs_uplink(server: Ipv6Addr) -> bool {
+        server.is_multicast() || server.is_unicast_link_local()
+    }
+
+    /// The interface that leads to groups and link-local addresses.
+    pub fn uplink<'a>(&'a self, config: &'a Config) -> Option<&'a str> {
+        let mut uplinks = config.uplinks.keys();
+        let only = uplinks.next().filter(|_| uplinks.next().is_none());
+        self.uplink.as_ref().or(only).map(String::as_str)
+    }
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self { servers: vec![ALL_SERVERS], uplink: None }
+    }
+}

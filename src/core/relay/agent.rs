@@ -1,0 +1,126 @@
+//! The relay agent as a part of the core.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+use super::Relays;
+use crate::config::Config;
+use crate::core::Core;
+use crate::core::desired::Desired;
+use crate::core::input::Received;
+use crate::core::memory::{Record, RelayedLease};
+use crate::core::output::{Group, Level, Output, Report};
+use crate::core::status::seconds;
+use crate::core::system::{KernelRoute, System};
+use crate::time::Instant;
+use crate::wire::dhcpv6_relay::RelayKind;
+
+/// A link that is relayed from, in the status.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RelayStatus {
+    /// Clients are heard.
+    pub attached: bool,
+    /// What they have been given by way of this machine.
+    pub leases: Vec<RelayedStatus>,
+}
+
+/// A prefix that was delegated by way of this machine.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RelayedStatus {
+    /// DUID of the requesting router.
+    pub client: String,
+    /// Its IA_PD.
+    pub iaid: u32,
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// Where it is routed to.
+    pub next_hop: Ipv6Addr,
+    /// Preferred lifetime left.
+    pub preferred: Option<u32>,
+    /// Valid lifetime left.
+    pub valid: Option<u32>,
+}
+
+impl Relays {
+    /// Adds what relaying needs to what should be.
+    pub(in crate::core) fn desire(&self, desired: &mut Desired, config: &Config, system: &System) {
+        let links = config.relays.keys().filter_map(|name| system.link(name));
+        let running = links.filter(|link| link.running);
+        desired.groups.extend(running.map(|link| (Group::DhcpServers, link.index)));
+        desired.serve |= !config.relays.is_empty();
+        // What this machine itself has a use for is nobody else's, whatever a server says.
+        let taken: BTreeSet<_> = desired.all_routes().map(KernelRoute::slot).collect();
+        let routes = self.leases.routes(config, system).into_iter();
+        let free = routes.filter(|route| !taken.contains(&route.slot()));
+        desired.routes.extend(free.map(|route| (route.key(), route)));
+    }
+}
+
+impl Core {
+    /// Whether a datagram to UDP port 547 is for the relay agent: what comes in where it relays,
+    /// and what only relay agents are told.
+    pub(in crate::core) fn is_relayed(&self, received: &Received) -> bool {
+        let link = self.system.links.get(&received.interface);
+        link.is_some_and(|link| self.config.relays.contains_key(&link.name))
+            || (!self.config.relays.is_empty()
+                && received.octets.first() == Some(&RelayKind::Reply.to_wire()))
+    }
+
+    /// Takes in a datagram for the relay agent. Routes are there before the client hears that it
+    /// has something to route.
+    pub(in crate::core) fn receive_relayed(&mut self, now: Instant, received: &Received) {
+        let relaying = match self.relays.handle(now, &self.config, &self.system, received) {
+            Ok(relaying) => relaying,
+            Err(reject) => return self.reject(now, "relay", reject.label(), received),
+        };
+        self.remember_relayed(relaying.records);
+        for text in relaying.sentences {
+            self.outputs.push_back(Output::Report(Report {
+                level: Level::Info,
+                interface: None,
+                text,
+            }));
+        }
+        if relaying.crowded {
+            self.reject(now, "relay-lease", "no-room", received);
+        }
+        self.settle(now);
+        self.outputs.extend(relaying.packets.into_iter().map(Output::SendServer));
+    }
+
+    /// Lets leases end.
+    pub(in crate::core) fn end_relayed(&mut self, now: Instant) {
+        let records = self.relays.leases_mut().handle_timeout(now);
+        self.remember_relayed(records);
+    }
+
+    fn remember_relayed(&mut self, records: Vec<Record>) {
+        self.derive |= !records.is_empty();
+        self.outputs.extend(records.into_iter().map(Output::Remember));
+    }
+
+    /// The relay agents, each with the leases on its link.
+    pub(in crate::core) fn relay_status(&self, now: Instant) -> BTreeMap<String, RelayStatus> {
+        let lease = |(prefix, lease): (Ipv6Net, &RelayedLease)| RelayedStatus {
+            client: lease.client.to_string(),
+            iaid: lease.iaid.0,
+            prefix,
+            next_hop: lease.next_hop,
+            preferred: seconds(now, lease.preferred_until),
+            valid: seconds(now, lease.valid_until),
+        };
+        let relay = |name: &String| {
+            let link = self.system.link(name);
+            let on_link = self.relays.leases().iter().filter(|(_, lease)| lease.link == *name);
+            RelayStatus {
+                attached: link
+                    .is_some_and(|link| self.groups.contains(&(Group::DhcpServers, link.index))),
+                leases: on_link.map(lease).collect(),
+            }
+        };
+        self.config.relays.keys().map(|name| (name.clone(), relay(name))).collect()
+    }
+}

@@ -1,0 +1,173 @@
+//! What requesting routers hold, as the answers say that pass through (RFC 8987 §4).
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::Relaying;
+use super::link::ClientLink;
+use crate::config::Config;
+use crate::core::memory::{Record, RelayedLease};
+use crate::core::system::{KernelRoute, RouteTarget, System};
+use crate::time::{Deadline, Instant, Until};
+use crate::wire::dhcpv6::Message;
+use crate::wire::dhcpv6_option::{IaPrefix, StatusCode};
+
+/// So many are remembered and routed; what comes beyond is relayed all the same.
+pub(super) const MAX_LEASES: usize = 4096;
+/// So many of them for one client. RFC 8987 §4.1 wants more than one.
+pub(super) const MAX_PER_CLIENT: usize = 64;
+/// Metric of their routes: behind a link of ours, before any learnt route.
+const METRIC: u32 = 248;
+
+/// The leases of all links, by prefix: a server gives one to one client at a time, and its last
+/// word counts.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Leases {
+    held: BTreeMap<Ipv6Net, RelayedLease>,
+}
+
+impl Leases {
+    /// As they were remembered.
+    pub fn restore(now: Instant, remembered: BTreeMap<Ipv6Net, RelayedLease>) -> Self {
+        let running = remembered.into_iter().filter(|(_, lease)| !lease.valid_until.is_over(now));
+        Self { held: running.take(MAX_LEASES).collect() }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (Ipv6Net, &RelayedLease)> {
+        self.held.iter().map(|(prefix, lease)| (*prefix, lease))
+    }
+
+    /// Whether no further one has room.
+    pub fn is_full(&self) -> bool {
+        self.held.len() >= MAX_LEASES
+    }
+
+    /// The routes (RLY-12): as long as the lease, also while the link is down and cannot have
+    /// them (RLY-15).
+    pub fn routes(&self, config: &Config, system: &System) -> Vec<KernelRoute> {
+        let route = |(prefix, lease): (Ipv6Net, &RelayedLease)| {
+            let (name, _) = config.relays.get_key_value(&lease.link)?;
+            let link = system.link(name).filter(|link| link.running)?;
+            Some(KernelRoute {
+                destination: prefix,
+                target: RouteTarget::Gateway(link.index, lease.next_hop),
+                metric: METRIC,
+                until: lease.valid_until,
+            })
+        };
+        self.iter().filter_map(route).collect()
+    }
+
+    /// Drops what has ended; what is to be remembered of that.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Record> {
+        let is_over = |lease: &RelayedLease| lease.valid_until.is_over(now);
+        let over = self.iter().filter(|(_, lease)| is_over(lease));
+        let records = over.map(|(prefix, _)| Record::Relayed { prefix, lease: None }).collect();
+        self.held.retain(|_, lease| !is_over(lease));
+        records
+    }
+
+    /// When the next ends.
+    pub fn deadline(&self) -> Option<Deadline> {
+        let ends = self.held.values().filter_map(|lease| lease.valid_until.at());
+        ends.min().map(|at| Deadline::new(at, "end of a relayed lease"))
+    }
+
+    /// A Reply on its way to a client, which gets its packets by way of `next_hop`.
+    pub(super) fn take_reply(
+        &mut self,
+        relaying: &mut Relaying,
+        now: Instant,
+        link: &ClientLink<'_>,
+        next_hop: Ipv6Addr,
+        message: &Message,
+    ) {
+        let Some(client) = message.client_id() else { return };
+        for ia in message.ia_pds() {
+            for given in &ia.prefixes {
+                if given.valid.is_zero() {
+                    let held = self.held.get(&given.prefix);
+                    if held.is_some_and(|held| held.client == *client && held.iaid == ia.iaid) {
+                        self.end(relaying, given.prefix);
+                    }
+                } else if is_valid(given) && !link.is_occupied(given.prefix) {
+                    let lease = RelayedLease {
+                        client: client.clone(),
+                        iaid: ia.iaid,
+                        link: link.name.to_owned(),
+                        next_hop,
+                        preferred_until: Until::after(now, given.preferred),
+                        valid_until: Until::after(now, given.valid),
+                    };
+                    self.begin(relaying, given.prefix, lease);
+                }
+            }
+        }
+    }
+
+    /// A Release on its way to a server ends what it names (RLY-11), where it comes from the
+    /// router that the packets go to.
+    pub(super) fn take_release(
+        &mut self,
+        relaying: &mut Relaying,
+        link: &str,
+        source: Ipv6Addr,
+        message: &Message,
+    ) {
+        let Some(client) = message.client_id() else { return };
+        for ia in message.ia_pds() {
+            let is_meant = |(prefix, lease): &(Ipv6Net, &RelayedLease)| {
+                let mut named = ia.prefixes.iter();
+                lease.client == *client
+                    && lease.iaid == ia.iaid
+                    && (lease.link.as_str(), lease.next_hop) == (link, source)
+                    && (ia.prefixes.is_empty() || named.any(|named| named.prefix == *prefix))
+            };
+            let ended: Vec<Ipv6Net> = self.iter().filter(is_meant).map(|(held, _)| held).collect();
+            ended.into_iter().for_each(|prefix| self.end(relaying, prefix));
+        }
+    }
+
+    fn begin(&mut self, relaying: &mut Relaying, prefix: Ipv6Net, lease: RelayedLease) {
+        let held = self.held.get(&prefix);
+        let is_mine = |held: &RelayedLease| held.client == lease.client;
+        if !held.is_some_and(is_mine) {
+            let count = self.held.values().filter(|held| is_mine(held)).count();
+            if count >= MAX_PER_CLIENT || (held.is_none() && self.is_full()) {
+                relaying.crowded = true;
+                return self.end(relaying, prefix);
+            }
+        }
+        let RelayedLease { client, link, next_hop, .. } = &lease;
+        let way = |lease: &RelayedLease| (lease.client.clone(), lease.link.clone(), lease.next_hop);
+        if held.map(way) != Some(way(&lease)) {
+            let sentence =
+                format!("{prefix} is delegated to {client} by way of {next_hop}, {link}");
+            relaying.sentences.push(sentence);
+        }
+        relaying.records.push(Record::Relayed { prefix, lease: Some(lease.clone()) });
+        self.held.insert(prefix, lease);
+    }
+
+    fn end(&mut self, relaying: &mut Relaying, prefix: Ipv6Net) {
+        if let Some(RelayedLease { client, .. }) = self.held.remove(&prefix) {
+            relaying.sentences.push(format!("{prefix} is no longer delegated to {client}"));
+            relaying.records.push(Record::Relayed { prefix, lease: None });
+        }
+    }
+}
+
+/// Whether a client takes this (RFC 9915 §18.2.10.1), and it can be anybody's: neither everything
+/// nor what stays on a link.
+fn is_valid(given: &IaPrefix) -> bool {
+    let address = given.prefix.network();
+    given.status.as_ref().is_none_or(|status| status.code == StatusCode::Success)
+        && given.preferred <= given.valid
+        && (1..128).contains(&given.prefix.prefix_len())
+        && !address.is_unspecified()
+        && !address.is_multicast()
+        && !address.is_unicast_link_local()
+}

@@ -1,0 +1,319 @@
+//! The relay agent (RFC 9915 §19, RFC 8987): what requesting routers say on a link goes to
+//! servers elsewhere, what those answer comes back, and what passes through is remembered and
+//! routed.
+//!
+//! Relaying itself has no state: where an answer belongs is said in it.
+
+mod agent;
+mod leases;
+mod link;
+#[cfg(test)]
+mod tests;
+
+use std::net::Ipv6Addr;
+
+pub use self::agent::{RelayStatus, RelayedStatus};
+pub use self::leases::Leases;
+use self::link::ClientLink;
+use super::delegate::link_layer_of;
+use super::input::Received;
+use super::memory::Record;
+use super::output::{Packet, ServerPacket};
+use super::system::System;
+use crate::config::Config;
+use crate::time::Instant;
+use crate::wire::DecodeError;
+use crate::wire::dhcpv6::{Message, MessageType};
+use crate::wire::dhcpv6_relay::{HOP_COUNT_LIMIT, RelayKind, RelayMessage, RelayOption, innermost};
+
+/// Where clients listen (RFC 9915 §7.2), whatever port they send from.
+const CLIENT_PORT: u16 = 546;
+/// Where servers and relay agents listen.
+const SERVER_PORT: u16 = 547;
+/// Type and transaction id, or type, message type and flags: no message is shorter.
+const SHORTEST: usize = 4;
+const ETHERNET: u16 = 1;
+
+/// What follows from a datagram.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Relaying {
+    /// What is to be remembered before anything leaves; the routes differ where it is not empty.
+    pub records: Vec<Record>,
+    /// What an operator would tell a colleague.
+    pub sentences: Vec<String>,
+    /// Not all of what is delegated has room here.
+    pub crowded: bool,
+    /// What leaves.
+    pub packets: Vec<ServerPacket>,
+}
+
+/// Why a datagram is not relayed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reject {
+    /// It came in on an interface that nothing is relayed from (RLY-17).
+    Interface,
+    /// It is too short to be a message.
+    Short,
+    /// A relay message that is none.
+    Malformed(DecodeError),
+    /// A client does not speak to one node alone (RLY-09).
+    Unicast,
+    /// Its sender is nobody, or this machine itself.
+    Source,
+    /// A message that only servers send came from a client's link (RLY-09).
+    ServerMessage,
+    /// It was relayed too often (RLY-05).
+    HopCount,
+    /// There is no way to any of the servers.
+    NoWay,
+    /// An answer that none of the servers gave.
+    Stranger,
+    /// An answer without a message in it.
+    Empty,
+    /// An answer for a link that is none of ours.
+    Link,
+    /// An answer for somebody who cannot be a neighbor.
+    Peer,
+    /// An answer for a link that is down.
+    Detached,
+}
+
+impl Reject {
+    /// A short stable name, used as the label of a counter.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Interface => "interface",
+            Self::Short => "short",
+            Self::Malformed(error) => error.label(),
+            Self::Unicast => "unicast",
+            Self::Source => "source",
+            Self::ServerMessage => "server-message",
+            Self::HopCount => "hop-count",
+            Self::NoWay => "no-way",
+            Self::Stranger => "stranger",
+            Self::Empty => "empty",
+            Self::Link => "link",
+            Self::Peer => "peer",
+            Self::Detached => "detached",
+        }
+    }
+}
+
+/// The relay agents of all links together.
+#[derive(Clone, Debug, Default)]
+pub struct Relays {
+    leases: Leases,
+}
+
+impl Relays {
+    /// With the leases that an earlier run has seen.
+    pub const fn new(leases: Leases) -> Self {
+        Self { leases }
+    }
+
+    /// What requesting routers hold.
+    pub const fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// The same, to let them end.
+    pub const fn leases_mut(&mut self) -> &mut Leases {
+        &mut self.leases
+    }
+
+    /// Takes in a datagram to UDP port 547.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject`] where it is not relayed; then nothing has changed.
+    pub fn handle(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        system: &System,
+        received: &Received,
+    ) -> Result<Relaying, Reject> {
+        let kind = received.octets.first().ok_or(Reject::Short)?;
+        let link = ClientLink::at(config, system, received.interface);
+        match (RelayKind::from_wire(*kind), link) {
+            (Some(RelayKind::Reply), None) => self.deliver(now, config, system, received),
+            (Some(RelayKind::Reply), Some(_)) => Err(Reject::ServerMessage),
+            (Some(RelayKind::Forward) | None, None) => Err(Reject::Interface),
+            (kind @ (Some(RelayKind::Forward) | None), Some(link)) => {
+                let level = match kind {
+                    None => from_client(now, &link, received)?,
+                    Some(_) => from_relay(now, &link, received)?,
+                };
+                self.forward(config, &link, received, &level)
+            }
+        }
+    }
+
+    /// Towards the servers (RFC 9915 §19.1).
+    fn forward(
+        &mut self,
+        config: &Config,
+        link: &ClientLink<'_>,
+        received: &Received,
+        level: &RelayMessage,
+    ) -> Result<Relaying, Reject> {
+        if !is_host(received.source) || link.system.is_own(received.source) {
+            return Err(Reject::Source);
+        }
+        let octets = level.encode();
+        let packets: Vec<ServerPacket> = link
+            .servers(config)
+            .map(|(interface, destination)| ServerPacket {
+                packet: Packet {
+                    interface,
+                    source: Ipv6Addr::UNSPECIFIED,
+                    destination,
+                    octets: octets.clone(),
+                },
+                port: SERVER_PORT,
+                synced: false,
+            })
+            .collect();
+        if packets.is_empty() {
+            return Err(Reject::NoWay);
+        }
+        let mut relaying = Relaying { packets, ..Relaying::default() };
+        if let Some(message) = client_message(&received.octets)
+            && message.kind == MessageType::Release
+        {
+            self.leases.take_release(&mut relaying, link.name, received.source, &message);
+        }
+        Ok(relaying)
+    }
+
+    /// Towards the client (RFC 9915 §19.2), whatever the message inside is (RLY-08).
+    fn deliver(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        system: &System,
+        received: &Received,
+    ) -> Result<Relaying, Reject> {
+        let level = RelayMessage::decode(&received.octets).map_err(Reject::Malformed)?;
+        let link = ClientLink::of(config, system, &level).ok_or(Reject::Link)?;
+        if !link.believes(config, received) {
+            return Err(Reject::Stranger);
+        }
+        let octets = level.relayed().filter(|octets| !octets.is_empty()).ok_or(Reject::Empty)?;
+        let peer = level.peer_address;
+        if !is_host(peer) || system.is_own(peer) {
+            return Err(Reject::Peer);
+        }
+        let source = link.link_local().ok_or(Reject::Detached)?;
+        let port = if octets.first() == Some(&RelayKind::Reply.to_wire()) {
+            level.source_port().filter(|port| *port != 0).unwrap_or(SERVER_PORT)
+        } else {
+            CLIENT_PORT
+        };
+        let interface = link.index();
+        let packet = Packet { interface, source, destination: peer, octets: octets.to_vec() };
+        let packets = vec![ServerPacket { packet, port, synced: false }];
+        let mut relaying = Relaying { packets, ..Relaying::default() };
+        if let Some(message) = client_message(octets)
+            && message.kind == MessageType::Reply
+            && link.is_neighbor(peer)
+        {
+            self.leases.take_reply(&mut relaying, now, &link, peer, &message);
+        }
+        Ok(relaying)
+    }
+}
+
+/// A Relay-forward around what a client has sent (RFC 9915 §19.1.1).
+fn from_client(
+    now: Instant,
+    link: &ClientLink<'_>,
+    received: &Received,
+) -> Result<RelayMessage, Reject> {
+    if !received.destination.is_multicast() {
+        return Err(Reject::Unicast);
+    }
+    if received.octets.len() < SHORTEST {
+        return Err(Reject::Short);
+    }
+    match received.octets.first().copied().and_then(MessageType::from_wire) {
+        Some(MessageType::Advertise | MessageType::Reply | MessageType::Reconfigure) => {
+            return Err(Reject::ServerMessage);
+        }
+        // Types that are not known are relayed like all others (RLY-02).
+        None
+        | Some(
+            MessageType::Solicit
+            | MessageType::Request
+            | MessageType::Confirm
+            | MessageType::Renew
+            | MessageType::Rebind
+            | MessageType::Release
+            | MessageType::Decline
+            | MessageType::InformationRequest,
+        ) => {}
+    }
+    let mut level = level(link, received, 0);
+    level.link_address =
+        link.address(now).or_else(|| link.link_local()).unwrap_or(Ipv6Addr::UNSPECIFIED);
+    if let Some(address) = link_layer_address(received) {
+        level.options.push(RelayOption::ClientLinkLayer { hardware_type: ETHERNET, address });
+    }
+    Ok(level)
+}
+
+/// A Relay-forward around what another relay agent has sent (RFC 9915 §19.1.2).
+fn from_relay(
+    now: Instant,
+    link: &ClientLink<'_>,
+    received: &Received,
+) -> Result<RelayMessage, Reject> {
+    let inner = RelayMessage::decode(&received.octets).map_err(Reject::Malformed)?;
+    if inner.hop_count >= HOP_COUNT_LIMIT {
+        return Err(Reject::HopCount);
+    }
+    let mut level = level(link, received, inner.hop_count.saturating_add(1));
+    if received.source.is_unicast_link_local() {
+        level.link_address = link.address(now).unwrap_or(Ipv6Addr::UNSPECIFIED);
+    }
+    if inner.source_port().is_some() {
+        level.options.push(RelayOption::SourcePort(received.port));
+    }
+    Ok(level)
+}
+
+/// What both have in common. The link is named in each (RLY-04), so that an answer finds it also
+/// when its address has changed meanwhile.
+fn level(link: &ClientLink<'_>, received: &Received, hop_count: u8) -> RelayMessage {
+    RelayMessage {
+        kind: RelayKind::Forward,
+        hop_count,
+        link_address: Ipv6Addr::UNSPECIFIED,
+        peer_address: received.source,
+        options: vec![
+            RelayOption::RelayMessage(received.octets.clone()),
+            RelayOption::InterfaceId(link.name.as_bytes().to_vec()),
+        ],
+    }
+}
+
+/// The client's link-layer address (RFC 6939): as the system knows it, or as the client's own
+/// address shows it, a modified EUI-64.
+fn link_layer_address(received: &Received) -> Option<Vec<u8>> {
+    /// Octets of an Ethernet address.
+    const OCTETS: usize = 6;
+    if let Some(known) = received.link_layer.as_ref().filter(|known| known.len() == OCTETS) {
+        return Some(known.clone());
+    }
+    link_layer_of(received.source)
+}
+
+/// The message between client and server in any number of relay messages, if it is one.
+fn client_message(octets: &[u8]) -> Option<Message> {
+    Message::decode(&innermost(octets).ok()?).ok()
+}
+
+/// Whether a node can have this address.
+const fn is_host(address: Ipv6Addr) -> bool {
+    !address.is_unspecified() && !address.is_multicast() && !address.is_loopback()
+}
