@@ -61,7 +61,7 @@ impl Downlink {
     /// Compares with what the kernel has.
     pub(super) fn attach(&mut self, now: Instant, system: &System) {
         let attachment = Attachment::find(system, &self.name);
-        if attachment == self.attached || !self.config.advertise.enabled {
+        if attachment == self.attached {
             return;
         }
         match &attachment {
