@@ -111,7 +111,8 @@ impl Core {
                     format!("its place in {prefix} is kept by the delegating router")
                 }
             };
-            found.add("without-subnet", name, text);
+            let is_link = self.config.downlinks.contains_key(name);
+            found.add(if is_link { "without-subnet" } else { "without-prefix" }, name, text);
         }
         if self.relays.leases().is_full() {
             let text = "the table of leases that have been relayed is full: further ones are not \
