@@ -62,6 +62,12 @@ fn position(root: &DeTable<'_>, path: &[String]) -> Option<usize> {
 
 fn read(root: &Table<'_>) -> Config {
     let default = Config::default();
+    let delegations = named(root, "delegation", "NAME", delegations::delegation);
+    let pools = named(root, "pool", "NAME", delegations::pool);
+    let serves = |name: &String| {
+        delegations.values().any(|delegation| delegation.downlink == *name)
+            || pools.values().any(|pool| pool.downlink == *name)
+    };
     let config = Config {
         duid: root.get("duid", value::duid),
         grace: root.get("grace", value::pause).unwrap_or(default.grace),
@@ -72,11 +78,18 @@ fn read(root: &Table<'_>) -> Config {
             .unwrap_or(default.uplink_loss_hold),
         layout: root.get("layout", value::layout).unwrap_or(default.layout),
         uplinks: named(root, "uplink", "INTERFACE", |table| Some(uplink(table))),
-        downlinks: named(root, "downlink", "INTERFACE", |table| Some(downlink(table))),
+        downlinks: root
+            .tables("downlink", "INTERFACE")
+            .into_iter()
+            .map(|(name, table)| {
+                let downlink = downlink(&table, serves(&name));
+                (name, downlink)
+            })
+            .collect(),
         statics: named(root, "static", "NAME", |table| Some(delegations::fixed(table))),
-        delegations: named(root, "delegation", "NAME", delegations::delegation),
-        pools: named(root, "pool", "NAME", delegations::pool),
         relays: named(root, "relay", "INTERFACE", |table| Some(relay::relay(table))),
+        delegations,
+        pools,
     };
     root.finish();
     config
@@ -134,7 +147,8 @@ fn delegate(table: &Table<'_>) -> Option<Vec<Delegate>> {
     Some(all)
 }
 
-fn downlink(table: &Table<'_>) -> Downlink {
+/// A downlink; `serves` says that something is delegated on it.
+fn downlink(table: &Table<'_>, serves: bool) -> Downlink {
     let default = Downlink::default();
     let downlink = Downlink {
         subnet: table.get("subnet", value::place),
@@ -142,7 +156,7 @@ fn downlink(table: &Table<'_>) -> Downlink {
         address: table.get("address", value::interface_id).unwrap_or(default.address),
         priority: priority(table),
         rapid_commit: table.get("rapid-commit", value::boolean).unwrap_or(default.rapid_commit),
-        advertise: advertise(table),
+        advertise: advertise(table, serves),
     };
     table.finish();
     downlink
@@ -154,7 +168,7 @@ fn priority(table: &Table<'_>) -> i32 {
     priority.and_then(|priority| i32::try_from(priority).ok()).unwrap_or_default()
 }
 
-fn advertise(table: &Table<'_>) -> Advertise {
+fn advertise(table: &Table<'_>, serves: bool) -> Advertise {
     let default = Advertise::default();
     let is = |key, otherwise| table.get(key, value::boolean).unwrap_or(otherwise);
     let seconds = |key, range| table.get(key, value::whole_seconds(range));
@@ -175,7 +189,8 @@ fn advertise(table: &Table<'_>) -> Advertise {
             .unwrap_or_else(|| default.router_lifetime.max(max_interval)),
         preference: table.get("preference", value::preference).unwrap_or(default.preference),
         managed: is("managed", default.managed),
-        other: is("other", default.other),
+        // Who does not know the P flag asks where O says that there is DHCPv6 (RFC 9762 §5).
+        other: is("other", serves),
         on_link: is("on-link", default.on_link),
         autonomous: is("autonomous", default.autonomous),
         preferred_limit: limit(table, "preferred-lifetime").unwrap_or(default.preferred_limit),

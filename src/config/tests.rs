@@ -138,6 +138,16 @@ fn what_is_left_out_is_as_the_command_line_alone_has_it() {
     assert_eq!(config("[uplink.tap0]\n[downlink.lan0]\n[downlink.wl0]"), from_args.unwrap());
 }
 
+/// RA-TX-34
+#[test]
+fn o_is_set_where_something_is_delegated() {
+    let site = "[static.site]\n[downlink.lan0]\n[downlink.lan1]\n[downlink.lan2]\nother = false\n\
+                [pool.a]\ndownlink = \"lan0\"\n[pool.b]\ndownlink = \"lan2\"\n";
+    let other: Vec<bool> =
+        config(site).downlinks.values().map(|downlink| downlink.advertise.other).collect();
+    assert_eq!(other, [true, false, false]);
+}
+
 /// RA-TX-04: the defaults of the intervals hang on one another.
 #[test]
 fn min_interval_follows_max_interval() {

@@ -73,7 +73,11 @@ fn every_key_is_read() {
         uplinks: BTreeMap::from([("tap0".to_owned(), Uplink::default())]),
         downlinks: BTreeMap::from([(
             "lan0".to_owned(),
-            Downlink { rapid_commit: false, ..Downlink::default() },
+            Downlink {
+                rapid_commit: false,
+                advertise: Advertise { other: true, ..Advertise::default() },
+                ..Downlink::default()
+            },
         )]),
         statics: BTreeMap::from([("site".to_owned(), site)]),
         delegations: BTreeMap::from([("wlanr".to_owned(), delegation)]),
