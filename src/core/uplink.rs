@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+mod attachment;
+
+pub(super) use attachment::Attachment;
+
 use super::change::{Changes, Outcome, Refresh, Trigger};
 use super::desired::UplinkFacts;
 use super::hear::{self, Heard, PrefixChangeKind, Routers};
@@ -26,38 +30,6 @@ use crate::wire::ndp_option::NdpOption;
 /// An uplink whose lease has said nothing for so long after the start does not hold up the
 /// removal of what an earlier run left.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How packets leave through an uplink that can send.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Attachment {
-    /// The kernel's number.
-    pub index: IfIndex,
-    /// Source of everything that is sent.
-    pub link_local: Ipv6Addr,
-    /// For the source link-layer address option.
-    pub link_layer_address: Option<Vec<u8>>,
-    /// Device MTU.
-    pub mtu: u32,
-    /// Groups can be reached.
-    pub multicast: bool,
-    /// One peer only.
-    pub point_to_point: bool,
-}
-
-impl Attachment {
-    /// How `name` can send, if it can.
-    pub(super) fn find(system: &System, name: &str) -> Option<Self> {
-        let link = system.link(name).filter(|link| link.running)?;
-        Some(Self {
-            index: link.index,
-            link_local: system.link_local(link.index)?,
-            link_layer_address: link.link_layer_address.clone(),
-            mtu: link.mtu,
-            multicast: link.multicast,
-            point_to_point: link.point_to_point,
-        })
-    }
-}
 
 /// What an event at an uplink means for the rest of the core.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
