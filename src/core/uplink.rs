@@ -188,7 +188,7 @@ impl Uplink {
         self.trigger(now, Trigger::Told, Cause::Command)
     }
 
-    /// Takes in a valid advertisement from `source`.
+    /// Takes in a valid advertisement from `source`; `to_us` when it came to us alone.
     ///
     /// # Errors
     ///
@@ -198,6 +198,7 @@ impl Uplink {
         now: Instant,
         source: Ipv6Addr,
         advertisement: &RouterAdvertisement,
+        to_us: bool,
     ) -> Result<Effect, hear::Reject> {
         let mtu = self.attached.as_ref().map_or(u32::MAX, |attached| attached.mtu);
         let heard = self.routers.handle_advertisement(now, source, advertisement, mtu)?;
@@ -207,6 +208,12 @@ impl Uplink {
             Trigger::FirstWords { router: source }
         };
         self.solicit.handle_advertisement(now, advertisement.router_lifetime > 0);
+        // That is how a delegating router calls those that it had to refuse (SRV-58); where it has
+        // something new for all, one advertisement to all is the call.
+        let is_call = to_us || !heard.prefixes.is_empty() || heard.others;
+        if is_call && self.lease.asks_in_vain() && self.changes.handle_call(now) {
+            self.lease.ask_soon(now);
+        }
         Ok(self.take_in(now, &heard, Some(trigger)))
     }
 

@@ -218,6 +218,15 @@ impl World {
         self.tell(icmpv6(UPLINK, router, advertisement(options).encode()));
     }
 
+    /// The router above advertises, to the agent alone.
+    pub fn advertise_to_us(&mut self, options: Vec<NdpOption>) {
+        let mut input = icmpv6(UPLINK, ROUTER, advertisement(options).encode());
+        if let Input::Icmpv6(received) = &mut input {
+            received.destination = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+        }
+        self.tell(input);
+    }
+
     /// A router is a default router no more.
     pub fn withdraw_router(&mut self, router: Ipv6Addr) {
         let advertisement = RouterAdvertisement { router_lifetime: 0, ..advertisement(Vec::new()) };
