@@ -442,3 +442,16 @@ fn an_advertisement_to_a_router_without_lease_makes_it_ask_at_once() {
     assert_eq!(world.sent(start).iter().filter(|kind| **kind == Solicit).count(), 1);
     assert!(world.told("2001:db8:a000:1::/64").is_some(), "{:?}", world.sent(start));
 }
+
+/// What was delegated before a restart was not "none".
+#[test]
+fn the_first_change_after_a_restart_is_one_from_what_is_remembered() {
+    let mut world = settled();
+    world.server.renumber("2001:db8:b000::/56");
+    world.restart();
+    world.advertise(vec![pio(B, 7200, 3600)]);
+    world.run_for(Duration::from_secs(10));
+    let changes = world.core.status(world.now).changes;
+    assert_eq!(changes[0].from.delegated, [net("2001:db8:a000::/56")]);
+    assert_eq!(changes[0].to.delegated, [net("2001:db8:b000::/56")]);
+}
