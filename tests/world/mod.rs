@@ -14,7 +14,7 @@ use renumberd::core::Core;
 use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Output, Step};
-use renumberd::core::system::{KernelAddress, Link, System};
+use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::time::{Instant, Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType};
 use renumberd::wire::dhcpv6_option::Duid;
@@ -179,7 +179,13 @@ impl World {
         }
     }
 
-    fn apply(&mut self, step: Step) {
+    fn apply(&mut self, mut step: Step) {
+        if let Step::AddRoute(route) | Step::ReplaceRoute(route) = &mut step
+            && route.target == RouteTarget::Unreachable
+        {
+            // As Linux does.
+            route.until = Until::Never;
+        }
         self.log.push((self.now, Event::Step(step.clone())));
         let event = match step {
             Step::SetAddress(address) => KernelEvent::Address(address),
