@@ -40,7 +40,7 @@ const FOREIGN_ROUTE: &str = "fd00:ffff::/48";
 #[derive(Debug)]
 pub enum Isp {
     Agent(Agent),
-    Others(Provider),
+    Others(Box<Provider>),
 }
 
 /// A router with the agent, when it runs.
@@ -167,7 +167,7 @@ impl Tree {
         let customer = Customer { duid: &duid, link_local: "fe80::2" };
         let (on_link, delegated) = ([Promise::of(era.on_link)], [Promise::of(era.delegated)]);
         let provider = Provider::start(&tree.net, kind, place, customer, &on_link, &delegated);
-        tree.isp = Some(Isp::Others(provider));
+        tree.isp = Some(Isp::Others(Box::new(provider)));
         tree.launch_all();
         tree.follows(era);
         tree
