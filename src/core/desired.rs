@@ -136,10 +136,15 @@ pub fn from_scratch(
     for part in carved {
         let until = end_of(&part.prefix, facts.config, part.prefix.valid_until);
         if !until.is_over(now) {
-            // Linux keeps no end of such a route. One that is asked for is missing from what the
-            // kernel then tells, and setting it again would go on for ever.
-            let (target, metric) = (RouteTarget::Unreachable, UNREACHABLE_METRIC);
-            route(&mut desired, part.prefix.prefix, target, metric, Until::Never);
+            // Linux keeps no end of a route that leads nowhere: one that is wanted would be a
+            // difference for ever.
+            route(
+                &mut desired,
+                part.prefix.prefix,
+                RouteTarget::Unreachable,
+                UNREACHABLE_METRIC,
+                Until::Never,
+            );
         }
     }
     desired.serve = facts.config.downlinks.keys().any(|name| delegating.serves(name));
