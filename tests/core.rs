@@ -421,3 +421,37 @@ fn an_absent_uplink_holds_no_withdrawal_up() {
     assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)));
     assert_eq!(world.last_advertisement().router_lifetime, 0);
 }
+
+/// SRV-58: a delegating router without Reconfigure keys calls by a unicast advertisement, which may
+/// say nothing new.
+#[test]
+fn an_advertisement_to_a_router_without_lease_makes_it_ask_at_once() {
+    let mut world = World::new(config(), "2001:db8:a000::/56");
+    world.server.deaf_to = vec![Solicit];
+    world.advertise(vec![pio(A, 7200, 3600)]);
+    world.run_for(Duration::from_secs(300));
+    let start = world.now;
+    world.server.deaf_to.clear();
+    world.advertise(vec![pio(A, 7200, 3600)]);
+    world.run_for(10 * MS);
+    assert_eq!(world.sent(start), Vec::<MessageType>::new(), "what all are told calls nobody");
+    for _ in 0..5 {
+        world.advertise_to_us(vec![pio(A, 7200, 3600)]);
+        world.run_for(10 * MS);
+    }
+    assert_eq!(world.sent(start).iter().filter(|kind| **kind == Solicit).count(), 1);
+    assert!(world.told("2001:db8:a000:1::/64").is_some(), "{:?}", world.sent(start));
+}
+
+/// What was delegated before a restart was not "none".
+#[test]
+fn the_first_change_after_a_restart_is_one_from_what_is_remembered() {
+    let mut world = settled();
+    world.server.renumber("2001:db8:b000::/56");
+    world.restart();
+    world.advertise(vec![pio(B, 7200, 3600)]);
+    world.run_for(Duration::from_secs(10));
+    let changes = world.core.status(world.now).changes;
+    assert_eq!(changes[0].from.delegated, [net("2001:db8:a000::/56")]);
+    assert_eq!(changes[0].to.delegated, [net("2001:db8:b000::/56")]);
+}

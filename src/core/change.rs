@@ -131,6 +131,8 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Changes {
     advertised: Bucket,
+    /// Calls to who asks in vain: as easy to forge.
+    called: Bucket,
     told: Bucket,
     running: Option<Running>,
     waiting: Option<Waiting>,
@@ -180,6 +182,7 @@ impl Changes {
     pub const fn new() -> Self {
         Self {
             advertised: ADVERTISED,
+            called: ADVERTISED,
             told: TOLD,
             running: None,
             waiting: None,
@@ -201,6 +204,11 @@ impl Changes {
         }
         self.waiting = Some(Waiting::merged(self.waiting, now, trigger));
         self.start_waiting(now)
+    }
+
+    /// Whether an advertisement may bring the next question of a discovery forward.
+    pub fn handle_call(&mut self, now: Instant) -> bool {
+        self.called.take(now)
     }
 
     /// The refresh under way has ended; `source` is the link-local address of who answered. What

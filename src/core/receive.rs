@@ -52,7 +52,8 @@ impl Core {
             }
         }
         let Some(uplink) = self.uplinks.get_mut(&name) else { return };
-        match uplink.handle_advertisement(now, received.source, &advertisement) {
+        let to_us = !received.destination.is_multicast();
+        match uplink.handle_advertisement(now, received.source, &advertisement, to_us) {
             Ok(effect) => self.take_effect(now, &name, &effect),
             Err(reject) => self.reject(now, "ra", reject.label(), received),
         }

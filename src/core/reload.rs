@@ -7,6 +7,7 @@ use super::downlink::Downlink;
 use super::memory::Record;
 use super::output::{Output, Step, Sysctl};
 use super::receive::advertisements;
+use super::serve::STATIC;
 use super::uplink::Uplink;
 use crate::config::{Config, OnStop};
 use crate::time::Instant;
@@ -59,6 +60,12 @@ impl Core {
         self.outputs.push_back(Output::HearEchoReplies(probes));
         self.config = config;
         self.derive = true;
+        // The first change of each is one from what is remembered, or configured.
+        let statics = self.static_prefixes(now);
+        self.told.entry(STATIC.to_owned()).or_insert(statics);
+        for (name, uplink) in &self.uplinks {
+            self.told.entry(name.clone()).or_insert_with(|| uplink.current(now));
+        }
     }
 
     /// Final advertisements; then everything stays, or everything goes.

@@ -106,6 +106,12 @@ impl Retransmit {
         }
     }
 
+    /// Brings the next message forward to `at`; the intervals behind it begin anew.
+    pub fn restart(&mut self, at: Instant) {
+        self.next_at = self.next_at.min(at);
+        self.interval = self.parameters.initial / 2;
+    }
+
     /// When the message is due next, or the exchange has failed.
     pub fn deadline(&self) -> Instant {
         self.max_duration_ends_at().map_or(self.next_at, |end| end.min(self.next_at))

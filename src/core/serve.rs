@@ -19,7 +19,7 @@ use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 
 /// What changes of static prefixes are told under.
-const STATIC: &str = "static";
+pub(super) const STATIC: &str = "static";
 const CLIENT_PORT: u16 = 546; // RFC 9915 §7.2
 const SERVER_PORT: u16 = 547;
 

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+mod attachment;
+
+pub(super) use attachment::Attachment;
+
 use super::change::{Changes, Outcome, Refresh, Trigger};
 use super::desired::UplinkFacts;
 use super::hear::{self, Heard, PrefixChangeKind, Routers};
@@ -26,38 +30,6 @@ use crate::wire::ndp_option::NdpOption;
 /// An uplink whose lease has said nothing for so long after the start does not hold up the
 /// removal of what an earlier run left.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How packets leave through an uplink that can send.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Attachment {
-    /// The kernel's number.
-    pub index: IfIndex,
-    /// Source of everything that is sent.
-    pub link_local: Ipv6Addr,
-    /// For the source link-layer address option.
-    pub link_layer_address: Option<Vec<u8>>,
-    /// Device MTU.
-    pub mtu: u32,
-    /// Groups can be reached.
-    pub multicast: bool,
-    /// One peer only.
-    pub point_to_point: bool,
-}
-
-impl Attachment {
-    /// How `name` can send, if it can.
-    pub(super) fn find(system: &System, name: &str) -> Option<Self> {
-        let link = system.link(name).filter(|link| link.running)?;
-        Some(Self {
-            index: link.index,
-            link_local: system.link_local(link.index)?,
-            link_layer_address: link.link_layer_address.clone(),
-            mtu: link.mtu,
-            multicast: link.multicast,
-            point_to_point: link.point_to_point,
-        })
-    }
-}
 
 /// What an event at an uplink means for the rest of the core.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -216,7 +188,7 @@ impl Uplink {
         self.trigger(now, Trigger::Told, Cause::Command)
     }
 
-    /// Takes in a valid advertisement from `source`.
+    /// Takes in a valid advertisement from `source`; `to_us` when it came to us alone.
     ///
     /// # Errors
     ///
@@ -226,6 +198,7 @@ impl Uplink {
         now: Instant,
         source: Ipv6Addr,
         advertisement: &RouterAdvertisement,
+        to_us: bool,
     ) -> Result<Effect, hear::Reject> {
         let mtu = self.attached.as_ref().map_or(u32::MAX, |attached| attached.mtu);
         let heard = self.routers.handle_advertisement(now, source, advertisement, mtu)?;
@@ -235,6 +208,12 @@ impl Uplink {
             Trigger::FirstWords { router: source }
         };
         self.solicit.handle_advertisement(now, advertisement.router_lifetime > 0);
+        // That is how a delegating router calls those that it had to refuse (SRV-58); where it has
+        // something new for all, one advertisement to all is the call.
+        let is_call = to_us || !heard.prefixes.is_empty() || heard.others;
+        if is_call && self.lease.asks_in_vain() && self.changes.handle_call(now) {
+            self.lease.ask_soon(now);
+        }
         Ok(self.take_in(now, &heard, Some(trigger)))
     }
 

@@ -29,22 +29,33 @@ pub struct Agent {
 impl Agent {
     /// Starts it with a configuration file, and further arguments of `run`.
     pub fn start(net: &Net, namespace: &Namespace, config: &str, arguments: &[&str]) -> Self {
-        let file = net.directory(&format!("agent-{}", namespace.name())).join("renumberd.toml");
-        write(&file, config);
-        let with_file = ["--config", file.to_str().unwrap()];
-        Self::start_without_file(net, namespace, &[&with_file[..], arguments].concat())
+        let mut agent = Self::launch(net, namespace, config, arguments);
+        agent.answers();
+        agent
     }
 
     /// Starts it with arguments of `run` alone.
     pub fn start_without_file(net: &Net, namespace: &Namespace, arguments: &[&str]) -> Self {
+        let mut agent = Self::launch_without_file(net, namespace, arguments);
+        agent.answers();
+        agent
+    }
+
+    /// Starts it with a configuration file, and does not wait for it.
+    pub fn launch(net: &Net, namespace: &Namespace, config: &str, arguments: &[&str]) -> Self {
+        let file = net.directory(&format!("agent-{}", namespace.name())).join("renumberd.toml");
+        write(&file, config);
+        let with_file = ["--config", file.to_str().unwrap()];
+        Self::launch_without_file(net, namespace, &[&with_file[..], arguments].concat())
+    }
+
+    fn launch_without_file(net: &Net, namespace: &Namespace, arguments: &[&str]) -> Self {
         let directory = net.directory(&format!("agent-{}", namespace.name()));
         net.directory(&format!("agent-{}/state", namespace.name()));
         net.directory(&format!("agent-{}/runtime", namespace.name()));
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let process = spawn(namespace, &directory, &arguments);
-        let mut agent = Self { namespace: namespace.clone(), directory, arguments, process };
-        agent.answers();
-        agent
+        Self { namespace: namespace.clone(), directory, arguments, process }
     }
 
     /// What it says of itself; none while it does not answer.
@@ -89,6 +100,12 @@ impl Agent {
     pub fn linkup(&self, uplink: &str) {
         let output = self.command("linkup").arg(uplink).output().unwrap();
         assert!(output.status.success(), "linkup: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// `renumberd prefix`.
+    pub fn prefix(&self, words: &[&str]) {
+        let output = self.command("prefix").args(words).output().unwrap();
+        assert!(output.status.success(), "prefix: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// SIGKILL.

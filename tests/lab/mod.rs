@@ -44,6 +44,7 @@ pub mod site;
 pub mod status;
 pub mod story;
 pub mod sys;
+pub mod tree;
 pub mod tun;
 pub mod wire;
 
@@ -65,6 +66,19 @@ pub fn eventually<T>(what: &str, timeout: Duration, mut probe: impl FnMut() -> O
         }
         assert!(start.elapsed() < timeout, "after {timeout:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Asks `probe` every 50 ms until it finds nothing wrong.
+///
+/// # Panics
+///
+/// With what is still wrong after `timeout`.
+pub fn settles(what: &str, timeout: Duration, mut probe: impl FnMut() -> Result<(), String>) {
+    let start = Instant::now();
+    while let Err(wrong) = probe() {
+        assert!(start.elapsed() < timeout, "after {timeout:?}: {what}: {wrong}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -20,6 +20,26 @@ impl Status {
         held.filter_map(prefix).collect()
     }
 
+    /// Prefixes of leases that are gone and still remembered.
+    pub fn gone(&self, uplink: &str) -> Vec<Ipv6Net> {
+        let leases = list(&self.0["uplinks"][uplink]["leases"]);
+        let gone = leases.iter().filter(|lease| lease["gone"].as_bool() == Some(true));
+        gone.filter_map(prefix).collect()
+    }
+
+    /// What subordinate routers were given or are due, with the state of each.
+    pub fn bindings(&self) -> Vec<(Ipv6Net, String)> {
+        let prefixes = list(&self.0["bindings"]).iter().flat_map(|one| list(&one["prefixes"]));
+        prefixes
+            .filter_map(|found| Some((prefix(found)?, found["state"].as_str()?.to_owned())))
+            .collect()
+    }
+
+    /// Whether some subordinate router is being called.
+    pub fn is_calling(&self) -> bool {
+        list(&self.0["bindings"]).iter().any(|binding| binding["calling"] == true)
+    }
+
     /// Prefixes that routers on the uplink advertise, with the condition of each.
     pub fn heard(&self, uplink: &str) -> Vec<(Ipv6Net, String)> {
         let routers = list(&self.0["uplinks"][uplink]["routers"]);

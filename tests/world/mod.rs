@@ -14,7 +14,7 @@ use renumberd::core::Core;
 use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Output, Step};
-use renumberd::core::system::{KernelAddress, Link, System};
+use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::time::{Instant, Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType};
 use renumberd::wire::dhcpv6_option::Duid;
@@ -179,7 +179,13 @@ impl World {
         }
     }
 
-    fn apply(&mut self, step: Step) {
+    fn apply(&mut self, mut step: Step) {
+        if let Step::AddRoute(route) | Step::ReplaceRoute(route) = &mut step
+            && route.target == RouteTarget::Unreachable
+        {
+            // As Linux does.
+            route.until = Until::Never;
+        }
         self.log.push((self.now, Event::Step(step.clone())));
         let event = match step {
             Step::SetAddress(address) => KernelEvent::Address(address),
@@ -216,6 +222,15 @@ impl World {
 
     pub fn advertise_from(&mut self, router: Ipv6Addr, options: Vec<NdpOption>) {
         self.tell(icmpv6(UPLINK, router, advertisement(options).encode()));
+    }
+
+    /// The router above advertises, to the agent alone.
+    pub fn advertise_to_us(&mut self, options: Vec<NdpOption>) {
+        let mut input = icmpv6(UPLINK, ROUTER, advertisement(options).encode());
+        if let Input::Icmpv6(received) = &mut input {
+            received.destination = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+        }
+        self.tell(input);
     }
 
     /// A router is a default router no more.

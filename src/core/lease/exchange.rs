@@ -119,6 +119,12 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// Whether it is a Solicit that was sent and has brought no offer.
+    pub(super) fn is_in_vain(&self) -> bool {
+        matches!(&self.kind, Kind::Solicit { offers, .. } if offers.is_empty())
+            && self.retransmit.count() > 0
+    }
+
     /// An exchange whose first message is due at `at`.
     pub(super) fn new(
         kind: Kind,

@@ -101,6 +101,21 @@ impl Lease {
         }
     }
 
+    /// Whether servers were asked for a first lease, and none has offered any.
+    pub fn asks_in_vain(&self) -> bool {
+        self.held.is_empty() && self.exchanges.iter().any(Exchange::is_in_vain)
+    }
+
+    /// Asks once more without waiting for the pace of a discovery in vain, which begins anew:
+    /// what was asked just before may still be answered, and then this is a moment later.
+    pub fn ask_soon(&mut self, now: Instant) {
+        for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.is_in_vain()) {
+            let last_at = exchange.retransmit.last_at();
+            let at = last_at.map_or(now, |last_at| now.max(last_at + JUST_SENT));
+            exchange.retransmit.restart(at);
+        }
+    }
+
     /// Discovers anew beside what is held: one Solicit (a probe found the prefix not routed).
     pub fn rediscover(&mut self, now: Instant) {
         if self.up

@@ -49,6 +49,30 @@ fn hurry_ends_the_delay() {
     assert_eq!(world.sent.len(), 1, "nothing left to skip");
 }
 
+/// SRV-58, from the side of who is called.
+#[test]
+fn who_asks_in_vain_asks_again_when_called() {
+    let refuses = |question: &Message| {
+        Some(advertise(1, question, vec![fails(1, StatusCode::NoPrefixAvail)]))
+    };
+    let mut world = fresh();
+    assert!(!world.lease.asks_in_vain(), "nothing was asked yet");
+    world.run(secs(100), refuses);
+    let before = world.sent.len();
+    assert!(world.lease.asks_in_vain());
+    world.lease.ask_soon(world.now);
+    world.run(secs(100), refuses);
+    assert_eq!(world.sent.len(), before + 1, "at once");
+    world.lease.ask_soon(world.now);
+    world.run(millis(100_900), refuses);
+    assert_eq!(world.sent.len(), before + 1, "not while an answer may be on its way");
+    world.run(secs(111), refuses);
+    assert_eq!(world.sent.len(), before + 5, "at the first pace: after 1, 2 and 4 s");
+    world.lease.ask_soon(world.now);
+    world.run(secs(113), |question| serve(question, gives("2001:db8:a000::/56")));
+    assert!(!world.lease.asks_in_vain() && !world.lease.prefixes().is_empty());
+}
+
 /// PDC-21, PDC-22
 #[test]
 fn solicit_backs_off_to_an_hour_and_never_ends() {

@@ -1,0 +1,38 @@
+//! How an uplink can send.
+
+use std::net::Ipv6Addr;
+
+use crate::core::input::IfIndex;
+use crate::core::system::System;
+
+/// How packets leave through an uplink that can send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::core) struct Attachment {
+    /// The kernel's number.
+    pub index: IfIndex,
+    /// Source of everything that is sent.
+    pub link_local: Ipv6Addr,
+    /// For the source link-layer address option.
+    pub link_layer_address: Option<Vec<u8>>,
+    /// Device MTU.
+    pub mtu: u32,
+    /// Groups can be reached.
+    pub multicast: bool,
+    /// One peer only.
+    pub point_to_point: bool,
+}
+
+impl Attachment {
+    /// How `name` can send, if it can.
+    pub(in crate::core) fn find(system: &System, name: &str) -> Option<Self> {
+        let link = system.link(name).filter(|link| link.running)?;
+        Some(Self {
+            index: link.index,
+            link_local: system.link_local(link.index)?,
+            link_layer_address: link.link_layer_address.clone(),
+            mtu: link.mtu,
+            multicast: link.multicast,
+            point_to_point: link.point_to_point,
+        })
+    }
+}
