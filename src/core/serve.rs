@@ -10,10 +10,12 @@ use super::Core;
 use super::delegate::{Arrival, BindingKey, Call, Contact};
 use super::diff;
 use super::history::{Cause, Prefixes};
-use super::input::Received;
+use super::input::{IfIndex, Received};
 use super::memory::Record;
-use super::output::{Output, Packet, ServerPacket};
+use super::output::{Level, Output, Packet, ServerPacket};
+use super::system::KernelRoute;
 use super::uplink::Effect;
+use crate::config::Peer;
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
@@ -104,12 +106,47 @@ impl Core {
             let after = after.unwrap_or_default();
             let before = self.desired.delegated.remove(key).unwrap_or_default();
             steps.extend(diff::binding_diff(now, &self.system, &before, &after));
+            self.report_delegations(key, link.map(|link| link.index), &before, &after);
             if !after.is_empty() {
                 self.desired.delegated.insert(key.clone(), after);
             }
         }
         steps.retain(|step| !self.failures.holds(now, step));
         self.take_steps(steps);
+    }
+
+    /// Tells of delegations that came and went: at info of those that the configuration names.
+    fn report_delegations(
+        &mut self,
+        key: &BindingKey,
+        interface: Option<IfIndex>,
+        before: &[KernelRoute],
+        after: &[KernelRoute],
+    ) {
+        let among = |routes: &[KernelRoute], route: &KernelRoute| {
+            routes.iter().any(|other| other.destination == route.destination)
+        };
+        let given = after.iter().filter(|route| !among(before, route)).map(|route| (route, true));
+        let ended = before.iter().filter(|route| !among(after, route)).map(|route| (route, false));
+        let changes: Vec<(Ipv6Net, bool)> =
+            given.chain(ended).map(|(route, is_given)| (route.destination, is_given)).collect();
+        if changes.is_empty() {
+            return;
+        }
+        let binding = self.delegating.bindings().get(key);
+        let slots: Vec<String> = binding.map(|binding| binding.names()).unwrap_or_default();
+        let peer = Peer::Duid(key.duid.clone());
+        let is_named = slots.iter().any(|name| self.config.delegations.contains_key(name))
+            || self.config.delegations.values().any(|delegation| delegation.peer == peer);
+        let level = if is_named { Level::Info } else { Level::Debug };
+        let who = match slots.as_slice() {
+            [] => format!("DUID {}", key.duid),
+            names => names.join(" "),
+        };
+        for (prefix, is_given) in changes {
+            let verb = if is_given { "delegated to" } else { "no longer delegated to" };
+            self.report(level, interface, format!("{prefix} {verb} {who}"));
+        }
     }
 
     pub(super) fn remember_bindings(&mut self, touched: &BTreeSet<BindingKey>) {

@@ -6,6 +6,13 @@ use super::{Binding, BindingKey, Delegating, Slot};
 use crate::core::status::{BindingStatus, DelegationStatus, seconds};
 use crate::time::{Instant, Until};
 
+impl Binding {
+    /// The delegations that it is of, or the pool with the number of its place.
+    pub fn names(&self) -> Vec<String> {
+        self.slots.iter().map(Slot::to_string).collect()
+    }
+}
+
 impl Delegating {
     /// All bindings at `now`.
     pub fn status(&self, now: Instant) -> Vec<BindingStatus> {
@@ -35,7 +42,7 @@ impl Delegating {
             .iter()
             .map(|prefix| told(prefix, "held-elsewhere", Until::At(now), Until::At(now)));
         BindingStatus {
-            names: binding.slots.iter().map(Slot::to_string).collect(),
+            names: binding.names(),
             downlink: key.downlink.clone(),
             duid: key.duid.to_string(),
             iaid: key.iaid.0,
