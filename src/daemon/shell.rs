@@ -75,6 +75,7 @@ impl Shell {
         let root = "run as root, or with the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE";
         let (mut kernel, events) = Kernel::open().context(root)?;
         kernel.set_address_mark(options.address_mark);
+        events.leave_out_routes_of(&kernel)?;
         let icmpv6 = Icmpv6Socket::open().context(root)?;
         let dhcpv6 = Dhcpv6Socket::open().context(
             "UDP port 546 cannot be opened: does another DHCPv6 client (dhcpcd, dhclient, \
@@ -189,9 +190,17 @@ impl Shell {
             | Step::SetSysctl { .. }
             | Step::DropKernelMade(_) => Ok(()),
         });
+        let unanswered = refused.iter().any(|(_, errno)| *errno == libc::ENOBUFS);
         for (position, errno) in refused {
             if let Some(step) = steps.get(position) {
                 core.handle(clock::now(), Input::StepFailed { step: step.clone(), errno });
+            }
+        }
+        if unanswered {
+            // What of it became true is not told of.
+            match self.dump() {
+                Ok(system) => core.handle(clock::now(), Input::System(system)),
+                Err(error) => warn!(%error, "the kernel's state could not be read anew"),
             }
         }
         for step in steps {

@@ -219,3 +219,26 @@ fn a_flood_of_events_ends_in_the_right_state() {
         assert_followed(&mut platform);
     });
 }
+
+/// The asker knows what it has done to routes; what others do is told as ever.
+#[test]
+fn routes_that_the_asker_has_changed_can_be_left_out() {
+    on_machine(|machine, mut platform| {
+        platform.events.leave_out_routes_of(&platform.kernel).unwrap();
+        let one = platform.index("one0");
+        let ours = route("2001:db8:a::/64", RouteTarget::OnLink(one), 240);
+        let stays = route("2001:db8:b::/64", RouteTarget::OnLink(one), 240);
+        platform.take(&[Step::AddRoute(ours.clone()), Step::AddRoute(stays)]);
+        platform.take(&[Step::RemoveRoute(ours), set(one, "2001:db8:a::1")]);
+        let told = platform.until(
+            "the address",
+            |event| matches!(event, KernelEvent::Address(address) if address.ours),
+        );
+        let is_route = |event: &KernelEvent| {
+            matches!(event, KernelEvent::Route(_) | KernelEvent::RouteGone(_))
+        };
+        assert!(!told.iter().any(is_route), "{told:?}");
+        machine.ip("-6 route del 2001:db8:b::/64 dev one0 metric 240");
+        platform.until("another's doing", is_route_gone);
+    });
+}

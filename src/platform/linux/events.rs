@@ -7,8 +7,9 @@ use netlink_packet_core::NetlinkPayload;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{SockFilter, SockRef};
 
-use super::kernel::messages;
+use super::kernel::{Kernel, messages};
 use super::{decode, sysctl};
 use crate::core::input::KernelEvent;
 use crate::time::Instant;
@@ -19,6 +20,15 @@ const GROUP_IPV6_ADDRESS: u32 = 9;
 const GROUP_IPV6_ROUTE: u32 = 11;
 const GROUP_IPV6_NETCONF: u32 = 25;
 const NEW_NETCONF: u16 = 80;
+
+// linux/filter.h and linux/netlink.h: instructions of classic BPF, and fields of the header
+const LOAD_ABSOLUTE: u16 = 0x20;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
+const HALF: u16 = 0x08;
+const WORD: u16 = 0x00;
+const TYPE_OFFSET: u32 = 4;
+const PORT_OFFSET: u32 = 12;
 
 const RECEIVE_OCTETS: usize = 64 * 1024;
 /// A burst of a few thousand changes fits.
@@ -63,6 +73,32 @@ impl Events {
             socket.add_membership(group)?;
         }
         Ok(Self { socket, buffer: Vec::with_capacity(RECEIVE_OCTETS) })
+    }
+
+    /// Keeps what is told of routes out that `asker` has changed: it knows, and hears of a refusal
+    /// by its answer. Addresses are told of all the same, as only the kernel knows when one has
+    /// become usable.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn leave_out_routes_of(&self, asker: &Kernel) -> io::Result<()> {
+        // Classic BPF reads in network order, netlink writes in the machine's.
+        let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
+        let port = u32::from_be_bytes(asker.port()?.to_ne_bytes());
+        let load = |size, offset| SockFilter::new(LOAD_ABSOLUTE | size, 0, 0, offset);
+        let jump = |value, equal, other| SockFilter::new(JUMP_IF_EQUAL, equal, other, value);
+        let verdict = |octets| SockFilter::new(RETURN, 0, 0, octets);
+        let program = [
+            load(HALF, TYPE_OFFSET),
+            jump(kind(libc::RTM_NEWROUTE), 1, 0),
+            jump(kind(libc::RTM_DELROUTE), 0, 2),
+            load(WORD, PORT_OFFSET),
+            jump(port, 1, 0),
+            verdict(u32::MAX),
+            verdict(0),
+        ];
+        SockRef::from(&self.socket).attach_filter(&program)
     }
 
     /// Reads what there is into `events`; after [`Drained::Overrun`] they are void.

@@ -56,6 +56,13 @@ impl Kernel {
         Ok((kernel, Events::open()?))
     }
 
+    /// The number that the kernel knows this asker by.
+    pub(super) fn port(&self) -> io::Result<u32> {
+        let mut address = SocketAddr::new(0, 0);
+        self.socket.get_address(&mut address)?;
+        Ok(address.port_number())
+    }
+
     /// Whether addresses are marked as ours; not marking them simulates a kernel before 5.18.
     pub const fn set_address_mark(&mut self, mark: bool) {
         self.mark = mark;
