@@ -31,6 +31,9 @@ use crate::wire::ndp_option::NdpOption;
 /// removal of what an earlier run left.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A router that was heard so shortly before a link is said to be up was heard on it.
+const SPOKEN_LATELY: Duration = Duration::from_secs(2);
+
 /// What an event at an uplink means for the rest of the core.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Effect {
@@ -74,6 +77,8 @@ pub(super) struct Uplink {
     lease: Lease,
     routed: Option<Routed>,
     heard: bool,
+    /// When a router was last heard.
+    heard_at: Option<Instant>,
     lease_known: bool,
 }
 
@@ -100,6 +105,7 @@ impl Uplink {
             lease_known: stored.is_some() || config.delegate.is_empty(),
             lease: Lease::new(lease_rules(config, duid), stored, random.fork(), now),
             heard: false,
+            heard_at: None,
         }
     }
 
@@ -179,7 +185,10 @@ impl Uplink {
         // The lease does what the link event calls for by itself; the policy is told that a
         // refresh is under way, so that the router's first words start no second one.
         let _ = self.changes.handle_trigger(now, Trigger::Link);
-        self.lease.link_up(now, hurry);
+        // The random delay is for many that wake up at a time; a router that speaks ends it. Its
+        // words can come before the system says that the link is up.
+        let spoken = self.heard_at.is_some_and(|at| now.since(at) < SPOKEN_LATELY);
+        self.lease.link_up(now, hurry || spoken);
         Effect { began: Some(Cause::Link), asked: true, ..Effect::default() }
     }
 
@@ -207,6 +216,7 @@ impl Uplink {
         } else {
             Trigger::FirstWords { router: source }
         };
+        self.heard_at = Some(now);
         self.solicit.handle_advertisement(now, advertisement.router_lifetime > 0);
         // That is how a delegating router calls those that it had to refuse (SRV-58); where it has
         // something new for all, one advertisement to all is the call.
