@@ -30,7 +30,8 @@ pub(super) struct Carved {
 }
 
 impl Carving {
-    /// Carves what is held, then what is gone: a subnet in both belongs to what is held.
+    /// Carves what is held, then what is gone: of parts that overlap the first stays, whoever has
+    /// it.
     pub fn new(facts: Facts<'_>) -> Self {
         let mut all: Vec<(&String, &DelegatedPrefix)> = facts
             .sources
@@ -51,20 +52,22 @@ impl Carving {
                     .map(|other| other.prefix)
                     .collect(),
             };
-            let plan = plan::plan(facts.config, &whole);
+            let mut plan = plan::plan(facts.config, &whole);
+            let parts = [&mut plan.subnets, &mut plan.delegations, &mut plan.pools];
+            for parts in parts {
+                parts.retain(|name, part| {
+                    let taken = carving.parts.iter().any(|other| other.has(part));
+                    if taken {
+                        plan.without.insert(name.clone(), Without::Taken);
+                    }
+                    !taken
+                });
+            }
             if prefix.gone_since.is_none() {
                 let reasons = plan.without.into_iter();
                 carving.without.extend(reasons.map(|(name, why)| ((name, prefix.prefix), why)));
             }
-            let taken = |subnet: &Ipv6Net| {
-                carving
-                    .parts
-                    .iter()
-                    .flat_map(|other| other.subnets.values())
-                    .any(|other| overlap(other, subnet))
-            };
-            let subnets = plan.subnets.into_iter().filter(|(_, subnet)| !taken(subnet)).collect();
-            let (delegations, pools) = (plan.delegations, plan.pools);
+            let (subnets, delegations, pools) = (plan.subnets, plan.delegations, plan.pools);
             carving.parts.push(Carved { prefix: *prefix, subnets, delegations, pools });
         }
         carving
@@ -79,6 +82,7 @@ impl Carving {
                 preferred_until: part.prefix.preferred_until,
                 valid_until: part.prefix.valid_until,
             };
+            offers.held.push(part.prefix.prefix);
             for (name, prefix) in &part.delegations {
                 offers.delegations.entry(name.clone()).or_default().push(offer(prefix));
             }
@@ -87,6 +91,14 @@ impl Carving {
             }
         }
         offers
+    }
+}
+
+impl Carved {
+    /// Whether somebody has something of `part`.
+    fn has(&self, part: &Ipv6Net) -> bool {
+        let all = [&self.subnets, &self.delegations, &self.pools];
+        all.into_iter().flat_map(BTreeMap::values).any(|other| overlap(other, part))
     }
 }
 
