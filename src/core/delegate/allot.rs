@@ -84,11 +84,14 @@ impl Delegating {
         let Some(holder) = self.slots.get(slot).filter(|holder| *holder != *key) else {
             return true;
         };
-        let is_other = holder.downlink == key.downlink && others.contains(&holder.iaid);
-        let is_covered = self.bindings.get(holder).is_some_and(|binding| {
-            binding.slots.iter().all(|slot| self.is_its(slot, key, contact))
-        });
-        holder.duid == key.duid && !is_other && is_covered
+        let Some(binding) = self.bindings.get(holder) else { return true };
+        // A router that was set up anew has another DUID, and its interfaces still.
+        let link_layer = contact.link_layer.as_ref();
+        let is_same_link_layer =
+            link_layer.is_some() && binding.contact.link_layer.as_ref() == link_layer;
+        let is_named = holder.downlink == key.downlink && others.contains(&holder.iaid);
+        let is_dropped = if holder.duid == key.duid { !is_named } else { is_same_link_layer };
+        is_dropped && binding.slots.iter().all(|slot| self.is_its(slot, key, contact))
     }
 
     /// A free place of a pool, by choice one that the message names, then one that is the same for

@@ -228,23 +228,23 @@ impl Delegating {
         // One call serves all IA_PDs of a router.
         let mut called = BTreeSet::new();
         let mut freed = false;
-        while let Some((at, key)) = self.due.first().cloned() {
-            if at > now {
-                break;
+        loop {
+            while let Some((_, key)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
+                let due = self.handle_due(now, &key);
+                if due.call && called.insert((key.downlink.clone(), key.duid.clone())) {
+                    self.call(&key);
+                }
+                freed |= due.freed;
+                if due.differs {
+                    touched.insert(key);
+                }
             }
-            let due = self.handle_due(now, &key);
-            if due.call && called.insert((key.downlink.clone(), key.duid.clone())) {
-                self.call(&key);
+            // What has become free is due to somebody, who is to be called.
+            if !std::mem::take(&mut freed) {
+                return touched;
             }
-            freed |= due.freed;
-            if due.differs {
-                touched.insert(key);
-            }
-        }
-        if freed {
             self.refresh_blocked(now, &mut touched);
         }
-        touched
     }
 
     /// The next call.

@@ -105,3 +105,81 @@ impl Carved {
 fn overlap(a: &Ipv6Net, b: &Ipv6Net) -> bool {
     a.contains(b) || b.contains(a)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file;
+    use crate::core::desired::UplinkFacts;
+    use crate::core::system::System;
+    use crate::time::Until;
+    use crate::wire::dhcpv6_option::Iaid;
+
+    const SITE: &str = r#"
+        [uplink.a]
+        [uplink.b]
+        [downlink.lan0]
+        subnet = "0x0/64"
+        [downlink.wl0]
+        [delegation.one]
+        downlink = "lan0"
+        duid = "00:03:00:01:02:00:5e:00:53:01"
+        prefix = "0x1/60"
+        [pool.guests]
+        downlink = "lan0"
+        prefix = "0x2/60"
+    "#;
+
+    fn held(prefix: &str, gone: bool) -> DelegatedPrefix {
+        DelegatedPrefix {
+            iaid: Iaid(1),
+            prefix: prefix.parse().unwrap(),
+            exclude: None,
+            preferred_until: Until::Never,
+            valid_until: Until::Never,
+            gone_since: gone.then_some(Instant::from_secs(1)),
+        }
+    }
+
+    /// CRV-05: also where prefixes of two uplinks, or of then and now, lie in one another.
+    #[test]
+    fn parts_of_prefixes_that_overlap_do_not() {
+        let config = file::parse("test.toml", SITE).unwrap();
+        for (one, other, gone) in [
+            ("2001:db8::/48", "2001:db8::/56", false),
+            ("2001:db8::/56", "2001:db8::/48", false),
+            ("2001:db8::/56", "2001:db8::/57", false),
+            ("2001:db8::/56", "2001:db8::/56", false),
+            ("2001:db8::/60", "2001:db8::/56", true),
+            ("2001:db8::/56", "2001:db8:0:10::/60", true),
+        ] {
+            let source = |prefix, gone| UplinkFacts {
+                delegated: vec![held(prefix, gone)],
+                ..UplinkFacts::default()
+            };
+            let sources = BTreeMap::from([
+                ("a".to_owned(), source(one, false)),
+                ("b".to_owned(), source(other, gone)),
+            ]);
+            let carving = Carving::new(Facts {
+                config: &config,
+                system: &System::default(),
+                sources: &sources,
+                secret: &[0; 32],
+                default_route: true,
+            });
+            let all = carving.parts.iter().flat_map(|part| {
+                [&part.subnets, &part.delegations, &part.pools].into_iter().flatten()
+            });
+            let all: Vec<_> = all.collect();
+            for (position, (name, part)) in all.iter().enumerate() {
+                for (with, taken) in &all[..position] {
+                    assert!(!overlap(part, taken), "{name} {part}, {with} {taken}");
+                }
+            }
+            assert!(carving.parts[0].subnets.contains_key("lan0"));
+            let held = carving.offers(true, None).held;
+            assert_eq!(held.len(), if gone { 1 } else { 2 });
+        }
+    }
+}
