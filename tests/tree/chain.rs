@@ -325,7 +325,7 @@ impl Tree {
         let events: Vec<KernelEvent> = addresses.chain(routes).collect();
         if !events.is_empty() {
             events.iter().cloned().for_each(|event| self.nodes[of].kernel.handle(event));
-            self.tell(of, Input::Kernel(events));
+            self.deliver(of, Input::Kernel(events));
         }
     }
 
@@ -355,7 +355,8 @@ impl Tree {
             events.extend(routes.cloned().map(KernelEvent::RouteGone));
         }
         events.iter().cloned().for_each(|event| kernel.handle(event));
-        self.tell(number, Input::Kernel(events));
+        // Behind what it has told already.
+        self.deliver(number, Input::Kernel(events));
     }
 
     /// The state of all routers.

@@ -34,10 +34,14 @@ impl Watch {
         }
     }
 
+    /// When a router sent its Renews.
+    pub fn renewals_of(&self, router: usize) -> Vec<Instant> {
+        self.renewals.iter().filter(|(_, by)| *by == router).map(|(at, _)| *at).collect()
+    }
+
     /// The most Renews that one router sent in any hour.
     pub fn most_in_an_hour(&self, router: usize) -> usize {
-        let of = self.renewals.iter().filter(|(_, by)| *by == router).map(|(at, _)| *at);
-        let all: Vec<Instant> = of.collect();
+        let all = self.renewals_of(router);
         let hour = std::time::Duration::from_secs(3600);
         let from = |start: &Instant| {
             all.iter().filter(|at| *at >= start && at.since(*start) < hour).count()

@@ -108,7 +108,8 @@ impl Delegating {
         let offer = self.offers.pools.get(name).and_then(|offers| offers.first());
         let fitting = wanted.named.iter().filter(|prefix| prefix.prefix_len() == pool.length);
         let named = fitting.filter_map(|prefix| offer.and_then(|offer| offer.number_of(*prefix)));
-        let start = hash(wanted.key) % count.max(1);
+        let start = hash(&[wanted.key.duid.octets(), &wanted.key.iaid.0.to_be_bytes()].concat())
+            % count.max(1);
         let probed = (0..count.min(MAX_PROBES)).map(|step| {
             let number = (u128::from(start) + u128::from(step)) % u128::from(count.max(1));
             u64::try_from(number).unwrap_or(0)
@@ -253,10 +254,9 @@ fn serves(pool: &Pool, wanted: &Wanted<'_>) -> bool {
     pool.downlink == wanted.key.downlink && pool.link.is_none_or(is_link)
 }
 
-/// FNV-1a over DUID and IAID: the same in every version of this program.
-fn hash(key: &BindingKey) -> u64 {
-    let octets = key.duid.octets().iter().copied().chain(key.iaid.0.to_be_bytes());
-    octets.fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+/// FNV-1a: the same in every version of this program.
+pub(super) fn hash(octets: &[u8]) -> u64 {
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
     })
 }

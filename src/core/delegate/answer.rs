@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::Ipv6Net;
 
-use super::allot::Wanted;
+use super::allot::{Wanted, hash};
 use super::binding::Due;
 use super::times::Pace;
 use super::{Arrival, BindingKey, Delegating, Reject, Served, Slot, information, release, request};
@@ -323,10 +323,8 @@ impl Making<'_, '_> {
     /// The same T1 and T2 in all (SRV-27).
     fn set_times(&mut self, ias: &mut [IaPd]) {
         let renewed_at = self.delegating.offers.renewed_at;
-        let Some((t1, t2)) = self.pace.times(self.now, renewed_at, &mut self.delegating.random)
-        else {
-            return;
-        };
+        let chance = hash(self.client.octets());
+        let Some((t1, t2)) = self.pace.times(self.now, renewed_at, chance) else { return };
         for ia in ias.iter_mut().filter(|ia| !ia.prefixes.is_empty()) {
             (ia.t1, ia.t2) = (Lifetime::Finite(t1), Lifetime::Finite(t2));
         }

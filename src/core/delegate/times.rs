@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::core::random::Random;
 use crate::time::{Instant, Lifetime};
 
-/// The earliest and the latest that children renew behind us.
-const BEHIND: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
+/// The least that children renew behind us, and within what they are spread.
+const BEHIND: (Duration, u64) = (Duration::from_secs(1), 2000);
 /// Children of one whose own T1 is next to nothing come no sooner, in seconds.
 const SOONEST: u32 = 30;
 /// Who was told that a prefix is gone which others may wait for shows so soon that it has heard, in
@@ -42,20 +41,21 @@ impl Pace {
 
     /// T1 and T2 in seconds; none where nothing is given. Where our own lease limits what is given,
     /// children come just after it is to be renewed, and get all of it: otherwise lifetimes would
-    /// halve at each hop. That may be a little later than at half time, never close to T2.
+    /// halve at each hop. That may be a little later than at half time, never close to T2. `chance`
+    /// is the same for each router every time, or some hours would have a renewal more.
     pub(super) fn times(
         &self,
         now: Instant,
         renewed_at: Option<Instant>,
-        random: &mut Random,
+        chance: u64,
     ) -> Option<(u32, u32)> {
         let shortest = self.preferred.or(self.valid)?;
         let half = shortest / 2;
         let t2 = shortest / 5 * 4 + shortest % 5 * 4 / 5;
         let own = renewed_at.filter(|at| self.is_short && *at > now).map(|at| {
-            let behind = random.duration(BEHIND.0, BEHIND.1);
-            let own = at.since(now).saturating_add(behind).as_secs();
-            u32::try_from(own).unwrap_or(u32::MAX)
+            let spread = Duration::from_millis(chance % BEHIND.1);
+            let own = at.since(now).saturating_add(BEHIND.0).saturating_add(spread);
+            u32::try_from(own.as_secs()).unwrap_or(u32::MAX)
         });
         let latest = shortest / 5 * 3;
         let mut t1 =
