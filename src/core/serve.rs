@@ -43,6 +43,10 @@ impl Core {
         downlink: &str,
         received: &Received,
     ) -> Result<(), &'static str> {
+        // A bridge between uplink and downlink hands us what we sent (compare RA-RX-11).
+        if self.system.is_own(received.source) {
+            return Err("own");
+        }
         let is_relayed = received.octets.first().copied().and_then(RelayKind::from_wire);
         let (arrival, message) = match is_relayed {
             Some(RelayKind::Forward) => relayed(downlink, received)?,

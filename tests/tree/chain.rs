@@ -46,6 +46,8 @@ pub struct Tree {
     /// Of a thousand packets.
     pub loss: u64,
     pub watch: Watch,
+    /// A router that is killed after so many more outputs, and started again.
+    pub doomed: Option<(usize, usize)>,
     coming: BTreeMap<(Instant, u64), (usize, Input)>,
     advertise_at: Instant,
     sequence: u64,
@@ -127,6 +129,7 @@ impl Tree {
             advertised: vec![world::pio("2001:db8:ffff::/64", 7200, 3600)],
             loss: 0,
             watch: Watch::default(),
+            doomed: None,
             coming: BTreeMap::new(),
             advertise_at: now + Duration::from_secs(1),
             sequence: 0,
@@ -181,13 +184,20 @@ impl Tree {
 
     pub fn tell(&mut self, to: usize, input: Input) {
         self.nodes[to].core.handle(self.now, input);
-        self.perform(to, usize::MAX);
+        self.perform(to);
     }
 
-    /// Performs outputs of one router, at most `limit`; how many there were.
-    pub fn perform(&mut self, of: usize, limit: usize) -> usize {
-        for done in 0..limit {
-            let Some(output) = self.nodes[of].core.poll_output() else { return done };
+    /// Performs all outputs of a router, unless it dies.
+    fn perform(&mut self, of: usize) {
+        while let Some(output) = self.nodes[of].core.poll_output() {
+            match self.doomed {
+                Some((doomed, 0)) if doomed == of => {
+                    self.doomed = None;
+                    return self.restart(of);
+                }
+                Some((doomed, left)) if doomed == of => self.doomed = Some((of, left - 1)),
+                Some(_) | None => {}
+            }
             match output {
                 Output::Remember(record) => self.nodes[of].memory.fold(record),
                 Output::Apply(steps) => steps.into_iter().for_each(|step| self.apply(of, step)),
@@ -206,7 +216,6 @@ impl Tree {
                 Output::HearEchoReplies(_) | Output::Report(_) | Output::Exit => {}
             }
         }
-        limit
     }
 
     /// Who hears what `of` sends to its link.

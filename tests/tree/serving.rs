@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use proptest::prelude::*;
+
 use renumberd::config::file;
 use renumberd::core::Core;
 use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
@@ -182,6 +184,7 @@ fn what_is_no_question_gets_no_answer() {
         ("type 99", CLIENT, GROUP, vec![99, 0, 0, 0], "type"),
         ("Advertise", CLIENT, GROUP, message(MessageType::Advertise), "unexpected-type"),
         ("Relay-reply", CLIENT, GROUP, reply.encode(), "unexpected-type"),
+        ("from ourselves", own, GROUP, message(MessageType::Solicit), "own"),
         ("nothing", CLIENT, GROUP, Vec::new(), "truncated"),
         (
             "a relay that says too much",
@@ -225,5 +228,41 @@ fn an_answer_to_a_relay_goes_to_its_port() {
             matches!(step, Step::AddRoute(route) if route.target == RouteTarget::Gateway(LAN, source))
         });
         assert!(routed, "the relay is the next hop");
+    }
+}
+
+proptest! {
+    /// Whatever octets come, in whatever envelope, cut and changed anywhere.
+    #[test]
+    fn no_datagram_makes_it_panic(
+        kind in 0_u8..14,
+        options in proptest::collection::vec((0_u16..140, proptest::collection::vec(any::<u8>(), 0..60)), 0..6),
+        depth in 0_usize..12,
+        cut in 0_usize..400,
+        changed in proptest::collection::vec((0_usize..400, any::<u8>()), 0..4),
+    ) {
+        let mut one = One::new();
+        let mut octets = message(MessageType::Request);
+        octets[0] = kind;
+        for (code, body) in &options {
+            octets.extend(code.to_be_bytes());
+            octets.extend(u16::try_from(body.len()).unwrap().to_be_bytes());
+            octets.extend(body);
+        }
+        for _ in 0..depth {
+            octets = forwarded(octets, &[RelayOption::InterfaceId(vec![1, 2])]);
+        }
+        for (position, octet) in changed {
+            if let Some(place) = octets.get_mut(position) {
+                *place = octet;
+            }
+        }
+        if cut > 200 {
+            octets.truncate(cut - 200);
+        }
+        for sent in one.hear(LAN, CLIENT, GROUP, octets) {
+            prop_assert!(sent.0.packet.octets.len() < 65_000);
+        }
+        one.tell(Input::Timeout);
     }
 }

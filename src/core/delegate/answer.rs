@@ -18,6 +18,8 @@ use crate::wire::dhcpv6_option::{
 /// IA_PDs of one message that are looked at; beyond the default limit of a pool (SRV-39) there is
 /// nothing to be had.
 pub(super) const MAX_IAS: usize = 32;
+/// Prefixes of one IA_PD that are not its and are told so: an answer has to fit a datagram.
+const MAX_JUDGED: usize = 64;
 /// Who is refused comes back soon (SRV-38): the least that RFC 9915 §21.24 allows.
 const SOON: u32 = 60;
 /// An answer on its way.
@@ -175,6 +177,7 @@ impl Making<'_, '_> {
         let judged: Vec<Ipv6Net> = named
             .into_iter()
             .filter(|prefix| message.server_id().is_some() || is_ours(prefix))
+            .take(MAX_JUDGED)
             .collect();
         if !known && worth.is_empty() {
             return self.unbound(&key, ia, &judged, slots.is_empty());

@@ -249,8 +249,38 @@ impl Binding {
         self.promised.insert(prefix, promise);
     }
 
-    /// What its router may hold.
-    pub(super) fn promised(&self) -> impl Iterator<Item = (&Ipv6Net, &Promise)> {
+    /// What it stands for.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// How its router is reached.
+    pub const fn contact(&self) -> &Contact {
+        &self.contact
+    }
+
+    /// What is due to it.
+    pub fn due(&self) -> impl Iterator<Item = &Ipv6Net> {
+        self.current.keys()
+    }
+
+    /// Whether its router can be sent a Reconfigure.
+    pub const fn has_key(&self) -> bool {
+        self.reconfigure_key.is_some()
+    }
+
+    /// Whether its router is being called.
+    pub const fn is_called(&self) -> bool {
+        self.push.is_some()
+    }
+
+    /// Whether something that is due to it may still be held by another (SRV-57).
+    pub const fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// What its router may hold, also what is not due to it any more and so in quarantine.
+    pub fn promised(&self) -> impl Iterator<Item = (&Ipv6Net, &Promise)> {
         self.promised.iter()
     }
 

@@ -132,7 +132,7 @@ fn t1_and_t2_are_shares_of_the_shortest_preferred_lifetime() {
     // Our own lease limits: just after it is renewed, where that is not too late.
     world.delegate("up", &[(A, 2250, 4000)]);
     for (own, expected) in
-        [(450, 451..=453), (1349, 1350..=1352), (2000, 1125..=1125), (1, 30..=30)]
+        [(450, 451..=453), (1300, 1301..=1303), (2000, 1125..=1125), (1, 30..=30)]
     {
         world.renewed_at = Some(world.now + secs(own));
         world.settle();

@@ -200,3 +200,38 @@ fn a_delegation_that_moves_to_another_link_is_given_there() {
     assert!(told(&answer, 1).is_ok());
     world.check();
 }
+
+/// A router that waits and has a key is told by it.
+#[test]
+fn who_waits_with_a_key_gets_a_reconfigure() {
+    let accept = Dhcpv6Option::ReconfigureAccept;
+    let mut world = World::new(SITE, A);
+    world.ask(1, Request, &[]).unwrap();
+    world.hear(2, Request, &[ia(1, &[]), accept]).unwrap();
+    world.reload(&handed_on());
+    world.calls();
+    assert!(world.delegating.bindings()[&key(2, 1)].is_blocked());
+    let told = world.ask(2, Renew, &["2001:db8:a00:30::/60"]).unwrap();
+    assert_eq!(told, ["2001:db8:a00:30::/60 0 0"]);
+    assert_eq!(world.calls(), []);
+    world.hear(1, Release, &[ia(1, &[ONE])]).unwrap();
+    let calls = world.calls();
+    assert!(matches!(&calls[..], [(peer, Some(_))] if *peer == contact(2).peer), "{calls:?}");
+    assert_eq!(world.ask(2, Request, &[]).unwrap()[0], "2001:db8:a00:10::/60 2700 5400");
+    world.check();
+}
+
+/// Thousands of prefixes named in one message make no answer that does not fit.
+#[test]
+fn an_answer_fits_a_datagram_whatever_is_named() {
+    let mut world = World::new(SITE, A);
+    let all: Vec<String> = (0..2200).map(|n| format!("2001:db8:{n:x}::/48")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let answer = world.hear(1, Renew, &[ia(1, &all)]).unwrap();
+    assert_eq!(told(&answer, 1).unwrap().len(), 65);
+    let many: Vec<_> = (0..100).map(|iaid| ia(iaid, &[])).collect();
+    let mut world = World::new(&POOL.replace("per-router = 3", "per-router = 99"), A);
+    let answer = world.hear(1, Request, &many).unwrap();
+    assert_eq!(answer.ia_pds().count(), 32);
+    world.check();
+}
