@@ -100,6 +100,8 @@ pub struct Promise {
     pub heard: bool,
     /// There is a route to it.
     pub routed: bool,
+    /// Until then its holder may hold it by another IA_PD, which this one inherited it from.
+    pub elsewhere_until: Option<Until>,
 }
 
 /// A binding.
@@ -145,6 +147,7 @@ impl Promise {
         shift(&mut self.preferred_until);
         shift(&mut self.valid_until);
         shift(&mut self.held_until);
+        self.elsewhere_until.iter_mut().for_each(shift);
         let instants = [&mut self.retired_at, &mut self.told_at, &mut self.leaving_at];
         for at in instants.into_iter().flatten().chain([&mut self.said_at]) {
             let mut until = Until::At(*at);
@@ -186,6 +189,11 @@ impl Promise {
         self.said_at = now;
         self.told_at = Some(now);
         self.leaving_at.get_or_insert(now);
+    }
+
+    /// Whether what is said of one IA_PD tells nothing about what is held.
+    fn is_elsewhere(&self, now: Instant) -> bool {
+        self.elsewhere_until.is_some_and(|until| !until.is_over(now))
     }
 
     const fn restore(&mut self) {
@@ -234,11 +242,12 @@ impl Binding {
         preferred_until: Until,
         valid_until: Until,
     ) {
-        let before = self.promised.get(&prefix).map(|promise| promise.held_until);
+        let before = self.promised.get(&prefix);
         let promise = Promise {
             preferred_until,
             valid_until,
-            held_until: before.map_or(valid_until, |before| before.max(valid_until)),
+            held_until: before.map_or(valid_until, |before| before.held_until.max(valid_until)),
+            elsewhere_until: before.and_then(|before| before.elsewhere_until),
             said_at: now,
             retired_at: None,
             told_at: None,
@@ -284,14 +293,15 @@ impl Binding {
         self.promised.iter()
     }
 
-    /// Its router has given back what it names, and so holds nothing else that it was told of.
+    /// Its router has given back what it names, and wants nothing of the rest, which it may hold
+    /// all the same.
     pub(super) fn release(&mut self, now: Instant, named: &[Ipv6Net]) {
-        for prefix in named {
-            self.promised.remove(prefix);
-            self.current.remove(prefix);
+        self.promised
+            .retain(|prefix, promise| promise.is_elsewhere(now) || !named.contains(prefix));
+        for promise in self.promised.values_mut() {
+            promise.retire(now, false);
+            promise.withdraw(now);
         }
-        self.note_named(now, named, true);
-        self.push = None;
     }
 
     /// Takes over what the same router may hold by another IA_PD, which it has dropped.
@@ -301,6 +311,7 @@ impl Binding {
                 promise.held_until = promise.held_until.max(known.held_until);
             }
             promise.retired_at.get_or_insert(now);
+            promise.elsewhere_until = promise.elsewhere_until.max(Some(promise.held_until));
             self.promised.insert(prefix, promise);
         }
         self.reconfigure_key = self.reconfigure_key.or(other.reconfigure_key);
@@ -327,7 +338,7 @@ impl Binding {
     /// renew it any more: it counts once it was told.
     pub(super) fn note_named(&mut self, now: Instant, named: &[Ipv6Net], solicits: bool) {
         for (prefix, promise) in &mut self.promised {
-            let knows = !solicits || promise.told_at.is_some();
+            let knows = (!solicits || promise.told_at.is_some()) && !promise.is_elsewhere(now);
             if named.contains(prefix) {
                 promise.heard = false;
             } else if promise.retired_at.is_some()

@@ -53,8 +53,8 @@ pub(super) fn decline(
 }
 
 impl Delegating {
-    /// A router gives back what it names. Who gives back all that is its has no more due to it; what
-    /// it may hold beside that stays its own until it has run out.
+    /// A router gives back what it names, and with it its claim to the rest. What it may hold beside
+    /// that stays its own until it has run out.
     fn release(
         &mut self,
         now: Instant,
@@ -62,18 +62,20 @@ impl Delegating {
         named: &[Ipv6Net],
         touched: &mut BTreeSet<BindingKey>,
     ) {
-        self.change(key, |binding| binding.release(now, named));
-        for prefix in named {
-            self.holders.remove(*prefix, key);
-        }
-        let Some(binding) = self.bindings.get(key) else { return };
-        if binding.promised().next().is_none() {
-            self.remove(key);
-        } else if binding.promised().all(|(_, promise)| promise.retired_at.is_some()) {
-            let contact = binding.contact.clone();
-            self.assign(now, key, Vec::new(), contact, touched);
-        }
+        let Some(mut binding) = self.remove(key) else { return };
         touched.insert(key.clone());
+        let is_its = named.iter().any(|prefix| binding.promised.contains_key(prefix));
+        if is_its {
+            binding.release(now, named);
+        }
+        if binding.promised.is_empty() {
+            return;
+        }
+        let slots = if is_its { Vec::new() } else { binding.slots.clone() };
+        let contact = binding.contact.clone();
+        binding.indexed_at = None;
+        self.insert(key, binding);
+        self.assign(now, key, slots, contact, touched);
     }
 }
 
