@@ -213,8 +213,12 @@ impl Making<'_, '_> {
         };
         let all: Vec<Ipv6Net> = message.ia_pds().flat_map(named).collect();
         let now = self.now;
-        self.delegating.change(key, |binding| binding.note_named(now, &all, solicits));
-        if self.delegating.bindings.contains_key(key) {
+        let noted = self.delegating.change(key, |binding| {
+            let before = binding.stored();
+            binding.note_named(now, &all, solicits);
+            binding.stored() != before
+        });
+        if noted == Some(true) {
             self.served.touched.insert(key.clone());
         }
     }
