@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("conformance.md");
 
 /// The numbers that each area has assigned: first and last of each run.
-const AREAS: [(&str, &[(u32, u32)]); 15] = [
+const AREAS: [(&str, &[(u32, u32)]); 16] = [
     ("RA-RX", &[(1, 13), (20, 29), (40, 69), (80, 81)]),
     ("RS", &[(1, 11)]),
     ("CHG", &[(1, 16)]),
@@ -21,6 +21,7 @@ const AREAS: [(&str, &[(u32, u32)]); 15] = [
     ("CRV", &[(1, 11)]),
     ("DWN", &[(1, 12)]),
     ("RA-TX", &[(1, 17), (20, 40), (50, 60)]),
+    ("SRV", &[(1, 11), (20, 42), (50, 60)]),
     ("RLY", &[(1, 18), (30, 31)]),
     ("SEC", &[(1, 15)]),
     ("STO", &[(1, 11)]),

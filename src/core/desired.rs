@@ -150,7 +150,10 @@ pub fn from_scratch(
     desired.serve = facts.config.downlinks.keys().any(|name| delegating.serves(name));
     for key in delegating.bindings().keys() {
         if let Some(link) = facts.system.link(&key.downlink).filter(|link| link.running) {
-            desired.delegated.insert(key.clone(), delegating.routes(key, link.index));
+            let routes = delegating.routes(key, link.index);
+            if !routes.is_empty() {
+                desired.delegated.insert(key.clone(), routes);
+            }
         }
     }
     desired

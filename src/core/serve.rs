@@ -24,6 +24,8 @@ use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 pub(super) const STATIC: &str = "static";
 const CLIENT_PORT: u16 = 546; // RFC 9915 §7.2
 const SERVER_PORT: u16 = 547;
+/// What relays say in one message that answers have to say again.
+const MAX_RELAY_OCTETS: usize = 1024;
 
 impl Core {
     /// Takes in a datagram that came to the server's port.
@@ -46,6 +48,10 @@ impl Core {
         downlink: &str,
         received: &Received,
     ) -> Result<(), &'static str> {
+        // A bridge between uplink and downlink hands us what we sent (compare RA-RX-11).
+        if self.system.is_own(received.source) {
+            return Err("own");
+        }
         let is_relayed = received.octets.first().copied().and_then(RelayKind::from_wire);
         let (arrival, message) = match is_relayed {
             Some(RelayKind::Forward) => relayed(downlink, received)?,
@@ -80,19 +86,18 @@ impl Core {
 
     /// Sends to a requesting router, or to the relay before it.
     fn send_server(&mut self, downlink: &str, contact: &Contact, octets: Vec<u8>, synced: bool) {
-        let Some(attached) = self.downlinks.get(downlink).and_then(|link| link.attached()) else {
-            return;
-        };
-        let (destination, port) = match contact.relay {
-            Some(relay) => (relay, SERVER_PORT),
-            None => (contact.peer, CLIENT_PORT),
-        };
+        // Not the downlink's attachment, which is there only where advertisements are ours.
+        let Some(link) = self.system.link(downlink).filter(|link| link.running) else { return };
+        let destination = contact.relay.unwrap_or(contact.peer);
         let source = if destination.is_unicast_link_local() {
-            attached.link_local
+            let Some(source) = self.system.link_local(link.index) else { return };
+            source
         } else {
             Ipv6Addr::UNSPECIFIED
         };
-        let packet = Packet { interface: attached.index, source, destination, octets };
+        let interface = link.index;
+        let packet = Packet { interface, source, destination, octets };
+        let port = contact.port;
         self.outputs.push_back(Output::SendServer(ServerPacket { packet, port, synced }));
     }
 
@@ -166,10 +171,18 @@ impl Core {
     /// Calls those whom a change concerns: everything that they will ask for has been switched.
     pub(super) fn call_subordinates(&mut self, now: Instant) {
         self.serve_timeouts(now);
+        // Before a value of it is used.
+        let serves = self.desired.serve;
+        let reserved = serves.then(|| self.delegating.reserve_replay()).flatten();
+        if let Some(reserved) = reserved {
+            let record = Record::Replay { reserved };
+            self.memory.fold(record.clone());
+            self.outputs.push_back(Output::Remember(record));
+        }
         while let Some(call) = self.delegating.poll_call() {
             match call {
                 Call::Reconfigure { downlink, contact, octets } => {
-                    self.send_server(&downlink, &contact, octets, false);
+                    self.send_server(&downlink, &contact, octets, reserved.is_some());
                 }
                 Call::Advertise { downlink, host } => {
                     if let Some(downlink) = self.downlinks.get_mut(&downlink) {
@@ -177,12 +190,6 @@ impl Core {
                     }
                 }
             }
-        }
-        let serves = self.desired.serve;
-        if let Some(reserved) = serves.then(|| self.delegating.reserve_replay()).flatten() {
-            let record = Record::Replay { reserved };
-            self.memory.fold(record.clone());
-            self.outputs.push_back(Output::Remember(record));
         }
     }
 
@@ -229,14 +236,15 @@ fn direct<'a>(
     }
     let source = received.source;
     let message = Message::decode(&received.octets).map_err(|error| error.label())?;
-    let contact = Contact { next_hop: source, peer: source, relay: None, levels: Vec::new() };
-    let arrival = Arrival {
-        downlink,
-        contact,
-        link_layer: super::delegate::link_layer_of(source),
-        link: None,
+    let contact = Contact {
+        next_hop: source,
+        peer: source,
+        link_layer: received.link_layer.clone().or_else(|| super::delegate::link_layer_of(source)),
+        port: CLIENT_PORT,
+        relay: None,
+        levels: Vec::new(),
     };
-    Ok((arrival, message))
+    Ok((Arrival { downlink, contact }, message))
 }
 
 /// A message that relays have handed on.
@@ -246,10 +254,9 @@ fn relayed<'a>(
 ) -> Result<(Arrival<'a>, Message), &'static str> {
     let mut relayed = Relayed::decode(&received.octets).map_err(|error| error.label())?;
     let message = Message::decode(&relayed.octets).map_err(|error| error.label())?;
-    let link = relayed.link_address();
-    let levels = std::mem::take(&mut relayed.levels);
+    let mut levels = std::mem::take(&mut relayed.levels);
     let nearest = levels.last().ok_or("truncated")?;
-    let told = nearest.options.iter().find_map(|option| match option {
+    let link_layer = nearest.options.iter().find_map(|option| match option {
         RelayOption::ClientLinkLayer { address, .. } => Some(address.clone()),
         RelayOption::RelayMessage(_)
         | RelayOption::InterfaceId(_)
@@ -257,12 +264,26 @@ fn relayed<'a>(
         | RelayOption::Unknown { .. } => None,
     });
     let peer = nearest.peer_address;
+    let names_port = |option: &RelayOption| matches!(option, RelayOption::SourcePort(_));
+    let first = levels.first().ok_or("truncated")?;
+    let port = if first.options.iter().any(names_port) { received.port } else { SERVER_PORT };
+    for level in &mut levels {
+        level.options.retain(|option| {
+            matches!(option, RelayOption::InterfaceId(_) | RelayOption::SourcePort(_))
+        });
+    }
+    let levels: Vec<Vec<u8>> = levels.iter().map(RelayMessage::encode).collect();
+    // They are kept with the binding.
+    if levels.iter().map(Vec::len).sum::<usize>() > MAX_RELAY_OCTETS {
+        return Err("relay-options");
+    }
     let contact = Contact {
         next_hop: received.source,
         peer,
+        link_layer: link_layer.or_else(|| super::delegate::link_layer_of(peer)),
+        port,
         relay: Some(received.source),
-        levels: levels.iter().map(RelayMessage::encode).collect(),
+        levels,
     };
-    let link_layer = told.or_else(|| super::delegate::link_layer_of(peer));
-    Ok((Arrival { downlink, contact, link_layer, link }, message))
+    Ok((Arrival { downlink, contact }, message))
 }

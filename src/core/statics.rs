@@ -164,3 +164,107 @@ impl Source {
         self.held.push(held);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_secs(1000);
+    const GRACE: Duration = Duration::from_secs(30);
+
+    fn at(seconds: u64) -> Instant {
+        NOW + Duration::from_secs(seconds)
+    }
+
+    fn net(text: &str) -> Ipv6Net {
+        text.parse().unwrap()
+    }
+
+    fn config(prefix: Option<&str>) -> BTreeMap<String, Static> {
+        let site = Static { prefix: prefix.map(net), preferred: None, valid: None };
+        BTreeMap::from([("site".to_owned(), site)])
+    }
+
+    fn site(prefix: Option<&str>) -> Statics {
+        let mut statics = Statics::default();
+        statics.configure(NOW, &config(prefix), &BTreeMap::new());
+        statics
+    }
+
+    /// Prefix, deprecated, gone; at `seconds`.
+    fn view(statics: &Statics, seconds: u64) -> Vec<(String, bool, bool)> {
+        let (_, facts) = statics.facts().next().unwrap();
+        let held = facts.delegated.into_iter();
+        held.map(|held| {
+            let deprecated = held.preferred_until.is_over(at(seconds));
+            (held.prefix.to_string(), deprecated, held.gone_since.is_some())
+        })
+        .collect()
+    }
+
+    fn line(prefix: &str, deprecated: bool, gone: bool) -> (String, bool, bool) {
+        (prefix.to_owned(), deprecated, gone)
+    }
+
+    const A: &str = "2001:db8:a::/48";
+    const B: &str = "2001:db8:b::/48";
+
+    #[test]
+    fn what_is_replaced_is_gone_at_once_and_forgotten_after_the_grace_time() {
+        let mut statics = site(Some(A));
+        statics.set(at(10), "site", Some(net(B)), false);
+        assert_eq!(view(&statics, 10), [line(A, true, true), line(B, false, false)]);
+        assert_eq!(statics.deadline(GRACE).map(|next| next.at), Some(at(40)));
+        assert!(!statics.handle_timeout(at(39), GRACE));
+        assert!(statics.handle_timeout(at(40), GRACE));
+        assert_eq!(view(&statics, 40), [line(B, false, false)]);
+        assert_eq!(statics.deadline(GRACE), None);
+    }
+
+    #[test]
+    fn what_leaves_gracefully_is_deprecated_and_valid_for_no_longer_than_was_promised() {
+        let mut statics = site(Some(A));
+        statics.set(at(10), "site", Some(net(B)), true);
+        assert_eq!(view(&statics, 10), [line(A, true, false), line(B, false, false)]);
+        assert_eq!(statics.current(at(10)), [net(B)]);
+        statics.set(at(100), "site", Some(net(B)), true);
+        assert_eq!(statics.deadline(GRACE).map(|next| next.at), Some(at(5410)), "no longer");
+        assert!(statics.handle_timeout(at(5410), GRACE));
+        assert_eq!(view(&statics, 5410), [line(A, true, true), line(B, false, false)]);
+    }
+
+    #[test]
+    fn what_returns_is_as_new() {
+        for graceful in [true, false] {
+            let mut statics = site(Some(A));
+            statics.set(at(10), "site", Some(net(B)), graceful);
+            statics.set(at(20), "site", Some(net(A)), graceful);
+            assert_eq!(view(&statics, 20), [line(B, true, !graceful), line(A, false, false)]);
+            statics.handle_timeout(at(9000), GRACE);
+            statics.handle_timeout(at(9100), GRACE);
+            assert_eq!(view(&statics, 9100), [line(A, false, false)]);
+        }
+    }
+
+    #[test]
+    fn what_was_said_holds_over_a_restart_until_the_configuration_says_something_else() {
+        let mut statics = site(Some(A));
+        let record = statics.set(at(10), "site", Some(net(B)), true).unwrap();
+        let Record::Static { name, stored } = record else { panic!("another record") };
+        let stored = BTreeMap::from([(name, stored)]);
+        let cases = [
+            // configured then, held
+            (Some(A), vec![line(A, true, false), line(B, false, false)]),
+            (Some("2001:db8:c::/48"), vec![line("2001:db8:c::/48", false, false)]),
+            (None, vec![]),
+        ];
+        for (configured, expected) in cases {
+            let mut statics = Statics::default();
+            statics.configure(at(20), &config(configured), &stored);
+            assert_eq!(view(&statics, 20), expected);
+        }
+        statics.set(at(30), "site", None, false);
+        assert_eq!(statics.current(at(30)), []);
+        assert!(statics.set(at(30), "other", None, false).is_none());
+    }
+}

@@ -1,30 +1,27 @@
 //! What a requesting router is told (RFC 9915 §18.3).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv6Addr;
-use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::binding::{Binding, Due};
-use super::{Arrival, BindingKey, Delegating, Reject, Served, request};
+use super::allot::{Wanted, hash};
+use super::binding::Due;
+use super::times::Pace;
+use super::{Arrival, BindingKey, Delegating, Reject, Served, Slot, information, release, request};
 use crate::core::rkap;
 use crate::time::{Instant, Lifetime, Until};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{
-    Dhcpv6Option, Duid, IaNa, IaPd, IaPrefix, Status, StatusCode, code,
+    Dhcpv6Option, Duid, IaNa, IaPd, IaPrefix, Iaid, Status, StatusCode, code,
 };
 
 /// IA_PDs of one message that are looked at; beyond the default limit of a pool (SRV-39) there is
 /// nothing to be had.
-const MAX_IAS: usize = 32;
+pub(super) const MAX_IAS: usize = 32;
+/// Prefixes of one IA_PD that are not its and are told so: an answer has to fit a datagram.
+const MAX_JUDGED: usize = 64;
 /// Who is refused comes back soon (SRV-38): the least that RFC 9915 §21.24 allows.
 const SOON: u32 = 60;
-/// How long configuration without a lease is good for, in seconds: DNS servers come with prefixes.
-const INFORMATION_REFRESH: u32 = 3600;
-/// The earliest and the latest that children renew behind us (SRV-27).
-const BEHIND: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
-
 /// An answer on its way.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
@@ -55,12 +52,14 @@ struct Making<'a, 'b> {
     arrival: &'a Arrival<'b>,
     purpose: Purpose,
     client: &'a Duid,
-    iaids: BTreeSet<crate::wire::dhcpv6_option::Iaid>,
+    iaids: BTreeSet<Iaid>,
     served: Served,
     synced: bool,
-    /// The shortest preferred lifetime given, or valid one where all are deprecated; and whether
-    /// our own lease is what limits it.
-    shortest: Option<(u32, bool)>,
+    pace: Pace,
+    /// What the IA_PDs before this one get.
+    reserved: BTreeSet<Slot>,
+    /// Something was bound.
+    bound: bool,
     refused: bool,
 }
 
@@ -80,11 +79,13 @@ pub(super) fn answer(
         MessageType::Request => Purpose::Give,
         MessageType::Renew => Purpose::Renew,
         MessageType::Rebind => Purpose::Rebind,
-        MessageType::Release => return release(delegating, now, arrival, message),
-        MessageType::InformationRequest => return information(delegating, arrival, message),
+        MessageType::Release => return release::release(delegating, now, arrival, message),
+        MessageType::InformationRequest => {
+            return information::information(delegating, arrival, message);
+        }
         // Whether an address is right for the link is nothing that we have given (SRV-33).
         MessageType::Confirm => return Err(Reject::Silent),
-        MessageType::Decline => return decline(delegating, arrival, message),
+        MessageType::Decline => return release::decline(delegating, arrival, message),
         MessageType::Advertise | MessageType::Reply | MessageType::Reconfigure => {
             return Err(Reject::UnexpectedType);
         }
@@ -99,7 +100,9 @@ pub(super) fn answer(
         iaids: message.ia_pds().map(|ia| ia.iaid).collect(),
         served: Served::default(),
         synced: false,
-        shortest: None,
+        pace: Pace::default(),
+        reserved: BTreeSet::new(),
+        bound: false,
         refused: false,
     };
     making.make(message, rapid, is_rapid)
@@ -110,23 +113,21 @@ impl Making<'_, '_> {
         let mut seen = BTreeSet::new();
         let mut ias = Vec::new();
         for ia in message.ia_pds().filter(|ia| seen.insert(ia.iaid)).take(MAX_IAS) {
-            ias.extend(self.answer_ia(ia, rapid));
+            ias.extend(self.answer_ia(message, ia, rapid));
         }
         if self.purpose == Purpose::Rebind && ias.is_empty() {
             return Err(Reject::Silent);
         }
         self.set_times(&mut ias);
-        let kind = match self.purpose {
-            Purpose::Offer => MessageType::Advertise,
-            Purpose::Give | Purpose::Renew | Purpose::Rebind => MessageType::Reply,
-        };
+        // Where nothing was to be had, another server's offer may be better than a Reply.
+        let commits = is_rapid && self.bound;
+        let is_offer = message.kind == MessageType::Solicit && !commits;
+        let kind = if is_offer { MessageType::Advertise } else { MessageType::Reply };
         let mut options = vec![
             Dhcpv6Option::ClientId(self.client.clone()),
             Dhcpv6Option::ServerId(self.delegating.duid.clone()),
         ];
-        if is_rapid && kind == MessageType::Reply {
-            options.push(Dhcpv6Option::RapidCommit);
-        }
+        options.extend(commits.then_some(Dhcpv6Option::RapidCommit));
         options.extend(ias.into_iter().map(Dhcpv6Option::IaPd));
         let status = match self.purpose {
             Purpose::Offer | Purpose::Give => StatusCode::NoAddrsAvail,
@@ -134,8 +135,8 @@ impl Making<'_, '_> {
         };
         options.extend(message.ia_nas().take(MAX_IAS).map(|ia| no_addresses(ia, status)));
         self.add_reconfigure(message, &mut options);
-        add_information(self.delegating, self.arrival, message, &mut options);
-        if self.refused {
+        information::add_information(self.delegating, self.arrival, message, &mut options);
+        if self.refused && information::asks_for(message, code::SOL_MAX_RT) {
             options.push(Dhcpv6Option::SolMaxRt(SOON));
         }
         self.served.answer = Some(finish(self.arrival, kind, message, options, self.synced));
@@ -143,26 +144,26 @@ impl Making<'_, '_> {
     }
 
     /// What is said of one IA_PD; none where there is nothing to say.
-    fn answer_ia(&mut self, ia: &IaPd, rapid: bool) -> Option<IaPd> {
+    fn answer_ia(&mut self, message: &Message, ia: &IaPd, rapid: bool) -> Option<IaPd> {
         let key = BindingKey {
             downlink: self.arrival.downlink.to_owned(),
             duid: self.client.clone(),
             iaid: ia.iaid,
         };
-        let is_hint = |prefix: &IaPrefix| prefix.prefix.network().is_unspecified();
-        let listed: Vec<Ipv6Net> = ia
-            .prefixes
-            .iter()
-            .filter(|prefix| !is_hint(prefix))
-            .map(|prefix| prefix.prefix)
-            .collect();
+        let named = named(ia);
+        self.note_named(message, &key);
         let known = self.delegating.bindings.contains_key(&key);
         let may_bind = known || self.purpose != Purpose::Rebind || rapid;
-        let slots = if may_bind {
-            self.delegating.slots_for(self.now, &key, self.arrival, &listed, &self.iaids)
-        } else {
-            Vec::new()
+        let wanted = Wanted {
+            key: &key,
+            contact: &self.arrival.contact,
+            named: &named,
+            others: &self.iaids,
+            reserved: &self.reserved,
         };
+        let slots =
+            if may_bind { self.delegating.slots_for(self.now, &wanted) } else { Vec::new() };
+        self.reserved.extend(slots.iter().cloned());
         let (worth, _) = self.delegating.worth(self.now, &key, &slots);
         if self.purpose == Purpose::Offer {
             return Some(match worth.is_empty() {
@@ -170,11 +171,19 @@ impl Making<'_, '_> {
                 false => self.grant(ia, &worth, &BTreeSet::new()),
             });
         }
+        // Another server may have given what is named where none was chosen: only what belongs to
+        // us is known to be wrong.
+        let is_ours = |prefix: &Ipv6Net| self.delegating.offers.is_ours(*prefix);
+        let judged: Vec<Ipv6Net> = named
+            .into_iter()
+            .filter(|prefix| message.server_id().is_some() || is_ours(prefix))
+            .take(MAX_JUDGED)
+            .collect();
         if !known && worth.is_empty() {
-            return self.unbound(&key, ia, &listed, slots.is_empty());
+            return self.unbound(&key, ia, &judged, slots.is_empty());
         }
         self.bind(&key, slots);
-        let (current, stale) = self.commit(&key, &listed);
+        let (current, stale) = self.commit(&key, &judged);
         if current.is_empty() && stale.is_empty() {
             return Some(self.refusal(&key, ia, StatusCode::NoPrefixAvail));
         }
@@ -187,12 +196,39 @@ impl Making<'_, '_> {
         Some(self.grant(ia, &current, &stale))
     }
 
+    /// Takes note of what a router shows to hold no more (SRV-57). A Request names what was offered,
+    /// which says nothing of what is held.
+    fn note_named(&mut self, message: &Message, key: &BindingKey) {
+        let solicits = match message.kind {
+            MessageType::Solicit => true,
+            MessageType::Renew | MessageType::Rebind => false,
+            MessageType::Advertise
+            | MessageType::Request
+            | MessageType::Confirm
+            | MessageType::Reply
+            | MessageType::Release
+            | MessageType::Decline
+            | MessageType::Reconfigure
+            | MessageType::InformationRequest => return,
+        };
+        let all: Vec<Ipv6Net> = message.ia_pds().flat_map(named).collect();
+        let now = self.now;
+        let noted = self.delegating.change(key, |binding| {
+            let before = binding.stored();
+            binding.note_named(now, &all, solicits);
+            binding.stored() != before
+        });
+        if noted == Some(true) {
+            self.served.touched.insert(key.clone());
+        }
+    }
+
     /// The answer where there is no binding and none can be made.
     fn unbound(
         &mut self,
         key: &BindingKey,
         ia: &IaPd,
-        listed: &[Ipv6Net],
+        judged: &[Ipv6Net],
         is_nobody: bool,
     ) -> Option<IaPd> {
         match self.purpose {
@@ -200,10 +236,10 @@ impl Making<'_, '_> {
                 Some(self.refusal(key, ia, StatusCode::NoPrefixAvail))
             }
             // Whoever it is from, it is not for this link any more (SRV-28).
-            Purpose::Renew if !is_nobody && !listed.is_empty() => {
+            Purpose::Renew if !is_nobody && !judged.is_empty() => {
                 let contact = self.arrival.contact.clone();
                 self.delegating.refuse(self.now, key, &contact);
-                Some(self.grant(ia, &BTreeMap::new(), &listed.iter().copied().collect()))
+                Some(self.grant(ia, &BTreeMap::new(), &judged.iter().copied().collect()))
             }
             Purpose::Renew => Some(self.refusal(key, ia, StatusCode::NoBinding)),
             Purpose::Rebind => None,
@@ -227,71 +263,36 @@ impl Making<'_, '_> {
         IaPd { iaid: ia.iaid, t1: Lifetime::ZERO, t2: Lifetime::ZERO, prefixes: Vec::new(), status }
     }
 
-    /// Takes the slots, from an IA_PD that the same router has dropped if need be.
-    fn bind(&mut self, key: &BindingKey, slots: Vec<super::Slot>) {
-        let mut contact = self.arrival.contact.clone();
-        if let Some(next_hop) = self.delegating.next_hop_of(&slots) {
-            contact.next_hop = next_hop;
-        }
-        let dropped: BTreeSet<BindingKey> = slots
-            .iter()
-            .filter_map(|slot| self.delegating.slots.get(slot))
-            .filter(|holder| *holder != key)
-            .cloned()
-            .collect();
-        for holder in dropped {
-            self.delegating.remove(&holder);
-            self.served.touched.insert(holder);
-        }
-        match self.delegating.bindings.get(key) {
-            None => {
-                self.synced |= slots.iter().any(|slot| matches!(slot, super::Slot::Pool { .. }));
-                self.delegating.insert(key, Binding::new(slots, contact));
-            }
-            Some(binding) => {
-                let freed: Vec<super::Slot> =
-                    binding.slots.iter().filter(|slot| !slots.contains(slot)).cloned().collect();
-                for slot in freed {
-                    self.delegating.slots.remove(&slot);
-                }
-                for slot in &slots {
-                    self.delegating.slots.insert(slot.clone(), key.clone());
-                }
-                self.delegating.change(key, |binding| {
-                    binding.slots = slots;
-                    binding.contact = contact;
-                });
-            }
-        }
-        self.delegating.refresh(self.now, key);
-        self.served.touched.insert(key.clone());
+    fn bind(&mut self, key: &BindingKey, slots: Vec<Slot>) {
+        // No configuration tells which place of a pool is whose (STO-04).
+        let is_given = self.purpose == Purpose::Give || !self.delegating.bindings.contains_key(key);
+        self.synced |= is_given && slots.iter().any(|slot| matches!(slot, Slot::Pool { .. }));
+        self.bound = true;
+        let contact = self.arrival.contact.clone();
+        self.delegating.assign(self.now, key, slots, contact, &mut self.served.touched);
     }
 
     /// Promises what is due; that, and what the router may hold and is not its any more.
     fn commit(
         &mut self,
         key: &BindingKey,
-        listed: &[Ipv6Net],
+        judged: &[Ipv6Net],
     ) -> (BTreeMap<Ipv6Net, Due>, BTreeSet<Ipv6Net>) {
         let now = self.now;
-        let (mut current, mut stale) = (BTreeMap::new(), BTreeSet::new());
-        self.delegating.change(key, |binding| {
-            current.clone_from(&binding.current);
-            let held = binding.promised.keys().chain(listed);
-            stale.extend(held.filter(|prefix| !current.contains_key(*prefix)).copied());
+        let committed = self.delegating.change(key, |binding| {
+            let current = binding.current.clone();
+            let wrong = judged.iter().filter(|prefix| !current.contains_key(*prefix)).copied();
+            let stale: BTreeSet<Ipv6Net> = binding.stale().chain(wrong).collect();
             for (prefix, due) in &current {
                 let (preferred, valid) = due.offer.lifetimes(now, due.limits);
-                let (preferred_until, valid_until) =
-                    (Until::after(now, preferred), Until::after(now, valid));
-                binding.promise(*prefix, preferred_until, valid_until);
+                let (preferred, valid) = (Until::after(now, preferred), Until::after(now, valid));
+                binding.promise(now, *prefix, preferred, valid);
             }
-            for prefix in &stale {
-                if let Some(promise) = binding.promised.get_mut(prefix) {
-                    promise.told_at = Some(now);
-                }
-            }
+            stale.iter().for_each(|prefix| binding.withdraw(now, prefix));
             binding.push = None;
+            (current, stale)
         });
+        let (current, stale) = committed.unwrap_or_default();
         for prefix in current.keys() {
             self.delegating.holders.insert(*prefix, key);
         }
@@ -316,183 +317,71 @@ impl Making<'_, '_> {
         let mut prefixes = Vec::new();
         for (net, due) in current {
             let (preferred, valid) = due.offer.lifetimes(self.now, due.limits);
-            self.note_shortest(preferred, valid, due.offer.is_short(self.now, due.limits));
+            self.pace.note(preferred, valid, due.offer.is_short(self.now, due.limits));
             prefixes.push(prefix(*net, preferred, valid));
         }
         prefixes.sort_by_key(|given| given.prefix.network().is_unique_local());
         prefixes.extend(stale.iter().map(|net| prefix(*net, Lifetime::ZERO, Lifetime::ZERO)));
+        // Somebody else may wait for what is still ours to give.
+        self.pace.confirms |= stale.iter().any(|net| self.delegating.offers.is_ours(*net));
         IaPd { iaid: ia.iaid, t1: Lifetime::ZERO, t2: Lifetime::ZERO, prefixes, status: None }
-    }
-
-    fn note_shortest(&mut self, preferred: Lifetime, valid: Lifetime, is_short: bool) {
-        let span = if preferred.is_zero() { valid } else { preferred };
-        let Lifetime::Finite(seconds) = span else { return };
-        if self.shortest.is_none_or(|(shortest, _)| seconds < shortest) {
-            self.shortest = Some((seconds, is_short));
-        }
     }
 
     /// The same T1 and T2 in all (SRV-27).
     fn set_times(&mut self, ias: &mut [IaPd]) {
-        let Some((shortest, is_short)) = self.shortest else { return };
-        let mut t1 = shortest / 2;
-        let t2 = shortest / 5 * 4 + shortest % 5 * 4 / 5;
-        let renewed_at = self.delegating.offers.renewed_at.filter(|at| *at > self.now);
-        if let Some(at) = renewed_at.filter(|_| is_short) {
-            let behind = self.delegating.random.duration(BEHIND.0, BEHIND.1);
-            let own = at.since(self.now).saturating_add(behind).as_secs();
-            t1 = t1.min(u32::try_from(own).unwrap_or(u32::MAX)).max(1);
-        }
+        let renewed_at = self.delegating.offers.renewed_at;
+        let chance = hash(self.client.octets());
+        let Some((t1, t2)) = self.pace.times(self.now, renewed_at, chance) else { return };
         for ia in ias.iter_mut().filter(|ia| !ia.prefixes.is_empty()) {
-            ia.t1 = Lifetime::Finite(t1);
-            ia.t2 = Lifetime::Finite(t2.max(t1));
+            (ia.t1, ia.t2) = (Lifetime::Finite(t1), Lifetime::Finite(t2));
         }
     }
 
-    /// Offers Reconfigure to whom it accepts it, and tells a key with a new binding (SRV-53).
+    /// Offers Reconfigure to whom it accepts it, and tells a key with a new binding (SRV-53): one
+    /// for all IA_PDs, since a router keeps one for each server.
     fn add_reconfigure(&mut self, message: &Message, options: &mut Vec<Dhcpv6Option>) {
-        if !message.has_reconfigure_accept() {
-            return;
-        }
-        options.push(Dhcpv6Option::ReconfigureAccept);
-        if self.purpose == Purpose::Offer {
-            return;
-        }
-        let touched: Vec<BindingKey> = self
-            .served
-            .touched
-            .iter()
-            .filter(|key| self.delegating.bindings.contains_key(*key))
-            .cloned()
-            .collect();
-        let known = touched
-            .iter()
-            .find_map(|key| self.delegating.bindings.get(key).and_then(|one| one.reconfigure_key));
-        if touched.is_empty() || (known.is_some() && self.purpose != Purpose::Give) {
-            return;
-        }
-        let key = known.unwrap_or_else(|| {
-            self.synced = true;
-            self.delegating.random.key()
-        });
-        for binding in &touched {
-            self.delegating.change(binding, |binding| binding.reconfigure_key = Some(key));
-        }
-        let replay = self.delegating.replay.next();
-        options.push(Dhcpv6Option::Authentication(rkap::telling(&key, replay)));
-    }
-}
-
-/// A Release: what it names is free at once (SRV-32).
-fn release(
-    delegating: &mut Delegating,
-    now: Instant,
-    arrival: &Arrival<'_>,
-    message: &Message,
-) -> Result<Served, Reject> {
-    let client = message.client_id().ok_or(Reject::NoClientId)?;
-    let mut served = Served::default();
-    let mut options = acknowledgement(delegating, client);
-    for ia in message.ia_pds().take(MAX_IAS) {
-        let (downlink, duid) = (arrival.downlink.to_owned(), client.clone());
-        let key = BindingKey { downlink, duid, iaid: ia.iaid };
-        if !delegating.bindings.contains_key(&key) {
-            options.push(Dhcpv6Option::IaPd(no_binding(ia)));
-            continue;
-        }
-        let mut left = 0;
-        delegating.change(&key, |binding| {
-            for given in &ia.prefixes {
-                binding.promised.remove(&given.prefix);
-                binding.current.remove(&given.prefix);
+        let accepts = message.has_reconfigure_accept();
+        options.extend(accepts.then_some(Dhcpv6Option::ReconfigureAccept));
+        let (downlink, duid) = (self.arrival.downlink.to_owned(), self.client.clone());
+        let any = BindingKey { downlink, duid, iaid: Iaid(0) };
+        let all = self.delegating.bindings_of(&any);
+        let all: Vec<(BindingKey, Option<rkap::Key>)> =
+            all.map(|(key, binding)| (key.clone(), binding.reconfigure_key)).collect();
+        let known = all.iter().find_map(|(_, known)| *known);
+        let tells = self.bound && accepts && (known.is_none() || self.purpose == Purpose::Give);
+        let key = match (accepts, self.purpose) {
+            (false, Purpose::Give) if self.bound => None,
+            (true, _) if tells => Some(known.unwrap_or_else(|| self.delegating.random.key())),
+            (true | false, _) => known,
+        };
+        for (binding, before) in all {
+            if before != key && self.bound {
+                self.delegating.change(&binding, |binding| binding.reconfigure_key = key);
+                self.served.touched.insert(binding);
             }
-            left = binding.promised.len();
-        });
-        for given in &ia.prefixes {
-            delegating.holders.remove(given.prefix, &key);
         }
-        if left == 0 {
-            delegating.remove(&key);
+        if let Some(key) = key.filter(|_| tells) {
+            self.synced = true;
+            let replay = self.delegating.replay.next();
+            options.push(Dhcpv6Option::Authentication(rkap::telling(&key, replay)));
         }
-        served.touched.insert(key);
     }
-    delegating.refresh_blocked(now, &mut served.touched);
-    served.answer = Some(finish(arrival, MessageType::Reply, message, options, false));
-    Ok(served)
 }
 
-/// A Decline: none of its addresses is ours.
-fn decline(
-    delegating: &Delegating,
-    arrival: &Arrival<'_>,
-    message: &Message,
-) -> Result<Served, Reject> {
-    let client = message.client_id().ok_or(Reject::NoClientId)?;
-    let mut options = acknowledgement(delegating, client);
-    let declined = message.ia_nas().take(MAX_IAS);
-    options.extend(declined.map(|ia| no_addresses(ia, StatusCode::NoBinding)));
-    let answer = finish(arrival, MessageType::Reply, message, options, false);
-    Ok(Served { answer: Some(answer), ..Served::default() })
-}
-
-/// An Information-request (SRV-34).
-fn information(
-    delegating: &Delegating,
-    arrival: &Arrival<'_>,
-    message: &Message,
-) -> Result<Served, Reject> {
-    let mut options = vec![Dhcpv6Option::ServerId(delegating.duid.clone())];
-    options.extend(message.client_id().cloned().map(Dhcpv6Option::ClientId));
-    add_information(delegating, arrival, message, &mut options);
-    if asks_for(message, code::INFORMATION_REFRESH_TIME) {
-        options.push(Dhcpv6Option::InformationRefreshTime(INFORMATION_REFRESH));
-    }
-    let answer = finish(arrival, MessageType::Reply, message, options, false);
-    Ok(Served { answer: Some(answer), ..Served::default() })
-}
-
-fn acknowledgement(delegating: &Delegating, client: &Duid) -> Vec<Dhcpv6Option> {
-    vec![
-        Dhcpv6Option::ClientId(client.clone()),
-        Dhcpv6Option::ServerId(delegating.duid.clone()),
-        Dhcpv6Option::Status(Status { code: StatusCode::Success, text: String::new() }),
-    ]
-}
-
-fn no_binding(ia: &IaPd) -> IaPd {
-    let status = Some(Status { code: StatusCode::NoBinding, text: String::new() });
-    let (t1, t2) = (Lifetime::ZERO, Lifetime::ZERO);
-    IaPd { iaid: ia.iaid, t1, t2, prefixes: Vec::new(), status }
+/// The prefixes that an IA_PD names; one without an address is a hint of a length (SRV-10).
+fn named(ia: &IaPd) -> Vec<Ipv6Net> {
+    let prefixes = ia.prefixes.iter().map(|prefix| prefix.prefix);
+    prefixes.filter(|prefix| !prefix.network().is_unspecified()).collect()
 }
 
 /// Addresses are left to advertisements.
-fn no_addresses(ia: &IaNa, code: StatusCode) -> Dhcpv6Option {
+pub(super) fn no_addresses(ia: &IaNa, code: StatusCode) -> Dhcpv6Option {
     let (t1, t2) = (Lifetime::ZERO, Lifetime::ZERO);
     let status = Some(Status { code, text: "no addresses here".to_owned() });
     Dhcpv6Option::IaNa(IaNa { iaid: ia.iaid, t1, t2, addresses: Vec::new(), status })
 }
 
-fn asks_for(message: &Message, code: u16) -> bool {
-    message.option_request().is_some_and(|codes| codes.contains(&code))
-}
-
-/// DNS servers and search domains, as far as they are asked for (SRV-35).
-fn add_information(
-    delegating: &Delegating,
-    arrival: &Arrival<'_>,
-    message: &Message,
-    options: &mut Vec<Dhcpv6Option>,
-) {
-    let Some((servers, search)) = delegating.resolvers.get(arrival.downlink) else { return };
-    if asks_for(message, code::DNS_SERVERS) && !servers.is_empty() {
-        options.push(Dhcpv6Option::DnsServers(servers.clone()));
-    }
-    if asks_for(message, code::DOMAIN_SEARCH) && !search.is_empty() {
-        options.push(Dhcpv6Option::DomainSearch(search.clone()));
-    }
-}
-
-fn finish(
+pub(super) fn finish(
     arrival: &Arrival<'_>,
     kind: MessageType,
     message: &Message,
@@ -502,14 +391,4 @@ fn finish(
     let transaction_id = message.transaction_id;
     let octets = Message { kind, transaction_id, options }.encode();
     Answer { octets: arrival.contact.wrap(octets), synced }
-}
-
-/// The link-layer address that a link-local address was made from, if it was (RFC 4291 App. A).
-pub fn link_layer_of(address: Ipv6Addr) -> Option<Vec<u8>> {
-    match address.octets() {
-        [0xfe, 0x80, 0, 0, 0, 0, 0, 0, first, a, b, 0xff, 0xfe, c, d, e] => {
-            Some(vec![first ^ 2, a, b, c, d, e])
-        }
-        _ => None,
-    }
 }

@@ -20,9 +20,12 @@ use crate::wire::dhcpv6_relay::{RelayMessage, Relayed};
 /// Metric of a route to a delegation: behind a link of ours, before any learnt route.
 const METRIC: u32 = 248;
 
-/// Who was told that a prefix is gone counts as having heard so long after: a Reply that got lost
-/// is asked for again within REN_TIMEOUT (RFC 9915 §7.6) and its tenth.
-const HEARD_AFTER: Duration = Duration::from_secs(12);
+/// What has been said is underway for so long at most: whoever does not name a prefix after that
+/// does not hold it.
+const UNDERWAY: Duration = Duration::from_secs(3);
+
+/// A lifetime begins where it is heard: its holder may hold a prefix so much longer.
+const LATER: Duration = Duration::from_secs(5);
 
 /// Ends that differ by less are one: lifetimes are told in whole seconds.
 const TOLERANCE: Duration = Duration::from_secs(2);
@@ -45,10 +48,14 @@ pub struct Contact {
     pub next_hop: Ipv6Addr,
     /// Where its messages come from, on its own link.
     pub peer: Ipv6Addr,
+    /// Its link-layer address, where it is known.
+    pub link_layer: Option<Vec<u8>>,
+    /// The UDP port that answers go to.
+    pub port: u16,
     /// The relay next to us, where there are any.
     pub relay: Option<Ipv6Addr>,
-    /// What the relays said, next to us first, each encoded without what it relayed: an answer has
-    /// to say it again (RLY-30).
+    /// What the relays said that an answer has to say again (RLY-30), next to us first, each
+    /// encoded without what it relayed.
     pub levels: Vec<Vec<u8>>,
 }
 
@@ -58,8 +65,16 @@ impl Contact {
         if self.levels.is_empty() {
             return answer;
         }
-        let levels = self.levels.iter().filter_map(|level| RelayMessage::decode(level).ok());
-        Relayed { levels: levels.collect(), octets: Vec::new() }.wrap(&answer)
+        Relayed { levels: self.relays(), octets: Vec::new() }.wrap(&answer)
+    }
+
+    /// The link that its relay named.
+    pub(super) fn link(&self) -> Option<Ipv6Addr> {
+        Relayed { levels: self.relays(), octets: Vec::new() }.link_address()
+    }
+
+    fn relays(&self) -> Vec<RelayMessage> {
+        self.levels.iter().filter_map(|level| RelayMessage::decode(level).ok()).collect()
     }
 }
 
@@ -72,10 +87,21 @@ pub struct Promise {
     pub valid_until: Until,
     /// It may hold it until then: the longest that it was told.
     pub held_until: Until,
+    /// When it was last told anything of it.
+    pub said_at: Instant,
     /// Since when it is not its any more.
     pub retired_at: Option<Instant>,
     /// When it was told so.
     pub told_at: Option<Instant>,
+    /// Since when its route is on its way out: when the prefix is not ours any more, or its holder
+    /// was told.
+    pub leaving_at: Option<Instant>,
+    /// Its holder has shown that it does not hold it any more.
+    pub heard: bool,
+    /// There is a route to it.
+    pub routed: bool,
+    /// Until then its holder may hold it by another IA_PD, which this one inherited it from.
+    pub elsewhere_until: Option<Until>,
 }
 
 /// A binding.
@@ -91,6 +117,8 @@ pub struct Binding {
     pub(super) push: Option<Push>,
     /// What is due that another router may still hold (SRV-57).
     pub(super) blocked: bool,
+    /// Where it stands in the index of deadlines.
+    pub(super) indexed_at: Option<Instant>,
 }
 
 /// An offer with the caps of what is given of it.
@@ -119,22 +147,58 @@ impl Promise {
         shift(&mut self.preferred_until);
         shift(&mut self.valid_until);
         shift(&mut self.held_until);
-        for at in [&mut self.retired_at, &mut self.told_at].into_iter().flatten() {
+        self.elsewhere_until.iter_mut().for_each(shift);
+        let instants = [&mut self.retired_at, &mut self.told_at, &mut self.leaving_at];
+        for at in instants.into_iter().flatten().chain([&mut self.said_at]) {
             let mut until = Until::At(*at);
             shift(&mut until);
             *at = until.at().unwrap_or(*at);
         }
     }
 
-    /// When the prefix can be given to another, and its route goes: when its holder knows and the
-    /// grace time is over, at the latest when it has run out (SRV-57, DWN-06).
-    fn free_at(&self, grace: Duration) -> Until {
-        match (self.told_at, self.retired_at) {
-            (Some(told), Some(retired)) => {
-                self.held_until.min(Until::At((told + HEARD_AFTER).max(retired + grace)))
-            }
-            (None | Some(_), _) => self.held_until,
+    /// When the prefix can be given to another (SRV-57). That its holder was told is not enough,
+    /// as the answer may have got lost.
+    pub(super) fn free_at(&self, grace: Duration) -> Until {
+        match (self.route_end(grace), self.heard) {
+            (Some(end), true) => Until::At(end).min(self.end()),
+            (Some(_) | None, _) => self.end(),
         }
+    }
+
+    /// When its holder has certainly let it run out.
+    fn end(&self) -> Until {
+        match self.held_until {
+            Until::At(at) => Until::At(at + LATER),
+            Until::Never => Until::Never,
+        }
+    }
+
+    /// When its route goes, though its holder may still hold it (DWN-06).
+    fn route_end(&self, grace: Duration) -> Option<Instant> {
+        self.leaving_at.map(|at| at + grace)
+    }
+
+    fn retire(&mut self, now: Instant, is_ours: bool) {
+        self.retired_at.get_or_insert(now);
+        if !is_ours {
+            self.leaving_at.get_or_insert(now);
+        }
+    }
+
+    fn withdraw(&mut self, now: Instant) {
+        self.said_at = now;
+        self.told_at = Some(now);
+        self.leaving_at.get_or_insert(now);
+    }
+
+    /// Whether what is said of one IA_PD tells nothing about what is held.
+    fn is_elsewhere(&self, now: Instant) -> bool {
+        self.elsewhere_until.is_some_and(|until| !until.is_over(now))
+    }
+
+    const fn restore(&mut self) {
+        (self.retired_at, self.told_at, self.leaving_at) = (None, None, None);
+        (self.heard, self.routed) = (false, true);
     }
 }
 
@@ -148,6 +212,7 @@ impl Binding {
             reconfigure_key: None,
             push: None,
             blocked: false,
+            indexed_at: None,
         }
     }
 
@@ -170,22 +235,137 @@ impl Binding {
 
     /// Promises a prefix that is due: what was told before holds to its end all the same, as the
     /// answer may get lost.
-    pub(super) fn promise(&mut self, prefix: Ipv6Net, preferred_until: Until, valid_until: Until) {
-        let before = self.promised.get(&prefix).map(|promise| promise.held_until);
-        let held_until = before.map_or(valid_until, |before| before.max(valid_until));
-        let (retired_at, told_at) = (None, None);
-        let promise = Promise { preferred_until, valid_until, held_until, retired_at, told_at };
+    pub(super) fn promise(
+        &mut self,
+        now: Instant,
+        prefix: Ipv6Net,
+        preferred_until: Until,
+        valid_until: Until,
+    ) {
+        let before = self.promised.get(&prefix);
+        let promise = Promise {
+            preferred_until,
+            valid_until,
+            held_until: before.map_or(valid_until, |before| before.held_until.max(valid_until)),
+            elsewhere_until: before.and_then(|before| before.elsewhere_until),
+            said_at: now,
+            retired_at: None,
+            told_at: None,
+            leaving_at: None,
+            heard: false,
+            routed: true,
+        };
         self.promised.insert(prefix, promise);
     }
 
-    /// Takes over what is due; what is not due any more retires.
-    pub(super) fn set_current(&mut self, now: Instant, current: BTreeMap<Ipv6Net, Due>) {
+    /// What it stands for.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// How its router is reached.
+    pub const fn contact(&self) -> &Contact {
+        &self.contact
+    }
+
+    /// What is due to it.
+    pub fn due(&self) -> impl Iterator<Item = &Ipv6Net> {
+        self.current.keys()
+    }
+
+    /// Whether its router can be sent a Reconfigure.
+    pub const fn has_key(&self) -> bool {
+        self.reconfigure_key.is_some()
+    }
+
+    /// Whether its router is being called.
+    pub const fn is_called(&self) -> bool {
+        self.push.is_some()
+    }
+
+    /// Whether something that is due to it may still be held by another (SRV-57).
+    pub const fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// What its router may hold, also what is not due to it any more and so in quarantine.
+    pub fn promised(&self) -> impl Iterator<Item = (&Ipv6Net, &Promise)> {
+        self.promised.iter()
+    }
+
+    /// Its router has given back what it names, and wants nothing of the rest, which it may hold
+    /// all the same.
+    pub(super) fn release(&mut self, now: Instant, named: &[Ipv6Net]) {
+        self.promised
+            .retain(|prefix, promise| promise.is_elsewhere(now) || !named.contains(prefix));
+        for promise in self.promised.values_mut() {
+            promise.retire(now, false);
+            promise.withdraw(now);
+        }
+    }
+
+    /// Takes over what the same router may hold by another IA_PD, which it has dropped.
+    pub(super) fn inherit(&mut self, now: Instant, other: Self) {
+        for (prefix, mut promise) in other.promised {
+            if let Some(known) = self.promised.get(&prefix) {
+                promise.held_until = promise.held_until.max(known.held_until);
+            }
+            promise.retired_at.get_or_insert(now);
+            promise.elsewhere_until = promise.elsewhere_until.max(Some(promise.held_until));
+            self.promised.insert(prefix, promise);
+        }
+        self.reconfigure_key = self.reconfigure_key.or(other.reconfigure_key);
+    }
+
+    /// Its router is told that a prefix is not its any more.
+    pub(super) fn withdraw(&mut self, now: Instant, prefix: &Ipv6Net) {
+        if let Some(promise) = self.promised.get_mut(prefix) {
+            promise.withdraw(now);
+        }
+    }
+
+    /// What it may hold and is not its any more.
+    pub(super) fn stale(&self) -> impl Iterator<Item = Ipv6Net> {
+        let stale = self
+            .promised
+            .iter()
+            .filter(|(prefix, promise)| !promise.heard && !self.current.contains_key(*prefix));
+        stale.map(|(prefix, _)| *prefix)
+    }
+
+    /// Its router has named what it holds. What is not among it and has retired is free, unless a
+    /// word about it may still be underway. Who solicits may leave out what it holds, but not
+    /// renew it any more: it counts once it was told.
+    pub(super) fn note_named(&mut self, now: Instant, named: &[Ipv6Net], solicits: bool) {
+        for (prefix, promise) in &mut self.promised {
+            let knows = (!solicits || promise.told_at.is_some()) && !promise.is_elsewhere(now);
+            if named.contains(prefix) {
+                promise.heard = false;
+            } else if promise.retired_at.is_some()
+                && knows
+                && now.since(promise.said_at) >= UNDERWAY
+            {
+                promise.heard = true;
+                promise.told_at.get_or_insert(now);
+                promise.leaving_at.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Takes over what is due; what is not due any more retires. `is_ours` says whether a prefix
+    /// still belongs to what is delegated to us.
+    pub(super) fn set_current(
+        &mut self,
+        now: Instant,
+        current: BTreeMap<Ipv6Net, Due>,
+        is_ours: impl Fn(Ipv6Net) -> bool,
+    ) {
         self.current = current;
         for (prefix, promise) in &mut self.promised {
-            if self.current.contains_key(prefix) {
-                (promise.retired_at, promise.told_at) = (None, None);
-            } else {
-                promise.retired_at.get_or_insert(now);
+            if !self.current.contains_key(prefix) {
+                promise.retire(now, is_ours(*prefix));
+            } else if promise.retired_at.is_some() {
+                promise.restore();
             }
         }
     }
@@ -210,23 +390,29 @@ impl Binding {
         self.current.iter().any(wrong) || self.promised.iter().any(untold)
     }
 
-    /// Forgets promises that are over; their prefixes.
-    pub(super) fn expire(&mut self, now: Instant, grace: Duration) -> Vec<Ipv6Net> {
+    /// Forgets promises that are over, and routes that have to go. The prefixes of the former, and
+    /// whether there were any of the latter.
+    pub(super) fn expire(&mut self, now: Instant, grace: Duration) -> (Vec<Ipv6Net>, bool) {
+        let mut unrouted = false;
+        for promise in self.promised.values_mut().filter(|promise| promise.routed) {
+            if promise.route_end(grace).is_some_and(|end| end <= now) {
+                promise.routed = false;
+                unrouted = true;
+            }
+        }
         let over = |promise: &Promise| promise.free_at(grace).is_over(now);
-        let gone: Vec<Ipv6Net> = self
-            .promised
-            .iter()
-            .filter(|(_, promise)| over(promise))
-            .map(|(prefix, _)| *prefix)
-            .collect();
+        let gone = self.promised.iter().filter(|(_, promise)| over(promise));
+        let gone: Vec<Ipv6Net> = gone.map(|(prefix, _)| *prefix).collect();
         self.promised.retain(|_, promise| !over(promise));
-        gone
+        (gone, unrouted)
     }
 
     /// When something of it is due.
     pub(super) fn due_at(&self, grace: Duration) -> Option<Instant> {
         let frees = self.promised.values().filter_map(|promise| promise.free_at(grace).at());
-        frees.chain(self.push.map(|push| push.next_at)).min()
+        let routed = self.promised.values().filter(|promise| promise.routed);
+        let ends = routed.filter_map(|promise| promise.route_end(grace));
+        frees.chain(ends).chain(self.push.map(|push| push.next_at)).min()
     }
 
     /// Routes to what it has been given, and is due (DWN-03): the latter before it hears of it.
@@ -235,10 +421,12 @@ impl Binding {
         let route = |destination, until| KernelRoute { destination, target, metric: METRIC, until };
         let current =
             self.current.iter().map(|(prefix, due)| route(*prefix, due.offer.valid_until));
-        let retired = self.promised.iter().filter_map(|(prefix, promise)| {
-            let until = promise.held_until.min(Until::At(promise.retired_at? + grace));
-            let is_current = self.current.contains_key(prefix);
-            (!is_current).then(|| route(*prefix, promise.free_at(grace).min(until)))
+        let retired = self.promised.iter().filter(|(prefix, promise)| {
+            promise.routed && promise.retired_at.is_some() && !self.current.contains_key(*prefix)
+        });
+        let retired = retired.map(|(prefix, promise)| {
+            let end = promise.route_end(grace).map_or(Until::Never, Until::At);
+            route(*prefix, promise.end().min(end))
         });
         current.chain(retired).collect()
     }

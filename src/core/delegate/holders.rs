@@ -15,9 +15,9 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    /// Whether another router than that of `key` may hold a part of `prefix`.
-    pub(super) fn blocks(&self, prefix: Ipv6Net, key: &BindingKey) -> bool {
-        self.overlapping(prefix).any(|holder| holder.duid != key.duid)
+    /// Whether anybody that counts holds a part of `prefix`.
+    pub(super) fn blocks(&self, prefix: Ipv6Net, counts: impl Fn(&BindingKey) -> bool) -> bool {
+        self.overlapping(prefix).any(counts)
     }
 
     fn overlapping(&self, prefix: Ipv6Net) -> impl Iterator<Item = &BindingKey> {

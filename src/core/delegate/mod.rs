@@ -7,18 +7,22 @@
 //! other router is given anything that overlaps it (`holders`).
 //!
 //! `request` says which messages are heard, `allot` which slots a requesting router has, `answer`
-//! what it is told, `push` how it is called after a change. One message touches one router's
+//! and `release` what it is told, `times` when it comes again, `push` how it is called after a
+//! change. One message touches one router's
 //! bindings; deadlines are in one ordered index.
 
 mod allot;
 mod answer;
 mod binding;
 mod holders;
+mod information;
 mod offers;
 mod push;
+mod release;
 mod request;
 #[cfg(test)]
 mod tests;
+mod times;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,11 +33,11 @@ use super::input::IfIndex;
 use super::random::Random;
 use super::system::KernelRoute;
 use crate::config::{self, Config};
-use crate::time::{Deadline, Instant, Until};
+use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::Message;
-use crate::wire::dhcpv6_option::Duid;
+use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-pub use answer::{Answer, link_layer_of};
+pub use answer::Answer;
 pub use binding::{Binding, BindingKey, Contact, Promise, StoredBinding};
 pub use offers::{Offer, Offers, Slot};
 pub use request::Reject;
@@ -43,6 +47,8 @@ use push::{Push, Replay};
 
 /// Requesting routers that were refused and are called when there is something for them (SRV-58).
 const MAX_REFUSED: usize = 256;
+/// Bindings beyond which pools give nothing: anybody on the link can make up routers.
+const MAX_BINDINGS: usize = 16_384;
 /// Who was refused is remembered for so long.
 const REFUSED_FOR: Duration = Duration::from_secs(3600);
 
@@ -56,10 +62,6 @@ pub struct Arrival<'a> {
     pub downlink: &'a str,
     /// How its sender is reached.
     pub contact: Contact,
-    /// Its sender's link-layer address, where it is known.
-    pub link_layer: Option<Vec<u8>>,
-    /// The link that its relay named.
-    pub link: Option<Ipv6Addr>,
 }
 
 /// What a message did.
@@ -116,6 +118,8 @@ pub struct Delegating {
     refused: BTreeMap<BindingKey, (Instant, Contact)>,
     replay: Replay,
     calls: VecDeque<Call>,
+    /// A configuration was taken over: slots are to be allotted anew.
+    realign: bool,
 }
 
 impl Delegating {
@@ -144,6 +148,7 @@ impl Delegating {
             refused: BTreeMap::new(),
             replay: Replay::new(replay),
             calls: VecDeque::new(),
+            realign: false,
         };
         for (key, stored) in stored {
             delegating.insert(key, Binding::restored(stored));
@@ -164,6 +169,9 @@ impl Delegating {
             self.by_peer.entry(peer).or_default().push(name.clone());
         }
         self.offers.known = false;
+        self.realign = true;
+        let keys: Vec<BindingKey> = self.bindings.keys().cloned().collect();
+        keys.iter().for_each(|key| self.schedule(key));
     }
 
     /// Takes over the DNS servers and search domains of each downlink.
@@ -188,8 +196,12 @@ impl Delegating {
         if !known {
             return BTreeSet::new();
         }
+        let mut touched = BTreeSet::new();
+        if std::mem::take(&mut self.realign) {
+            self.realign(now, &mut touched);
+        }
         let keys: Vec<BindingKey> = self.bindings.keys().cloned().collect();
-        let touched = keys.into_iter().filter(|key| self.refresh(now, key)).collect();
+        touched.extend(keys.into_iter().filter(|key| self.refresh(now, key)));
         self.call_refused(now);
         touched
     }
@@ -214,18 +226,26 @@ impl Delegating {
     /// Lets everything due happen; the bindings that were touched.
     pub fn handle_timeout(&mut self, now: Instant) -> BTreeSet<BindingKey> {
         let mut touched = BTreeSet::new();
-        while let Some((at, key)) = self.due.first().cloned() {
-            if at > now {
-                break;
+        // One call serves all IA_PDs of a router.
+        let mut called = BTreeSet::new();
+        let mut freed = false;
+        loop {
+            while let Some((_, key)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
+                let due = self.handle_due(now, &key);
+                if due.call && called.insert((key.downlink.clone(), key.duid.clone())) {
+                    self.call(&key);
+                }
+                freed |= due.freed;
+                if due.differs {
+                    touched.insert(key);
+                }
             }
-            if self.handle_due(now, &key) {
-                touched.insert(key);
+            // What has become free is due to somebody, who is to be called.
+            if !std::mem::take(&mut freed) {
+                return touched;
             }
-        }
-        if !touched.is_empty() {
             self.refresh_blocked(now, &mut touched);
         }
-        touched
     }
 
     /// The next call.
@@ -270,12 +290,12 @@ impl Delegating {
             self.holders.insert(*prefix, key);
         }
         self.bindings.insert(key.clone(), binding);
-        self.schedule(key, None);
+        self.schedule(key);
     }
 
-    fn remove(&mut self, key: &BindingKey) {
-        let Some(binding) = self.bindings.remove(key) else { return };
-        if let Some(at) = binding.due_at(self.grace) {
+    fn remove(&mut self, key: &BindingKey) -> Option<Binding> {
+        let binding = self.bindings.remove(key)?;
+        if let Some(at) = binding.indexed_at {
             self.due.remove(&(at, key.clone()));
         }
         for slot in &binding.slots {
@@ -287,29 +307,40 @@ impl Delegating {
             self.holders.remove(*prefix, key);
         }
         self.blocked.remove(key);
+        Some(binding)
     }
 
-    /// Keeps the index of deadlines equal to what it is derived from; `before` is what a binding's
-    /// was before it was changed.
-    fn schedule(&mut self, key: &BindingKey, before: Option<Instant>) {
-        let after = self.bindings.get(key).and_then(|binding| binding.due_at(self.grace));
-        if before == after {
+    /// Keeps the index of deadlines equal to what it is derived from.
+    fn schedule(&mut self, key: &BindingKey) {
+        let Some(binding) = self.bindings.get_mut(key) else { return };
+        let at = binding.due_at(self.grace);
+        let before = std::mem::replace(&mut binding.indexed_at, at);
+        if before == at {
             return;
         }
-        if let Some(at) = before {
-            self.due.remove(&(at, key.clone()));
+        if let Some(before) = before {
+            self.due.remove(&(before, key.clone()));
         }
-        if let Some(at) = after {
+        if let Some(at) = at {
             self.due.insert((at, key.clone()));
         }
     }
 
     /// Changes a binding, and keeps the index.
-    fn change(&mut self, key: &BindingKey, change: impl FnOnce(&mut Binding)) {
-        let Some(binding) = self.bindings.get_mut(key) else { return };
-        let before = binding.due_at(self.grace);
-        change(binding);
-        self.schedule(key, before);
+    fn change<T>(&mut self, key: &BindingKey, change: impl FnOnce(&mut Binding) -> T) -> Option<T> {
+        let changed = self.bindings.get_mut(key).map(change);
+        self.schedule(key);
+        changed
+    }
+
+    /// The bindings of one router on one downlink.
+    fn bindings_of(
+        &self,
+        key: &BindingKey,
+    ) -> impl Iterator<Item = (&BindingKey, &Binding)> + use<'_> {
+        let first = BindingKey { iaid: Iaid(0), ..key.clone() };
+        let last = BindingKey { iaid: Iaid(u32::MAX), ..key.clone() };
+        self.bindings.range(first..=last)
     }
 
     /// Derives anew what is due to a binding; whether that differs, and then calls its router.
@@ -323,43 +354,42 @@ impl Delegating {
         } else {
             self.blocked.remove(key);
         }
-        self.change(key, |binding| {
-            binding.set_current(now, current);
-            binding.blocked = blocked;
-            if !binding.is_stale() {
-                binding.push = None;
-            } else if moved || binding.push.is_none() {
-                binding.push = Some(Push::new(now));
-            }
-        });
+        let Self { bindings, offers, .. } = self;
+        let Some(binding) = bindings.get_mut(key) else { return differs };
+        let before = binding.stored();
+        binding.set_current(now, current, |prefix| offers.is_ours(prefix));
+        binding.blocked = blocked;
+        if !binding.is_stale() {
+            binding.push = None;
+        } else if moved || binding.push.is_none() {
+            binding.push = Some(Push::new(now));
+        }
+        let differs = differs || binding.stored() != before;
+        self.schedule(key);
         differs
     }
 
-    /// What is due to one binding happens: promises end, its router is called. Whether its routes
-    /// or its record differ.
-    fn handle_due(&mut self, now: Instant, key: &BindingKey) -> bool {
+    /// What is due to one binding happens: promises end, its router is to be called.
+    fn handle_due(&mut self, now: Instant, key: &BindingKey) -> Happened {
         let grace = self.grace;
-        let mut freed = Vec::new();
         let mut call = false;
-        self.change(key, |binding| {
-            freed = binding.expire(now, grace);
+        let expired = self.change(key, |binding| {
             if let Some(push) = binding.push.filter(|push| push.next_at <= now) {
                 call = true;
                 binding.push = push.sent(now).filter(|_| binding.reconfigure_key.is_some());
             }
+            binding.expire(now, grace)
         });
-        for prefix in &freed {
+        let (gone, unrouted) = expired.unwrap_or_default();
+        for prefix in &gone {
             self.holders.remove(*prefix, key);
         }
-        if call {
-            self.call(key);
-        }
-        let Some(binding) = self.bindings.get(key) else { return true };
-        if binding.promised.is_empty() {
+        let over = self.bindings.get(key).is_some_and(|binding| binding.promised.is_empty());
+        if over {
             self.remove(key);
-            return true;
         }
-        !freed.is_empty()
+        let freed = over || !gone.is_empty();
+        Happened { call: call && !over, freed, differs: freed || unrouted }
     }
 
     fn call(&mut self, key: &BindingKey) {
@@ -389,18 +419,15 @@ impl Delegating {
 
     /// Calls those who were refused and can be given something (SRV-58).
     fn call_refused(&mut self, now: Instant) {
-        let served: Vec<BindingKey> = self
-            .refused
-            .iter()
-            .filter(|(key, (at, contact))| {
-                now.since(*at) < REFUSED_FOR && self.could_serve(now, key, contact)
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
         self.refused.retain(|_, (at, _)| now.since(*at) < REFUSED_FOR);
+        let served =
+            self.refused.iter().filter(|(key, (_, contact))| self.could_serve(now, key, contact));
+        let served: Vec<BindingKey> = served.map(|(key, _)| key.clone()).collect();
         for key in served {
+            let is_called = self.bindings_of(&key).any(|(_, binding)| binding.push.is_some());
             if let Some((_, contact)) = self.refused.remove(&key)
                 && contact.relay.is_none()
+                && !is_called
             {
                 let host = contact.peer;
                 self.calls.push_back(Call::Advertise { downlink: key.downlink, host });
@@ -420,10 +447,22 @@ impl Delegating {
     }
 }
 
-/// The end of an offer's use.
-const fn is_usable(offer: &Offer, now: Instant) -> bool {
-    match offer.valid_until {
-        Until::At(at) => !at.since(now).is_zero(),
-        Until::Never => true,
+/// What became of a binding when something was due.
+struct Happened {
+    /// Its router is to be called.
+    call: bool,
+    /// A prefix or a slot is free.
+    freed: bool,
+    /// Its routes or its record differ.
+    differs: bool,
+}
+
+/// The link-layer address that a link-local address was made from, if it was (RFC 4291 App. A).
+pub fn link_layer_of(address: Ipv6Addr) -> Option<Vec<u8>> {
+    match address.octets() {
+        [0xfe, 0x80, 0, 0, 0, 0, 0, 0, first, a, b, 0xff, 0xfe, c, d, e] => {
+            Some(vec![first ^ 2, a, b, c, d, e])
+        }
+        _ => None,
     }
 }

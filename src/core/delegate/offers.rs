@@ -28,6 +28,8 @@ pub struct Offers {
     pub delegations: BTreeMap<String, Vec<Offer>>,
     /// By pool.
     pub pools: BTreeMap<String, Vec<Offer>>,
+    /// All that is delegated to us, whole.
+    pub held: Vec<Ipv6Net>,
     /// It is known what is delegated to us; before that nobody is told anything.
     pub known: bool,
     /// When our own lease is to be renewed.
@@ -82,14 +84,21 @@ impl Offer {
         Some(Self { prefix, ..*self })
     }
 
-    /// The number of `prefix` in the pool whose block this is.
+    /// The number that `prefix` has in the pool whose block this is, or had when it was part of
+    /// another delegated prefix.
     pub(super) fn number_of(&self, prefix: Ipv6Net) -> Option<u64> {
         let shift = 128_u32.checked_sub(prefix.prefix_len().into())?;
-        let offset = u128::from(prefix.network()).saturating_sub(self.prefix.network().into());
-        self.prefix
-            .contains(&prefix)
-            .then(|| offset.checked_shr(shift).unwrap_or(0))
-            .and_then(|number| u64::try_from(number).ok())
+        let bits = prefix.prefix_len().checked_sub(self.prefix.prefix_len())?;
+        let mask = 1_u128.checked_shl(bits.into())?.wrapping_sub(1);
+        let number = u128::from(prefix.network()).checked_shr(shift).unwrap_or(0) & mask;
+        u64::try_from(number).ok()
+    }
+}
+
+impl Offers {
+    /// Whether `prefix` belongs to what is delegated to us.
+    pub(super) fn is_ours(&self, prefix: Ipv6Net) -> bool {
+        self.held.iter().any(|held| held.contains(&prefix))
     }
 }
 

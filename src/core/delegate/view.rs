@@ -31,7 +31,7 @@ impl Delegating {
             if binding.current.contains_key(prefix) {
                 told(prefix, "given", promise.preferred_until, promise.valid_until)
             } else {
-                told(prefix, "withdrawn", Until::At(now), promise.held_until)
+                told(prefix, "withdrawn", Until::At(now), promise.free_at(self.grace))
             }
         });
         let is_new = |prefix: &&Ipv6Net| !binding.promised.contains_key(*prefix);

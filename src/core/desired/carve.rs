@@ -30,7 +30,8 @@ pub(super) struct Carved {
 }
 
 impl Carving {
-    /// Carves what is held, then what is gone: a subnet in both belongs to what is held.
+    /// Carves what is held, then what is gone: of parts that overlap the first stays, whoever has
+    /// it.
     pub fn new(facts: Facts<'_>) -> Self {
         let mut all: Vec<(&String, &DelegatedPrefix)> = facts
             .sources
@@ -51,20 +52,22 @@ impl Carving {
                     .map(|other| other.prefix)
                     .collect(),
             };
-            let plan = plan::plan(facts.config, &whole);
+            let mut plan = plan::plan(facts.config, &whole);
+            let parts = [&mut plan.subnets, &mut plan.delegations, &mut plan.pools];
+            for parts in parts {
+                parts.retain(|name, part| {
+                    let taken = carving.parts.iter().any(|other| other.has(part));
+                    if taken {
+                        plan.without.insert(name.clone(), Without::Taken);
+                    }
+                    !taken
+                });
+            }
             if prefix.gone_since.is_none() {
                 let reasons = plan.without.into_iter();
                 carving.without.extend(reasons.map(|(name, why)| ((name, prefix.prefix), why)));
             }
-            let taken = |subnet: &Ipv6Net| {
-                carving
-                    .parts
-                    .iter()
-                    .flat_map(|other| other.subnets.values())
-                    .any(|other| overlap(other, subnet))
-            };
-            let subnets = plan.subnets.into_iter().filter(|(_, subnet)| !taken(subnet)).collect();
-            let (delegations, pools) = (plan.delegations, plan.pools);
+            let (subnets, delegations, pools) = (plan.subnets, plan.delegations, plan.pools);
             carving.parts.push(Carved { prefix: *prefix, subnets, delegations, pools });
         }
         carving
@@ -79,6 +82,7 @@ impl Carving {
                 preferred_until: part.prefix.preferred_until,
                 valid_until: part.prefix.valid_until,
             };
+            offers.held.push(part.prefix.prefix);
             for (name, prefix) in &part.delegations {
                 offers.delegations.entry(name.clone()).or_default().push(offer(prefix));
             }
@@ -90,6 +94,92 @@ impl Carving {
     }
 }
 
+impl Carved {
+    /// Whether somebody has something of `part`.
+    fn has(&self, part: &Ipv6Net) -> bool {
+        let all = [&self.subnets, &self.delegations, &self.pools];
+        all.into_iter().flat_map(BTreeMap::values).any(|other| overlap(other, part))
+    }
+}
+
 fn overlap(a: &Ipv6Net, b: &Ipv6Net) -> bool {
     a.contains(b) || b.contains(a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file;
+    use crate::core::desired::UplinkFacts;
+    use crate::core::system::System;
+    use crate::time::Until;
+    use crate::wire::dhcpv6_option::Iaid;
+
+    const SITE: &str = r#"
+        [uplink.a]
+        [uplink.b]
+        [downlink.lan0]
+        subnet = "0x0/64"
+        [downlink.wl0]
+        [delegation.one]
+        downlink = "lan0"
+        duid = "00:03:00:01:02:00:5e:00:53:01"
+        prefix = "0x1/60"
+        [pool.guests]
+        downlink = "lan0"
+        prefix = "0x2/60"
+    "#;
+
+    fn held(prefix: &str, gone: bool) -> DelegatedPrefix {
+        DelegatedPrefix {
+            iaid: Iaid(1),
+            prefix: prefix.parse().unwrap(),
+            exclude: None,
+            preferred_until: Until::Never,
+            valid_until: Until::Never,
+            gone_since: gone.then_some(Instant::from_secs(1)),
+        }
+    }
+
+    /// CRV-05: also where prefixes of two uplinks, or of then and now, lie in one another.
+    #[test]
+    fn parts_of_prefixes_that_overlap_do_not() {
+        let config = file::parse("test.toml", SITE).unwrap();
+        for (one, other, gone) in [
+            ("2001:db8::/48", "2001:db8::/56", false),
+            ("2001:db8::/56", "2001:db8::/48", false),
+            ("2001:db8::/56", "2001:db8::/57", false),
+            ("2001:db8::/56", "2001:db8::/56", false),
+            ("2001:db8::/60", "2001:db8::/56", true),
+            ("2001:db8::/56", "2001:db8:0:10::/60", true),
+        ] {
+            let source = |prefix, gone| UplinkFacts {
+                delegated: vec![held(prefix, gone)],
+                ..UplinkFacts::default()
+            };
+            let sources = BTreeMap::from([
+                ("a".to_owned(), source(one, false)),
+                ("b".to_owned(), source(other, gone)),
+            ]);
+            let carving = Carving::new(Facts {
+                config: &config,
+                system: &System::default(),
+                sources: &sources,
+                secret: &[0; 32],
+                default_route: true,
+            });
+            let all = carving.parts.iter().flat_map(|part| {
+                [&part.subnets, &part.delegations, &part.pools].into_iter().flatten()
+            });
+            let all: Vec<_> = all.collect();
+            for (position, (name, part)) in all.iter().enumerate() {
+                for (with, taken) in &all[..position] {
+                    assert!(!overlap(part, taken), "{name} {part}, {with} {taken}");
+                }
+            }
+            assert!(carving.parts[0].subnets.contains_key("lan0"));
+            let held = carving.offers(true, None).held;
+            assert_eq!(held.len(), if gone { 1 } else { 2 });
+        }
+    }
 }

@@ -1,0 +1,194 @@
+//! Calls after a change.
+
+use MessageType::*;
+
+use super::*;
+
+const ONE: &str = "2001:db8:a00:10::/60";
+const ACCEPT: Dhcpv6Option = Dhcpv6Option::ReconfigureAccept;
+
+/// The key that an answer tells.
+fn key_of(answer: &Message) -> Option<crate::core::rkap::Key> {
+    answer.authentication().and_then(crate::core::rkap::told)
+}
+
+/// HMAC-MD5 written out (RFC 2104), so that the digest is made twice.
+fn hmac(key: &[u8; 16], octets: &[u8]) -> Vec<u8> {
+    use md5::Digest;
+    let pad = |with: u8| {
+        let mut block = [with; 64];
+        block.iter_mut().zip(key).for_each(|(octet, key)| *octet ^= key);
+        block
+    };
+    let inner = md5::Md5::digest([&pad(0x36)[..], octets].concat());
+    md5::Md5::digest([&pad(0x5c)[..], &inner[..]].concat()).to_vec()
+}
+
+/// SRV-53
+#[test]
+fn a_key_is_told_to_who_accepts_it_with_what_binds() {
+    let mut world = World::new(SITE, A);
+    assert_eq!(key_of(&world.hear(1, Solicit, &[ia(1, &[]), ACCEPT]).unwrap()), None);
+    let answer = world.hear(1, Request, &[ia(1, &[])]).unwrap();
+    assert_eq!((key_of(&answer), answer.has_reconfigure_accept()), (None, false));
+    let answer = world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+    let first = key_of(&answer).expect("a key");
+    assert!(answer.has_reconfigure_accept());
+    let again = world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+    assert_eq!(key_of(&again), Some(first), "the answer got lost: the same again");
+    assert!(again.authentication().unwrap().replay > answer.authentication().unwrap().replay);
+    let renewed = world.hear(1, Renew, &[ia(1, &[ONE]), ACCEPT]).unwrap();
+    assert_eq!(key_of(&renewed), None, "once");
+    let second = world.hear(2, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+    assert_ne!(key_of(&second), Some(first), "each its own");
+    // One for each router: it keeps only the last.
+    let other = world.hear(1, Request, &[ia(2, &[]), ACCEPT]).unwrap();
+    assert_eq!(key_of(&other), Some(first));
+    // Who does not accept any more is not called so.
+    world.hear(1, Request, &[ia(1, &[])]).unwrap();
+    world.renumber(B);
+    assert!(world.calls().contains(&(contact(1).peer, None)));
+    world.check();
+}
+
+/// SRV-50, SRV-51, SRV-59: in the pass of the change, one call for all that a router has.
+#[test]
+fn a_change_calls_each_router_once_in_its_way() {
+    let mut world = World::new(SITE, A);
+    let answer = world.hear(1, Request, &[ia(1, &[]), ia(2, &[]), ACCEPT]).unwrap();
+    let key = key_of(&answer).unwrap();
+    world.hear(2, Request, &[ia(1, &[])]).unwrap();
+    world.renumber(B);
+    let routes = world.routes();
+    for prefix in ["2001:db8:b00:10::/60", "2001:db8:b00:20::/60", "2001:db8:b00:30::/60"] {
+        assert!(routes.contains(&prefix.to_owned()), "{prefix} before anyone hears of it");
+    }
+    let calls = world.calls();
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[1], (contact(2).peer, None));
+    let (peer, reconfigure) = calls.into_iter().next().unwrap();
+    let reconfigure = reconfigure.expect("a Reconfigure");
+    assert_eq!((peer, reconfigure.kind), (contact(1).peer, Reconfigure));
+    assert_eq!(reconfigure.transaction_id, TransactionId([0; 3]));
+    assert_eq!(reconfigure.client_id(), Some(&router(1)));
+    assert_eq!(reconfigure.server_id(), Some(&us()));
+    assert_eq!(reconfigure.reconfigure_message(), Some(Renew));
+    assert_eq!(reconfigure.options.len(), 4, "nothing else");
+    let mut zeroed = reconfigure.encode();
+    let range = crate::wire::dhcpv6::digest_range(&zeroed).unwrap();
+    let digest = zeroed[range.clone()].to_vec();
+    zeroed[range].fill(0);
+    assert_eq!(digest, hmac(&key, &zeroed));
+}
+
+/// SRV-52
+#[test]
+fn a_silent_router_is_called_eight_times_at_doubling_gaps() {
+    let mut world = World::new(SITE, A);
+    world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+    world.renumber(B);
+    let mut at = Vec::new();
+    for second in 0..1200 {
+        let calls = world.calls();
+        at.extend(calls.iter().map(|_| second));
+        world.run_for(secs(1));
+    }
+    assert_eq!(at, [0, 2, 6, 14, 30, 62, 126, 254]);
+}
+
+/// SRV-52: whatever it comes with.
+#[test]
+fn who_comes_is_not_called_again() {
+    for kind in [Renew, Rebind, Request] {
+        let mut world = World::new(SITE, A);
+        world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+        world.renumber(B);
+        assert_eq!(world.calls().len(), 1);
+        world.run_for(secs(1));
+        let given = world.ask(1, kind, &[ONE]).unwrap();
+        assert_eq!(given, ["2001:db8:b00:10::/60 2700 5400", "2001:db8:a00:10::/60 0 0"], "SRV-28");
+        world.run_for(secs(600));
+        assert_eq!(world.calls(), [], "{kind:?}");
+        // Nor where our own lease is merely renewed.
+        world.renumber(B);
+        world.run_for(secs(600));
+        assert_eq!(world.calls(), [], "{kind:?}");
+    }
+}
+
+/// SRV-54: from value to value, from run to run.
+#[test]
+fn replay_values_rise_over_restarts() {
+    let mut world = World::new(SITE, A);
+    let answer = world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+    let mut last = answer.authentication().unwrap().replay;
+    for round in 0..6 {
+        world.restart();
+        world.renumber(if round % 2 == 0 { B } else { A });
+        world.run_for(secs(20));
+        for (_, call) in world.calls() {
+            let replay = call.unwrap().authentication().unwrap().replay;
+            assert!(replay > last, "{replay} after {last}");
+            assert!(replay <= world.memory.replay, "set aside before it is used");
+            last = replay;
+        }
+    }
+}
+
+/// A prefix that is deprecated above is so below, though it is still held.
+#[test]
+fn a_deprecated_prefix_is_told_of() {
+    let mut world = World::new(SITE, A);
+    world.ask(1, Request, &[]).unwrap();
+    world.delegate("up", &[(A, 0, 1200), (B, 86_400, 86_400)]);
+    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+    let given = world.ask(1, Renew, &[ONE]).unwrap();
+    assert_eq!(given, ["2001:db8:a00:10::/60 0 1200", "2001:db8:b00:10::/60 2700 5400"]);
+    world.delegate("up", &[(A, 0, 1200), (B, 86_400, 86_400)]);
+    assert_eq!(world.calls(), []);
+    world.check();
+}
+
+/// RFC 9096 L-15: a lease above that has become shorter.
+#[test]
+fn who_was_promised_more_than_is_left_is_called() {
+    let mut world = World::new(SITE, A);
+    world.ask(1, Request, &[]).unwrap();
+    world.delegate("up", &[(A, 600, 900)]);
+    assert_eq!(world.calls().len(), 1);
+    assert_eq!(world.ask(1, Renew, &[ONE]).unwrap(), ["2001:db8:a00:10::/60 600 900"]);
+}
+
+/// SRV-58
+#[test]
+fn who_was_refused_is_called_when_there_is_something() {
+    for kind in [Solicit, Request] {
+        let mut world = World::new(SITE, A);
+        world.delegate("up", &[]);
+        assert!(world.ask(1, kind, &[]).is_err());
+        assert!(world.ask(7, kind, &[]).is_err(), "a stranger");
+        world.run_for(secs(100));
+        assert_eq!(world.calls(), []);
+        world.renumber(B);
+        assert_eq!(world.calls(), [(contact(1).peer, None)]);
+        world.renumber(A);
+        assert_eq!(world.calls(), [], "once");
+    }
+}
+
+/// Killed between the change and the calls.
+#[test]
+fn calls_are_made_up_for_after_a_restart() {
+    let mut world = World::new(SITE, A);
+    world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+    world.hear(2, Request, &[ia(1, &[])]).unwrap();
+    world.leases.insert("up".to_owned(), vec![(net(B), 86_400, 86_400)]);
+    world.restart();
+    let calls = world.calls();
+    assert_eq!(calls.len(), 2);
+    assert!(calls[0].1.is_some() && calls[1].1.is_none());
+    world.ask(1, Renew, &[ONE]).unwrap();
+    world.restart();
+    let again: Vec<_> = world.calls().into_iter().map(|(peer, _)| peer).collect();
+    assert_eq!(again, [contact(2).peer], "not who knows");
+}

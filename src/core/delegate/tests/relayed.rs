@@ -1,0 +1,111 @@
+//! Behind relays (RLY-30, RLY-31, SRV-60).
+
+use MessageType::*;
+
+use super::*;
+use crate::core::system::RouteTarget;
+use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption};
+
+const RELAY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xa);
+
+fn level(hop_count: u8, link: &str, peer: &str, interface: &[u8]) -> RelayMessage {
+    RelayMessage {
+        kind: RelayKind::Forward,
+        hop_count,
+        link_address: link.parse().unwrap(),
+        peer_address: peer.parse().unwrap(),
+        options: vec![RelayOption::InterfaceId(interface.to_vec())],
+    }
+}
+
+/// Through two relays; the outer one names no link.
+fn behind(link: &str) -> Contact {
+    let levels = [level(1, "::", "fe80::b", b"eth7"), level(0, link, "fe80::1", b"x")];
+    Contact {
+        next_hop: RELAY,
+        relay: Some(RELAY),
+        port: 547,
+        levels: levels.iter().map(RelayMessage::encode).collect(),
+        ..contact(1)
+    }
+}
+
+/// The message inside of an answer, whose levels are the mirror of the question's.
+fn unwrapped(octets: &[u8]) -> Message {
+    let mut octets = octets.to_vec();
+    let expected = [(1, "::", "fe80::b", &b"eth7"[..]), (0, "fd00:1::1", "fe80::1", b"x")];
+    for (hop_count, link, peer, interface) in expected {
+        let level = RelayMessage::decode(&octets).unwrap();
+        assert_eq!((level.kind, level.hop_count), (RelayKind::Reply, hop_count));
+        assert_eq!(level.link_address, link.parse::<Ipv6Addr>().unwrap());
+        assert_eq!(level.peer_address, peer.parse::<Ipv6Addr>().unwrap());
+        assert_eq!(level.interface_id(), Some(interface));
+        octets = level.relayed().unwrap().to_vec();
+    }
+    Message::decode(&octets).unwrap()
+}
+
+fn hear(world: &mut World, number: u8, kind: MessageType, link: &str) -> Answer {
+    let options = [ia(1, &[]), Dhcpv6Option::ReconfigureAccept];
+    let arrival = Arrival { downlink: "lan0", contact: behind(link) };
+    let message = message(number, kind, &options);
+    world.delegating.handle_message(world.now, &arrival, &message).unwrap().answer.unwrap()
+}
+
+/// RLY-30
+#[test]
+fn an_answer_goes_back_through_the_relays_it_came_through() {
+    let mut world = World::new(SITE, A);
+    for kind in [Solicit, Request] {
+        let answer = unwrapped(&hear(&mut world, 1, kind, "fd00:1::1").octets);
+        assert_eq!(told(&answer, 1).unwrap()[0].0, net("2001:db8:a00:10::/60"));
+    }
+    let route = &world.delegating.routes(&key(1, 1), LAN)[0];
+    assert_eq!(route.target, RouteTarget::Gateway(LAN, RELAY), "SRV-60");
+}
+
+/// SRV-60: there is no advertisement that would reach it.
+#[test]
+fn a_reconfigure_goes_through_the_relays_too() {
+    let mut world = World::new(SITE, A);
+    hear(&mut world, 1, Request, "fd00:1::1");
+    world.renumber(B);
+    let Some(Call::Reconfigure { contact, octets, .. }) = world.delegating.poll_call() else {
+        panic!("a Reconfigure")
+    };
+    assert_eq!((contact.relay, contact.port), (Some(RELAY), 547));
+    assert_eq!(unwrapped(&octets).kind, Reconfigure);
+    assert_eq!(world.delegating.poll_call(), None);
+    let mut world = World::new(SITE, A);
+    let request = message(1, Request, &[ia(1, &[])]);
+    let arrival = Arrival { downlink: "lan0", contact: behind("fd00:1::1") };
+    world.delegating.handle_message(world.now, &arrival, &request).unwrap();
+    world.renumber(B);
+    assert_eq!(world.delegating.poll_call(), None, "without a key nothing reaches it");
+}
+
+/// RLY-31: the innermost link that is named.
+#[test]
+fn the_link_that_a_relay_names_chooses_the_pool() {
+    let two = format!(
+        "{}\n[pool.far]\ndownlink = \"lan0\"\nlink = \"fd00:2::/64\"\nprefix = \"0xe/60\"",
+        POOL.replace("[pool.guests]", "[pool.zz]\nlink = \"fd00:1::/64\"")
+    );
+    for (link, number, block) in [
+        ("fd00:1::1", 1, Some("2001:db8:a00:f0::/60")),
+        ("fd00:2::1", 2, Some("2001:db8:a00:e0::/60")),
+        ("fd00:3::1", 3, None),
+        ("::", 4, None),
+    ] {
+        let mut world = World::new(&two, A);
+        let answer = hear(&mut world, number, Request, link);
+        let inner = RelayMessage::decode(&answer.octets).unwrap();
+        let inner = RelayMessage::decode(inner.relayed().unwrap()).unwrap();
+        let answer = Message::decode(inner.relayed().unwrap()).unwrap();
+        let given = told(&answer, 1).ok().map(|told| told[0].0);
+        assert_eq!(given.map(|given| net(block.unwrap()).contains(&given)), block.map(|_| true));
+    }
+    // Who asks without a relay is on none of them.
+    let mut world = World::new(&two, A);
+    assert_eq!(world.ask(1, Request, &[]), Err(StatusCode::NoPrefixAvail));
+}

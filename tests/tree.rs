@@ -1,0 +1,261 @@
+//! Trees of agents in virtual time: what the provider changes reaches every router, whatever is
+//! lost or killed on the way.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, reason = "files of one binary share it")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "tests look at some variants only")]
+
+mod tree {
+    pub mod chain;
+    mod serving;
+    pub mod watch;
+}
+mod world;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use renumberd::core::input::Input;
+use renumberd::wire::dhcpv6::MessageType::{Rebind, Renew, Request, Solicit};
+
+use tree::chain::{LAN, Tree, UP};
+
+const A: &str = "2001:db8:a000::/56";
+const B: &str = "2001:db8:b000::/56";
+const C: &str = "2001:db8:c000::/56";
+const NETS: [(&str, &str); 3] =
+    [(A, "2001:db8:fffa::/64"), (B, "2001:db8:fffb::/64"), (C, "2001:db8:fffc::/64")];
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn millis(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A chain that has settled on A.
+fn settled(length: usize, reconfigure: bool) -> Tree {
+    let mut tree = Tree::chain(length, A, reconfigure);
+    tree.run_for(secs(120));
+    assert!(tree.follows(A), "{:#?}", tree.state());
+    tree
+}
+
+/// Whatever was done step by step, the whole recompute finds nothing left to do (design §3).
+fn nothing_is_left_to_do(tree: &mut Tree) {
+    tree.run_for(millis(1));
+    for number in 0..tree.nodes.len() {
+        let before = tree.nodes[number].state();
+        let system = tree.nodes[number].kernel.clone();
+        tree.tell(number, Input::System(system));
+        assert_eq!(tree.nodes[number].state(), before, "router {number}");
+    }
+}
+
+/// SRV-27, SRV-37: a day of six hops.
+#[test]
+fn lifetimes_neither_halve_nor_outlive_the_lease_above() {
+    let mut tree = settled(6, true);
+    tree.watch = tree::watch::Watch::default();
+    tree.run_for(secs(86_400));
+    assert!(tree.follows(A));
+    assert!(tree.watch.shortest.unwrap() > 1200, "{:?} s", tree.watch.shortest);
+    for router in 0..6 {
+        let most = tree.watch.most_in_an_hour(router);
+        assert!(
+            most <= 4,
+            "router {router} renews {most} times: {:?}",
+            tree.watch.renewals_of(router)
+        );
+    }
+    assert!(tree.watch.replies > 5 * 24);
+}
+
+/// The same where the provider's own lifetimes are shorter or longer than what is given on.
+#[test]
+fn lifetimes_follow_any_provider() {
+    for (preferred, valid, t1) in
+        [(2700, 5400, 1350), (7200, 14_400, 3600), (86_400, 172_800, 43_200)]
+    {
+        let mut tree = Tree::chain(6, A, true);
+        (tree.provider.preferred, tree.provider.valid, tree.provider.t1) = (preferred, valid, t1);
+        tree.run_for(secs(120));
+        tree.watch = tree::watch::Watch::default();
+        tree.run_for(secs(20_000));
+        assert!(tree.follows(A), "{t1}");
+        assert!(tree.watch.shortest.unwrap() > 1200, "{t1}: {:?} s", tree.watch.shortest);
+        for router in 0..6 {
+            let most = tree.watch.most_in_an_hour(router);
+            assert!(most <= 4, "{t1}: router {router} renews {most} times");
+        }
+    }
+}
+
+/// SRV-50, SRV-56, SRV-59: with and without Reconfigure, in milliseconds.
+#[test]
+fn a_change_reaches_the_sixth_hop_in_milliseconds() {
+    for reconfigure in [true, false] {
+        let mut tree = settled(6, reconfigure);
+        tree.renumber(B, "2001:db8:fffb::/64");
+        tree.run_for(millis(20));
+        let last = tree.nodes[4].delegated();
+        assert!(
+            last.iter().any(|one| one.starts_with("2001:db8:b000:")),
+            "{reconfigure}: {last:?}"
+        );
+        tree.run_for(secs(60));
+        assert!(tree.follows(B), "{:#?}", tree.state());
+        nothing_is_left_to_do(&mut tree);
+        tree.run_for(secs(7200));
+        assert!(tree.follows(B));
+    }
+}
+
+#[test]
+fn three_changes_in_a_row_end_at_the_last() {
+    for gap in [0, 1, 300, 2000] {
+        let mut tree = settled(4, true);
+        for (prefix, on_link) in [NETS[1], NETS[2], NETS[0]] {
+            tree.renumber(prefix, on_link);
+            tree.run_for(millis(gap));
+        }
+        tree.run_for(secs(90));
+        assert!(tree.follows(A), "{gap} ms apart: {:#?}", tree.state());
+        nothing_is_left_to_do(&mut tree);
+    }
+}
+
+/// Law 1: any router killed after any of its outputs during a change.
+#[test]
+fn killed_at_any_step_a_tree_ends_in_the_same_state() {
+    let mut undisturbed = settled(3, true);
+    undisturbed.renumber(B, "2001:db8:fffb::/64");
+    undisturbed.run_for(secs(300));
+    let soon = undisturbed.own_state();
+    undisturbed.run_for(secs(7500));
+    let wanted = undisturbed.state();
+    for killed in 0..3 {
+        for outputs in 0.. {
+            let mut tree = settled(3, true);
+            tree.renumber(B, "2001:db8:fffb::/64");
+            tree.doomed = Some((killed, outputs));
+            tree.run_for(secs(40));
+            // It has survived all that the change made it do.
+            if tree.doomed.is_some() {
+                break;
+            }
+            tree.run_for(secs(260));
+            assert_eq!(tree.own_state(), soon, "{killed} killed after {outputs} outputs");
+            nothing_is_left_to_do(&mut tree);
+            // A route that was advertised before is not remembered, and runs out.
+            tree.run_for(secs(7500));
+            assert_eq!(tree.state(), wanted, "{killed} killed after {outputs} outputs");
+        }
+    }
+}
+
+#[test]
+fn two_percent_of_loss_are_lived_with() {
+    for seed in 1..=8 {
+        let mut tree = settled(4, seed % 2 == 0);
+        tree.seed(seed);
+        tree.loss = 20;
+        for (prefix, on_link) in [NETS[1], NETS[2]] {
+            tree.renumber(prefix, on_link);
+            tree.advertise();
+            tree.run_for(secs(1500));
+            assert!(tree.follows(prefix), "seed {seed}: {:#?}", tree.state());
+        }
+        nothing_is_left_to_do(&mut tree);
+    }
+}
+
+/// SRV-58: a child that solicits during an outage has its prefix within a second of its end.
+#[test]
+fn an_outage_ends_for_all_at_once() {
+    for reconfigure in [true, false] {
+        let mut tree = Tree::chain(4, A, reconfigure);
+        tree.provider.deaf_to = vec![Solicit, Request, Renew, Rebind];
+        tree.run_for(secs(300));
+        assert!(tree.nodes.iter().all(|node| node.delegated().is_empty()));
+        tree.provider.deaf_to.clear();
+        let asked = |tree: &Tree| tree.nodes[0].state().iter().any(|one| one.contains("a000"));
+        while !asked(&tree) {
+            tree.run_for(millis(10));
+        }
+        tree.run_for(millis(990));
+        assert!(tree.follows(A), "{:#?}", tree.state());
+    }
+}
+
+/// DWN-04: an interface that comes back has its routes back.
+#[test]
+fn routes_are_back_after_a_crash_and_a_bounce() {
+    let mut tree = settled(3, true);
+    let wanted = tree.state();
+    tree.set_running(0, LAN, false);
+    tree.set_running(1, UP, false);
+    tree.run_for(secs(10));
+    tree.restart(0);
+    tree.set_running(0, LAN, true);
+    tree.set_running(1, UP, true);
+    tree.run_for(millis(1));
+    assert_eq!(tree.nodes[0].delegated(), ["2001:db8:a000:80::/57"], "at once");
+    tree.run_for(secs(30));
+    assert_eq!(tree.state(), wanted);
+    nothing_is_left_to_do(&mut tree);
+}
+
+/// What happens to a tree.
+#[derive(Clone, Debug)]
+enum Event {
+    Renumber(usize),
+    Restart(usize),
+    Bounce(usize),
+    Lose(u64),
+    Wait(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (0_usize..3).prop_map(Event::Renumber),
+        2 => (0_usize..3).prop_map(Event::Restart),
+        1 => (0_usize..2).prop_map(Event::Bounce),
+        1 => prop_oneof![Just(0), Just(200)].prop_map(Event::Lose),
+        4 => prop_oneof![0_u64..500, 10_000_u64..60_000, 1_000_000_u64..3_000_000]
+            .prop_map(Event::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// Incremental equals from scratch, and in the end all follow the last change.
+    #[test]
+    fn any_history_ends_at_the_last_change(events in proptest::collection::vec(event(), 1..16)) {
+        let mut tree = settled(3, true);
+        let mut last = A;
+        for event in events {
+            match event {
+                Event::Renumber(to) => {
+                    last = NETS[to].0;
+                    tree.renumber(last, NETS[to].1);
+                }
+                Event::Restart(number) => tree.restart(number),
+                Event::Bounce(number) => {
+                    tree.set_running(number, LAN, false);
+                    tree.run_for(millis(100));
+                    tree.set_running(number, LAN, true);
+                }
+                Event::Lose(of_thousand) => tree.loss = of_thousand,
+                Event::Wait(milliseconds) => tree.run_for(millis(milliseconds)),
+            }
+            nothing_is_left_to_do(&mut tree);
+        }
+        tree.loss = 0;
+        tree.advertise();
+        tree.run_for(secs(6000));
+        prop_assert!(tree.follows(last), "{last}: {:#?}", tree.state());
+        nothing_is_left_to_do(&mut tree);
+    }
+}

@@ -1,0 +1,268 @@
+//! One core as a server: what comes in on which link, from whom, and how it leaves.
+
+use std::net::Ipv6Addr;
+
+use proptest::prelude::*;
+
+use renumberd::config::file;
+use renumberd::core::Core;
+use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
+use renumberd::core::memory::Memory;
+use renumberd::core::output::{Group, Output, ServerPacket, Step};
+use renumberd::core::system::{Link, RouteTarget, System};
+use renumberd::time::{Instant, Lifetime};
+use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
+use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
+use renumberd::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption};
+
+use crate::world;
+
+const LAN: IfIndex = IfIndex(3);
+const WLAN: IfIndex = IfIndex(4);
+const GUEST: IfIndex = IfIndex(5);
+const CLIENT: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
+const GROUP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+
+/// Two links with pools, the second without advertisements of ours, and a third without.
+const SITE: &str = "[static.site]\nprefix = \"2001:db8::/48\"\n[downlink.lan]\n[downlink.wlan]\n\
+    advertise = false\n[downlink.guest]\n[pool.a]\ndownlink = \"lan\"\n\
+    [pool.b]\ndownlink = \"wlan\"\n";
+
+struct One {
+    core: Core,
+    now: Instant,
+    groups: Vec<(Group, IfIndex)>,
+    serves: bool,
+    steps: Vec<Step>,
+}
+
+impl One {
+    fn new() -> Self {
+        let now = Instant::from_secs(1000);
+        let mut system = System { forwarding: true, ..System::default() };
+        for (index, name) in [(LAN, "lan"), (WLAN, "wlan"), (GUEST, "guest")] {
+            system.handle(KernelEvent::Link(Link {
+                index,
+                name: name.to_owned(),
+                running: true,
+                multicast: true,
+                point_to_point: false,
+                link_layer_address: None,
+                mtu: 1500,
+            }));
+            let address = format!("fe80::{}", index.0);
+            system.handle(KernelEvent::Address(world::address(index, &address, false)));
+        }
+        let config = file::parse("test.toml", SITE).unwrap();
+        let core = Core::new(config, Memory::default(), world::own_duid(), [7; 32], now);
+        let mut one = Self { core, now, groups: Vec::new(), serves: false, steps: Vec::new() };
+        one.tell(Input::System(system));
+        one
+    }
+
+    /// What leaves from the server's port, with whether a record and a route came before it.
+    fn tell(&mut self, input: Input) -> Vec<(ServerPacket, bool, bool)> {
+        self.core.handle(self.now, input);
+        let (mut sent, mut remembered, mut routed) = (Vec::new(), false, false);
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::SendServer(packet) => sent.push((packet, remembered, routed)),
+                Output::Remember(_) => remembered = true,
+                Output::Apply(steps) => {
+                    for step in steps {
+                        match &step {
+                            Step::Join(group, index) => self.groups.push((*group, *index)),
+                            Step::Serve(serves) => self.serves = *serves,
+                            Step::AddRoute(_) | Step::ReplaceRoute(_) => routed = true,
+                            _ => {}
+                        }
+                        self.steps.push(step);
+                    }
+                }
+                _ => {}
+            }
+        }
+        sent
+    }
+
+    fn hear(
+        &mut self,
+        interface: IfIndex,
+        source: Ipv6Addr,
+        destination: Ipv6Addr,
+        octets: Vec<u8>,
+    ) -> Vec<(ServerPacket, bool, bool)> {
+        self.tell(Input::Server(Received {
+            interface,
+            source,
+            port: 40_000,
+            link_layer: None,
+            destination,
+            hop_limit: 1,
+            fragmented: false,
+            octets,
+        }))
+    }
+}
+
+fn message(kind: MessageType) -> Vec<u8> {
+    let (t1, t2) = (Lifetime::ZERO, Lifetime::ZERO);
+    let ia = IaPd { iaid: Iaid(1), t1, t2, prefixes: Vec::new(), status: None };
+    let mut options = vec![
+        Dhcpv6Option::ClientId(Duid::from_uuid([9; 16])),
+        Dhcpv6Option::ReconfigureAccept,
+        Dhcpv6Option::IaPd(ia),
+    ];
+    if kind == MessageType::Request {
+        options.push(Dhcpv6Option::ServerId(world::own_duid()));
+    }
+    Message { kind, transaction_id: TransactionId([1, 2, 3]), options }.encode()
+}
+
+fn forwarded(inner: Vec<u8>, options: &[RelayOption]) -> Vec<u8> {
+    let mut all = options.to_vec();
+    all.push(RelayOption::RelayMessage(inner));
+    let (link_address, peer_address) = ("fd00:1::1".parse().unwrap(), CLIENT);
+    let kind = RelayKind::Forward;
+    RelayMessage { kind, hop_count: 0, link_address, peer_address, options: all }.encode()
+}
+
+/// SRV-01
+#[test]
+fn each_link_with_something_to_delegate_is_served() {
+    let one = One::new();
+    assert!(one.serves);
+    for (index, serves) in [(LAN, true), (WLAN, true), (GUEST, false)] {
+        assert_eq!(one.groups.contains(&(Group::DhcpServers, index)), serves, "{index:?}");
+    }
+    let mut one = one;
+    assert_eq!(one.hear(GUEST, CLIENT, GROUP, message(MessageType::Solicit)), []);
+}
+
+/// SRV-02, SRV-03: also on a link whose advertisements are another program's.
+#[test]
+fn an_answer_leaves_where_the_question_came_in() {
+    for (index, own) in [(LAN, "fe80::3"), (WLAN, "fe80::4")] {
+        let mut one = One::new();
+        let sent = one.hear(index, CLIENT, GROUP, message(MessageType::Solicit));
+        let (sent, ..) = &sent[0];
+        assert_eq!((sent.port, sent.packet.destination), (546, CLIENT));
+        assert_eq!((sent.packet.interface, sent.packet.source), (index, own.parse().unwrap()));
+    }
+}
+
+/// SRV-24, SRV-25, STO-04: the record and the route come before the answer.
+#[test]
+fn a_binding_is_kept_and_routed_before_it_is_told() {
+    let mut one = One::new();
+    let sent = one.hear(LAN, CLIENT, GROUP, message(MessageType::Request));
+    let (sent, remembered, routed) = &sent[0];
+    assert!(*remembered && *routed && sent.synced);
+    let routed = one.steps.iter().any(|step| {
+        matches!(step, Step::AddRoute(route) if route.target == RouteTarget::Gateway(LAN, CLIENT))
+    });
+    assert!(routed);
+}
+
+/// SRV-05, SRV-07, SRV-08, SRV-09: nothing leaves, and it is counted.
+#[test]
+fn what_is_no_question_gets_no_answer() {
+    let own = "fe80::3".parse().unwrap();
+    let global = "2001:db8:0:77::9".parse().unwrap();
+    let reply = RelayMessage {
+        kind: RelayKind::Reply,
+        hop_count: 0,
+        link_address: CLIENT,
+        peer_address: CLIENT,
+        options: Vec::new(),
+    };
+    let fat = RelayOption::InterfaceId(vec![1; 2000]);
+    let cases = [
+        ("to our address", CLIENT, own, message(MessageType::Solicit), "unicast"),
+        ("Request to our address", CLIENT, own, message(MessageType::Request), "unicast"),
+        ("from no address of the link", global, GROUP, message(MessageType::Solicit), "source"),
+        ("type 99", CLIENT, GROUP, vec![99, 0, 0, 0], "type"),
+        ("Advertise", CLIENT, GROUP, message(MessageType::Advertise), "unexpected-type"),
+        ("Relay-reply", CLIENT, GROUP, reply.encode(), "unexpected-type"),
+        ("from ourselves", own, GROUP, message(MessageType::Solicit), "own"),
+        ("nothing", CLIENT, GROUP, Vec::new(), "truncated"),
+        (
+            "a relay that says too much",
+            CLIENT,
+            GROUP,
+            forwarded(message(MessageType::Request), &[fat]),
+            "relay-options",
+        ),
+    ];
+    for (name, source, destination, octets, reason) in cases {
+        let mut one = One::new();
+        assert_eq!(one.hear(LAN, source, destination, octets), [], "{name}");
+        let counters = one.core.status(one.now).counters;
+        let counted = counters.iter().any(|(label, _)| label.contains(reason));
+        assert!(counted, "{name}: {counters:?}");
+    }
+}
+
+/// SRV-02, RLY-30: back to the relay, on the port that it asks for (RFC 8357), whose address may
+/// be a global one.
+#[test]
+fn an_answer_to_a_relay_goes_to_its_port() {
+    let relay: Ipv6Addr = "fe80::a".parse().unwrap();
+    let global: Ipv6Addr = "2001:db8:0:77::9".parse().unwrap();
+    let unspecified = Ipv6Addr::UNSPECIFIED;
+    let cases = [
+        // source, options, port, our source
+        (relay, vec![], 547, "fe80::3".parse().unwrap()),
+        (relay, vec![RelayOption::SourcePort(0)], 40_000, "fe80::3".parse().unwrap()),
+        (global, vec![], 547, unspecified),
+    ];
+    for (source, options, port, own) in cases {
+        let mut one = One::new();
+        let octets = forwarded(message(MessageType::Request), &options);
+        let sent = one.hear(LAN, source, "2001:db8::1".parse().unwrap(), octets);
+        let (sent, ..) = &sent[0];
+        assert_eq!((sent.port, sent.packet.destination, sent.packet.source), (port, source, own));
+        let level = RelayMessage::decode(&sent.packet.octets).unwrap();
+        assert_eq!((level.kind, level.peer_address), (RelayKind::Reply, CLIENT));
+        let routed = one.steps.iter().any(|step| {
+            matches!(step, Step::AddRoute(route) if route.target == RouteTarget::Gateway(LAN, source))
+        });
+        assert!(routed, "the relay is the next hop");
+    }
+}
+
+proptest! {
+    /// Whatever octets come, in whatever envelope, cut and changed anywhere.
+    #[test]
+    fn no_datagram_makes_it_panic(
+        kind in 0_u8..14,
+        options in proptest::collection::vec((0_u16..140, proptest::collection::vec(any::<u8>(), 0..60)), 0..6),
+        depth in 0_usize..12,
+        cut in 0_usize..400,
+        changed in proptest::collection::vec((0_usize..400, any::<u8>()), 0..4),
+    ) {
+        let mut one = One::new();
+        let mut octets = message(MessageType::Request);
+        octets[0] = kind;
+        for (code, body) in &options {
+            octets.extend(code.to_be_bytes());
+            octets.extend(u16::try_from(body.len()).unwrap().to_be_bytes());
+            octets.extend(body);
+        }
+        for _ in 0..depth {
+            octets = forwarded(octets, &[RelayOption::InterfaceId(vec![1, 2])]);
+        }
+        for (position, octet) in changed {
+            if let Some(place) = octets.get_mut(position) {
+                *place = octet;
+            }
+        }
+        if cut > 200 {
+            octets.truncate(cut - 200);
+        }
+        for sent in one.hear(LAN, CLIENT, GROUP, octets) {
+            prop_assert!(sent.0.packet.octets.len() < 65_000);
+        }
+        one.tell(Input::Timeout);
+    }
+}

@@ -1,0 +1,95 @@
+//! What holds at all times: nobody is told more than the lease above has left.
+
+use renumberd::time::Instant;
+use renumberd::wire::dhcpv6::{Message, MessageType};
+use renumberd::wire::ndp::RouterAdvertisement;
+use renumberd::wire::ndp_option::NdpOption;
+
+use ipnet::Ipv6Net;
+
+use super::chain::Tree;
+
+/// What was seen.
+#[derive(Default)]
+pub struct Watch {
+    /// Renews, with the router that sent them.
+    pub renewals: Vec<(Instant, usize)>,
+    /// The shortest preferred lifetime that was told of a prefix that is preferred.
+    pub shortest: Option<u32>,
+    pub replies: usize,
+    /// Steps that kernels took.
+    pub steps: usize,
+}
+
+impl Watch {
+    pub fn sent(&mut self, now: Instant, by: usize, kind: MessageType) {
+        if kind == MessageType::Renew {
+            self.renewals.push((now, by));
+        }
+    }
+
+    fn told(&mut self, preferred: u32) {
+        if preferred > 0 {
+            self.shortest = Some(self.shortest.map_or(preferred, |least| least.min(preferred)));
+        }
+    }
+
+    /// When a router sent its Renews.
+    pub fn renewals_of(&self, router: usize) -> Vec<Instant> {
+        self.renewals.iter().filter(|(_, by)| *by == router).map(|(at, _)| *at).collect()
+    }
+
+    /// The most Renews that one router sent in any hour.
+    pub fn most_in_an_hour(&self, router: usize) -> usize {
+        let all = self.renewals_of(router);
+        let hour = std::time::Duration::from_secs(3600);
+        let from = |start: &Instant| {
+            all.iter().filter(|at| *at >= start && at.since(*start) < hour).count()
+        };
+        all.iter().map(from).max().unwrap_or(0)
+    }
+}
+
+impl Tree {
+    /// What is left of the lease that `prefix` is a part of: preferred and valid.
+    fn left(&self, of: usize, prefix: Ipv6Net) -> Option<(u32, u32)> {
+        let status = self.nodes[of].core.status(self.now);
+        let leases = status.uplinks["up"].leases.iter();
+        let live = leases.filter(|lease| !lease.gone && lease.prefix.contains(&prefix));
+        live.map(|lease| (lease.preferred.unwrap_or(u32::MAX), lease.valid.unwrap_or(u32::MAX)))
+            .max()
+    }
+
+    fn check_lifetimes(&mut self, of: usize, prefix: Ipv6Net, preferred: u32, valid: u32) {
+        if valid > 0 {
+            let left = self.left(of, prefix);
+            let (most, longest) = left.unwrap_or((0, 0));
+            assert!(
+                preferred <= most && valid <= longest,
+                "router {of} tells {preferred}/{valid} of {prefix}, and has {left:?}"
+            );
+            self.watch.told(preferred);
+        }
+    }
+
+    pub fn check_answer(&mut self, of: usize, octets: &[u8]) {
+        let answer = Message::decode(octets).expect("an answer decodes");
+        if answer.kind == MessageType::Reply {
+            self.watch.replies += 1;
+        }
+        let prefixes: Vec<_> = answer.ia_pds().flat_map(|ia| ia.prefixes.clone()).collect();
+        for told in prefixes {
+            let (preferred, valid) = (told.preferred.to_wire(), told.valid.to_wire());
+            self.check_lifetimes(of, told.prefix, preferred, valid);
+        }
+    }
+
+    pub fn check_advertisement(&mut self, of: usize, advertisement: &RouterAdvertisement) {
+        for option in &advertisement.options {
+            if let NdpOption::Prefix(told) = option {
+                let (preferred, valid) = (told.preferred.to_wire(), told.valid.to_wire());
+                self.check_lifetimes(of, told.prefix, preferred, valid);
+            }
+        }
+    }
+}
