@@ -31,6 +31,8 @@ use crate::wire::dhcpv6_option::Duid;
 
 /// Packets read from one socket before the others have their turn.
 const BATCH: usize = 64;
+/// Between two syncs that answers wait for: many answers share one.
+const SYNC_GAP: Duration = Duration::from_millis(1);
 /// What was written is synced to disk this much later: nothing on its way waits for a disk.
 const SYNC_DELAY: Duration = Duration::from_millis(40);
 
@@ -47,6 +49,7 @@ pub(super) struct Shell {
     sync_at: Option<tokio::time::Instant>,
     /// Tells when what was written before is on disk.
     syncing: Option<oneshot::Receiver<()>>,
+    synced_at: Option<tokio::time::Instant>,
     /// While they are held no other agent uses the directories.
     _locks: [Flock<File>; 2],
 }
@@ -99,6 +102,7 @@ impl Shell {
             ownership,
             sync_at: None,
             syncing: None,
+            synced_at: None,
             _locks: locks,
         };
         Ok((shell, memory, duid))
@@ -291,6 +295,7 @@ impl Shell {
             }
             Ready::Synced => {
                 self.syncing = None;
+                self.synced_at = Some(tokio::time::Instant::now());
                 self.server.release();
                 if self.server.is_holding() {
                     self.sync();
@@ -371,8 +376,13 @@ impl Shell {
     /// Begins to bring what was written to disk, unless that is under way: then what has come
     /// since waits for the next time.
     fn sync(&mut self) {
+        let now = tokio::time::Instant::now();
         if self.syncing.is_some() {
-            self.sync_at = Some(tokio::time::Instant::now() + SYNC_DELAY);
+            self.sync_at = Some(now + SYNC_DELAY);
+            return;
+        }
+        if let Some(next) = self.synced_at.map(|at| at + SYNC_GAP).filter(|next| *next > now) {
+            self.sync_at = Some(next);
             return;
         }
         let Some(file) = self.journal.take_unsynced() else {

@@ -112,7 +112,8 @@ pub struct Binding {
     /// What it has to be given: derived from slots and offers.
     pub(super) current: BTreeMap<Ipv6Net, Due>,
     /// What it may hold.
-    pub(super) promised: BTreeMap<Ipv6Net, Promise>,
+    /// Boxed, as a map has room for many in each node, and most bindings have one.
+    pub(super) promised: BTreeMap<Ipv6Net, Box<Promise>>,
     pub(super) reconfigure_key: Option<rkap::Key>,
     pub(super) push: Option<Push>,
     /// What is due that another router may still hold (SRV-57).
@@ -218,7 +219,11 @@ impl Binding {
 
     pub(super) fn restored(stored: &StoredBinding) -> Self {
         Self {
-            promised: stored.promised.iter().copied().collect(),
+            promised: stored
+                .promised
+                .iter()
+                .map(|(prefix, promise)| (*prefix, Box::new(*promise)))
+                .collect(),
             reconfigure_key: stored.reconfigure_key,
             ..Self::new(stored.slots.clone(), stored.contact.clone())
         }
@@ -228,7 +233,7 @@ impl Binding {
         StoredBinding {
             slots: self.slots.clone(),
             contact: self.contact.clone(),
-            promised: self.promised.iter().map(|(prefix, promise)| (*prefix, *promise)).collect(),
+            promised: self.promised.iter().map(|(prefix, promise)| (*prefix, **promise)).collect(),
             reconfigure_key: self.reconfigure_key,
         }
     }
@@ -255,7 +260,7 @@ impl Binding {
             heard: false,
             routed: true,
         };
-        self.promised.insert(prefix, promise);
+        self.promised.insert(prefix, Box::new(promise));
     }
 
     /// What it stands for.
@@ -290,7 +295,7 @@ impl Binding {
 
     /// What its router may hold, also what is not due to it any more and so in quarantine.
     pub fn promised(&self) -> impl Iterator<Item = (&Ipv6Net, &Promise)> {
-        self.promised.iter()
+        self.promised.iter().map(|(prefix, promise)| (prefix, promise.as_ref()))
     }
 
     /// Its router has given back what it names, and wants nothing of the rest, which it may hold
@@ -387,7 +392,7 @@ impl Binding {
         let untold = |(prefix, promise): (&Ipv6Net, &Promise)| {
             !self.current.contains_key(prefix) && promise.told_at.is_none()
         };
-        self.current.iter().any(wrong) || self.promised.iter().any(untold)
+        self.current.iter().any(wrong) || self.promised().any(untold)
     }
 
     /// Forgets promises that are over, and routes that have to go. The prefixes of the former, and

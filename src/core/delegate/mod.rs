@@ -48,7 +48,7 @@ use push::{Push, Replay};
 /// Requesting routers that were refused and are called when there is something for them (SRV-58).
 const MAX_REFUSED: usize = 256;
 /// Bindings beyond which pools give nothing: anybody on the link can make up routers.
-const MAX_BINDINGS: usize = 16_384;
+const MAX_BINDINGS: usize = 131_072;
 /// Who was refused is remembered for so long.
 const REFUSED_FOR: Duration = Duration::from_secs(3600);
 
