@@ -24,8 +24,9 @@
 //!
 //! - The core does no IO, asks no clock and has no global state: the same inputs give the same
 //!   outputs.
-//! - What the kernel should show is a value derived as a whole; nothing edits it. A first start,
-//!   a restart after a crash and a missed event all take the same path: compare and mend.
+//! - What the kernel should show is a value derived as a whole. A first start, a restart after a
+//!   crash and a missed event all take the same path: compare and mend. The routes of one binding
+//!   are all that is ever derived apart, by the function that the whole is made with.
 //! - No address or route without our mark, or a place in this boot's ownership record, is ever
 //!   changed or removed.
 //! - Nothing that waits for a disk stands between a router advertisement and its consequences.

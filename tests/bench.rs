@@ -168,3 +168,12 @@ fn agents_do_not_outlive_a_runner_that_was_killed() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// Every change converges, however busy the machine is: as soon after each other as routers may
+/// advertise.
+#[test]
+fn fifty_changes_in_a_row_converge_on_a_busy_machine() {
+    let arguments = ["--hops", "2", "--runs", "50", "--spacing", "3.1s", "--busy"];
+    let output = run(bench(&[&arguments[..], &["--optimistic-clients"]].concat()));
+    assert_eq!(output.status.code(), Some(0));
+}

@@ -8,10 +8,13 @@
 //! | hear | routers on the uplink, each with what it advertises | `hear` |
 //! | change | which of that starts a refresh of the lease, and when | `change` |
 //! | lease | delegated prefixes with lifetimes | `lease` |
-//! | plan | who gets which subnet | `plan` |
+//! | plan | who gets which part | `plan` |
+//! | delegate | what subordinate routers hold and are due | `delegate`, `serve` |
 //! | desired | addresses, routes, contents of advertisements as they should be | `desired` |
 //! | diff | the steps from what the kernel has to what it should have | `diff` |
 //! | advertise | what the links are told, and when | `advertise` |
+//!
+//! Apart from that stands `relay`: what passes between requesting routers and servers elsewhere.
 
 pub mod advertise;
 pub mod change;
