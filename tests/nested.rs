@@ -295,7 +295,7 @@ fn below_a_prefix_that_is_too_long_hosts_are_served_and_routers_once_there_is_ro
     let link = subnet(era.delegated, 0);
     client.takes(link, CEILING);
     eventually("the condition", CEILING, || {
-        agents[0].status().complains("without-subnet").then_some(())
+        agents[0].status().complains("without-prefix").then_some(())
     });
     pause(secs(4));
     let held = agents.each_ref().map(|agent| agent.status().delegated("up0"));
@@ -310,6 +310,6 @@ fn below_a_prefix_that_is_too_long_hosts_are_served_and_routers_once_there_is_ro
     let took = sys::monotonic() - at;
     assert!(took < secs(2), "they are called: {took:?}");
 
-    assert!(!agents[0].status().complains("without-subnet"));
+    assert!(!agents[0].status().complains("without-prefix"));
     assert!(client.has(link), "hosts keep what they have");
 }

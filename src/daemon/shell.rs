@@ -18,6 +18,7 @@ use super::server::Server;
 use super::store::{Journal, Ownership};
 use super::{Options, complain};
 use crate::core::Core;
+use crate::core::delegate::link_layer_of;
 use crate::core::input::{Input, KernelEvent, Received};
 use crate::core::memory::{Memory, Record};
 use crate::core::output::{Group, Level, Output, Report, Step};
@@ -31,6 +32,8 @@ use crate::wire::dhcpv6_option::Duid;
 
 /// Packets read from one socket before the others have their turn.
 const BATCH: usize = 64;
+/// The time that it may take them: who floods one socket does not starve the others.
+const TURN: Duration = Duration::from_millis(5);
 /// Between two syncs that answers wait for: many answers share one.
 const SYNC_GAP: Duration = Duration::from_millis(1);
 /// What was written is synced to disk this much later: nothing on its way waits for a disk.
@@ -301,40 +304,54 @@ impl Shell {
                     self.sync();
                 }
             }
-            Ready::Server => {
-                for _ in 0..BATCH {
-                    let Some(mut received) = self.server.recv()? else { break };
-                    if received.source.is_unicast_link_local() {
-                        let Received { interface, source, .. } = received;
-                        received.link_layer = self.kernel.neighbor(interface, source);
-                    }
-                    core.handle(clock::now(), Input::Server(received));
-                    if !self.perform(core) {
-                        return Ok(false);
-                    }
-                }
-            }
             Ready::Events => return self.take_events(core),
             Ready::Icmpv6 => {
-                for _ in 0..BATCH {
-                    let Some(received) = next(&self.icmpv6, Icmpv6Socket::recv)? else { break };
-                    core.handle(clock::now(), Input::Icmpv6(received));
-                    if !self.perform(core) {
-                        return Ok(false);
-                    }
-                }
+                let recv = |shell: &mut Self| next(&shell.icmpv6, Icmpv6Socket::recv);
+                return self.take_packets(core, recv, Input::Icmpv6);
             }
             Ready::Dhcpv6 => {
-                for _ in 0..BATCH {
-                    let Some(received) = next(&self.dhcpv6, Dhcpv6Socket::recv)? else { break };
-                    core.handle(clock::now(), Input::Dhcpv6(received));
-                    if !self.perform(core) {
-                        return Ok(false);
-                    }
-                }
+                let recv = |shell: &mut Self| next(&shell.dhcpv6, Dhcpv6Socket::recv);
+                return self.take_packets(core, recv, Input::Dhcpv6);
+            }
+            Ready::Server => {
+                return self.take_packets(core, Self::recv_server, Input::Server);
             }
         }
         Ok(true)
+    }
+
+    /// Takes in what has come to one socket, as far as others can wait.
+    fn take_packets(
+        &mut self,
+        core: &mut Core,
+        recv: impl Fn(&mut Self) -> io::Result<Option<Received>>,
+        input: fn(Received) -> Input,
+    ) -> anyhow::Result<bool> {
+        let end = clock::now() + TURN;
+        for _ in 0..BATCH {
+            let Some(received) = recv(self)? else { break };
+            core.handle(clock::now(), input(received));
+            if !self.perform(core) {
+                return Ok(false);
+            }
+            if clock::now() >= end {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// A datagram to the server's port, with its sender's link-layer address where its address
+    /// does not show that.
+    fn recv_server(&mut self) -> io::Result<Option<Received>> {
+        let mut received = self.server.recv()?;
+        if let Some(received) = &mut received
+            && received.source.is_unicast_link_local()
+            && link_layer_of(received.source).is_none()
+        {
+            received.link_layer = self.kernel.neighbor(received.interface, received.source);
+        }
+        Ok(received)
     }
 
     fn take_events(&mut self, core: &mut Core) -> anyhow::Result<bool> {

@@ -2,7 +2,7 @@
 
 use ipnet::Ipv6Net;
 
-use super::{Binding, BindingKey, Delegating, Slot};
+use super::{Binding, BindingKey, Delegating, Promise, Slot};
 use crate::core::status::{BindingStatus, DelegationStatus, seconds};
 use crate::time::{Instant, Until};
 
@@ -27,7 +27,14 @@ impl Delegating {
                 valid: seconds(now, valid),
                 state: state.to_owned(),
             };
-        let held = binding.promised.iter().map(|(prefix, promise)| {
+        // What is not ours any more and has lost its route blocks nobody.
+        let is_told = |(prefix, promise): &(&Ipv6Net, &Promise)| {
+            binding.current.contains_key(*prefix)
+                || promise.routed
+                || promise.told_at.is_none()
+                || self.offers.is_ours(**prefix)
+        };
+        let held = binding.promised().filter(is_told).map(|(prefix, promise)| {
             if binding.current.contains_key(prefix) {
                 told(prefix, "given", promise.preferred_until, promise.valid_until)
             } else {
