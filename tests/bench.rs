@@ -174,6 +174,7 @@ fn agents_do_not_outlive_a_runner_that_was_killed() {
 #[test]
 fn fifty_changes_in_a_row_converge_on_a_busy_machine() {
     let arguments = ["--hops", "2", "--runs", "50", "--spacing", "3.1s", "--busy"];
-    let output = run(bench(&[&arguments[..], &["--optimistic-clients"]].concat()));
+    let more = ["--scenario", "flash", "--optimistic-clients"];
+    let output = run(bench(&[&arguments[..], &more].concat()));
     assert_eq!(output.status.code(), Some(0));
 }
