@@ -117,6 +117,9 @@ fn a_server_silent_to_renewals_is_solicited_within_seconds() {
     let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(from));
     let _agent = site.agent(&[]);
     site.client().takes(from.delegated, CEILING);
+    eventually("the router was heard", CEILING, || {
+        site.router_has("wan0", from.on_link).then_some(())
+    });
     router.rewrite(|script| {
         *script = Script::new(to);
         script.deaf_to = vec![MessageType::Renew, MessageType::Rebind];
