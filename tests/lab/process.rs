@@ -124,9 +124,9 @@ impl Drop for Process {
         let _ = self.child.wait();
         if std::thread::panicking() {
             let lines = self.lines();
-            let skipped = lines.len().saturating_sub(60);
-            eprintln!("--- {} ({skipped} lines before)", self.name);
-            for line in &lines[skipped..] {
+            let first = lines.len().saturating_sub(60);
+            eprintln!("--- {} (from line {first} on)", self.name);
+            for line in &lines[first..] {
                 eprintln!("{}: {line}", self.name);
             }
         }
