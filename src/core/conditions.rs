@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
-use super::output::{Level, Output, Report};
+use super::output::{Level, Output, Report, Step};
 use super::plan::Without;
 use super::status;
 
@@ -120,6 +120,15 @@ impl Core {
             found.add("relay-table-full", "", text);
         }
         for failure in self.failures.iter() {
+            if failure.step == Step::Serve(true) {
+                let text = format!(
+                    "UDP port 547 cannot be opened (error {}), so nothing is delegated or relayed: \
+                     does another DHCPv6 server (dhcp6s, Kea, dnsmasq) run here? It is tried again",
+                    failure.errno
+                );
+                found.add("server-port-taken", "", text);
+                continue;
+            }
             let text = format!(
                 "{:?} was refused {} times with error {}",
                 failure.step, failure.count, failure.errno
