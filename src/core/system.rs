@@ -199,11 +199,7 @@ impl System {
                 let known = self.routes.get(&route.key());
                 known.is_some_and(|known| same_end(known.until, route.until))
             }
-            // One that went before another was set in its place is told of after that.
-            KernelEvent::RouteGone(route) => {
-                let known = self.routes.get(&route.key());
-                known.is_none_or(|known| !same_end(known.until, route.until))
-            }
+            KernelEvent::RouteGone(route) => !self.routes.contains_key(&route.key()),
             KernelEvent::Forwarding(forwarding) => self.forwarding == *forwarding,
         }
     }

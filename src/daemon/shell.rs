@@ -197,14 +197,17 @@ impl Shell {
             | Step::SetSysctl { .. }
             | Step::DropKernelMade(_) => Ok(()),
         });
-        let unanswered = refused.iter().any(|(_, errno)| *errno == libc::ENOBUFS);
+        let mut doubtful = false;
         for (position, errno) in refused {
             if let Some(step) = steps.get(position) {
+                // Of an unanswered step nobody tells what of it became true; a route that is there
+                // against all expectation was told gone after it was set anew.
+                doubtful |= errno == libc::ENOBUFS
+                    || errno == libc::EEXIST && matches!(step, Step::AddRoute(_));
                 core.handle(clock::now(), Input::StepFailed { step: step.clone(), errno });
             }
         }
-        if unanswered {
-            // What of it became true is not told of.
+        if doubtful {
             match self.dump() {
                 Ok(system) => core.handle(clock::now(), Input::System(system)),
                 Err(error) => warn!(%error, "the kernel's state could not be read anew"),

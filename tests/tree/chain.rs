@@ -263,6 +263,14 @@ impl Tree {
             Step::RemoveAddress { interface, address, .. } => {
                 KernelEvent::AddressGone { interface, address }
             }
+            Step::AddRoute(route) if kernel.routes.contains_key(&route.key()) => {
+                // Told gone after it was set anew: the shell reads the kernel's state.
+                let system = kernel.clone();
+                let step = Step::AddRoute(route);
+                self.tell(of, Input::StepFailed { step, errno: 17 });
+                self.tell(of, Input::System(system));
+                return;
+            }
             Step::AddRoute(route) => {
                 let taken = kernel.routes.values().any(|has| has.slot() == route.slot());
                 assert!(!taken, "the kernel of {of} would refuse {route:?}");
