@@ -9,6 +9,8 @@
 
 mod lab;
 
+use std::net::UdpSocket;
+
 use ipnet::Ipv6Net;
 
 use lab::agent::Agent;
@@ -16,7 +18,7 @@ use lab::net::Namespace;
 use lab::provider::{Era, Kind, Promise};
 use lab::scripted::{Script, Scripted};
 use lab::site::{self, PROVIDER, Site};
-use lab::{CEILING, eventually, millis, pause, secs};
+use lab::{CEILING, eventually, millis, pause, secs, sys};
 
 fn accept_ra(router: &Namespace) -> String {
     let value = router.run("cat", &["/proc/sys/net/ipv6/conf/wan0/accept_ra"]);
@@ -158,4 +160,27 @@ fn status_explains_a_change() {
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }
+}
+
+/// Another server on the machine is named, with the remedy, and waited for.
+#[test]
+fn a_server_s_port_that_is_taken_is_named_until_it_is_free() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let other = sys::in_namespace(site.dut.name(), || UdpSocket::bind("[::]:547").unwrap());
+    let config = format!("{}[pool.home]\ndownlink = \"lan0\"\n", site::config());
+    let agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    site.client().takes(era.delegated, CEILING);
+    let named = agent.explain();
+    assert!(named.contains("server-port-taken") && named.contains("dhcp6s"), "{named}");
+    assert!(!named.contains("refused:"), "that the port is taken is said once: {named}");
+    drop(other);
+    eventually("the port is taken over", CEILING, || {
+        (!agent.explain().contains("server-port-taken")).then_some(())
+    });
+    let sockets = site.dut.run("ss", &["-Hlun", "sport = :547"]);
+    assert!(sockets.contains(":547"), "{sockets}");
+    let groups = site.dut.run("ip", &["maddr", "show", "dev", "lan0"]);
+    assert!(groups.contains("ff02::1:2"), "{groups}");
 }

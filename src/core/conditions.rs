@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
+use super::failures::{self, Failure};
 use super::output::{Level, Output, Report, Step};
 use super::plan::Without;
 use super::status;
@@ -121,19 +122,14 @@ impl Core {
         }
         for failure in self.failures.iter() {
             if failure.step == Step::Serve(true) {
-                let text = format!(
-                    "UDP port 547 cannot be opened (error {}), so nothing is delegated or relayed: \
-                     does another DHCPv6 server (dhcp6s, Kea, dnsmasq) run here? It is tried again",
-                    failure.errno
-                );
+                let text = "nothing is delegated or relayed without UDP port 547: does another \
+                            DHCPv6 server (dhcp6s, Kea, dnsmasq) run here? It is tried again";
                 found.add("server-port-taken", "", text);
                 continue;
             }
-            let text = format!(
-                "{:?} was refused {} times with error {}",
-                failure.step, failure.count, failure.errno
-            );
-            found.add("refused", "", text);
+            let Failure { step, errno, count, .. } = failure;
+            let text = failures::refusal(step, *errno, &self.system);
+            found.add("refused", "", format!("{text}, {count} times"));
         }
         found
     }

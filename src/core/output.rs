@@ -107,6 +107,14 @@ pub enum Group {
 }
 
 impl Group {
+    /// Whether it is joined with the socket of UDP port 547.
+    pub const fn is_for_servers(self) -> bool {
+        match self {
+            Self::AllRouters => false,
+            Self::DhcpServers | Self::SiteDhcpServers => true,
+        }
+    }
+
     /// Its address.
     pub const fn address(self) -> Ipv6Addr {
         match self {

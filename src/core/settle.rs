@@ -7,6 +7,7 @@ use super::DefaultRoute;
 use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
 use super::downlink::Downlink;
+use super::failures;
 use super::input::KernelEvent;
 use super::output::{Level, Milestone, Output, Stage, Step};
 use super::system::{KernelAddress, RouteTarget};
@@ -56,7 +57,7 @@ impl Core {
         });
         self.delegating.set_resolvers(resolvers.collect());
         self.remember_bindings(&touched);
-        let mut steps = self.setting_steps();
+        let mut steps = self.setting_steps(now);
         steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable()));
         let new = self.desired.taken_over.difference(&self.taken_over);
         steps.extend(new.copied().map(Step::DropKernelMade));
@@ -177,6 +178,10 @@ impl Core {
             }
             Step::Join(group, interface) => {
                 self.groups.remove(&(*group, *interface));
+                if group.is_for_servers() && !self.serving {
+                    // The port is what is refused.
+                    return;
+                }
             }
             Step::Serve(serve) => self.serving = !serve,
             Step::DropKernelMade(interface) => {
@@ -185,14 +190,15 @@ impl Core {
             // What is not there any more need not be removed; what is will be seen by an event.
             Step::RemoveAddress { .. } | Step::RemoveRoute(_) | Step::Leave(..) => {}
         }
-        if self.failures.add(now, step.clone(), errno) {
-            self.report(Level::Warn, None, format!("{step:?} failed with error {errno}"));
+        let text = failures::refusal(&step, errno, &self.system);
+        if self.failures.add(now, step, errno) {
+            self.report(Level::Warn, None, text);
         }
         self.derive = true;
     }
 
     /// Settings and group memberships that are not made yet.
-    fn setting_steps(&self) -> Vec<Step> {
+    fn setting_steps(&self, now: Instant) -> Vec<Step> {
         let mut steps = Vec::new();
         for ((interface, name), value) in &self.desired.sysctls {
             let index = self.system.link(interface).map(|link| link.index);
@@ -205,8 +211,10 @@ impl Core {
         if self.desired.serve != self.serving {
             steps.push(Step::Serve(self.desired.serve));
         }
+        let served = self.desired.serve && !self.failures.holds(now, &Step::Serve(true));
         let wanted = &self.desired.groups;
         let join = wanted.difference(&self.groups).copied();
+        let join = join.filter(|(group, _)| served || !group.is_for_servers());
         steps.extend(join.map(|(group, interface)| Step::Join(group, interface)));
         let leave = self.groups.difference(wanted).copied();
         steps.extend(leave.map(|(group, interface)| Step::Leave(group, interface)));
