@@ -410,6 +410,29 @@ fn a_silent_server_holds_no_withdrawal_up() {
     assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)));
 }
 
+/// What a change has overtaken is not said from memory first: it would hold the news up for
+/// MIN_DELAY_BETWEEN_RAS. Nor does a server that is away keep hosts waiting.
+#[test]
+fn a_restarted_router_asks_before_it_advertises() {
+    let mut world = settled();
+    world.server.renumber("2001:db8:b000::/56");
+    let since = world.now;
+    world.restart();
+    world.run_for(1500 * MS);
+    let said: Vec<_> =
+        world.events(since).filter(|event| matches!(event, Event::Advertise(..))).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)));
+    world.server.deaf_to = vec![Solicit, Request, Renew, Rebind];
+    let since = world.now;
+    world.restart();
+    let advertises = |event: &Event| matches!(event, Event::Advertise(..));
+    world.run_for(1499 * MS);
+    assert!(!world.events(since).any(advertises));
+    world.run_for(2 * MS);
+    assert!(world.events(since).any(advertises));
+}
+
 /// The same where there is no uplink at all; and the agent sleeps meanwhile.
 #[test]
 fn an_absent_uplink_holds_no_withdrawal_up() {

@@ -80,7 +80,7 @@ fn a_reload_applies_differences() {
     };
     site.client().takes(subnet(1), CEILING);
     pause(millis(500));
-    let since = lab::sys::monotonic();
+    let since = sys::monotonic();
     agent.reload(&place("0x7/64"));
     site.client().takes(subnet(7), CEILING);
     site.client().leaves(subnet(1), CEILING);

@@ -246,7 +246,10 @@ impl Core {
             return None;
         }
         let uplinks = self.uplinks.values().map(|uplink| uplink.deadline(self.config.grace));
+        let held = self.words_held_until(now);
         let downlinks = self.downlinks.values().map(Downlink::deadline);
+        let downlinks = downlinks.filter(|_| held.is_none());
+        let held = held.map(|until| Deadline::new(until, "answer about a remembered lease"));
         let hold = match self.default_route {
             DefaultRoute::LostAt(at) => {
                 Some(Deadline::new(at + self.config.uplink_loss_hold, "loss of the default route"))
@@ -256,6 +259,7 @@ impl Core {
         let end = self.desired.next_end(now);
         let more = [
             hold,
+            held,
             end,
             self.failures.deadline(now),
             self.statics.deadline(self.config.grace),

@@ -6,10 +6,12 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 mod attachment;
+mod effect;
 
 pub(super) use attachment::Attachment;
+pub(super) use effect::Effect;
 
-use super::change::{Changes, Outcome, Refresh, Trigger};
+use super::change::{Changes, Refresh, Trigger};
 use super::desired::UplinkFacts;
 use super::hear::{self, Heard, PrefixChangeKind, Routers};
 use super::history::{Cause, Prefixes};
@@ -31,36 +33,12 @@ use crate::wire::ndp_option::NdpOption;
 /// removal of what an earlier run left.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Advertisements wait so long for an answer about a remembered lease: the random delay of the
+/// question (SOL_MAX_DELAY), and some time to answer.
+const CONFIRMATION: Duration = Duration::from_millis(1500);
+
 /// A router that was heard so shortly before a link is said to be up was heard on it.
 const SPOKEN_LATELY: Duration = Duration::from_secs(2);
-
-/// What an event at an uplink means for the rest of the core.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Effect {
-    /// The desired state has to be derived anew.
-    pub derive: bool,
-    /// A change began.
-    pub began: Option<Cause>,
-    /// A refresh was started by it.
-    pub asked: bool,
-    /// The delegated prefixes changed.
-    pub delegated: bool,
-    /// A refresh ended.
-    pub outcome: Option<Outcome>,
-    /// The lease has to be remembered.
-    pub remember: bool,
-}
-
-impl Effect {
-    fn merge(&mut self, other: Self) {
-        self.derive |= other.derive;
-        self.began = self.began.or(other.began);
-        self.asked |= other.asked;
-        self.delegated |= other.delegated;
-        self.outcome = other.outcome.or(self.outcome);
-        self.remember |= other.remember;
-    }
-}
 
 /// An uplink.
 #[derive(Clone, Debug)]
@@ -80,6 +58,8 @@ pub(super) struct Uplink {
     /// When a router was last heard.
     heard_at: Option<Instant>,
     lease_known: bool,
+    /// A remembered lease has been asked about since the start, with or without success.
+    confirmed: bool,
 }
 
 impl Uplink {
@@ -103,6 +83,7 @@ impl Uplink {
             changes: Changes::new(),
             routed: config.probe.map(|target| Routed::new(target, random.fork())),
             lease_known: stored.is_some() || config.delegate.is_empty(),
+            confirmed: stored.is_none(),
             lease: Lease::new(lease_rules(config, duid), stored, random.fork(), now),
             heard: false,
             heard_at: None,
@@ -128,6 +109,12 @@ impl Uplink {
     /// Whether it is known what is delegated, by memory, by an answer, or by waiting in vain.
     pub(super) const fn lease_known(&self) -> bool {
         self.lease_known
+    }
+
+    /// Until when advertisements wait to hear whether a remembered lease still holds. Said from
+    /// memory, what a change has overtaken would cost MIN_DELAY_BETWEEN_RAS.
+    pub(super) fn confirmed_by(&self) -> Option<Instant> {
+        (!self.confirmed).then_some(self.started_at + CONFIRMATION)
     }
 
     /// Compares with what the kernel has: comes up, goes down, or returns as another interface.
@@ -312,6 +299,7 @@ impl Uplink {
     ) -> Effect {
         if let Some(outcome) = progress.outcome {
             self.lease_known = true;
+            self.confirmed = true;
             self.changes.handle_outcome(now, outcome, source);
         }
         self.lease_known |= progress.changed;

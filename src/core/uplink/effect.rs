@@ -1,0 +1,33 @@
+//! What follows from an event at an uplink.
+
+use crate::core::change::Outcome;
+use crate::core::history::Cause;
+
+/// What an event at an uplink means for the rest of the core.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(in crate::core) struct Effect {
+    /// The desired state has to be derived anew.
+    pub derive: bool,
+    /// A change began.
+    pub began: Option<Cause>,
+    /// A refresh was started by it.
+    pub asked: bool,
+    /// The delegated prefixes changed.
+    pub delegated: bool,
+    /// A refresh ended.
+    pub outcome: Option<Outcome>,
+    /// The lease has to be remembered.
+    pub remember: bool,
+}
+
+impl Effect {
+    /// Adds what another event means.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.derive |= other.derive;
+        self.began = self.began.or(other.began);
+        self.asked |= other.asked;
+        self.delegated |= other.delegated;
+        self.outcome = other.outcome.or(self.outcome);
+        self.remember |= other.remember;
+    }
+}
