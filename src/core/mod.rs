@@ -115,6 +115,8 @@ pub struct Core {
     derive: bool,
     /// The kernel's state is known.
     ready: bool,
+    /// What was taken in then has consequences that are still to be found out.
+    unsettled: Option<Instant>,
     outputs: VecDeque<Output>,
 }
 
@@ -179,6 +181,7 @@ impl Core {
             default_route: DefaultRoute::Absent,
             derive: true,
             ready: false,
+            unsettled: None,
             outputs,
         };
         core.configure(now, config);
@@ -232,11 +235,19 @@ impl Core {
             }
             Input::Command(command) => self.command(now, command),
         }
-        self.settle(now);
+        self.unsettled = Some(now);
     }
 
     /// What to do next; to be drained before waiting.
+    ///
+    /// Questions and answers come first. The desired state is derived when they have left: it is
+    /// most of the work, and others wait for them.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty()
+            && let Some(now) = self.unsettled.take()
+        {
+            self.settle(now);
+        }
         self.outputs.pop_front()
     }
 
