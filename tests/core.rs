@@ -53,6 +53,32 @@ fn a_change_is_asked_for_in_the_pass_that_hears_of_it() {
     assert_eq!(world.sent(start), [Renew]);
 }
 
+/// The answer changes more than the advertisement that asks for it: one pass for both. Where no
+/// answer comes the uplink's address does not wait for it.
+#[test]
+fn a_new_address_on_the_uplink_waits_for_the_answer_but_not_for_long() {
+    let uplink_set = |world: &World, since| {
+        world.events(since).any(|event| {
+            matches!(event, Event::Step(Step::SetAddress(address))
+                if net(B).contains(&address.address))
+        })
+    };
+    let mut world = settled();
+    let since = world.now;
+    world.server.delay = 2 * MS;
+    world.advertise(vec![pio(B, 7200, 3600)]);
+    world.run_for(MS);
+    assert!(!uplink_set(&world, since));
+    world.run_for(MS);
+    assert!(uplink_set(&world, since));
+    let mut world = settled();
+    let since = world.now;
+    world.server.deaf_to = vec![Renew, Rebind, Solicit];
+    world.advertise(vec![pio(B, 7200, 3600)]);
+    world.run_for(10 * MS);
+    assert!(uplink_set(&world, since));
+}
+
 #[test]
 fn a_change_is_applied_before_it_is_advertised_and_both_in_one_pass() {
     let mut world = settled();
@@ -211,7 +237,7 @@ fn an_address_deleted_by_hand_comes_back() {
     let event = KernelEvent::AddressGone { interface: gone.interface, address: gone.address };
     world.kernel.handle(event.clone());
     world.tell(Input::Kernel(vec![event]));
-    world.run_for(MS);
+    world.run_for(10 * MS);
     assert!(world.kernel.addresses.contains_key(&(gone.interface, gone.address)));
     assert_eq!(world.sent(start), [] as [MessageType; 0]);
 }

@@ -44,6 +44,9 @@ fn settled(length: usize, reconfigure: bool) -> Tree {
 /// Whatever was done step by step, the whole recompute finds nothing left to do (design §3).
 fn nothing_is_left_to_do(tree: &mut Tree) {
     tree.run_for(millis(1));
+    while tree.nodes.iter().any(|node| node.core.lags()) {
+        tree.run_for(millis(1));
+    }
     for number in 0..tree.nodes.len() {
         let before = tree.nodes[number].state();
         let system = tree.nodes[number].kernel.clone();

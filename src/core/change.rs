@@ -266,6 +266,11 @@ impl Changes {
         self.waiting.is_some()
     }
 
+    /// Whether a refresh is under way.
+    pub const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// When the next is due.
     pub fn deadline(&self) -> Option<Deadline> {
         if let Some(running) = self.running {

@@ -20,7 +20,7 @@ use super::plan::Without;
 use super::stable_address;
 use super::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
 use crate::config::{self, AddressMode, Config, InterfaceId, Resolver, SearchList};
-use crate::time::{Instant, Until};
+use crate::time::{Deadline, Instant, Until};
 use crate::wire::ndp_option::Preference;
 
 use carve::Carved;
@@ -75,6 +75,22 @@ pub struct Facts<'a> {
 }
 
 impl Desired {
+    /// When the first of the objects ends.
+    pub(super) fn next_end(&self, now: Instant) -> Option<Deadline> {
+        let ends = self.ends().filter(|at| *at > now);
+        ends.min().map(|at| Deadline::new(at, "end of an address or route"))
+    }
+
+    /// Whether an object has ended.
+    pub(super) fn next_end_before(&self, now: Instant) -> bool {
+        self.ends().any(|at| at <= now)
+    }
+
+    fn ends(&self) -> impl Iterator<Item = Instant> {
+        let addresses = self.addresses.values().map(|address| address.valid_until);
+        addresses.chain(self.routes.values().map(|route| route.until)).filter_map(Until::at)
+    }
+
     /// All routes.
     pub fn all_routes(&self) -> impl Iterator<Item = &KernelRoute> {
         self.routes.values().chain(self.delegated.values().flatten())

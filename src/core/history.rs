@@ -87,7 +87,8 @@ impl Change {
             (Stage::Applied, "applied"),
             (Stage::Advertised, "advertised"),
         ] {
-            if let Some(latency) = self.latency(stage) {
+            // What an operator sets is nobody's answer.
+            if let Some(latency) = self.latency(stage).filter(|latency| !latency.is_zero()) {
                 parts.push(format!("{word} after {:.3} ms", latency.as_secs_f64() * 1e3));
             }
         }

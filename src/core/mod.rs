@@ -68,7 +68,7 @@ use self::statics::Statics;
 use self::system::{KernelAddress, System};
 use self::uplink::{Effect, Uplink};
 use crate::config::Config;
-use crate::time::{Deadline, Instant, Until};
+use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 
 /// All nodes on a link.
@@ -113,6 +113,10 @@ pub struct Core {
     default_route: DefaultRoute,
     /// The desired state has to be derived anew.
     derive: bool,
+    /// It has to be by then, at the latest.
+    derive_by: Option<Instant>,
+    /// Steps that nobody waits for are left over from the last time.
+    lags: bool,
     /// The kernel's state is known.
     ready: bool,
     /// What was taken in then has consequences that are still to be found out.
@@ -180,6 +184,8 @@ impl Core {
             unadvertised: None,
             default_route: DefaultRoute::Absent,
             derive: true,
+            derive_by: None,
+            lags: false,
             ready: false,
             unsettled: None,
             outputs,
@@ -203,6 +209,7 @@ impl Core {
                 self.taken_over.retain(|index| system.links.contains_key(index));
                 let duplicates = std::mem::take(&mut self.system.duplicates);
                 self.system = System { duplicates, ..system };
+                self.derive = true;
                 self.attach(now);
             }
             Input::Kernel(events) => {
@@ -268,7 +275,9 @@ impl Core {
             DefaultRoute::Absent | DefaultRoute::Present => None,
         };
         let end = self.desired.next_end(now);
+        let lag = self.derive_by.map(|at| Deadline::new(at, "what nobody waits for"));
         let more = [
+            lag,
             hold,
             held,
             end,
@@ -278,6 +287,11 @@ impl Core {
             self.relays.leases().deadline(),
         ];
         Deadline::first(uplinks.chain(downlinks).chain(more))
+    }
+
+    /// Whether something is left to be done that nobody waits for.
+    pub const fn lags(&self) -> bool {
+        self.derive_by.is_some()
     }
 
     fn handle_timeouts(&mut self, now: Instant) {
@@ -347,8 +361,22 @@ impl Core {
             | KernelEvent::RouteGone(_)
             | KernelEvent::Forwarding(_) => {}
         }
+        match &event {
+            // Who can be told of something has come or gone.
+            KernelEvent::Link(_) | KernelEvent::LinkGone(_) => self.derive = true,
+            KernelEvent::Address(KernelAddress { address, .. })
+            | KernelEvent::AddressGone { address, .. }
+                if address.is_unicast_link_local() =>
+            {
+                self.derive = true;
+            }
+            KernelEvent::Address(_)
+            | KernelEvent::AddressGone { .. }
+            | KernelEvent::Route(_)
+            | KernelEvent::RouteGone(_)
+            | KernelEvent::Forwarding(_) => self.derive_soon(now),
+        }
         self.system.handle(event);
-        self.derive = true;
     }
 
     /// Duplicate address detection has ended for an address of ours, one way or the other.
@@ -387,7 +415,6 @@ impl Core {
         for downlink in self.downlinks.values_mut() {
             downlink.attach(now, system);
         }
-        self.derive = true;
         for (name, effect) in effects {
             self.take_effect(now, &name, &effect);
         }
@@ -455,23 +482,5 @@ impl Core {
         let link = interface.and_then(|index| self.system.links.get(&index));
         let interface = link.map(|link| link.name.clone());
         self.outputs.push_back(Output::Report(Report { level, interface, text }));
-    }
-}
-
-impl Desired {
-    /// When the first of the objects ends.
-    fn next_end(&self, now: Instant) -> Option<Deadline> {
-        let ends = self.ends().filter(|at| *at > now);
-        ends.min().map(|at| Deadline::new(at, "end of an address or route"))
-    }
-
-    /// Whether an object has ended.
-    fn next_end_before(&self, now: Instant) -> bool {
-        self.ends().any(|at| at <= now)
-    }
-
-    fn ends(&self) -> impl Iterator<Item = Instant> {
-        let addresses = self.addresses.values().map(|address| address.valid_until);
-        addresses.chain(self.routes.values().map(|route| route.until)).filter_map(Until::at)
     }
 }

@@ -54,7 +54,14 @@ impl Core {
         let Some(uplink) = self.uplinks.get_mut(&name) else { return };
         let to_us = !received.destination.is_multicast();
         match uplink.handle_advertisement(now, received.source, &advertisement, to_us) {
-            Ok(effect) => self.take_effect(now, &name, &effect),
+            Ok(mut effect) => {
+                // The answer will change more: one pass for both.
+                if effect.derive && uplink.is_asking() {
+                    effect.derive = false;
+                    self.derive_soon(now);
+                }
+                self.take_effect(now, &name, &effect);
+            }
             Err(reject) => self.reject(now, "ra", reject.label(), received),
         }
     }

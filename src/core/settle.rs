@@ -1,6 +1,7 @@
 //! The second half of an event: the desired state is derived, compared, applied and told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Core;
 use super::DefaultRoute;
@@ -15,6 +16,10 @@ use super::uplink::Uplink;
 use crate::config::AddressMode;
 use crate::time::Instant;
 
+/// What nobody waits for is done so much later, or with what comes up until then: a change goes
+/// through a whole tree of routers meanwhile, and has their processors for itself.
+const LAG: Duration = Duration::from_millis(10);
+
 impl Core {
     /// Derives and compares if anything was heard that could matter, then lets the links know.
     pub(super) fn settle(&mut self, now: Instant) {
@@ -25,11 +30,26 @@ impl Core {
         for name in &names {
             self.send_from_uplink(now, name);
         }
-        let later =
-            if std::mem::take(&mut self.derive) { self.derive_and_apply(now) } else { Vec::new() };
+        let is_due = self.derive_by.is_some_and(|at| at <= now);
+        let mut later = Vec::new();
+        if std::mem::take(&mut self.derive) || is_due {
+            self.derive_by = None;
+            later = self.derive_and_apply(now);
+            // Who is about to be told may ask at once, and is answered first.
+            self.lags = !later.is_empty() && !self.lags;
+            if self.lags {
+                later.clear();
+                self.derive_soon(now);
+            }
+        }
         self.call_subordinates(now);
         self.send_from_downlinks(now);
         self.take_steps(later);
+    }
+
+    /// Has the desired state derived when there is time.
+    pub(super) fn derive_soon(&mut self, now: Instant) {
+        self.derive_by.get_or_insert(now + LAG);
     }
 
     /// Brings about what is new; the steps are left over that nobody waits for.

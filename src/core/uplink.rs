@@ -111,6 +111,11 @@ impl Uplink {
         self.lease_known
     }
 
+    /// Whether a refresh of the lease is under way.
+    pub(super) const fn is_asking(&self) -> bool {
+        self.changes.is_running()
+    }
+
     /// Until when advertisements wait to hear whether a remembered lease still holds. Said from
     /// memory, what a change has overtaken would cost MIN_DELAY_BETWEEN_RAS.
     pub(super) fn confirmed_by(&self) -> Option<Instant> {

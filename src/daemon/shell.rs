@@ -27,7 +27,7 @@ use crate::platform::linux::sysctl::read_sysctl;
 use crate::platform::linux::{Drained, Events, Kernel, identity};
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use crate::platform::watch;
-use crate::time::Deadline;
+use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 
 /// Packets read from one socket before the others have their turn.
@@ -49,22 +49,20 @@ pub(super) struct Shell {
     timer: AsyncFd<Timer>,
     journal: Journal,
     ownership: Ownership,
-    sync_at: Option<tokio::time::Instant>,
+    /// When to bring to disk what was written.
+    sync_at: Option<Instant>,
     /// Tells when what was written before is on disk.
     syncing: Option<oneshot::Receiver<()>>,
-    synced_at: Option<tokio::time::Instant>,
+    synced_at: Option<Instant>,
     /// While they are held no other agent uses the directories.
     _locks: [Flock<File>; 2],
 }
 
-/// What there is to take in.
+/// What there is to do.
 pub(super) enum Ready {
-    Icmpv6,
-    Dhcpv6,
-    Events,
-    Server,
-    Timer,
-    Sync,
+    /// Something to read, or a deadline.
+    Io,
+    /// What was written before is on disk.
     Synced,
 }
 
@@ -173,7 +171,7 @@ impl Shell {
         };
         complain(complaint);
         if self.journal.is_unsynced() && self.sync_at.is_none() {
-            self.sync_at = Some(tokio::time::Instant::now() + SYNC_DELAY);
+            self.sync_at = Some(now + SYNC_DELAY);
         }
     }
 
@@ -248,23 +246,17 @@ impl Shell {
         }
     }
 
-    /// Wakes at `deadline`.
+    /// Wakes at `deadline`, or sooner when something has to be brought to disk.
     pub(super) fn arm(&mut self, deadline: Option<Deadline>) {
         trace!(?deadline, "wait");
-        if let Err(error) = self.timer.get_mut().set(deadline.map(|deadline| deadline.at)) {
+        let at = deadline.map(|deadline| deadline.at).into_iter().chain(self.sync_at).min();
+        if let Err(error) = self.timer.get_mut().set(at) {
             error!(%error, "the timer cannot be set");
         }
     }
 
     /// Waits until there is something to take in.
     pub(super) async fn ready(&mut self) -> Ready {
-        let sync_at = self.sync_at;
-        let sync = async {
-            match sync_at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         let syncing = &mut self.syncing;
         let synced = async {
             match syncing {
@@ -274,53 +266,51 @@ impl Shell {
             }
         };
         tokio::select! {
-            _ = self.timer.readable() => Ready::Timer,
-            _ = self.icmpv6.readable() => Ready::Icmpv6,
-            _ = self.dhcpv6.readable() => Ready::Dhcpv6,
-            _ = self.events.readable() => Ready::Events,
-            () = self.server.readable() => Ready::Server,
-            () = sync => Ready::Sync,
+            _ = self.timer.readable() => Ready::Io,
+            _ = self.icmpv6.readable() => Ready::Io,
+            _ = self.dhcpv6.readable() => Ready::Io,
+            _ = self.events.readable() => Ready::Io,
+            () = self.server.readable() => Ready::Io,
             () = synced => Ready::Synced,
         }
     }
 }
 
 impl Shell {
-    /// Takes in what there is, and does at once what follows from it.
+    /// Takes in what there is, and does what follows from it.
     pub(super) fn take_in(&mut self, core: &mut Core, ready: Ready) -> anyhow::Result<bool> {
         match ready {
-            Ready::Timer => {
-                let _ = self.timer.try_io_mut(Interest::READABLE, |timer| {
-                    timer.drain();
-                    Err::<(), _>(io::ErrorKind::WouldBlock.into())
-                });
-            }
-            Ready::Sync => {
-                self.sync_at = None;
-                self.sync();
-            }
+            Ready::Io => return self.take_turns(core),
             Ready::Synced => {
                 self.syncing = None;
-                self.synced_at = Some(tokio::time::Instant::now());
+                self.synced_at = Some(clock::now());
                 self.server.release();
                 if self.server.is_holding() {
                     self.sync();
                 }
             }
-            Ready::Events => return self.take_events(core),
-            Ready::Icmpv6 => {
-                let recv = |shell: &mut Self| next(&shell.icmpv6, Icmpv6Socket::recv);
-                return self.take_packets(core, recv, Input::Icmpv6);
-            }
-            Ready::Dhcpv6 => {
-                let recv = |shell: &mut Self| next(&shell.dhcpv6, Dhcpv6Socket::recv);
-                return self.take_packets(core, recv, Input::Dhcpv6);
-            }
-            Ready::Server => {
-                return self.take_packets(core, Self::recv_server, Input::Server);
-            }
         }
         Ok(true)
+    }
+
+    /// Every source has its turn. What the kernel tells comes first, so that packets meet the
+    /// links that they came from; what follows from it waits until those who wait for answers have
+    /// them.
+    fn take_turns(&mut self, core: &mut Core) -> anyhow::Result<bool> {
+        let _ = self.timer.try_io_mut(Interest::READABLE, |timer| {
+            timer.drain();
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+        self.take_events(core)?;
+        let dhcpv6 = |shell: &mut Self| next(&shell.dhcpv6, Dhcpv6Socket::recv);
+        let icmpv6 = |shell: &mut Self| next(&shell.icmpv6, Icmpv6Socket::recv);
+        let goes_on = self.take_packets(core, dhcpv6, Input::Dhcpv6)?
+            && self.take_packets(core, Self::recv_server, Input::Server)?
+            && self.take_packets(core, icmpv6, Input::Icmpv6)?;
+        if self.sync_at.take_if(|at| *at <= clock::now()).is_some() {
+            self.sync();
+        }
+        Ok(goes_on)
     }
 
     /// Takes in what has come to one socket, as far as others can wait.
@@ -357,7 +347,7 @@ impl Shell {
         Ok(received)
     }
 
-    fn take_events(&mut self, core: &mut Core) -> anyhow::Result<bool> {
+    fn take_events(&mut self, core: &mut Core) -> anyhow::Result<()> {
         let now = clock::now();
         let mut events = Vec::new();
         let drained = self.events.try_io_mut(Interest::READABLE, |socket| {
@@ -372,7 +362,7 @@ impl Shell {
             Err(error) => return Err(error.into()),
         };
         let input = match drained {
-            Drained::Whole | Drained::More if events.is_empty() => return Ok(true),
+            Drained::Whole | Drained::More if events.is_empty() => return Ok(()),
             Drained::Whole | Drained::More => {
                 events.iter_mut().for_each(|event| self.recognize(event));
                 Input::Kernel(events)
@@ -383,7 +373,7 @@ impl Shell {
             }
         };
         core.handle(now, input);
-        Ok(self.perform(core))
+        Ok(())
     }
 
     /// A kernel that does not mark our addresses tells of them as of any other.
@@ -396,7 +386,7 @@ impl Shell {
     /// Begins to bring what was written to disk, unless that is under way: then what has come
     /// since waits for the next time.
     fn sync(&mut self) {
-        let now = tokio::time::Instant::now();
+        let now = clock::now();
         if self.syncing.is_some() {
             self.sync_at = Some(now + SYNC_DELAY);
             return;

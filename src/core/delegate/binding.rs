@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+use std::ops::Not;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -90,17 +91,23 @@ pub struct Promise {
     /// When it was last told anything of it.
     pub said_at: Instant,
     /// Since when it is not its any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_at: Option<Instant>,
     /// When it was told so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_at: Option<Instant>,
     /// Since when its route is on its way out: when the prefix is not ours any more, or its holder
     /// was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving_at: Option<Instant>,
     /// Its holder has shown that it does not hold it any more.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub heard: bool,
     /// There is a route to it.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub routed: bool,
     /// Until then its holder may hold it by another IA_PD, which this one inherited it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere_until: Option<Until>,
 }
 
