@@ -229,6 +229,25 @@ fn a_route_goes_with_the_release() {
     assert!(!relay.explain().contains(&era.delegated.to_string()));
 }
 
+/// RLY-16: an operator knows better than the lease. A router that lives has its route back when it
+/// asks.
+#[test]
+fn a_route_goes_when_the_operator_says_so() {
+    let (scene, era) = (Scene::new(), Era::new(1));
+    let _server = scene.kea(&[Promise::of(era.delegated)]);
+    let relay = scene.relay(&to_the_server());
+    let router = scene.requesting_router();
+    scene.is_routed(era.delegated);
+    let complaint = relay.forget(Era::new(2).delegated).unwrap_err();
+    assert!(complaint.contains("2001:db8:2:100::/56 has not been relayed here"), "{complaint}");
+    relay.forget(era.delegated).unwrap();
+    scene.is_not_routed(era.delegated, secs(5));
+    assert!(!relay.explain().contains(&era.delegated.to_string()));
+    router.renew();
+    scene.is_routed(era.delegated);
+    scene.is_reached(era.delegated);
+}
+
 /// RLY-12: a lease that nobody renews ends, and its route with it.
 #[test]
 fn a_route_ends_with_the_lease() {

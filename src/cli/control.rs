@@ -46,6 +46,15 @@ pub fn linkup(runtime_dir: &Path, uplink: String) -> anyhow::Result<()> {
     done(ask(runtime_dir, &Request::Linkup { uplink })?)
 }
 
+/// Ends a lease that was relayed.
+///
+/// # Errors
+///
+/// When no agent answers, or it has relayed no such lease.
+pub fn forget(runtime_dir: &Path, prefix: Ipv6Net) -> anyhow::Result<()> {
+    done(ask(runtime_dir, &Request::Forget { prefix })?)
+}
+
 /// Puts other prefixes in the place of static ones.
 ///
 /// # Errors

@@ -106,6 +106,16 @@ enum Command {
         #[arg(required = true, value_name = "NAME=PREFIX", value_parser = assignment)]
         prefixes: Vec<(String, Option<Ipv6Net>)>,
     },
+    /// End a delegation that was relayed here, whose router is gone: its route goes at once
+    #[command(after_help = "Example:\n  renumberd forget 2001:db8:1:100::/56\n\n\
+        `renumberd status` lists them. A router that lives after all has its route back when it \
+        renews.")]
+    Forget {
+        #[command(flatten)]
+        agent: Agent,
+        /// What was delegated
+        prefix: Ipv6Net,
+    },
     /// Tell the agent that an uplink has connected anew (for ppp.linkup, ipv6-up.d)
     #[command(after_help = "Example, in /etc/ppp/ipv6-up.d/renumberd:\n  \
         renumberd linkup \"$PPP_IFACE\"")]
@@ -244,6 +254,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Prefix { agent, graceful, prefixes } => {
             control::prefix(&agent.runtime_dir, prefixes.into_iter().collect(), graceful)?;
         }
+        Command::Forget { agent, prefix } => control::forget(&agent.runtime_dir, prefix)?,
         Command::Linkup { agent, uplink } => control::linkup(&agent.runtime_dir, uplink)?,
         Command::Bench(options) => {
             let program = std::env::current_exe().map_err(anyhow::Error::from)?;

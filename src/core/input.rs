@@ -108,6 +108,11 @@ pub enum Command {
         /// The uplink.
         uplink: String,
     },
+    /// End a lease that was relayed here: its holder is gone.
+    Forget {
+        /// What was delegated.
+        prefix: ipnet::Ipv6Net,
+    },
     /// Take other static prefixes.
     SetPrefixes {
         /// By name; none for no prefix.

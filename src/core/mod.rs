@@ -329,6 +329,10 @@ impl Core {
                 self.attach(now);
                 ("reload", Vec::new())
             }
+            Command::Forget { prefix } => {
+                self.forget_relayed(prefix);
+                ("forget", Vec::new())
+            }
             Command::SetPrefixes { prefixes, graceful } => {
                 ("prefix", vec![self.set_prefixes(now, prefixes, graceful)])
             }

@@ -37,6 +37,11 @@ pub enum Request {
         #[serde(default)]
         graceful: bool,
     },
+    /// End a lease that was relayed here.
+    Forget {
+        /// What was delegated.
+        prefix: Ipv6Net,
+    },
     /// An uplink has connected anew.
     Linkup {
         /// The uplink.

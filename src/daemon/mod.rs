@@ -132,6 +132,13 @@ fn obey(core: &mut Core, request: Request) -> Answer {
             core.handle(now, Input::Command(command));
             Answer::Done
         }
+        Request::Forget { prefix } if !core.has_relayed(prefix) => {
+            Answer::Refused(format!("{prefix} has not been relayed here: see `renumberd status`"))
+        }
+        Request::Forget { prefix } => {
+            core.handle(now, Input::Command(Command::Forget { prefix }));
+            Answer::Done
+        }
         Request::Linkup { uplink } if !known(core, &uplink) => {
             Answer::Refused(format!("{uplink} is no uplink"))
         }

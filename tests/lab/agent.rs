@@ -90,6 +90,13 @@ impl Agent {
         assert!(output.status.success(), "renew: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// `renumberd forget PREFIX`; what it says where it fails.
+    pub fn forget(&self, prefix: Ipv6Net) -> Result<(), String> {
+        let output = self.command("forget").arg(prefix.to_string()).output().unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(()).ok_or(complaint)
+    }
+
     /// `renumberd prefix NAME=PREFIX`: another static prefix.
     pub fn set_prefix(&self, name: &str, prefix: Ipv6Net) {
         let output = self.command("prefix").arg(format!("{name}={prefix}")).output().unwrap();

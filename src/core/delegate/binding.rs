@@ -34,10 +34,10 @@ const TOLERANCE: Duration = Duration::from_secs(2);
 /// Whose binding it is (SRV-40).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct BindingKey {
+    /// Who asks. First, as it is what tells most keys apart.
+    pub duid: Duid,
     /// Where it asks.
     pub downlink: String,
-    /// Who asks.
-    pub duid: Duid,
     /// For which IA_PD.
     pub iaid: Iaid,
 }

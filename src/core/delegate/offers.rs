@@ -44,10 +44,10 @@ pub enum Slot {
     Delegation(String),
     /// One of a pool's places.
     Pool {
-        /// The pool.
-        pool: String,
         /// Counted from 0 in units of what each requesting router gets.
         number: u64,
+        /// The pool.
+        pool: String,
     },
 }
 

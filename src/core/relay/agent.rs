@@ -97,6 +97,18 @@ impl Core {
         self.remember_relayed(records);
     }
 
+    /// Whether a lease of `prefix` was relayed here and goes on.
+    pub fn has_relayed(&self, prefix: Ipv6Net) -> bool {
+        self.relays.leases().iter().any(|(held, _)| held == prefix)
+    }
+
+    /// An operator knows that its holder is gone (RLY-16): the route goes, and if it lives after
+    /// all, it comes back with the next answer.
+    pub(in crate::core) fn forget_relayed(&mut self, prefix: Ipv6Net) {
+        let record = self.relays.leases_mut().forget(prefix);
+        self.remember_relayed(record.into_iter().collect());
+    }
+
     fn remember_relayed(&mut self, records: Vec<Record>) {
         self.derive |= !records.is_empty();
         self.outputs.extend(records.into_iter().map(Output::Remember));

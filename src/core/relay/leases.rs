@@ -70,6 +70,11 @@ impl Leases {
         records
     }
 
+    /// Drops the lease of `prefix`; what is to be remembered of that.
+    pub(super) fn forget(&mut self, prefix: Ipv6Net) -> Option<Record> {
+        self.held.remove(&prefix).map(|_| Record::Relayed { prefix, lease: None })
+    }
+
     /// When the next ends.
     pub fn deadline(&self) -> Option<Deadline> {
         let ends = self.held.values().filter_map(|lease| lease.valid_until.at());
