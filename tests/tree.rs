@@ -134,7 +134,7 @@ fn killed_at_any_step_a_tree_ends_in_the_same_state() {
     let mut undisturbed = settled(3, true);
     undisturbed.renumber(B, "2001:db8:fffb::/64");
     undisturbed.run_for(secs(300));
-    let soon = undisturbed.own_state();
+    let soon = undisturbed.state();
     undisturbed.run_for(secs(7500));
     let wanted = undisturbed.state();
     for killed in 0..3 {
@@ -148,9 +148,8 @@ fn killed_at_any_step_a_tree_ends_in_the_same_state() {
                 break;
             }
             tree.run_for(secs(260));
-            assert_eq!(tree.own_state(), soon, "{killed} killed after {outputs} outputs");
+            assert_eq!(tree.state(), soon, "{killed} killed after {outputs} outputs");
             nothing_is_left_to_do(&mut tree);
-            // A route that was advertised before is not remembered, and runs out.
             tree.run_for(secs(7500));
             assert_eq!(tree.state(), wanted, "{killed} killed after {outputs} outputs");
         }

@@ -1,16 +1,13 @@
 //! One downlink: who is told what on it, and how it can send.
 
-use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
-use ipnet::Ipv6Net;
-
-use super::advertise::{Advertiser, Content, Promise, Transmit};
+use super::advertise::{Advertiser, Content, Promise, Promises, Transmit};
 use super::random::Random;
 use super::system::System;
 use super::uplink::Attachment;
 use crate::config;
-use crate::time::{Deadline, Instant, Until};
+use crate::time::{Deadline, Instant};
 use crate::wire::ndp::RouterSolicitation;
 
 /// A downlink.
@@ -27,7 +24,7 @@ impl Downlink {
     pub(super) fn new(
         name: &str,
         config: &config::Downlink,
-        promised: BTreeMap<Ipv6Net, Until>,
+        promised: Promises,
         random: &mut Random,
     ) -> Self {
         Self {

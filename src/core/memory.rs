@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+use std::ops::Not;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
+use super::advertise::Promises;
 use super::delegate::{BindingKey, StoredBinding};
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
@@ -42,6 +44,9 @@ pub enum Record {
         downlink: String,
         /// The prefix.
         prefix: Ipv6Net,
+        /// A more specific route to it was advertised, not that it is on the link.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        is_route: bool,
         /// Hosts may hold it until then.
         until: Until,
     },
@@ -145,8 +150,8 @@ pub struct Memory {
     pub secret: Option<[u8; 32]>,
     /// By uplink; see [`Record::Lease`].
     pub leases: BTreeMap<String, StoredLease>,
-    /// By downlink and prefix; see [`Record::Advertised`].
-    pub advertised: BTreeMap<String, BTreeMap<Ipv6Net, Until>>,
+    /// By downlink; see [`Record::Advertised`].
+    pub advertised: BTreeMap<String, Promises>,
     /// See [`Record::Binding`].
     pub bindings: BTreeMap<BindingKey, StoredBinding>,
     /// See [`Record::Replay`].
@@ -171,8 +176,10 @@ impl Memory {
             Record::Lease { uplink, lease: None } => {
                 self.leases.remove(&uplink);
             }
-            Record::Advertised { downlink, prefix, until } => {
-                self.advertised.entry(downlink).or_default().insert(prefix, until);
+            Record::Advertised { downlink, prefix, is_route, until } => {
+                let promises = self.advertised.entry(downlink).or_default();
+                let kind = if is_route { &mut promises.routes } else { &mut promises.prefixes };
+                kind.insert(prefix, until);
             }
             Record::Binding { key, binding: Some(binding) } => {
                 self.bindings.insert(key, binding);

@@ -191,6 +191,7 @@ impl Core {
                     let record = super::memory::Record::Advertised {
                         downlink: downlink.name().to_owned(),
                         prefix: promise.prefix,
+                        is_route: promise.is_route,
                         until: promise.until,
                     };
                     self.memory.fold(record.clone());

@@ -381,15 +381,6 @@ impl Tree {
         self.nodes.iter().map(Node::state).collect()
     }
 
-    /// The same without what they have learnt from others' advertisements of routes.
-    pub fn own_state(&self) -> Vec<Vec<String>> {
-        let mut state = self.state();
-        for lines in &mut state {
-            lines.retain(|line| line.starts_with("::/0") || !line.contains("Gateway(IfIndex(2)"));
-        }
-        state
-    }
-
     /// Whether what all routers delegate lies in `prefix`, and is all that they delegate.
     pub fn follows(&self, prefix: &str) -> bool {
         let whole = world::net(prefix);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::lifetimes::Statement;
-use super::{Content, Promise};
+use super::{Content, Promise, Promises};
 use crate::time::{Instant, Until};
 
 /// Entries of each kind. Beyond it the one that ends first is forgotten: hosts have room for 16
@@ -20,11 +20,16 @@ const MAX_ENTRIES: usize = 256;
 /// shorter in earnest.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
+/// What had no end before a restart is believed for so long after it.
+const UNRECORDED: Duration = Duration::from_secs(1800);
+
 /// All that was said.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
     prefixes: BTreeMap<Ipv6Net, Held>,
     routes: Told<Ipv6Net>,
+    /// What a restart would take for the longest promises of routes.
+    recorded_routes: BTreeMap<Ipv6Net, Instant>,
     resolvers: Told<Ipv6Addr>,
     search: Told<String>,
 }
@@ -44,19 +49,38 @@ struct Held {
 
 impl Ledger {
     /// With what was remembered over a restart.
-    pub(super) fn new(promised: BTreeMap<Ipv6Net, Until>) -> Self {
-        let prefixes = promised.into_iter().map(|(prefix, until)| {
+    pub(super) fn new(promised: Promises) -> Self {
+        let prefixes = promised.prefixes.into_iter().map(|(prefix, until)| {
             let held = Held { until, recorded: until, preferred_said: None, valid_said: None };
             (prefix.trunc(), held)
         });
+        let end = |(route, until): (Ipv6Net, Until)| Some((route.trunc(), until.at()?));
+        let routes: BTreeMap<Ipv6Net, Instant> =
+            promised.routes.into_iter().filter_map(end).collect();
         let mut ledger = Self {
             prefixes: prefixes.collect(),
-            routes: Told::default(),
+            routes: Told(routes.clone()),
+            recorded_routes: routes,
             resolvers: Told::default(),
             search: Told::default(),
         };
         ledger.forget(Instant::BOOT);
         ledger
+    }
+
+    /// After a restart the first content is, as far as is remembered, what was said before it.
+    /// Prefixes and routes have records of their own.
+    pub(super) fn resume(&mut self, content: &Content, now: Instant) {
+        if self.prefixes.is_empty() {
+            return;
+        }
+        let end = |until: &Until| until.at().unwrap_or(now + UNRECORDED);
+        for (server, until) in &content.resolvers {
+            self.resolvers.note(*server, now, end(until));
+        }
+        for (name, until) in &content.search {
+            self.search.note(name.clone(), now, end(until));
+        }
     }
 
     /// The prefixes that hosts may hold and that `content` does not have (RA-TX-50, RA-TX-51).
@@ -130,16 +154,24 @@ impl Ledger {
         slack: Duration,
     ) -> Vec<Promise> {
         let after = |seconds: u32| now + Duration::from_secs(seconds.into());
+        let mut promises = Vec::new();
         for &(prefix, _, lifetime) in &statement.routes {
-            self.routes.note(prefix, now, after(lifetime));
+            let until = after(lifetime);
+            self.routes.note(prefix, now, until);
+            if lifetime > 0 && self.recorded_routes.get(&prefix).is_none_or(|at| *at < until) {
+                let end = content.routes.get(&prefix).and_then(|(_, end)| end.at());
+                let recorded = (until + slack).min(end.unwrap_or(until + slack)).max(until);
+                self.recorded_routes.insert(prefix, recorded);
+                promises.push(Promise { prefix, is_route: true, until: Until::At(recorded) });
+            }
         }
+        self.recorded_routes.retain(|prefix, _| self.routes.0.contains_key(prefix));
         for &(server, lifetime) in &statement.resolvers {
             self.resolvers.note(server, now, after(lifetime));
         }
         for (name, lifetime) in &statement.search {
             self.search.note(name.clone(), now, after(*lifetime));
         }
-        let mut promises = Vec::new();
         for said in &statement.prefixes {
             let until = Until::At(after(said.valid));
             let held = self.prefixes.entry(said.prefix).or_insert(Held {
@@ -154,7 +186,8 @@ impl Ledger {
             if said.valid > 0 && until > held.recorded {
                 let end = content.prefixes.get(&said.prefix).map_or(until, |(_, valid)| *valid);
                 held.recorded = Until::At(after(said.valid) + slack).min(end).max(until);
-                promises.push(Promise { prefix: said.prefix, until: held.recorded });
+                let Held { recorded: until, .. } = *held;
+                promises.push(Promise { prefix: said.prefix, is_route: false, until });
             }
         }
         self.forget(now);

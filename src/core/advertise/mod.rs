@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
 
 pub use content::Content;
 
@@ -47,9 +48,20 @@ pub struct Transmit {
 pub struct Promise {
     /// For this prefix.
     pub prefix: Ipv6Net,
+    /// That it is reached by way of this router (RFC 4191), not that it is on the link.
+    pub is_route: bool,
     /// Hosts may hold it until then. Up to MaxRtrAdvInterval beyond what was said, so that it
     /// need not be written again for each advertisement (STO-11), but not beyond the prefix's end.
     pub until: Until,
+}
+
+/// What hosts on one link were promised, and may believe until then.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Promises {
+    /// On-link prefixes.
+    pub prefixes: BTreeMap<Ipv6Net, Until>,
+    /// More specific routes.
+    pub routes: BTreeMap<Ipv6Net, Until>,
 }
 
 /// The advertisements of one downlink.
@@ -68,11 +80,7 @@ pub struct Advertiser {
 
 impl Advertiser {
     /// Silent until [`link_up`](Self::link_up); `promised` is what was remembered.
-    pub fn new(
-        rules: config::Advertise,
-        promised: BTreeMap<Ipv6Net, Until>,
-        random: Random,
-    ) -> Self {
+    pub fn new(rules: config::Advertise, promised: Promises, random: Random) -> Self {
         let schedule = Schedule::new(rules.min_delay, rules.unicast_answers);
         let ledger = Ledger::new(promised);
         Self { rules, random, link: None, content: None, ledger, schedule }
@@ -101,6 +109,9 @@ impl Advertiser {
     pub fn set_content(&mut self, now: Instant, content: Content) -> bool {
         let content = content.normal();
         let known = self.content.is_some();
+        if !known {
+            self.ledger.resume(&content, now);
+        }
         let before = self.content.take().unwrap_or_default();
         let differs = content.differs(&before, now)
             || self.ledger.exceeds(&before, &content, now)

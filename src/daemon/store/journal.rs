@@ -229,7 +229,7 @@ enum Key {
     Secret,
     Replay,
     Lease(String),
-    Advertised(String, Ipv6Net),
+    Advertised(String, Ipv6Net, bool),
     Binding(BindingKey),
     Static(String),
     Relayed(Ipv6Net),
@@ -243,8 +243,8 @@ impl Key {
             Record::Secret { .. } => Self::Secret,
             Record::Replay { .. } => Self::Replay,
             Record::Lease { uplink, .. } => Self::Lease(uplink.clone()),
-            Record::Advertised { downlink, prefix, .. } => {
-                Self::Advertised(downlink.clone(), *prefix)
+            Record::Advertised { downlink, prefix, is_route, .. } => {
+                Self::Advertised(downlink.clone(), *prefix, *is_route)
             }
             Record::Binding { key, .. } => Self::Binding(key.clone()),
             Record::Static { name, .. } => Self::Static(name.clone()),
@@ -265,6 +265,7 @@ mod tests {
         Record::Advertised {
             downlink: "lan0".to_owned(),
             prefix: prefix.parse().unwrap(),
+            is_route: false,
             until: Until::At(Instant::from_secs(until)),
         }
     }
@@ -278,7 +279,11 @@ mod tests {
     }
 
     fn ends(memory: &Memory) -> Vec<Until> {
-        memory.advertised.values().flat_map(|prefixes| prefixes.values().copied()).collect()
+        memory
+            .advertised
+            .values()
+            .flat_map(|promises| promises.prefixes.values().copied())
+            .collect()
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn encoded_messages_have_the_computed_size() {
     let (_, _, typed) = world.advertiser.clone().poll_advertisement(world.now).unwrap();
     let (promises, transmit) = world.advertiser.poll_transmit(world.now).unwrap();
     assert_eq!(transmit.destination, ALL_NODES);
-    assert_eq!(promises.len(), 2);
+    assert_eq!(promises.len(), 6);
     assert_eq!(transmit.messages.len(), typed.len());
     for (encoded, typed) in transmit.messages.iter().zip(&typed) {
         assert_eq!(encoded.len(), size(typed));

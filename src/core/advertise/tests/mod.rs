@@ -82,6 +82,10 @@ impl World {
     }
 
     fn restarted(rules: config::Advertise, promised: BTreeMap<Ipv6Net, Until>) -> Self {
+        Self::remembering(rules, Promises { prefixes: promised, routes: BTreeMap::new() })
+    }
+
+    fn remembering(rules: config::Advertise, promised: Promises) -> Self {
         let mut advertiser = Advertiser::new(rules, promised, Random::new([7; 32]));
         let now = secs(1000);
         advertiser.link_up(now, Some(MAC.to_vec()), 1500);

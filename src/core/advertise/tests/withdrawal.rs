@@ -100,6 +100,31 @@ fn stale_routes_and_resolvers_are_said_with_lifetime_zero() {
     assert_eq!(world.last().search().len(), 1);
 }
 
+/// RA-TX-56, for what was said before a restart: nothing is said of it until an answer takes its
+/// place.
+#[test]
+fn routes_and_resolvers_from_before_a_restart_are_said_with_lifetime_zero() {
+    let server: Ipv6Addr = "2001:db8:a::53".parse().unwrap();
+    let before = Content {
+        routes: [(net("2001:db8:a::/56"), (Preference::Medium, at(4000)))].into(),
+        resolvers: vec![(server, Until::Never)],
+        ..content(&[A])
+    };
+    let promised = Promises {
+        prefixes: [(net(A), at(5000))].into(),
+        routes: [(net("2001:db8:a::/56"), at(4000))].into(),
+    };
+    let mut world = World::remembering(Default::default(), promised);
+    world.advertiser.set_content(world.now, before);
+    world.set(content(&[B]));
+    assert_eq!(world.last().prefix(A), Some((0, 0)));
+    assert_eq!(world.last().routes(), [(net("2001:db8:a::/56"), 0)]);
+    assert_eq!(world.last().resolvers(), [(server, 0)]);
+    world.run_until(5600);
+    assert_eq!(world.last().routes(), []);
+    assert_eq!(world.last().resolvers(), []);
+}
+
 /// STO-03, STO-11: what hosts hold is always covered by a record, and records are rare.
 #[test]
 fn promises_are_recorded_before_they_are_made_and_seldom() {
@@ -131,7 +156,7 @@ fn a_lease_that_runs_out_is_recorded_once() {
     let mut world = World::saying(ending(A, 4000, 4000));
     world.run_until(5000);
     let promises: Vec<_> = world.sent.iter().flat_map(|sent| &sent.promises).collect();
-    assert_eq!(promises, [&Promise { prefix: net(A), until: at(4000) }]);
+    assert_eq!(promises, [&Promise { prefix: net(A), is_route: false, until: at(4000) }]);
 }
 
 /// RA-TX-57
