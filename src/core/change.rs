@@ -21,7 +21,7 @@
 //! | started by the link, under way | any advertisement | absorbed: it is what a link brings; followed up if the Reply brings nothing |
 //! | started otherwise, under way | Reconfigure of S | waits; acknowledged if S's Reply changes the lease |
 //! | ended with a changed lease from S | Reconfigure of S, ≤ 2 s later | acknowledged |
-//! | and was started by the link | the first advertisement there at all, ≤ 5 s later | one follow-up: a change may lie between the two |
+//! | and was started by the link | the first advertisement there at all, ≤ 5 s later | acknowledged |
 //! | and was started by S's Reconfigure | advertisement of S, the first since, ≤ 5 s later | acknowledged as the echo |
 //! | any | anything else | starts or waits |
 //!
@@ -63,9 +63,6 @@ const FOLLOW_UP_GAPS: [Duration; 4] = [
     Duration::from_secs(9),
     Duration::from_secs(27),
 ];
-
-/// From the first words on a link whose lease was there before them to their one follow-up.
-const FIRST_WORDS_GAP: Duration = Duration::from_millis(300);
 
 /// No follow-up starts later than this after its change, however long the refreshes took (CHG-15).
 const FOLLOW_UP_WINDOW: Duration = Duration::from_secs(45);
@@ -292,7 +289,10 @@ impl Changes {
                     || self.acknowledges_echo(now, router)
             }
             Trigger::FirstWords { router } => {
-                self.absorbs_first_words(now, router) || self.follows_up_first_words(now, router)
+                self.absorbs_first_words(now, router)
+                    || self.last_fruitful.is_some_and(|fruitful| {
+                        fruitful.by_link && now.since(fruitful.at) <= ECHO_WINDOW
+                    })
             }
             Trigger::Reconfigure { server, .. } => match self.running {
                 Some(running) => running.reconfigured_by == Some(server),
@@ -326,20 +326,6 @@ impl Changes {
             self.series = Some(Series::new(None, advertised, true, false));
         }
         by_link
-    }
-
-    /// Whether the link's refresh has just ended: then `router` says what the Reply has brought
-    /// already, unless the prefixes changed between the two. One follow-up finds out.
-    fn follows_up_first_words(&mut self, now: Instant, router: Ipv6Addr) -> bool {
-        let follows_up = self
-            .last_fruitful
-            .is_some_and(|fruitful| fruitful.by_link && now.since(fruitful.at) <= ECHO_WINDOW);
-        if follows_up {
-            let advertised = Advertised { router, at: now, count: 1 };
-            let series = Series::new(None, advertised, false, false);
-            self.series = Some(series.with_last_follow_up_at(now + FIRST_WORDS_GAP));
-        }
-        follows_up
     }
 
     /// Whether the advertisement was still to come for the Reconfigure that `router` sent.
@@ -387,11 +373,6 @@ impl Series {
         let Advertised { router, at, count } = advertised;
         let open_count = overtaken.map_or(0, |series| series.open_count).saturating_add(count);
         Self { router, changed_at: at, rebind, paid, open_count, follow_up_count: 0, next_at: at }
-    }
-
-    /// The series with a single follow-up left.
-    fn with_last_follow_up_at(self, next_at: Instant) -> Self {
-        Self { next_at, follow_up_count: FOLLOW_UP_GAPS.len().saturating_sub(1), ..self }
     }
 
     /// The series after a fruitful Reply; none when that stands for all its changes.

@@ -228,31 +228,17 @@ fn first_words_are_followed_up_where_the_link_s_refresh_brought_nothing() {
     assert_eq!(changes.deadline(), None, "one Reply stands for both");
 }
 
-/// CHG-16: prefixes can change between the Reply and the router's first words.
+/// CHG-16: whichever comes first, the Reply or the router's first words, a start is one exchange.
 #[test]
-fn first_words_soon_after_the_link_s_fruitful_refresh_are_followed_up_once() {
+fn first_words_after_the_link_s_fruitful_refresh_are_acknowledged() {
     let words = Trigger::FirstWords { router: PARENT };
-    for outcome in [Outcome::Unchanged, Outcome::Fruitful] {
+    for (at, trigger, expected) in
+        [(5001, words, None), (5002, words, RENEW), (1, advertisement(PARENT), RENEW)]
+    {
         let mut changes = Changes::new();
         changes.handle_trigger(millis(0), Trigger::Link);
         changes.handle_outcome(millis(1), Outcome::Fruitful, Some(PARENT));
-        assert_eq!(changes.handle_trigger(millis(5001), words), None);
-        assert_eq!(changes.poll(millis(5300)), None);
-        let again = Some(Refresh { rebind: false, follow_up: true });
-        assert_eq!(changes.poll(millis(5301)), again);
-        changes.handle_outcome(millis(5302), outcome, Some(PARENT));
-        assert_eq!(changes.deadline(), None, "a single one");
-    }
-}
-
-#[test]
-fn what_comes_later_or_differs_is_no_first_words() {
-    let words = Trigger::FirstWords { router: PARENT };
-    for (at, trigger) in [(5002, words), (1, advertisement(PARENT))] {
-        let mut changes = Changes::new();
-        changes.handle_trigger(millis(0), Trigger::Link);
-        changes.handle_outcome(millis(1), Outcome::Fruitful, Some(PARENT));
-        assert_eq!(changes.handle_trigger(millis(at), trigger), RENEW);
+        assert_eq!(changes.handle_trigger(millis(at), trigger), expected);
     }
 }
 
