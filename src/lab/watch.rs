@@ -30,6 +30,8 @@ const GROUP_IPV6_PREFIX: u32 = 18;
 const RECEIVE_OCTETS: usize = 64 * 1024;
 /// Packets carry their time with them: their reader needs no haste.
 const TURN: Duration = Duration::from_millis(20);
+/// Turns that may fail in a row.
+const MOST_FAILURES: u32 = 100;
 
 /// A running watcher; ended on drop, after [`Log::end`].
 #[derive(Debug)]
@@ -78,6 +80,8 @@ struct Watcher {
     taps: Vec<Tap>,
     kernel: Kernel,
     echo: Option<Echo>,
+    /// Something went wrong: what the events have not told is looked up.
+    lost: bool,
 }
 
 impl Watcher {
@@ -95,24 +99,45 @@ impl Watcher {
         };
         let (kernel, _) = Kernel::open()?;
         let buffer = Vec::with_capacity(RECEIVE_OCTETS);
-        Ok(Self { site, node, log, events, buffer, taps, kernel, echo: None })
+        Ok(Self { site, node, log, events, buffer, taps, kernel, echo: None, lost: false })
     }
 
     fn watch(&mut self) -> io::Result<()> {
+        let mut failures = 0;
         while !self.log.is_over() {
-            self.wait()?;
-            while self.receive()? {
-                let now = clock::now().since_boot();
-                self.read_events(now)?;
-            }
-            for tap in &self.taps {
-                while let Some((at, content)) = tap.recv()? {
-                    self.write_down(tap.way, at, content);
+            match self.turn() {
+                Ok(()) => failures = 0,
+                // On a busy machine events overrun their socket, and an echo may find no room.
+                Err(error) if failures < MOST_FAILURES => {
+                    tracing::debug!(node = self.node.name(), %error, "a turn fails");
+                    failures += 1;
+                    self.lost = true;
+                    std::thread::sleep(TURN);
                 }
+                Err(error) => return Err(error),
             }
-            self.ping()?;
         }
         Ok(())
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        if self.lost {
+            let mut found = Vec::new();
+            self.dump(&mut found)?;
+            self.note(clock::now().since_boot(), found);
+            self.lost = false;
+        }
+        self.wait()?;
+        while self.receive()? {
+            let now = clock::now().since_boot();
+            self.read_events(now)?;
+        }
+        for tap in &self.taps {
+            while let Some((at, content)) = tap.recv()? {
+                self.write_down(tap.way, at, content);
+            }
+        }
+        self.ping()
     }
 
     fn wait(&self) -> io::Result<()> {
@@ -156,11 +181,15 @@ impl Watcher {
             // The kernel announces an address only when it is no longer tentative.
             self.dump(&mut found)?;
         }
+        self.note(now, found);
+        Ok(())
+    }
+
+    fn note(&mut self, now: Duration, found: Vec<What>) {
         for what in found {
             self.use_address(&what);
             self.log.add(self.node, now, what);
         }
-        Ok(())
     }
 
     fn dump(&mut self, found: &mut Vec<What>) -> io::Result<()> {
