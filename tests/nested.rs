@@ -308,7 +308,8 @@ fn below_a_prefix_that_is_too_long_hosts_are_served_and_routers_once_there_is_ro
         });
     }
     let took = sys::monotonic() - at;
-    assert!(took < secs(2), "they are called: {took:?}");
+    // In virtual time it is one second: `an_outage_ends_for_all_at_once`. Here others run beside.
+    assert!(took < secs(4), "they are called: {took:?}");
 
     assert!(!agents[0].status().complains("without-prefix"));
     assert!(client.has(link), "hosts keep what they have");
