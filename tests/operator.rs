@@ -173,7 +173,9 @@ fn a_server_s_port_that_is_taken_is_named_until_it_is_free() {
     let agent = Agent::start(&site.net, &site.dut, &config, &[]);
     site.client().takes(era.delegated, CEILING);
     let named = agent.explain();
+    let reason = "Address already in use";
     assert!(named.contains("server-port-taken") && named.contains("dhcp6s"), "{named}");
+    assert!(named.contains(reason), "{named}");
     assert!(!named.contains("refused:"), "that the port is taken is said once: {named}");
     drop(other);
     eventually("the port is taken over", CEILING, || {

@@ -121,14 +121,16 @@ impl Core {
             found.add("relay-table-full", "", text);
         }
         for failure in self.failures.iter() {
-            if failure.step == Step::Serve(true) {
-                let text = "nothing is delegated or relayed without UDP port 547: does another \
-                            DHCPv6 server (dhcp6s, Kea, dnsmasq) run here? It is tried again";
+            let Failure { step, errno, count, .. } = failure;
+            let text = failures::refusal(step, *errno, &self.system);
+            if *step == Step::Serve(true) {
+                let text = format!(
+                    "{text}, and nothing is delegated or relayed without it: does another DHCPv6 \
+                     server (dhcp6s, Kea, dnsmasq) run here? It is tried again"
+                );
                 found.add("server-port-taken", "", text);
                 continue;
             }
-            let Failure { step, errno, count, .. } = failure;
-            let text = failures::refusal(step, *errno, &self.system);
             found.add("refused", "", format!("{text}, {count} times"));
         }
         found

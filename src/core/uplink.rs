@@ -308,6 +308,7 @@ impl Uplink {
             self.changes.handle_outcome(now, outcome, source);
         }
         self.lease_known |= progress.changed;
+        self.confirmed |= progress.changed;
         Effect {
             // An end without an answer is an answer too: what waited for one goes on.
             derive: progress.changed || progress.refreshed || progress.outcome.is_some(),
