@@ -70,6 +70,8 @@ pub struct Bench {
 ///
 /// When the system lacks what it takes, or the site does not come to work.
 pub fn run(bench: &Bench, program: PathBuf) -> anyhow::Result<(u8, String)> {
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_target(false);
+    log.with_writer(std::io::stderr).with_ansi(false).init();
     namespace::become_root()?;
     let mut audience = Terminal::open(bench)?;
     let report = lab::run(&bench.options(program), &mut audience)?;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::ops::Not;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -55,7 +56,7 @@ pub enum Record {
         /// Whose.
         key: BindingKey,
         /// What; none when there is no binding any more.
-        binding: Option<StoredBinding>,
+        binding: Option<Arc<StoredBinding>>,
     },
     /// Replay values of Reconfigures may have been used up to here (STO-05).
     Replay {
@@ -153,7 +154,7 @@ pub struct Memory {
     /// By downlink; see [`Record::Advertised`].
     pub advertised: BTreeMap<String, Promises>,
     /// See [`Record::Binding`].
-    pub bindings: BTreeMap<BindingKey, StoredBinding>,
+    pub bindings: BTreeMap<BindingKey, Arc<StoredBinding>>,
     /// See [`Record::Replay`].
     pub replay: u64,
     /// By name; see [`Record::Static`].
@@ -231,7 +232,10 @@ impl Record {
                 }
             }
             Self::Binding { binding: Some(binding), .. } => {
-                binding.promised.iter_mut().for_each(|(_, promise)| promise.shift(&shift));
+                Arc::make_mut(binding)
+                    .promised
+                    .iter_mut()
+                    .for_each(|(_, promise)| promise.shift(&shift));
             }
             Self::Relayed { lease: Some(lease), .. } => {
                 shift(&mut lease.preferred_until);

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 
@@ -37,7 +38,7 @@ impl Core {
         if !self.delegating.serves(&name) {
             return;
         }
-        if let Err(reason) = self.serve(now, &name, received) {
+        if let Err(reason) = self.serve(now, name.into(), received) {
             self.reject(now, "dhcpv6-server", reason, received);
         }
     }
@@ -45,7 +46,7 @@ impl Core {
     fn serve(
         &mut self,
         now: Instant,
-        downlink: &str,
+        downlink: Arc<str>,
         received: &Received,
     ) -> Result<(), &'static str> {
         // A bridge between uplink and downlink hands us what we sent (compare RA-RX-11).
@@ -67,7 +68,7 @@ impl Core {
             .map_err(|reject| reject.label())?;
         self.follow_bindings(now, &served.touched);
         if let Some(answer) = served.answer {
-            self.send_server(downlink, &arrival.contact, answer.octets, answer.synced);
+            self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.synced);
         }
         Ok(())
     }
@@ -185,7 +186,7 @@ impl Core {
                     self.send_server(&downlink, &contact, octets, reserved.is_some());
                 }
                 Call::Advertise { downlink, host } => {
-                    if let Some(downlink) = self.downlinks.get_mut(&downlink) {
+                    if let Some(downlink) = self.downlinks.get_mut(&*downlink) {
                         downlink.call(now, host);
                     }
                 }
@@ -227,10 +228,7 @@ impl Core {
 }
 
 /// A message that comes from a requesting router itself.
-fn direct<'a>(
-    downlink: &'a str,
-    received: &Received,
-) -> Result<(Arrival<'a>, Message), &'static str> {
+fn direct(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message), &'static str> {
     if !received.destination.is_multicast() {
         return Err("unicast");
     }
@@ -248,10 +246,7 @@ fn direct<'a>(
 }
 
 /// A message that relays have handed on.
-fn relayed<'a>(
-    downlink: &'a str,
-    received: &Received,
-) -> Result<(Arrival<'a>, Message), &'static str> {
+fn relayed(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message), &'static str> {
     let mut relayed = Relayed::decode(&received.octets).map_err(|error| error.label())?;
     let message = Message::decode(&relayed.octets).map_err(|error| error.label())?;
     let mut levels = std::mem::take(&mut relayed.levels);

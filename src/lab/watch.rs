@@ -21,6 +21,7 @@ use super::site::{Node, Site};
 use super::tap::{Content, Tap, Way};
 use crate::daemon::clock;
 use crate::platform::linux::Kernel;
+use crate::platform::linux::events::widen;
 use crate::platform::linux::kernel::messages;
 use crate::wire::dhcpv6::MessageType;
 
@@ -89,6 +90,7 @@ impl Watcher {
         let mut events = Socket::new(NETLINK_ROUTE)?;
         events.bind(&SocketAddr::new(0, 0))?;
         events.set_non_blocking(true)?;
+        widen(&events);
         events.add_membership(GROUP_IPV6_ADDRESS)?;
         let taps = match node {
             Node::Isp | Node::Router(_) => vec![Tap::open(Way::In)?, Tap::open(Way::Out)?],
@@ -109,7 +111,9 @@ impl Watcher {
                 Ok(()) => failures = 0,
                 // On a busy machine events overrun their socket, and an echo may find no room.
                 Err(error) if failures < MOST_FAILURES => {
-                    tracing::debug!(node = self.node.name(), %error, "a turn fails");
+                    if failures == 0 {
+                        tracing::warn!(node = self.node.name(), %error, "a watcher looks up what it missed");
+                    }
                     failures += 1;
                     self.lost = true;
                     std::thread::sleep(TURN);

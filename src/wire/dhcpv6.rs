@@ -10,6 +10,9 @@ use super::cursor::Cursor;
 use super::dhcpv6_option::codec::{AUTHENTICATION, take_option};
 use super::dhcpv6_option::{Authentication, Dhcpv6Option, Duid, IaNa, IaPd, Status};
 
+/// Room for a message of the usual size.
+const USUAL_OCTETS: usize = 256;
+
 /// Message types (RFC 9915 §7.3).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,7 +111,8 @@ impl Message {
     /// What has no form on the wire is left out: an option over 65535 octets, a search list with a
     /// name that is none, an excluded prefix outside of the delegated one.
     pub fn encode(&self) -> Vec<u8> {
-        let mut octets = vec![self.kind.to_wire()];
+        let mut octets = Vec::with_capacity(USUAL_OCTETS);
+        octets.push(self.kind.to_wire());
         octets.extend(self.transaction_id.0);
         for option in &self.options {
             option.encode(&mut octets);

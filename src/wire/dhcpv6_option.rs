@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ pub mod code {
 /// Holds 3 to 130 octets, type included. Reads and prints as octets in hex with colons.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Duid(Vec<u8>);
+pub struct Duid(Arc<[u8]>);
 
 impl Duid {
     /// A DUID from its octets, type included.
@@ -43,7 +44,7 @@ impl Duid {
     /// [`DecodeError::DuidLength`] outside of 3 to 130 octets.
     pub fn new(octets: &[u8]) -> Result<Self, DecodeError> {
         if (3..=130).contains(&octets.len()) {
-            Ok(Self(octets.to_vec()))
+            Ok(Self(octets.into()))
         } else {
             Err(DecodeError::DuidLength)
         }
@@ -51,7 +52,7 @@ impl Duid {
 
     /// A DUID-UUID (RFC 6355).
     pub fn from_uuid(uuid: [u8; 16]) -> Self {
-        Self([&[0, 4], &uuid[..]].concat())
+        Self([&[0, 4], &uuid[..]].concat().into())
     }
 
     /// The octets, type included.
@@ -63,7 +64,7 @@ impl Duid {
 impl fmt::Display for Duid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::with_capacity(self.0.len().saturating_mul(3));
-        for octet in &self.0 {
+        for octet in self.octets() {
             if !text.is_empty() {
                 text.push(':');
             }

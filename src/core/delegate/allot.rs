@@ -1,6 +1,7 @@
 //! Which slots an IA_PD has, and what they are worth.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 
@@ -52,14 +53,16 @@ impl Delegating {
 
     /// The configured delegations of this router and IAID.
     fn delegations_of(&self, key: &BindingKey, contact: &Contact) -> impl Iterator<Item = Slot> {
-        let by_duid = Some(Peer::Duid(key.duid.clone()));
-        let by_link_layer = contact.link_layer.clone().map(Peer::LinkLayer);
-        let peers = [by_duid, by_link_layer].into_iter().flatten();
-        let names =
-            peers.filter_map(|peer| self.by_peer.get(&(key.downlink.clone(), peer))).flatten();
+        let by_peer = self.by_peer.get(&key.downlink);
+        let names = by_peer.into_iter().flat_map(|by_peer| {
+            let by_duid = Some(Peer::Duid(key.duid.clone()));
+            let by_link_layer = contact.link_layer.clone().map(Peer::LinkLayer);
+            let peers = [by_duid, by_link_layer].into_iter().flatten();
+            peers.filter_map(|peer| by_peer.get(&peer)).flatten()
+        });
         names
             .filter(|name| {
-                let wanted = self.delegations.get(*name).and_then(|delegation| delegation.iaid);
+                let wanted = self.delegations.get(&***name).and_then(|delegation| delegation.iaid);
                 wanted.is_none_or(|iaid| iaid == key.iaid)
             })
             .map(|name| Slot::Delegation(name.clone()))
@@ -70,7 +73,7 @@ impl Delegating {
         match slot {
             Slot::Delegation(_) => self.delegations_of(key, contact).any(|its| its == *slot),
             Slot::Pool { pool, .. } => {
-                self.pools.get(pool).is_some_and(|pool| pool.downlink == key.downlink)
+                self.pools.get(pool).is_some_and(|pool| *pool.downlink == *key.downlink)
             }
         }
     }
@@ -96,7 +99,13 @@ impl Delegating {
 
     /// A free place of a pool, by choice one that the message names, then one that is the same for
     /// this router whoever comes first.
-    fn pick(&self, now: Instant, name: &str, pool: &Pool, wanted: &Wanted<'_>) -> Option<Slot> {
+    fn pick(
+        &self,
+        now: Instant,
+        name: &Arc<str>,
+        pool: &Pool,
+        wanted: &Wanted<'_>,
+    ) -> Option<Slot> {
         let in_pool = |slot: &&Slot| matches!(slot, Slot::Pool { pool, .. } if pool == name);
         let held = self.bindings_of(wanted.key).flat_map(|(_, binding)| &binding.slots);
         let its: BTreeSet<&Slot> = held.chain(wanted.reserved).filter(in_pool).collect();
@@ -105,7 +114,7 @@ impl Delegating {
         }
         let block = pool.place.map_or(pool.size, |place| place.length);
         let count = 1_u64.checked_shl(pool.length.checked_sub(block)?.into()).unwrap_or(u64::MAX);
-        let offer = self.offers.pools.get(name).and_then(|offers| offers.first());
+        let offer = self.offers.pools.get(&**name).and_then(|offers| offers.first());
         let fitting = wanted.named.iter().filter(|prefix| prefix.prefix_len() == pool.length);
         let named = fitting.filter_map(|prefix| offer.and_then(|offer| offer.number_of(*prefix)));
         let start = hash(&[wanted.key.duid.octets(), &wanted.key.iaid.0.to_be_bytes()].concat())
@@ -117,7 +126,7 @@ impl Delegating {
         named
             .filter(|number| *number < count)
             .chain(probed)
-            .map(|number| Slot::Pool { pool: name.to_owned(), number })
+            .map(|number| Slot::Pool { pool: Arc::clone(name), number })
             .find(|slot| {
                 !self.slots.contains_key(slot)
                     && !wanted.reserved.contains(slot)
@@ -188,18 +197,13 @@ impl Delegating {
         touched.insert(key.clone());
     }
 
-    /// What slots are worth now, without what another may still hold; whether there is such. Who
-    /// has one of the slots does not count: it is taken from them.
-    pub(super) fn worth(
-        &self,
-        now: Instant,
-        key: &BindingKey,
-        slots: &[Slot],
-    ) -> (BTreeMap<Ipv6Net, Due>, bool) {
+    /// What slots are worth now, by prefix and without what another may still hold; whether there
+    /// is such. Who has one of the slots does not count: it is taken from them.
+    pub(super) fn worth(&self, now: Instant, key: &BindingKey, slots: &[Slot]) -> (Vec<Due>, bool) {
         let counts = |holder: &BindingKey| {
             holder != key && !slots.iter().any(|slot| self.slots.get(slot) == Some(holder))
         };
-        let mut worth = BTreeMap::new();
+        let mut worth = Vec::new();
         let mut blocked = false;
         for (offer, limits) in slots.iter().flat_map(|slot| self.offers_of(slot)) {
             if offer.valid_until.remaining(now).is_zero() {
@@ -208,9 +212,10 @@ impl Delegating {
             if self.holders.blocks(offer.prefix, counts) {
                 blocked = true;
             } else {
-                worth.insert(offer.prefix, Due { offer, limits });
+                worth.push(Due { offer, limits });
             }
         }
+        worth.sort_by_key(|due| due.offer.prefix);
         (worth, blocked)
     }
 
@@ -230,13 +235,13 @@ impl Delegating {
     fn offers_of(&self, slot: &Slot) -> Vec<(Offer, Limits)> {
         match slot {
             Slot::Delegation(name) => {
-                let Some(delegation) = self.delegations.get(name) else { return Vec::new() };
-                let offers = self.offers.delegations.get(name).into_iter().flatten();
+                let Some(delegation) = self.delegations.get(&**name) else { return Vec::new() };
+                let offers = self.offers.delegations.get(&**name).into_iter().flatten();
                 offers.map(|offer| (*offer, delegation.lifetimes)).collect()
             }
             Slot::Pool { pool: name, number } => {
                 let Some(pool) = self.pools.get(name) else { return Vec::new() };
-                let offers = self.offers.pools.get(name).into_iter().flatten();
+                let offers = self.offers.pools.get(&**name).into_iter().flatten();
                 let parts = offers.filter_map(|offer| offer.part(pool.length, *number));
                 parts.map(|offer| (offer, pool.lifetimes)).collect()
             }
@@ -255,7 +260,7 @@ impl Delegating {
     /// Where packets for `slots` go: as configured, else back to whence they came.
     pub(super) fn next_hop_of(&self, slots: &[Slot]) -> Option<std::net::Ipv6Addr> {
         slots.iter().find_map(|slot| match slot {
-            Slot::Delegation(name) => self.delegations.get(name)?.next_hop,
+            Slot::Delegation(name) => self.delegations.get(&**name)?.next_hop,
             Slot::Pool { .. } => None,
         })
     }
@@ -264,7 +269,7 @@ impl Delegating {
 /// Whether a pool is for who asks there.
 fn serves(pool: &Pool, wanted: &Wanted<'_>) -> bool {
     let is_link = |link: Ipv6Net| wanted.contact.link().is_some_and(|named| link.contains(&named));
-    pool.downlink == wanted.key.downlink && pool.link.is_none_or(is_link)
+    *pool.downlink == *wanted.key.downlink && pool.link.is_none_or(is_link)
 }
 
 /// FNV-1a: the same in every version of this program.

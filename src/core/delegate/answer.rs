@@ -1,6 +1,7 @@
 //! What a requesting router is told (RFC 9915 §18.3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 
@@ -46,10 +47,10 @@ enum Purpose {
 }
 
 /// The answer to one message while it is made.
-struct Making<'a, 'b> {
+struct Making<'a> {
     delegating: &'a mut Delegating,
     now: Instant,
-    arrival: &'a Arrival<'b>,
+    arrival: &'a Arrival,
     purpose: Purpose,
     client: &'a Duid,
     iaids: BTreeSet<Iaid>,
@@ -67,11 +68,11 @@ struct Making<'a, 'b> {
 pub(super) fn answer(
     delegating: &mut Delegating,
     now: Instant,
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
     message: &Message,
 ) -> Result<Served, Reject> {
     let client = request::check(message, &delegating.duid)?;
-    let rapid = delegating.downlinks.get(arrival.downlink).is_some_and(|link| link.rapid_commit);
+    let rapid = delegating.downlinks.get(&*arrival.downlink).is_some_and(|link| link.rapid_commit);
     let is_rapid = rapid && message.has_rapid_commit();
     let purpose = match message.kind {
         MessageType::Solicit if is_rapid => Purpose::Give,
@@ -108,7 +109,7 @@ pub(super) fn answer(
     making.make(message, rapid, is_rapid)
 }
 
-impl Making<'_, '_> {
+impl Making<'_> {
     fn make(mut self, message: &Message, rapid: bool, is_rapid: bool) -> Result<Served, Reject> {
         let mut seen = BTreeSet::new();
         let mut ias = Vec::new();
@@ -146,7 +147,7 @@ impl Making<'_, '_> {
     /// What is said of one IA_PD; none where there is nothing to say.
     fn answer_ia(&mut self, message: &Message, ia: &IaPd, rapid: bool) -> Option<IaPd> {
         let key = BindingKey {
-            downlink: self.arrival.downlink.to_owned(),
+            downlink: Arc::clone(&self.arrival.downlink),
             duid: self.client.clone(),
             iaid: ia.iaid,
         };
@@ -213,11 +214,7 @@ impl Making<'_, '_> {
         };
         let all: Vec<Ipv6Net> = message.ia_pds().flat_map(named).collect();
         let now = self.now;
-        let noted = self.delegating.change(key, |binding| {
-            let before = binding.stored();
-            binding.note_named(now, &all, solicits);
-            binding.stored() != before
-        });
+        let noted = self.delegating.change(key, |binding| binding.note_named(now, &all, solicits));
         if noted == Some(true) {
             self.served.touched.insert(key.clone());
         }
@@ -239,7 +236,7 @@ impl Making<'_, '_> {
             Purpose::Renew if !is_nobody && !judged.is_empty() => {
                 let contact = self.arrival.contact.clone();
                 self.delegating.refuse(self.now, key, &contact);
-                Some(self.grant(ia, &BTreeMap::new(), &judged.iter().copied().collect()))
+                Some(self.grant(ia, &[], &judged.iter().copied().collect()))
             }
             Purpose::Renew => Some(self.refusal(key, ia, StatusCode::NoBinding)),
             Purpose::Rebind => None,
@@ -273,40 +270,31 @@ impl Making<'_, '_> {
     }
 
     /// Promises what is due; that, and what the router may hold and is not its any more.
-    fn commit(
-        &mut self,
-        key: &BindingKey,
-        judged: &[Ipv6Net],
-    ) -> (BTreeMap<Ipv6Net, Due>, BTreeSet<Ipv6Net>) {
+    fn commit(&mut self, key: &BindingKey, judged: &[Ipv6Net]) -> (Vec<Due>, BTreeSet<Ipv6Net>) {
         let now = self.now;
         let committed = self.delegating.change(key, |binding| {
             let current = binding.current.clone();
-            let wrong = judged.iter().filter(|prefix| !current.contains_key(*prefix)).copied();
+            let wrong = judged.iter().filter(|prefix| !binding.is_due(prefix)).copied();
             let stale: BTreeSet<Ipv6Net> = binding.stale().chain(wrong).collect();
-            for (prefix, due) in &current {
+            for due in &current {
                 let (preferred, valid) = due.offer.lifetimes(now, due.limits);
                 let (preferred, valid) = (Until::after(now, preferred), Until::after(now, valid));
-                binding.promise(now, *prefix, preferred, valid);
+                binding.promise(now, due.offer.prefix, preferred, valid);
             }
             stale.iter().for_each(|prefix| binding.withdraw(now, prefix));
             binding.push = None;
             (current, stale)
         });
         let (current, stale) = committed.unwrap_or_default();
-        for prefix in current.keys() {
-            self.delegating.holders.insert(*prefix, key);
+        for due in &current {
+            self.delegating.holders.insert(due.offer.prefix, key);
         }
         (current, stale)
     }
 
     /// An IA_PD with these prefixes, and others withdrawn (RFC 9096 §3.5). Global ones come before
     /// unique local ones (SRV-41).
-    fn grant(
-        &mut self,
-        ia: &IaPd,
-        current: &BTreeMap<Ipv6Net, Due>,
-        stale: &BTreeSet<Ipv6Net>,
-    ) -> IaPd {
+    fn grant(&mut self, ia: &IaPd, current: &[Due], stale: &BTreeSet<Ipv6Net>) -> IaPd {
         let prefix = |prefix, preferred, valid| IaPrefix {
             prefix,
             preferred,
@@ -315,10 +303,10 @@ impl Making<'_, '_> {
             status: None,
         };
         let mut prefixes = Vec::new();
-        for (net, due) in current {
+        for due in current {
             let (preferred, valid) = due.offer.lifetimes(self.now, due.limits);
             self.pace.note(preferred, valid, due.offer.is_short(self.now, due.limits));
-            prefixes.push(prefix(*net, preferred, valid));
+            prefixes.push(prefix(due.offer.prefix, preferred, valid));
         }
         prefixes.sort_by_key(|given| given.prefix.network().is_unique_local());
         prefixes.extend(stale.iter().map(|net| prefix(*net, Lifetime::ZERO, Lifetime::ZERO)));
@@ -342,7 +330,7 @@ impl Making<'_, '_> {
     fn add_reconfigure(&mut self, message: &Message, options: &mut Vec<Dhcpv6Option>) {
         let accepts = message.has_reconfigure_accept();
         options.extend(accepts.then_some(Dhcpv6Option::ReconfigureAccept));
-        let (downlink, duid) = (self.arrival.downlink.to_owned(), self.client.clone());
+        let (downlink, duid) = (Arc::clone(&self.arrival.downlink), self.client.clone());
         let any = BindingKey { downlink, duid, iaid: Iaid(0) };
         let all = self.delegating.bindings_of(&any);
         let all: Vec<(BindingKey, Option<rkap::Key>)> =
@@ -382,7 +370,7 @@ pub(super) fn no_addresses(ia: &IaNa, code: StatusCode) -> Dhcpv6Option {
 }
 
 pub(super) fn finish(
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
     kind: MessageType,
     message: &Message,
     options: Vec<Dhcpv6Option>,

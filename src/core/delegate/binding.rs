@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::ops::Not;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -37,7 +38,7 @@ pub struct BindingKey {
     /// Who asks. First, as it is what tells most keys apart.
     pub duid: Duid,
     /// Where it asks.
-    pub downlink: String,
+    pub downlink: Arc<str>,
     /// For which IA_PD.
     pub iaid: Iaid,
 }
@@ -50,13 +51,16 @@ pub struct Contact {
     /// Where its messages come from, on its own link.
     pub peer: Ipv6Addr,
     /// Its link-layer address, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_layer: Option<Vec<u8>>,
     /// The UDP port that answers go to.
     pub port: u16,
     /// The relay next to us, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<Ipv6Addr>,
     /// What the relays said that an answer has to say again (RLY-30), next to us first, each
     /// encoded without what it relayed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<Vec<u8>>,
 }
 
@@ -116,8 +120,8 @@ pub struct Promise {
 pub struct Binding {
     pub(super) slots: Vec<Slot>,
     pub(super) contact: Contact,
-    /// What it has to be given: derived from slots and offers.
-    pub(super) current: BTreeMap<Ipv6Net, Due>,
+    /// What it has to be given, by prefix: derived from slots and offers.
+    pub(super) current: Vec<Due>,
     /// What it may hold.
     /// Boxed, as a map has room for many in each node, and most bindings have one.
     pub(super) promised: BTreeMap<Ipv6Net, Box<Promise>>,
@@ -146,6 +150,7 @@ pub struct StoredBinding {
     /// What it may hold.
     pub promised: Vec<(Ipv6Net, Promise)>,
     /// Key for Reconfigure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconfigure_key: Option<rkap::Key>,
 }
 
@@ -215,7 +220,7 @@ impl Binding {
         Self {
             slots,
             contact,
-            current: BTreeMap::new(),
+            current: Vec::new(),
             promised: BTreeMap::new(),
             reconfigure_key: None,
             push: None,
@@ -282,7 +287,11 @@ impl Binding {
 
     /// What is due to it.
     pub fn due(&self) -> impl Iterator<Item = &Ipv6Net> {
-        self.current.keys()
+        self.current.iter().map(|due| &due.offer.prefix)
+    }
+
+    pub(super) fn is_due(&self, prefix: &Ipv6Net) -> bool {
+        self.due().any(|due| due == prefix)
     }
 
     /// Whether its router can be sent a Reconfigure.
@@ -338,18 +347,18 @@ impl Binding {
 
     /// What it may hold and is not its any more.
     pub(super) fn stale(&self) -> impl Iterator<Item = Ipv6Net> {
-        let stale = self
-            .promised
-            .iter()
-            .filter(|(prefix, promise)| !promise.heard && !self.current.contains_key(*prefix));
+        let stale =
+            self.promised.iter().filter(|(prefix, promise)| !promise.heard && !self.is_due(prefix));
         stale.map(|(prefix, _)| *prefix)
     }
 
     /// Its router has named what it holds. What is not among it and has retired is free, unless a
     /// word about it may still be underway. Who solicits may leave out what it holds, but not
-    /// renew it any more: it counts once it was told.
-    pub(super) fn note_named(&mut self, now: Instant, named: &[Ipv6Net], solicits: bool) {
+    /// renew it any more: it counts once it was told. Whether any promise differs.
+    pub(super) fn note_named(&mut self, now: Instant, named: &[Ipv6Net], solicits: bool) -> bool {
+        let mut differs = false;
         for (prefix, promise) in &mut self.promised {
+            let before = **promise;
             let knows = (!solicits || promise.told_at.is_some()) && !promise.is_elsewhere(now);
             if named.contains(prefix) {
                 promise.heard = false;
@@ -361,25 +370,31 @@ impl Binding {
                 promise.told_at.get_or_insert(now);
                 promise.leaving_at.get_or_insert(now);
             }
+            differs |= **promise != before;
         }
+        differs
     }
 
     /// Takes over what is due; what is not due any more retires. `is_ours` says whether a prefix
-    /// still belongs to what is delegated to us.
+    /// still belongs to what is delegated to us. Whether any promise differs.
     pub(super) fn set_current(
         &mut self,
         now: Instant,
-        current: BTreeMap<Ipv6Net, Due>,
+        current: Vec<Due>,
         is_ours: impl Fn(Ipv6Net) -> bool,
-    ) {
+    ) -> bool {
         self.current = current;
+        let mut differs = false;
         for (prefix, promise) in &mut self.promised {
-            if !self.current.contains_key(prefix) {
+            let before = **promise;
+            if !self.current.iter().any(|due| due.offer.prefix == *prefix) {
                 promise.retire(now, is_ours(*prefix));
             } else if promise.retired_at.is_some() {
                 promise.restore();
             }
+            differs |= **promise != before;
         }
+        differs
     }
 
     /// Whether the requesting router holds something else than what is due, or for longer than we
@@ -390,14 +405,14 @@ impl Binding {
             (Until::Never, Until::At(_)) => true,
             (Until::At(_) | Until::Never, Until::Never) => false,
         };
-        let wrong = |(prefix, due): (&Ipv6Net, &Due)| {
-            self.promised.get(prefix).is_none_or(|promise| {
+        let wrong = |due: &Due| {
+            self.promised.get(&due.offer.prefix).is_none_or(|promise| {
                 later(promise.preferred_until, due.offer.preferred_until)
                     || later(promise.valid_until, due.offer.valid_until)
             })
         };
         let untold = |(prefix, promise): (&Ipv6Net, &Promise)| {
-            !self.current.contains_key(prefix) && promise.told_at.is_none()
+            !self.is_due(prefix) && promise.told_at.is_none()
         };
         self.current.iter().any(wrong) || self.promised().any(untold)
     }
@@ -431,10 +446,9 @@ impl Binding {
     pub(super) fn routes(&self, interface: IfIndex, grace: Duration) -> Vec<KernelRoute> {
         let target = RouteTarget::Gateway(interface, self.contact.next_hop);
         let route = |destination, until| KernelRoute { destination, target, metric: METRIC, until };
-        let current =
-            self.current.iter().map(|(prefix, due)| route(*prefix, due.offer.valid_until));
+        let current = self.current.iter().map(|due| route(due.offer.prefix, due.offer.valid_until));
         let retired = self.promised.iter().filter(|(prefix, promise)| {
-            promise.routed && promise.retired_at.is_some() && !self.current.contains_key(*prefix)
+            promise.routed && promise.retired_at.is_some() && !self.is_due(prefix)
         });
         let retired = retired.map(|(prefix, promise)| {
             let end = promise.route_end(grace).map_or(Until::Never, Until::At);

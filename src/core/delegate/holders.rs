@@ -21,8 +21,9 @@ impl Holders {
     }
 
     fn overlapping(&self, prefix: Ipv6Net) -> impl Iterator<Item = &BindingKey> {
-        let last = Ipv6Net::new(prefix.broadcast(), 128).unwrap_or(prefix);
-        let inside = self.by_prefix.range(prefix..=last).map(|(_, holder)| holder);
+        let inside = self.by_prefix.range(prefix..);
+        let inside = inside.take_while(move |(held, _)| prefix.contains(*held));
+        let inside = inside.map(|(_, holder)| holder);
         let around = self.lengths.range(..prefix.prefix_len()).filter_map(move |(length, _)| {
             let around = Ipv6Net::new(prefix.addr(), *length).ok()?;
             self.by_prefix.get(&around.trunc())

@@ -11,7 +11,7 @@ const INFORMATION_REFRESH: u32 = 3600;
 /// An Information-request (SRV-34).
 pub(super) fn information(
     delegating: &Delegating,
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
     message: &Message,
 ) -> Result<Served, Reject> {
     let mut options = vec![Dhcpv6Option::ServerId(delegating.duid.clone())];
@@ -31,11 +31,11 @@ pub(super) fn asks_for(message: &Message, code: u16) -> bool {
 /// DNS servers and search domains, as far as they are asked for (SRV-35).
 pub(super) fn add_information(
     delegating: &Delegating,
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
     message: &Message,
     options: &mut Vec<Dhcpv6Option>,
 ) {
-    let Some((servers, search)) = delegating.resolvers.get(arrival.downlink) else { return };
+    let Some((servers, search)) = delegating.resolvers.get(&*arrival.downlink) else { return };
     if asks_for(message, code::DNS_SERVERS) && !servers.is_empty() {
         options.push(Dhcpv6Option::DnsServers(servers.clone()));
     }

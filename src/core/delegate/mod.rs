@@ -27,6 +27,7 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::IfIndex;
@@ -57,9 +58,9 @@ pub type Resolvers = (Vec<Ipv6Addr>, Vec<String>);
 
 /// A message that came to a downlink.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Arrival<'a> {
+pub struct Arrival {
     /// The downlink.
-    pub downlink: &'a str,
+    pub downlink: Arc<str>,
     /// How its sender is reached.
     pub contact: Contact,
 }
@@ -79,7 +80,7 @@ pub enum Call {
     /// A signed Reconfigure.
     Reconfigure {
         /// Where it is.
-        downlink: String,
+        downlink: Arc<str>,
         /// How it is reached.
         contact: Contact,
         /// The message as it leaves.
@@ -88,7 +89,7 @@ pub enum Call {
     /// A unicast router advertisement.
     Advertise {
         /// Where it is.
-        downlink: String,
+        downlink: Arc<str>,
         /// Whom.
         host: Ipv6Addr,
     },
@@ -103,8 +104,8 @@ pub struct Delegating {
     downlinks: BTreeMap<String, config::Downlink>,
     delegations: BTreeMap<String, config::Delegation>,
     /// Delegations by where their router asks and who it is.
-    by_peer: BTreeMap<(String, config::Peer), Vec<String>>,
-    pools: BTreeMap<String, config::Pool>,
+    by_peer: BTreeMap<Arc<str>, BTreeMap<config::Peer, Vec<Arc<str>>>>,
+    pools: BTreeMap<Arc<str>, config::Pool>,
     offers: Offers,
     resolvers: BTreeMap<String, Resolvers>,
     bindings: BTreeMap<BindingKey, Binding>,
@@ -126,7 +127,7 @@ impl Delegating {
     /// With what is remembered: bindings, and up to where replay values may have been used.
     pub fn new(
         duid: Duid,
-        stored: &BTreeMap<BindingKey, StoredBinding>,
+        stored: &BTreeMap<BindingKey, Arc<StoredBinding>>,
         replay: u64,
         random: Random,
     ) -> Self {
@@ -162,16 +163,18 @@ impl Delegating {
         self.grace = config.grace;
         self.downlinks.clone_from(&config.downlinks);
         self.delegations.clone_from(&config.delegations);
-        self.pools.clone_from(&config.pools);
+        let pools = config.pools.iter();
+        self.pools = pools.map(|(name, pool)| (name.as_str().into(), pool.clone())).collect();
         self.by_peer.clear();
         for (name, delegation) in &self.delegations {
-            let peer = (delegation.downlink.clone(), delegation.peer.clone());
-            self.by_peer.entry(peer).or_default().push(name.clone());
+            let by_peer = self.by_peer.entry(delegation.downlink.as_str().into()).or_default();
+            by_peer.entry(delegation.peer.clone()).or_default().push(name.as_str().into());
         }
         self.offers.known = false;
         self.realign = true;
-        let keys: Vec<BindingKey> = self.bindings.keys().cloned().collect();
-        keys.iter().for_each(|key| self.schedule(key));
+        for (key, binding) in &mut self.bindings {
+            index(&mut self.due, self.grace, key, binding);
+        }
     }
 
     /// Takes over the DNS servers and search domains of each downlink.
@@ -214,7 +217,7 @@ impl Delegating {
     pub fn handle_message(
         &mut self,
         now: Instant,
-        arrival: &Arrival<'_>,
+        arrival: &Arrival,
         message: &Message,
     ) -> Result<Served, Reject> {
         if !self.offers.known {
@@ -278,19 +281,19 @@ impl Delegating {
     }
 
     /// A binding as it is to be kept; none when there is none any more.
-    pub fn stored(&self, key: &BindingKey) -> Option<StoredBinding> {
-        self.bindings.get(key).map(Binding::stored)
+    pub fn stored(&self, key: &BindingKey) -> Option<Arc<StoredBinding>> {
+        self.bindings.get(key).map(|binding| Arc::new(binding.stored()))
     }
 
-    fn insert(&mut self, key: &BindingKey, binding: Binding) {
+    fn insert(&mut self, key: &BindingKey, mut binding: Binding) {
         for slot in &binding.slots {
             self.slots.insert(slot.clone(), key.clone());
         }
         for prefix in binding.promised.keys() {
             self.holders.insert(*prefix, key);
         }
+        index(&mut self.due, self.grace, key, &mut binding);
         self.bindings.insert(key.clone(), binding);
-        self.schedule(key);
     }
 
     fn remove(&mut self, key: &BindingKey) -> Option<Binding> {
@@ -310,27 +313,12 @@ impl Delegating {
         Some(binding)
     }
 
-    /// Keeps the index of deadlines equal to what it is derived from.
-    fn schedule(&mut self, key: &BindingKey) {
-        let Some(binding) = self.bindings.get_mut(key) else { return };
-        let at = binding.due_at(self.grace);
-        let before = std::mem::replace(&mut binding.indexed_at, at);
-        if before == at {
-            return;
-        }
-        if let Some(before) = before {
-            self.due.remove(&(before, key.clone()));
-        }
-        if let Some(at) = at {
-            self.due.insert((at, key.clone()));
-        }
-    }
-
-    /// Changes a binding, and keeps the index.
+    /// Changes a binding, and keeps the index of deadlines.
     fn change<T>(&mut self, key: &BindingKey, change: impl FnOnce(&mut Binding) -> T) -> Option<T> {
-        let changed = self.bindings.get_mut(key).map(change);
-        self.schedule(key);
-        changed
+        let binding = self.bindings.get_mut(key)?;
+        let changed = change(binding);
+        index(&mut self.due, self.grace, key, binding);
+        Some(changed)
     }
 
     /// The bindings of one router on one downlink.
@@ -339,15 +327,17 @@ impl Delegating {
         key: &BindingKey,
     ) -> impl Iterator<Item = (&BindingKey, &Binding)> + use<'_> {
         let first = BindingKey { iaid: Iaid(0), ..key.clone() };
-        let last = BindingKey { iaid: Iaid(u32::MAX), ..key.clone() };
-        self.bindings.range(first..=last)
+        let (duid, downlink) = (first.duid.clone(), Arc::clone(&first.downlink));
+        // An end of the range would have to be sought as well.
+        let from = self.bindings.range(first..);
+        from.take_while(move |(key, _)| key.duid == duid && key.downlink == downlink)
     }
 
     /// Derives anew what is due to a binding; whether that differs, and then calls its router.
     fn refresh(&mut self, now: Instant, key: &BindingKey) -> bool {
         let Some(binding) = self.bindings.get(key) else { return false };
         let (current, blocked) = self.worth(now, key, &binding.slots);
-        let moved = !current.keys().eq(binding.current.keys());
+        let moved = !current.iter().map(|due| &due.offer.prefix).eq(binding.due());
         let differs = moved || current != binding.current;
         if blocked {
             self.blocked.insert(key.clone());
@@ -356,17 +346,15 @@ impl Delegating {
         }
         let Self { bindings, offers, .. } = self;
         let Some(binding) = bindings.get_mut(key) else { return differs };
-        let before = binding.stored();
-        binding.set_current(now, current, |prefix| offers.is_ours(prefix));
+        let retired = binding.set_current(now, current, |prefix| offers.is_ours(prefix));
         binding.blocked = blocked;
         if !binding.is_stale() {
             binding.push = None;
         } else if moved || binding.push.is_none() {
             binding.push = Some(Push::new(now));
         }
-        let differs = differs || binding.stored() != before;
-        self.schedule(key);
-        differs
+        index(&mut self.due, self.grace, key, binding);
+        differs || retired
     }
 
     /// What is due to one binding happens: promises end, its router is to be called.
@@ -444,6 +432,26 @@ impl Delegating {
             }
         }
         self.refused.insert(key.clone(), (now, contact.clone()));
+    }
+}
+
+/// Keeps the index of deadlines equal to what it is derived from.
+fn index(
+    due: &mut BTreeSet<(Instant, BindingKey)>,
+    grace: Duration,
+    key: &BindingKey,
+    binding: &mut Binding,
+) {
+    let at = binding.due_at(grace);
+    let before = std::mem::replace(&mut binding.indexed_at, at);
+    if before == at {
+        return;
+    }
+    if let Some(before) = before {
+        due.remove(&(before, key.clone()));
+    }
+    if let Some(at) = at {
+        due.insert((at, key.clone()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -41,13 +42,13 @@ pub struct Offers {
 #[serde(rename_all = "kebab-case")]
 pub enum Slot {
     /// The place of a configured delegation.
-    Delegation(String),
+    Delegation(Arc<str>),
     /// One of a pool's places.
     Pool {
         /// Counted from 0 in units of what each requesting router gets.
         number: u64,
         /// The pool.
-        pool: String,
+        pool: Arc<str>,
     },
 }
 

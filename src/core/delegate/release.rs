@@ -1,6 +1,7 @@
 //! Release and Decline (RFC 9915 §18.3.7, §18.3.8).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 
@@ -14,14 +15,14 @@ use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Status, StatusCode};
 pub(super) fn release(
     delegating: &mut Delegating,
     now: Instant,
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
     message: &Message,
 ) -> Result<Served, Reject> {
     let client = message.client_id().ok_or(Reject::NoClientId)?;
     let mut served = Served::default();
     let mut options = acknowledgement(delegating, client);
     for ia in message.ia_pds().take(MAX_IAS) {
-        let (downlink, duid) = (arrival.downlink.to_owned(), client.clone());
+        let (downlink, duid) = (Arc::clone(&arrival.downlink), client.clone());
         let key = BindingKey { downlink, duid, iaid: ia.iaid };
         delegating.refused.remove(&key);
         if delegating.bindings.contains_key(&key) {
@@ -41,7 +42,7 @@ pub(super) fn release(
 /// A Decline: none of its addresses is ours.
 pub(super) fn decline(
     delegating: &Delegating,
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
     message: &Message,
 ) -> Result<Served, Reject> {
     let client = message.client_id().ok_or(Reject::NoClientId)?;

@@ -39,13 +39,13 @@ impl LineFile {
     }
 
     /// Appends one line by one write, not yet synced.
-    pub(super) fn append(&mut self, now: Instant, line: &str) -> Option<String> {
-        let result = self.file().and_then(|file| file.write_all(line.as_bytes()));
+    pub(super) fn append(&mut self, now: Instant, line: &[u8]) -> Option<String> {
+        let result = self.file().and_then(|file| file.write_all(line));
         self.outcome(now, result)
     }
 
     /// Writes the whole content anew: either the old file is there or the new one, synced.
-    pub(super) fn replace(&mut self, now: Instant, text: &str, sync: bool) -> Option<String> {
+    pub(super) fn replace(&mut self, now: Instant, text: &[u8], sync: bool) -> Option<String> {
         let result = self.write_anew(text, sync);
         self.outcome(now, result)
     }
@@ -71,11 +71,11 @@ impl LineFile {
         self.file.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    fn write_anew(&mut self, text: &str, sync: bool) -> io::Result<()> {
+    fn write_anew(&mut self, text: &[u8], sync: bool) -> io::Result<()> {
         self.file = None;
         let dir = self.path.parent().unwrap_or_else(|| Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(text)?;
         if sync {
             file.as_file().sync_all()?;
         }

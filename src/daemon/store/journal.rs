@@ -18,6 +18,8 @@ const NAME: &str = "memory.jsonl";
 const VERSION: &str = r#"{"renumberd-memory":1}"#;
 /// The file is written anew when it has this many lines, and four times as many as it needs.
 const MIN_LINES: usize = 256;
+/// Room for a line of the usual kind: a binding.
+const USUAL_OCTETS: usize = 1024;
 
 /// A record with the clocks at which it was written.
 #[derive(Deserialize)]
@@ -109,7 +111,8 @@ impl Journal {
             self.live.retain(|_, record| !is_over(record, now));
             return self.compact(now, wall);
         }
-        let line = self.line(record, now, wall);
+        let mut line = Vec::with_capacity(USUAL_OCTETS);
+        self.write_line(record, now, wall, &mut line);
         self.lines = self.lines.saturating_add(1);
         self.unsynced = true;
         self.file.append(now, &line)
@@ -164,16 +167,16 @@ impl Journal {
     }
 
     fn compact(&mut self, now: Instant, wall: Duration) -> Option<String> {
-        let mut text = format!("{VERSION}\n");
+        let mut text = format!("{VERSION}\n").into_bytes();
         for record in self.live.values() {
-            text.push_str(&self.line(record, now, wall));
+            self.write_line(record, now, wall, &mut text);
         }
         self.lines = self.live.len();
         self.unsynced = false;
         self.file.replace(now, &text, true)
     }
 
-    fn line(&self, record: &Record, now: Instant, wall: Duration) -> String {
+    fn write_line(&self, record: &Record, now: Instant, wall: Duration, text: &mut Vec<u8>) {
         let line = LineOf {
             boot: &self.boot_id,
             at: now.since_boot().as_secs_f64(),
@@ -181,7 +184,8 @@ impl Journal {
             record,
         };
         // A record has no map with other keys than text, which is all that could fail.
-        serde_json::to_string(&line).unwrap_or_default() + "\n"
+        let _ = serde_json::to_writer(&mut *text, &line);
+        text.push(b'\n');
     }
 }
 

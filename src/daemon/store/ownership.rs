@@ -101,7 +101,7 @@ impl Ownership {
         if self.file.is_behind() || (self.lines > MIN_LINES && self.lines / 4 > self.owned.len()) {
             return self.compact(now);
         }
-        self.file.append(now, &text(line))
+        self.file.append(now, text(line).as_bytes())
     }
 
     fn compact(&mut self, now: Instant) -> Option<String> {
@@ -110,7 +110,7 @@ impl Ownership {
             whole.push_str(&text(&Line::Owned(*interface, *address)));
         }
         self.lines = self.owned.len();
-        self.file.replace(now, &whole, false)
+        self.file.replace(now, whole.as_bytes(), false)
     }
 }
 

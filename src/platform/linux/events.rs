@@ -31,7 +31,7 @@ const TYPE_OFFSET: u32 = 4;
 const PORT_OFFSET: u32 = 12;
 
 const RECEIVE_OCTETS: usize = 64 * 1024;
-/// A burst of a few thousand changes fits.
+/// A burst of a few thousand events fits.
 const SOCKET_OCTETS: usize = 4 << 20;
 /// Datagrams read before others have their turn.
 const BATCH: usize = 64;
@@ -54,6 +54,14 @@ pub struct Events {
     buffer: Vec<u8>,
 }
 
+/// Makes room in a socket for a burst of events: beyond the system's limit only with CAP_NET_ADMIN
+/// of the whole machine; what there is has to do.
+pub(crate) fn widen(socket: &Socket) {
+    if setsockopt(socket, sockopt::RcvBufForce, &SOCKET_OCTETS).is_err() {
+        let _ = setsockopt(socket, sockopt::RcvBuf, &SOCKET_OCTETS);
+    }
+}
+
 impl Events {
     /// Opens the socket.
     ///
@@ -64,11 +72,7 @@ impl Events {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind(&SocketAddr::new(0, 0))?;
         socket.set_non_blocking(true)?;
-        // Beyond the system's limit only with CAP_NET_ADMIN of the whole machine; what there is
-        // has to do.
-        if setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_OCTETS).is_err() {
-            let _ = setsockopt(&socket, sockopt::RcvBuf, &SOCKET_OCTETS);
-        }
+        widen(&socket);
         for group in [GROUP_LINK, GROUP_IPV6_ADDRESS, GROUP_IPV6_ROUTE, GROUP_IPV6_NETCONF] {
             socket.add_membership(group)?;
         }

@@ -30,6 +30,11 @@ const RECONFIGURE_ACCEPT: u16 = 20;
 const IA_PD: u16 = 25;
 const IA_PREFIX: u16 = 26;
 
+/// An IA_PD with two prefixes.
+const USUAL_IA_OCTETS: usize = 72;
+/// An IAPREFIX option without options of its own.
+const IA_PREFIX_OCTETS: usize = 25;
+
 /// Takes the next option's code and body, where there is one.
 ///
 /// # Errors
@@ -49,9 +54,9 @@ pub(in crate::wire) fn take_option<'a>(
 /// Appends an option; one over 65535 octets has no form on the wire and is left out.
 pub(in crate::wire) fn push_option(out: &mut Vec<u8>, code: u16, body: &[u8]) {
     let Ok(length) = u16::try_from(body.len()) else { return };
-    out.extend(code.to_be_bytes());
-    out.extend(length.to_be_bytes());
-    out.extend(body);
+    out.extend_from_slice(&code.to_be_bytes());
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(body);
 }
 
 impl Dhcpv6Option {
@@ -188,10 +193,11 @@ impl IaPrefix {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut body = self.preferred.to_wire().to_be_bytes().to_vec();
-        body.extend(self.valid.to_wire().to_be_bytes());
+        let mut body = Vec::with_capacity(IA_PREFIX_OCTETS);
+        body.extend_from_slice(&self.preferred.to_wire().to_be_bytes());
+        body.extend_from_slice(&self.valid.to_wire().to_be_bytes());
         body.push(self.prefix.prefix_len());
-        body.extend(self.prefix.trunc().addr().octets());
+        body.extend_from_slice(&self.prefix.trunc().addr().octets());
         if let Some(exclude) = self.exclude.and_then(|exclude| encode_exclude(self.prefix, exclude))
         {
             push_option(&mut body, code::PD_EXCLUDE, &exclude);
@@ -294,7 +300,11 @@ fn decode_ia_header(mut header: Cursor<'_>) -> Result<(Iaid, Lifetime, Lifetime)
 }
 
 fn encode_ia_header(Iaid(iaid): Iaid, t1: Lifetime, t2: Lifetime) -> Vec<u8> {
-    [iaid, t1.to_wire(), t2.to_wire()].iter().flat_map(|field| field.to_be_bytes()).collect()
+    let mut body = Vec::with_capacity(USUAL_IA_OCTETS);
+    for field in [iaid, t1.to_wire(), t2.to_wire()] {
+        body.extend_from_slice(&field.to_be_bytes());
+    }
+    body
 }
 
 impl Status {

@@ -80,7 +80,7 @@ pub(super) fn us() -> Duid {
 }
 
 pub(super) fn key(number: u8, iaid: u32) -> BindingKey {
-    BindingKey { downlink: "lan0".to_owned(), duid: router(number), iaid: Iaid(iaid) }
+    BindingKey { downlink: "lan0".into(), duid: router(number), iaid: Iaid(iaid) }
 }
 
 /// A router at a link-local address that its number makes.
@@ -276,7 +276,7 @@ impl World {
         contact: Contact,
         message: &Message,
     ) -> Result<Message, Reject> {
-        let arrival = Arrival { downlink, contact };
+        let arrival = Arrival { downlink: downlink.into(), contact };
         let served = self.delegating.handle_message(self.now, &arrival, message)?;
         self.remember(&served.touched);
         self.timeout();
@@ -338,7 +338,7 @@ impl World {
         }
         assert_eq!(*holders, held, "holders");
         let stored: BTreeMap<_, _> =
-            bindings.iter().map(|(key, binding)| (key.clone(), binding.stored())).collect();
+            bindings.iter().map(|(key, binding)| (key.clone(), binding.stored().into())).collect();
         assert_eq!(self.memory.bindings, stored, "memory");
     }
 }

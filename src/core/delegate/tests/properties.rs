@@ -238,7 +238,7 @@ proptest! {
             let server = if head[1] % 2 == 0 { server } else { Vec::new() };
             let octets = [&start[..], &duid, &server, &octets].concat();
             if let Ok(message) = Message::decode(&octets) {
-                let arrival = Arrival { downlink: "lan0", contact: contact(head[2]) };
+                let arrival = Arrival { downlink: "lan0".into(), contact: contact(head[2]) };
                 let served = world.delegating.handle_message(world.now, &arrival, &message);
                 world.remember(&served.map(|served| served.touched).unwrap_or_default());
                 world.timeout();

@@ -47,7 +47,7 @@ fn unwrapped(octets: &[u8]) -> Message {
 
 fn hear(world: &mut World, number: u8, kind: MessageType, link: &str) -> Answer {
     let options = [ia(1, &[]), Dhcpv6Option::ReconfigureAccept];
-    let arrival = Arrival { downlink: "lan0", contact: behind(link) };
+    let arrival = Arrival { downlink: "lan0".into(), contact: behind(link) };
     let message = message(number, kind, &options);
     world.delegating.handle_message(world.now, &arrival, &message).unwrap().answer.unwrap()
 }
@@ -78,7 +78,7 @@ fn a_reconfigure_goes_through_the_relays_too() {
     assert_eq!(world.delegating.poll_call(), None);
     let mut world = World::new(SITE, A);
     let request = message(1, Request, &[ia(1, &[])]);
-    let arrival = Arrival { downlink: "lan0", contact: behind("fd00:1::1") };
+    let arrival = Arrival { downlink: "lan0".into(), contact: behind("fd00:1::1") };
     world.delegating.handle_message(world.now, &arrival, &request).unwrap();
     world.renumber(B);
     assert_eq!(world.delegating.poll_call(), None, "without a key nothing reaches it");
