@@ -8,7 +8,7 @@ use tracing::{debug, trace};
 use super::shell;
 use crate::core::input::{IfIndex, Received};
 use crate::core::output::{Group, ServerPacket};
-use crate::platform::sockets::ServerSocket;
+use crate::platform::sockets::{ServerSender, ServerSocket};
 use crate::platform::watch;
 
 /// The server's socket and what is to leave through it.
@@ -17,8 +17,22 @@ pub(super) struct Server {
     socket: Option<AsyncFd<ServerSocket>>,
     /// They leave when everything written until now is on disk.
     held: Vec<ServerPacket>,
-    /// They leave when the sync under way has ended.
-    departing: Vec<ServerPacket>,
+}
+
+/// Answers that leave when a sync has ended, on the thread that it ran on.
+pub(super) struct Departing {
+    sender: Option<ServerSender>,
+    packets: Vec<ServerPacket>,
+}
+
+impl Departing {
+    pub(super) fn send(self) {
+        let Some(sender) = self.sender else { return };
+        for packet in &self.packets {
+            trace!(?packet, "send");
+            tell(packet, sender.send(&packet.packet, packet.port));
+        }
+    }
 }
 
 impl Server {
@@ -68,10 +82,7 @@ impl Server {
 
     pub(super) fn send(&self, packet: &ServerPacket) {
         trace!(?packet, "send");
-        let sent = self.with_socket(|socket| socket.send(&packet.packet, packet.port));
-        if let Err(error) = sent {
-            debug!(%error, destination = %packet.packet.destination, "DHCPv6 answer not sent");
-        }
+        tell(packet, self.with_socket(|socket| socket.send(&packet.packet, packet.port)));
     }
 
     /// Keeps an answer back until what it says is on disk.
@@ -83,15 +94,15 @@ impl Server {
         !self.held.is_empty()
     }
 
-    /// A sync begins: what is held leaves when it has ended.
-    pub(super) fn depart(&mut self) {
-        self.departing.append(&mut self.held);
+    /// What is held leaves when the sync that begins has ended.
+    pub(super) fn depart(&mut self) -> Departing {
+        let sender = self.socket.as_ref().map(|socket| socket.get_ref().sender());
+        Departing { sender, packets: std::mem::take(&mut self.held) }
     }
+}
 
-    /// The sync has ended.
-    pub(super) fn release(&mut self) {
-        for packet in std::mem::take(&mut self.departing) {
-            self.send(&packet);
-        }
+fn tell(packet: &ServerPacket, sent: io::Result<()>) {
+    if let Err(error) = sent {
+        debug!(%error, destination = %packet.packet.destination, "DHCPv6 answer not sent");
     }
 }

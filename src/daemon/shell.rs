@@ -284,7 +284,6 @@ impl Shell {
             Ready::Synced => {
                 self.syncing = None;
                 self.synced_at = Some(clock::now());
-                self.server.release();
                 if self.server.is_holding() {
                     self.sync();
                 }
@@ -396,16 +395,16 @@ impl Shell {
             return;
         }
         let Some(file) = self.journal.take_unsynced() else {
-            self.server.depart();
-            return self.server.release();
+            return self.server.depart().send();
         };
-        self.server.depart();
+        let departing = self.server.depart();
         let (done, synced) = oneshot::channel();
         self.syncing = Some(synced);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = file.sync_data() {
                 warn!(%error, "the memory could not be synced to disk");
             }
+            departing.send();
             let _ = done.send(());
         });
     }

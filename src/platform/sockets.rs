@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -200,9 +201,29 @@ impl ServerSocket {
         self.0.send(packet, port, &[])
     }
 
+    /// What another thread can send by.
+    pub fn sender(&self) -> ServerSender {
+        ServerSender(Arc::clone(&self.0.socket))
+    }
+
     /// Datagrams received and dropped because they or their control messages were cut.
     pub const fn dropped(&self) -> u64 {
         self.0.dropped.get()
+    }
+}
+
+/// The sending half of a [`ServerSocket`]. The port is taken while there is one.
+#[derive(Clone, Debug)]
+pub struct ServerSender(Arc<Socket>);
+
+impl ServerSender {
+    /// See [`ServerSocket::send`].
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn send(&self, packet: &Packet, port: u16) -> io::Result<()> {
+        send(&self.0, packet, port, &[])
     }
 }
 
@@ -217,7 +238,7 @@ fn udp_socket() -> io::Result<Socket> {
 /// What all have in common.
 #[derive(Debug)]
 struct PacketSocket {
-    socket: Socket,
+    socket: Arc<Socket>,
     buffers: RefCell<Buffers>,
     dropped: Cell<u64>,
 }
@@ -240,6 +261,7 @@ impl PacketSocket {
             octets: vec![0; LARGEST_PACKET],
             control: nix::cmsg_space!(libc::in6_pktinfo, libc::c_int, libc::c_int),
         };
+        let socket = Arc::new(socket);
         Ok(Self { socket, buffers: RefCell::new(buffers), dropped: Cell::new(0) })
     }
 
@@ -278,26 +300,35 @@ impl PacketSocket {
     }
 
     fn send(&self, packet: &Packet, port: u16, more: &[ControlMessage<'_>]) -> io::Result<()> {
-        let origin = libc::in6_pktinfo {
-            ipi6_addr: libc::in6_addr { s6_addr: packet.source.octets() },
-            ipi6_ifindex: packet.interface.0,
-        };
-        let mut control = vec![ControlMessage::Ipv6PacketInfo(&origin)];
-        control.extend_from_slice(more);
-        let to = SocketAddrV6::new(packet.destination, port, 0, packet.interface.0);
-        sendmsg(
-            self.socket.as_raw_fd(),
-            &[IoSlice::new(&packet.octets)],
-            &control,
-            MsgFlags::empty(),
-            Some(&SockaddrIn6::from(to)),
-        )?;
-        Ok(())
+        send(&self.socket, packet, port, more)
     }
 
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
+}
+
+fn send(
+    socket: &Socket,
+    packet: &Packet,
+    port: u16,
+    more: &[ControlMessage<'_>],
+) -> io::Result<()> {
+    let origin = libc::in6_pktinfo {
+        ipi6_addr: libc::in6_addr { s6_addr: packet.source.octets() },
+        ipi6_ifindex: packet.interface.0,
+    };
+    let mut control = vec![ControlMessage::Ipv6PacketInfo(&origin)];
+    control.extend_from_slice(more);
+    let to = SocketAddrV6::new(packet.destination, port, 0, packet.interface.0);
+    sendmsg(
+        socket.as_raw_fd(),
+        &[IoSlice::new(&packet.octets)],
+        &control,
+        MsgFlags::empty(),
+        Some(&SockaddrIn6::from(to)),
+    )?;
+    Ok(())
 }
 
 /// Receives one packet; none where it came cut or without what it should tell.

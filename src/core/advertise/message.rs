@@ -40,7 +40,11 @@ pub(super) fn render(
         .unwrap_or(usize::MAX)
         .saturating_sub(IPV6_HEADER + ADVERTISEMENT_HEADER);
     let header = header(rules, statement.router_lifetime);
-    fill(options(rules, link, statement), room)
+    // In each of them: a host does without duplicate address detection (RFC 4429 §3.3), and
+    // answers without asking who we are, only where its prefix came with our address.
+    let in_each: Vec<NdpOption> =
+        link.link_layer_address.iter().cloned().map(NdpOption::SourceLinkLayer).collect();
+    fill(options(rules, statement), &in_each, room)
         .into_iter()
         .map(|options| RouterAdvertisement { options, ..header.clone() })
         .collect()
@@ -65,7 +69,7 @@ fn milliseconds(duration: Duration) -> u32 {
 }
 
 /// The options, prefixes first.
-fn options(rules: &config::Advertise, link: &Link, statement: &Statement) -> Vec<NdpOption> {
+fn options(rules: &config::Advertise, statement: &Statement) -> Vec<NdpOption> {
     let prefixes = statement.prefixes.iter().map(|said| prefix_information(rules, said));
     let routes = statement.routes.iter().map(|&(prefix, preference, lifetime)| {
         let lifetime = Lifetime::Finite(lifetime);
@@ -79,7 +83,6 @@ fn options(rules: &config::Advertise, link: &Link, statement: &Statement) -> Vec
         .into_iter()
         .map(|(lifetime, names)| NdpOption::Dnssl { lifetime, names });
     prefixes
-        .chain(link.link_layer_address.iter().cloned().map(NdpOption::SourceLinkLayer))
         .chain(rules.mtu.map(NdpOption::Mtu))
         .chain(routes)
         .chain(rdnss)
@@ -125,11 +128,12 @@ fn lists<T: Clone>(entries: &[(T, u32)], octets: impl Fn(&T) -> usize) -> Vec<(L
     lists.into_iter().map(|(lifetime, _, list)| (Lifetime::Finite(lifetime), list)).collect()
 }
 
-/// Distributes the options in order over as many messages as it takes, at least one. An option
-/// that no message can hold is left out.
-fn fill(options: Vec<NdpOption>, room: usize) -> Vec<Vec<NdpOption>> {
+/// Distributes the options in order over as many messages as it takes, at least one, with `in_each`
+/// at the head of each. An option that no message can hold is left out.
+fn fill(options: Vec<NdpOption>, in_each: &[NdpOption], room: usize) -> Vec<Vec<NdpOption>> {
+    let room = room.saturating_sub(in_each.iter().map(octets).sum());
     let mut messages = Vec::new();
-    let mut message = Vec::new();
+    let mut message = in_each.to_vec();
     let mut left = room;
     for option in options {
         let size = octets(&option);
@@ -137,7 +141,7 @@ fn fill(options: Vec<NdpOption>, room: usize) -> Vec<Vec<NdpOption>> {
             continue;
         }
         if size > left {
-            messages.push(std::mem::take(&mut message));
+            messages.push(std::mem::replace(&mut message, in_each.to_vec()));
             left = room;
         }
         left = left.saturating_sub(size);

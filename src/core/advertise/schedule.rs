@@ -13,6 +13,9 @@ pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1
 /// Advertisements sent in quick succession after a start or a change (RFC 4861 §10).
 const MAX_INITIAL_RTR_ADVERTISEMENTS: u8 = 3;
 const MAX_INITIAL_RTR_ADVERT_INTERVAL: Duration = Duration::from_secs(16);
+/// What is new is said once more so soon: a multicast packet gets lost easily, on radio above all.
+/// Not sooner, as a change that follows has to wait for MIN_DELAY_BETWEEN_RAS behind the repeat.
+const FIRST_REPEAT: Duration = Duration::from_secs(6);
 /// The longest random delay of an answer (RFC 4861 §10).
 const MAX_RA_DELAY_TIME: Duration = Duration::from_millis(500);
 
@@ -106,9 +109,11 @@ impl Schedule {
     /// A multicast advertisement is sent; the next follows after `interval`, or sooner where it is
     /// one of a quick succession.
     pub(super) fn sent(&mut self, now: Instant, interval: Duration) {
+        let is_news = self.is_announcing();
         self.quick = self.quick.saturating_sub(1);
         let interval = match self.quick {
             0 => interval,
+            1.. if is_news => interval.min(FIRST_REPEAT),
             1.. => interval.min(MAX_INITIAL_RTR_ADVERT_INTERVAL),
         };
         self.last = Some(now);

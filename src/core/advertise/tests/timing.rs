@@ -48,6 +48,19 @@ fn three_advertisements_follow_a_start_and_a_change_at_most_16_s_apart() {
     assert!(gaps(after).iter().all(|gap| *gap <= 16.0));
 }
 
+/// RA-TX-07: a host may have missed the first one
+#[test]
+fn what_is_new_is_repeated_within_seconds() {
+    let mut world = World::saying(content(&[A]));
+    world.run(60);
+    let before = world.sent.len();
+    world.set(content(&[B]));
+    world.run(60);
+    let gaps = gaps(&world.sent[before..]);
+    assert!((3.0..=6.0).contains(&gaps[0]), "{gaps:?}");
+    assert!(gaps[1] > 6.0, "{gaps:?}");
+}
+
 /// RA-TX-07, RA-TX-09
 #[test]
 fn a_change_waits_only_for_the_minimal_delay() {
