@@ -2,24 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::Ipv6Net;
+
 use super::Core;
 use super::failures::{self, Failure};
 use super::output::{Level, Output, Report, Step};
 use super::plan::Without;
 use super::status;
 
-/// The conditions that hold, by name and subject, with a sentence that names the remedy.
+/// The conditions that hold, each with a sentence that names the remedy.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Conditions(BTreeMap<(&'static str, String), String>);
+pub(super) struct Conditions(BTreeMap<Key, String>);
+
+/// What a condition is: its name, the interface or plan entry that it is about, and the address or
+/// prefix where there can be several.
+type Key = (&'static str, String, Option<Ipv6Net>);
 
 impl Conditions {
     fn add(&mut self, name: &'static str, subject: impl Into<String>, text: impl Into<String>) {
-        self.0.insert((name, subject.into()), text.into());
+        self.0.insert((name, subject.into(), None), text.into());
+    }
+
+    fn add_of(&mut self, object: Ipv6Net, name: &'static str, subject: &str, text: String) {
+        self.0.insert((name, subject.to_owned(), Some(object)), text);
     }
 
     /// For status.
     pub(super) fn view(&self) -> Vec<status::Condition> {
-        let view = |((name, subject), text): (&(&str, String), &String)| status::Condition {
+        let view = |((name, subject, _), text): (&Key, &String)| status::Condition {
             name: (*name).to_owned(),
             subject: subject.clone(),
             text: text.clone(),
@@ -34,14 +44,15 @@ impl Core {
         let found = self.find_conditions();
         let before = std::mem::replace(&mut self.conditions, found);
         let mut reports = Vec::new();
-        for ((name, subject), text) in &self.conditions.0 {
-            if !before.0.contains_key(&(*name, subject.clone())) {
+        for (key @ (name, subject, _), text) in &self.conditions.0 {
+            if !before.0.contains_key(key) {
                 reports.push((Level::Warn, subject.clone(), format!("{name}: {text}")));
             }
         }
-        for (name, subject) in before.0.keys() {
-            if !self.conditions.0.contains_key(&(*name, subject.clone())) {
-                reports.push((Level::Info, subject.clone(), format!("{name}: over")));
+        for key @ (name, subject, object) in before.0.keys() {
+            if !self.conditions.0.contains_key(key) {
+                let what = object.map(|object| format!(" of {object}")).unwrap_or_default();
+                reports.push((Level::Info, subject.clone(), format!("{name}{what}: over")));
             }
         }
         for (level, subject, text) in reports {
@@ -97,7 +108,8 @@ impl Core {
             let text = format!(
                 "{address} is in use by another node; it is tried again when the link comes up anew"
             );
-            found.add("duplicate-address", name.unwrap_or_default(), text);
+            let name = name.unwrap_or_default();
+            found.add_of((*address).into(), "duplicate-address", &name, text);
         }
         for ((name, prefix), why) in &self.desired.without {
             let text = match why {
@@ -113,15 +125,16 @@ impl Core {
                 }
             };
             let is_link = self.config.downlinks.contains_key(name);
-            found.add(if is_link { "without-subnet" } else { "without-prefix" }, name, text);
+            let condition = if is_link { "without-subnet" } else { "without-prefix" };
+            found.add_of(*prefix, condition, name, text);
         }
         if self.relays.leases().is_full() {
             let text = "the table of leases that have been relayed is full: further ones are not \
                         routed by this machine";
             found.add("relay-table-full", "", text);
         }
-        for failure in self.failures.iter() {
-            let Failure { step, errno, count, .. } = failure;
+        let mut refused = Vec::new();
+        for Failure { step, errno, count, .. } in self.failures.iter() {
             let text = failures::refusal(step, *errno, &self.system);
             if *step == Step::Serve(true) {
                 let text = format!(
@@ -131,7 +144,14 @@ impl Core {
                 found.add("server-port-taken", "", text);
                 continue;
             }
-            found.add("refused", "", format!("{text}, {count} times"));
+            refused.push(format!("{text}, {count} times"));
+        }
+        if let Some((first, others)) = refused.split_first() {
+            let more = match others.len() {
+                0 => String::new(),
+                more => format!(", and {more} other steps"),
+            };
+            found.add("refused", "", format!("{first}{more}"));
         }
         found
     }

@@ -118,7 +118,10 @@ impl Dhcpv6Socket {
     ///
     /// What the system says; EADDRINUSE where another program holds the port for itself.
     pub fn open() -> io::Result<Self> {
-        PacketSocket::bound(udp_socket()?, CLIENT_PORT).map(Self)
+        let socket = udp_socket()?;
+        // Another client may serve other interfaces of this machine.
+        socket.set_reuse_address(true)?;
+        PacketSocket::bound(socket, CLIENT_PORT).map(Self)
     }
 
     /// The next datagram; none when there is none yet. Its sender's port is not looked at
@@ -155,7 +158,8 @@ impl ServerSocket {
     ///
     /// # Errors
     ///
-    /// What the system says; EADDRINUSE where another program holds the port for itself.
+    /// What the system says; EADDRINUSE where another program has the port, though it would share
+    /// it: two servers would answer each message.
     pub fn open() -> io::Result<Self> {
         let socket = udp_socket()?;
         socket_options::receive_own_groups(&socket)?;
@@ -231,7 +235,6 @@ fn udp_socket() -> io::Result<Socket> {
     let socket =
         Socket::new(Domain::IPV6, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
     socket.set_only_v6(true)?;
-    socket.set_reuse_address(true)?;
     Ok(socket)
 }
 

@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use renumberd::core::input::IfIndex;
 use renumberd::platform::linux::Kernel;
 use renumberd::platform::sockets::ServerSocket;
+use socket2::{Domain, Socket, Type};
 
 use super::bench::{inside, ip, packet};
 use super::packets::{next, place, two_machines};
@@ -109,19 +110,23 @@ fn a_neighbor_s_link_layer_address_is_known_once_it_has_answered() {
     });
 }
 
-/// Another program that holds the port for itself is told from one that shares it.
+/// Two servers would answer each message: the port is shared with nobody, whoever comes first.
 #[test]
 fn a_port_that_another_program_holds_is_an_error() {
     let (_net, one, _other) = two_machines();
-    let sharing = (server(&one), server(&one));
-    drop(sharing);
-    // A process that another test starts has them until it becomes another program.
-    let holder = inside(&one, || {
-        eventually("the port is free", secs(5), || {
-            UdpSocket::bind(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 547, 0, 0)).ok()
-        })
-    });
-    let error = inside(&one, ServerSocket::open).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
-    drop(holder);
+    let sharing = || {
+        let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 547, 0, 0).into())?;
+        Ok(socket)
+    };
+    let is_taken = |error: std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+    let ours = server(&one);
+    assert!(inside(&one, sharing).is_err_and(is_taken));
+    drop(ours);
+    // A process that another test starts has it until it becomes another program.
+    let other = inside(&one, || eventually("the port is free", secs(5), || sharing().ok()));
+    assert!(inside(&one, ServerSocket::open).is_err_and(is_taken));
+    drop(other);
 }
