@@ -9,10 +9,9 @@
 
 mod lab;
 
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::UdpSocket;
 
 use ipnet::Ipv6Net;
-use socket2::{Domain, Socket, Type};
 
 use lab::agent::Agent;
 use lab::net::Namespace;
@@ -169,14 +168,7 @@ fn a_server_s_port_that_is_taken_is_named_until_it_is_free() {
     let site = Site::new();
     let era = Era::new(1);
     let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
-    // As dhcp6s has it: it would share the port, and both would answer.
-    let other = sys::in_namespace(site.dut.name(), || {
-        let other = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
-        other.set_reuse_address(true).unwrap();
-        other.set_reuse_port(true).unwrap();
-        other.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 547, 0, 0).into()).unwrap();
-        other
-    });
+    let other = sys::in_namespace(site.dut.name(), || UdpSocket::bind("[::]:547").unwrap());
     let config = format!("{}[pool.home]\ndownlink = \"lan0\"\n", site::config());
     let agent = Agent::start(&site.net, &site.dut, &config, &[]);
     site.client().takes(era.delegated, CEILING);

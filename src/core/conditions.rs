@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::Ipv6Net;
-
 use super::Core;
 use super::failures::{self, Failure};
 use super::output::{Level, Output, Report, Step};
@@ -16,15 +14,15 @@ pub(super) struct Conditions(BTreeMap<Key, String>);
 
 /// What a condition is: its name, the interface or plan entry that it is about, and the address or
 /// prefix where there can be several.
-type Key = (&'static str, String, Option<Ipv6Net>);
+type Key = (&'static str, String, Option<String>);
 
 impl Conditions {
     fn add(&mut self, name: &'static str, subject: impl Into<String>, text: impl Into<String>) {
         self.0.insert((name, subject.into(), None), text.into());
     }
 
-    fn add_of(&mut self, object: Ipv6Net, name: &'static str, subject: &str, text: String) {
-        self.0.insert((name, subject.to_owned(), Some(object)), text);
+    fn add_of(&mut self, name: &'static str, subject: &str, which: String, text: String) {
+        self.0.insert((name, subject.to_owned(), Some(which)), text);
     }
 
     /// For status.
@@ -49,10 +47,10 @@ impl Core {
                 reports.push((Level::Warn, subject.clone(), format!("{name}: {text}")));
             }
         }
-        for key @ (name, subject, object) in before.0.keys() {
+        for key @ (name, subject, which) in before.0.keys() {
             if !self.conditions.0.contains_key(key) {
-                let what = object.map(|object| format!(" of {object}")).unwrap_or_default();
-                reports.push((Level::Info, subject.clone(), format!("{name}{what}: over")));
+                let which = which.as_ref().map(|which| format!(" ({which})")).unwrap_or_default();
+                reports.push((Level::Info, subject.clone(), format!("{name}{which}: over")));
             }
         }
         for (level, subject, text) in reports {
@@ -109,7 +107,7 @@ impl Core {
                 "{address} is in use by another node; it is tried again when the link comes up anew"
             );
             let name = name.unwrap_or_default();
-            found.add_of((*address).into(), "duplicate-address", &name, text);
+            found.add_of("duplicate-address", &name, address.to_string(), text);
         }
         for ((name, prefix), why) in &self.desired.without {
             let text = match why {
@@ -126,7 +124,7 @@ impl Core {
             };
             let is_link = self.config.downlinks.contains_key(name);
             let condition = if is_link { "without-subnet" } else { "without-prefix" };
-            found.add_of(*prefix, condition, name, text);
+            found.add_of(condition, name, prefix.to_string(), text);
         }
         if self.relays.leases().is_full() {
             let text = "the table of leases that have been relayed is full: further ones are not \
@@ -149,7 +147,7 @@ impl Core {
         if let Some((first, others)) = refused.split_first() {
             let more = match others.len() {
                 0 => String::new(),
-                more => format!(", and {more} other steps"),
+                more => format!(", and {more} more"),
             };
             found.add("refused", "", format!("{first}{more}"));
         }

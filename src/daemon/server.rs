@@ -3,7 +3,7 @@
 use std::io;
 
 use tokio::io::unix::AsyncFd;
-use tracing::{debug, trace};
+use tracing::{debug, trace, warn};
 
 use super::shell;
 use crate::core::input::{IfIndex, Received};
@@ -39,7 +39,7 @@ impl Server {
     /// Opens the socket, or closes it.
     pub(super) fn serve(&mut self, serve: bool) -> io::Result<()> {
         self.socket = match serve {
-            true => Some(watch(ServerSocket::open()?)?),
+            true => Some(watch(open()?)?),
             false => None,
         };
         Ok(())
@@ -99,6 +99,17 @@ impl Server {
         let sender = self.socket.as_ref().map(|socket| socket.get_ref().sender());
         Departing { sender, packets: std::mem::take(&mut self.held) }
     }
+}
+
+fn open() -> io::Result<ServerSocket> {
+    let socket = ServerSocket::open()?;
+    if socket.is_shared() {
+        warn!(
+            "another program (dhcp6s, dnsmasq?) has UDP port 547 as well: where it serves the same \
+             interface, requesting routers get two answers"
+        );
+    }
+    Ok(socket)
 }
 
 fn tell(packet: &ServerPacket, sent: io::Result<()>) {

@@ -1,7 +1,8 @@
 //! Raw ICMPv6, UDP 546 and UDP 547 sockets with their control messages.
 //!
 //! One socket of each kind serves all interfaces: a packet says by its control messages where it
-//! came in, and is told by them where to leave. All are nonblocking, for one task.
+//! came in, and is told by them where to leave. All are nonblocking, for one
+//! task; the server's answers can leave from another thread too.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -151,21 +152,42 @@ impl Dhcpv6Socket {
 
 /// The UDP socket of delegating routers and relay agents, port 547 on all interfaces.
 #[derive(Debug)]
-pub struct ServerSocket(PacketSocket);
+pub struct ServerSocket {
+    socket: PacketSocket,
+    is_shared: bool,
+}
 
 impl ServerSocket {
     /// Opens and binds the socket; needs CAP_NET_BIND_SERVICE.
     ///
     /// # Errors
     ///
-    /// What the system says; EADDRINUSE where another program has the port, though it would share
-    /// it: two servers would answer each message.
+    /// What the system says; EADDRINUSE where another program holds the port for itself.
     pub fn open() -> io::Result<Self> {
         let socket = udp_socket()?;
         socket_options::receive_own_groups(&socket)?;
         socket.set_multicast_loop_v6(false)?;
         socket.set_multicast_hops_v6(RELAY_HOP_LIMIT)?;
-        PacketSocket::bound(socket, SERVER_PORT).map(Self)
+        let mut is_shared = false;
+        let socket = PacketSocket::new(socket)?;
+        if let Err(error) = socket.bind(SERVER_PORT) {
+            if error.kind() != io::ErrorKind::AddrInUse {
+                return Err(error);
+            }
+            // On other interfaces that does no harm.
+            is_shared = true;
+        }
+        socket.socket.set_reuse_address(true)?;
+        if is_shared {
+            socket.bind(SERVER_PORT)?;
+        }
+        Ok(Self { socket, is_shared })
+    }
+
+    /// Whether another program had the port before, and shares it: where it serves the same
+    /// interface, both answer.
+    pub const fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Joins a group; one that was joined before is no error.
@@ -174,7 +196,7 @@ impl ServerSocket {
     ///
     /// What the system says, ENODEV where the interface is gone.
     pub fn join(&self, group: Ipv6Addr, interface: IfIndex) -> io::Result<()> {
-        self.0.join(group, interface)
+        self.socket.join(group, interface)
     }
 
     /// Leaves a group; a group or interface that is gone is no error.
@@ -183,7 +205,7 @@ impl ServerSocket {
     ///
     /// What the system says.
     pub fn leave(&self, group: Ipv6Addr, interface: IfIndex) -> io::Result<()> {
-        self.0.leave(group, interface)
+        self.socket.leave(group, interface)
     }
 
     /// The next datagram; none when there is none yet.
@@ -192,7 +214,7 @@ impl ServerSocket {
     ///
     /// What the system says.
     pub fn recv(&self) -> io::Result<Option<Received>> {
-        self.0.recv()
+        self.socket.recv()
     }
 
     /// Sends to `port`: 546 for clients, 547 for relay agents and servers. Where the packet names
@@ -202,22 +224,22 @@ impl ServerSocket {
     ///
     /// What the system says; EINVAL where the source is tentative or not on the interface.
     pub fn send(&self, packet: &Packet, port: u16) -> io::Result<()> {
-        self.0.send(packet, port, &[])
+        self.socket.send(packet, port, &[])
     }
 
     /// What another thread can send by.
     pub fn sender(&self) -> ServerSender {
-        ServerSender(Arc::clone(&self.0.socket))
+        ServerSender(Arc::clone(&self.socket.socket))
     }
 
     /// Datagrams received and dropped because they or their control messages were cut.
     pub const fn dropped(&self) -> u64 {
-        self.0.dropped.get()
+        self.socket.dropped.get()
     }
 }
 
-/// The sending half of a [`ServerSocket`]. The port is taken while there is one.
-#[derive(Clone, Debug)]
+/// The sending half of a [`ServerSocket`]; the socket stays open while there is one.
+#[derive(Debug)]
 pub struct ServerSender(Arc<Socket>);
 
 impl ServerSender {
@@ -270,8 +292,12 @@ impl PacketSocket {
 
     fn bound(socket: Socket, port: u16) -> io::Result<Self> {
         let socket = Self::new(socket)?;
-        socket.socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0).into())?;
+        socket.bind(port)?;
         Ok(socket)
+    }
+
+    fn bind(&self, port: u16) -> io::Result<()> {
+        self.socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0).into())
     }
 
     fn join(&self, group: Ipv6Addr, interface: IfIndex) -> io::Result<()> {
@@ -404,12 +430,12 @@ impl AsRawFd for Dhcpv6Socket {
 
 impl AsFd for ServerSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.socket.as_fd()
+        self.socket.socket.as_fd()
     }
 }
 
 impl AsRawFd for ServerSocket {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.socket.as_raw_fd()
     }
 }

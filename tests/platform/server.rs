@@ -110,23 +110,25 @@ fn a_neighbor_s_link_layer_address_is_known_once_it_has_answered() {
     });
 }
 
-/// Two servers would answer each message: the port is shared with nobody, whoever comes first.
+/// Another program that holds the port for itself is told from one that shares it.
 #[test]
 fn a_port_that_another_program_holds_is_an_error() {
     let (_net, one, _other) = two_machines();
-    let sharing = || {
+    let bound = |is_shared: bool| {
         let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
+        socket.set_reuse_address(is_shared)?;
         socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 547, 0, 0).into())?;
-        Ok(socket)
+        Ok::<_, std::io::Error>(socket)
     };
-    let is_taken = |error: std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
     let ours = server(&one);
-    assert!(inside(&one, sharing).is_err_and(is_taken));
+    assert!(!ours.is_shared());
+    let other = inside(&one, || bound(true)).expect("who comes later can share it");
     drop(ours);
-    // A process that another test starts has it until it becomes another program.
-    let other = inside(&one, || eventually("the port is free", secs(5), || sharing().ok()));
-    assert!(inside(&one, ServerSocket::open).is_err_and(is_taken));
+    assert!(server(&one).is_shared());
     drop(other);
+    // A process that another test starts has them until it becomes another program.
+    let holder = inside(&one, || eventually("the port is free", secs(5), || bound(false).ok()));
+    let error = inside(&one, ServerSocket::open).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    drop(holder);
 }

@@ -40,8 +40,8 @@ pub(super) fn render(
         .unwrap_or(usize::MAX)
         .saturating_sub(IPV6_HEADER + ADVERTISEMENT_HEADER);
     let header = header(rules, statement.router_lifetime);
-    // In each of them: a host does without duplicate address detection (RFC 4429 §3.3), and
-    // answers without asking who we are, only where its prefix came with our address.
+    // In each of them: only where its prefix came with our address does a host use what it makes
+    // of it before duplicate address detection has ended (RFC 4429 §3.3).
     let in_each: Vec<NdpOption> =
         link.link_layer_address.iter().cloned().map(NdpOption::SourceLinkLayer).collect();
     fill(options(rules, statement), &in_each, room)

@@ -13,8 +13,9 @@ pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1
 /// Advertisements sent in quick succession after a start or a change (RFC 4861 §10).
 const MAX_INITIAL_RTR_ADVERTISEMENTS: u8 = 3;
 const MAX_INITIAL_RTR_ADVERT_INTERVAL: Duration = Duration::from_secs(16);
-/// What is new is said once more so soon: a multicast packet gets lost easily, on radio above all.
-/// Not sooner, as a change that follows has to wait for MIN_DELAY_BETWEEN_RAS behind the repeat.
+/// After this time what is new is said once more: a multicast packet gets lost easily, on radio
+/// above all. Not sooner, as changes come in bursts, and one that comes just behind the repeat has
+/// to wait for MIN_DELAY_BETWEEN_RAS.
 const FIRST_REPEAT: Duration = Duration::from_secs(6);
 /// The longest random delay of an answer (RFC 4861 §10).
 const MAX_RA_DELAY_TIME: Duration = Duration::from_millis(500);

@@ -197,7 +197,7 @@ impl Delegating {
         touched.insert(key.clone());
     }
 
-    /// What slots are worth now, by prefix and without what another may still hold; whether there
+    /// What slots are worth now, in order of prefix and without what another may still hold; whether there
     /// is such. Who has one of the slots does not count: it is taken from them.
     pub(super) fn worth(&self, now: Instant, key: &BindingKey, slots: &[Slot]) -> (Vec<Due>, bool) {
         let counts = |holder: &BindingKey| {

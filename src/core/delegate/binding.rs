@@ -120,7 +120,7 @@ pub struct Promise {
 pub struct Binding {
     pub(super) slots: Vec<Slot>,
     pub(super) contact: Contact,
-    /// What it has to be given, by prefix: derived from slots and offers.
+    /// What it has to be given, in order of prefix: derived from slots and offers.
     pub(super) current: Vec<Due>,
     /// What it may hold.
     /// Boxed, as a map has room for many in each node, and most bindings have one.

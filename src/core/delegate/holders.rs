@@ -21,6 +21,7 @@ impl Holders {
     }
 
     fn overlapping(&self, prefix: Ipv6Net) -> impl Iterator<Item = &BindingKey> {
+        // None has host bits, so what lies inside stands together.
         let inside = self.by_prefix.range(prefix..);
         let inside = inside.take_while(move |(held, _)| prefix.contains(*held));
         let inside = inside.map(|(_, holder)| holder);

@@ -328,7 +328,7 @@ impl Delegating {
     ) -> impl Iterator<Item = (&BindingKey, &Binding)> + use<'_> {
         let first = BindingKey { iaid: Iaid(0), ..key.clone() };
         let (duid, downlink) = (first.duid.clone(), Arc::clone(&first.downlink));
-        // An end of the range would have to be sought as well.
+        // An upper bound would cost a second descent of the tree.
         let from = self.bindings.range(first..);
         from.take_while(move |(key, _)| key.duid == duid && key.downlink == downlink)
     }
@@ -346,7 +346,7 @@ impl Delegating {
         }
         let Self { bindings, offers, .. } = self;
         let Some(binding) = bindings.get_mut(key) else { return differs };
-        let retired = binding.set_current(now, current, |prefix| offers.is_ours(prefix));
+        let promises_differ = binding.set_current(now, current, |prefix| offers.is_ours(prefix));
         binding.blocked = blocked;
         if !binding.is_stale() {
             binding.push = None;
@@ -354,7 +354,7 @@ impl Delegating {
             binding.push = Some(Push::new(now));
         }
         index(&mut self.due, self.grace, key, binding);
-        differs || retired
+        differs || promises_differ
     }
 
     /// What is due to one binding happens: promises end, its router is to be called.
