@@ -9,9 +9,10 @@
 
 mod lab;
 
-use std::net::UdpSocket;
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use ipnet::Ipv6Net;
+use socket2::{Domain, Socket, Type};
 
 use lab::agent::Agent;
 use lab::net::Namespace;
@@ -163,6 +164,24 @@ fn status_explains_a_change() {
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }
+}
+
+/// A server of other interfaces may have the port as well, and one of the same would answer too.
+#[test]
+fn a_server_s_port_that_is_shared_is_warned_of() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let _other = sys::in_namespace(site.dut.name(), || {
+        let other = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
+        other.set_reuse_address(true).unwrap();
+        other.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 547, 0, 0).into()).unwrap();
+        other
+    });
+    let config = format!("{}[pool.home]\ndownlink = \"lan0\"\n", site::config());
+    let mut agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    agent.logs("UDP port 547 as well");
+    assert!(!agent.explain().contains("server-port-taken"));
 }
 
 /// Another server on the machine is named, with the remedy, and waited for.

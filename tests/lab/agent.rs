@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use super::net::{Namespace, Net};
 use super::process::{Process, write};
 use super::status::Status;
-use super::{eventually, secs};
+use super::{CEILING, eventually, secs};
 
 /// The binary of this build; RENUMBERD names another one, of a release for instance.
 fn program() -> PathBuf {
@@ -71,6 +71,11 @@ impl Agent {
     /// What it says of itself.
     pub fn status(&self) -> Status {
         self.ask().expect("the agent answers")
+    }
+
+    /// The line of its log with `text`, waited for.
+    pub fn logs(&mut self, text: &str) -> String {
+        self.process.wait_for_log(text, CEILING)
     }
 
     /// `renumberd status`, as people read it.
