@@ -19,7 +19,8 @@ pub(super) struct Server {
     held: Vec<ServerPacket>,
 }
 
-/// Answers that leave when a sync has ended, on the thread that it ran on.
+/// Answers that leave when a sync has ended, on the thread that it ran on; at once where there was
+/// nothing to sync.
 pub(super) struct Departing {
     sender: Option<ServerSender>,
     packets: Vec<ServerPacket>,
@@ -27,10 +28,11 @@ pub(super) struct Departing {
 
 impl Departing {
     pub(super) fn send(self) {
-        let Some(sender) = self.sender else { return };
         for packet in &self.packets {
-            trace!(?packet, "send");
-            tell(packet, sender.send(&packet.packet, packet.port));
+            send(packet, || match &self.sender {
+                Some(sender) => sender.send(&packet.packet, packet.port),
+                None => Err(io::ErrorKind::NotConnected.into()),
+            });
         }
     }
 }
@@ -81,8 +83,7 @@ impl Server {
     }
 
     pub(super) fn send(&self, packet: &ServerPacket) {
-        trace!(?packet, "send");
-        tell(packet, self.with_socket(|socket| socket.send(&packet.packet, packet.port)));
+        send(packet, || self.with_socket(|socket| socket.send(&packet.packet, packet.port)));
     }
 
     /// Keeps an answer back until what it says is on disk.
@@ -112,8 +113,9 @@ fn open() -> io::Result<ServerSocket> {
     Ok(socket)
 }
 
-fn tell(packet: &ServerPacket, sent: io::Result<()>) {
-    if let Err(error) = sent {
+fn send(packet: &ServerPacket, act: impl FnOnce() -> io::Result<()>) {
+    trace!(?packet, "send");
+    if let Err(error) = act() {
         debug!(%error, destination = %packet.packet.destination, "DHCPv6 answer not sent");
     }
 }

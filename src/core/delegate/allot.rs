@@ -62,7 +62,7 @@ impl Delegating {
         });
         names
             .filter(|name| {
-                let wanted = self.delegations.get(&***name).and_then(|delegation| delegation.iaid);
+                let wanted = self.delegations.get(*name).and_then(|delegation| delegation.iaid);
                 wanted.is_none_or(|iaid| iaid == key.iaid)
             })
             .map(|name| Slot::Delegation(name.clone()))
@@ -235,7 +235,7 @@ impl Delegating {
     fn offers_of(&self, slot: &Slot) -> Vec<(Offer, Limits)> {
         match slot {
             Slot::Delegation(name) => {
-                let Some(delegation) = self.delegations.get(&**name) else { return Vec::new() };
+                let Some(delegation) = self.delegations.get(name) else { return Vec::new() };
                 let offers = self.offers.delegations.get(&**name).into_iter().flatten();
                 offers.map(|offer| (*offer, delegation.lifetimes)).collect()
             }
@@ -260,7 +260,7 @@ impl Delegating {
     /// Where packets for `slots` go: as configured, else back to whence they came.
     pub(super) fn next_hop_of(&self, slots: &[Slot]) -> Option<std::net::Ipv6Addr> {
         slots.iter().find_map(|slot| match slot {
-            Slot::Delegation(name) => self.delegations.get(&**name)?.next_hop,
+            Slot::Delegation(name) => self.delegations.get(name)?.next_hop,
             Slot::Pool { .. } => None,
         })
     }

@@ -102,7 +102,7 @@ pub struct Delegating {
     random: Random,
     grace: Duration,
     downlinks: BTreeMap<String, config::Downlink>,
-    delegations: BTreeMap<String, config::Delegation>,
+    delegations: BTreeMap<Arc<str>, config::Delegation>,
     /// Delegations by where their router asks and who it is.
     by_peer: BTreeMap<Arc<str>, BTreeMap<config::Peer, Vec<Arc<str>>>>,
     pools: BTreeMap<Arc<str>, config::Pool>,
@@ -162,18 +162,21 @@ impl Delegating {
         self.duid = duid.clone();
         self.grace = config.grace;
         self.downlinks.clone_from(&config.downlinks);
-        self.delegations.clone_from(&config.delegations);
+        let delegations = config.delegations.iter();
+        self.delegations = delegations
+            .map(|(name, delegation)| (name.as_str().into(), delegation.clone()))
+            .collect();
         let pools = config.pools.iter();
         self.pools = pools.map(|(name, pool)| (name.as_str().into(), pool.clone())).collect();
         self.by_peer.clear();
         for (name, delegation) in &self.delegations {
             let by_peer = self.by_peer.entry(delegation.downlink.as_str().into()).or_default();
-            by_peer.entry(delegation.peer.clone()).or_default().push(name.as_str().into());
+            by_peer.entry(delegation.peer.clone()).or_default().push(Arc::clone(name));
         }
         self.offers.known = false;
         self.realign = true;
         for (key, binding) in &mut self.bindings {
-            index(&mut self.due, self.grace, key, binding);
+            reindex(&mut self.due, self.grace, key, binding);
         }
     }
 
@@ -292,7 +295,7 @@ impl Delegating {
         for prefix in binding.promised.keys() {
             self.holders.insert(*prefix, key);
         }
-        index(&mut self.due, self.grace, key, &mut binding);
+        reindex(&mut self.due, self.grace, key, &mut binding);
         self.bindings.insert(key.clone(), binding);
     }
 
@@ -317,7 +320,7 @@ impl Delegating {
     fn change<T>(&mut self, key: &BindingKey, change: impl FnOnce(&mut Binding) -> T) -> Option<T> {
         let binding = self.bindings.get_mut(key)?;
         let changed = change(binding);
-        index(&mut self.due, self.grace, key, binding);
+        reindex(&mut self.due, self.grace, key, binding);
         Some(changed)
     }
 
@@ -353,7 +356,7 @@ impl Delegating {
         } else if moved || binding.push.is_none() {
             binding.push = Some(Push::new(now));
         }
-        index(&mut self.due, self.grace, key, binding);
+        reindex(&mut self.due, self.grace, key, binding);
         differs || promises_differ
     }
 
@@ -436,7 +439,7 @@ impl Delegating {
 }
 
 /// Keeps the index of deadlines equal to what it is derived from.
-fn index(
+fn reindex(
     due: &mut BTreeSet<(Instant, BindingKey)>,
     grace: Duration,
     key: &BindingKey,
