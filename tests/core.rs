@@ -401,13 +401,7 @@ fn a_duplicate_is_no_retry_loop() {
     let wrong: Vec<_> = world.kernel.addresses.values().filter(|one| one.ours).cloned().collect();
     assert_eq!(wrong.len(), 2);
     let since = world.now;
-    for address in &wrong {
-        let (interface, gone) = (address.interface, address.address);
-        let found = renumberd::core::system::KernelAddress { duplicate: true, ..address.clone() };
-        let gone = KernelEvent::AddressGone { interface, address: gone };
-        world.kernel.handle(gone.clone());
-        world.tell(Input::Kernel(vec![KernelEvent::Address(found), gone]));
-    }
+    wrong.iter().for_each(|address| find_in_use(&mut world, address));
     world.run_for(Duration::from_secs(3600));
     let set: Vec<_> = world
         .events(since)
@@ -421,6 +415,21 @@ fn a_duplicate_is_no_retry_loop() {
     let status = world.core.status(world.now);
     let told = status.conditions.iter().filter(|found| found.name == "duplicate-address");
     assert_eq!(told.count(), 2);
+    let next = world.kernel.addresses.values().find(|one| set.contains(&one.address)).cloned();
+    find_in_use(&mut world, &next.unwrap());
+    world.run_for(Duration::from_secs(1));
+    let status = world.core.status(world.now);
+    let told = status.conditions.iter().filter(|found| found.name == "duplicate-address");
+    assert_eq!(told.count(), 3, "each of an interface is told");
+}
+
+/// The kernel finds an address in use, and drops it.
+fn find_in_use(world: &mut World, address: &renumberd::core::system::KernelAddress) {
+    let (interface, gone) = (address.interface, address.address);
+    let found = renumberd::core::system::KernelAddress { duplicate: true, ..address.clone() };
+    let gone = KernelEvent::AddressGone { interface, address: gone };
+    world.kernel.handle(gone.clone());
+    world.tell(Input::Kernel(vec![KernelEvent::Address(found), gone]));
 }
 
 /// SRV-58: a delegating router without Reconfigure keys calls by a unicast advertisement, which may
