@@ -62,11 +62,11 @@ fn lifetimes_neither_halve_nor_outlive_the_lease_above() {
     tree.watch = tree::watch::Watch::default();
     tree.run_for(secs(86_400));
     assert!(tree.follows(A));
-    assert!(tree.watch.shortest.unwrap() > 1200, "{:?} s", tree.watch.shortest);
+    assert!(tree.watch.shortest.unwrap() >= 1800, "{:?} s", tree.watch.shortest);
     for router in 0..6 {
         let most = tree.watch.most_in_an_hour(router);
         assert!(
-            most <= 4,
+            most <= 5,
             "router {router} renews {most} times: {:?}",
             tree.watch.renewals_of(router)
         );
@@ -77,19 +77,25 @@ fn lifetimes_neither_halve_nor_outlive_the_lease_above() {
 /// The same where the provider's own lifetimes are shorter or longer than what is given on.
 #[test]
 fn lifetimes_follow_any_provider() {
-    for (preferred, valid, t1) in
-        [(2700, 5400, 1350), (7200, 14_400, 3600), (86_400, 172_800, 43_200)]
-    {
+    for (preferred, valid, t1, least) in [
+        (2700, 5400, 1350, 1200),
+        (3600, 7200, 900, 1800),
+        (4500, 7200, 2250, 1800),
+        (5000, 7200, 2500, 1800),
+        (7200, 14_400, 3600, 1800),
+        (7200, 14_400, 5760, 1800),
+        (86_400, 172_800, 43_200, 1800),
+    ] {
         let mut tree = Tree::chain(6, A, true);
         (tree.provider.preferred, tree.provider.valid, tree.provider.t1) = (preferred, valid, t1);
         tree.run_for(secs(120));
         tree.watch = tree::watch::Watch::default();
         tree.run_for(secs(20_000));
         assert!(tree.follows(A), "{t1}");
-        assert!(tree.watch.shortest.unwrap() > 1200, "{t1}: {:?} s", tree.watch.shortest);
+        assert!(tree.watch.shortest.unwrap() >= least, "{t1}: {:?} s", tree.watch.shortest);
         for router in 0..6 {
             let most = tree.watch.most_in_an_hour(router);
-            assert!(most <= 4, "{t1}: router {router} renews {most} times");
+            assert!(most <= 5, "{t1}: router {router} renews {most} times");
         }
     }
 }

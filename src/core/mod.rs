@@ -28,6 +28,7 @@ mod failures;
 pub mod hear;
 pub mod history;
 pub mod input;
+mod lasting;
 pub mod lease;
 pub mod memory;
 pub mod output;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::core::lasting;
 use crate::time::{Instant, Lifetime};
 
 /// The least that children renew behind us, and within what they are spread.
@@ -41,8 +42,9 @@ impl Pace {
 
     /// T1 and T2 in seconds; none where nothing is given. Where our own lease limits what is given,
     /// children come just after it is to be renewed, and get all of it: otherwise lifetimes would
-    /// halve at each hop. That may be a little later than at half time, never close to T2. `chance`
-    /// is the same for each router every time, or some hours would have a renewal more.
+    /// halve at each hop. That may be a little later than at half time, never close to T2. Else they
+    /// come while enough of the preferred lifetime is left ([`lasting::renew_after`]). `chance` is
+    /// the same for each router every time, or some hours would have a renewal more.
     pub(super) fn times(
         &self,
         now: Instant,
@@ -51,6 +53,7 @@ impl Pace {
     ) -> Option<(u32, u32)> {
         let shortest = self.preferred.or(self.valid)?;
         let half = shortest / 2;
+        let alone = if self.preferred.is_some() { lasting::renew_after(shortest) } else { half };
         let t2 = shortest / 5 * 4 + shortest % 5 * 4 / 5;
         let own = renewed_at.filter(|at| self.is_short && *at > now).map(|at| {
             let spread = Duration::from_millis(chance % BEHIND.1);
@@ -59,7 +62,7 @@ impl Pace {
         });
         let latest = shortest / 5 * 3;
         let mut t1 =
-            own.filter(|own| *own <= latest).map_or(half, |own| own.max(SOONEST.min(half)));
+            own.filter(|own| *own <= latest).map_or(alone, |own| own.max(SOONEST.min(half)));
         if self.confirms {
             t1 = t1.min(CONFIRM);
         }

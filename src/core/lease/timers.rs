@@ -1,5 +1,6 @@
 //! T1 and T2: as the server says, or as chosen where it leaves the choice (RFC 9915 §14.2).
 
+use crate::core::lasting;
 use crate::time::{Instant, Lifetime, Until};
 
 /// A choice of our own is never shorter, in seconds, however short the lease (PDC-47).
@@ -37,6 +38,7 @@ impl Timers {
         };
         let t2 = chosen(t2, 8);
         let t1 = chosen(t1, 5).min(t2);
+        let t1 = shortest_preferred.map_or(t1, |preferred| lasting::renew_own_after(preferred, t1));
         Some(Self { t1: Until::after(now, t1), t2: Until::after(now, t2) })
     }
 

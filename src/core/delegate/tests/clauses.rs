@@ -122,17 +122,18 @@ fn t1_and_t2_are_shares_of_the_shortest_preferred_lifetime() {
         (t1.to_wire(), t2.to_wire())
     };
     let mut world = World::new(SITE, A);
-    assert_eq!(times(&mut world), (1350, 2160));
+    assert_eq!(times(&mut world), (840, 2160), "half an hour and a minute are left then");
     world.delegate("up", &[(A, 0, 60), (B, 86_400, 86_400)]);
-    assert_eq!(times(&mut world), (1350, 2160));
+    assert_eq!(times(&mut world), (840, 2160));
+    world.delegate("up", &[(A, 1859, 3000), (B, 86_400, 86_400)]);
+    assert_eq!(times(&mut world), (929, 1487), "too little is left to keep half an hour of it");
     world.delegate("up", &[(A, 1000, 3000), (B, 86_400, 86_400)]);
     assert_eq!(times(&mut world), (500, 800));
     world.delegate("up", &[(A, 0, 60)]);
     assert_eq!(times(&mut world), (30, 48));
     // Our own lease limits: just after it is renewed, where that is not too late.
     world.delegate("up", &[(A, 2250, 4000)]);
-    for (own, expected) in
-        [(450, 451..=453), (1300, 1301..=1303), (2000, 1125..=1125), (1, 30..=30)]
+    for (own, expected) in [(450, 451..=453), (1300, 1301..=1303), (2000, 390..=390), (1, 30..=30)]
     {
         world.renewed_at = Some(world.now + secs(own));
         world.settle();
@@ -141,7 +142,7 @@ fn t1_and_t2_are_shares_of_the_shortest_preferred_lifetime() {
         assert_eq!(t2, 1800);
     }
     world.delegate("up", &[(A, 86_400, 86_400)]);
-    assert_eq!(times(&mut world), (1350, 2160), "it does not limit");
+    assert_eq!(times(&mut world), (840, 2160), "it does not limit");
 }
 
 /// SRV-41

@@ -53,11 +53,11 @@ fn who_has_to_show_that_it_has_heard_comes_soon() {
     assert_eq!(answer.ia_pds().next().unwrap().t1, Lifetime::Finite(10));
     world.run_for(secs(10));
     let answer = world.hear(1, Renew, &[ia(1, &["2001:db8:a00:40::/60"])]).unwrap();
-    assert_eq!(answer.ia_pds().next().unwrap().t1, Lifetime::Finite(1350));
+    assert_eq!(answer.ia_pds().next().unwrap().t1, Lifetime::Finite(840));
     // After a change of the whole prefix nobody waits for a part of the old one.
     world.renumber(B);
     let answer = world.hear(1, Renew, &[ia(1, &["2001:db8:a00:40::/60"])]).unwrap();
-    assert_eq!(answer.ia_pds().next().unwrap().t1, Lifetime::Finite(1350));
+    assert_eq!(answer.ia_pds().next().unwrap().t1, Lifetime::Finite(840));
 }
 
 #[test]

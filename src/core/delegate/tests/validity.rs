@@ -97,7 +97,7 @@ fn lifetimes_and_times_that_a_router_asks_for_do_not_count() {
     let answer = world.hear(1, Request, &[ia(1, &["::/48"])]).unwrap();
     assert_eq!(told(&answer, 1).unwrap(), [(net("2001:db8:a00:10::/60"), 2700, 5400)]);
     let ia = answer.ia_pds().next().unwrap();
-    assert_eq!((ia.t1, ia.t2), (Lifetime::Finite(1350), Lifetime::Finite(2160)));
+    assert_eq!((ia.t1, ia.t2), (Lifetime::Finite(840), Lifetime::Finite(2160)));
 }
 
 /// SRV-11
