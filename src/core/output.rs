@@ -31,6 +31,23 @@ pub enum Output {
     Exit,
 }
 
+impl Output {
+    /// The steps that it hands over.
+    pub fn steps(&self) -> &[Step] {
+        match self {
+            Self::Apply(steps) => steps,
+            Self::Remember(_)
+            | Self::SendIcmpv6(_)
+            | Self::HearEchoReplies(_)
+            | Self::SendDhcpv6(_)
+            | Self::SendServer(_)
+            | Self::Milestone(_)
+            | Self::Report(_)
+            | Self::Exit => &[],
+        }
+    }
+}
+
 /// A packet to send.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Packet {
