@@ -33,6 +33,9 @@ const SERVER_PORT: u16 = 547;
 /// Type and transaction id, or type, message type and flags: no message is shorter.
 const SHORTEST: usize = 4;
 const ETHERNET: u16 = 1;
+/// ADDR-REG-REPLY (RFC 9686 §4.3), which servers send. ADDR-REG-INFORM, 36, goes the way of all that
+/// clients send.
+const ADDR_REG_REPLY: u8 = 37;
 
 /// What follows from a datagram.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -236,7 +239,11 @@ fn from_client(
     if received.octets.len() < SHORTEST {
         return Err(Reject::Short);
     }
-    match received.octets.first().copied().and_then(MessageType::from_wire) {
+    let kind = received.octets.first().copied();
+    if kind == Some(ADDR_REG_REPLY) {
+        return Err(Reject::ServerMessage);
+    }
+    match kind.and_then(MessageType::from_wire) {
         Some(MessageType::Advertise | MessageType::Reply | MessageType::Reconfigure) => {
             return Err(Reject::ServerMessage);
         }

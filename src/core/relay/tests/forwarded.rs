@@ -63,12 +63,26 @@ fn types_that_nobody_knows_are_relayed() {
     for kind in 0..=u8::MAX {
         let result = handle(&system(), &from_client(LAN, &[kind, 1, 2, 3]));
         let expected = match kind {
-            2 | 7 | 10 | 13 => Some(Reject::ServerMessage),
+            2 | 7 | 10 | 13 | 37 => Some(Reject::ServerMessage),
             12 => Some(Reject::Malformed(DecodeError::Truncated)),
             _ => None,
         };
         assert_eq!(result.err(), expected, "type {kind}");
     }
+}
+
+/// RLY-18, RFC 9686 §4.4: an address is registered from that address, with the link-layer address.
+#[test]
+fn the_registration_of_an_address_is_relayed() {
+    let inform = [36, 1, 2, 3];
+    let received = received(LAN, "2001:db8:a::77", "ff02::1:2", &inform);
+    let received = Received { link_layer: Some(vec![2; 6]), ..received };
+    let relaying = handle(&system(), &received).unwrap();
+    let level = RelayMessage::decode(&relaying.packets[0].packet.octets).unwrap();
+    assert_eq!(level.relayed(), Some(&inform[..]));
+    assert_eq!(level.peer_address, ip("2001:db8:a::77"));
+    let told = RelayOption::ClientLinkLayer { hardware_type: 1, address: vec![2; 6] };
+    assert!(level.options.contains(&told));
 }
 
 /// RLY-09, RLY-17
