@@ -164,6 +164,16 @@ fn dhcpcd_follows_the_agent_at_t1() {
 }
 
 #[test]
+fn dhcpcd_follows_the_agent_by_renew_every() {
+    below_agent::follows_by_renew_every(Dhcpcd, 20);
+}
+
+#[test]
+fn dhcpcd_keeps_its_place_while_it_answers() {
+    below_agent::keeps_its_place_while_it_answers(Dhcpcd);
+}
+
+#[test]
 fn dhcp6c_follows_the_agent_at_t1() {
     below_agent::follows_at_t1(Dhcp6c);
 }

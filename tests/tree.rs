@@ -6,7 +6,10 @@
 
 mod tree {
     pub mod chain;
+    mod hostile;
+    pub mod lan;
     mod serving;
+    mod takeover;
     pub mod watch;
 }
 mod world;

@@ -39,6 +39,8 @@ pub struct Delegation {
     pub priority: i32,
     /// Where packets go instead of whence the router's messages come.
     pub next_hop: Option<Ipv6Addr>,
+    /// The router renews after so long where it accepts no Reconfigure; none for as lifetimes say.
+    pub renew_every: Option<Duration>,
     /// Caps of what is given.
     pub lifetimes: Limits,
 }
@@ -71,6 +73,11 @@ pub struct Pool {
     pub priority: i32,
     /// How many IA_PDs one requesting router can have served (RFC 8987 §4.1).
     pub per_router: usize,
+    /// How many one neighbor can have, whatever DUIDs it comes with; and never more than a quarter
+    /// of the pool.
+    pub per_neighbor: usize,
+    /// Routers renew after so long that accept no Reconfigure; none for as lifetimes say.
+    pub renew_every: Option<Duration>,
     /// Caps of what is given.
     pub lifetimes: Limits,
 }

@@ -156,6 +156,7 @@ fn downlink(table: &Table<'_>, serves: bool) -> Downlink {
         address: table.get("address", value::interface_id).unwrap_or(default.address),
         priority: priority(table),
         rapid_commit: table.get("rapid-commit", value::boolean).unwrap_or(default.rapid_commit),
+        relays: table.get("relays", value::relay_sources).unwrap_or(default.relays),
         advertise: advertise(table, serves),
     };
     table.finish();

@@ -152,8 +152,23 @@ pub struct Downlink {
     pub priority: i32,
     /// Commit on a Solicit that offers Rapid Commit (RFC 9915 §18.3.1).
     pub rapid_commit: bool,
+    /// Which relay agents are believed on this link.
+    pub relays: RelaySources,
     /// What is advertised beside the subnet.
     pub advertise: Advertise,
+}
+
+/// Which relay agents a delegating router believes on a link. A relay agent tells which link and
+/// which link-layer address a requesting router has.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum RelaySources {
+    /// Those that are neighbors: from a link-local address, or from one in a subnet of the link.
+    #[default]
+    OnLink,
+    /// None.
+    None,
+    /// Those from one of these addresses or prefixes, whether on the link or not.
+    Listed(Vec<Ipv6Net>),
 }
 
 /// A source of prefixes, written `tap0` or `tap0/1`.
@@ -312,6 +327,7 @@ impl Default for Downlink {
             address: InterfaceId(1),
             priority: 0,
             rapid_commit: true,
+            relays: RelaySources::default(),
             advertise: Advertise::default(),
         }
     }

@@ -64,6 +64,7 @@ fn every_key_is_read() {
         pref64 = "64:ff9b::/96"
         captive-portal = "https://portal.example.org/"
         unicast-answers = false
+        relays = ["fe80::a", "2001:db8:f::/48"]
         "#,
     );
     let uplink = Uplink {
@@ -117,6 +118,10 @@ fn every_key_is_read() {
         address: InterfaceId(0x1_0001),
         priority: -1,
         rapid_commit: true,
+        relays: RelaySources::Listed(vec![
+            "fe80::a/128".parse().unwrap(),
+            "2001:db8:f::/48".parse().unwrap(),
+        ]),
         advertise,
     };
     let expected = Config {

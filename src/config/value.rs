@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{
-    AddressMode, InterfaceId, Layout, OnStop, Place, PlaceNumber, Resolver, Scheduling, SearchList,
-    Source,
+    AddressMode, InterfaceId, Layout, OnStop, Place, PlaceNumber, RelaySources, Resolver,
+    Scheduling, SearchList, Source,
 };
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::domain::encode_names;
@@ -191,6 +192,33 @@ pub(super) fn next_hop(value: &DeValue<'_>) -> Read<Ipv6Addr> {
             |address: &Ipv6Addr| !address.is_multicast() && address.to_ipv4().is_none();
         text.parse().ok().filter(is_unicast)
     })
+}
+
+/// `"on-link"`, `"none"`, or a list of addresses and prefixes.
+pub(super) fn relay_sources(value: &DeValue<'_>) -> Read<RelaySources> {
+    let remedy = "write \"on-link\", \"none\", or the relay agents' addresses and prefixes, for \
+                  instance [\"fe80::2\", \"2001:db8:1::/64\"]";
+    let Some(list) = value.as_array() else {
+        return text(value, "no choice of relay agents", remedy, |text| match text {
+            "on-link" => Some(RelaySources::OnLink),
+            "none" => Some(RelaySources::None),
+            _ => None,
+        });
+    };
+    if list.is_empty() {
+        return Err(Wrong::new(
+            "is empty",
+            "write \"none\" where no relay agent is to be believed",
+        ));
+    }
+    let item = |item: &Spanned<DeValue<'_>>| {
+        text(item.get_ref(), "no address or prefix of a relay agent", remedy, |text| {
+            let address = || text.parse::<Ipv6Addr>().map(Ipv6Net::from);
+            let prefix: Ipv6Net = text.parse().or_else(|_| address()).ok()?;
+            (prefix == prefix.trunc() && !prefix.network().is_multicast()).then_some(prefix)
+        })
+    };
+    list.iter().map(item).collect::<Read<Vec<Ipv6Net>>>().map(RelaySources::Listed)
 }
 
 pub(super) fn nat64_prefix(value: &DeValue<'_>) -> Read<Ipv6Net> {

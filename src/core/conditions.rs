@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
-use super::failures::{self, Failure, Subject};
+use super::failures::{self, Failure};
 use super::output::{Level, Output, Report, Step};
 use super::plan::Without;
 use super::status;
@@ -21,7 +21,13 @@ impl Conditions {
         self.0.insert((name, subject.into(), None), text.into());
     }
 
-    fn add_of(&mut self, name: &'static str, subject: &str, which: String, text: String) {
+    pub(super) fn add_of(
+        &mut self,
+        name: &'static str,
+        subject: &str,
+        which: String,
+        text: String,
+    ) {
         self.0.insert((name, subject.to_owned(), Some(which)), text);
     }
 
@@ -131,32 +137,38 @@ impl Core {
                         routed by this machine";
             found.add("relay-table-full", "", text);
         }
-        self.find_refusals(&mut found);
-        found
-    }
-
-    /// One sentence for all that the kernel refuses: there can be thousands.
-    fn find_refusals(&self, found: &mut Conditions) {
-        let words =
-            |failure: &Failure| failures::refusal(&failure.step, failure.errno, &self.system);
-        let port = self.failures.of(&Subject::Server);
-        let port = port.filter(|failure| failure.step == Step::Serve(true));
-        if let Some(failure) = port {
+        self.takeovers.describe(&mut found);
+        if let Some(first) = self.desired.stranded.first()
+            && let Some(binding) = self.delegating.bindings().get(first)
+        {
             let text = format!(
-                "{}, and nothing is delegated or relayed without it: does another DHCPv6 \
-                 server (dhcp6s, Kea, dnsmasq) run here? It is tried again",
-                words(failure)
+                "{} of its bindings have no route, the first with the next hop {}, which is no neighbor: name \
+                 one that is, with next-hop, in [delegation.NAME]",
+                self.desired.stranded.len(),
+                binding.contact().next_hop,
             );
-            found.add("server-port-taken", "", text);
+            found.add("next-hop-off-link", &*first.downlink, text);
         }
-        let mut others = self.failures.iter().filter(|failure| Some(*failure) != port);
-        if let Some(first) = others.next() {
-            let others = self.failures.len() - usize::from(port.is_some()) - 1;
-            let more = match others {
+        let mut refused = Vec::new();
+        for Failure { step, errno, count, .. } in self.failures.iter() {
+            let text = failures::refusal(step, *errno, &self.system);
+            if *step == Step::Serve(true) {
+                let text = format!(
+                    "{text}, and nothing is delegated or relayed without it: does another DHCPv6 \
+                     server (dhcp6s, Kea, dnsmasq) run here? It is tried again"
+                );
+                found.add("server-port-taken", "", text);
+                continue;
+            }
+            refused.push(format!("{text}, {count} times"));
+        }
+        if let Some((first, others)) = refused.split_first() {
+            let more = match others.len() {
                 0 => String::new(),
                 more => format!(", and {more} more"),
             };
-            found.add("refused", "", format!("{}, {} times{more}", words(first), first.count));
+            found.add("refused", "", format!("{first}{more}"));
         }
+        found
     }
 }

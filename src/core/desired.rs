@@ -91,6 +91,24 @@ impl Desired {
         addresses.chain(self.routes.values().map(|route| route.until)).filter_map(Until::at)
     }
 
+    /// Takes over what [`delegated_routes`] has found; the routes that the binding had.
+    pub(super) fn set_delegated(
+        &mut self,
+        key: &BindingKey,
+        routes: Option<Vec<KernelRoute>>,
+    ) -> Vec<KernelRoute> {
+        if routes.is_none() {
+            self.stranded.insert(key.clone());
+        } else {
+            self.stranded.remove(key);
+        }
+        let before = match routes.filter(|routes| !routes.is_empty()) {
+            Some(routes) => self.delegated.insert(key.clone(), routes),
+            None => self.delegated.remove(key),
+        };
+        before.unwrap_or_default()
+    }
+
     /// All routes.
     pub fn all_routes(&self) -> impl Iterator<Item = &KernelRoute> {
         self.routes.values().chain(self.delegated.values().flatten())
@@ -106,6 +124,8 @@ pub struct Desired {
     pub routes: BTreeMap<RouteKey, KernelRoute>,
     /// Routes to what is delegated onward. One message changes those of one binding.
     pub delegated: BTreeMap<BindingKey, Vec<KernelRoute>>,
+    /// Bindings without routes, as their next hop is no neighbor.
+    pub stranded: BTreeSet<BindingKey>,
     /// Settings, by interface name.
     pub sysctls: BTreeMap<(String, Sysctl), i32>,
     /// Uplinks that are ours now: what the kernel made of earlier advertisements goes.
@@ -165,14 +185,27 @@ pub fn from_scratch(
     }
     desired.serve = facts.config.downlinks.keys().any(|name| delegating.serves(name));
     for key in delegating.bindings().keys() {
-        if let Some(link) = facts.system.link(&key.downlink).filter(|link| link.running) {
-            let routes = delegating.routes(key, link.index);
-            if !routes.is_empty() {
-                desired.delegated.insert(key.clone(), routes);
-            }
-        }
+        let routes = delegated_routes(facts.system, delegating, key);
+        desired.set_delegated(key, routes);
     }
     desired
+}
+
+/// The routes of a binding; none by way of what is no neighbor, which the kernel would refuse.
+pub fn delegated_routes(
+    system: &System,
+    delegating: &Delegating,
+    key: &BindingKey,
+) -> Option<Vec<KernelRoute>> {
+    let Some(link) = system.link(&key.downlink).filter(|link| link.running) else {
+        return Some(Vec::new());
+    };
+    let routes = delegating.routes(key, link.index);
+    let is_on_link = |route: &KernelRoute| match route.target {
+        RouteTarget::Gateway(interface, next_hop) => system.is_on_link(interface, next_hop),
+        RouteTarget::OnLink(_) | RouteTarget::Unreachable => true,
+    };
+    routes.iter().all(is_on_link).then_some(routes)
 }
 
 /// The end of what is made from a delegated prefix: that of the lease, or of the grace time.

@@ -49,8 +49,8 @@ pub fn diff(now: Instant, system: &System, desired: &Desired, removable: &Remova
     steps
 }
 
-/// The steps for the routes of one binding, where nothing else has changed: from those that it had
-/// to those that it should have.
+/// The steps for the routes of some bindings, where nothing else has changed: from all that they had
+/// to all that they should have.
 pub fn binding_diff(
     now: Instant,
     system: &System,
@@ -59,7 +59,8 @@ pub fn binding_diff(
 ) -> Vec<Step> {
     let mut steps: Vec<Step> =
         after.iter().filter_map(|route| route_step(now, system, route)).collect();
-    let stays = |route: &KernelRoute| after.iter().any(|other| other.slot() == route.slot());
+    let wanted: BTreeSet<_> = after.iter().map(KernelRoute::slot).collect();
+    let stays = |route: &KernelRoute| wanted.contains(&route.slot());
     let has = |route: &&KernelRoute| system.routes.contains_key(&route.key());
     let gone = before.iter().filter(|route| !stays(route)).filter(has);
     steps.extend(gone.cloned().map(Step::RemoveRoute));

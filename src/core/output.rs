@@ -17,8 +17,8 @@ pub enum Output {
     Apply(Vec<Step>),
     /// Send an ICMPv6 message with hop limit 255; the kernel fills the checksum.
     SendIcmpv6(Packet),
-    /// Hear ICMPv6 echo replies, or hear them no longer as at the start.
-    HearEchoReplies(bool),
+    /// Hear these ICMPv6 messages beside those of routers, and no others.
+    Hear(Hearing),
     /// Send a datagram from UDP port 546 to 547.
     SendDhcpv6(Packet),
     /// Send a datagram from UDP port 547.
@@ -31,21 +31,13 @@ pub enum Output {
     Exit,
 }
 
-impl Output {
-    /// The steps that it hands over.
-    pub fn steps(&self) -> &[Step] {
-        match self {
-            Self::Apply(steps) => steps,
-            Self::Remember(_)
-            | Self::SendIcmpv6(_)
-            | Self::HearEchoReplies(_)
-            | Self::SendDhcpv6(_)
-            | Self::SendServer(_)
-            | Self::Milestone(_)
-            | Self::Report(_)
-            | Self::Exit => &[],
-        }
-    }
+/// ICMPv6 messages that are heard only while there is a use for them: anybody can send many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Hearing {
+    /// Echo replies.
+    pub echo_replies: bool,
+    /// Neighbor advertisements.
+    pub neighbor_advertisements: bool,
 }
 
 /// A packet to send.

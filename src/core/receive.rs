@@ -26,6 +26,8 @@ impl Core {
             self.receive_advertisement(now, received);
         } else if kind == Some(Icmpv6Types::RouterSolicit.0) {
             self.receive_solicitation(now, received);
+        } else if kind == Some(Icmpv6Types::NeighborAdvert.0) {
+            self.receive_neighbor_advertisement(now, received);
         } else if kind == Some(Icmpv6Types::EchoReply.0)
             && let Some(name) = self.uplink_at(received.interface)
             && let Some(uplink) = self.uplinks.get_mut(&name)
@@ -221,7 +223,7 @@ pub(super) fn advertisements(
 }
 
 /// What holds for every neighbor discovery message (RFC 4861 §6.1, RFC 6980 §5).
-const fn check_neighbor(received: &Received) -> Result<(), &'static str> {
+pub(super) const fn check_neighbor(received: &Received) -> Result<(), &'static str> {
     if received.hop_limit != UNFORWARDED {
         return Err("hop-limit");
     }

@@ -56,9 +56,8 @@ impl Core {
         self.restore_settings(|interface| !config.uplinks.contains_key(interface));
         self.statics.configure(now, &config.statics, &self.memory.statics);
         self.delegating.configure(&self.duid, &config);
-        let probes = config.uplinks.values().any(|uplink| uplink.probe.is_some());
-        self.outputs.push_back(Output::HearEchoReplies(probes));
         self.config = config;
+        self.follow_hearing();
         self.derive = true;
         // The first change of each is one from what is remembered, or configured.
         let statics = self.static_prefixes(now);
@@ -84,7 +83,7 @@ impl Core {
                 })
                 .collect();
             steps.extend(self.system.routes.values().cloned().map(Step::RemoveRoute));
-            self.hand_over(steps);
+            self.outputs.push_back(Output::Apply(steps));
             self.restore_settings(|_| true);
         }
         self.outputs.push_back(Output::Exit);
@@ -112,7 +111,9 @@ impl Core {
                 steps.push(Step::SetSysctl { interface, name, value });
             }
         }
-        self.hand_over(steps);
+        if !steps.is_empty() {
+            self.outputs.push_back(Output::Apply(steps));
+        }
         for record in records {
             self.memory.fold(record.clone());
             self.outputs.push_back(Output::Remember(record));

@@ -9,14 +9,15 @@ use ipnet::Ipv6Net;
 
 use super::Core;
 use super::delegate::{Arrival, BindingKey, Call, Contact};
+use super::desired;
 use super::diff;
 use super::history::{Cause, Prefixes};
-use super::input::{IfIndex, Received};
+use super::input::Received;
 use super::memory::Record;
 use super::output::{Level, Output, Packet, ServerPacket};
 use super::system::KernelRoute;
 use super::uplink::Effect;
-use crate::config::Peer;
+use crate::config::{Peer, RelaySources};
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
@@ -59,34 +60,52 @@ impl Core {
             Some(RelayKind::Reply) => return Err("unexpected-type"),
             None => direct(downlink, received)?,
         };
-        if arrival.contact.relay.is_none() && !self.is_neighbor(received) {
-            return Err("source");
+        self.check_source(&arrival, received)?;
+        if let Some(holder) = self.holder_against(now, &arrival, &message) {
+            return self.contest(now, &arrival, &message, received, &holder);
         }
+        let before = self.holder_before(now, &arrival, &message);
         let served = self
             .delegating
             .handle_message(now, &arrival, &message)
             .map_err(|reject| reject.label())?;
         self.follow_bindings(now, &served.touched);
+        if let Some(holder) = before {
+            self.report_takeover(&arrival, &message, &holder);
+        }
         if let Some(answer) = served.answer {
             self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.synced);
         }
         Ok(())
     }
 
-    /// Whether a packet's source is an address of its link: link-local, or in a subnet of ours. An
-    /// answer to any other would leave the link.
-    fn is_neighbor(&self, received: &Received) -> bool {
-        let source = received.source;
-        let addresses = self.system.addresses.values();
-        let mut here = addresses.filter(|address| address.interface == received.interface);
-        source.is_unicast_link_local()
-            || here.any(|own| {
-                Ipv6Net::new(own.address, own.prefix_len).is_ok_and(|net| net.contains(&source))
-            })
+    /// Whether the node that a message comes from may send it: a requesting router is a neighbor,
+    /// and a relay agent is one that the downlink believes (RLY-19). What any other relay agent
+    /// says of links and link-layer addresses, it says of others.
+    fn check_source(&self, arrival: &Arrival, received: &Received) -> Result<(), &'static str> {
+        let is_neighbor = || self.system.is_on_link(received.interface, received.source);
+        if arrival.contact.relay.is_none() {
+            return if is_neighbor() { Ok(()) } else { Err("source") };
+        }
+        let downlink = self.config.downlinks.get(&*arrival.downlink);
+        let is_believed = match downlink.map(|downlink| &downlink.relays) {
+            Some(RelaySources::OnLink) => is_neighbor(),
+            Some(RelaySources::Listed(list)) => {
+                list.iter().any(|net| net.contains(&received.source))
+            }
+            Some(RelaySources::None) | None => false,
+        };
+        if is_believed { Ok(()) } else { Err("foreign-relay") }
     }
 
     /// Sends to a requesting router, or to the relay before it.
-    fn send_server(&mut self, downlink: &str, contact: &Contact, octets: Vec<u8>, synced: bool) {
+    pub(super) fn send_server(
+        &mut self,
+        downlink: &str,
+        contact: &Contact,
+        octets: Vec<u8>,
+        synced: bool,
+    ) {
         // Not the downlink's attachment, which is there only where advertisements are ours.
         let Some(link) = self.system.link(downlink).filter(|link| link.running) else { return };
         let destination = contact.relay.unwrap_or(contact.peer);
@@ -102,21 +121,28 @@ impl Core {
         self.outputs.push_back(Output::SendServer(ServerPacket { packet, port, synced }));
     }
 
-    /// Brings routes and memory to what bindings have become.
+    /// Brings routes and memory to what bindings have become: all together, as a message can move
+    /// a prefix from one to another.
     fn follow_bindings(&mut self, now: Instant, touched: &BTreeSet<BindingKey>) {
-        self.remember_bindings(touched);
-        let mut steps = Vec::new();
-        for key in touched {
-            let link = self.system.link(&key.downlink).filter(|link| link.running);
-            let after = link.map(|link| self.delegating.routes(key, link.index));
-            let after = after.unwrap_or_default();
-            let before = self.desired.delegated.remove(key).unwrap_or_default();
-            steps.extend(diff::binding_diff(now, &self.system, &before, &after));
-            self.report_delegations(key, link.map(|link| link.index), &before, &after);
-            if !after.is_empty() {
-                self.desired.delegated.insert(key.clone(), after);
-            }
+        if touched.is_empty() {
+            return;
         }
+        self.remember_bindings(touched);
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        let stranded_count = self.desired.stranded.len();
+        for key in touched {
+            let routes = desired::delegated_routes(&self.system, &self.delegating, key);
+            let has = routes.clone().unwrap_or_default();
+            let had = self.desired.set_delegated(key, routes);
+            self.report_delegations(key, &had, &has);
+            before.extend(had);
+            after.extend(has);
+        }
+        if self.desired.stranded.len() != stranded_count {
+            // For the condition that says so.
+            self.derive_soon(now);
+        }
+        let mut steps = diff::binding_diff(now, &self.system, &before, &after);
         steps.retain(|step| !self.failures.holds(now, step));
         self.take_steps(steps);
     }
@@ -125,7 +151,6 @@ impl Core {
     fn report_delegations(
         &mut self,
         key: &BindingKey,
-        interface: Option<IfIndex>,
         before: &[KernelRoute],
         after: &[KernelRoute],
     ) {
@@ -149,6 +174,7 @@ impl Core {
             [] => format!("DUID {}", key.duid),
             names => names.join(" "),
         };
+        let interface = self.system.link(&key.downlink).map(|link| link.index);
         for (prefix, is_given) in changes {
             let verb = if is_given { "delegated to" } else { "no longer delegated to" };
             self.report(level, interface, format!("{prefix} {verb} {who}"));
@@ -214,11 +240,6 @@ impl Core {
             ..Effect::default()
         };
         (STATIC.to_owned(), effect)
-    }
-
-    /// Whether there is an uplink of this name.
-    pub fn has_uplink(&self, name: &str) -> bool {
-        self.uplinks.contains_key(name)
     }
 
     /// Whether there is a static prefix of this name.

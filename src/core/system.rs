@@ -244,6 +244,21 @@ impl System {
         })
     }
 
+    /// Whether a node with `address` can be a neighbor on `interface`: a link-local address, or one
+    /// in a subnet of the link. Packets to any other leave the link.
+    pub fn is_on_link(&self, interface: IfIndex, address: Ipv6Addr) -> bool {
+        let first = (interface, Ipv6Addr::UNSPECIFIED);
+        let last = (interface, Ipv6Addr::from(u128::MAX));
+        let mut own = self.addresses.range(first..=last).map(|(_, own)| own);
+        address.is_unicast_link_local()
+            || own.any(|own| {
+                // An address that stands alone says nothing of its link.
+                let has_subnet = own.prefix_len < 128 && !own.address.is_unicast_link_local();
+                let subnet = Ipv6Net::new(own.address, own.prefix_len);
+                has_subnet && subnet.is_ok_and(|subnet| subnet.contains(&address))
+            })
+    }
+
     /// Whether `address` is on any interface of this machine.
     pub fn is_own(&self, address: Ipv6Addr) -> bool {
         self.addresses.values().any(|own| own.address == address)

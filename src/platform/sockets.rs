@@ -19,12 +19,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::socket_options;
 use crate::core::input::{IfIndex, Received};
-use crate::core::output::Packet;
+use crate::core::output::{Hearing, Packet};
 
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 const ECHO_REPLY: u8 = 129;
+const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 const CLIENT_PORT: u16 = 546; // RFC 9915 §7.2
 const SERVER_PORT: u16 = 547;
 const HOP_LIMIT: libc::c_int = 255; // RFC 4861 §6.1: proof that no router forwarded it
@@ -56,14 +57,17 @@ impl Icmpv6Socket {
         Ok(Self(socket))
     }
 
-    /// Lets echo replies in, or keeps them out as at the start.
+    /// Lets messages in beside those of routers; at the start there are none.
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub fn pass_echo_replies(&self, pass: bool) -> io::Result<()> {
-        let types = [ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT, ECHO_REPLY];
-        socket_options::pass_icmpv6_types(&self.0.socket, if pass { &types } else { &types[..2] })
+    pub fn hear(&self, hearing: Hearing) -> io::Result<()> {
+        let Hearing { echo_replies, neighbor_advertisements } = hearing;
+        let mut types = vec![ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT];
+        types.extend(echo_replies.then_some(ECHO_REPLY));
+        types.extend(neighbor_advertisements.then_some(NEIGHBOR_ADVERTISEMENT));
+        socket_options::pass_icmpv6_types(&self.0.socket, &types)
     }
 
     /// Joins the all-routers group; a group that was joined before is no error.

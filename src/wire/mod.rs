@@ -45,6 +45,9 @@ pub enum DecodeError {
     /// The ICMPv6 code is not zero.
     #[error("ICMPv6 code {0}")]
     Code(u8),
+    /// A neighbor advertisement whose target is a group.
+    #[error("a group as target")]
+    Target,
     /// An option has a length that its definition does not allow.
     #[error("option {0} has a wrong length")]
     OptionLength(u16),
@@ -80,6 +83,7 @@ impl DecodeError {
             Self::ZeroLength => "zero-length-option",
             Self::Type(_) => "type",
             Self::Code(_) => "code",
+            Self::Target => "target",
             Self::OptionLength(_) => "option-length",
             Self::PrefixLength(_) => "prefix-length",
             Self::ReservedValue(_) => "reserved-value",

@@ -1,7 +1,11 @@
-//! Router advertisements and solicitations (RFC 4861 §4.1, §4.2), from the ICMPv6 header on.
+//! Advertisements and solicitations of routers and neighbors (RFC 4861 §4.1 to §4.4), from the
+//! ICMPv6 header on.
+
+use std::net::Ipv6Addr;
 
 use pnet::packet::icmpv6::ndp::{
-    MutableRouterAdvertPacket, MutableRouterSolicitPacket, RouterAdvertPacket, RouterSolicitPacket,
+    MutableNeighborSolicitPacket, MutableRouterAdvertPacket, MutableRouterSolicitPacket,
+    NeighborAdvertFlags, NeighborAdvertPacket, RouterAdvertPacket, RouterSolicitPacket,
 };
 use pnet::packet::icmpv6::{Icmpv6Code, Icmpv6Type, Icmpv6Types};
 
@@ -140,6 +144,69 @@ impl RouterSolicitation {
             option.encode(&mut octets);
         }
         octets
+    }
+}
+
+/// A neighbor solicitation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NeighborSolicitation {
+    /// Whose link-layer address is asked for.
+    pub target: Ipv6Addr,
+    /// The link-layer address of who asks, where its link has such.
+    pub source_link_layer: Option<Vec<u8>>,
+}
+
+impl NeighborSolicitation {
+    /// The group that the holder of `address` is a member of (RFC 4291 §2.7.1).
+    pub const fn group_of(address: Ipv6Addr) -> Ipv6Addr {
+        let [.., a, b, c] = address.octets();
+        let (high, low) = (u16::from_be_bytes([0xff, a]), u16::from_be_bytes([b, c]));
+        Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, high, low)
+    }
+
+    /// Encodes the message with a checksum of zero, which the kernel fills.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut octets = vec![0; MutableNeighborSolicitPacket::minimum_packet_size()];
+        if let Some(mut packet) = MutableNeighborSolicitPacket::new(&mut octets) {
+            packet.set_icmpv6_type(Icmpv6Types::NeighborSolicit);
+            packet.set_target_addr(self.target);
+        }
+        if let Some(address) = &self.source_link_layer {
+            NdpOption::SourceLinkLayer(address.clone()).encode(&mut octets);
+        }
+        octets
+    }
+}
+
+/// A neighbor advertisement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NeighborAdvertisement {
+    /// S: it answers a solicitation, so its sender is reached.
+    pub solicited: bool,
+    /// Whose advertisement it is.
+    pub target: Ipv6Addr,
+}
+
+impl NeighborAdvertisement {
+    /// Decodes an ICMPv6 message, its checksum already verified by the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] for what RFC 4861 §7.1.2 discards: wrong type, code not 0, shorter than
+    /// 24 octets, a target that is a group, an option of length zero or one that runs past the end.
+    pub fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
+        let (header, options) = octets
+            .split_at_checked(NeighborAdvertPacket::minimum_packet_size())
+            .ok_or(DecodeError::Truncated)?;
+        let header = NeighborAdvertPacket::new(header).ok_or(DecodeError::Truncated)?;
+        let (kind, code) = (header.get_icmpv6_type(), header.get_icmpv6_code());
+        expect_type(Icmpv6Types::NeighborAdvert, kind, code)?;
+        let target = header.get_target_addr();
+        if target.is_multicast() {
+            return Err(DecodeError::Target);
+        }
+        decode_options(options)?;
+        Ok(Self { solicited: header.get_flags() & NeighborAdvertFlags::Solicited != 0, target })
     }
 }
 

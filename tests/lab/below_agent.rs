@@ -146,6 +146,53 @@ pub fn follows_at_t1(kind: Kind) {
     assert!(below.withdraws(since));
 }
 
+/// SRV-62: it accepts no Reconfigure and looks at no advertisement, and follows in that time.
+pub fn follows_by_renew_every(kind: Kind, seconds: u64) {
+    let below = Below::agent_with(kind, &format!("renew-every = \"{seconds}s\"\n"));
+    let since = sys::monotonic();
+    below.above.renumber(eras().1);
+    let followed = below.ends_well(since);
+    println!("{kind:?} below the agent, to renew every {seconds} s: {followed:?}");
+    assert!(followed.took < secs(seconds + 1), "{followed:?}");
+}
+
+/// SEC-18: another router on the link has the same DUID and IAID. It is refused and named while the
+/// first is there, and served within a second and a half of its Solicit when that is gone.
+pub fn keeps_its_place_while_it_answers(kind: Kind) {
+    let below = Below::agent(kind);
+    let held = eras().0.delegated;
+    let first = place(&below.site).link_local();
+    let namespace = below.site.second_provider("fe80::bad");
+    namespace.ip("link add in0 type veth peer name in0-far");
+    namespace.ip("link set in0-far up");
+    namespace.ip("link set in0 up");
+    let place = Place { net: &below.site.net, namespace: &namespace, uplink: "isp0", inner: "in0" };
+    let second = kind.start(place);
+    let since = sys::monotonic();
+    eventually("the second one is refused and named", CEILING, || {
+        let conditions = below.above.agent.status().conditions("delegation-contested");
+        let named = conditions.iter().find(|text| text.contains("fe80::bad"))?;
+        assert!(named.contains(&first.to_string()), "{named}");
+        Some(())
+    });
+    pause(secs(3));
+    assert_eq!(next_hop(&below.site, held), Some(first));
+    assert!(!place.has(held));
+    drop(second);
+    below.site.delete_uplink();
+    let since = since.max(sys::monotonic());
+    let _second = kind.start(place);
+    eventually("the second one is served", CEILING, || place.has(held).then_some(()));
+    assert_eq!(next_hop(&below.site, held), Some(place.link_local()));
+    let frames = below.wire.frames();
+    let after = |frame: &&Frame| frame.at >= since;
+    let asked = frames.iter().filter(after).find(|frame| frame.is_dhcp(MessageType::Solicit));
+    let given = frames.iter().filter(after).find(|frame| gives(frame, held));
+    let took = given.unwrap().at.saturating_sub(asked.unwrap().at);
+    println!("{kind:?} in the place of one that is gone: {took:?}");
+    assert!(took < millis(1500), "{took:?}");
+}
+
 /// Law 1: the agent is killed some milliseconds after a change and started again; the requesting
 /// router follows all the same.
 pub fn follows_an_agent_that_was_killed(kind: Kind, after: u64) {

@@ -20,6 +20,13 @@ impl Status {
         held.filter_map(prefix).collect()
     }
 
+    /// The texts of the conditions with a name.
+    pub fn conditions(&self, name: &str) -> Vec<String> {
+        let conditions = list(&self.0["conditions"]).iter();
+        let named = conditions.filter(|one| one["name"].as_str() == Some(name));
+        named.filter_map(|one| one["text"].as_str().map(str::to_owned)).collect()
+    }
+
     /// Prefixes of leases that are gone and still remembered.
     pub fn gone(&self, uplink: &str) -> Vec<Ipv6Net> {
         let leases = list(&self.0["uplinks"][uplink]["leases"]);

@@ -3,6 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use renumberd::core::input::{IfIndex, KernelEvent, Received};
+use renumberd::core::output::Hearing;
 use renumberd::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 
@@ -90,17 +91,21 @@ fn an_advertisement_arrives_with_all_that_tells_whether_to_believe_it() {
     assert_eq!((from.icmpv6.dropped(), to.icmpv6.dropped()), (0, 0));
 }
 
-/// Only solicitations and advertisements come in, and echo replies while they are asked for.
+/// Only what is of routers comes in, and beside it what is asked for.
 #[test]
 fn the_filter_lets_the_wanted_types_through_alone() {
     let (_net, one, other) = two_machines();
     let (from, to) = (place(&one, "one0"), place(&other, "other0"));
     let (mut sender, _) = open((&one, "one0"));
     let envelope = Envelope::to_all_nodes(one.interface("one0").mac.unwrap(), from.local);
-    for (pass, wanted) in
-        [(false, vec![133, 134]), (true, vec![129, 133, 134]), (false, vec![133, 134])]
-    {
-        to.icmpv6.pass_echo_replies(pass).unwrap();
+    for (echo_replies, neighbor_advertisements, wanted) in [
+        (false, false, vec![133, 134]),
+        (true, false, vec![129, 133, 134]),
+        (true, true, vec![129, 133, 134, 136]),
+        (false, true, vec![133, 134, 136]),
+        (false, false, vec![133, 134]),
+    ] {
+        to.icmpv6.hear(Hearing { echo_replies, neighbor_advertisements }).unwrap();
         for kind in 0..=255 {
             let frame = envelope.icmpv6(&[&[kind][..], &ADVERTISEMENT[1..]].concat());
             sender.send_to(&frame, None).unwrap().unwrap();

@@ -213,7 +213,7 @@ impl Tree {
                 Output::Milestone(milestone) => {
                     self.nodes[of].core.handle(self.now, Input::Milestone(milestone));
                 }
-                Output::HearEchoReplies(_) | Output::Report(_) | Output::Exit => {}
+                Output::Hear(_) | Output::Report(_) | Output::Exit => {}
             }
         }
     }

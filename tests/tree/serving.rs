@@ -24,7 +24,7 @@ const CLIENT: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
 const GROUP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
 /// Two links with pools, the second without advertisements of ours, and a third without.
-const SITE: &str = "[static.site]\nprefix = \"2001:db8::/48\"\n[downlink.lan]\n[downlink.wlan]\n\
+const SITE: &str = "[static.site]\nprefix = \"2001:db8::/48\"\n[downlink.lan]\nsubnet = \"0x1/64\"\n[downlink.wlan]\n\
     advertise = false\n[downlink.guest]\n[pool.a]\ndownlink = \"lan\"\n\
     [pool.b]\ndownlink = \"wlan\"\n";
 
@@ -208,7 +208,7 @@ fn what_is_no_question_gets_no_answer() {
 #[test]
 fn an_answer_to_a_relay_goes_to_its_port() {
     let relay: Ipv6Addr = "fe80::a".parse().unwrap();
-    let global: Ipv6Addr = "2001:db8:0:77::9".parse().unwrap();
+    let global: Ipv6Addr = "2001:db8:0:1::9".parse().unwrap();
     let unspecified = Ipv6Addr::UNSPECIFIED;
     let cases = [
         // source, options, port, our source

@@ -158,10 +158,7 @@ impl World {
                 Output::Milestone(milestone) => {
                     self.core.handle(self.now, Input::Milestone(milestone));
                 }
-                Output::HearEchoReplies(_)
-                | Output::SendServer(_)
-                | Output::Report(_)
-                | Output::Exit => {}
+                Output::Hear(_) | Output::SendServer(_) | Output::Report(_) | Output::Exit => {}
             }
         }
         false

@@ -1,5 +1,7 @@
 //! What subordinate routers get, and prefixes that nobody delegates.
 
+use std::ops::RangeInclusive;
+
 use super::{lifetimes, limit, priority};
 use crate::config::table::Table;
 use crate::config::value::{self, Wrong};
@@ -12,6 +14,11 @@ const DEFAULT_SIZE: u8 = 60;
 /// IA_PDs per requesting router (RFC 8987 §4.1 wants eight or more).
 const DEFAULT_PER_ROUTER: usize = 8;
 const MAX_PER_ROUTER: i64 = 1024;
+/// IA_PDs per neighbor, whatever DUIDs it comes with.
+const DEFAULT_PER_NEIGHBOR: usize = 32;
+const MAX_PER_NEIGHBOR: i64 = 65_536;
+/// Between renewals, in seconds.
+const RENEW_EVERY: RangeInclusive<u64> = 5..=86_400;
 
 pub(super) fn fixed(table: &Table<'_>) -> Static {
     let prefix = table.get("prefix", value::site_prefix);
@@ -34,10 +41,22 @@ pub(super) fn delegation(table: &Table<'_>) -> Option<Delegation> {
     let from = table.get("from", value::source);
     let priority = priority(table);
     let next_hop = table.get("next-hop", value::next_hop);
+    let renew_every = table.get("renew-every", value::whole_seconds(RENEW_EVERY));
     let lifetimes = limits(table);
     table.finish();
     let (downlink, peer) = (downlink?, peer?);
-    Some(Delegation { downlink, peer, iaid, place, length, from, priority, next_hop, lifetimes })
+    Some(Delegation {
+        downlink,
+        peer,
+        iaid,
+        place,
+        length,
+        from,
+        priority,
+        next_hop,
+        renew_every,
+        lifetimes,
+    })
 }
 
 /// None where it lacks what cannot be guessed.
@@ -46,16 +65,31 @@ pub(super) fn pool(table: &Table<'_>) -> Option<Pool> {
     let link = table.get("link", value::prefix);
     let (place, size) = place(table, "size", DEFAULT_SIZE);
     let length = table.get("length", value::octet(1..=64)).unwrap_or(DEFAULT_LENGTH);
-    let per_router = table
-        .get("per-router", value::number(1..=MAX_PER_ROUTER))
-        .and_then(|count| usize::try_from(count).ok())
-        .unwrap_or(DEFAULT_PER_ROUTER);
+    let count = |key, most| {
+        let count = table.get(key, value::number(1..=most));
+        count.and_then(|count| usize::try_from(count).ok())
+    };
+    let per_router = count("per-router", MAX_PER_ROUTER).unwrap_or(DEFAULT_PER_ROUTER);
+    let per_neighbor = count("per-neighbour", MAX_PER_NEIGHBOR).unwrap_or(DEFAULT_PER_NEIGHBOR);
     let from = table.get("from", value::source);
     let priority = priority(table);
+    let renew_every = table.get("renew-every", value::whole_seconds(RENEW_EVERY));
     let lifetimes = limits(table);
     table.finish();
     let downlink = downlink?;
-    Some(Pool { downlink, link, place, size, length, from, priority, per_router, lifetimes })
+    Some(Pool {
+        downlink,
+        link,
+        place,
+        size,
+        length,
+        from,
+        priority,
+        per_router,
+        per_neighbor,
+        renew_every,
+        lifetimes,
+    })
 }
 
 fn downlink(table: &Table<'_>) -> Option<String> {

@@ -131,6 +131,8 @@ mod tests {
             from: None,
             priority: 0,
             per_router: 1,
+            per_neighbor: 32,
+            renew_every: None,
             lifetimes: limits,
         };
         config.pools.insert("others".to_owned(), pool);

@@ -24,6 +24,7 @@ fn every_key_is_read() {
         from = "tap0/1"
         priority = 2
         next-hop = "fe80::2"
+        renew-every = "20s"
         preferred-lifetime = "30m"
         valid-lifetime = "40m"
         [pool.guests]
@@ -32,6 +33,8 @@ fn every_key_is_read() {
         prefix = "-2/61"
         length = 63
         per-router = 2
+        per-neighbour = 5
+        renew-every = "1m"
         from = "site"
         priority = -2
         preferred-lifetime = "10m"
@@ -56,6 +59,7 @@ fn every_key_is_read() {
         from: Some(Source { uplink: "tap0".to_owned(), iaid: Some(Iaid(1)) }),
         priority: 2,
         next_hop: Some("fe80::2".parse().unwrap()),
+        renew_every: Some(Duration::from_secs(20)),
         lifetimes: minutes(30, 40),
     };
     let pool = Pool {
@@ -67,6 +71,8 @@ fn every_key_is_read() {
         from: Some(Source { uplink: "site".to_owned(), iaid: None }),
         priority: -2,
         per_router: 2,
+        per_neighbor: 5,
+        renew_every: Some(Duration::from_secs(60)),
         lifetimes: minutes(10, 20),
     };
     let expected = Config {
@@ -110,6 +116,7 @@ fn what_is_left_out_has_defaults() {
         from: None,
         priority: 0,
         next_hop: None,
+        renew_every: None,
         lifetimes: Limits::default(),
     };
     assert_eq!(config.delegations["b"], Delegation { length: 60, ..a.clone() });

@@ -2,18 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
 use super::binding::{Binding, Due};
 use super::offers::{Offer, Slot};
+use super::places::{Neighbor, Taken};
 use super::{BindingKey, Contact, Delegating, MAX_BINDINGS};
-use crate::config::{Limits, Peer, Pool};
+use crate::config::{Limits, Peer, Pool, RelaySources};
 use crate::time::Instant;
 use crate::wire::dhcpv6_option::Iaid;
 
-/// How many places of a pool are tried for one that is free.
-const MAX_PROBES: u64 = 1024;
+/// How many free places of a pool are tried for one that no other router may hold: side by side,
+/// and then anywhere.
+const MAX_TRIES: u8 = 32;
+const SIDE_BY_SIDE: u8 = 16;
+/// How many of the prefixes that a message names are looked for in a pool.
+const MAX_NAMED: usize = 8;
 
 /// What slots are sought for.
 pub(super) struct Wanted<'a> {
@@ -25,6 +31,8 @@ pub(super) struct Wanted<'a> {
     pub(super) others: &'a BTreeSet<Iaid>,
     /// What another IA_PD of the same message gets.
     pub(super) reserved: &'a BTreeSet<Slot>,
+    /// It asks by a message, before which holders at other places were found silent (SEC-18).
+    pub(super) by_message: bool,
 }
 
 impl Delegating {
@@ -47,12 +55,17 @@ impl Delegating {
         if !pooled.is_empty() {
             return pooled;
         }
-        let mut pools = self.pools.iter().filter(|(_, pool)| serves(pool, wanted));
+        let mut pools =
+            self.pools.iter().filter(|(_, pool)| serves(pool, wanted.key, wanted.contact));
         pools.find_map(|(name, pool)| self.pick(now, name, pool, wanted)).into_iter().collect()
     }
 
     /// The configured delegations of this router and IAID.
-    fn delegations_of(&self, key: &BindingKey, contact: &Contact) -> impl Iterator<Item = Slot> {
+    pub(super) fn delegations_of(
+        &self,
+        key: &BindingKey,
+        contact: &Contact,
+    ) -> impl Iterator<Item = Slot> {
         let by_peer = self.by_peer.get(&key.downlink);
         let names = by_peer.into_iter().flat_map(|by_peer| {
             let by_duid = Some(Peer::Duid(key.duid.clone()));
@@ -73,14 +86,14 @@ impl Delegating {
         match slot {
             Slot::Delegation(_) => self.delegations_of(key, contact).any(|its| its == *slot),
             Slot::Pool { pool, .. } => {
-                self.pools.get(pool).is_some_and(|pool| *pool.downlink == *key.downlink)
+                self.pools.get(pool).is_some_and(|pool| serves(pool, key, contact))
             }
         }
     }
 
     /// Whether a slot is nobody's, its own, or that of an IA_PD which the same router has dropped.
     fn is_free_for(&self, slot: &Slot, wanted: &Wanted<'_>) -> bool {
-        let Wanted { key, contact, others, reserved, .. } = wanted;
+        let Wanted { key, contact, others, reserved, by_message, .. } = wanted;
         if reserved.contains(slot) {
             return false;
         }
@@ -94,7 +107,8 @@ impl Delegating {
             link_layer.is_some() && binding.contact.link_layer.as_ref() == link_layer;
         let is_named = holder.downlink == key.downlink && others.contains(&holder.iaid);
         let is_dropped = if holder.duid == key.duid { !is_named } else { is_same_link_layer };
-        is_dropped && binding.slots.iter().all(|slot| self.is_its(slot, key, contact))
+        let is_left = *by_message || binding.contact.place() == contact.place();
+        is_left && is_dropped && binding.slots.iter().all(|slot| self.is_its(slot, key, contact))
     }
 
     /// A free place of a pool, by choice one that the message names, then one that is the same for
@@ -106,32 +120,78 @@ impl Delegating {
         pool: &Pool,
         wanted: &Wanted<'_>,
     ) -> Option<Slot> {
-        let in_pool = |slot: &&Slot| matches!(slot, Slot::Pool { pool, .. } if pool == name);
-        let held = self.bindings_of(wanted.key).flat_map(|(_, binding)| &binding.slots);
-        let its: BTreeSet<&Slot> = held.chain(wanted.reserved).filter(in_pool).collect();
-        if its.len() >= pool.per_router || self.bindings.len() >= MAX_BINDINGS {
-            return None;
-        }
         let block = pool.place.map_or(pool.size, |place| place.length);
         let count = 1_u64.checked_shl(pool.length.checked_sub(block)?.into()).unwrap_or(u64::MAX);
+        if self.bindings.len() >= MAX_BINDINGS || !self.is_within_shares(name, pool, count, wanted)
+        {
+            return None;
+        }
+        let none = Taken::default();
+        let taken = self.taken.get(name).unwrap_or(&none);
+        let place = |number| Slot::Pool { pool: Arc::clone(name), number };
+        // Neither taken, nor given to an IA_PD before this one of the same message.
+        let free_from = |mut start: u64| {
+            for _ in 0..=wanted.reserved.len() {
+                let free = taken.next_free(start, count)?;
+                if !wanted.reserved.contains(&place(free)) {
+                    return Some(free);
+                }
+                start = free.checked_add(1).filter(|next| *next < count).unwrap_or_default();
+            }
+            None
+        };
         let offer = self.offers.pools.get(&**name).and_then(|offers| offers.first());
         let fitting = wanted.named.iter().filter(|prefix| prefix.prefix_len() == pool.length);
-        let named = fitting.filter_map(|prefix| offer.and_then(|offer| offer.number_of(*prefix)));
-        let start = hash(&[wanted.key.duid.octets(), &wanted.key.iaid.0.to_be_bytes()].concat())
-            % count.max(1);
-        let probed = (0..count.min(MAX_PROBES)).map(|step| {
-            let number = (u128::from(start) + u128::from(step)) % u128::from(count.max(1));
-            u64::try_from(number).unwrap_or(0)
+        let named = fitting.take(MAX_NAMED).filter_map(|prefix| offer?.number_of(*prefix));
+        let named = named.filter(|number| *number < count && free_from(*number) == Some(*number));
+        let mut next = hash(&seed(wanted.key, 0)) % count.max(1);
+        let tried = (0..MAX_TRIES).map_while(|attempt| {
+            if attempt >= SIDE_BY_SIDE {
+                next = hash(&seed(wanted.key, attempt)) % count.max(1);
+            }
+            let free = free_from(next)?;
+            next = free.checked_add(1).filter(|next| *next < count).unwrap_or_default();
+            Some(free)
         });
-        named
-            .filter(|number| *number < count)
-            .chain(probed)
-            .map(|number| Slot::Pool { pool: Arc::clone(name), number })
-            .find(|slot| {
-                !self.slots.contains_key(slot)
-                    && !wanted.reserved.contains(slot)
-                    && !self.worth(now, wanted.key, std::slice::from_ref(slot)).1
-            })
+        // What is free may be in quarantine.
+        let is_usable =
+            |slot: &Slot| self.worth(now, wanted.key, std::slice::from_ref(slot)).1.is_empty();
+        named.chain(tried).map(place).find(is_usable)
+    }
+
+    /// Whether a router, and the neighbor that it asks by, have less of a pool than they can have.
+    fn is_within_shares(
+        &self,
+        name: &Arc<str>,
+        pool: &Pool,
+        count: u64,
+        wanted: &Wanted<'_>,
+    ) -> bool {
+        let Wanted { key, contact, reserved, .. } = wanted;
+        let in_pool = |slot: &&Slot| matches!(slot, Slot::Pool { pool, .. } if pool == name);
+        let place = contact.place();
+        let own = self.bindings_of(key).filter(|(_, binding)| binding.contact.place() == place);
+        let held = own.flat_map(|(_, binding)| &binding.slots);
+        let its: BTreeSet<&Slot> = held.chain(*reserved).filter(in_pool).collect();
+        // What this message has been given before has no binding yet where it solicits.
+        let new = reserved.iter().filter(in_pool).filter(|slot| !self.slots.contains_key(*slot));
+        let new = new.count();
+        let quarter = usize::try_from(count / 4).unwrap_or(usize::MAX).max(1);
+        let downlink = self.downlinks.get(&*key.downlink);
+        let is_listed =
+            downlink.is_some_and(|downlink| matches!(downlink.relays, RelaySources::Listed(_)));
+        let has_room = |neighbor: &Neighbor| {
+            let most = match neighbor {
+                // Whom the configuration names may speak for as many as it likes.
+                Neighbor::Relay(_) if is_listed => return true,
+                Neighbor::Relay(_) => quarter,
+                Neighbor::LinkLayer(_) | Neighbor::Address(_) | Neighbor::Behind(..) => {
+                    quarter.min(pool.per_neighbor)
+                }
+            };
+            self.shares.of(neighbor, name).saturating_add(new) < most
+        };
+        its.len() < pool.per_router && Neighbor::of(contact).iter().all(has_room)
     }
 
     /// Allots slots anew after a configuration was taken over: first what is not its any more is
@@ -160,6 +220,7 @@ impl Delegating {
                 named: &named,
                 others: &others,
                 reserved: &reserved,
+                by_message: false,
             };
             let slots = self.slots_for(now, &wanted);
             self.assign(now, key, slots, contact, touched);
@@ -190,27 +251,38 @@ impl Delegating {
             }
             touched.insert(other);
         }
+        let gives_up = binding.slots.iter().any(|slot| !slots.contains(slot));
         (binding.slots, binding.contact) = (slots, contact);
         binding.indexed_at = None;
         self.insert(key, binding);
         self.refresh(now, key);
+        if gives_up {
+            self.refused.look(now);
+        }
         touched.insert(key.clone());
     }
 
-    /// What slots are worth now, in order of prefix and without what another may still hold; whether there
-    /// is such. Who has one of the slots does not count: it is taken from them.
-    pub(super) fn worth(&self, now: Instant, key: &BindingKey, slots: &[Slot]) -> (Vec<Due>, bool) {
+    /// What slots are worth now, in order of prefix and without what another may still hold; and
+    /// the latter. Who has one of the slots does not count: it is taken from them.
+    pub(super) fn worth(
+        &self,
+        now: Instant,
+        key: &BindingKey,
+        slots: &[Slot],
+    ) -> (Vec<Due>, Vec<Ipv6Net>) {
+        #[cfg(test)]
+        super::tests::LOOKS.set(super::tests::LOOKS.get() + 1);
         let counts = |holder: &BindingKey| {
             holder != key && !slots.iter().any(|slot| self.slots.get(slot) == Some(holder))
         };
         let mut worth = Vec::new();
-        let mut blocked = false;
+        let mut blocked = Vec::new();
         for (offer, limits) in slots.iter().flat_map(|slot| self.offers_of(slot)) {
             if offer.valid_until.remaining(now).is_zero() {
                 continue;
             }
             if self.holders.blocks(offer.prefix, counts) {
-                blocked = true;
+                blocked.push(offer.prefix);
             } else {
                 worth.push(Due { offer, limits });
             }
@@ -252,9 +324,25 @@ impl Delegating {
     pub(super) fn could_serve(&self, now: Instant, key: &BindingKey, contact: &Contact) -> bool {
         let others = self.bindings_of(key).map(|(key, _)| key.iaid).collect();
         let reserved = BTreeSet::new();
-        let wanted = Wanted { key, contact, named: &[], others: &others, reserved: &reserved };
+        let wanted = Wanted {
+            key,
+            contact,
+            named: &[],
+            others: &others,
+            reserved: &reserved,
+            by_message: false,
+        };
         let slots = self.slots_for(now, &wanted);
         !self.worth(now, key, &slots).0.is_empty()
+    }
+
+    /// How often routers with one of `slots` are to renew that accept no Reconfigure.
+    pub(super) fn renew_every(&self, slots: &[Slot]) -> Option<Duration> {
+        let every = slots.iter().filter_map(|slot| match slot {
+            Slot::Delegation(name) => self.delegations.get(name)?.renew_every,
+            Slot::Pool { pool, .. } => self.pools.get(pool)?.renew_every,
+        });
+        every.min()
     }
 
     /// Where packets for `slots` go: as configured, else back to whence they came.
@@ -266,10 +354,16 @@ impl Delegating {
     }
 }
 
-/// Whether a pool is for who asks there.
-fn serves(pool: &Pool, wanted: &Wanted<'_>) -> bool {
-    let is_link = |link: Ipv6Net| wanted.contact.link().is_some_and(|named| link.contains(&named));
-    *pool.downlink == *wanted.key.downlink && pool.link.is_none_or(is_link)
+/// What the place of a router follows from, whoever comes first; `attempt` 0 is its own.
+fn seed(key: &BindingKey, attempt: u8) -> Vec<u8> {
+    let more = (attempt > 0).then_some(attempt);
+    key.duid.octets().iter().copied().chain(key.iaid.0.to_be_bytes()).chain(more).collect()
+}
+
+/// Whether a pool is for who asks there: on its downlink, and its link.
+fn serves(pool: &Pool, key: &BindingKey, contact: &Contact) -> bool {
+    let is_link = |link: Ipv6Net| contact.link().is_some_and(|named| link.contains(&named));
+    *pool.downlink == *key.downlink && pool.link.is_none_or(is_link)
 }
 
 /// FNV-1a: the same in every version of this program.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
@@ -57,6 +58,8 @@ struct Making<'a> {
     served: Served,
     synced: bool,
     pace: Pace,
+    /// The shortest of what is configured for what is given.
+    renew_every: Option<Duration>,
     /// What the IA_PDs before this one get.
     reserved: BTreeSet<Slot>,
     /// Something was bound.
@@ -102,6 +105,7 @@ pub(super) fn answer(
         served: Served::default(),
         synced: false,
         pace: Pace::default(),
+        renew_every: None,
         reserved: BTreeSet::new(),
         bound: false,
         refused: false,
@@ -109,17 +113,43 @@ pub(super) fn answer(
     making.make(message, rapid, is_rapid)
 }
 
+/// Answers `message` while it is not known what is delegated to us. Who solicits comes back soon, or
+/// when it is notified (SRV-38, SRV-58). To all others nothing is said: they may hold what is about
+/// to be confirmed, or were offered it, and any answer would take it away; they ask again within
+/// seconds.
+pub(super) fn early(
+    delegating: &mut Delegating,
+    now: Instant,
+    arrival: &Arrival,
+    message: &Message,
+) -> Result<Served, Reject> {
+    let client = request::check(message, &delegating.duid)?;
+    let client = client.filter(|_| message.kind == MessageType::Solicit).ok_or(Reject::Silent)?;
+    for ia in distinct_ia_pds(message) {
+        let (duid, downlink) = (client.clone(), Arc::clone(&arrival.downlink));
+        let key = BindingKey { duid, downlink, iaid: ia.iaid };
+        delegating.refuse(now, &key, &arrival.contact);
+    }
+    let answer = nothing(&delegating.duid, arrival, message, MessageType::Advertise);
+    Ok(Served { answer, ..Served::default() })
+}
+
 impl Making<'_> {
     fn make(mut self, message: &Message, rapid: bool, is_rapid: bool) -> Result<Served, Reject> {
-        let mut seen = BTreeSet::new();
-        let mut ias = Vec::new();
-        for ia in message.ia_pds().filter(|ia| seen.insert(ia.iaid)).take(MAX_IAS) {
-            ias.extend(self.answer_ia(message, ia, rapid));
+        let (mut ias, mut unknown) = (Vec::new(), Vec::new());
+        for ia in distinct_ia_pds(message) {
+            match self.answer_ia(message, ia, rapid) {
+                Some(answer) => ias.push(answer),
+                None => unknown.push(refused(ia, StatusCode::NoBinding)),
+            }
         }
         if self.purpose == Purpose::Rebind && ias.is_empty() {
             return Err(Reject::Silent);
         }
-        self.set_times(&mut ias);
+        // Beside what it is answered, a router would ask for what is left out again and again
+        // (RFC 9915 §18.2.10.1).
+        ias.extend(unknown);
+        self.set_times(&mut ias, message.has_reconfigure_accept());
         // Where nothing was to be had, another server's offer may be better than a Reply.
         let commits = is_rapid && self.bound;
         let is_offer = message.kind == MessageType::Solicit && !commits;
@@ -144,7 +174,7 @@ impl Making<'_> {
         Ok(self.served)
     }
 
-    /// What is said of one IA_PD; none where there is nothing to say.
+    /// What is said of one IA_PD; none where nothing is known of it.
     fn answer_ia(&mut self, message: &Message, ia: &IaPd, rapid: bool) -> Option<IaPd> {
         let key = BindingKey {
             downlink: Arc::clone(&self.arrival.downlink),
@@ -161,10 +191,13 @@ impl Making<'_> {
             named: &named,
             others: &self.iaids,
             reserved: &self.reserved,
+            by_message: true,
         };
         let slots =
             if may_bind { self.delegating.slots_for(self.now, &wanted) } else { Vec::new() };
         self.reserved.extend(slots.iter().cloned());
+        let every = self.delegating.renew_every(&slots);
+        self.renew_every = self.renew_every.into_iter().chain(every).min();
         let (worth, _) = self.delegating.worth(self.now, &key, &slots);
         if self.purpose == Purpose::Offer {
             return Some(match worth.is_empty() {
@@ -192,7 +225,7 @@ impl Making<'_> {
             let contact = self.arrival.contact.clone();
             self.delegating.refuse(self.now, &key, &contact);
         } else {
-            self.delegating.refused.remove(&key);
+            self.delegating.refused.remove(&key, &self.arrival.contact);
         }
         Some(self.grant(ia, &current, &stale))
     }
@@ -247,19 +280,8 @@ impl Making<'_> {
         self.refused = true;
         let contact = self.arrival.contact.clone();
         self.delegating.refuse(self.now, key, &contact);
-        let text = match code {
-            StatusCode::NoBinding => "no such binding here",
-            StatusCode::Success
-            | StatusCode::UnspecFail
-            | StatusCode::NoAddrsAvail
-            | StatusCode::NotOnLink
-            | StatusCode::NoPrefixAvail
-            | StatusCode::Other(_) => "nothing to delegate",
-        };
-        let status = Some(Status { code, text: text.to_owned() });
-        IaPd { iaid: ia.iaid, t1: Lifetime::ZERO, t2: Lifetime::ZERO, prefixes: Vec::new(), status }
+        refused(ia, code)
     }
-
     fn bind(&mut self, key: &BindingKey, slots: Vec<Slot>) {
         // No configuration tells which place of a pool is whose (STO-04).
         let is_given = self.purpose == Purpose::Give || !self.delegating.bindings.contains_key(key);
@@ -316,10 +338,14 @@ impl Making<'_> {
     }
 
     /// The same T1 and T2 in all (SRV-27).
-    fn set_times(&mut self, ias: &mut [IaPd]) {
+    fn set_times(&mut self, ias: &mut [IaPd], accepts_reconfigure: bool) {
         let renewed_at = self.delegating.offers.renewed_at;
         let chance = hash(self.client.octets());
-        let Some((t1, t2)) = self.pace.times(self.now, renewed_at, chance) else { return };
+        let Some((mut t1, t2)) = self.pace.times(self.now, renewed_at, chance) else { return };
+        if let Some(every) = self.renew_every.filter(|_| !accepts_reconfigure) {
+            // Nothing else may reach it after a change (SRV-62).
+            t1 = t1.min(u32::try_from(every.as_secs()).unwrap_or(u32::MAX));
+        }
         for ia in ias.iter_mut().filter(|ia| !ia.prefixes.is_empty()) {
             (ia.t1, ia.t2) = (Lifetime::Finite(t1), Lifetime::Finite(t2));
         }
@@ -332,7 +358,10 @@ impl Making<'_> {
         options.extend(accepts.then_some(Dhcpv6Option::ReconfigureAccept));
         let (downlink, duid) = (Arc::clone(&self.arrival.downlink), self.client.clone());
         let any = BindingKey { downlink, duid, iaid: Iaid(0) };
+        // What somebody else has by the same DUID has a key that is not for this one.
+        let place = self.arrival.contact.place();
         let all = self.delegating.bindings_of(&any);
+        let all = all.filter(|(_, binding)| binding.contact.place() == place);
         let all: Vec<(BindingKey, Option<rkap::Key>)> =
             all.map(|(key, binding)| (key.clone(), binding.reconfigure_key)).collect();
         let known = all.iter().find_map(|(_, known)| *known);
@@ -354,6 +383,46 @@ impl Making<'_> {
             options.push(Dhcpv6Option::Authentication(rkap::telling(&key, replay)));
         }
     }
+}
+
+/// An IA_PD with a status in the place of prefixes.
+fn refused(ia: &IaPd, code: StatusCode) -> IaPd {
+    let text = match code {
+        StatusCode::NoBinding => "no such binding here",
+        StatusCode::Success
+        | StatusCode::UnspecFail
+        | StatusCode::NoAddrsAvail
+        | StatusCode::NotOnLink
+        | StatusCode::NoPrefixAvail
+        | StatusCode::Other(_) => "nothing to delegate",
+    };
+    let status = Some(Status { code, text: text.to_owned() });
+    IaPd { iaid: ia.iaid, t1: Lifetime::ZERO, t2: Lifetime::ZERO, prefixes: Vec::new(), status }
+}
+
+/// The answer where there is nothing to be had of any IA_PD.
+pub(super) fn nothing(
+    server: &Duid,
+    arrival: &Arrival,
+    message: &Message,
+    kind: MessageType,
+) -> Option<Answer> {
+    let client = message.client_id()?.clone();
+    let mut options = vec![Dhcpv6Option::ClientId(client), Dhcpv6Option::ServerId(server.clone())];
+    let ias = distinct_ia_pds(message).map(|ia| refused(ia, StatusCode::NoPrefixAvail));
+    options.extend(ias.map(Dhcpv6Option::IaPd));
+    let addresses = message.ia_nas().take(MAX_IAS);
+    options.extend(addresses.map(|ia| no_addresses(ia, StatusCode::NoAddrsAvail)));
+    if information::asks_for(message, code::SOL_MAX_RT) {
+        options.push(Dhcpv6Option::SolMaxRt(SOON));
+    }
+    Some(finish(arrival, kind, message, options, false))
+}
+
+/// The IA_PDs of a message that are looked at, each IAID once.
+pub(super) fn distinct_ia_pds(message: &Message) -> impl Iterator<Item = &IaPd> {
+    let mut seen = BTreeSet::new();
+    message.ia_pds().filter(move |ia| seen.insert(ia.iaid)).take(MAX_IAS)
 }
 
 /// The prefixes that an IA_PD names; one without an address is a hint of a length (SRV-10).

@@ -1,7 +1,6 @@
 //! A binding: what one IA_PD of one requesting router has been given, and has to be given next.
 
 use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
 use std::ops::Not;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
+use super::contact::Contact;
 use super::offers::{Offer, Slot};
 use super::push::Push;
 use crate::config::Limits;
@@ -17,7 +17,6 @@ use crate::core::rkap;
 use crate::core::system::{KernelRoute, RouteTarget};
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
-use crate::wire::dhcpv6_relay::{RelayMessage, Relayed};
 
 /// Metric of a route to a delegation: behind a link of ours, before any learnt route.
 const METRIC: u32 = 248;
@@ -41,46 +40,6 @@ pub struct BindingKey {
     pub downlink: Arc<str>,
     /// For which IA_PD.
     pub iaid: Iaid,
-}
-
-/// How a requesting router is reached.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Contact {
-    /// Where packets for what it was given go (DWN-05).
-    pub next_hop: Ipv6Addr,
-    /// Where its messages come from, on its own link.
-    pub peer: Ipv6Addr,
-    /// Its link-layer address, where it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link_layer: Option<Vec<u8>>,
-    /// The UDP port that answers go to.
-    pub port: u16,
-    /// The relay next to us, where there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub relay: Option<Ipv6Addr>,
-    /// What the relays said that an answer has to say again (RLY-30), next to us first, each
-    /// encoded without what it relayed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub levels: Vec<Vec<u8>>,
-}
-
-impl Contact {
-    /// `answer` as it leaves: wrapped for the relays between.
-    pub(super) fn wrap(&self, answer: Vec<u8>) -> Vec<u8> {
-        if self.levels.is_empty() {
-            return answer;
-        }
-        Relayed { levels: self.relays(), octets: Vec::new() }.wrap(&answer)
-    }
-
-    /// The link that its relay named.
-    pub(super) fn link(&self) -> Option<Ipv6Addr> {
-        Relayed { levels: self.relays(), octets: Vec::new() }.link_address()
-    }
-
-    fn relays(&self) -> Vec<RelayMessage> {
-        self.levels.iter().filter_map(|level| RelayMessage::decode(level).ok()).collect()
-    }
 }
 
 /// A prefix that the requesting router may hold.
@@ -128,7 +87,7 @@ pub struct Binding {
     pub(super) reconfigure_key: Option<rkap::Key>,
     pub(super) push: Option<Push>,
     /// What is due that another router may still hold (SRV-57).
-    pub(super) blocked: bool,
+    pub(super) blocked: Vec<Ipv6Net>,
     /// Where it stands in the index of deadlines.
     pub(super) indexed_at: Option<Instant>,
 }
@@ -224,7 +183,7 @@ impl Binding {
             promised: BTreeMap::new(),
             reconfigure_key: None,
             push: None,
-            blocked: false,
+            blocked: Vec::new(),
             indexed_at: None,
         }
     }
@@ -275,6 +234,11 @@ impl Binding {
         self.promised.insert(prefix, Box::new(promise));
     }
 
+    /// Whether everything that its router was promised has run out.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.promised.values().all(|promise| promise.held_until.is_over(now))
+    }
+
     /// What it stands for.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
@@ -306,7 +270,7 @@ impl Binding {
 
     /// Whether something that is due to it may still be held by another (SRV-57).
     pub const fn is_blocked(&self) -> bool {
-        self.blocked
+        !self.blocked.is_empty()
     }
 
     /// What its router may hold, also what is not due to it any more and so in quarantine.

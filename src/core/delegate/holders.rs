@@ -20,7 +20,8 @@ impl Holders {
         self.overlapping(prefix).any(counts)
     }
 
-    fn overlapping(&self, prefix: Ipv6Net) -> impl Iterator<Item = &BindingKey> {
+    /// Those who hold a part of `prefix`.
+    pub(super) fn overlapping(&self, prefix: Ipv6Net) -> impl Iterator<Item = &BindingKey> {
         // None has host bits, so what lies inside stands together.
         let inside = self.by_prefix.range(prefix..);
         let inside = inside.take_while(move |(held, _)| prefix.contains(*held));

@@ -14,10 +14,14 @@
 mod allot;
 mod answer;
 mod binding;
+mod contact;
+mod contested;
 mod holders;
 mod information;
 mod offers;
+mod places;
 mod push;
+mod refused;
 mod release;
 mod request;
 #[cfg(test)]
@@ -30,6 +34,8 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::Ipv6Net;
+
 use super::input::IfIndex;
 use super::random::Random;
 use super::system::KernelRoute;
@@ -39,19 +45,19 @@ use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
 pub use answer::Answer;
-pub use binding::{Binding, BindingKey, Contact, Promise, StoredBinding};
+pub use binding::{Binding, BindingKey, Promise, StoredBinding};
+pub use contact::{Contact, Place, link_layer_of};
+pub use contested::Holder;
 pub use offers::{Offer, Offers, Slot};
 pub use request::Reject;
 
 use holders::Holders;
+use places::{Shares, Taken};
 use push::{Push, Replay};
+use refused::Refused;
 
-/// Requesting routers that were refused and are called when there is something for them (SRV-58).
-const MAX_REFUSED: usize = 256;
 /// Bindings beyond which pools give nothing: anybody on the link can make up routers.
 const MAX_BINDINGS: usize = 131_072;
-/// Who was refused is remembered for so long.
-const REFUSED_FOR: Duration = Duration::from_secs(3600);
 
 /// DNS servers and search domains.
 pub type Resolvers = (Vec<Ipv6Addr>, Vec<String>);
@@ -111,12 +117,15 @@ pub struct Delegating {
     bindings: BTreeMap<BindingKey, Binding>,
     /// Whose slots are taken.
     slots: BTreeMap<Slot, BindingKey>,
+    /// Those of them that are of pools, by pool.
+    taken: BTreeMap<Arc<str>, Taken>,
+    shares: Shares,
     holders: Holders,
+    /// What bindings wait for because another router may still hold it.
+    waiting: Holders,
     /// When something is due, for each binding where that is so.
     due: BTreeSet<(Instant, BindingKey)>,
-    /// Bindings that wait for what another router may still hold.
-    blocked: BTreeSet<BindingKey>,
-    refused: BTreeMap<BindingKey, (Instant, Contact)>,
+    refused: Refused,
     replay: Replay,
     calls: VecDeque<Call>,
     /// A configuration was taken over: slots are to be allotted anew.
@@ -143,10 +152,12 @@ impl Delegating {
             resolvers: BTreeMap::new(),
             bindings: BTreeMap::new(),
             slots: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            shares: Shares::default(),
             holders: Holders::default(),
+            waiting: Holders::default(),
             due: BTreeSet::new(),
-            blocked: BTreeSet::new(),
-            refused: BTreeMap::new(),
+            refused: Refused::default(),
             replay: Replay::new(replay),
             calls: VecDeque::new(),
             realign: false,
@@ -208,7 +219,7 @@ impl Delegating {
         }
         let keys: Vec<BindingKey> = self.bindings.keys().cloned().collect();
         touched.extend(keys.into_iter().filter(|key| self.refresh(now, key)));
-        self.call_refused(now);
+        self.refused.look(now);
         touched
     }
 
@@ -223,10 +234,11 @@ impl Delegating {
         arrival: &Arrival,
         message: &Message,
     ) -> Result<Served, Reject> {
-        if !self.offers.known {
-            return Err(Reject::Silent);
+        if self.offers.known {
+            answer::answer(self, now, arrival, message)
+        } else {
+            answer::early(self, now, arrival, message)
         }
-        answer::answer(self, now, arrival, message)
     }
 
     /// Lets everything due happen; the bindings that were touched.
@@ -234,24 +246,19 @@ impl Delegating {
         let mut touched = BTreeSet::new();
         // One call serves all IA_PDs of a router.
         let mut called = BTreeSet::new();
-        let mut freed = false;
-        loop {
-            while let Some((_, key)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
-                let due = self.handle_due(now, &key);
-                if due.call && called.insert((key.downlink.clone(), key.duid.clone())) {
-                    self.call(&key);
-                }
-                freed |= due.freed;
-                if due.differs {
-                    touched.insert(key);
-                }
+        while let Some((_, key)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
+            let due = self.handle_due(now, &key);
+            if due.call && called.insert((key.downlink.clone(), key.duid.clone())) {
+                self.call(&key);
             }
             // What has become free is due to somebody, who is to be called.
-            if !std::mem::take(&mut freed) {
-                return touched;
+            self.give_on(now, &due.freed, &mut touched);
+            if due.differs {
+                touched.insert(key);
             }
-            self.refresh_blocked(now, &mut touched);
         }
+        self.call_refused(now);
+        touched
     }
 
     /// The next call.
@@ -267,7 +274,9 @@ impl Delegating {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn deadline(&self) -> Option<Deadline> {
-        self.due.first().map(|(at, _)| Deadline::new(*at, "binding"))
+        let due = self.due.first().map(|(at, _)| Deadline::new(*at, "binding"));
+        let refused = self.refused.deadline();
+        Deadline::first([due, refused.map(|at| Deadline::new(at, "notification of the refused"))])
     }
 
     /// All bindings.
@@ -291,7 +300,11 @@ impl Delegating {
     fn insert(&mut self, key: &BindingKey, mut binding: Binding) {
         for slot in &binding.slots {
             self.slots.insert(slot.clone(), key.clone());
+            if let Slot::Pool { pool, number } = slot {
+                self.taken.entry(Arc::clone(pool)).or_default().insert(*number);
+            }
         }
+        self.shares.insert(&binding);
         for prefix in binding.promised.keys() {
             self.holders.insert(*prefix, key);
         }
@@ -307,13 +320,27 @@ impl Delegating {
         for slot in &binding.slots {
             if self.slots.get(slot) == Some(key) {
                 self.slots.remove(slot);
+                self.free(slot);
             }
+        }
+        self.shares.remove(&binding);
+        for prefix in &binding.blocked {
+            self.waiting.remove(*prefix, key);
         }
         for prefix in binding.promised.keys() {
             self.holders.remove(*prefix, key);
         }
-        self.blocked.remove(key);
         Some(binding)
+    }
+
+    fn free(&mut self, slot: &Slot) {
+        let Slot::Pool { pool, number } = slot else { return };
+        if let Some(taken) = self.taken.get_mut(pool) {
+            taken.remove(*number);
+            if taken.is_empty() {
+                self.taken.remove(pool);
+            }
+        }
     }
 
     /// Changes a binding, and keeps the index of deadlines.
@@ -342,10 +369,11 @@ impl Delegating {
         let (current, blocked) = self.worth(now, key, &binding.slots);
         let moved = !current.iter().map(|due| &due.offer.prefix).eq(binding.due());
         let differs = moved || current != binding.current;
-        if blocked {
-            self.blocked.insert(key.clone());
-        } else {
-            self.blocked.remove(key);
+        for prefix in &binding.blocked {
+            self.waiting.remove(*prefix, key);
+        }
+        for prefix in &blocked {
+            self.waiting.insert(*prefix, key);
         }
         let Self { bindings, offers, .. } = self;
         let Some(binding) = bindings.get_mut(key) else { return differs };
@@ -371,16 +399,17 @@ impl Delegating {
             }
             binding.expire(now, grace)
         });
-        let (gone, unrouted) = expired.unwrap_or_default();
-        for prefix in &gone {
+        let (freed, unrouted) = expired.unwrap_or_default();
+        for prefix in &freed {
             self.holders.remove(*prefix, key);
         }
         let over = self.bindings.get(key).is_some_and(|binding| binding.promised.is_empty());
         if over {
             self.remove(key);
+            self.refused.look(now);
         }
-        let freed = over || !gone.is_empty();
-        Happened { call: call && !over, freed, differs: freed || unrouted }
+        let differs = over || unrouted || !freed.is_empty();
+        Happened { call: call && !over, freed, differs }
     }
 
     fn call(&mut self, key: &BindingKey) {
@@ -401,25 +430,26 @@ impl Delegating {
         }
     }
 
-    /// Something has become free: who waited for it gets it, and is called.
-    fn refresh_blocked(&mut self, now: Instant, touched: &mut BTreeSet<BindingKey>) {
-        let blocked: Vec<BindingKey> = self.blocked.iter().cloned().collect();
-        touched.extend(blocked.into_iter().filter(|key| self.refresh(now, key)));
-        self.call_refused(now);
+    /// Prefixes have become free: who waited for one gets it, and is called. That costs about as
+    /// much as has become free.
+    fn give_on(&mut self, now: Instant, freed: &[Ipv6Net], touched: &mut BTreeSet<BindingKey>) {
+        for prefix in freed {
+            let waiting: Vec<BindingKey> = self.waiting.overlapping(*prefix).cloned().collect();
+            touched.extend(waiting.into_iter().filter(|key| self.refresh(now, key)));
+        }
+        if !freed.is_empty() {
+            self.refused.look(now);
+        }
     }
 
     /// Calls those who were refused and can be given something (SRV-58).
     fn call_refused(&mut self, now: Instant) {
-        self.refused.retain(|_, (at, _)| now.since(*at) < REFUSED_FOR);
-        let served =
-            self.refused.iter().filter(|(key, (_, contact))| self.could_serve(now, key, contact));
-        let served: Vec<BindingKey> = served.map(|(key, _)| key.clone()).collect();
-        for key in served {
-            let is_called = self.bindings_of(&key).any(|(_, binding)| binding.push.is_some());
-            if let Some((_, contact)) = self.refused.remove(&key)
-                && contact.relay.is_none()
-                && !is_called
-            {
+        for (key, contact) in self.refused.batch(now) {
+            if !self.could_serve(now, &key, &contact) {
+                continue;
+            }
+            self.refused.remove(&key, &contact);
+            if !self.bindings_of(&key).any(|(_, binding)| binding.push.is_some()) {
                 let host = contact.peer;
                 self.calls.push_back(Call::Advertise { downlink: key.downlink, host });
             }
@@ -428,13 +458,8 @@ impl Delegating {
 
     /// Remembers who was refused.
     fn refuse(&mut self, now: Instant, key: &BindingKey, contact: &Contact) {
-        if self.refused.len() >= MAX_REFUSED && !self.refused.contains_key(key) {
-            let oldest = self.refused.iter().min_by_key(|(_, (at, _))| *at);
-            if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-                self.refused.remove(&key);
-            }
-        }
-        self.refused.insert(key.clone(), (now, contact.clone()));
+        let is_configured = self.delegations_of(key, contact).next().is_some();
+        self.refused.insert(now, key, contact, is_configured);
     }
 }
 
@@ -462,18 +487,8 @@ fn reindex(
 struct Happened {
     /// Its router is to be called.
     call: bool,
-    /// A prefix or a slot is free.
-    freed: bool,
+    /// Prefixes that nobody may hold any more.
+    freed: Vec<Ipv6Net>,
     /// Its routes or its record differ.
     differs: bool,
-}
-
-/// The link-layer address that a link-local address was made from, if it was (RFC 4291 App. A).
-pub fn link_layer_of(address: Ipv6Addr) -> Option<Vec<u8>> {
-    match address.octets() {
-        [0xfe, 0x80, 0, 0, 0, 0, 0, 0, first, a, b, 0xff, 0xfe, c, d, e] => {
-            Some(vec![first ^ 2, a, b, c, d, e])
-        }
-        _ => None,
-    }
 }

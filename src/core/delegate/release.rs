@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 
-use super::answer::{MAX_IAS, finish, no_addresses};
+use super::answer::{MAX_IAS, distinct_ia_pds, finish, no_addresses};
 use super::{Arrival, BindingKey, Delegating, Reject, Served};
 use crate::time::{Instant, Lifetime};
 use crate::wire::dhcpv6::{Message, MessageType};
@@ -21,10 +21,10 @@ pub(super) fn release(
     let client = message.client_id().ok_or(Reject::NoClientId)?;
     let mut served = Served::default();
     let mut options = acknowledgement(delegating, client);
-    for ia in message.ia_pds().take(MAX_IAS) {
+    for ia in distinct_ia_pds(message) {
         let (downlink, duid) = (Arc::clone(&arrival.downlink), client.clone());
         let key = BindingKey { downlink, duid, iaid: ia.iaid };
-        delegating.refused.remove(&key);
+        delegating.refused.remove(&key, &arrival.contact);
         if delegating.bindings.contains_key(&key) {
             let named: Vec<Ipv6Net> = ia.prefixes.iter().map(|given| given.prefix).collect();
             delegating.release(now, &key, &named, &mut served.touched);
@@ -34,7 +34,6 @@ pub(super) fn release(
     }
     let addresses = message.ia_nas().take(MAX_IAS);
     options.extend(addresses.map(|ia| no_addresses(ia, StatusCode::NoBinding)));
-    delegating.refresh_blocked(now, &mut served.touched);
     served.answer = Some(finish(arrival, MessageType::Reply, message, options, false));
     Ok(served)
 }
@@ -66,17 +65,21 @@ impl Delegating {
         let Some(mut binding) = self.remove(key) else { return };
         touched.insert(key.clone());
         let is_its = named.iter().any(|prefix| binding.promised.contains_key(prefix));
+        let held: Vec<Ipv6Net> = binding.promised.keys().copied().collect();
         if is_its {
             binding.release(now, named);
         }
+        let is_freed = |prefix: &Ipv6Net| !binding.promised.contains_key(prefix);
+        let freed: Vec<Ipv6Net> = held.into_iter().filter(is_freed).collect();
         if binding.promised.is_empty() {
-            return;
+            return self.give_on(now, &freed, touched);
         }
         let slots = if is_its { Vec::new() } else { binding.slots.clone() };
         let contact = binding.contact.clone();
         binding.indexed_at = None;
         self.insert(key, binding);
         self.assign(now, key, slots, contact, touched);
+        self.give_on(now, &freed, touched);
     }
 }
 

@@ -197,6 +197,7 @@ fn delegation(place: Option<Place>, length: u8) -> Delegation {
         from: None,
         priority: 0,
         next_hop: None,
+        renew_every: None,
         lifetimes: Limits::default(),
     }
 }
@@ -211,6 +212,8 @@ fn pool(place: Option<Place>, size: u8) -> Pool {
         from: None,
         priority: 0,
         per_router: 8,
+        per_neighbor: 32,
+        renew_every: None,
         lifetimes: Limits::default(),
     }
 }

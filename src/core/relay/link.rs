@@ -105,8 +105,7 @@ impl<'a> ClientLink<'a> {
 
     /// Whether packets can go by way of this address: it is on the link.
     pub(super) fn is_neighbor(&self, peer: Ipv6Addr) -> bool {
-        let mut subnets = self.addresses().filter_map(subnet);
-        peer.is_unicast_link_local() || subnets.any(|subnet| subnet.contains(&peer))
+        self.system.is_on_link(self.link.index, peer)
     }
 
     /// Whether a prefix is that of one of this machine's own links, or lies in one: no route may

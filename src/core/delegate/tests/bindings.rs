@@ -144,7 +144,7 @@ fn keys_and_places_of_a_pool_are_safe_on_disk_first() {
     assert!(!world.synced, "a renewal tells nothing new");
 }
 
-/// SRV-38: who makes up routers fills the pool, and no more than the bound of it.
+/// SRV-38, SEC-17: who makes up routers gets a share, and fills the tables to their bounds.
 #[test]
 fn made_up_routers_fill_the_tables_to_their_bounds_only() {
     let wide =
@@ -158,10 +158,10 @@ fn made_up_routers_fill_the_tables_to_their_bounds_only() {
         let answer = world.hear_at("lan0", contact(1), &request).unwrap();
         refused += usize::from(told(&answer, 1).is_err());
     }
-    assert_eq!((world.delegating.bindings().len(), refused), (128, 872));
-    assert_eq!(world.delegating.refused.len(), MAX_REFUSED);
+    assert_eq!((world.delegating.bindings().len(), refused), (32, 968));
+    assert_eq!(world.delegating.refused.len(), refused::MAX_REFUSED);
     world.check();
     world.run_for(secs(6000));
     assert!(world.delegating.bindings().is_empty());
-    assert!(world.delegating.refused.is_empty());
+    assert_eq!(world.delegating.refused.len(), 0);
 }

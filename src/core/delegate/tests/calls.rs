@@ -192,3 +192,25 @@ fn calls_are_made_up_for_after_a_restart() {
     let again: Vec<_> = world.calls().into_iter().map(|(peer, _)| peer).collect();
     assert_eq!(again, [contact(2).peer], "not who knows");
 }
+
+/// SRV-38, SRV-58: before it is known what is delegated to us, who solicits is told to come back soon,
+/// and notified. Nobody else is told anything that takes something away.
+#[test]
+fn who_solicits_too_early_is_notified() {
+    let asked = Dhcpv6Option::OptionRequest(vec![code::SOL_MAX_RT]);
+    let mut world = World::new(SITE, A);
+    world.known = false;
+    world.delegate("up", &[]);
+    for kind in [Request, Renew, Rebind, Release] {
+        assert_eq!(world.hear(1, kind, &[ia(1, &[ONE])]), Err(Reject::Silent), "{kind:?}");
+    }
+    let answer = world.hear(1, Solicit, &[ia(1, &[]), asked, Dhcpv6Option::RapidCommit]).unwrap();
+    assert_eq!((answer.kind, answer.has_rapid_commit()), (Advertise, false));
+    assert_eq!(told(&answer, 1), Err(StatusCode::NoPrefixAvail));
+    assert!(answer.options.contains(&Dhcpv6Option::SolMaxRt(60)));
+    assert_eq!(world.calls(), []);
+    world.known = true;
+    world.renumber(B);
+    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+    assert!(world.ask(1, Solicit, &[]).is_ok());
+}

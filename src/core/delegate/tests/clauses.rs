@@ -213,6 +213,43 @@ fn without_a_binding_a_renewal_makes_one_where_that_is_safe() {
     assert_eq!(world.ask(1, Renew, &[ONE]).unwrap(), ["2001:db8:a00:10::/60 2700 5400"]);
 }
 
+/// RFC 9915 §18.3.5: what is not known stands beside what is, or it would be asked for for ever.
+#[test]
+fn a_rebind_is_answered_for_every_ia_pd_or_for_none() {
+    let mut world = World::new(SITE, A);
+    world.ask(1, Request, &[]).unwrap();
+    let answer = world.hear(1, Rebind, &[ia(9, &[]), ia(1, &[ONE]), ia(8, &[])]).unwrap();
+    assert!(told(&answer, 1).is_ok());
+    assert_eq!(told(&answer, 9), Err(StatusCode::NoBinding));
+    assert_eq!(told(&answer, 8), Err(StatusCode::NoBinding));
+    assert_eq!(world.hear(1, Rebind, &[ia(9, &[]), ia(8, &[])]), Err(Reject::Silent));
+    world.check();
+}
+
+/// SRV-62: where nothing else reaches it, and not shorter than lifetimes allow.
+#[test]
+fn renew_every_is_for_those_that_accept_no_reconfigure() {
+    let cases = [
+        // configuration, accepts, preferred of ours, T1
+        (SITE.replace("iaid = 1", "iaid = 1\nrenew-every = \"20s\""), false, 86_400, 20),
+        (SITE.replace("iaid = 1", "iaid = 1\nrenew-every = \"20s\""), true, 86_400, 840),
+        (SITE.replace("iaid = 1", "iaid = 1\nrenew-every = \"20s\""), false, 30, 15),
+        (SITE.replace("iaid = 2", "iaid = 2\nrenew-every = \"20s\""), false, 86_400, 840),
+        (POOL.replace("per-router = 3", "renew-every = \"40s\""), false, 86_400, 40),
+    ];
+    for (config, accepts, preferred, t1) in cases {
+        for kind in [Solicit, Request, Renew] {
+            let mut world = World::new(&config, A);
+            world.delegate("up", &[(A, preferred, 86_400)]);
+            world.ask(1, Request, &[]).unwrap();
+            let mut options = vec![ia(1, &[])];
+            options.extend(accepts.then_some(Dhcpv6Option::ReconfigureAccept));
+            let answer = world.hear(1, kind, &options).unwrap();
+            assert_eq!(answer.ia_pds().next().unwrap().t1, Lifetime::Finite(t1), "{kind:?}");
+        }
+    }
+}
+
 /// SRV-30: what another router has now is no more this one's; nor is anything without a lease.
 #[test]
 fn a_renewal_of_what_cannot_be_given_withdraws_it() {

@@ -8,9 +8,10 @@ mod places;
 mod properties;
 mod quarantine;
 mod relayed;
+mod shares;
 mod validity;
 
-use ipnet::Ipv6Net;
+use std::cell::Cell;
 
 use super::*;
 use crate::config::file;
@@ -21,6 +22,11 @@ use crate::core::system::System;
 use crate::time::{Lifetime, Until};
 use crate::wire::dhcpv6::{MessageType, TransactionId};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, IaPd, IaPrefix, StatusCode, code};
+
+thread_local! {
+    /// How often it was looked at what slots are worth.
+    pub(super) static LOOKS: Cell<u64> = const { Cell::new(0) };
+}
 
 pub(super) const A: &str = "2001:db8:a00::/56";
 pub(super) const B: &str = "2001:db8:b00::/56";
@@ -320,7 +326,8 @@ impl World {
 
     /// What is kept beside what it is derived from equals it.
     pub(super) fn check(&self) {
-        let Delegating { bindings, due, slots, holders, blocked, grace, .. } = &self.delegating;
+        let Delegating { bindings, due, slots, holders, waiting, grace, .. } = &self.delegating;
+        let Delegating { taken: numbers, shares, .. } = &self.delegating;
         let derived =
             bindings.iter().filter_map(|(key, one)| Some((one.due_at(*grace)?, key.clone())));
         assert_eq!(*due, derived.collect(), "deadlines");
@@ -328,15 +335,27 @@ impl World {
         let taken: Vec<_> = taken.collect();
         assert_eq!(taken.len(), slots.len(), "slots");
         assert!(taken.iter().all(|(slot, key)| slots.get(*slot) == Some(*key)), "slots");
-        let mut held = Holders::default();
+        let mut of_pools: BTreeMap<Arc<str>, Taken> = BTreeMap::new();
+        for slot in slots.keys() {
+            if let Slot::Pool { pool, number } = slot {
+                of_pools.entry(Arc::clone(pool)).or_default().insert(*number);
+            }
+        }
+        assert_eq!(*numbers, of_pools, "numbers of pools");
+        let mut counted = Shares::default();
+        bindings.values().for_each(|binding| counted.insert(binding));
+        assert_eq!(*shares, counted, "shares");
+        let (mut held, mut waited) = (Holders::default(), Holders::default());
         for (key, binding) in bindings {
             binding.promised.keys().for_each(|prefix| held.insert(*prefix, key));
-            let (current, is_blocked) = self.delegating.worth(self.now, key, &binding.slots);
+            let (current, blocked) = self.delegating.worth(self.now, key, &binding.slots);
             assert_eq!(current, binding.current, "what is due to {key:?}");
-            assert_eq!(is_blocked, blocked.contains(key));
+            assert_eq!(blocked, binding.blocked);
+            blocked.iter().for_each(|prefix| waited.insert(*prefix, key));
             assert!(!binding.promised.is_empty(), "{key:?} would stay for ever");
         }
         assert_eq!(*holders, held, "holders");
+        assert_eq!(*waiting, waited, "waiting");
         let stored: BTreeMap<_, _> =
             bindings.iter().map(|(key, binding)| (key.clone(), binding.stored().into())).collect();
         assert_eq!(self.memory.bindings, stored, "memory");

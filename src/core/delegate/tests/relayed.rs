@@ -109,3 +109,48 @@ fn the_link_that_a_relay_names_chooses_the_pool() {
     let mut world = World::new(&two, A);
     assert_eq!(world.ask(1, Request, &[]), Err(StatusCode::NoPrefixAvail));
 }
+
+/// RFC 9915 §18.3.4, §18.3.5: also of who has something already.
+#[test]
+fn who_comes_from_another_link_gives_back_what_it_had() {
+    let two = format!(
+        "{}\n[pool.far]\ndownlink = \"lan0\"\nlink = \"fd00:2::/64\"\nprefix = \"0xe/60\"",
+        POOL.replace("[pool.guests]", "[pool.zz]\nlink = \"fd00:1::/64\"")
+    );
+    for kind in [Renew, Rebind, Request] {
+        let mut world = World::new(&two, A);
+        let first = told_by(&mut world, Request, "fd00:1::1", &[])[0].0;
+        let named = first.to_string();
+        // The other link has a pool of its own, or none.
+        for (link, count) in [("fd00:2::1", 2), ("fd00:3::1", 1), ("::", 1)] {
+            let mut world = world.clone();
+            let told = told_by(&mut world, kind, link, &[&named]);
+            assert_eq!(told.len(), count, "{kind:?} from {link}: {told:?}");
+            assert!(told.contains(&(first, 0, 0)), "{kind:?} from {link}: {told:?}");
+            let new = told.iter().find(|told| told.0 != first);
+            assert!(new.is_none_or(|new| net("2001:db8:a00:e0::/60").contains(&new.0)));
+            world.check();
+            world.restart();
+            world.check();
+        }
+        // From its own link it keeps it, whatever happens to us.
+        world.reload(&two);
+        assert!(told_by(&mut world, kind, "fd00:1::2", &[&named])[0].1 > 0);
+    }
+}
+
+fn told_by(
+    world: &mut World,
+    kind: MessageType,
+    link: &str,
+    named: &[&str],
+) -> Vec<(Ipv6Net, u32, u32)> {
+    let arrival = Arrival { downlink: "lan0".into(), contact: behind(link) };
+    let message = message(1, kind, &[ia(1, named)]);
+    let served = world.delegating.handle_message(world.now, &arrival, &message).unwrap();
+    world.remember(&served.touched);
+    world.timeout();
+    let outer = RelayMessage::decode(&served.answer.unwrap().octets).unwrap();
+    let inner = RelayMessage::decode(outer.relayed().unwrap()).unwrap();
+    told(&Message::decode(inner.relayed().unwrap()).unwrap(), 1).unwrap()
+}

@@ -1,0 +1,81 @@
+//! How a requesting router is reached, and what tells it from another.
+
+use std::net::Ipv6Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::dhcpv6_relay::{RelayMessage, Relayed};
+
+/// How a requesting router is reached.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Contact {
+    /// Where packets for what it was given go (DWN-05).
+    pub next_hop: Ipv6Addr,
+    /// Where its messages come from, on its own link.
+    pub peer: Ipv6Addr,
+    /// Its link-layer address, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_layer: Option<Vec<u8>>,
+    /// The UDP port that answers go to.
+    pub port: u16,
+    /// The relay next to us, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Ipv6Addr>,
+    /// What the relays said that an answer has to say again (RLY-30), next to us first, each
+    /// encoded without what it relayed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<Vec<u8>>,
+}
+
+impl Contact {
+    /// `answer` as it leaves: wrapped for the relays between.
+    pub(super) fn wrap(&self, answer: Vec<u8>) -> Vec<u8> {
+        if self.levels.is_empty() {
+            return answer;
+        }
+        Relayed { levels: self.relays(), octets: Vec::new() }.wrap(&answer)
+    }
+
+    /// The link that its relay named.
+    pub(super) fn link(&self) -> Option<Ipv6Addr> {
+        Relayed { levels: self.relays(), octets: Vec::new() }.link_address()
+    }
+
+    /// The neighbor that speaks: the relay agent next to us, or the requesting router itself.
+    pub fn neighbor(&self) -> Ipv6Addr {
+        self.relay.unwrap_or(self.peer)
+    }
+
+    /// Where its messages come from.
+    pub fn place(&self) -> Place {
+        let behind = self.relays().into_iter().map(|level| {
+            let interface = level.interface_id().map(<[u8]>::to_vec);
+            (level.peer_address, interface)
+        });
+        Place { neighbor: self.neighbor(), behind: behind.collect() }
+    }
+
+    fn relays(&self) -> Vec<RelayMessage> {
+        self.levels.iter().filter_map(|level| RelayMessage::decode(level).ok()).collect()
+    }
+}
+
+/// Where messages come from, as the network shows it: not what they say of their sender. The
+/// link-address of a relay agent is not part of it, as that follows a renumbering.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Place {
+    /// The neighbor that they come from.
+    pub neighbor: Ipv6Addr,
+    /// What relay agents say of whence they come, each the peer and the interface: next to us first.
+    pub behind: Vec<(Ipv6Addr, Option<Vec<u8>>)>,
+}
+
+/// The link-layer address that a link-local address was made from, if it was (RFC 4291 App. A).
+pub fn link_layer_of(address: Ipv6Addr) -> Option<Vec<u8>> {
+    match address.octets() {
+        [0xfe, 0x80, 0, 0, 0, 0, 0, 0, first, a, b, 0xff, 0xfe, c, d, e] => {
+            Some(vec![first ^ 2, a, b, c, d, e])
+        }
+        _ => None,
+    }
+}

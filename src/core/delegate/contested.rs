@@ -1,0 +1,91 @@
+//! What a message asks for that somebody else holds (SEC-18).
+//!
+//! A requesting router is known by its DUID or its link-layer address, and a relay agent or any
+//! node of the link can say either of another. What cannot be said is where a message comes from.
+
+use std::sync::Arc;
+
+use super::answer::{self, Answer, distinct_ia_pds};
+use super::{Arrival, Binding, BindingKey, Contact, Delegating};
+use crate::time::Instant;
+use crate::wire::dhcpv6::{Message, MessageType};
+
+/// Who holds something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holder {
+    /// By which binding.
+    pub key: BindingKey,
+    /// Where it is.
+    pub contact: Contact,
+}
+
+impl Delegating {
+    /// The first holder at another place, of those that `counts`, of what `message` would take or
+    /// end: a binding that it names, or a configured delegation that somebody else was given.
+    pub fn contested(
+        &self,
+        now: Instant,
+        arrival: &Arrival,
+        message: &Message,
+        counts: impl Fn(&BindingKey, &Contact) -> bool,
+    ) -> Option<Holder> {
+        match message.kind {
+            MessageType::Solicit
+            | MessageType::Request
+            | MessageType::Renew
+            | MessageType::Rebind
+            | MessageType::Release => {}
+            // These change nothing.
+            MessageType::Confirm
+            | MessageType::Decline
+            | MessageType::InformationRequest
+            | MessageType::Advertise
+            | MessageType::Reply
+            | MessageType::Reconfigure => return None,
+        }
+        let place = arrival.contact.place();
+        let is_elsewhere = |key: &BindingKey, binding: &Binding| {
+            !binding.is_over(now)
+                && binding.contact.place() != place
+                && counts(key, &binding.contact)
+        };
+        distinct_ia_pds(message).find_map(|ia| {
+            let key = BindingKey {
+                duid: message.client_id()?.clone(),
+                downlink: Arc::clone(&arrival.downlink),
+                iaid: ia.iaid,
+            };
+            let delegations = self.delegations_of(&key, &arrival.contact);
+            let holders = delegations.filter_map(|slot| self.slots.get(&slot));
+            let concerned = holders.chain([&key]);
+            let mut concerned = concerned.filter_map(|key| self.bindings.get_key_value(key));
+            let (key, binding) = concerned.find(|(key, binding)| is_elsewhere(key, binding))?;
+            Some(Holder { key: key.clone(), contact: binding.contact.clone() })
+        })
+    }
+
+    /// Whether a holder has what it had.
+    pub fn still_holds(&self, holder: &Holder) -> bool {
+        let binding = self.bindings.get(&holder.key);
+        binding.is_some_and(|binding| binding.contact.place() == holder.contact.place())
+    }
+
+    /// The answer to who asks for what another holds: nothing is changed by it. Who renews gets
+    /// none, as it may hold what it names, whatever we know.
+    pub fn refusal(&self, arrival: &Arrival, message: &Message) -> Option<Answer> {
+        let kind = match message.kind {
+            MessageType::Solicit => MessageType::Advertise,
+            MessageType::Request => MessageType::Reply,
+            MessageType::Advertise
+            | MessageType::Confirm
+            | MessageType::Renew
+            | MessageType::Rebind
+            | MessageType::Reply
+            | MessageType::Release
+            | MessageType::Decline
+            | MessageType::Reconfigure
+            | MessageType::InformationRequest => return None,
+        };
+        answer::nothing(&self.duid, arrival, message, kind)
+    }
+}

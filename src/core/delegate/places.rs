@@ -1,0 +1,182 @@
+//! The places of a pool: which are taken, and who has how many.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use super::{Binding, Contact, Slot};
+
+/// The numbers that are taken, as runs of neighbors: the next free one is found in one step,
+/// however many are taken.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Taken {
+    /// By their first number; the last one belongs to a run. No two runs touch.
+    runs: BTreeMap<u64, u64>,
+}
+
+impl Taken {
+    /// The first free number from `start` on, of `count` that go round.
+    pub(super) fn next_free(&self, start: u64, count: u64) -> Option<u64> {
+        let from = |start: u64| self.end_of(start).map_or(Some(start), |end| end.checked_add(1));
+        from(start).filter(|free| *free < count).or_else(|| from(0).filter(|free| *free < count))
+    }
+
+    pub(super) fn insert(&mut self, number: u64) {
+        if self.end_of(number).is_some() {
+            return;
+        }
+        let after = number.checked_add(1).and_then(|next| self.runs.remove(&next));
+        let end = after.unwrap_or(number);
+        let before = number.checked_sub(1).filter(|before| self.end_of(*before).is_some());
+        let run = before.and_then(|before| self.runs.range_mut(..=before).next_back());
+        match run {
+            Some((_, last)) => *last = end,
+            None => {
+                self.runs.insert(number, end);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, number: u64) {
+        let Some((&first, &last)) = self.runs.range(..=number).next_back() else { return };
+        if last < number {
+            return;
+        }
+        self.runs.remove(&first);
+        if first < number {
+            self.runs.insert(first, number - 1);
+        }
+        if number < last {
+            self.runs.insert(number + 1, last);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// The last number of the run that `number` is in.
+    fn end_of(&self, number: u64) -> Option<u64> {
+        let (_, last) = self.runs.range(..=number).next_back()?;
+        (*last >= number).then_some(*last)
+    }
+}
+
+/// A neighbor as far as it gets a share of a pool (SEC-17), whatever DUIDs it comes with.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Neighbor {
+    /// Who has this link-layer address.
+    LinkLayer(Vec<u8>),
+    /// Whose link-layer address is not known.
+    Address(Ipv6Addr),
+    /// A relay agent, with all behind it.
+    Relay(Ipv6Addr),
+    /// Who is behind a relay agent.
+    Behind(Ipv6Addr, Ipv6Addr),
+}
+
+impl Neighbor {
+    /// Those whose shares a requesting router takes from.
+    pub(super) fn of(contact: &Contact) -> Vec<Self> {
+        match (contact.relay, &contact.link_layer) {
+            (Some(relay), _) => vec![Self::Relay(relay), Self::Behind(relay, contact.peer)],
+            (None, Some(link_layer)) => vec![Self::LinkLayer(link_layer.clone())],
+            (None, None) => vec![Self::Address(contact.peer)],
+        }
+    }
+}
+
+/// How many places each neighbor has of each pool.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Shares {
+    /// What has no place any more and is held all the same counts for every pool.
+    counts: BTreeMap<(Neighbor, Option<Arc<str>>), usize>,
+}
+
+impl Shares {
+    pub(super) fn insert(&mut self, binding: &Binding) {
+        for key in keys(binding) {
+            let count = self.counts.entry(key).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub(super) fn remove(&mut self, binding: &Binding) {
+        for key in keys(binding) {
+            if let Some(count) = self.counts.get_mut(&key) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.counts.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// What a neighbor has of a pool.
+    pub(super) fn of(&self, neighbor: &Neighbor, pool: &Arc<str>) -> usize {
+        let count = |pool: Option<Arc<str>>| {
+            self.counts.get(&(neighbor.clone(), pool)).copied().unwrap_or_default()
+        };
+        count(Some(Arc::clone(pool))).saturating_add(count(None))
+    }
+}
+
+/// What a binding counts as.
+fn keys(binding: &Binding) -> Vec<(Neighbor, Option<Arc<str>>)> {
+    let pools = binding.slots.iter().filter_map(|slot| match slot {
+        Slot::Pool { pool, .. } => Some(Some(Arc::clone(pool))),
+        Slot::Delegation(_) => None,
+    });
+    let pools: Vec<Option<Arc<str>>> =
+        if binding.slots.is_empty() { vec![None] } else { pools.collect() };
+    if pools.is_empty() {
+        return Vec::new();
+    }
+    let neighbors = Neighbor::of(&binding.contact).into_iter();
+    let each = |neighbor: Neighbor| pools.iter().map(move |pool| (neighbor.clone(), pool.clone()));
+    neighbors.flat_map(each).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// As a set of numbers, searched one by one.
+        #[test]
+        fn runs_are_a_set(changes in proptest::collection::vec((0_u64..20, any::<bool>()), 0..80)) {
+            let (mut taken, mut set) = (Taken::default(), BTreeSet::new());
+            for (number, inserts) in changes {
+                if inserts {
+                    taken.insert(number);
+                    set.insert(number);
+                } else {
+                    taken.remove(number);
+                    set.remove(&number);
+                }
+                for count in [1, 7, 20] {
+                    for start in 0..count {
+                        let around = (start..count).chain(0..start);
+                        let free = around.into_iter().find(|number| !set.contains(number));
+                        prop_assert_eq!(taken.next_free(start, count), free);
+                    }
+                }
+                prop_assert_eq!(taken.is_empty(), set.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_number_has_no_next() {
+        let mut taken = Taken::default();
+        taken.insert(u64::MAX);
+        assert_eq!(taken.next_free(u64::MAX, u64::MAX), Some(0));
+        taken.insert(0);
+        taken.insert(u64::MAX - 1);
+        assert_eq!(taken.next_free(u64::MAX - 1, u64::MAX), Some(1));
+    }
+}

@@ -1,0 +1,121 @@
+//! Requesting routers that were refused and are notified when there is something for them (SRV-58).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::time::Duration;
+
+use super::{BindingKey, Contact, Place};
+use crate::time::Instant;
+
+/// So many are remembered.
+pub(super) const MAX_REFUSED: usize = 256;
+/// For so long.
+const REFUSED_FOR: Duration = Duration::from_secs(3600);
+/// So many are looked at together when something has become free, and the next ones so much later:
+/// a message costs the same however many wait.
+const BATCH: usize = 16;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// An IA_PD, and where it was asked for: a DUID alone can be anybody's.
+type Key = (BindingKey, Place);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    at: Instant,
+    contact: Contact,
+    /// The configuration names it: it matters more than who merely asks.
+    is_configured: bool,
+}
+
+/// Who was refused.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refused {
+    entries: BTreeMap<Key, Entry>,
+    /// Who goes first where there is no room.
+    order: BTreeSet<(bool, Instant, Key)>,
+    /// Who was looked at last.
+    cursor: Option<Key>,
+    /// How many are still to be looked at, and when.
+    left: Option<(usize, Instant)>,
+}
+
+impl Refused {
+    /// Remembers who was refused. Behind relay agents nothing reaches it that it would follow.
+    pub(super) fn insert(
+        &mut self,
+        now: Instant,
+        key: &BindingKey,
+        contact: &Contact,
+        is_configured: bool,
+    ) {
+        if contact.relay.is_some() {
+            return;
+        }
+        self.remove(key, contact);
+        if self.entries.len() >= MAX_REFUSED
+            && let Some((_, _, first)) = self.order.pop_first()
+        {
+            self.entries.remove(&first);
+        }
+        let entry = Entry { at: now, contact: contact.clone(), is_configured };
+        let key = (key.clone(), contact.place());
+        self.order.insert((is_configured, now, key.clone()));
+        self.entries.insert(key, entry);
+    }
+
+    /// It has what it wants, or wants it no more.
+    pub(super) fn remove(&mut self, key: &BindingKey, contact: &Contact) {
+        if self.entries.is_empty() {
+            return;
+        }
+        self.take(&(key.clone(), contact.place()));
+    }
+
+    /// Something has become free: all are to be looked at.
+    pub(super) fn look(&mut self, now: Instant) {
+        if !self.entries.is_empty() {
+            self.left = Some((self.entries.len(), now));
+        }
+    }
+
+    /// Those to look at next, if it is time for some.
+    pub(super) fn batch(&mut self, now: Instant) -> Vec<(BindingKey, Contact)> {
+        let Some((left, _)) = self.left.filter(|(_, at)| *at <= now) else { return Vec::new() };
+        self.expire(now);
+        let count = left.min(BATCH).min(self.entries.len());
+        let after = self.cursor.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.entries.range((after, Bound::Unbounded));
+        let batch = behind.chain(&self.entries).take(count);
+        let batch: Vec<(Key, Contact)> =
+            batch.map(|(key, entry)| (key.clone(), entry.contact.clone())).collect();
+        self.cursor = batch.last().map(|(key, _)| key.clone());
+        let left = left.saturating_sub(BATCH).min(self.entries.len());
+        self.left = (left > 0).then_some((left, now + PAUSE));
+        batch.into_iter().map(|((key, _), contact)| (key, contact)).collect()
+    }
+
+    /// When [`batch`](Self::batch) has some.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.left.map(|(_, at)| at)
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let over = self.entries.iter().filter(|(_, entry)| now.since(entry.at) >= REFUSED_FOR);
+        let over: Vec<Key> = over.map(|(key, _)| key.clone()).collect();
+        for key in over {
+            self.take(&key);
+        }
+    }
+
+    fn take(&mut self, key: &Key) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.order.remove(&(entry.is_configured, entry.at, key.clone()));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.entries.len(), self.order.len());
+        self.entries.len()
+    }
+}

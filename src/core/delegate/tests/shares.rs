@@ -1,0 +1,190 @@
+//! What one neighbor can take of a pool (SEC-17), and what its messages cost.
+
+use MessageType::*;
+
+use super::*;
+use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage};
+
+/// A pool of so many /64, and what may stand in `[downlink.lan0]`.
+fn pool(size: u8, keys: &str, downlink: &str) -> String {
+    format!(
+        "[static.site]\nprefix = \"2001:db8::/32\"\n[downlink.lan0]\nsubnet = \"0x0/64\"\n{downlink}\n\
+         [pool.guests]\ndownlink = \"lan0\"\nprefix = \"0x1/{size}\"\n{keys}\n"
+    )
+}
+
+fn world(config: &str) -> World {
+    let mut world = World::new(config, A);
+    world.delegate("site", &[("2001:db8::/32", 86_400, 86_400)]);
+    world
+}
+
+fn invented(number: u32) -> Duid {
+    Duid::new(&[[9, 9].as_slice(), &number.to_be_bytes()].concat()).unwrap()
+}
+
+fn from(who: Duid, kind: MessageType, options: &[Dhcpv6Option]) -> Message {
+    let mut message = message(1, kind, options);
+    message.options[0] = Dhcpv6Option::ClientId(who);
+    message
+}
+
+/// At a link-local address that is made from a number.
+fn at(number: u32) -> Contact {
+    let [a, b] = [number >> 16, number & 0xffff].map(|half| u16::try_from(half).unwrap());
+    let peer = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 1, a, b);
+    Contact { next_hop: peer, peer, ..contact(1) }
+}
+
+fn behind(relay: u32, peer: u32) -> Contact {
+    let (relay, peer) = (at(relay).peer, at(peer).peer);
+    let level = RelayMessage {
+        kind: RelayKind::Forward,
+        hop_count: 0,
+        link_address: Ipv6Addr::UNSPECIFIED,
+        peer_address: peer,
+        options: Vec::new(),
+    };
+    let levels = vec![level.encode()];
+    Contact { next_hop: relay, peer, relay: Some(relay), levels, ..contact(1) }
+}
+
+fn gets(world: &mut World, contact: Contact, number: u32) -> bool {
+    let arrival = Arrival { downlink: "lan0".into(), contact };
+    let request = from(invented(number), Request, &[ia(1, &[])]);
+    let served = world.delegating.handle_message(world.now, &arrival, &request).unwrap();
+    world.remember(&served.touched);
+    !served.touched.is_empty()
+}
+
+/// SEC-17
+#[test]
+fn a_neighbor_gets_its_share_of_a_pool_whatever_duids_it_invents() {
+    let mac = |contact: Contact| Contact { link_layer: Some(vec![2; 6]), ..contact };
+    let (one, listed) = ("", "relays = [\"fe80::/64\"]");
+    type Who = fn(u32) -> Contact;
+    let cases: [(&str, u8, &str, &str, Who, usize); 9] = [
+        ("an address, a large pool", 52, "", one, |_| at(1), 32),
+        ("an address, as configured", 52, "per-neighbour = 5", one, |_| at(1), 5),
+        ("a quarter at most", 60, "", one, |_| at(1), 4),
+        ("one at least", 63, "", one, |_| at(1), 1),
+        ("never more than there is", 64, "", one, |_| at(1), 1),
+        ("behind a relay agent", 52, "", one, |_| behind(7, 1), 32),
+        ("a relay agent, for all behind it", 60, "", one, |number| behind(7, number), 4),
+        ("one that is listed", 60, "", listed, |number| behind(7, number), 16),
+        ("behind one that is listed", 60, "", listed, |_| behind(7, 1), 4),
+    ];
+    for (name, size, keys, downlink, who, most) in cases {
+        let mut world = world(&pool(size, keys, downlink));
+        let count = (0..100).filter(|number| gets(&mut world, who(*number), *number)).count();
+        assert_eq!(count, most, "{name}");
+        world.check();
+        let is_left = usize::from(size < 64 && most < 1 << (64 - size));
+        assert_eq!(usize::from(gets(&mut world, at(1000), 1000)), is_left, "{name}: a second one");
+        world.run_for(secs(6000));
+        assert!(gets(&mut world, who(0), 2000), "{name}: when that has run out");
+    }
+    // From many addresses, with one link-layer address.
+    let mut world = world(&pool(60, "", ""));
+    let count = (0..100).filter(|number| gets(&mut world, mac(at(*number)), *number)).count();
+    assert_eq!(count, 4);
+}
+
+/// What is in quarantine counts too, or one neighbor would move the whole pool there.
+#[test]
+fn what_is_given_back_in_part_still_counts() {
+    let mut world = world(&pool(60, "", ""));
+    world.delegate("up", &[(A, 86_400, 86_400)]);
+    let both = format!("{}[uplink.up]\n", pool(60, "", "")).replace("0x1/60", "0xe/60");
+    world.reload(&both);
+    for number in 0..200 {
+        let contact = at(1);
+        gets(&mut world, contact.clone(), number);
+        let key = BindingKey { downlink: "lan0".into(), duid: invented(number), iaid: Iaid(1) };
+        let Some(binding) = world.delegating.bindings().get(&key) else { continue };
+        let first = binding.promised().next().unwrap().0.to_string();
+        let release = from(invented(number), Release, &[ia(1, &[&first])]);
+        world.hear_at("lan0", contact, &release).unwrap();
+        world.check();
+    }
+    let left = (0..16).filter(|number| gets(&mut world, at(100 + *number), 1000 + *number)).count();
+    assert_eq!(left, 12);
+}
+
+/// The cost of a message is that of what it changes, however many bindings there are.
+#[test]
+fn a_message_costs_what_it_changes() {
+    let config = pool(49, "per-neighbour = 65536\nper-router = 1024", "").replace("/49", "/50");
+    for count in [0_u32, 1000, 4095] {
+        let mut world = world(&config);
+        for number in 0..count {
+            assert!(gets(&mut world, at(number), number));
+        }
+        let full = pool(52, "per-neighbour = 65536", "");
+        if count == 4095 {
+            // As many places as bindings, but one.
+            world.reload(&full);
+            assert!(gets(&mut world, at(99_999), 99_999) || count == 4095);
+        }
+        for number in 0..300 {
+            gets(&mut world, at(100_000 + number), 100_000 + number);
+        }
+        let stranger = |kind| from(invented(200_000), kind, &[ia(1, &[]), ia(2, &[])]);
+        let named: Vec<String> = (0..500).map(|n| format!("2001:db8:0:{n:x}::/64")).collect();
+        let named: Vec<&str> = named.iter().map(String::as_str).collect();
+        let messages = [
+            ("Solicit", at(200_000), stranger(Solicit)),
+            ("Release of a stranger", at(200_000), stranger(Release)),
+            ("Renew of a stranger", at(200_000), stranger(Renew)),
+            ("Rebind of a stranger", at(200_000), stranger(Rebind)),
+            ("Request of many prefixes", at(200_001), from(invented(7), Request, &[ia(1, &named)])),
+            ("Release of one", at(5), from(invented(5), Release, &[ia(1, &["2001:db8::/64"])])),
+        ];
+        for (name, contact, message) in messages {
+            LOOKS.set(0);
+            let arrival = Arrival { downlink: "lan0".into(), contact };
+            let served = world.delegating.handle_message(world.now, &arrival, &message);
+            world.delegating.handle_timeout(world.now);
+            let looks = LOOKS.get();
+            assert!(looks <= 2 * 40 + 16 * 2, "{name} at {count}: {looks} looks");
+            drop(served);
+        }
+    }
+}
+
+/// Who was refused is called within a second, however many there are, and each batch is small.
+#[test]
+fn all_who_were_refused_are_looked_at_in_small_batches() {
+    let mut world = World::new(POOL, A);
+    world.delegate("up", &[]);
+    for number in 0..250 {
+        assert!(!gets(&mut world, at(number), number));
+    }
+    world.renumber(B);
+    let mut called = world.calls().len();
+    assert_eq!(called, 16);
+    let started = world.now;
+    while let Some(next) = world.delegating.deadline().filter(|next| next.at < started + secs(1)) {
+        world.now = next.at;
+        LOOKS.set(0);
+        world.timeout();
+        assert!(LOOKS.get() <= 16 * 33);
+        called += world.calls().len();
+    }
+    assert_eq!(called, 250);
+    world.check();
+}
+
+/// Configured routers are remembered before strangers.
+#[test]
+fn a_flood_of_strangers_is_no_reason_to_forget_who_is_configured() {
+    let mut world = World::new(SITE, A);
+    world.delegate("up", &[]);
+    assert!(world.ask(1, Solicit, &[]).is_err());
+    for number in 0..1000 {
+        gets(&mut world, at(number), number);
+    }
+    world.renumber(B);
+    world.run_for(secs(1));
+    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+}

@@ -1,0 +1,368 @@
+//! Who may say of whom: relay agents that are believed (RLY-19), and places that are taken over only
+//! from who does not answer (SEC-18).
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use renumberd::core::input::{Input, Received};
+use renumberd::wire::dhcpv6::MessageType::{Rebind, Release, Renew, Request, Solicit};
+use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, StatusCode};
+use renumberd::wire::dhcpv6_relay::RelayOption;
+
+use super::lan::{Lan, address, advertised, duid, ia, message, option_79, relayed};
+use crate::{millis, secs};
+
+/// A router that is known by its DUID, one by its link-layer address, and a pool.
+const SITE: &str = r#"
+    [static.site]
+    prefix = "2001:db8::/48"
+    [downlink.lan]
+    subnet = "0x0/64"
+    [delegation.one]
+    downlink = "lan"
+    duid = "00:04:01:01:01:01:01:01:01:01:01:01:01:01:01:01:01:01"
+    iaid = 1
+    prefix = "0x1/56"
+    [delegation.two]
+    downlink = "lan"
+    link-layer = "02:00:00:00:00:22"
+    prefix = "0x2/56"
+    [pool.others]
+    downlink = "lan"
+    prefix = "0x3/56"
+"#;
+const VICTIM: &str = "fe80::11";
+const OTHER: &str = "fe80::bad";
+const LINK_LAYER: [u8; 6] = [2, 0, 0, 0, 0, 0x22];
+/// The address that is made from it.
+const EUI64: &str = "fe80::ff:fe00:22";
+
+fn net(text: &str) -> Ipv6Net {
+    text.parse().unwrap()
+}
+
+/// Router 1 has its delegation, and answers neighbor solicitations.
+fn bound() -> Lan {
+    let mut lan = Lan::new(SITE);
+    lan.answering.insert(address(VICTIM));
+    let accept = Dhcpv6Option::ReconfigureAccept;
+    lan.hear(VICTIM, message(Request, &duid(1), &[ia(1, &[]), accept]));
+    assert_eq!(lan.given(), [net("2001:db8:0:100::/56")]);
+    assert_eq!(lan.solicited, [Ipv6Addr::UNSPECIFIED; 0], "who asks first is asked nothing");
+    lan
+}
+
+fn rapid(who: &Duid) -> Vec<u8> {
+    message(Solicit, who, &[ia(1, &[]), Dhcpv6Option::RapidCommit])
+}
+
+/// RLY-19
+#[test]
+fn a_relay_agent_is_believed_where_it_is_on_the_link_or_listed() {
+    let on_link = "2001:db8::7";
+    let cases = [
+        // relays, source, believed
+        ("", "fe80::a", true),
+        ("", on_link, true),
+        ("", "2001:db8:0:77::9", false),
+        ("", "2001:db8:ffff::9", false),
+        ("relays = \"none\"", "fe80::a", false),
+        ("relays = \"none\"", on_link, false),
+        ("relays = [\"fe80::a\"]", "fe80::a", true),
+        ("relays = [\"fe80::a\"]", "fe80::b", false),
+        ("relays = [\"fe80::a\", \"2001:db8:f::/48\"]", "2001:db8:f::9", true),
+        ("relays = [\"fe80::a\", \"2001:db8:f::/48\"]", on_link, false),
+    ];
+    for (relays, source, believed) in cases {
+        let config = SITE.replace("[downlink.lan]", &format!("[downlink.lan]\n{relays}"));
+        for (who, options) in
+            [(duid(1), vec![]), (duid(2), vec![option_79(LINK_LAYER)]), (duid(3), vec![])]
+        {
+            let mut lan = Lan::new(&config);
+            lan.outputs = 0;
+            lan.hear(source, relayed("fe80::99", "2001:db8::1", &options, rapid(&who)));
+            assert_eq!(lan.given().len(), usize::from(believed), "{relays} {source}");
+            assert_eq!(lan.counted("dhcpv6-server-foreign-relay"), u64::from(!believed));
+            assert_eq!(lan.core.status(lan.now).bindings.len(), usize::from(believed));
+            if !believed {
+                assert!(lan.routes().is_empty() && lan.outputs <= 1, "a line in the log");
+            }
+            lan.nothing_is_left_to_do();
+        }
+    }
+}
+
+/// RLY-19: what is no neighbor makes no route, whoever vouches for it: a listed relay agent beyond
+/// the link, what is configured, what is remembered.
+#[test]
+fn a_next_hop_that_is_no_neighbor_makes_no_route() {
+    let far = "2001:db8:f::9";
+    let config = SITE.replace("[downlink.lan]", "[downlink.lan]\nrelays = [\"2001:db8:f::/48\"]");
+    let named = |next_hop: &str| {
+        config.replace("iaid = 1", &format!("iaid = 1\nnext-hop = \"{next_hop}\""))
+    };
+    let cases = [
+        (config.clone(), None),
+        (named("2001:db8:f::9"), None),
+        (named("2001:db8::77"), Some("2001:db8::77")),
+        (named("fe80::77"), Some("fe80::77")),
+    ];
+    for (config, next_hop) in cases {
+        let mut lan = Lan::new(&config);
+        lan.hear(far, relayed("fe80::99", "2001:db8:f::1", &[], rapid(&duid(1))));
+        assert_eq!(lan.given().len(), 1);
+        let expected = next_hop.map(|next_hop| (net("2001:db8:0:100::/56"), address(next_hop)));
+        let has = |lan: &Lan| lan.routes().into_iter().next();
+        assert_eq!(has(&lan), expected);
+        lan.nothing_is_left_to_do();
+        let said = lan.conditions("next-hop-off-link");
+        assert_eq!(said.len(), usize::from(next_hop.is_none()), "{said:?}");
+        lan.restart();
+        lan.run_for(secs(1));
+        assert_eq!(has(&lan), expected, "remembered");
+    }
+}
+
+/// SEC-18: by its DUID, from another address or by way of a relay agent, with any message.
+#[test]
+fn a_holder_that_answers_keeps_what_it_has() {
+    let held = net("2001:db8:0:100::/56");
+    for kind in [Solicit, Request, Renew, Rebind, Release] {
+        for by_relay in [false, true] {
+            let mut lan = bound();
+            let options =
+                [ia(1, &[held]), Dhcpv6Option::RapidCommit, Dhcpv6Option::ReconfigureAccept];
+            let octets = message(kind, &duid(1), &options);
+            let before = (lan.routes(), lan.memory.bindings.clone());
+            for _ in 0..5 {
+                let octets = octets.clone();
+                lan.hear(OTHER, if by_relay { relayed(VICTIM, "::", &[], octets) } else { octets });
+                for (to, answer) in std::mem::take(&mut lan.answers) {
+                    assert_eq!(to, address(OTHER));
+                    assert!(answer.authentication().is_none(), "no key of another's");
+                    let status = answer.ia_pds().map(|ia| ia.status.as_ref().unwrap().code);
+                    assert!(status.eq([StatusCode::NoPrefixAvail]), "{kind:?}: {answer:?}");
+                }
+                lan.run_for(millis(700));
+            }
+            assert_eq!((lan.routes(), lan.memory.bindings.clone()), before, "{kind:?} {by_relay}");
+            let said = lan.conditions("delegation-contested");
+            assert_eq!(said.len(), 1);
+            assert!(said[0].contains(OTHER) && said[0].contains(VICTIM), "{}", said[0]);
+            assert!(lan.warnings.iter().any(|text| text.starts_with("delegation-contested")));
+            assert!(lan.counted("dhcpv6-server-held-elsewhere") > 0);
+            // The holder is asked once a second, whatever comes.
+            assert!(lan.solicited.len() <= 10, "{:?}", lan.solicited);
+            lan.nothing_is_left_to_do();
+            lan.run_for(secs(600));
+            assert_eq!(lan.conditions("delegation-contested"), [""; 0], "in the end that is over");
+        }
+    }
+}
+
+/// SEC-18: by a link-layer address: a relay agent tells it, or an address was made from it.
+#[test]
+fn a_link_layer_address_takes_nothing_from_a_holder_that_answers() {
+    let held = net("2001:db8:0:200::/56");
+    let mut lan = Lan::new(SITE);
+    lan.answering.insert(address(VICTIM));
+    lan.hear_with(VICTIM, Some(LINK_LAYER), rapid(&duid(2)));
+    assert_eq!(lan.given(), [held]);
+    let routes = lan.routes();
+    let attempts: [(&str, Vec<u8>); 3] = [
+        (EUI64, rapid(&duid(7))),
+        (OTHER, relayed("fe80::99", "::", &[option_79(LINK_LAYER)], rapid(&duid(8)))),
+        (OTHER, relayed(EUI64, "::", &[], rapid(&duid(9)))),
+    ];
+    for (source, octets) in attempts {
+        lan.hear(source, octets);
+        lan.run_for(secs(2));
+        assert_ne!(lan.given(), [held]);
+        assert_eq!(lan.routes()[&held], routes[&held]);
+    }
+    // Not by a reload either: all are told apart by where they are.
+    lan.core.handle(lan.now, Input::Timeout);
+    lan.restart();
+    lan.run_for(secs(2));
+    assert_eq!(lan.routes()[&held], routes[&held]);
+}
+
+/// SEC-18: replaced hardware with the same DUID, or the same link-layer address, another DUID.
+#[test]
+fn who_replaces_a_silent_holder_is_served_within_a_second_and_a_half() {
+    let held = net("2001:db8:0:100::/56");
+    for is_rapid in [true, false] {
+        let mut lan = bound();
+        lan.answering.clear();
+        let started = lan.now;
+        if is_rapid {
+            lan.hear(OTHER, rapid(&duid(1)));
+            lan.run_for(millis(1000));
+        } else {
+            let solicit = message(Solicit, &duid(1), &[ia(1, &[])]);
+            lan.hear(OTHER, solicit.clone());
+            lan.run_for(millis(1000));
+            assert_eq!(lan.given(), [held], "offered");
+            lan.hear(OTHER, message(Request, &duid(1), &[ia(1, &[held])]));
+        }
+        assert_eq!(lan.given(), [held]);
+        assert_eq!(lan.routes()[&held], address(OTHER));
+        assert!(lan.now.since(started) < millis(1500));
+        assert!(lan.warnings.iter().any(|text| text.contains("takes over")), "{:?}", lan.warnings);
+        assert!(!lan.hearing.neighbor_advertisements, "nothing is heard that nobody waits for");
+        assert_eq!(lan.solicited.len(), 6);
+        lan.nothing_is_left_to_do();
+        // The old one comes back, and is the stranger.
+        lan.answering.insert(address(OTHER));
+        lan.hear(VICTIM, rapid(&duid(1)));
+        lan.run_for(secs(2));
+        assert_eq!(lan.given(), []);
+        assert_eq!(lan.routes()[&held], address(OTHER));
+    }
+}
+
+/// One of three answers is enough, at any time.
+#[test]
+fn a_late_answer_counts() {
+    let held = net("2001:db8:0:100::/56");
+    for (delay, keeps) in [(0, true), (350, true), (850, true), (950, false)] {
+        let mut lan = bound();
+        lan.answering.clear();
+        lan.hear(OTHER, rapid(&duid(1)));
+        lan.run_for(millis(delay));
+        lan.tell(advertised(address(VICTIM)));
+        lan.run_for(secs(1));
+        assert_eq!(lan.routes()[&held] == address(VICTIM), keeps, "{delay}");
+    }
+}
+
+/// RFC 4861 §7.1.2: what proves nothing, or is forged from afar.
+#[test]
+fn only_a_true_answer_keeps_a_holder() {
+    let held = net("2001:db8:0:100::/56");
+    let Input::Icmpv6(good) = advertised(address(VICTIM)) else { unreachable!() };
+    let changed = |change: &dyn Fn(&mut Received)| {
+        let mut received = good.clone();
+        change(&mut received);
+        received
+    };
+    let cases = [
+        ("as it is", changed(&|_| {}), true),
+        ("forwarded", changed(&|one| one.hop_limit = 254), false),
+        ("in fragments", changed(&|one| one.fragmented = true), false),
+        ("code", changed(&|one| one.octets[1] = 1), false),
+        ("not solicited", changed(&|one| one.octets[4] = 0x20), false),
+        ("to a group", changed(&|one| one.destination = address("ff02::1")), false),
+        ("short", changed(&|one| one.octets.truncate(23)), false),
+        ("an option of length zero", changed(&|one| one.octets.extend([2, 0])), false),
+        ("of another", changed(&|one| one.octets[23] ^= 1), false),
+        ("on another link", changed(&|one| one.interface.0 += 1), false),
+    ];
+    for (name, received, keeps) in cases {
+        let mut lan = bound();
+        lan.answering.clear();
+        lan.hear(OTHER, rapid(&duid(1)));
+        lan.tell(Input::Icmpv6(received));
+        lan.run_for(secs(1));
+        assert_eq!(lan.routes()[&held] == address(VICTIM), keeps, "{name}");
+    }
+}
+
+/// The lease of a holder ends whether it answers or not.
+#[test]
+fn what_has_run_out_is_anybodys() {
+    let mut lan = bound();
+    lan.run_for(secs(5401));
+    lan.hear(OTHER, rapid(&duid(1)));
+    assert_eq!(lan.given(), [net("2001:db8:0:100::/56")]);
+    assert_eq!(lan.solicited, [Ipv6Addr::UNSPECIFIED; 0]);
+}
+
+/// Behind a relay agent that is there, nobody but the holder is the holder.
+#[test]
+fn a_relay_agent_answers_for_who_is_behind_it() {
+    let held = net("2001:db8:0:100::/56");
+    let interface = |name: &[u8]| RelayOption::InterfaceId(name.to_vec());
+    let from = |peer: &str, link: &str, name: &[u8]| {
+        relayed(peer, link, &[interface(name)], rapid(&duid(1)))
+    };
+    let mut lan = Lan::new(SITE);
+    lan.hear("fe80::a", from("fe80::99", "fd00:1::1", b"eth1"));
+    assert_eq!(lan.given(), [held]);
+    // The link of the relay agent has another prefix: it is the same router.
+    lan.hear("fe80::a", from("fe80::99", "fd00:2::1", b"eth1"));
+    assert_eq!(lan.given(), [held]);
+    for (source, octets) in [
+        ("fe80::a", from("fe80::98", "fd00:2::1", b"eth1")),
+        ("fe80::a", from("fe80::99", "fd00:2::1", b"eth2")),
+        (
+            "fe80::a",
+            relayed("fe80::97", "::", &[interface(b"eth1")], from("fe80::99", "::", b"eth1")),
+        ),
+        ("fe80::a", rapid(&duid(1))),
+    ] {
+        lan.hear(source, octets);
+        assert_eq!(lan.given(), []);
+    }
+    assert_eq!(lan.solicited, [Ipv6Addr::UNSPECIFIED; 0], "it has just spoken");
+    // Another relay agent on the same link: a spare one, once the first is gone.
+    lan.answering.insert(address("fe80::a"));
+    lan.hear("fe80::b", from("fe80::99", "fd00:2::1", b"eth1"));
+    lan.run_for(secs(1));
+    assert_eq!(lan.given(), []);
+    lan.run_for(secs(1));
+    lan.answering.clear();
+    lan.hear("fe80::b", from("fe80::99", "fd00:2::1", b"eth1"));
+    lan.run_for(secs(1));
+    assert_eq!(lan.given(), [held]);
+    assert_eq!(lan.routes()[&held], address("fe80::b"));
+}
+
+/// A router with two interfaces on one link is two neighbors, each with IA_PDs of its own.
+#[test]
+fn another_ia_pd_of_the_same_duid_is_nobody_else_s() {
+    let mut lan = bound();
+    lan.hear("fe80::12", message(Request, &duid(1), &[ia(2, &[])]));
+    assert_eq!(lan.given().len(), 1);
+    assert_eq!(lan.routes().len(), 2);
+    lan.nothing_is_left_to_do();
+}
+
+/// Whoever asks for everybody's place keeps no one else from being served.
+#[test]
+fn a_flood_of_attempts_is_bounded_and_starves_nobody() {
+    let config = (0..200_u32).fold(SITE.to_owned(), |config, number| {
+        format!(
+            "{config}\n[delegation.n{number}]\ndownlink = \"lan\"\nprefix = \"{:#x}/64\"\n\
+             duid = \"00:04:01:01:01:01:01:01:01:01:01:01:01:01:01:01:09:{number:02x}\"\n",
+            0x1000 + number
+        )
+    });
+    let who = |number: u8| {
+        let mut uuid = [1; 16];
+        (uuid[14], uuid[15]) = (9, number);
+        Duid::from_uuid(uuid)
+    };
+    let mut lan = Lan::new(&config);
+    for number in 0..200 {
+        lan.hear(&format!("fe80::100:{number:x}"), rapid(&who(number)));
+        assert_eq!(lan.given().len(), 1);
+    }
+    lan.hear(VICTIM, rapid(&duid(1)));
+    lan.given();
+    let routes = lan.routes();
+    lan.outputs = 0;
+    let replacement = "fe80::12";
+    for number in 0..200 {
+        lan.hear(OTHER, rapid(&who(number)));
+        if number == 20 {
+            lan.hear(replacement, rapid(&duid(1)));
+        }
+    }
+    assert!(lan.outputs < 200 * 6, "{}", lan.outputs);
+    lan.run_for(Duration::from_secs(1));
+    assert_eq!(lan.routes()[&net("2001:db8:0:100::/56")], address(replacement));
+    let taken = lan.routes().iter().filter(|(net, hop)| routes[*net] != **hop).count();
+    assert!(taken <= 65, "{taken}");
+}
