@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests look at some variants only")]
 
+#[path = "core/refused.rs"]
+mod refused;
 #[path = "core/restart.rs"]
 mod restart;
 mod world;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use renumberd::core::input::{Command, Input, KernelEvent};
 use renumberd::core::output::Step;
-use renumberd::time::Instant;
+use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::MessageType::{self, Rebind, Renew, Request, Solicit};
 
 use world::{Event, UPLINK, World, address, config, net, pio};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
-use super::failures::{self, Failure};
+use super::failures::{self, Failure, Subject};
 use super::output::{Level, Output, Report, Step};
 use super::plan::Without;
 use super::status;
@@ -149,26 +149,32 @@ impl Core {
             );
             found.add("next-hop-off-link", &*first.downlink, text);
         }
-        let mut refused = Vec::new();
-        for Failure { step, errno, count, .. } in self.failures.iter() {
-            let text = failures::refusal(step, *errno, &self.system);
-            if *step == Step::Serve(true) {
-                let text = format!(
-                    "{text}, and nothing is delegated or relayed without it: does another DHCPv6 \
-                     server (dhcp6s, Kea, dnsmasq) run here? It is tried again"
-                );
-                found.add("server-port-taken", "", text);
-                continue;
-            }
-            refused.push(format!("{text}, {count} times"));
+        self.find_refusals(&mut found);
+        found
+    }
+
+    /// One sentence for all that the kernel refuses: there can be thousands.
+    fn find_refusals(&self, found: &mut Conditions) {
+        let words =
+            |failure: &Failure| failures::refusal(&failure.step, failure.errno, &self.system);
+        let port = self.failures.of(&Subject::Server);
+        let port = port.filter(|failure| failure.step == Step::Serve(true));
+        if let Some(failure) = port {
+            let text = format!(
+                "{}, and nothing is delegated or relayed without it: does another DHCPv6 \
+                 server (dhcp6s, Kea, dnsmasq) run here? It is tried again",
+                words(failure)
+            );
+            found.add("server-port-taken", "", text);
         }
-        if let Some((first, others)) = refused.split_first() {
-            let more = match others.len() {
+        let mut others = self.failures.iter().filter(|failure| Some(*failure) != port);
+        if let Some(first) = others.next() {
+            let others = self.failures.len() - usize::from(port.is_some()) - 1;
+            let more = match others {
                 0 => String::new(),
                 more => format!(", and {more} more"),
             };
-            found.add("refused", "", format!("{first}{more}"));
+            found.add("refused", "", format!("{}, {} times{more}", words(first), first.count));
         }
-        found
     }
 }

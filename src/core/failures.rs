@@ -1,6 +1,9 @@
 //! Steps that the kernel refused: tried again later and later, never in a busy loop.
+//!
+//! Each entry is about an object that is wanted or has to go: there are no more of them than of
+//! those. None is forgotten while the step is still to be taken, or it would be tried again at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -12,8 +15,9 @@ use crate::time::{Deadline, Instant};
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(60);
-/// At the bound the oldest entry goes: it is merely tried again sooner.
-const MAX_ENTRIES: usize = 1024;
+/// Retries come in groups, a quarter of their delay apart at most and this at least: each group
+/// costs a derivation of the whole.
+const SHORTEST_GROUP: Duration = Duration::from_millis(250);
 
 /// What a step is about, whatever it does to it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -60,7 +64,8 @@ pub(super) struct Failure {
     pub errno: i32,
     /// How often in a row.
     pub count: u32,
-    retry_at: Instant,
+    /// None once the step was taken again, until that is refused too.
+    retry_at: Option<Instant>,
 }
 
 /// What was refused and why, for an operator.
@@ -114,6 +119,8 @@ fn in_words(step: &Step, system: &System) -> String {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failures {
     entries: BTreeMap<Subject, Failure>,
+    /// No retry comes before that.
+    next_retry: Option<Instant>,
 }
 
 impl Failures {
@@ -121,27 +128,62 @@ impl Failures {
     pub(super) fn add(&mut self, now: Instant, step: Step, errno: i32) -> bool {
         let subject = Subject::of(&step);
         let count = self.entries.get(&subject).map_or(0, |failure| failure.count);
-        let factor = 1_u32.checked_shl(count).unwrap_or(u32::MAX);
-        let delay = FIRST_RETRY.saturating_mul(factor).min(LAST_RETRY);
-        if self.entries.len() >= MAX_ENTRIES {
-            self.entries.pop_first();
-        }
+        let retry_at = retry_time(now, count);
+        self.next_retry = Some(self.next_retry.map_or(retry_at, |next| next.min(retry_at)));
         let count = count.saturating_add(1);
-        self.entries.insert(subject, Failure { step, errno, count, retry_at: now + delay });
+        self.entries.insert(subject, Failure { step, errno, count, retry_at: Some(retry_at) });
         count == 1
     }
 
     /// Whether `step` has to wait.
     pub(super) fn holds(&self, now: Instant, step: &Step) -> bool {
-        self.entries.get(&Subject::of(step)).is_some_and(|failure| failure.retry_at > now)
+        if self.entries.is_empty() {
+            return false;
+        }
+        let failure = self.entries.get(&Subject::of(step));
+        failure.is_some_and(|failure| failure.retry_at.is_some_and(|at| at > now))
     }
 
-    /// Drops what was tried again and went well, or is not wanted any more: its time has come,
-    /// and it is not among the `steps` that are still to be taken.
-    pub(super) fn settle(&mut self, now: Instant, steps: &[Step]) {
-        self.entries.retain(|subject, failure| {
-            failure.retry_at > now || steps.iter().any(|step| Subject::of(step) == *subject)
-        });
+    /// Takes note that `step` is taken again.
+    pub(super) fn retried(&mut self, step: &Step) {
+        if self.entries.is_empty() {
+            return;
+        }
+        if let Some(failure) = self.entries.get_mut(&Subject::of(step)) {
+            failure.retry_at = None;
+        }
+    }
+
+    /// Drops what was taken again and not refused; to be called when all steps have been
+    /// performed. True when something was dropped.
+    pub(super) fn drop_succeeded(&mut self) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|_, failure| failure.retry_at.is_some());
+        let differs = self.entries.len() != before;
+        if differs {
+            self.find_next_retry();
+        }
+        differs
+    }
+
+    /// Drops what is not wanted any more: it is not among `steps`, which are all that are still to
+    /// be taken.
+    pub(super) fn drop_unwanted(&mut self, steps: &[Step]) {
+        if self.entries.is_empty() {
+            return;
+        }
+        let wanted: BTreeSet<Subject> = steps.iter().map(Subject::of).collect();
+        self.entries.retain(|subject, _| wanted.contains(subject));
+        self.find_next_retry();
+    }
+
+    fn find_next_retry(&mut self) {
+        self.next_retry = self.entries.values().filter_map(|failure| failure.retry_at).min();
+    }
+
+    /// What was refused about `subject`.
+    pub(super) fn of(&self, subject: &Subject) -> Option<&Failure> {
+        self.entries.get(subject)
     }
 
     /// All of them.
@@ -149,34 +191,93 @@ impl Failures {
         self.entries.values()
     }
 
-    /// When the next retry is due.
-    pub(super) fn deadline(&self, now: Instant) -> Option<Deadline> {
-        let next = self.entries.values().map(|failure| failure.retry_at).filter(|at| *at > now);
-        next.min().map(|at| Deadline::new(at, "retry of a refused step"))
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
+
+    /// Whether the time of a retry has come.
+    pub(super) fn is_retry_due(&self, now: Instant) -> bool {
+        self.next_retry.is_some_and(|at| at <= now)
+    }
+
+    /// When the next retry is due.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        self.next_retry.map(|at| Deadline::new(at, "retry of a refused step"))
+    }
+}
+
+/// When a step that was refused `count` times before is tried again: in the group of all whose
+/// time comes shortly.
+fn retry_time(now: Instant, count: u32) -> Instant {
+    let factor = 1_u32.checked_shl(count).unwrap_or(u32::MAX);
+    let delay = FIRST_RETRY.saturating_mul(factor).min(LAST_RETRY);
+    let group = (delay / 4).max(SHORTEST_GROUP).as_millis();
+    let at = (now + delay).since_boot().as_nanos().div_ceil(1_000_000).next_multiple_of(group);
+    Instant::from_boot(Duration::from_millis(u64::try_from(at).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn join(interface: u32) -> Step {
+        Step::Join(Group::AllRouters, IfIndex(interface))
+    }
+
     #[test]
     fn a_refused_step_is_tried_later_and_later() {
         let mut failures = Failures::default();
-        let step = Step::Join(Group::AllRouters, IfIndex(3));
+        let step = join(3);
         let now = Instant::from_secs(10);
         assert!(failures.add(now, step.clone(), 19));
         assert!(failures.holds(now, &step));
-        assert_eq!(failures.deadline(now).map(|next| next.at), Some(now + FIRST_RETRY));
+        assert_eq!(failures.deadline().map(|next| next.at), Some(now + FIRST_RETRY));
         for _ in 0..40 {
+            failures.retried(&step);
+            assert!(!failures.holds(now, &step));
             assert!(!failures.add(now, step.clone(), 19));
         }
-        assert_eq!(failures.deadline(now).map(|next| next.at), Some(now + LAST_RETRY));
-        let later = now + LAST_RETRY;
+        failures.drop_unwanted(std::slice::from_ref(&step));
+        let later = Instant::from_secs(75); // in the group behind 10 s + LAST_RETRY
+        assert_eq!(failures.deadline().map(|next| next.at), Some(later));
         assert!(!failures.holds(later, &step));
-        failures.settle(later, std::slice::from_ref(&step));
-        assert_eq!(failures.iter().count(), 1);
-        failures.settle(later, &[]);
-        assert_eq!(failures.iter().count(), 0);
+        assert!(failures.is_retry_due(later));
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_and_what_went_well_is_dropped() {
+        let mut failures = Failures::default();
+        let now = Instant::from_secs(10);
+        for interface in 1..=3 {
+            failures.add(now, join(interface), 19);
+        }
+        failures.drop_unwanted(&[join(2), join(3), join(4)]);
+        assert_eq!(failures.len(), 2);
+        failures.retried(&join(2));
+        assert!(failures.drop_succeeded());
+        assert!(!failures.drop_succeeded());
+        assert_eq!(failures.iter().map(|failure| &failure.step).collect::<Vec<_>>(), [&join(3)]);
+        failures.drop_unwanted(&[]);
+        assert_eq!((failures.len(), failures.deadline()), (0, None));
+    }
+
+    /// A refusal of each of ten thousand must not cost ten thousand derivations.
+    #[test]
+    fn retries_come_in_groups() {
+        let mut failures = Failures::default();
+        let start = Instant::from_secs(10);
+        for number in 0..10_000 {
+            let now = start + Duration::from_micros(100 * u64::from(number));
+            failures.add(now, join(number), 19);
+        }
+        let times: BTreeSet<_> = failures.iter().filter_map(|failure| failure.retry_at).collect();
+        assert!(times.len() <= 6, "{times:?}");
+        let in_time = |failure: &Failure| {
+            failure.retry_at.is_some_and(|at| {
+                at >= start + FIRST_RETRY && at <= start + Duration::from_millis(1500)
+            })
+        };
+        assert!(failures.iter().all(in_time));
     }
 }

@@ -24,6 +24,7 @@ pub mod delegate;
 pub mod desired;
 pub mod diff;
 mod downlink;
+mod events;
 mod failures;
 pub mod hear;
 pub mod history;
@@ -61,13 +62,13 @@ use self::desired::Desired;
 use self::downlink::Downlink;
 use self::failures::Failures;
 use self::history::{Cause, History, Prefixes};
-use self::input::{Command, IfIndex, Input, KernelEvent};
+use self::input::{Command, IfIndex, Input};
 use self::memory::{Memory, Record};
-use self::output::{Group, Hearing, Level, Milestone, Output, Report, Stage, Step, Sysctl};
+use self::output::{Group, Hearing, Level, Milestone, Output, Report, Stage, Sysctl};
 use self::random::Random;
 use self::relay::{Leases, Relays};
 use self::statics::Statics;
-use self::system::{KernelAddress, System};
+use self::system::System;
 use self::takeover::Takeovers;
 use self::uplink::{Effect, Uplink};
 use crate::config::Config;
@@ -110,6 +111,8 @@ pub struct Core {
     taken_over: BTreeSet<IfIndex>,
     failures: Failures,
     conditions: Conditions,
+    /// Which conditions hold has to be found out anew.
+    review: bool,
     counters: Counters,
     history: History,
     /// What was in use when the last change of an uplink was told.
@@ -186,6 +189,7 @@ impl Core {
             taken_over: BTreeSet::new(),
             failures: Failures::default(),
             conditions: Conditions::default(),
+            review: false,
             counters: Counters::default(),
             history: History::default(),
             told: BTreeMap::new(),
@@ -210,29 +214,11 @@ impl Core {
             Input::Icmpv6(received) => self.receive_icmpv6(now, &received),
             Input::Dhcpv6(received) => self.receive_dhcpv6(now, &received),
             Input::Server(received) => self.receive_server(now, &received),
-            Input::System(system) => {
-                self.ready = true;
-                self.settings.retain(|(index, _), _| system.links.contains_key(index));
-                self.groups.retain(|(_, index)| system.links.contains_key(index));
-                self.taken_over.retain(|index| system.links.contains_key(index));
-                let duplicates = std::mem::take(&mut self.system.duplicates);
-                self.system = System { duplicates, ..system };
-                self.derive = true;
-                self.attach(now);
-            }
+            Input::System(system) => self.take_system(now, system),
             Input::Kernel(events) => {
-                let mut differs = false;
-                for event in events {
-                    // Most tell of what was done on our behalf.
-                    if !self.system.has(&event) {
-                        differs = true;
-                        self.take_event(now, event);
-                    }
-                }
-                if !differs {
+                if !self.take_events(now, events) {
                     return;
                 }
-                self.attach(now);
             }
             Input::StepFailed { step, errno } => self.step_failed(now, step, errno),
             Input::SysctlWas { interface, name, before } => {
@@ -289,7 +275,7 @@ impl Core {
             hold,
             held,
             end,
-            self.failures.deadline(now),
+            self.failures.deadline(),
             self.statics.deadline(self.config.grace),
             self.delegating.deadline(),
             self.takeovers.deadline(),
@@ -318,9 +304,8 @@ impl Core {
         self.handle_takeovers(now);
         self.end_relayed(now);
         let over = self.desired.next_end_before(now);
-        let retry = self.failures.iter().any(|failure| !self.failures.holds(now, &failure.step));
         let hold = matches!(self.default_route, DefaultRoute::LostAt(_));
-        self.derive |= over || retry || hold;
+        self.derive |= over || self.failures.is_retry_due(now) || hold;
     }
 
     fn command(&mut self, now: Instant, command: Command) {
@@ -351,67 +336,6 @@ impl Core {
         self.report(Level::Info, None, format!("{name} asked for"));
         for (name, effect) in effects {
             self.take_effect(now, &name, &effect);
-        }
-    }
-
-    fn take_event(&mut self, now: Instant, event: KernelEvent) {
-        match &event {
-            KernelEvent::Address(address) => self.address_event(now, address),
-            KernelEvent::LinkGone(index) => {
-                self.settings.retain(|(of, _), _| of != index);
-                self.taken_over.remove(index);
-                let (gone, stay) = self.groups.iter().partition(|(_, of)| of == index);
-                self.groups = stay;
-                let gone: BTreeSet<(Group, IfIndex)> = gone;
-                if !gone.is_empty() {
-                    // The socket would keep the membership for ever.
-                    let leave = gone.into_iter().map(|(group, of)| Step::Leave(group, of));
-                    self.outputs.push_back(Output::Apply(leave.collect()));
-                }
-            }
-            KernelEvent::Link(_)
-            | KernelEvent::AddressGone { .. }
-            | KernelEvent::Route(_)
-            | KernelEvent::RouteGone(_)
-            | KernelEvent::Forwarding(_) => {}
-        }
-        match &event {
-            // Who can be told of something has come or gone.
-            KernelEvent::Link(_) | KernelEvent::LinkGone(_) => self.derive = true,
-            KernelEvent::Address(KernelAddress { address, .. })
-            | KernelEvent::AddressGone { address, .. }
-                if address.is_unicast_link_local() =>
-            {
-                self.derive = true;
-            }
-            KernelEvent::Address(_)
-            | KernelEvent::AddressGone { .. }
-            | KernelEvent::Route(_)
-            | KernelEvent::RouteGone(_)
-            | KernelEvent::Forwarding(_) => self.derive_soon(now),
-        }
-        self.system.handle(event);
-    }
-
-    /// Duplicate address detection has ended for an address of ours, one way or the other.
-    fn address_event(&mut self, now: Instant, address: &KernelAddress) {
-        let key = (address.interface, address.address);
-        let Some(before) = self.system.addresses.get(&key).filter(|_| address.ours) else { return };
-        let uplink = self.uplinks.values_mut().find(|uplink| {
-            uplink.attached().is_some_and(|attached| attached.index == address.interface)
-        });
-        if address.duplicate && !before.duplicate {
-            if let Some(uplink) = uplink {
-                uplink.decline(now, address.address);
-            }
-            let text = format!("{} is in use by another node", address.address);
-            self.report(Level::Error, Some(address.interface), text);
-        } else if before.tentative
-            && !address.tentative
-            && let Some(attached) = uplink.and_then(|uplink| uplink.attached())
-        {
-            let announcement = receive::neighbor_advertisement(attached, address.address);
-            self.outputs.push_back(Output::SendIcmpv6(announcement));
         }
     }
 

@@ -31,6 +31,23 @@ pub enum Output {
     Exit,
 }
 
+impl Output {
+    /// The steps that it hands over.
+    pub fn steps(&self) -> &[Step] {
+        match self {
+            Self::Apply(steps) => steps,
+            Self::Remember(_)
+            | Self::SendIcmpv6(_)
+            | Self::Hear(_)
+            | Self::SendDhcpv6(_)
+            | Self::SendServer(_)
+            | Self::Milestone(_)
+            | Self::Report(_)
+            | Self::Exit => &[],
+        }
+    }
+}
+
 /// ICMPv6 messages that are heard only while there is a use for them: anybody can send many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Hearing {

@@ -83,7 +83,7 @@ impl Core {
                 })
                 .collect();
             steps.extend(self.system.routes.values().cloned().map(Step::RemoveRoute));
-            self.outputs.push_back(Output::Apply(steps));
+            self.hand_over(steps);
             self.restore_settings(|_| true);
         }
         self.outputs.push_back(Output::Exit);
@@ -111,9 +111,7 @@ impl Core {
                 steps.push(Step::SetSysctl { interface, name, value });
             }
         }
-        if !steps.is_empty() {
-            self.outputs.push_back(Output::Apply(steps));
-        }
+        self.hand_over(steps);
         for record in records {
             self.memory.fold(record.clone());
             self.outputs.push_back(Output::Remember(record));

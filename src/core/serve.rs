@@ -242,6 +242,11 @@ impl Core {
         (STATIC.to_owned(), effect)
     }
 
+    /// Whether there is an uplink of this name.
+    pub fn has_uplink(&self, name: &str) -> bool {
+        self.uplinks.contains_key(name)
+    }
+
     /// Whether there is a static prefix of this name.
     pub fn has_static(&self, name: &str) -> bool {
         self.statics.contains(name)

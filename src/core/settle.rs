@@ -20,12 +20,18 @@ use crate::time::Instant;
 /// through a whole tree of routers meanwhile, and has their processors for itself.
 const LAG: Duration = Duration::from_millis(10);
 
+/// Steps that are handed over at once. Between two batches the loop looks at packets, timers and
+/// signals.
+const BATCH: usize = 1024;
+
 impl Core {
     /// Derives and compares if anything was heard that could matter, then lets the links know.
     pub(super) fn settle(&mut self, now: Instant) {
         if !self.ready {
             return;
         }
+        // All outputs have been performed: what was not refused again went well.
+        self.review |= self.failures.drop_succeeded();
         let names: Vec<String> = self.uplinks.keys().cloned().collect();
         for name in &names {
             self.send_from_uplink(now, name);
@@ -41,6 +47,9 @@ impl Core {
                 later.clear();
                 self.derive_soon(now);
             }
+        }
+        if std::mem::take(&mut self.review) {
+            self.review_conditions();
         }
         self.call_subordinates(now);
         self.send_from_downlinks(now);
@@ -81,13 +90,13 @@ impl Core {
         steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable()));
         let new = self.desired.taken_over.difference(&self.taken_over);
         steps.extend(new.copied().map(Step::DropKernelMade));
-        self.failures.settle(now, &steps);
+        self.failures.drop_unwanted(&steps);
         steps.retain(|step| !self.failures.holds(now, step));
         let (first, later) = steps.into_iter().partition(|step| self.is_awaited(step));
         self.apply(first);
         self.tell_links(now);
         self.aim_probes(now);
-        self.review_conditions();
+        self.review = true;
         later
     }
 
@@ -139,15 +148,23 @@ impl Core {
     }
 
     pub(super) fn take_steps(&mut self, steps: Vec<Step>) {
-        if !steps.is_empty() {
-            self.outputs.push_back(Output::Apply(steps.clone()));
-        }
+        self.hand_over(steps.clone());
         for step in steps {
+            self.failures.retried(&step);
             self.assume(step);
         }
     }
 
-    fn assume(&mut self, step: Step) {
+    /// Hands steps to the shell, in batches.
+    pub(super) fn hand_over(&mut self, steps: Vec<Step>) {
+        if steps.len() > BATCH {
+            self.outputs.extend(steps.chunks(BATCH).map(|batch| Output::Apply(batch.to_vec())));
+        } else if !steps.is_empty() {
+            self.outputs.push_back(Output::Apply(steps));
+        }
+    }
+
+    pub(super) fn assume(&mut self, step: Step) {
         match step {
             Step::SetAddress(mut address) => {
                 let before = self.system.addresses.get(&(address.interface, address.address));
@@ -181,7 +198,8 @@ impl Core {
         }
     }
 
-    /// The kernel refused a step: what was assumed is taken back, and the step waits.
+    /// The kernel refused a step: what was assumed is taken back, and the step waits until its
+    /// retry. A refusal alone has nothing derived, or thousands of them would keep the loop busy.
     pub(super) fn step_failed(&mut self, now: Instant, step: Step, errno: i32) {
         match &step {
             Step::SetAddress(address) => {
@@ -214,7 +232,7 @@ impl Core {
         if self.failures.add(now, step, errno) {
             self.report(Level::Warn, None, text);
         }
-        self.derive = true;
+        self.review = true;
     }
 
     /// Settings and group memberships that are not made yet.

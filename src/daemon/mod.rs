@@ -3,11 +3,16 @@
 
 pub mod clock;
 pub mod control;
+mod directory;
+mod disk;
+mod log;
 mod server;
 mod shell;
 pub mod store;
+mod turn;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,11 +20,15 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use self::control::{Answer, Asked, Request};
-use self::shell::Shell;
+use self::shell::{Ready, Shell};
+use self::turn::{Flow, Pauses};
 use crate::config::{Config, Scheduling};
 use crate::core::Core;
 use crate::core::input::{Command, Input};
 use crate::platform::linux::scheduling;
+
+/// What other threads still write has so long to end when the agent stops.
+const LAST_WRITES: Duration = Duration::from_millis(500);
 
 /// How the agent runs on this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +52,10 @@ pub fn run(
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(config, options, reload))
+    let result = runtime.block_on(serve(config, options, reload));
+    // A disk that hangs holds nobody up.
+    runtime.shutdown_timeout(LAST_WRITES);
+    result
 }
 
 async fn serve(
@@ -63,33 +75,46 @@ async fn serve(
     let mut signals = Signals::new()?;
     let mut requests = control::listen(&options.runtime_dir)
         .with_context(|| format!("cannot listen in {}", options.runtime_dir.display()))?;
-    let system = shell.dump()?;
-    core.handle(clock::now(), Input::System(system));
     info!("running");
+    let mut pauses = Pauses::new(clock::now());
     loop {
         // First, so that a flood of packets never starves a deadline.
         core.handle(clock::now(), Input::Timeout);
-        if !shell.perform(&mut core) {
+        let flow = shell.perform(&mut core);
+        if flow == Flow::Exit {
             break;
         }
         shell.arm(core.deadline(clock::now()));
-        tokio::select! {
-            ready = shell.ready() => if !shell.take_in(&mut core, ready)? {
-                break;
-            },
-            Some(asked) = requests.recv() => answer(&mut core, &mut requests, asked),
-            command = signals.next() => match command {
-                Told::Stop => core.handle(clock::now(), Input::Command(Command::Stop)),
-                Told::Reload => match reload() {
+        pauses.pause(clock::now()).await;
+        let woken = tokio::select! {
+            biased;
+            signal = signals.next() => Woken::Signal(signal),
+            woken = wait(&mut shell, &mut requests, flow == Flow::More) => woken,
+        };
+        let flow = match woken {
+            Woken::Ready(ready) => shell.take_in(&mut core, ready),
+            Woken::Asked((request, reply)) => {
+                // Who asked may have gone away.
+                let _ = reply.send(execute(&mut core, request));
+                Flow::Idle
+            }
+            Woken::Signal(Signalled::Stop) => {
+                core.handle(clock::now(), Input::Command(Command::Stop));
+                Flow::Idle
+            }
+            Woken::Signal(Signalled::Reload) => {
+                match reload() {
                     Ok(config) => {
                         let command = Command::Reload(Box::new(config));
                         core.handle(clock::now(), Input::Command(command));
                     }
                     Err(errors) => error!("the configuration stays as it was: {errors}"),
-                },
-            },
-        }
-        if !shell.perform(&mut core) {
+                }
+                Flow::Idle
+            }
+            Woken::More => Flow::Idle,
+        };
+        if flow == Flow::Exit || (flow == Flow::Idle && shell.perform(&mut core) == Flow::Exit) {
             break;
         }
     }
@@ -99,22 +124,30 @@ async fn serve(
     Ok(())
 }
 
-fn answer(core: &mut Core, requests: &mut mpsc::Receiver<Asked>, asked: Asked) {
-    let mut next = Some(asked);
-    while let Some((request, reply)) = next.take() {
-        // Who asked may have gone away.
-        let _ = reply.send(obey(core, request));
-        next = requests.try_recv().ok();
+/// What there is to do.
+enum Woken {
+    Signal(Signalled),
+    Ready(Ready),
+    Asked(Asked),
+    /// What was left over from the last turn.
+    More,
+}
+
+/// Waits for one of all but signals, which go before; not at all where `more` is left over.
+async fn wait(shell: &mut Shell, requests: &mut mpsc::Receiver<Asked>, more: bool) -> Woken {
+    tokio::select! {
+        ready = shell.ready() => Woken::Ready(ready),
+        Some(asked) = requests.recv() => Woken::Asked(asked),
+        () = tokio::task::yield_now(), if more => Woken::More,
     }
 }
 
-fn obey(core: &mut Core, request: Request) -> Answer {
+fn execute(core: &mut Core, request: Request) -> Answer {
     let now = clock::now();
-    let known = |core: &Core, uplink: &str| core.status(now).uplinks.contains_key(uplink);
     match request {
         Request::Status => Answer::Status(Box::new(core.status(now))),
         Request::Renew { uplink } => match &uplink {
-            Some(name) if !known(core, name) => Answer::Refused(format!("{name} is no uplink")),
+            Some(name) if !core.has_uplink(name) => Answer::Refused(format!("{name} is no uplink")),
             Some(_) | None => {
                 core.handle(now, Input::Command(Command::Renew { uplink }));
                 Answer::Done
@@ -139,7 +172,7 @@ fn obey(core: &mut Core, request: Request) -> Answer {
             core.handle(now, Input::Command(Command::Forget { prefix }));
             Answer::Done
         }
-        Request::Linkup { uplink } if !known(core, &uplink) => {
+        Request::Linkup { uplink } if !core.has_uplink(&uplink) => {
             Answer::Refused(format!("{uplink} is no uplink"))
         }
         Request::Linkup { uplink } => {
@@ -150,7 +183,7 @@ fn obey(core: &mut Core, request: Request) -> Answer {
 }
 
 /// What a signal asks for.
-enum Told {
+enum Signalled {
     Stop,
     Reload,
 }
@@ -170,18 +203,11 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self) -> Signalled {
         tokio::select! {
-            _ = self.hangup.recv() => Told::Reload,
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.terminate.recv() => Told::Stop,
+            _ = self.hangup.recv() => Signalled::Reload,
+            _ = self.interrupt.recv() => Signalled::Stop,
+            _ = self.terminate.recv() => Signalled::Stop,
         }
-    }
-}
-
-/// Says once what could not be done, without stopping.
-fn complain(complaints: impl IntoIterator<Item = String>) {
-    for complaint in complaints {
-        warn!("{complaint}");
     }
 }

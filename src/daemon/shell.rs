@@ -3,26 +3,27 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::oneshot;
 use tracing::{debug, error, info, trace, warn};
 
+use super::Options;
 use super::clock::{self, Timer};
+use super::directory::{self, Taken};
+use super::disk::{Disk, Done};
+use super::log::Log;
 use super::server::Server;
 use super::store::{Journal, Ownership};
-use super::{Options, complain};
+use super::turn::{Brake, Flow, Rests, Source, Turn};
 use crate::core::Core;
 use crate::core::delegate::link_layer_of;
 use crate::core::input::{Input, KernelEvent, Received};
 use crate::core::memory::{Memory, Record};
-use crate::core::output::{Group, Level, Output, Report, Step};
-use crate::core::system::System;
+use crate::core::output::{Group, Output, Step};
 use crate::platform::linux::sysctl::read_sysctl;
 use crate::platform::linux::{Drained, Events, Kernel, identity};
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
@@ -34,10 +35,13 @@ use crate::wire::dhcpv6_option::Duid;
 const BATCH: usize = 64;
 /// The time that it may take them: who floods one socket does not starve the others.
 const TURN: Duration = Duration::from_millis(5);
-/// Between two syncs that answers wait for: many answers share one.
-const SYNC_GAP: Duration = Duration::from_millis(1);
-/// What was written is synced to disk this much later: nothing on its way waits for a disk.
-const SYNC_DELAY: Duration = Duration::from_millis(40);
+/// The kernel's state is read anew this much later at the earliest: what made it doubtful may
+/// not be over.
+const DUMP_DELAY: Duration = Duration::from_millis(50);
+/// What could not be read is tried again so much later.
+const DUMP_RETRY: Duration = Duration::from_secs(1);
+/// Reading everything takes no more than this part of the time.
+const DUMP_SHARE: u32 = 5;
 /// A message type (RFC 9686 §4.2).
 const ADDR_REG_INFORM: u8 = 36;
 
@@ -49,35 +53,45 @@ pub(super) struct Shell {
     dhcpv6: AsyncFd<Dhcpv6Socket>,
     server: Server,
     timer: AsyncFd<Timer>,
-    journal: Journal,
-    ownership: Ownership,
-    /// When to bring to disk what was written.
-    sync_at: Option<Instant>,
-    /// Tells when what was written before is on disk.
-    syncing: Option<oneshot::Receiver<()>>,
-    synced_at: Option<Instant>,
+    disk: Disk,
+    log: Log,
+    /// When the kernel's state has to be read anew.
+    dump_at: Option<Instant>,
+    /// It is not read again before that.
+    dump_rests_until: Instant,
+    rests: Rests,
+    brake: Brake,
     /// While they are held no other agent uses the directories.
-    _locks: [Flock<File>; 2],
+    _locks: Vec<Flock<File>>,
 }
 
 /// What there is to do.
 pub(super) enum Ready {
     /// Something to read, or a deadline.
     Io,
-    /// What was written before is on disk.
-    Synced,
+    /// Something was brought to disk.
+    Disk(Done),
 }
 
 impl Shell {
     /// Opens everything; what an earlier run remembered, and this machine's own DUID.
     pub(super) fn open(options: &Options) -> anyhow::Result<(Self, Memory, Duid)> {
         let boot_id = identity::boot_id().context("the kernel names no boot id")?;
-        let locks = [take_dir(&options.state_dir)?, take_dir(&options.runtime_dir)?];
+        let mut log = Log::default();
+        let (mut locks, mut unlocked) = (Vec::new(), Vec::new());
+        for dir in [&options.state_dir, &options.runtime_dir] {
+            match directory::take(dir)? {
+                Taken::Locked(lock) => locks.push(lock),
+                Taken::Unlocked(complaint) => unlocked.push(complaint),
+            }
+        }
         let (journal, memory, complaints) =
             Journal::open(&options.state_dir, clock::now(), clock::wall(), &boot_id);
-        complain(complaints);
+        // Where the directory is read-only, so is what is in it: one warning says it.
+        let complaints = if unlocked.is_empty() { complaints } else { unlocked };
+        log.warn_all(clock::now(), complaints);
         let (ownership, complaint) = Ownership::open(&options.runtime_dir, clock::now(), &boot_id);
-        complain(complaint);
+        log.warn_all(clock::now(), complaint);
         let root = "run as root, or with the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE";
         let (mut kernel, events) = Kernel::open().context(root)?;
         kernel.set_address_mark(options.address_mark);
@@ -101,80 +115,101 @@ impl Shell {
             dhcpv6: watch(dhcpv6)?,
             server: Server::default(),
             timer: watch(Timer::new()?)?,
-            journal,
-            ownership,
-            sync_at: None,
-            syncing: None,
-            synced_at: None,
+            disk: Disk::new(journal, ownership),
+            log,
+            dump_at: Some(Instant::BOOT),
+            dump_rests_until: Instant::BOOT,
+            rests: Rests::default(),
+            brake: Brake::default(),
             _locks: locks,
         };
         Ok((shell, memory, duid))
     }
 
-    /// What the kernel has, with what an earlier run of this boot added marked as ours.
-    pub(super) fn dump(&mut self) -> io::Result<System> {
-        let mut system = self.kernel.dump(clock::now())?;
-        self.ownership.mark(&mut system);
-        Ok(system)
+    /// Hands the core what the kernel has, if it is time to read that, with what an earlier run of
+    /// this boot added marked as ours.
+    fn dump(&mut self, core: &mut Core) {
+        let now = clock::now();
+        if self.dump_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        match self.kernel.dump(now) {
+            Ok(mut system) => {
+                self.disk.ownership.mark(&mut system);
+                core.handle(now, Input::System(system));
+            }
+            Err(error) => {
+                let text = format!("the kernel's state cannot be read, tried again: {error}");
+                self.log.warn(now, text);
+                self.dump_at = Some(now + DUMP_RETRY);
+            }
+        }
+        let end = clock::now();
+        self.dump_rests_until = end + end.since(now).saturating_mul(DUMP_SHARE);
     }
 
-    /// Does what the core asks for; false when it asked to leave.
-    pub(super) fn perform(&mut self, core: &mut Core) -> bool {
+    /// Has the kernel's state read anew, as soon as that is not done all the time.
+    fn dump_soon(&mut self, now: Instant, delay: Duration) {
+        let at = (now + delay).max(self.dump_rests_until);
+        self.dump_at = Some(self.dump_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// Does what the core asks for, as far as others can wait.
+    pub(super) fn perform(&mut self, core: &mut Core) -> Flow {
+        let mut turn = Turn::new(clock::now());
+        let mut flow = Flow::Idle;
         while let Some(output) = core.poll_output() {
-            match output {
-                Output::Remember(record) => self.remember(&record),
-                Output::Apply(steps) => self.apply(core, &steps),
-                Output::SendIcmpv6(packet) => {
-                    trace!(?packet, "send");
-                    if let Err(error) = self.icmpv6.get_ref().send(&packet) {
-                        debug!(%error, destination = %packet.destination, "ICMPv6 not sent");
-                    }
-                }
-                Output::Hear(hearing) => {
-                    if let Err(error) = self.icmpv6.get_ref().hear(hearing) {
-                        warn!(%error, ?hearing, "answers to probes will not be heard");
-                    }
-                }
-                Output::SendDhcpv6(packet) => {
-                    trace!(?packet, "send");
-                    if let Err(error) = self.dhcpv6.get_ref().send(&packet) {
-                        debug!(%error, destination = %packet.destination, "DHCPv6 not sent");
-                    }
-                }
-                Output::SendServer(packet) if packet.synced => self.server.hold(packet),
-                Output::SendServer(packet) => self.server.send(&packet),
-                Output::Milestone(milestone) => {
-                    core.handle(clock::now(), Input::Milestone(milestone));
-                }
-                Output::Report(report) => log(&report),
-                Output::Exit => return false,
+            turn.count(output.steps().len().max(1));
+            if matches!(output, Output::Exit) {
+                return Flow::Exit;
+            }
+            self.perform_one(core, output);
+            if turn.is_over(clock::now()) {
+                flow = Flow::More;
+                break;
             }
         }
         if self.server.is_holding() {
-            self.sync();
+            self.disk.sync(&mut self.server);
         }
-        true
+        flow
     }
 
-    fn remember(&mut self, record: &Record) {
-        let (now, wall) = (clock::now(), clock::wall());
-        let complaint = match record {
-            // Who we are has to be on disk before anyone is told.
-            // Replay values are set aside long before they are used.
-            Record::Duid { .. } | Record::Secret { .. } | Record::Replay { .. } => {
-                self.journal.append_synced(record, now, wall)
+    fn perform_one(&mut self, core: &mut Core, output: Output) {
+        match output {
+            Output::Remember(record) => self.remember(record),
+            Output::Apply(steps) => self.apply(core, &steps),
+            Output::SendIcmpv6(packet) => {
+                trace!(?packet, "send");
+                if let Err(error) = self.icmpv6.get_ref().send(&packet) {
+                    debug!(%error, destination = %packet.destination, "ICMPv6 not sent");
+                }
             }
-            Record::Lease { .. }
-            | Record::Advertised { .. }
-            | Record::Binding { .. }
-            | Record::Relayed { .. }
-            | Record::Static { .. }
-            | Record::Sysctl { .. } => self.journal.append(record, now, wall),
-        };
-        complain(complaint);
-        if self.journal.is_unsynced() && self.sync_at.is_none() {
-            self.sync_at = Some(now + SYNC_DELAY);
+            Output::Hear(hearing) => {
+                if let Err(error) = self.icmpv6.get_ref().hear(hearing) {
+                    let text = format!("answers to probes will not be heard: {error}");
+                    self.log.warn(clock::now(), text);
+                }
+            }
+            Output::SendDhcpv6(packet) => {
+                trace!(?packet, "send");
+                if let Err(error) = self.dhcpv6.get_ref().send(&packet) {
+                    debug!(%error, destination = %packet.destination, "DHCPv6 not sent");
+                }
+            }
+            Output::SendServer(packet) if packet.synced => self.server.hold(packet),
+            Output::SendServer(packet) => self.server.send(&packet),
+            Output::Milestone(milestone) => {
+                core.handle(clock::now(), Input::Milestone(milestone));
+            }
+            Output::Report(report) => self.log.write(clock::now(), report),
+            Output::Exit => {}
         }
+    }
+
+    fn remember(&mut self, record: Record) {
+        let complaint = self.disk.remember(record);
+        self.log.warn_all(clock::now(), complaint);
     }
 
     fn apply(&mut self, core: &mut Core, steps: &[Step]) {
@@ -200,22 +235,18 @@ impl Shell {
         let mut doubtful = false;
         for (position, errno) in refused {
             if let Some(step) = steps.get(position) {
-                // Of an unanswered step nobody tells what of it became true; a route that is there
-                // against all expectation was told gone after it was set anew.
-                doubtful |= errno == libc::ENOBUFS
-                    || errno == libc::EEXIST && matches!(step, Step::AddRoute(_));
+                doubtful |= is_doubtful(step, errno);
                 core.handle(clock::now(), Input::StepFailed { step: step.clone(), errno });
             }
         }
         if doubtful {
-            match self.dump() {
-                Ok(system) => core.handle(clock::now(), Input::System(system)),
-                Err(error) => warn!(%error, "the kernel's state could not be read anew"),
-            }
+            self.dump_soon(clock::now(), DUMP_DELAY);
         }
         for step in steps {
             if let Step::RemoveAddress { interface, address, .. } = step {
-                complain(self.ownership.disown(clock::now(), *interface, *address));
+                let now = clock::now();
+                let complaint = self.disk.ownership.disown(now, *interface, *address);
+                self.log.warn_all(now, complaint);
             }
         }
     }
@@ -224,7 +255,9 @@ impl Shell {
     fn prepare(&mut self, core: &mut Core, step: &Step) {
         match step {
             Step::SetAddress(address) => {
-                complain(self.ownership.own(clock::now(), address.interface, address.address));
+                let (now, ownership) = (clock::now(), &mut self.disk.ownership);
+                let complaint = ownership.own(now, address.interface, address.address);
+                self.log.warn_all(now, complaint);
             }
             Step::SetSysctl { interface, name, value } => {
                 let before = read_sysctl(interface, *name);
@@ -233,7 +266,7 @@ impl Shell {
                     let (interface, file) = (interface.clone(), name.file().to_owned());
                     let was =
                         Input::SysctlWas { interface: interface.clone(), name: *name, before };
-                    self.remember(&Record::Sysctl { interface, name: file, before: Some(before) });
+                    self.remember(Record::Sysctl { interface, name: file, before: Some(before) });
                     core.handle(clock::now(), was);
                 }
             }
@@ -248,10 +281,19 @@ impl Shell {
         }
     }
 
-    /// Wakes at `deadline`, or sooner when something has to be brought to disk.
+    /// Wakes at `deadline`, or sooner when there is something else to do.
     pub(super) fn arm(&mut self, deadline: Option<Deadline>) {
         trace!(?deadline, "wait");
-        let at = deadline.map(|deadline| deadline.at).into_iter().chain(self.sync_at).min();
+        let now = clock::now();
+        let deadline = deadline.map(|deadline| {
+            let (at, braked) = self.brake.wake_at(now, deadline);
+            if let Some(reason) = braked {
+                self.log.warn(now, format!("nothing acts on the deadline of: {reason}"));
+            }
+            at
+        });
+        let own = [self.disk.deadline(), self.log.deadline(), self.dump_at, self.rests.deadline()];
+        let at = own.into_iter().flatten().chain(deadline).min();
         if let Err(error) = self.timer.get_mut().set(at) {
             error!(%error, "the timer cannot be set");
         }
@@ -259,80 +301,100 @@ impl Shell {
 
     /// Waits until there is something to take in.
     pub(super) async fn ready(&mut self) -> Ready {
-        let syncing = &mut self.syncing;
-        let synced = async {
-            match syncing {
-                // One that went away without a word has failed, and said so.
-                Some(synced) => drop(synced.await),
-                None => std::future::pending().await,
-            }
-        };
+        let Self { timer, icmpv6, dhcpv6, events, server, disk, rests, .. } = self;
+        let reads = |source| !rests.is_resting(source);
         tokio::select! {
-            _ = self.timer.readable() => Ready::Io,
-            _ = self.icmpv6.readable() => Ready::Io,
-            _ = self.dhcpv6.readable() => Ready::Io,
-            _ = self.events.readable() => Ready::Io,
-            () = self.server.readable() => Ready::Io,
-            () = synced => Ready::Synced,
+            _ = timer.readable() => Ready::Io,
+            _ = icmpv6.readable(), if reads(Source::Icmpv6) => Ready::Io,
+            _ = dhcpv6.readable(), if reads(Source::Dhcpv6) => Ready::Io,
+            _ = events.readable(), if reads(Source::Events) => Ready::Io,
+            () = server.readable(), if reads(Source::Server) => Ready::Io,
+            done = disk.done() => Ready::Disk(done),
         }
     }
 }
 
 impl Shell {
     /// Takes in what there is, and does what follows from it.
-    pub(super) fn take_in(&mut self, core: &mut Core, ready: Ready) -> anyhow::Result<bool> {
+    pub(super) fn take_in(&mut self, core: &mut Core, ready: Ready) -> Flow {
         match ready {
-            Ready::Io => return self.take_turns(core),
-            Ready::Synced => {
-                self.syncing = None;
-                self.synced_at = Some(clock::now());
-                if self.server.is_holding() {
-                    self.sync();
-                }
+            Ready::Io => self.take_turns(core),
+            Ready::Disk(done) => {
+                let complaint = self.disk.take_in(done, &mut self.server);
+                self.log.warn_all(clock::now(), complaint);
+                Flow::Idle
             }
         }
-        Ok(true)
     }
 
     /// Every source has its turn. What the kernel tells comes first, so that packets meet the
     /// links that they came from; what follows from it waits until those who wait for answers have
     /// them.
-    fn take_turns(&mut self, core: &mut Core) -> anyhow::Result<bool> {
+    fn take_turns(&mut self, core: &mut Core) -> Flow {
         let _ = self.timer.try_io_mut(Interest::READABLE, |timer| {
             timer.drain();
             Err::<(), _>(io::ErrorKind::WouldBlock.into())
         });
-        self.take_events(core)?;
+        let now = clock::now();
+        self.rests.end(now);
+        self.log.flush(now);
+        self.dump(core);
+        if let Err(error) = self.take_events(core) {
+            self.rest(Source::Events, &error);
+        }
         let dhcpv6 = |shell: &mut Self| next(&shell.dhcpv6, Dhcpv6Socket::recv);
         let icmpv6 = |shell: &mut Self| next(&shell.icmpv6, Icmpv6Socket::recv);
-        let goes_on = self.take_packets(core, dhcpv6, Input::Dhcpv6)?
-            && self.take_packets(core, Self::recv_server, Input::Server)?
-            && self.take_packets(core, icmpv6, Input::Icmpv6)?;
-        if self.sync_at.take_if(|at| *at <= clock::now()).is_some() {
-            self.sync();
+        let mut flow = self.take_packets(core, Source::Dhcpv6, dhcpv6, Input::Dhcpv6);
+        if flow == Flow::Idle {
+            flow = self.take_packets(core, Source::Server, Self::recv_server, Input::Server);
         }
-        Ok(goes_on)
+        if flow == Flow::Idle {
+            flow = self.take_packets(core, Source::Icmpv6, icmpv6, Input::Icmpv6);
+        }
+        let now = clock::now();
+        let complaint = self.disk.handle_timeout(now, &mut self.server);
+        self.log.warn_all(now, complaint);
+        flow
     }
 
     /// Takes in what has come to one socket, as far as others can wait.
     fn take_packets(
         &mut self,
         core: &mut Core,
+        source: Source,
         recv: impl Fn(&mut Self) -> io::Result<Option<Received>>,
         input: fn(Received) -> Input,
-    ) -> anyhow::Result<bool> {
+    ) -> Flow {
         let end = clock::now() + TURN;
         for _ in 0..BATCH {
-            let Some(received) = recv(self)? else { break };
+            if self.rests.is_resting(source) {
+                break;
+            }
+            let received = match recv(self) {
+                Ok(Some(received)) => received,
+                Ok(None) => break,
+                Err(error) => {
+                    self.rest(source, &error);
+                    break;
+                }
+            };
             core.handle(clock::now(), input(received));
-            if !self.perform(core) {
-                return Ok(false);
+            let flow = self.perform(core);
+            if flow != Flow::Idle {
+                return flow;
             }
             if clock::now() >= end {
                 break;
             }
         }
-        Ok(true)
+        Flow::Idle
+    }
+
+    /// Lets a source alone for a moment that could not be read.
+    fn rest(&mut self, source: Source, error: &io::Error) {
+        let now = clock::now();
+        self.rests.begin(now, source);
+        self.log.warn(now, format!("{source} cannot be read, tried again: {error}"));
     }
 
     /// A datagram to the server's port, with its sender's link-layer address where its address
@@ -350,7 +412,10 @@ impl Shell {
         Ok(received)
     }
 
-    fn take_events(&mut self, core: &mut Core) -> anyhow::Result<()> {
+    fn take_events(&mut self, core: &mut Core) -> io::Result<()> {
+        if self.rests.is_resting(Source::Events) {
+            return Ok(());
+        }
         let now = clock::now();
         let mut events = Vec::new();
         let drained = self.events.try_io_mut(Interest::READABLE, |socket| {
@@ -359,65 +424,55 @@ impl Shell {
                 more @ (Drained::More | Drained::Overrun) => Ok(more),
             }
         });
-        let drained = match drained {
-            Ok(drained) => drained,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Drained::Whole,
-            Err(error) => return Err(error.into()),
-        };
-        let input = match drained {
-            Drained::Whole | Drained::More if events.is_empty() => return Ok(()),
-            Drained::Whole | Drained::More => {
-                events.iter_mut().for_each(|event| self.recognize(event));
-                Input::Kernel(events)
-            }
-            Drained::Overrun => {
+        match drained {
+            Ok(Drained::Overrun) => {
                 debug!("kernel events were lost: reading everything anew");
-                Input::System(self.dump()?)
+                self.dump_soon(now, Duration::ZERO);
+                self.dump(core);
+                return Ok(());
             }
-        };
-        core.handle(now, input);
+            Ok(Drained::Whole | Drained::More) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                // Some may have been read and not told.
+                self.dump_soon(now, DUMP_DELAY);
+                return Err(error);
+            }
+        }
+        if !events.is_empty() {
+            events.iter_mut().for_each(|event| self.recognize(event));
+            core.handle(now, Input::Kernel(events));
+        }
         Ok(())
     }
 
     /// A kernel that does not mark our addresses tells of them as of any other.
     fn recognize(&self, event: &mut KernelEvent) {
         if let KernelEvent::Address(address) = event {
-            address.ours |= self.ownership.contains(address.interface, address.address);
+            address.ours |= self.disk.ownership.contains(address.interface, address.address);
         }
-    }
-
-    /// Begins to bring what was written to disk, unless that is under way: then what has come
-    /// since waits for the next time.
-    fn sync(&mut self) {
-        let now = clock::now();
-        if self.syncing.is_some() {
-            self.sync_at = Some(now + SYNC_DELAY);
-            return;
-        }
-        if let Some(next) = self.synced_at.map(|at| at + SYNC_GAP).filter(|next| *next > now) {
-            self.sync_at = Some(next);
-            return;
-        }
-        let Some(file) = self.journal.take_unsynced() else {
-            return self.server.depart().send();
-        };
-        let departing = self.server.depart();
-        let (done, synced) = oneshot::channel();
-        self.syncing = Some(synced);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = file.sync_data() {
-                warn!(%error, "the memory could not be synced to disk");
-            }
-            departing.send();
-            let _ = done.send(());
-        });
     }
 
     /// The end: what was written is synced.
     pub(super) fn close(&mut self) {
-        if let Some(file) = self.journal.take_unsynced() {
-            let _ = file.sync_data();
-        }
+        self.disk.close();
+    }
+}
+
+/// Whether a refusal leaves it open what the kernel has: an unanswered step, a route that is there
+/// against all expectation, one that was to be replaced or removed.
+fn is_doubtful(step: &Step, errno: i32) -> bool {
+    match step {
+        Step::AddRoute(_) => errno == libc::ENOBUFS || errno == libc::EEXIST,
+        Step::SetAddress(_)
+        | Step::RemoveAddress { .. }
+        | Step::ReplaceRoute(_)
+        | Step::RemoveRoute(_) => true,
+        Step::SetSysctl { .. }
+        | Step::Join(..)
+        | Step::Leave(..)
+        | Step::Serve(_)
+        | Step::DropKernelMade(_) => errno == libc::ENOBUFS,
     }
 }
 
@@ -437,35 +492,8 @@ pub(super) fn next<S: AsRawFd>(
     }
 }
 
-/// Makes a directory, and keeps other agents out of it.
-fn take_dir(dir: &Path) -> anyhow::Result<Flock<File>> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(dir).with_context(|| {
-        format!("{} cannot be made: name another with --state-dir and --runtime-dir", dir.display())
-    })?;
-    let lock = File::create(dir.join("lock"))?;
-    Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
-        anyhow::anyhow!(
-            "{} is in use by another renumberd ({errno}): stop that, or name other directories \
-             with --state-dir and --runtime-dir",
-            dir.display()
-        )
-    })
-}
-
 fn random_uuid() -> anyhow::Result<[u8; 16]> {
     let mut uuid = [0; 16];
     getrandom::fill(&mut uuid).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     Ok(uuid)
-}
-
-fn log(report: &Report) {
-    let Report { level, interface, text } = report;
-    let interface = interface.as_deref();
-    match level {
-        Level::Error => error!(interface, "{text}"),
-        Level::Warn => warn!(interface, "{text}"),
-        Level::Info => info!(interface, "{text}"),
-        Level::Debug => debug!(interface, "{text}"),
-    }
 }

@@ -1,4 +1,5 @@
-//! A file of lines that is appended to, and replaced as a whole.
+//! A file of lines that is appended to, and replaced as a whole. What is in it is never lost for a
+//! moment's trouble: only a file that is not there is empty (STO-09).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,8 +8,11 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
-/// After a failure the disk is left alone for so long (STO-09).
-const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// After a failure the disk is left alone for so long (STO-09): what is owed is written within a
+/// minute of there being room.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// So many files are kept aside under one name; the last of them is replaced.
+const MAX_ASIDE: usize = 8;
 
 /// The lines of a file.
 #[derive(Debug)]
@@ -17,20 +21,94 @@ pub(super) struct LineFile {
     file: Option<File>,
     failed_at: Option<Instant>,
     complained: bool,
+    /// What is there could be neither read nor moved away: it is not written over.
+    blocked: bool,
 }
 
 impl LineFile {
-    /// The file in `dir`, with the lines that it has; none where there is no such file.
-    pub(super) fn open(dir: &Path, name: &str) -> (Self, String) {
+    /// The file in `dir`, with what is in it, and what was wrong. One that cannot be read is kept
+    /// aside.
+    pub(super) fn open(dir: &Path, name: &str) -> (Self, Vec<u8>, Option<String>) {
         let path = dir.join(name);
-        let octets = std::fs::read(&path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&octets).into_owned();
-        (Self { path, file: None, failed_at: None, complained: false }, text)
+        let mut file =
+            Self { path, file: None, failed_at: None, complained: false, blocked: false };
+        match std::fs::read(&file.path) {
+            Ok(octets) => (file, octets, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (file, Vec::new(), None),
+            Err(error) => {
+                let kept = file.move_aside("unreadable");
+                let complaint = format!(
+                    "{} cannot be read ({error}), and the agent starts without what it remembers; \
+                     {kept}",
+                    file.path.display()
+                );
+                (file, Vec::new(), Some(complaint))
+            }
+        }
+    }
+
+    /// Moves away what is there; what became of it.
+    pub(super) fn move_aside(&mut self, suffix: &str) -> String {
+        let aside = self.aside(suffix);
+        self.keep(&aside, std::fs::rename(&self.path, &aside))
+    }
+
+    /// Keeps what is there under another name too, before the file is written anew; what became
+    /// of that.
+    pub(super) fn copy_aside(&mut self, suffix: &str) -> String {
+        let aside = self.aside(suffix);
+        let _ = std::fs::remove_file(&aside);
+        // Some file systems have no links.
+        let copied = std::fs::hard_link(&self.path, &aside)
+            .or_else(|_| std::fs::copy(&self.path, &aside).map(drop));
+        self.keep(&aside, copied)
+    }
+
+    fn keep(&mut self, aside: &Path, result: io::Result<()>) -> String {
+        match result {
+            Ok(()) => format!(
+                "the file as it was is kept as {}: to use it, stop the agent, mend it and rename \
+                 it back",
+                aside.display()
+            ),
+            Err(error) => {
+                self.blocked = true;
+                format!(
+                    "it cannot be kept aside either ({error}), so nothing is written: mend or move \
+                     it, and start the agent anew"
+                )
+            }
+        }
+    }
+
+    fn aside(&self, suffix: &str) -> PathBuf {
+        let name = |number: usize| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(format!(".{suffix}"));
+            if number > 0 {
+                name.push(format!(".{number}"));
+            }
+            PathBuf::from(name)
+        };
+        let free = (0..MAX_ASIDE).map(name).find(|path| path.symlink_metadata().is_err());
+        free.unwrap_or_else(|| name(MAX_ASIDE - 1))
+    }
+
+    /// The directory and the name under which the next content is written.
+    pub(super) fn paths(&self) -> Paths {
+        let mut next = self.path.clone().into_os_string();
+        next.push(".new");
+        Paths { path: self.path.clone(), next: next.into() }
+    }
+
+    /// Whether the file is not to be written to at all.
+    pub(super) const fn is_blocked(&self) -> bool {
+        self.blocked
     }
 
     /// Whether a write may be tried.
     pub(super) fn is_usable(&self, now: Instant) -> bool {
-        self.failed_at.is_none_or(|at| now.since(at) >= RETRY_AFTER)
+        !self.blocked && self.failed_at.is_none_or(|at| now.since(at) >= RETRY_AFTER)
     }
 
     /// Whether the last write failed, so that the file lacks lines.
@@ -38,15 +116,14 @@ impl LineFile {
         self.failed_at.is_some()
     }
 
+    /// When the file is to be written anew, as it lacks lines.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.failed_at.filter(|_| !self.blocked).map(|at| at + RETRY_AFTER)
+    }
+
     /// Appends one line by one write, not yet synced.
     pub(super) fn append(&mut self, now: Instant, line: &[u8]) -> Option<String> {
         let result = self.file().and_then(|file| file.write_all(line));
-        self.outcome(now, result)
-    }
-
-    /// Writes the whole content anew: either the old file is there or the new one, synced.
-    pub(super) fn replace(&mut self, now: Instant, text: &[u8], sync: bool) -> Option<String> {
-        let result = self.write_anew(text, sync);
         self.outcome(now, result)
     }
 
@@ -61,6 +138,13 @@ impl LineFile {
         self.file.as_ref()?.try_clone().ok()
     }
 
+    /// Takes over the file that has come in the place of the old one.
+    pub(super) fn replaced_by(&mut self, file: File) {
+        self.file = Some(file);
+        self.failed_at = None;
+        self.complained = false;
+    }
+
     fn file(&mut self) -> io::Result<&mut File> {
         if self.file.is_none() {
             let mut options = OpenOptions::new();
@@ -71,36 +155,64 @@ impl LineFile {
         self.file.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    fn write_anew(&mut self, text: &[u8], sync: bool) -> io::Result<()> {
-        self.file = None;
-        let dir = self.path.parent().unwrap_or_else(|| Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(text)?;
-        if sync {
-            file.as_file().sync_all()?;
-        }
-        file.persist(&self.path).map_err(|error| error.error)?;
-        if sync {
-            File::open(dir)?.sync_all()?;
-        }
-        Ok(())
-    }
-
     /// One complaint for a row of failures: the agent goes on from what it holds.
-    fn outcome(&mut self, now: Instant, result: io::Result<()>) -> Option<String> {
+    pub(super) fn outcome(&mut self, now: Instant, result: io::Result<()>) -> Option<String> {
         match result {
-            Ok(()) => {
-                self.failed_at = None;
-                self.complained = false;
-                None
-            }
+            Ok(()) => None,
             Err(error) => {
                 self.file = None;
                 self.failed_at = Some(now);
                 let first = !std::mem::replace(&mut self.complained, true);
                 let path = self.path.display();
-                first.then(|| format!("{path} cannot be written, going on without: {error}"))
+                first.then(|| {
+                    format!(
+                        "{path} cannot be written: the agent goes on from memory and tries again \
+                         ({error})"
+                    )
+                })
             }
         }
+    }
+}
+
+/// Where a file is, and where its next content is written before it takes that place.
+#[derive(Clone, Debug)]
+pub(super) struct Paths {
+    path: PathBuf,
+    next: PathBuf,
+}
+
+impl Paths {
+    /// An empty file for the next content, to be appended to.
+    pub(super) fn create(&self) -> io::Result<File> {
+        // A killed agent may have left one.
+        let _ = std::fs::remove_file(&self.next);
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&self.next)
+    }
+
+    /// Lets the next content take its place: either the old file is there or the new one.
+    pub(super) fn rename(&self) -> io::Result<()> {
+        std::fs::rename(&self.next, &self.path)
+    }
+
+    /// Brings the names to disk, where the file system has a way to.
+    pub(super) fn sync_dir(&self) -> io::Result<()> {
+        let dir = File::open(self.path.parent().unwrap_or_else(|| Path::new(".")))?;
+        match dir.sync_all() {
+            Err(error)
+                if [libc::EINVAL, libc::ENOTSUP].map(Some).contains(&error.raw_os_error()) =>
+            {
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Forgets the next content.
+    pub(super) fn discard(&self) {
+        let _ = std::fs::remove_file(&self.next);
     }
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
+use super::compaction::{Compaction, Snapshot, Synced, Unsynced};
 use super::file::LineFile;
 use crate::core::delegate::BindingKey;
 use crate::core::memory::{Memory, Record};
@@ -15,7 +18,7 @@ use crate::time::{Instant, Until};
 
 const NAME: &str = "memory.jsonl";
 /// The first line of the file; another one is of a version that this program does not know.
-const VERSION: &str = r#"{"renumberd-memory":1}"#;
+pub(super) const VERSION: &str = r#"{"renumberd-memory":1}"#;
 /// The file is written anew when it has this many lines, and four times as many as it needs.
 const MIN_LINES: usize = 256;
 /// Room for a line of the usual kind: a binding.
@@ -45,9 +48,10 @@ pub struct Journal {
     file: LineFile,
     boot_id: String,
     /// The newest record of each key, as it would be written anew.
-    live: BTreeMap<Key, Record>,
+    live: BTreeMap<Key, Arc<Record>>,
     lines: usize,
     unsynced: bool,
+    compaction: Compaction,
 }
 
 impl Journal {
@@ -58,61 +62,68 @@ impl Journal {
         wall: Duration,
         boot_id: &str,
     ) -> (Self, Memory, Vec<String>) {
-        let (file, text) = LineFile::open(dir, NAME);
+        let (file, octets, unread) = LineFile::open(dir, NAME);
         let mut journal = Self {
             file,
             boot_id: boot_id.to_owned(),
             live: BTreeMap::new(),
             lines: 0,
             unsynced: false,
+            compaction: Compaction::default(),
         };
-        let mut complaints = Vec::new();
-        let mut lines = text.lines();
-        let mut bad = 0_usize;
-        match lines.next() {
-            None => {}
-            Some(VERSION) => {
-                for line in lines {
-                    match serde_json::from_str::<Line>(line) {
-                        Ok(line) => journal.take_in(shifted(line, now, wall, boot_id)),
-                        Err(_) => bad = bad.saturating_add(1),
-                    }
-                }
-            }
-            Some(_) => {
-                let path = dir.join(NAME);
-                let aside = dir.join(format!("{NAME}.unknown"));
-                let kept = std::fs::rename(&path, &aside).is_ok();
-                complaints.push(format!(
-                    "{} is of another version: starting with an empty memory{}",
-                    path.display(),
-                    if kept { ", the file is kept aside" } else { "" }
-                ));
-            }
-        }
-        if bad > 0 {
-            complaints.push(format!("{bad} lines of the memory are not understood"));
-        }
-        journal.live.retain(|_, record| !is_over(record, now));
+        let mut complaints = Vec::from_iter(unread);
+        complaints.extend(journal.read(&octets, now, wall));
         let mut memory = Memory::default();
-        journal.live.values().cloned().for_each(|record| memory.fold(record));
-        complaints.extend(journal.compact(now, wall));
+        journal.drop_ended(now);
+        journal.live.values().for_each(|record| memory.fold(Record::clone(record)));
+        let complaint = journal.compact(now, wall);
+        // What is there may end in half a line, or lack its first.
+        complaints.extend(complaint.and_then(|error| journal.file.outcome(now, Err(error))));
         (journal, memory, complaints)
     }
 
+    /// Takes in the lines of the file; what is wrong with them. Lines that are not understood are
+    /// kept aside, as the file is about to be written anew.
+    fn read(&mut self, octets: &[u8], now: Instant, wall: Duration) -> Option<String> {
+        let mut lines = octets.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
+        let first = lines.next()?;
+        if first != VERSION.as_bytes() {
+            let kept = self.file.move_aside("unknown");
+            return Some(format!(
+                "{NAME} is of another version: starting with an empty memory; {kept}"
+            ));
+        }
+        let mut bad = 0_usize;
+        for line in lines {
+            match serde_json::from_slice::<Line>(line) {
+                Ok(line) => self.take_in(Arc::new(shifted(line, now, wall, &self.boot_id))),
+                Err(_) => bad = bad.saturating_add(1),
+            }
+        }
+        (bad > 0).then(|| {
+            let kept = self.file.copy_aside("damaged");
+            format!("{bad} lines of {NAME} are not understood; {kept}")
+        })
+    }
+
+    fn drop_ended(&mut self, now: Instant) {
+        self.live.retain(|_, record| !is_over(record, now));
+    }
+
     /// Appends a record: written, not yet synced.
-    pub fn append(&mut self, record: &Record, now: Instant, wall: Duration) -> Option<String> {
-        self.take_in(record.clone());
-        if !self.file.is_usable(now) {
+    pub fn append(&mut self, record: Record, now: Instant, wall: Duration) -> Option<String> {
+        let record = Arc::new(record);
+        self.take_in(Arc::clone(&record));
+        if self.file.is_blocked() {
             return None;
         }
-        let crowded = self.lines >= MIN_LINES && self.lines / 4 >= self.live.len();
-        if crowded || self.file.is_behind() {
-            self.live.retain(|_, record| !is_over(record, now));
-            return self.compact(now, wall);
-        }
         let mut line = Vec::with_capacity(USUAL_OCTETS);
-        self.write_line(record, now, wall, &mut line);
+        write_line(&record, &self.boot_id, now, wall, &mut line);
+        self.compaction.append(now, &line);
+        if self.file.is_behind() {
+            // It is written anew, with this.
+            return None;
+        }
         self.lines = self.lines.saturating_add(1);
         self.unsynced = true;
         self.file.append(now, &line)
@@ -121,28 +132,104 @@ impl Journal {
     /// Appends a record and waits until it is on disk.
     pub fn append_synced(
         &mut self,
-        record: &Record,
+        record: Record,
         now: Instant,
         wall: Duration,
     ) -> Option<String> {
         let complaint = self.append(record, now, wall);
+        self.compaction.sync(now);
+        if complaint.is_some() || self.file.is_behind() || self.file.is_blocked() {
+            return complaint;
+        }
         self.unsynced = false;
-        complaint.or_else(|| if self.file.is_behind() { None } else { self.file.sync(now) })
+        self.file.sync(now)
     }
 
-    /// A handle to sync what was appended since the last one was taken; none when nothing was.
-    pub fn take_unsynced(&mut self) -> Option<File> {
-        std::mem::take(&mut self.unsynced).then(|| self.file.handle()).flatten()
+    /// What to write anew on another thread, if it is time for that: the file has more lines than
+    /// it needs, or lacks some. The outcome comes back to [`end_snapshot`](Self::end_snapshot).
+    pub fn begin_snapshot(&mut self, now: Instant, wall: Duration) -> Option<Snapshot> {
+        let is_crowded = self.lines >= MIN_LINES && self.lines / 4 >= self.live.len();
+        let is_wanted = is_crowded || self.file.is_behind();
+        if !is_wanted || !self.file.is_usable(now) || !self.compaction.may_begin(now) {
+            return None;
+        }
+        Some(self.snapshot(now, wall))
+    }
+
+    fn snapshot(&mut self, now: Instant, wall: Duration) -> Snapshot {
+        self.drop_ended(now);
+        self.compaction.begin(self.live.len());
+        let records = self.live.values().cloned().collect();
+        let boot_id = self.boot_id.clone();
+        Snapshot { records, boot_id, now, wall, paths: self.file.paths() }
+    }
+
+    /// Takes in what became of a snapshot. The next sync lets it take the place of the file.
+    pub fn end_snapshot(&mut self, now: Instant, written: io::Result<File>) -> Option<String> {
+        let complaint = self.compaction.end_snapshot(now, self.file.paths(), written)?;
+        if self.file.is_behind() {
+            return self.file.outcome(now, Err(complaint));
+        }
+        // The old file is still good.
+        None
+    }
+
+    /// Writes the file anew before it returns.
+    fn compact(&mut self, now: Instant, wall: Duration) -> Option<io::Error> {
+        if self.file.is_blocked() {
+            return None;
+        }
+        let written = self.snapshot(now, wall).write();
+        if let Some(error) = self.compaction.end_snapshot(now, self.file.paths(), written) {
+            return Some(error);
+        }
+        let synced = self.compaction.take_unsynced().map(Unsynced::sync)?;
+        self.take_over(now, synced)
+    }
+
+    /// Goes on with the new file where that has taken the old one's place; the error that leaves
+    /// the file without some of the lines.
+    fn take_over(&mut self, now: Instant, synced: Synced) -> Option<io::Error> {
+        let lines = self.compaction.end_sync(now, &synced);
+        let Some(file) = synced.replaced else { return synced.failed };
+        self.file.replaced_by(file);
+        self.lines = lines.unwrap_or_default();
+        // A line could not be appended to it meanwhile.
+        let torn = lines.is_none().then(|| io::ErrorKind::WriteZero.into());
+        synced.failed.or(torn)
+    }
+
+    /// What to sync on another thread, if there is anything. The outcome comes back to
+    /// [`end_sync`](Self::end_sync).
+    pub fn take_unsynced(&mut self) -> Option<Unsynced> {
+        let file = std::mem::take(&mut self.unsynced).then(|| self.file.handle()).flatten();
+        match self.compaction.take_unsynced() {
+            Some(unsynced) => Some(Unsynced { file, ..unsynced }),
+            None => file.map(Unsynced::of),
+        }
+    }
+
+    /// Takes in what became of a sync. What the system could not bring to disk it forgets: all is
+    /// written anew then.
+    pub fn end_sync(&mut self, now: Instant, synced: Synced) -> Option<String> {
+        let error = self.take_over(now, synced)?;
+        self.file.outcome(now, Err(error))
     }
 
     /// Whether something waits to be synced.
     pub const fn is_unsynced(&self) -> bool {
-        self.unsynced
+        self.unsynced || self.compaction.is_ready()
     }
 
-    fn take_in(&mut self, record: Record) {
+    /// When [`begin_snapshot`](Self::begin_snapshot) has something to do by the passing of time.
+    pub fn deadline(&self) -> Option<Instant> {
+        let behind = self.file.deadline().filter(|_| self.compaction.is_idle());
+        behind.map(|at| self.compaction.rests_until().map_or(at, |rest| rest.max(at)))
+    }
+
+    fn take_in(&mut self, record: Arc<Record>) {
         let key = Key::of(&record);
-        match &record {
+        match &*record {
             Record::Lease { lease: None, .. }
             | Record::Binding { binding: None, .. }
             | Record::Relayed { lease: None, .. }
@@ -165,28 +252,20 @@ impl Journal {
             }
         }
     }
+}
 
-    fn compact(&mut self, now: Instant, wall: Duration) -> Option<String> {
-        let mut text = format!("{VERSION}\n").into_bytes();
-        for record in self.live.values() {
-            self.write_line(record, now, wall, &mut text);
-        }
-        self.lines = self.live.len();
-        self.unsynced = false;
-        self.file.replace(now, &text, true)
-    }
-
-    fn write_line(&self, record: &Record, now: Instant, wall: Duration, text: &mut Vec<u8>) {
-        let line = LineOf {
-            boot: &self.boot_id,
-            at: now.since_boot().as_secs_f64(),
-            wall: wall.as_secs_f64(),
-            record,
-        };
-        // A record has no map with other keys than text, which is all that could fail.
-        let _ = serde_json::to_writer(&mut *text, &line);
-        text.push(b'\n');
-    }
+/// Writes a record with the clocks at which that is done.
+pub(super) fn write_line(
+    record: &Record,
+    boot: &str,
+    now: Instant,
+    wall: Duration,
+    text: &mut Vec<u8>,
+) {
+    let (at, wall) = (now.since_boot().as_secs_f64(), wall.as_secs_f64());
+    // A record has no map with other keys than text, which is all that could fail.
+    let _ = serde_json::to_writer(&mut *text, &LineOf { boot, at, wall, record });
+    text.push(b'\n');
 }
 
 /// The record on this boot's clock. A wall clock that stands before the time of writing was
@@ -259,118 +338,5 @@ impl Key {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Instant = Instant::from_secs(1000);
-    const WALL: Duration = Duration::from_secs(1_800_000_000);
-
-    fn promise(prefix: &str, until: u64) -> Record {
-        Record::Advertised {
-            downlink: "lan0".to_owned(),
-            prefix: prefix.parse().unwrap(),
-            is_route: false,
-            until: Until::At(Instant::from_secs(until)),
-        }
-    }
-
-    fn write(dir: &Path, records: &[Record]) {
-        let (mut journal, _, complaints) = Journal::open(dir, NOW, WALL, "boot 1");
-        assert!(complaints.is_empty(), "{complaints:?}");
-        for record in records {
-            assert_eq!(journal.append(record, NOW, WALL), None);
-        }
-    }
-
-    fn ends(memory: &Memory) -> Vec<Until> {
-        memory
-            .advertised
-            .values()
-            .flat_map(|promises| promises.prefixes.values().copied())
-            .collect()
-    }
-
-    #[test]
-    fn what_was_written_is_remembered_on_the_same_boot() {
-        let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &[promise("2001:db8:a::/64", 1500), promise("2001:db8:a::/64", 1600)]);
-        let (_, memory, _) = Journal::open(dir.path(), NOW, WALL, "boot 1");
-        assert_eq!(ends(&memory), [Until::At(Instant::from_secs(1600))]);
-    }
-
-    /// STO-10: by wall time after a reboot, and never longer than what was left.
-    #[test]
-    fn instants_move_to_the_clock_of_another_boot() {
-        for (passed, left) in [(100, 500), (0, 600)] {
-            let dir = tempfile::tempdir().unwrap();
-            write(dir.path(), &[promise("2001:db8:a::/64", 1600)]);
-            let wall = WALL + Duration::from_secs(passed);
-            let now = Instant::from_secs(20);
-            let (_, memory, _) = Journal::open(dir.path(), now, wall, "boot 2");
-            assert_eq!(ends(&memory), [Until::At(Instant::from_secs(20 + left))]);
-        }
-        let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &[promise("2001:db8:a::/64", 1600)]);
-        let in_1970 = Duration::from_secs(5);
-        let (_, memory, _) = Journal::open(dir.path(), Instant::from_secs(20), in_1970, "boot 2");
-        assert_eq!(ends(&memory), [Until::At(Instant::from_secs(620))]);
-    }
-
-    /// STO-08
-    #[test]
-    fn a_file_cut_anywhere_is_read_as_far_as_it_goes() {
-        let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &[promise("2001:db8:a::/64", 1600), promise("2001:db8:b::/64", 1700)]);
-        let whole = std::fs::read(dir.path().join(NAME)).unwrap();
-        for length in 0..whole.len() {
-            let cut = tempfile::tempdir().unwrap();
-            std::fs::write(cut.path().join(NAME), &whole[..length]).unwrap();
-            let (_, memory, complaints) = Journal::open(cut.path(), NOW, WALL, "boot 1");
-            assert!(complaints.len() <= 1, "{length}: {complaints:?}");
-            assert!(ends(&memory).len() <= 2);
-        }
-    }
-
-    #[test]
-    fn a_file_of_the_future_is_kept_aside() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(NAME), "{\"renumberd-memory\":9}\n").unwrap();
-        let (_, memory, complaints) = Journal::open(dir.path(), NOW, WALL, "boot 1");
-        assert_eq!((memory, complaints.len()), (Memory::default(), 1));
-        assert!(dir.path().join("memory.jsonl.unknown").exists());
-    }
-
-    /// STO-11
-    #[test]
-    fn the_file_does_not_grow_without_bound() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut journal, ..) = Journal::open(dir.path(), NOW, WALL, "boot 1");
-        for step in 0..5000 {
-            journal.append(&promise("2001:db8:a::/64", 2000 + step), NOW, WALL);
-        }
-        let text = std::fs::read_to_string(dir.path().join(NAME)).unwrap();
-        assert!(text.lines().count() <= MIN_LINES + 1);
-    }
-
-    /// STO-09
-    #[test]
-    fn a_disk_that_takes_nothing_costs_one_complaint() {
-        let missing = Path::new("/nonexistent/renumberd");
-        let (mut journal, _, complaints) = Journal::open(missing, NOW, WALL, "boot 1");
-        assert_eq!(complaints.len(), 1);
-        for step in 0..100 {
-            let now = Instant::from_secs(1000 + 30 * step);
-            assert_eq!(journal.append(&promise("2001:db8:a::/64", 9000), now, WALL), None);
-        }
-    }
-
-    /// SEC-13
-    #[test]
-    fn the_file_is_for_its_owner_alone() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &[Record::Secret { secret: [7; 32] }]);
-        let mode = std::fs::metadata(dir.path().join(NAME)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-}
+#[path = "journal_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 //! them (before 5.18): after a crash they are found again, and nothing of others is taken for ours.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::Ipv6Addr;
 use std::path::Path;
 
@@ -35,9 +36,10 @@ pub struct Ownership {
 impl Ownership {
     /// Opens the record in `dir`; one of another boot is void. Also says what was wrong.
     pub fn open(dir: &Path, now: Instant, boot_id: &str) -> (Self, Option<String>) {
-        let (file, text) = LineFile::open(dir, NAME);
+        let (file, octets, unread) = LineFile::open(dir, NAME);
         let mut owned = BTreeSet::new();
-        let mut lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let lines = octets.split(|octet| *octet == b'\n');
+        let mut lines = lines.filter_map(|line| serde_json::from_slice(line).ok());
         if matches!(lines.next(), Some(Line::Boot(boot)) if boot == boot_id) {
             for line in lines {
                 match line {
@@ -53,7 +55,7 @@ impl Ownership {
         }
         let mut ownership = Self { file, boot_id: boot_id.to_owned(), owned, lines: 0 };
         let complaint = ownership.compact(now);
-        (ownership, complaint)
+        (ownership, unread.or(complaint))
     }
 
     /// Marks in `system` what is on record. An interface that came back has another number, and
@@ -94,14 +96,24 @@ impl Ownership {
     }
 
     fn append(&mut self, now: Instant, line: &Line) -> Option<String> {
-        if !self.file.is_usable(now) {
-            return None;
+        if self.file.is_behind() || self.file.is_blocked() {
+            return self.retry(now);
         }
         self.lines = self.lines.saturating_add(1);
-        if self.file.is_behind() || (self.lines > MIN_LINES && self.lines / 4 > self.owned.len()) {
+        if self.lines > MIN_LINES && self.lines / 4 > self.owned.len() {
             return self.compact(now);
         }
         self.file.append(now, text(line).as_bytes())
+    }
+
+    /// Writes what is owed, if the disk may be tried again.
+    pub fn retry(&mut self, now: Instant) -> Option<String> {
+        (self.file.is_behind() && self.file.is_usable(now)).then(|| self.compact(now)).flatten()
+    }
+
+    /// When [`retry`](Self::retry) is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.file.deadline()
     }
 
     fn compact(&mut self, now: Instant) -> Option<String> {
@@ -109,8 +121,26 @@ impl Ownership {
         for (interface, address) in &self.owned {
             whole.push_str(&text(&Line::Owned(*interface, *address)));
         }
-        self.lines = self.owned.len();
-        self.file.replace(now, whole.as_bytes(), false)
+        if self.file.is_blocked() {
+            return None;
+        }
+        let paths = self.file.paths();
+        let written = paths.create().and_then(|mut file| {
+            file.write_all(whole.as_bytes())?;
+            paths.rename()?;
+            Ok(file)
+        });
+        match written {
+            Ok(file) => {
+                self.lines = self.owned.len();
+                self.file.replaced_by(file);
+                None
+            }
+            Err(error) => {
+                paths.discard();
+                self.file.outcome(now, Err(error))
+            }
+        }
     }
 }
 

@@ -1,0 +1,108 @@
+//! What the kernel tells: whole at the start and after lost events, and change by change.
+
+use std::collections::BTreeSet;
+
+use super::input::{IfIndex, KernelEvent};
+use super::output::{Group, Level, Output, Step};
+use super::system::{KernelAddress, System};
+use super::{Core, receive};
+use crate::time::Instant;
+
+impl Core {
+    /// Takes over what the kernel has, whole. Steps that are still on their way to it count as
+    /// taken, as they did before.
+    pub(super) fn take_system(&mut self, now: Instant, system: System) {
+        self.ready = true;
+        let before = std::mem::replace(&mut self.system, system);
+        let returned = |index: &IfIndex| {
+            let running = |system: &System| system.links.get(index).map(|link| link.running);
+            running(&self.system) == Some(true) && running(&before) == Some(false)
+        };
+        let mut duplicates = before.duplicates.clone();
+        duplicates.retain(|(index, _)| !returned(index));
+        self.system.duplicates.extend(duplicates);
+        self.forget_vanished_links();
+        let pending: Vec<Step> = self.outputs.iter().flat_map(Output::steps).cloned().collect();
+        pending.into_iter().for_each(|step| self.assume(step));
+        self.derive = true;
+        self.attach(now);
+    }
+
+    /// Takes in changes in their order; whether any told something new. Most tell of what was done
+    /// on our behalf.
+    pub(super) fn take_events(&mut self, now: Instant, events: Vec<KernelEvent>) -> bool {
+        let mut differs = false;
+        for event in events {
+            if !self.system.has(&event) {
+                differs = true;
+                self.take_event(now, event);
+            }
+        }
+        if differs {
+            self.attach(now);
+        }
+        differs
+    }
+
+    fn take_event(&mut self, now: Instant, event: KernelEvent) {
+        if let KernelEvent::Address(address) = &event {
+            self.address_event(now, address);
+        }
+        let is_gone = matches!(event, KernelEvent::LinkGone(_));
+        match &event {
+            // Who can be told of something has come or gone.
+            KernelEvent::Link(_) | KernelEvent::LinkGone(_) => self.derive = true,
+            KernelEvent::Address(KernelAddress { address, .. })
+            | KernelEvent::AddressGone { address, .. }
+                if address.is_unicast_link_local() =>
+            {
+                self.derive = true;
+            }
+            KernelEvent::Address(_)
+            | KernelEvent::AddressGone { .. }
+            | KernelEvent::Route(_)
+            | KernelEvent::RouteGone(_)
+            | KernelEvent::Forwarding(_) => self.derive_soon(now),
+        }
+        self.system.handle(event);
+        if is_gone {
+            self.forget_vanished_links();
+        }
+    }
+
+    /// Forgets all that was about interfaces that are not there any more. An interface that comes
+    /// back has another number.
+    fn forget_vanished_links(&mut self) {
+        let links = &self.system.links;
+        self.settings.retain(|(index, _), _| links.contains_key(index));
+        self.taken_over.retain(|index| links.contains_key(index));
+        self.system.duplicates.retain(|(index, _)| links.contains_key(index));
+        let (stay, gone): (BTreeSet<(Group, IfIndex)>, BTreeSet<_>) =
+            self.groups.iter().partition(|(_, index)| links.contains_key(index));
+        self.groups = stay;
+        // The socket would keep the memberships for ever.
+        self.hand_over(gone.into_iter().map(|(group, of)| Step::Leave(group, of)).collect());
+    }
+
+    /// Duplicate address detection has ended for an address of ours, one way or the other.
+    fn address_event(&mut self, now: Instant, address: &KernelAddress) {
+        let key = (address.interface, address.address);
+        let Some(before) = self.system.addresses.get(&key).filter(|_| address.ours) else { return };
+        let uplink = self.uplinks.values_mut().find(|uplink| {
+            uplink.attached().is_some_and(|attached| attached.index == address.interface)
+        });
+        if address.duplicate && !before.duplicate {
+            if let Some(uplink) = uplink {
+                uplink.decline(now, address.address);
+            }
+            let text = format!("{} is in use by another node", address.address);
+            self.report(Level::Error, Some(address.interface), text);
+        } else if before.tentative
+            && !address.tentative
+            && let Some(attached) = uplink.and_then(|uplink| uplink.attached())
+        {
+            let announcement = receive::neighbor_advertisement(attached, address.address);
+            self.outputs.push_back(Output::SendIcmpv6(announcement));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The files: what has to outlive the process is written, and brought to disk by another thread.
+
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::clock;
+use super::server::Server;
+use super::store::{Journal, Ownership, Synced};
+use crate::core::memory::Record;
+use crate::time::Instant;
+
+/// Between two syncs that answers wait for: many answers share one.
+const SYNC_GAP: Duration = Duration::from_millis(1);
+/// What was written is synced to disk this much later: nothing on its way waits for a disk.
+const SYNC_DELAY: Duration = Duration::from_millis(40);
+
+/// The memory, and the record of what is ours in the kernel.
+pub(super) struct Disk {
+    journal: Journal,
+    pub(super) ownership: Ownership,
+    /// When to bring to disk what was written.
+    sync_at: Option<Instant>,
+    /// Tells when what was written before is on disk.
+    syncing: Option<oneshot::Receiver<Synced>>,
+    synced_at: Option<Instant>,
+    /// Tells when the memory has been written anew.
+    writing: Option<oneshot::Receiver<io::Result<File>>>,
+}
+
+/// What another thread has done.
+pub(super) enum Done {
+    Synced(Result<Synced, oneshot::error::RecvError>),
+    Written(Result<io::Result<File>, oneshot::error::RecvError>),
+}
+
+impl Disk {
+    pub(super) const fn new(journal: Journal, ownership: Ownership) -> Self {
+        let (sync_at, syncing, synced_at, writing) = (None, None, None, None);
+        Self { journal, ownership, sync_at, syncing, synced_at, writing }
+    }
+
+    /// Writes a record; what is wrong with that.
+    pub(super) fn remember(&mut self, record: Record) -> Option<String> {
+        let (now, wall) = (clock::now(), clock::wall());
+        let complaint = match record {
+            // Who we are has to be on disk before anyone is told.
+            // Replay values are set aside long before they are used.
+            Record::Duid { .. } | Record::Secret { .. } | Record::Replay { .. } => {
+                self.journal.append_synced(record, now, wall)
+            }
+            Record::Lease { .. }
+            | Record::Advertised { .. }
+            | Record::Binding { .. }
+            | Record::Relayed { .. }
+            | Record::Static { .. }
+            | Record::Sysctl { .. } => self.journal.append(record, now, wall),
+        };
+        if self.journal.is_unsynced() && self.sync_at.is_none() {
+            self.sync_at = Some(now + SYNC_DELAY);
+        }
+        complaint
+    }
+
+    /// Waits until another thread has done something.
+    pub(super) async fn done(&mut self) -> Done {
+        let Self { syncing, writing, .. } = self;
+        tokio::select! {
+            synced = outcome(syncing) => Done::Synced(synced),
+            written = outcome(writing) => Done::Written(written),
+        }
+    }
+
+    /// Takes in what another thread has done; what is wrong with it.
+    pub(super) fn take_in(&mut self, done: Done, server: &mut Server) -> Option<String> {
+        let now = clock::now();
+        match done {
+            Done::Synced(synced) => {
+                self.syncing = None;
+                self.synced_at = Some(now);
+                let complaint = synced.ok().and_then(|synced| self.journal.end_sync(now, synced));
+                if server.is_holding() {
+                    self.sync(server);
+                }
+                complaint
+            }
+            Done::Written(written) => {
+                self.writing = None;
+                let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
+                let complaint = self.journal.end_snapshot(now, written);
+                if self.journal.is_unsynced() && self.sync_at.is_none() {
+                    self.sync_at = Some(now);
+                }
+                complaint
+            }
+        }
+    }
+
+    /// Does what is due; what is wrong with it.
+    pub(super) fn handle_timeout(&mut self, now: Instant, server: &mut Server) -> Option<String> {
+        if self.sync_at.take_if(|at| *at <= now).is_some() {
+            self.sync(server);
+        }
+        // A sync that hangs could still let an earlier file take its place.
+        if self.syncing.is_none()
+            && let Some(snapshot) = self.journal.begin_snapshot(now, clock::wall())
+        {
+            let (done, written) = oneshot::channel();
+            self.writing = Some(written);
+            tokio::task::spawn_blocking(move || done.send(snapshot.write()));
+        }
+        self.ownership.retry(now)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        // What begins when a sync has ended is looked at then.
+        let owed = self.journal.deadline().filter(|_| self.syncing.is_none());
+        [self.sync_at, owed, self.ownership.deadline()].into_iter().flatten().min()
+    }
+
+    /// Begins to bring what was written to disk, unless that is under way: then what has come
+    /// since waits for the next time.
+    pub(super) fn sync(&mut self, server: &mut Server) {
+        let now = clock::now();
+        if self.syncing.is_some() {
+            self.sync_at = Some(now + SYNC_DELAY);
+            return;
+        }
+        if let Some(next) = self.synced_at.map(|at| at + SYNC_GAP).filter(|next| *next > now) {
+            self.sync_at = Some(next);
+            return;
+        }
+        let Some(unsynced) = self.journal.take_unsynced() else {
+            return server.depart().send();
+        };
+        let departing = server.depart();
+        let (done, synced) = oneshot::channel();
+        self.syncing = Some(synced);
+        tokio::task::spawn_blocking(move || {
+            let synced = unsynced.sync();
+            // A disk that takes nothing ends no service: what is answered then is known from
+            // memory alone, and the operator is told (STO-09).
+            departing.send();
+            let _ = done.send(synced);
+        });
+    }
+
+    /// The end: what was written is synced.
+    pub(super) fn close(&mut self) {
+        if let Some(unsynced) = self.journal.take_unsynced() {
+            let _ = unsynced.sync();
+        }
+    }
+}
+
+/// One that went away without a word has failed.
+async fn outcome<T>(
+    job: &mut Option<oneshot::Receiver<T>>,
+) -> Result<T, oneshot::error::RecvError> {
+    match job {
+        Some(job) => job.await,
+        None => std::future::pending().await,
+    }
+}
