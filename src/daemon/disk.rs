@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::clock;
-use super::server::Server;
+use super::server::{Refused, Server};
 use super::store::{Journal, Ownership, Synced};
 use crate::core::memory::Record;
 use crate::time::Instant;
@@ -24,22 +24,25 @@ pub(super) struct Disk {
     /// When to bring to disk what was written.
     sync_at: Option<Instant>,
     /// Tells when what was written before is on disk.
-    syncing: Option<oneshot::Receiver<Synced>>,
+    syncing: Option<oneshot::Receiver<(Synced, Refused)>>,
     synced_at: Option<Instant>,
+    /// Answers that the system did not take when their sync had ended.
+    refused: Refused,
     /// Tells when the memory has been written anew.
     writing: Option<oneshot::Receiver<io::Result<File>>>,
 }
 
 /// What another thread has done.
 pub(super) enum Done {
-    Synced(Result<Synced, oneshot::error::RecvError>),
+    Synced(Result<(Synced, Refused), oneshot::error::RecvError>),
     Written(Result<io::Result<File>, oneshot::error::RecvError>),
 }
 
 impl Disk {
     pub(super) const fn new(journal: Journal, ownership: Ownership) -> Self {
         let (sync_at, syncing, synced_at, writing) = (None, None, None, None);
-        Self { journal, ownership, sync_at, syncing, synced_at, writing }
+        let refused = Refused::new();
+        Self { journal, ownership, sync_at, syncing, synced_at, refused, writing }
     }
 
     /// Writes a record; what is wrong with that.
@@ -64,6 +67,11 @@ impl Disk {
         complaint
     }
 
+    /// Answers that are still to be sent.
+    pub(super) fn take_refused(&mut self) -> Refused {
+        std::mem::take(&mut self.refused)
+    }
+
     /// Waits until another thread has done something.
     pub(super) async fn done(&mut self) -> Done {
         let Self { syncing, writing, .. } = self;
@@ -80,7 +88,10 @@ impl Disk {
             Done::Synced(synced) => {
                 self.syncing = None;
                 self.synced_at = Some(now);
-                let complaint = synced.ok().and_then(|synced| self.journal.end_sync(now, synced));
+                let complaint = synced.ok().and_then(|(synced, refused)| {
+                    self.refused.extend(refused);
+                    self.journal.end_sync(now, synced)
+                });
                 if server.is_holding() {
                     self.sync(server);
                 }
@@ -133,7 +144,7 @@ impl Disk {
             return;
         }
         let Some(unsynced) = self.journal.take_unsynced() else {
-            return server.depart().send();
+            return self.refused.extend(server.depart().send());
         };
         let departing = server.depart();
         let (done, synced) = oneshot::channel();
@@ -142,8 +153,8 @@ impl Disk {
             let synced = unsynced.sync();
             // A disk that takes nothing ends no service: what is answered then is known from
             // memory alone, and the operator is told (STO-09).
-            departing.send();
-            let _ = done.send(synced);
+            let refused = departing.send();
+            let _ = done.send((synced, refused));
         });
     }
 

@@ -6,6 +6,8 @@ pub mod control;
 mod directory;
 mod disk;
 mod log;
+mod outbox;
+mod send;
 mod server;
 mod shell;
 pub mod store;

@@ -3,7 +3,7 @@
 use std::io;
 
 use tokio::io::unix::AsyncFd;
-use tracing::{debug, trace, warn};
+use tracing::{trace, warn};
 
 use super::shell;
 use crate::core::input::{IfIndex, Received};
@@ -26,14 +26,24 @@ pub(super) struct Departing {
     packets: Vec<ServerPacket>,
 }
 
+/// Answers that the system did not take.
+pub(super) type Refused = Vec<(ServerPacket, io::Error)>;
+
 impl Departing {
-    pub(super) fn send(self) {
-        for packet in &self.packets {
-            send(packet, || match &self.sender {
+    /// Sends them; those that the system did not take.
+    pub(super) fn send(self) -> Refused {
+        let mut refused = Refused::new();
+        for packet in self.packets {
+            trace!(?packet, "send");
+            let sent = match &self.sender {
                 Some(sender) => sender.send(&packet.packet, packet.port),
                 None => Err(io::ErrorKind::NotConnected.into()),
-            });
+            };
+            if let Err(error) = sent {
+                refused.push((packet, error));
+            }
         }
+        refused
     }
 }
 
@@ -82,8 +92,8 @@ impl Server {
         }
     }
 
-    pub(super) fn send(&self, packet: &ServerPacket) {
-        send(packet, || self.with_socket(|socket| socket.send(&packet.packet, packet.port)));
+    pub(super) fn send(&self, packet: &ServerPacket) -> io::Result<()> {
+        self.with_socket(|socket| socket.send(&packet.packet, packet.port))
     }
 
     /// Keeps an answer back until what it says is on disk.
@@ -111,11 +121,4 @@ fn open() -> io::Result<ServerSocket> {
         );
     }
     Ok(socket)
-}
-
-fn send(packet: &ServerPacket, act: impl FnOnce() -> io::Result<()>) {
-    trace!(?packet, "send");
-    if let Err(error) = act() {
-        debug!(%error, destination = %packet.packet.destination, "DHCPv6 answer not sent");
-    }
 }

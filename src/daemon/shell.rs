@@ -16,6 +16,7 @@ use super::clock::{self, Timer};
 use super::directory::{self, Taken};
 use super::disk::{Disk, Done};
 use super::log::Log;
+use super::outbox::{Outbox, Parcel};
 use super::server::Server;
 use super::store::{Journal, Ownership};
 use super::turn::{Brake, Flow, Rests, Source, Turn};
@@ -49,16 +50,17 @@ const ADDR_REG_INFORM: u8 = 36;
 pub(super) struct Shell {
     kernel: Kernel,
     events: AsyncFd<Events>,
-    icmpv6: AsyncFd<Icmpv6Socket>,
-    dhcpv6: AsyncFd<Dhcpv6Socket>,
-    server: Server,
+    pub(super) icmpv6: AsyncFd<Icmpv6Socket>,
+    pub(super) dhcpv6: AsyncFd<Dhcpv6Socket>,
+    pub(super) server: Server,
     timer: AsyncFd<Timer>,
-    disk: Disk,
-    log: Log,
+    pub(super) disk: Disk,
+    pub(super) log: Log,
     /// When the kernel's state has to be read anew.
     dump_at: Option<Instant>,
     /// It is not read again before that.
     dump_rests_until: Instant,
+    pub(super) outbox: Outbox,
     rests: Rests,
     brake: Brake,
     /// While they are held no other agent uses the directories.
@@ -119,6 +121,7 @@ impl Shell {
             log,
             dump_at: Some(Instant::BOOT),
             dump_rests_until: Instant::BOOT,
+            outbox: Outbox::default(),
             rests: Rests::default(),
             brake: Brake::default(),
             _locks: locks,
@@ -179,29 +182,17 @@ impl Shell {
         match output {
             Output::Remember(record) => self.remember(record),
             Output::Apply(steps) => self.apply(core, &steps),
-            Output::SendIcmpv6(packet) => {
-                trace!(?packet, "send");
-                if let Err(error) = self.icmpv6.get_ref().send(&packet) {
-                    debug!(%error, destination = %packet.destination, "ICMPv6 not sent");
-                }
-            }
+            Output::SendIcmpv6(packet) => self.send(Parcel::Icmpv6(packet)),
             Output::Hear(hearing) => {
                 if let Err(error) = self.icmpv6.get_ref().hear(hearing) {
                     let text = format!("answers to probes will not be heard: {error}");
                     self.log.warn(clock::now(), text);
                 }
             }
-            Output::SendDhcpv6(packet) => {
-                trace!(?packet, "send");
-                if let Err(error) = self.dhcpv6.get_ref().send(&packet) {
-                    debug!(%error, destination = %packet.destination, "DHCPv6 not sent");
-                }
-            }
+            Output::SendDhcpv6(packet) => self.send(Parcel::Dhcpv6(packet)),
             Output::SendServer(packet) if packet.synced => self.server.hold(packet),
-            Output::SendServer(packet) => self.server.send(&packet),
-            Output::Milestone(milestone) => {
-                core.handle(clock::now(), Input::Milestone(milestone));
-            }
+            Output::SendServer(packet) => self.send(Parcel::Server(packet)),
+            Output::Milestone(milestone) => self.reach(core, milestone),
             Output::Report(report) => self.log.write(clock::now(), report),
             Output::Exit => {}
         }
@@ -292,8 +283,9 @@ impl Shell {
             }
             at
         });
-        let own = [self.disk.deadline(), self.log.deadline(), self.dump_at, self.rests.deadline()];
-        let at = own.into_iter().flatten().chain(deadline).min();
+        let Self { disk, log, outbox, rests, .. } = self;
+        let own = [disk.deadline(), log.deadline(), outbox.deadline(), rests.deadline()];
+        let at = own.into_iter().chain([self.dump_at, deadline]).flatten().min();
         if let Err(error) = self.timer.get_mut().set(at) {
             error!(%error, "the timer cannot be set");
         }
@@ -322,6 +314,7 @@ impl Shell {
             Ready::Disk(done) => {
                 let complaint = self.disk.take_in(done, &mut self.server);
                 self.log.warn_all(clock::now(), complaint);
+                self.send_again(core);
                 Flow::Idle
             }
         }
@@ -339,6 +332,7 @@ impl Shell {
         self.rests.end(now);
         self.log.flush(now);
         self.dump(core);
+        self.send_again(core);
         if let Err(error) = self.take_events(core) {
             self.rest(Source::Events, &error);
         }

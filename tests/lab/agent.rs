@@ -78,6 +78,11 @@ impl Agent {
         self.process.wait_for_log(text, CEILING)
     }
 
+    /// Its log so far.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.process.lines()
+    }
+
     /// `renumberd status`, as people read it.
     pub fn explain(&self) -> String {
         String::from_utf8(self.command("status").output().unwrap().stdout).unwrap()

@@ -1,0 +1,347 @@
+//! Packets that the system does not take at once: they are tried again for a moment, in their
+//! order, and what they stand for is not told as done before they have left.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::core::input::IfIndex;
+use crate::core::output::{Milestone, Packet, ServerPacket, Stage};
+use crate::time::Instant;
+
+const FIRST_RETRY: Duration = Duration::from_millis(10);
+const LAST_RETRY: Duration = Duration::from_millis(50);
+/// After so many tries, within half a second, a packet is out of date.
+const MAX_TRIES: u32 = 10;
+/// What lasts for so many tries is worth a warning.
+const WARN_AFTER: u32 = 3;
+/// At the bound the oldest goes.
+const MAX_PACKETS: usize = 256;
+/// No later try will do better: the interface or the socket is not there, or the packet is too
+/// long.
+const FINAL: [i32; 5] = [libc::ENODEV, libc::ENXIO, libc::ENETDOWN, libc::EMSGSIZE, libc::ENOTCONN];
+
+/// A packet and the socket that it leaves by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Parcel {
+    Icmpv6(Packet),
+    Dhcpv6(Packet),
+    Server(ServerPacket),
+}
+
+/// Packets that share it keep their order: an advertisement that is older must not come last.
+type Lane = (u8, IfIndex, Ipv6Addr);
+
+impl Parcel {
+    fn packet(&self) -> &Packet {
+        match self {
+            Self::Icmpv6(packet) | Self::Dhcpv6(packet) => packet,
+            Self::Server(packet) => &packet.packet,
+        }
+    }
+
+    fn lane(&self) -> Lane {
+        let socket = match self {
+            Self::Icmpv6(_) => 0,
+            Self::Dhcpv6(_) => 1,
+            Self::Server(_) => 2,
+        };
+        let packet = self.packet();
+        (socket, packet.interface, packet.destination)
+    }
+
+    /// The stage of a change that such packets bring about.
+    const fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::Icmpv6(_) => Some(Stage::Advertised),
+            Self::Dhcpv6(_) => Some(Stage::Asked),
+            Self::Server(_) => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Entry {
+    Packet { parcel: Parcel, tries: u32, at: Instant },
+    Milestone(Milestone),
+}
+
+/// What became of the packets of a stage since it was last reached.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fate {
+    left: bool,
+    lost: bool,
+}
+
+/// The packets that wait.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    entries: VecDeque<Entry>,
+    asked: Fate,
+    advertised: Fate,
+    is_warned: bool,
+}
+
+impl Outbox {
+    /// Whether a packet has to wait behind another.
+    pub(super) fn holds(&self, parcel: &Parcel) -> bool {
+        !self.entries.is_empty()
+            && self.entries.iter().any(|entry| match entry {
+                Entry::Packet { parcel: other, .. } => other.lane() == parcel.lane(),
+                Entry::Milestone(_) => false,
+            })
+    }
+
+    /// Takes note of a packet that has left.
+    pub(super) fn sent(&mut self, parcel: &Parcel) {
+        if let Some(fate) = self.fate(parcel.stage()) {
+            fate.left = true;
+        }
+    }
+
+    /// Takes a packet that waits behind another.
+    pub(super) fn push(&mut self, now: Instant, parcel: Parcel) {
+        let lane = parcel.lane();
+        let at = self.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Packet { parcel, at, .. } => (parcel.lane() == lane).then_some(*at),
+            Entry::Milestone(_) => None,
+        });
+        self.insert(Entry::Packet { parcel, tries: 0, at: at.unwrap_or(now) });
+    }
+
+    /// Takes a packet that the system has refused.
+    pub(super) fn refused(&mut self, now: Instant, parcel: Parcel, error: &io::Error) {
+        if self.is_final(&parcel, error, 1) {
+            return;
+        }
+        self.insert(Entry::Packet { parcel, tries: 1, at: now + FIRST_RETRY });
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        if self.entries.len() >= MAX_PACKETS
+            && let Some(Entry::Packet { parcel, .. }) = self.entries.pop_front()
+        {
+            self.lose(&parcel);
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// Whether it is of no use to try again; the packet is dropped then.
+    fn is_final(&mut self, parcel: &Parcel, error: &io::Error, tries: u32) -> bool {
+        let destination = parcel.packet().destination;
+        let is_final = tries >= MAX_TRIES
+            || error.kind() == io::ErrorKind::NotConnected
+            || error.raw_os_error().is_some_and(|errno| FINAL.contains(&errno));
+        if is_final {
+            debug!(%error, %destination, tries, "not sent");
+            self.lose(parcel);
+        }
+        is_final
+    }
+
+    fn lose(&mut self, parcel: &Parcel) {
+        if let Some(fate) = self.fate(parcel.stage()) {
+            fate.lost = true;
+        }
+    }
+
+    const fn fate(&mut self, stage: Option<Stage>) -> Option<&mut Fate> {
+        match stage {
+            Some(Stage::Asked) => Some(&mut self.asked),
+            Some(Stage::Advertised) => Some(&mut self.advertised),
+            Some(Stage::Delegated | Stage::Applied) | None => None,
+        }
+    }
+
+    /// Takes a milestone; it comes back at once if nothing that it stands for waits.
+    pub(super) fn reach(&mut self, milestone: Milestone) -> Option<Milestone> {
+        let waits = self.entries.iter().any(|entry| match entry {
+            Entry::Packet { parcel, .. } => parcel.stage() == Some(milestone.stage),
+            Entry::Milestone(_) => false,
+        });
+        if waits {
+            self.entries.push_back(Entry::Milestone(milestone));
+            return None;
+        }
+        self.judge(milestone)
+    }
+
+    /// What is reached when the packets of a milestone have left or are lost. Where all are lost
+    /// nobody was asked, and what is applied was told to nobody.
+    fn judge(&mut self, milestone: Milestone) -> Option<Milestone> {
+        let Some(fate) = self.fate(Some(milestone.stage)) else { return Some(milestone) };
+        let Fate { left, lost } = std::mem::take(fate);
+        match milestone.stage {
+            _ if left || !lost => Some(milestone),
+            Stage::Advertised => Some(Milestone { stage: Stage::Applied, ..milestone }),
+            Stage::Asked | Stage::Delegated | Stage::Applied => None,
+        }
+    }
+
+    /// Tries what is due again by `send`; the milestones that are reached, and a warning.
+    pub(super) fn retry(
+        &mut self,
+        now: Instant,
+        mut send: impl FnMut(&Parcel) -> io::Result<()>,
+    ) -> (Vec<Milestone>, Option<String>) {
+        if self.deadline().is_none_or(|at| at > now) {
+            return (Vec::new(), None);
+        }
+        let (mut reached, mut warning) = (Vec::new(), None);
+        // Lanes whose first packet waits, and until when.
+        let mut blocked: BTreeMap<Lane, Instant> = BTreeMap::new();
+        for entry in std::mem::take(&mut self.entries) {
+            match entry {
+                Entry::Milestone(milestone) => reached.extend(self.reach(milestone)),
+                Entry::Packet { parcel, tries, at } => {
+                    let lane = parcel.lane();
+                    let first = blocked.get(&lane).copied();
+                    if at > now || first.is_some() {
+                        let at = first.map_or(at, |first| first.max(at));
+                        blocked.insert(lane, at);
+                        self.entries.push_back(Entry::Packet { parcel, tries, at });
+                        continue;
+                    }
+                    let Err(error) = send(&parcel) else {
+                        self.sent(&parcel);
+                        continue;
+                    };
+                    let tries = tries.saturating_add(1);
+                    if tries >= WARN_AFTER && !std::mem::replace(&mut self.is_warned, true) {
+                        warning = Some(in_words(&parcel, &error));
+                    }
+                    if !self.is_final(&parcel, &error, tries) {
+                        let at = now + delay(tries);
+                        blocked.insert(lane, at);
+                        self.entries.push_back(Entry::Packet { parcel, tries, at });
+                    }
+                }
+            }
+        }
+        self.is_warned &= !self.entries.is_empty();
+        (reached, warning)
+    }
+
+    /// When something is tried again.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let times = self.entries.iter().filter_map(|entry| match entry {
+            Entry::Packet { at, .. } => Some(*at),
+            Entry::Milestone(_) => None,
+        });
+        times.min()
+    }
+}
+
+fn delay(tries: u32) -> Duration {
+    let factor = 1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX);
+    FIRST_RETRY.saturating_mul(factor).min(LAST_RETRY)
+}
+
+fn in_words(parcel: &Parcel, error: &io::Error) -> String {
+    let destination = parcel.packet().destination;
+    // Linux says so where it finds no room for the neighbor.
+    let remedy = match error.raw_os_error() {
+        Some(libc::EINVAL | libc::ENOBUFS) => {
+            "; if the kernel's table of neighbors is full (dmesg names it), raise \
+             net.ipv6.neigh.default.gc_thresh3"
+        }
+        _ => "",
+    };
+    format!("packets cannot be sent, to {destination} for instance: {error}{remedy}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_secs(100);
+    const ASKED: Milestone = Milestone { change: 7, stage: Stage::Asked };
+    const ADVERTISED: Milestone = Milestone { change: 7, stage: Stage::Advertised };
+
+    fn packet(octet: u8, destination: &str) -> Packet {
+        Packet {
+            interface: IfIndex(3),
+            source: "fe80::1".parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            octets: vec![octet],
+        }
+    }
+
+    fn error(errno: i32) -> io::Error {
+        io::Error::from_raw_os_error(errno)
+    }
+
+    fn at(milliseconds: u64) -> Instant {
+        NOW + Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn what_is_refused_is_tried_again_and_counts_when_it_has_left() {
+        let mut outbox = Outbox::default();
+        let question = Parcel::Dhcpv6(packet(1, "ff02::1:2"));
+        outbox.refused(NOW, question.clone(), &error(libc::EINVAL));
+        assert_eq!(outbox.reach(ASKED), None);
+        assert_eq!(outbox.reach(ADVERTISED), Some(ADVERTISED), "that is another thing");
+        let mut times = Vec::new();
+        let mut warnings = 0;
+        while let Some(next) = outbox.deadline().filter(|_| times.len() < 4) {
+            times.push(next);
+            let (reached, warning) = outbox.retry(next, |_| Err(error(libc::EINVAL)));
+            assert_eq!(reached, []);
+            warnings += usize::from(warning.is_some_and(|text| text.contains("gc_thresh3")));
+        }
+        assert_eq!((times, warnings), (vec![at(10), at(30), at(70), at(120)], 1));
+        let (reached, _) = outbox.retry(at(170), |parcel| {
+            assert_eq!(*parcel, question);
+            Ok(())
+        });
+        assert_eq!((reached, outbox.deadline()), (vec![ASKED], None));
+    }
+
+    #[test]
+    fn packets_to_one_destination_keep_their_order() {
+        let mut outbox = Outbox::default();
+        let (old, new) = (packet(1, "ff02::1"), packet(2, "ff02::1"));
+        let (old, new) = (Parcel::Icmpv6(old), Parcel::Icmpv6(new));
+        outbox.refused(NOW, old.clone(), &error(libc::ENOBUFS));
+        assert!(outbox.holds(&new) && !outbox.holds(&Parcel::Icmpv6(packet(3, "fe80::9"))));
+        outbox.push(NOW, new.clone());
+        let mut tried = Vec::new();
+        outbox.retry(at(5), |parcel| {
+            tried.push(parcel.clone());
+            Ok(())
+        });
+        assert_eq!(tried, [], "the first is not due");
+        outbox.retry(at(10), |parcel| {
+            tried.push(parcel.clone());
+            Ok(())
+        });
+        assert_eq!(tried, [old, new]);
+    }
+
+    #[test]
+    fn what_is_out_of_date_or_has_no_link_is_dropped_and_counts_as_nothing() {
+        let mut outbox = Outbox::default();
+        outbox.refused(NOW, Parcel::Icmpv6(packet(1, "ff02::1")), &error(libc::ENODEV));
+        assert_eq!(outbox.deadline(), None);
+        let applied = Milestone { stage: Stage::Applied, ..ADVERTISED };
+        assert_eq!(outbox.reach(ADVERTISED), Some(applied), "nobody was told");
+        outbox.refused(NOW, Parcel::Dhcpv6(packet(1, "ff02::1:2")), &error(libc::EAGAIN));
+        outbox.reach(ASKED);
+        let mut reached = Vec::new();
+        while let Some(next) = outbox.deadline() {
+            assert!(next < at(600), "bounded");
+            reached.extend(outbox.retry(next, |_| Err(error(libc::EAGAIN))).0);
+        }
+        assert_eq!(reached, [], "nobody was asked");
+        for octet in 0..=u8::MAX {
+            for _ in 0..4 {
+                outbox.refused(NOW, Parcel::Icmpv6(packet(octet, "ff02::1")), &error(libc::EAGAIN));
+            }
+        }
+        assert_eq!(outbox.entries.len(), MAX_PACKETS);
+    }
+}

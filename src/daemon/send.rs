@@ -1,0 +1,56 @@
+//! How packets leave: at once, or when the system takes them.
+
+use std::io;
+
+use tracing::trace;
+
+use super::clock;
+use super::outbox::Parcel;
+use super::shell::Shell;
+use crate::core::Core;
+use crate::core::input::Input;
+use crate::core::output::Milestone;
+
+impl Shell {
+    /// Sends a packet, or keeps it to be tried again.
+    pub(super) fn send(&mut self, parcel: Parcel) {
+        trace!(?parcel, "send");
+        if self.outbox.holds(&parcel) {
+            return self.outbox.push(clock::now(), parcel);
+        }
+        match self.try_send(&parcel) {
+            Ok(()) => self.outbox.sent(&parcel),
+            Err(error) => self.outbox.refused(clock::now(), parcel, &error),
+        }
+    }
+
+    fn try_send(&self, parcel: &Parcel) -> io::Result<()> {
+        match parcel {
+            Parcel::Icmpv6(packet) => self.icmpv6.get_ref().send(packet),
+            Parcel::Dhcpv6(packet) => self.dhcpv6.get_ref().send(packet),
+            Parcel::Server(packet) => self.server.send(packet),
+        }
+    }
+
+    /// Tells the core of a milestone, when what it stands for has left.
+    pub(super) fn reach(&mut self, core: &mut Core, milestone: Milestone) {
+        if let Some(milestone) = self.outbox.reach(milestone) {
+            core.handle(clock::now(), Input::Milestone(milestone));
+        }
+    }
+
+    /// Tries again what is due.
+    pub(super) fn send_again(&mut self, core: &mut Core) {
+        let now = clock::now();
+        for (packet, error) in self.disk.take_refused() {
+            self.outbox.refused(now, Parcel::Server(packet), &error);
+        }
+        let mut outbox = std::mem::take(&mut self.outbox);
+        let (reached, warning) = outbox.retry(now, |parcel| self.try_send(parcel));
+        self.outbox = outbox;
+        self.log.warn_all(now, warning);
+        for milestone in reached {
+            core.handle(clock::now(), Input::Milestone(milestone));
+        }
+    }
+}
