@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use ipnet::Ipv6Net;
+
 use super::advertise::{Advertiser, Content, Promise, Promises, Transmit};
 use super::random::Random;
 use super::system::System;
@@ -69,6 +71,11 @@ impl Downlink {
             None => self.advertiser.link_down(),
         }
         self.attached = attachment;
+    }
+
+    /// What hosts were promised before a restart and `content`, the first, would withdraw.
+    pub(super) fn would_withdraw(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
+        self.advertiser.would_withdraw(content, now)
     }
 
     /// Takes over what should be said; whether that is a real difference.

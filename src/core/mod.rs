@@ -29,6 +29,7 @@ mod failures;
 pub mod hear;
 pub mod history;
 pub mod input;
+mod known;
 mod lasting;
 pub mod lease;
 pub mod memory;

@@ -9,7 +9,7 @@ use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, Nei
 use super::Core;
 use super::input::{IfIndex, Received};
 use super::output::{Level, Output, Packet, Stage};
-use super::uplink::{Attachment, Uplink};
+use super::uplink::Attachment;
 use super::{ALL_DHCP_SERVERS, ALL_ROUTERS};
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
@@ -173,12 +173,6 @@ impl Core {
             let packet = Packet { source, ..packet(destination, octets) };
             self.outputs.push_back(Output::SendIcmpv6(packet));
         }
-    }
-
-    /// Until when nothing is advertised after a restart, unless an answer comes before.
-    pub(super) fn words_held_until(&self, now: Instant) -> Option<Instant> {
-        let held = self.uplinks.values().filter_map(Uplink::confirmed_by);
-        held.max().filter(|until| *until > now)
     }
 
     /// Sends the advertisements that are due, each behind the promises it makes.

@@ -7,12 +7,10 @@ use super::Core;
 use super::DefaultRoute;
 use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
-use super::downlink::Downlink;
 use super::failures;
 use super::input::KernelEvent;
 use super::output::{Level, Milestone, Output, Stage, Step};
 use super::system::{KernelAddress, RouteTarget};
-use super::uplink::Uplink;
 use crate::config::AddressMode;
 use crate::time::Instant;
 
@@ -75,7 +73,8 @@ impl Core {
             default_route: self.default_route != DefaultRoute::Absent,
         };
         let carving = Carving::new(facts);
-        let offers = carving.offers(self.leases_known(), self.renewed_at(now));
+        let accounted = self.accounted(&sources);
+        let offers = carving.offers(self.bindings_known(&accounted), self.renewed_at(now));
         let touched = self.delegating.set_offers(now, offers);
         self.desired = desired::from_scratch(facts, &carving, &self.delegating, now);
         self.relays.desire(&mut self.desired, &self.config, &self.system);
@@ -94,7 +93,7 @@ impl Core {
         steps.retain(|step| !self.failures.holds(now, step));
         let (first, later) = steps.into_iter().partition(|step| self.is_awaited(step));
         self.apply(first);
-        self.tell_links(now);
+        self.tell_links(now, &accounted);
         self.aim_probes(now);
         self.review = true;
         later
@@ -274,11 +273,6 @@ impl Core {
         Removable { interfaces, unbound: known }
     }
 
-    /// Whether it is known what every uplink has been delegated.
-    fn leases_known(&self) -> bool {
-        self.uplinks.values().all(Uplink::lease_known)
-    }
-
     /// When the first of our leases is to be renewed.
     fn renewed_at(&self, now: Instant) -> Option<Instant> {
         self.uplinks.values().filter_map(|uplink| uplink.lease().renewed_at(now)).min()
@@ -306,26 +300,5 @@ impl Core {
             }
             unchanged @ (DefaultRoute::LostAt(_) | DefaultRoute::Absent) => unchanged,
         };
-    }
-
-    /// Hands the contents over, but not before it is known what is delegated: a restart must not
-    /// withdraw what is about to be confirmed.
-    fn tell_links(&mut self, now: Instant) {
-        if !self.leases_known() {
-            return;
-        }
-        let mut differs = false;
-        for (name, content) in &self.desired.contents {
-            if let Some(downlink) = self.downlinks.get_mut(name) {
-                let told = downlink.set_content(now, content.clone());
-                differs |= told && downlink.attached().is_some();
-            }
-        }
-        // What is announced already but has to wait for its turn is still to be told of.
-        differs |= self.downlinks.values().any(Downlink::is_announcing);
-        if !differs && let Some(change) = self.unadvertised.take() {
-            let stage = Stage::Applied;
-            self.outputs.push_back(Output::Milestone(Milestone { change, stage }));
-        }
     }
 }

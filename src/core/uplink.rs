@@ -116,10 +116,11 @@ impl Uplink {
         self.changes.is_running()
     }
 
-    /// Until when advertisements wait to hear whether a remembered lease still holds. Said from
-    /// memory, what a change has overtaken would cost MIN_DELAY_BETWEEN_RAS.
+    /// Until when advertisements wait to hear whether a remembered lease still holds, or what there
+    /// is. Said before, what is overtaken at once would cost MIN_DELAY_BETWEEN_RAS.
     pub(super) fn confirmed_by(&self) -> Option<Instant> {
-        (!self.confirmed).then_some(self.started_at + CONFIRMATION)
+        let is_asking = !self.confirmed || !self.lease_known;
+        is_asking.then_some(self.started_at + CONFIRMATION)
     }
 
     /// Compares with what the kernel has: comes up, goes down, or returns as another interface.

@@ -123,6 +123,11 @@ impl Advertiser {
         differs
     }
 
+    /// What hosts were promised before a restart and `content`, the first, would withdraw.
+    pub fn would_withdraw(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
+        if self.content.is_some() { Vec::new() } else { self.ledger.withdrawn(content, now) }
+    }
+
     /// Takes in a valid solicitation. One from the unspecified address that names a link-layer
     /// address is ignored (RFC 4861 §6.1.1).
     pub fn handle_solicitation(

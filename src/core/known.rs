@@ -1,0 +1,76 @@
+//! What is known of the delegated prefixes, and what waits until more is: after a start nothing is
+//! withdrawn that an answer may be about to confirm. What no answer can concern waits for nobody:
+//! one uplink that is down holds nothing of another up.
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv6Net;
+
+use super::Core;
+use super::desired::UplinkFacts;
+use super::output::{Milestone, Output, Stage};
+use super::uplink::Uplink;
+use crate::time::Instant;
+
+/// The prefixes that known sources hold or have held lately.
+pub(super) struct Accounted(Option<Vec<Ipv6Net>>);
+
+impl Accounted {
+    /// Whether `prefix` is, or was, of a source that is known. What is not may be of one that has
+    /// yet to answer.
+    fn has(&self, prefix: &Ipv6Net) -> bool {
+        self.0.as_ref().is_none_or(|all| all.iter().any(|held| held.contains(prefix)))
+    }
+}
+
+impl Core {
+    /// Whether it is known what every uplink has been delegated.
+    pub(super) fn leases_known(&self) -> bool {
+        self.uplinks.values().all(Uplink::lease_known)
+    }
+
+    /// What is accounted for: everything, once all is known.
+    pub(super) fn accounted(&self, sources: &BTreeMap<String, UplinkFacts>) -> Accounted {
+        let held = || sources.values().flat_map(|source| &source.delegated);
+        Accounted((!self.leases_known()).then(|| held().map(|held| held.prefix).collect()))
+    }
+
+    /// Whether all that subordinate routers may hold is accounted for.
+    pub(super) fn bindings_known(&self, accounted: &Accounted) -> bool {
+        let bindings = || self.delegating.bindings().values();
+        accounted.0.is_none()
+            || bindings().all(|held| held.promised().all(|(prefix, _)| accounted.has(prefix)))
+    }
+
+    /// Until when nothing is advertised after a restart, unless an answer comes before. An uplink
+    /// that cannot send is not answered.
+    pub(super) fn words_held_until(&self, now: Instant) -> Option<Instant> {
+        let asking = self.uplinks.values().filter(|uplink| uplink.attached().is_some());
+        asking.filter_map(Uplink::confirmed_by).max().filter(|until| *until > now)
+    }
+
+    /// Hands the contents over; but what a restart would withdraw only when it is certain that
+    /// nobody confirms it.
+    pub(super) fn tell_links(&mut self, now: Instant, accounted: &Accounted) {
+        let mut differs = false;
+        let mut is_held = false;
+        for (name, content) in &self.desired.contents {
+            let Some(downlink) = self.downlinks.get_mut(name) else { continue };
+            let withdrawn = downlink.would_withdraw(content, now);
+            // Who says that there is nothing has to wait MIN_DELAY_BETWEEN_RAS when there is.
+            let is_early = accounted.0.is_some() && content.prefixes.is_empty();
+            if is_early || withdrawn.iter().any(|prefix| !accounted.has(prefix)) {
+                is_held = true;
+                continue;
+            }
+            let told = downlink.set_content(now, content.clone());
+            differs |= told && downlink.attached().is_some();
+        }
+        // What is announced already but has to wait for its turn is still to be told of.
+        differs |= is_held || self.downlinks.values().any(super::downlink::Downlink::is_announcing);
+        if !differs && let Some(change) = self.unadvertised.take() {
+            let stage = Stage::Applied;
+            self.outputs.push_back(Output::Milestone(Milestone { change, stage }));
+        }
+    }
+}
