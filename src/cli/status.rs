@@ -87,6 +87,9 @@ fn write_uplink(text: &mut String, name: &str, uplink: &UplinkStatus) -> fmt::Re
             writeln!(text, "    {prefix} (IAID {iaid}), preferred {preferred}, valid {valid}")?;
         }
     }
+    if !uplink.passed_on.is_empty() {
+        writeln!(text, "    passed on to hosts: {}", uplink.passed_on.join(", "))?;
+    }
     Ok(())
 }
 

@@ -191,7 +191,7 @@ fn advertise(table: &Table<'_>, serves: bool) -> Advertise {
         preference: table.get("preference", value::preference).unwrap_or(default.preference),
         managed: is("managed", default.managed),
         // Who does not know the P flag asks where O says that there is DHCPv6 (RFC 9762 §5).
-        other: is("other", serves),
+        other: table.get("other", value::boolean).or_else(|| serves.then_some(true)),
         on_link: is("on-link", default.on_link),
         autonomous: is("autonomous", default.autonomous),
         preferred_limit: limit(table, "preferred-lifetime").unwrap_or(default.preferred_limit),

@@ -215,8 +215,8 @@ pub struct Advertise {
     pub preference: Preference,
     /// M
     pub managed: bool,
-    /// O
-    pub other: bool,
+    /// O: hosts find more by DHCPv6. None where that depends on what the provider tells (LAN-01).
+    pub other: Option<bool>,
     /// L of the prefix information options.
     pub on_link: bool,
     /// A of the prefix information options.
@@ -298,7 +298,7 @@ impl Default for Advertise {
             router_lifetime: Duration::from_secs(2700),
             preference: Preference::Medium,
             managed: false,
-            other: false,
+            other: None,
             on_link: true,
             autonomous: true,
             preferred_limit: Duration::from_secs(2700),

@@ -91,7 +91,7 @@ fn every_key_is_read() {
         router_lifetime: Duration::from_secs(1800),
         preference: Preference::High,
         managed: true,
-        other: true,
+        other: Some(true),
         on_link: false,
         autonomous: false,
         preferred_limit: Duration::from_secs(600),
@@ -149,7 +149,7 @@ fn o_is_set_where_something_is_delegated() {
     let site = "[static.site]\n[downlink.lan0]\n[downlink.lan1]\n[downlink.lan2]\nother = false\n\
                 [pool.a]\ndownlink = \"lan0\"\n[pool.b]\ndownlink = \"lan2\"\n";
     let other: Vec<bool> =
-        config(site).downlinks.values().map(|downlink| downlink.advertise.other).collect();
+        config(site).downlinks.values().map(|link| link.advertise.other == Some(true)).collect();
     assert_eq!(other, [true, false, false]);
 }
 

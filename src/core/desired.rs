@@ -9,6 +9,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 mod carve;
+mod passed;
 
 use super::advertise::Content;
 use super::delegate::{BindingKey, Delegating};
@@ -21,6 +22,7 @@ use super::stable_address;
 use super::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
 use crate::config::{self, AddressMode, Config, InterfaceId, Resolver, SearchList};
 use crate::time::{Deadline, Instant, Until};
+use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;
 
 use carve::Carved;
@@ -57,6 +59,8 @@ pub struct UplinkFacts {
     pub addresses: Vec<LeasedAddress>,
     /// DNS servers and search domains of the lease.
     pub resolvers: (Ending<Ipv6Addr>, Ending<String>),
+    /// Options of the lease that are passed on to hosts.
+    pub services: Vec<ServiceOption>,
 }
 
 /// All that the desired state is a function of.
@@ -183,7 +187,6 @@ pub fn from_scratch(
             );
         }
     }
-    desired.serve = facts.config.downlinks.keys().any(|name| delegating.serves(name));
     for key in delegating.bindings().keys() {
         let routes = delegated_routes(facts.system, delegating, key);
         desired.set_delegated(key, routes);
@@ -357,13 +360,16 @@ fn downlink_state(
     {
         desired.groups.insert((Group::AllRouters, link.index));
     }
+    let mut content = Content::default();
+    passed::pass_on(facts, downlink, &mut content);
+    let serves = delegating.serves(name) || content.informs();
+    desired.serve |= serves;
     if let Some(link) = link
-        && delegating.serves(name)
+        && serves
     {
         desired.groups.insert((Group::DhcpServers, link.index));
         desired.groups.insert((Group::SiteDhcpServers, link.index));
     }
-    let mut content = Content::default();
     let mut own = Vec::new();
     for part in carved {
         let until = end_of(&part.prefix, facts.config, part.prefix.valid_until);

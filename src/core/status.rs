@@ -12,6 +12,7 @@ use super::history::{Cause, Prefixes};
 use super::output::Stage;
 use super::relay::RelayStatus;
 use crate::time::{Instant, Lifetime, Until};
+use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;
 
 /// Version of this form: a program that knows it can read it.
@@ -73,6 +74,9 @@ pub struct UplinkStatus {
     pub state: String,
     /// What is delegated, and what was until lately.
     pub leases: Vec<LeaseStatus>,
+    /// What of the server's options is passed on to hosts that ask for it.
+    #[serde(default)]
+    pub passed_on: Vec<String>,
 }
 
 /// A router on an uplink.
@@ -305,6 +309,9 @@ impl Core {
             valid: seconds(now, prefix.valid_until),
             gone: prefix.gone_since.is_some(),
         });
+        let mut passed_on: Vec<&str> =
+            uplink.lease().services().iter().map(ServiceOption::name).collect();
+        passed_on.dedup();
         Some(UplinkStatus {
             attached: uplink.attached().is_some(),
             routers: routers.collect(),
@@ -319,6 +326,7 @@ impl Core {
             server: server.map(|server| server.to_string()),
             state: state.to_owned(),
             leases: leases.collect(),
+            passed_on: passed_on.into_iter().map(str::to_owned).collect(),
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod cursor;
 pub mod dhcpv6;
 pub mod dhcpv6_option;
 pub mod dhcpv6_relay;
+pub mod dhcpv6_service;
 pub mod domain;
 pub mod ndp;
 pub mod ndp_option;

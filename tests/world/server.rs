@@ -23,6 +23,8 @@ pub struct Server {
     pub forgot: bool,
     /// Answers whatever it is asked with the old prefix until then.
     pub slow_until: Option<(Instant, Ipv6Net)>,
+    /// Further options, sent as they are where they are asked for.
+    pub options: Vec<(u16, Vec<u8>)>,
 }
 
 impl Server {
@@ -38,6 +40,7 @@ impl Server {
             deaf_to: Vec::new(),
             forgot: false,
             slow_until: None,
+            options: Vec::new(),
         }
     }
 
@@ -81,6 +84,12 @@ impl Server {
                 Dhcpv6Option::ClientId(duid) => options.push(Dhcpv6Option::ClientId(duid.clone())),
                 Dhcpv6Option::IaPd(ia) => {
                     options.push(Dhcpv6Option::IaPd(self.ia(now, ia, forgot)))
+                }
+                Dhcpv6Option::OptionRequest(codes) => {
+                    let asked = self.options.iter().filter(|(code, _)| codes.contains(code));
+                    options.extend(
+                        asked.cloned().map(|(code, body)| Dhcpv6Option::Unknown { code, body }),
+                    );
                 }
                 _ => {}
             }

@@ -81,7 +81,7 @@ fn every_key_is_read() {
             "lan0".to_owned(),
             Downlink {
                 rapid_commit: false,
-                advertise: Advertise { other: true, ..Advertise::default() },
+                advertise: Advertise { other: Some(true), ..Advertise::default() },
                 ..Downlink::default()
             },
         )]),

@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use crate::time::{Instant, Until};
+use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;
 
 /// What should be advertised on a link, from the desired state.
@@ -21,6 +22,12 @@ pub struct Content {
     pub resolvers: Vec<(Ipv6Addr, Until)>,
     /// Search domains, in order, with their ends.
     pub search: Vec<(String, Until)>,
+    /// NAT64 prefixes of the routers above, with their ends; a configured one comes first.
+    pub pref64: Vec<(Ipv6Net, Until)>,
+    /// URI of the captive portal.
+    pub captive_portal: Option<String>,
+    /// What DHCPv6 tells hosts of services, the captive portal included.
+    pub services: Vec<ServiceOption>,
 }
 
 impl Content {
@@ -34,6 +41,11 @@ impl Content {
             routes: routes.collect(),
             ..self
         }
+    }
+
+    /// Whether DHCPv6 has something for hosts that advertisements cannot tell.
+    pub fn informs(&self) -> bool {
+        self.services.iter().any(|option| option.portal_uri().is_none())
     }
 
     /// Whether hosts see something else than with `before`, lifetimes that merely run aside.
@@ -64,6 +76,9 @@ struct Outline<'a> {
     // Sets: a change of order alone can wait for the next periodic advertisement.
     resolvers: BTreeSet<&'a Ipv6Addr>,
     search: BTreeSet<&'a str>,
+    pref64: BTreeSet<&'a Ipv6Net>,
+    captive_portal: Option<&'a str>,
+    informs: bool,
 }
 
 impl<'a> Outline<'a> {
@@ -86,6 +101,12 @@ impl<'a> Outline<'a> {
                 .filter(|(_, until)| !until.is_over(now))
                 .map(|(name, _)| name.as_str())
                 .collect(),
+            pref64: (content.pref64.iter())
+                .filter(|(_, until)| !until.is_over(now))
+                .map(|(prefix, _)| prefix)
+                .collect(),
+            captive_portal: content.captive_portal.as_deref(),
+            informs: content.informs(),
         }
     }
 }

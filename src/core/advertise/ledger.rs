@@ -32,6 +32,7 @@ pub(super) struct Ledger {
     recorded_routes: BTreeMap<Ipv6Net, Instant>,
     resolvers: Told<Ipv6Addr>,
     search: Told<String>,
+    pref64: Told<Ipv6Net>,
 }
 
 /// What was said of a prefix.
@@ -63,6 +64,7 @@ impl Ledger {
             recorded_routes: routes,
             resolvers: Told::default(),
             search: Told::default(),
+            pref64: Told::default(),
         };
         ledger.forget(Instant::BOOT);
         ledger
@@ -80,6 +82,9 @@ impl Ledger {
         }
         for (name, until) in &content.search {
             self.search.note(name.clone(), now, end(until));
+        }
+        for (prefix, until) in &content.pref64 {
+            self.pref64.note(*prefix, now, end(until));
         }
     }
 
@@ -119,6 +124,14 @@ impl Ledger {
             content.search.iter().any(|(other, until)| other == name && !until.is_over(now))
         };
         self.search.stale(now, current)
+    }
+
+    /// The NAT64 prefixes to be said with lifetime 0.
+    pub(super) fn stale_pref64(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
+        let current = |prefix: &Ipv6Net| {
+            content.pref64.iter().any(|(other, until)| other == prefix && !until.is_over(now))
+        };
+        self.pref64.stale(now, current)
     }
 
     /// Whether hosts believe in some prefix beyond its end, because that end has come nearer
@@ -171,6 +184,9 @@ impl Ledger {
         }
         for (name, lifetime) in &statement.search {
             self.search.note(name.clone(), now, after(*lifetime));
+        }
+        for &(prefix, lifetime) in &statement.pref64 {
+            self.pref64.note(prefix, now, after(lifetime));
         }
         for said in &statement.prefixes {
             let until = Until::At(after(said.valid));

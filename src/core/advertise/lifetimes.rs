@@ -41,6 +41,12 @@ pub(super) struct Statement {
     pub(super) resolvers: Vec<(Ipv6Addr, u32)>,
     /// With seconds, stale ones last.
     pub(super) search: Vec<(String, u32)>,
+    /// NAT64 prefixes passed on, with seconds in steps of 8, stale ones last.
+    pub(super) pref64: Vec<(Ipv6Net, u32)>,
+    /// URI of the captive portal.
+    pub(super) captive_portal: Option<String>,
+    /// DHCPv6 has more for hosts (the O flag).
+    pub(super) informs: bool,
     /// MinRtrAdvInterval until the next.
     pub(super) min_interval: Duration,
     /// MaxRtrAdvInterval until the next.
@@ -83,6 +89,9 @@ impl Statement {
             routes: routes(limits.valid, content, ledger, now),
             resolvers: resolvers(resolver_limit, content, ledger, now),
             search: search(resolver_limit, content, ledger, now),
+            pref64: pref64(resolver_limit, content, ledger, now),
+            captive_portal: content.captive_portal.clone(),
+            informs: content.informs(),
             min_interval: min_interval(rules, max_interval),
             max_interval,
         }
@@ -96,6 +105,7 @@ impl Statement {
         self.routes.iter_mut().for_each(|(_, _, lifetime)| *lifetime = 0);
         self.resolvers.iter_mut().for_each(|(_, lifetime)| *lifetime = 0);
         self.search.iter_mut().for_each(|(_, lifetime)| *lifetime = 0);
+        self.pref64.iter_mut().for_each(|(_, lifetime)| *lifetime = 0);
     }
 
     /// Says of each prefix no more than what is recorded, and nothing of one that is not.
@@ -199,7 +209,9 @@ fn max_interval(
     let routes = content.routes.values().map(|(_, until)| until);
     let resolvers = content.resolvers.iter().map(|(_, until)| until);
     let search = content.search.iter().map(|(_, until)| until);
-    let others = routes.chain(resolvers).chain(search).filter(|until| !until.is_over(now));
+    let pref64 = content.pref64.iter().map(|(_, until)| until);
+    let others =
+        routes.chain(resolvers).chain(search).chain(pref64).filter(|until| !until.is_over(now));
     prefixes
         .chain(others.map(third))
         .map(|seconds| Duration::from_secs(seconds.into()).max(LEAST_MAX_INTERVAL))
@@ -245,6 +257,17 @@ fn search(limit: u32, content: &Content, ledger: &Ledger, now: Instant) -> Vec<(
     current
         .map(|(name, until)| (name.clone(), at_most(*until, now, limit)))
         .chain(stale.into_iter().map(|name| (name, 0)))
+        .collect()
+}
+
+/// Rounded down to what the option can say (RFC 8781 §4), so that no host uses a prefix for longer
+/// than the router that advertised it allows.
+fn pref64(limit: u32, content: &Content, ledger: &Ledger, now: Instant) -> Vec<(Ipv6Net, u32)> {
+    let current = content.pref64.iter().filter(|(_, until)| !until.is_over(now));
+    let stale = ledger.stale_pref64(content, now);
+    current
+        .map(|(prefix, until)| (*prefix, at_most(*until, now, limit) & !7))
+        .chain(stale.into_iter().map(|prefix| (prefix, 0)))
         .collect()
 }
 

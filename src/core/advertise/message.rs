@@ -39,7 +39,7 @@ pub(super) fn render(
     let room = usize::try_from(mtu)
         .unwrap_or(usize::MAX)
         .saturating_sub(IPV6_HEADER + ADVERTISEMENT_HEADER);
-    let header = header(rules, statement.router_lifetime);
+    let header = header(rules, statement);
     // In each of them: only where its prefix came with our address does a host use what it makes
     // of it before duplicate address detection has ended (RFC 4429 §3.3).
     let in_each: Vec<NdpOption> =
@@ -50,11 +50,12 @@ pub(super) fn render(
         .collect()
 }
 
-fn header(rules: &config::Advertise, router_lifetime: u16) -> RouterAdvertisement {
+fn header(rules: &config::Advertise, statement: &Statement) -> RouterAdvertisement {
+    let router_lifetime = statement.router_lifetime;
     RouterAdvertisement {
         hop_limit: rules.hop_limit,
         managed: rules.managed,
-        other: rules.other,
+        other: rules.other.unwrap_or(statement.informs),
         // RFC 4191 §2.2
         preference: if router_lifetime == 0 { Preference::Medium } else { rules.preference },
         router_lifetime,
@@ -82,13 +83,14 @@ fn options(rules: &config::Advertise, statement: &Statement) -> Vec<NdpOption> {
     let dnssl = lists(&statement.search, |name| name.len().saturating_add(2))
         .into_iter()
         .map(|(lifetime, names)| NdpOption::Dnssl { lifetime, names });
+    let portal = rules.captive_portal.as_ref().or(statement.captive_portal.as_ref());
     prefixes
         .chain(rules.mtu.map(NdpOption::Mtu))
         .chain(routes)
         .chain(rdnss)
         .chain(dnssl)
-        .chain(pref64(rules))
-        .chain(rules.captive_portal.iter().cloned().map(NdpOption::CaptivePortal))
+        .chain(pref64(rules, statement))
+        .chain(portal.cloned().map(NdpOption::CaptivePortal))
         .collect()
 }
 
@@ -103,10 +105,18 @@ fn prefix_information(rules: &config::Advertise, said: &PrefixLifetimes) -> NdpO
     })
 }
 
-fn pref64(rules: &config::Advertise) -> Option<NdpOption> {
+/// The configured NAT64 prefix, or else what the routers above advertise.
+fn pref64(rules: &config::Advertise, statement: &Statement) -> Vec<NdpOption> {
+    let Some(prefix) = rules.pref64 else {
+        let passed = statement.pref64.iter().map(|&(prefix, seconds)| {
+            let lifetime = u16::try_from(seconds.min(MAX_PREF64_LIFETIME)).unwrap_or(u16::MAX);
+            NdpOption::Pref64(Pref64 { prefix, lifetime })
+        });
+        return passed.collect();
+    };
     let seconds = seconds(rules.max_interval).saturating_mul(3).min(MAX_PREF64_LIFETIME);
     let lifetime = u16::try_from(seconds.next_multiple_of(8)).unwrap_or(u16::MAX);
-    rules.pref64.map(|prefix| NdpOption::Pref64(Pref64 { prefix, lifetime }))
+    vec![NdpOption::Pref64(Pref64 { prefix, lifetime })]
 }
 
 /// Entries of equal lifetime together, in order, and each list small enough for one option.

@@ -1,9 +1,31 @@
-//! What is told without a lease: DNS servers and search domains.
+//! Configuration without a lease: DNS servers, search domains, and what is passed on of the
+//! provider's options (RFC 7084 L-12).
+
+use std::net::Ipv6Addr;
 
 use super::answer::finish;
 use super::{Arrival, Delegating, Reject, Served};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, code};
+use crate::wire::dhcpv6_service::ServiceOption;
+
+/// What hosts and routers of a link are told beside prefixes, where they ask for it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HostOptions {
+    /// DNS servers.
+    pub servers: Vec<Ipv6Addr>,
+    /// Search domains.
+    pub search: Vec<String>,
+    /// Options of the provider that are passed on, and the link's own captive portal.
+    pub services: Vec<ServiceOption>,
+}
+
+impl HostOptions {
+    /// Whether there is something that advertisements cannot tell.
+    pub(super) fn informs(&self) -> bool {
+        self.services.iter().any(|option| option.portal_uri().is_none())
+    }
+}
 
 /// How long configuration without a lease is good for, in seconds: DNS servers come with prefixes.
 const INFORMATION_REFRESH: u32 = 3600;
@@ -28,18 +50,21 @@ pub(super) fn asks_for(message: &Message, code: u16) -> bool {
     message.option_request().is_some_and(|codes| codes.contains(&code))
 }
 
-/// DNS servers and search domains, as far as they are asked for (SRV-35).
+/// What is asked for of it (SRV-35, LAN-01).
 pub(super) fn add_information(
     delegating: &Delegating,
     arrival: &Arrival,
     message: &Message,
     options: &mut Vec<Dhcpv6Option>,
 ) {
-    let Some((servers, search)) = delegating.resolvers.get(&*arrival.downlink) else { return };
+    let Some(known) = delegating.host_options.get(&*arrival.downlink) else { return };
+    let HostOptions { servers, search, services } = known;
     if asks_for(message, code::DNS_SERVERS) && !servers.is_empty() {
         options.push(Dhcpv6Option::DnsServers(servers.clone()));
     }
     if asks_for(message, code::DOMAIN_SEARCH) && !search.is_empty() {
         options.push(Dhcpv6Option::DomainSearch(search.clone()));
     }
+    let asked = services.iter().filter(|option| asks_for(message, option.code()));
+    options.extend(asked.map(Dhcpv6Option::from));
 }

@@ -48,6 +48,7 @@ pub use answer::Answer;
 pub use binding::{Binding, BindingKey, Promise, StoredBinding};
 pub use contact::{Contact, Place, link_layer_of};
 pub use contested::Holder;
+pub use information::HostOptions;
 pub use offers::{Offer, Offers, Slot};
 pub use request::Reject;
 
@@ -58,9 +59,6 @@ use refused::Refused;
 
 /// Bindings beyond which pools give nothing: anybody on the link can make up routers.
 const MAX_BINDINGS: usize = 131_072;
-
-/// DNS servers and search domains.
-pub type Resolvers = (Vec<Ipv6Addr>, Vec<String>);
 
 /// A message that came to a downlink.
 #[derive(Clone, PartialEq, Debug)]
@@ -113,7 +111,7 @@ pub struct Delegating {
     by_peer: BTreeMap<Arc<str>, BTreeMap<config::Peer, Vec<Arc<str>>>>,
     pools: BTreeMap<Arc<str>, config::Pool>,
     offers: Offers,
-    resolvers: BTreeMap<String, Resolvers>,
+    host_options: BTreeMap<String, HostOptions>,
     bindings: BTreeMap<BindingKey, Binding>,
     /// Whose slots are taken.
     slots: BTreeMap<Slot, BindingKey>,
@@ -149,7 +147,7 @@ impl Delegating {
             by_peer: BTreeMap::new(),
             pools: BTreeMap::new(),
             offers: Offers::default(),
-            resolvers: BTreeMap::new(),
+            host_options: BTreeMap::new(),
             bindings: BTreeMap::new(),
             slots: BTreeMap::new(),
             taken: BTreeMap::new(),
@@ -191,9 +189,15 @@ impl Delegating {
         }
     }
 
-    /// Takes over the DNS servers and search domains of each downlink.
-    pub fn set_resolvers(&mut self, resolvers: BTreeMap<String, Resolvers>) {
-        self.resolvers = resolvers;
+    /// Takes over what each downlink is told beside prefixes.
+    pub fn set_host_options(&mut self, options: BTreeMap<String, HostOptions>) {
+        self.host_options = options;
+    }
+
+    /// Whether hosts on a downlink can ask for something that no advertisement tells (LAN-01), be
+    /// anything delegated there or not.
+    pub fn informs(&self, downlink: &str) -> bool {
+        self.host_options.get(downlink).is_some_and(HostOptions::informs)
     }
 
     /// Whether anything is delegated on a downlink.

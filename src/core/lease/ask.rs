@@ -11,17 +11,18 @@ use super::held::Ia;
 use crate::time::{Instant, Lifetime};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, IaAddress, IaNa, IaPd, IaPrefix, Iaid, code};
+use crate::wire::dhcpv6_service::ServiceOption;
 
 /// The IAID of the IA_NA. It is a number space of its own (RFC 9915 §21.4), so it may equal that
 /// of an IA_PD.
 pub(super) const ADDRESSES: Iaid = Iaid(1);
 
-/// Options asked for in the messages about leases.
+/// Options asked for in the messages about leases, beside those that are passed on to hosts.
 const OF_LEASE: [u16; 4] =
     [code::DNS_SERVERS, code::DOMAIN_SEARCH, code::PD_EXCLUDE, code::SOL_MAX_RT];
 
-/// Options asked for in Information-request, the only place for the refresh time
-/// (RFC 9915 §21.23).
+/// Options asked for in Information-request beside those that are passed on: the only place for
+/// the refresh time (RFC 9915 §21.23).
 const OF_INFORMATION: [u16; 4] =
     [code::DNS_SERVERS, code::DOMAIN_SEARCH, code::INFORMATION_REFRESH_TIME, code::INF_MAX_RT];
 
@@ -59,7 +60,8 @@ impl Lease {
             Kind::InformationRequest { .. } => OF_INFORMATION,
             Kind::Confirm | Kind::Decline { .. } => return Vec::new(),
         };
-        let mut options = vec![Dhcpv6Option::OptionRequest(asked.to_vec())];
+        let mut options =
+            vec![Dhcpv6Option::OptionRequest([&asked[..], &ServiceOption::CODES].concat())];
         if matches!(kind, Kind::Solicit { .. }) && self.rules.rapid_commit {
             options.push(Dhcpv6Option::RapidCommit);
         }

@@ -33,6 +33,7 @@ use super::random::Random;
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::Duid;
+use crate::wire::dhcpv6_service::ServiceOption;
 
 pub use types::{DelegatedPrefix, Ending, LeasedAddress, Progress, Reject, Rules};
 
@@ -312,12 +313,20 @@ impl Lease {
 
     /// DNS servers and search domains of the last Reply, with the end of the lease.
     pub fn resolvers(&self) -> (Ending<Ipv6Addr>, Ending<String>) {
-        let Resolvers { servers, domains, stateless } = &self.resolvers;
-        let until = if *stateless { Some(Until::Never) } else { self.held.longest() };
-        let Some(until) = until else { return (Vec::new(), Vec::new()) };
+        let Resolvers { servers, domains, .. } = &self.resolvers;
+        let Some(until) = self.resolvers_until() else { return (Vec::new(), Vec::new()) };
         let servers = servers.iter().map(|server| (*server, until));
         let domains = domains.iter().map(|domain| (domain.clone(), until));
         (servers.collect(), domains.collect())
+    }
+
+    /// Options of the last Reply that are passed on to hosts, while the lease lasts (LAN-01).
+    pub fn services(&self) -> &[ServiceOption] {
+        if self.resolvers_until().is_some() { &self.resolvers.services } else { &[] }
+    }
+
+    fn resolvers_until(&self) -> Option<Until> {
+        if self.resolvers.stateless { Some(Until::Never) } else { self.held.longest() }
     }
 
     /// When it is to be renewed, if that lies after `now`.

@@ -13,6 +13,7 @@ use super::{Lease, Reject};
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::{Duid, IaNa, IaPd, Status, StatusCode};
+use crate::wire::dhcpv6_service::ServiceOption;
 
 /// DNS servers and search domains kept.
 const RESOLVERS: usize = 16;
@@ -30,11 +31,13 @@ pub(super) enum Verdict {
     UnderWay,
 }
 
-/// DNS servers and search domains of the last Reply.
+/// What the last Reply said for hosts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Resolvers {
     pub(super) servers: Vec<Ipv6Addr>,
     pub(super) domains: Vec<String>,
+    /// What is passed on as it is (LAN-01).
+    pub(super) services: Vec<ServiceOption>,
     /// They came without a lease and so do not end with one.
     pub(super) stateless: bool,
 }
@@ -262,6 +265,7 @@ fn resolvers(message: &Message) -> Resolvers {
     Resolvers {
         servers: servers.iter().filter(usable).take(RESOLVERS).copied().collect(),
         domains: domains.iter().take(RESOLVERS).cloned().collect(),
+        services: ServiceOption::select(&message.options),
         stateless: false,
     }
 }

@@ -173,3 +173,55 @@ fn a_link_hears_of_seventeen_routes() {
     let stale: Vec<_> = (20..27).map(|n| (route(n), 0)).collect();
     assert_eq!(said[10..], stale, "those that hosts would believe in the longest");
 }
+
+/// LAN-01: what routers above advertise of NAT64 and the captive portal, counted down, unless the
+/// link has its own; and the O flag where DHCPv6 has more.
+#[test]
+fn nat64_and_portal_are_passed_on() {
+    let pref64 = |sent: &Sent| -> Vec<(Ipv6Net, u16)> {
+        let pref64 = |option: &NdpOption| {
+            let NdpOption::Pref64(said) = option else { return None };
+            Some((said.prefix, said.lifetime))
+        };
+        sent.options().filter_map(pref64).collect()
+    };
+    let portal = |sent: &Sent| {
+        sent.options().find_map(|option| {
+            let NdpOption::CaptivePortal(uri) = option else { return None };
+            Some(uri.clone())
+        })
+    };
+    let prefix = net("64:ff9b::/96");
+    let passed = |until| Content {
+        pref64: vec![(prefix, until)],
+        captive_portal: Some("https://portal.example/".to_owned()),
+        ..content(&[A])
+    };
+    let mut world = World::saying(passed(at(1000 + 605)));
+    assert_eq!(pref64(world.last()), [(prefix, 600)]);
+    assert_eq!(portal(world.last()).as_deref(), Some("https://portal.example/"));
+    assert!(!world.last().messages[0].other);
+    world.run(300);
+    assert!(pref64(world.last())[0].1 <= 400, "counted down");
+    assert!(world.set(content(&[A])), "both are gone");
+    world.run(4);
+    assert_eq!((pref64(world.last()), portal(world.last())), (vec![(prefix, 0)], None));
+
+    let own = net("64:ff9b:1::/96");
+    let mut world =
+        World::new(config::Advertise { pref64: Some(own), ..config::Advertise::default() });
+    world.set(passed(Until::Never));
+    assert_eq!(pref64(world.last()), [(own, 1800)]);
+    let ntp = crate::wire::dhcpv6_option::Dhcpv6Option::Unknown {
+        code: 31,
+        body: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).octets().to_vec(),
+    };
+    let services = crate::wire::dhcpv6_service::ServiceOption::select(&[ntp]);
+    world.set(Content { services: services.clone(), ..passed(Until::Never) });
+    world.run(4);
+    assert!(world.last().messages[0].other);
+    let mut world =
+        World::new(config::Advertise { other: Some(false), ..config::Advertise::default() });
+    world.set(Content { services, ..passed(Until::Never) });
+    assert!(!world.last().messages[0].other, "as the operator says");
+}

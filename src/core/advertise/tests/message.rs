@@ -84,7 +84,7 @@ fn options_and_header_follow_the_configuration() {
     let prefix = net("64:ff9b::/96");
     let rules = config::Advertise {
         managed: true,
-        other: true,
+        other: Some(true),
         preference: Preference::High,
         hop_limit: 0,
         reachable_time: std::time::Duration::from_secs(30),

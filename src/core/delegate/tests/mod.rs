@@ -22,6 +22,7 @@ use crate::core::system::System;
 use crate::time::{Lifetime, Until};
 use crate::wire::dhcpv6::{MessageType, TransactionId};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, IaPd, IaPrefix, StatusCode, code};
+use crate::wire::dhcpv6_service::ServiceOption;
 
 thread_local! {
     /// How often it was looked at what slots are worth.

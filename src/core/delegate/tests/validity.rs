@@ -119,8 +119,11 @@ fn duids_are_octets_of_any_kind() {
 fn information_is_what_was_asked_for() {
     let mut world = World::new(SITE, A);
     let server: Ipv6Addr = "2001:db8::53".parse().unwrap();
-    let resolvers = (vec![server], vec!["example.org".to_owned()]);
-    world.delegating.set_resolvers(BTreeMap::from([("lan0".to_owned(), resolvers)]));
+    let portal = ServiceOption::captive_portal("https://portal.example/");
+    let services = portal.into_iter().collect();
+    let search = vec!["example.org".to_owned()];
+    let options = HostOptions { servers: vec![server], search, services };
+    world.delegating.set_host_options(BTreeMap::from([("lan0".to_owned(), options)]));
     let asked = |codes: &[u16]| Dhcpv6Option::OptionRequest(codes.to_vec());
     let all = [code::DNS_SERVERS, code::DOMAIN_SEARCH, code::INFORMATION_REFRESH_TIME];
     let answer = world.hear(1, InformationRequest, &[asked(&all)]).unwrap();
@@ -129,6 +132,10 @@ fn information_is_what_was_asked_for() {
     assert_eq!(answer.domain_search().map(<[String]>::len), Some(1));
     assert!(answer.information_refresh_time().unwrap() >= 600);
     assert_eq!((answer.ia_pds().count(), answer.ia_nas().count()), (0, 0));
+    let portal = Dhcpv6Option::Unknown { code: 103, body: b"https://portal.example/".to_vec() };
+    assert!(!answer.options.contains(&portal), "nobody asked for it");
+    let answer = world.hear(1, InformationRequest, &[asked(&[103])]).unwrap();
+    assert!(answer.options.contains(&portal));
     let answer = world.hear(1, InformationRequest, &[asked(&[code::DOMAIN_SEARCH])]).unwrap();
     assert_eq!((answer.dns_servers(), answer.information_refresh_time()), (None, None));
     let answer = world.hear(1, Request, &[ia(1, &[]), asked(&all)]).unwrap();

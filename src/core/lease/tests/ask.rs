@@ -36,8 +36,11 @@ fn first_of(messages: &[Message], kind: MessageType) -> &Message {
 #[test]
 fn each_message_holds_what_its_type_needs() {
     use MessageType::*;
-    let of_lease: Option<&[u16]> = Some(&[23, 24, 67, 82]);
-    let of_information: Option<&[u16]> = Some(&[23, 24, 32, 83]);
+    // What is passed on to hosts stands behind what is for us (LAN-01).
+    let of_lease: Option<&[u16]> =
+        Some(&[23, 24, 67, 82, 56, 31, 144, 103, 64, 94, 95, 96, 21, 22]);
+    let of_information: Option<&[u16]> =
+        Some(&[23, 24, 32, 83, 56, 31, 144, 103, 64, 94, 95, 96, 21, 22]);
     let cases = [
         // type, Server Id, options asked for, Rapid Commit, Reconfigure Accept, IA_NA, IA_PD
         (Solicit, false, of_lease, true, true, true, true),
