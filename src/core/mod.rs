@@ -35,6 +35,7 @@ pub mod lease;
 pub mod memory;
 pub mod output;
 pub mod plan;
+mod postponed;
 pub mod probe;
 pub mod random;
 mod receive;
@@ -66,6 +67,7 @@ use self::history::{Cause, History, Prefixes};
 use self::input::{Command, IfIndex, Input};
 use self::memory::{Memory, Record};
 use self::output::{Group, Hearing, Level, Milestone, Output, Report, Stage, Sysctl};
+use self::postponed::Postponed;
 use self::random::Random;
 use self::relay::{Leases, Relays};
 use self::statics::Statics;
@@ -101,6 +103,8 @@ pub struct Core {
     takeovers: Takeovers,
     /// What the raw socket passes.
     hearing: Hearing,
+    /// Messages that wait for our own lease.
+    postponed: Postponed,
     relays: Relays,
     desired: Desired,
     /// Settings as they were made, by interface number: a new interface has them unmade.
@@ -182,6 +186,7 @@ impl Core {
             delegating,
             takeovers: Takeovers::default(),
             hearing: Hearing::default(),
+            postponed: Postponed::default(),
             relays,
             desired: Desired::default(),
             settings: BTreeMap::new(),
@@ -280,6 +285,7 @@ impl Core {
             self.statics.deadline(self.config.grace),
             self.delegating.deadline(),
             self.takeovers.deadline(),
+            self.postponed.deadline(),
             self.relays.leases().deadline(),
         ];
         Deadline::first(uplinks.chain(downlinks).chain(more))

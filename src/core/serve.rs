@@ -19,7 +19,7 @@ use super::system::KernelRoute;
 use super::uplink::Effect;
 use crate::config::{Peer, RelaySources};
 use crate::time::Instant;
-use crate::wire::dhcpv6::Message;
+use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 
 /// What changes of static prefixes are told under.
@@ -36,19 +36,23 @@ impl Core {
             return self.receive_relayed(now, received);
         }
         let Some(name) = self.downlink_at(received.interface) else { return };
-        if !self.delegating.serves(&name) {
+        let asks = received.octets.first() == Some(&MessageType::InformationRequest.to_wire());
+        let informs = asks && self.delegating.informs(&name);
+        if !informs && !self.delegating.serves(&name) {
             return;
         }
-        if let Err(reason) = self.serve(now, name.into(), received) {
+        if let Err(reason) = self.serve(now, name.into(), received, true) {
             self.reject(now, "dhcpv6-server", reason, received);
         }
     }
 
-    fn serve(
+    /// Answers a message, or keeps it until our own lease is renewed where it `may_wait` for that.
+    pub(super) fn serve(
         &mut self,
         now: Instant,
         downlink: Arc<str>,
         received: &Received,
+        may_wait: bool,
     ) -> Result<(), &'static str> {
         // A bridge between uplink and downlink hands us what we sent (compare RA-RX-11).
         if self.system.is_own(received.source) {
@@ -63,6 +67,10 @@ impl Core {
         self.check_source(&arrival, received)?;
         if let Some(holder) = self.holder_against(now, &arrival, &message) {
             return self.contest(now, &arrival, &message, received, &holder);
+        }
+        if may_wait && self.waits_for_renewal(now, &message) {
+            let evicted = self.postponed.add(now, Arc::clone(&arrival.downlink), received.clone());
+            return evicted.map_or(Ok(()), |one| self.serve(now, one.0, &one.1, false));
         }
         let before = self.holder_before(now, &arrival, &message);
         let served = self

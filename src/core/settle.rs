@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::DefaultRoute;
+use super::delegate::HostOptions;
 use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
 use super::failures;
@@ -49,6 +50,7 @@ impl Core {
         if std::mem::take(&mut self.review) {
             self.review_conditions();
         }
+        self.answer_postponed(now);
         self.call_subordinates(now);
         self.send_from_downlinks(now);
         self.take_steps(later);
@@ -78,12 +80,16 @@ impl Core {
         let touched = self.delegating.set_offers(now, offers);
         self.desired = desired::from_scratch(facts, &carving, &self.delegating, now);
         self.relays.desire(&mut self.desired, &self.config, &self.system);
-        let resolvers = self.desired.contents.iter().map(|(name, content)| {
+        let options = self.desired.contents.iter().map(|(name, content)| {
             let (servers, search) = (content.resolvers.iter(), content.search.iter());
-            let servers = servers.map(|(address, _)| *address).collect();
-            (name.clone(), (servers, search.map(|(name, _)| name.clone()).collect()))
+            let options = HostOptions {
+                servers: servers.map(|(address, _)| *address).collect(),
+                search: search.map(|(name, _)| name.clone()).collect(),
+                services: content.services.clone(),
+            };
+            (name.clone(), options)
         });
-        self.delegating.set_resolvers(resolvers.collect());
+        self.delegating.set_host_options(options.collect());
         self.remember_bindings(&touched);
         let mut steps = self.setting_steps(now);
         steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable()));

@@ -271,6 +271,11 @@ impl Uplink {
         Effect { asked: true, ..Effect::default() }
     }
 
+    /// See [`Lease::renew_for_others`].
+    pub(super) fn renew_for_others(&mut self, now: Instant, patience: Duration) -> bool {
+        self.attached.is_some() && self.lease.renew_for_others(now, patience)
+    }
+
     /// Whether there is anything to ask a delegating router for.
     fn asks(&self) -> bool {
         !self.config.delegate.is_empty() || self.config.request_address
@@ -438,6 +443,7 @@ impl Uplink {
             delegated: self.lease.prefixes(),
             addresses: self.lease.addresses(),
             resolvers: self.lease.resolvers(),
+            services: self.lease.services().to_vec(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What holds at all times: nobody is told more than the lease above has left.
 
+use std::collections::BTreeMap;
+
 use renumberd::time::Instant;
 use renumberd::wire::dhcpv6::{Message, MessageType};
 use renumberd::wire::ndp::RouterAdvertisement;
@@ -19,6 +21,9 @@ pub struct Watch {
     pub replies: usize,
     /// Steps that kernels took.
     pub steps: usize,
+    /// The last answer of each router, and its last advertisement.
+    pub answers: BTreeMap<usize, Message>,
+    pub advertisements: BTreeMap<usize, RouterAdvertisement>,
 }
 
 impl Watch {
@@ -77,6 +82,7 @@ impl Tree {
         if answer.kind == MessageType::Reply {
             self.watch.replies += 1;
         }
+        self.watch.answers.insert(of, answer.clone());
         let prefixes: Vec<_> = answer.ia_pds().flat_map(|ia| ia.prefixes.clone()).collect();
         for told in prefixes {
             let (preferred, valid) = (told.preferred.to_wire(), told.valid.to_wire());
@@ -85,6 +91,7 @@ impl Tree {
     }
 
     pub fn check_advertisement(&mut self, of: usize, advertisement: &RouterAdvertisement) {
+        self.watch.advertisements.insert(of, advertisement.clone());
         for option in &advertisement.options {
             if let NdpOption::Prefix(told) = option {
                 let (preferred, valid) = (told.preferred.to_wire(), told.valid.to_wire());

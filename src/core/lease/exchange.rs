@@ -161,6 +161,11 @@ impl Exchange {
         self.retransmit.count() > 0
     }
 
+    /// How long ago its first message left; nothing where none has.
+    pub(super) fn lasts(&self, now: Instant) -> Duration {
+        self.retransmit.elapsed(now)
+    }
+
     /// When to look at it again; nothing leaves before `free_at`.
     pub(super) fn deadline(&self, free_at: Instant) -> Instant {
         let at = self.retransmit.deadline();

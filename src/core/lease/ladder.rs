@@ -12,8 +12,9 @@ use super::exchange::{
     CONFIRM, Exchange, FIRST_STEP, Kind, PROBE, REBIND, RENEW, SECOND_STEP, SOLICIT,
 };
 use crate::core::change::{Outcome, Refresh};
+use crate::core::lasting;
 use crate::core::retransmit::Parameters;
-use crate::time::{Deadline, Instant};
+use crate::time::{Deadline, Instant, Lifetime};
 
 /// When the ladder turns from the server that gave the lease to any server.
 pub(super) const REBIND_AFTER: Duration = Duration::from_secs(1);
@@ -30,6 +31,10 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// A Solicit that left so recently needs no repetition.
 const JUST_SENT: Duration = Duration::from_secs(1);
+
+/// A lease is not renewed for the sake of others within so long after a Reply, nor for less than
+/// that longer: anyone on a link can ask.
+const EARLY_GAP: Duration = Duration::from_secs(60);
 
 /// Discovery after an expiry leaves so much time since the last lease was given, so that leases
 /// of a second cause no storm (PDC-47).
@@ -273,6 +278,39 @@ impl Lease {
     pub(super) fn renew(&mut self, now: Instant) {
         let kind = self.server.clone().map_or(Kind::Rebind, |server| Kind::Renew { server });
         self.start(kind, RENEW, now);
+    }
+
+    /// Renews before T1, for one who asks us for a prefix and could be given only little of its
+    /// preferred lifetime (SRV-61); whether a renewal that this or T1 started is under way since
+    /// less than `patience`. A renewal that brought nothing longer is not repeated within
+    /// [`EARLY_GAP`], and one without an answer goes on at its own pace.
+    pub fn renew_for_others(&mut self, now: Instant, patience: Duration) -> bool {
+        if !self.up || self.ladder.is_some() || !self.is_running_short(now) {
+            return false;
+        }
+        if !self.is_under_way(Kind::covers_t1) {
+            if self.settled_at.is_some_and(|at| now.since(at) < EARLY_GAP) {
+                return false;
+            }
+            self.renew(now);
+        }
+        self.is_renewing(now, patience)
+    }
+
+    /// Whether a Renew is under way since less than `patience`.
+    pub fn is_renewing(&self, now: Instant, patience: Duration) -> bool {
+        let renews = |exchange: &&Exchange| matches!(exchange.kind, Kind::Renew { .. });
+        let mut renewals = self.exchanges.iter().filter(renews);
+        renewals.any(|exchange| exchange.lasts(now) < patience)
+    }
+
+    /// Whether less of a prefix's preferred lifetime is left than others need, or T1 is near.
+    fn is_running_short(&self, now: Instant) -> bool {
+        let least = Lifetime::Finite(lasting::LEAST);
+        let near = self.held.timers().is_some_and(|timers| timers.t1.is_over(now + EARLY_GAP));
+        let ends = self.held.prefixes().into_iter().filter(|held| held.gone_since.is_none());
+        let mut left = ends.map(|held| held.preferred_until.remaining(now));
+        left.any(|left| !left.is_zero() && (left < least || (near && left != Lifetime::Infinite)))
     }
 
     /// Whether an exchange of a kind is under way.

@@ -250,3 +250,36 @@ fn a_useless_reply_changes_no_pace() {
         assert_eq!(times(Some(options)), undisturbed, "{name}");
     }
 }
+
+/// SRV-61: once in a minute at most, and who asks waits only for a renewal that has just begun.
+#[test]
+fn a_lease_that_runs_short_is_renewed_for_others() {
+    let options = || vec![ia_pd(1, 3000, 3300, &[prefix(A, 3500, 9000)])];
+    let mut world = World::bound_to(rules(), options());
+    let patience = secs(1);
+    world.run(secs(1600), silence);
+    assert!(!world.lease.renew_for_others(world.now, patience), "half an hour is left");
+    world.run(secs(1800), silence);
+    assert!(world.lease.renew_for_others(world.now, patience));
+    assert!(world.lease.renew_for_others(world.now, patience), "the same renewal");
+    world.run(secs(1800), silence);
+    assert_eq!(world.kinds(), [Renew]);
+    world.run(secs(1802), silence);
+    assert!(!world.lease.renew_for_others(world.now, patience), "nobody answers");
+    world.run(secs(1830), |question| serve(question, options()));
+    assert!(!world.lease.is_renewing(world.now, patience));
+    assert!(!world.lease.renew_for_others(world.now, patience), "it is whole");
+    world.sent.clear();
+
+    // A server that gives little is not asked for more than that each minute.
+    let little = || vec![ia_pd(1, 300, 480, &[prefix(A, 600, 900)])];
+    let mut world = World::bound_to(rules(), little());
+    for second in 1..=125 {
+        world.run(secs(second), |question| serve(question, little()));
+        world.lease.renew_for_others(world.now, patience);
+    }
+    world.run(secs(126), |question| serve(question, little()));
+    assert_eq!(world.kinds().len(), 2, "{:?}", world.sent);
+    world.lease.link_down();
+    assert!(!world.lease.renew_for_others(world.now + secs(200), patience));
+}
