@@ -219,8 +219,9 @@ impl Routers {
             unite(&mut parameters.resolvers, &router.resolvers, now);
             unite(&mut parameters.search, &router.search, now);
             unite(&mut parameters.pref64, &router.pref64, now);
-            parameters.captive_portal =
-                parameters.captive_portal.take().or_else(|| router.captive_portal.clone());
+            let portal = router.captive_portal.iter().filter(|(_, until)| !until.is_over(now));
+            let portal = portal.map(|(uri, _)| uri.clone()).next();
+            parameters.captive_portal = parameters.captive_portal.take().or(portal);
         }
         parameters
     }

@@ -17,6 +17,9 @@ const MAX_ENTRIES: usize = 64;
 const TWO_HOURS: Duration = Duration::from_secs(7200);
 /// A router that has nothing to say for so long is forgotten.
 const SPENT: Duration = Duration::from_secs(7200);
+/// The captive portal option has no lifetime (RFC 8910 §2.3): it holds as long as the router that
+/// advertised it is one, and for three of the usual intervals at least.
+const PORTAL_LIFETIME: Duration = Duration::from_secs(1800);
 /// An address is formed in a prefix of this length only (RFC 4862 §5.5.3 d, RFC 4291 §2.5.1).
 const AUTONOMOUS_LENGTH: u8 = 64;
 
@@ -150,7 +153,7 @@ pub(super) struct Router {
     pub(super) resolvers: Vec<(Ipv6Addr, Until)>,
     pub(super) search: Vec<(String, Until)>,
     pub(super) pref64: Vec<(Ipv6Net, Until)>,
-    pub(super) captive_portal: Option<String>,
+    pub(super) captive_portal: Option<(String, Until)>,
     /// How often a prefix found missing was advertised again.
     pub(super) refuted: u32,
 }
@@ -235,7 +238,10 @@ impl Router {
                 let end = Until::after(now, Lifetime::Finite(pref64.lifetime.into()));
                 keep(&mut self.pref64, &pref64.prefix, end, now);
             }
-            NdpOption::CaptivePortal(uri) => self.captive_portal = Some(uri.clone()),
+            NdpOption::CaptivePortal(uri) => {
+                let end = self.default_until.max(Until::At(now + PORTAL_LIFETIME));
+                self.captive_portal = Some((uri.clone(), end));
+            }
             NdpOption::Mtu(_)
             | NdpOption::SourceLinkLayer(_)
             | NdpOption::FlagsExtension(_)
@@ -289,6 +295,7 @@ impl Router {
         self.resolvers.retain(|(_, until)| !until.is_over(now));
         self.search.retain(|(_, until)| !until.is_over(now));
         self.pref64.retain(|(_, until)| !until.is_over(now));
+        self.captive_portal.take_if(|(_, until)| until.is_over(now));
         if self.default_until.is_over(now) {
             self.default_until = Until::At(Instant::BOOT);
         }
@@ -308,6 +315,7 @@ impl Router {
         let ends = ends.chain(self.resolvers.iter().map(|(_, until)| *until));
         let ends = ends.chain(self.search.iter().map(|(_, until)| *until));
         let ends = ends.chain(self.pref64.iter().map(|(_, until)| *until));
+        let ends = ends.chain(self.captive_portal.iter().map(|(_, until)| *until));
         let default = (self.default_until > Until::At(self.heard_at)).then_some(self.default_until);
         let spent = self.is_bare().then_some(Until::At(self.heard_at + SPENT));
         ends.chain(default).chain(spent).filter_map(Until::at).min()
@@ -331,6 +339,7 @@ impl Router {
             && self.resolvers.is_empty()
             && self.search.is_empty()
             && self.pref64.is_empty()
+            && self.captive_portal.is_none()
     }
 }
 
