@@ -399,8 +399,10 @@ fn downlink_state(
     }
     let configured = downlink.advertise.routes.iter();
     content.routes.extend(configured.map(|route| (*route, (Preference::Medium, Until::Never))));
-    content.default_router =
-        facts.default_route && facts.system.forwarding && !content.prefixes.is_empty();
+    // Nothing beyond the site answers a unique local address (RFC 7084 ULA-5).
+    let mut prefixes = content.prefixes.keys();
+    let leads_out = prefixes.any(|prefix| !prefix.network().is_unique_local());
+    content.default_router = facts.default_route && facts.system.forwarding && leads_out;
     content.resolvers = resolvers(facts, downlink, own);
     content.search = search(facts, downlink);
     desired.contents.insert(name.to_owned(), content);

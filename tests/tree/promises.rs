@@ -230,6 +230,36 @@ fn a_link_without_delegations_is_informed() {
     assert!(tree.watch.answers.is_empty(), "nothing is delegated here");
 }
 
+/// RA-TX-31, RA-TX-62: a unique local prefix is on the links that have a part of it and a route on
+/// all, and makes nobody a default router.
+#[test]
+fn a_unique_local_prefix_is_advertised_and_leads_nowhere_else() {
+    let mut tree = Tree::chain(1, A, true);
+    for (from, is_default_router, on_link) in [
+        ("", true, &["2001:db8:a000::", "fd00:1:2::"][..]),
+        ("from = \"ula\"\n", false, &["fd00:1:2::"]),
+        ("from = \"up\"\n", true, &["2001:db8:a000::"]),
+    ] {
+        let site = format!(
+            "[static.ula]\nprefix = \"fd00:1:2::/48\"\n[uplink.up]\n\
+             [downlink.lan]\nsubnet = \"0x0/64\"\n{from}"
+        );
+        let config = file::parse("test.toml", &site).unwrap();
+        tree.tell(0, Input::Command(Command::Reload(Box::new(config))));
+        tree.run_for(secs(30));
+        let said = &tree.watch.advertisements[&0];
+        assert_eq!(said.router_lifetime > 0, is_default_router, "{from}");
+        let live = said.prefixes().filter(|pio| !pio.valid.is_zero());
+        let live: Vec<String> = live.map(|pio| pio.prefix.network().to_string()).collect();
+        assert_eq!(live, on_link, "{from}");
+        let route = said.options.iter().any(|option| match option {
+            NdpOption::Route(route) => route.prefix == world::net("fd00:1:2::/48"),
+            _ => false,
+        });
+        assert!(route, "{from}");
+    }
+}
+
 /// LAN-01: PREF64 with its lifetime counted down at each hop, and the captive portal.
 #[test]
 fn what_the_provider_advertises_of_nat64_and_portal_goes_down_the_tree() {

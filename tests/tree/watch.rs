@@ -66,7 +66,8 @@ impl Tree {
     }
 
     fn check_lifetimes(&mut self, of: usize, prefix: Ipv6Net, preferred: u32, valid: u32) {
-        if valid > 0 {
+        // What is unique local comes from nobody above.
+        if valid > 0 && !prefix.network().is_unique_local() {
             let left = self.left(of, prefix);
             let (most, longest) = left.unwrap_or((0, 0));
             assert!(
