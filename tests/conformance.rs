@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("conformance.md");
 
 /// The numbers that each area has assigned: first and last of each run.
-const AREAS: [(&str, &[(u32, u32)]); 17] = [
+const AREAS: [(&str, &[(u32, u32)]); 18] = [
     ("RA-RX", &[(1, 13), (20, 29), (40, 69), (80, 81)]),
     ("RS", &[(1, 11)]),
     ("CHG", &[(1, 16)]),
@@ -20,8 +20,8 @@ const AREAS: [(&str, &[(u32, u32)]); 17] = [
     ("PDC", &[(1, 16), (20, 32), (40, 53), (60, 72), (80, 91)]),
     ("CRV", &[(1, 11)]),
     ("DWN", &[(1, 12)]),
-    ("RA-TX", &[(1, 17), (20, 40), (50, 60)]),
-    ("SRV", &[(1, 11), (20, 42), (50, 62)]),
+    ("RA-TX", &[(1, 17), (20, 40), (50, 60), (62, 62), (65, 65)]),
+    ("SRV", &[(1, 11), (20, 42), (50, 63)]),
     ("RLY", &[(1, 19), (30, 31)]),
     ("SEC", &[(1, 15), (17, 18)]),
     ("STO", &[(1, 11)]),
@@ -30,6 +30,7 @@ const AREAS: [(&str, &[(u32, u32)]); 17] = [
     ("KEEP", &[(1, 4)]),
     ("LOOP", &[(1, 8)]),
     ("LAN", &[(1, 1)]),
+    ("FLT", &[(1, 1)]),
 ];
 
 /// What a clause can be in besides being held by a test.
