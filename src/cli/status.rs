@@ -115,8 +115,8 @@ fn write_downlink(text: &mut String, name: &str, downlink: &DownlinkStatus) -> f
 fn write_binding(text: &mut String, binding: &BindingStatus) -> fmt::Result {
     let BindingStatus { downlink, duid, iaid, next_hop, .. } = binding;
     let names = binding.names.join(" ");
-    let called = if binding.calling { ", being called" } else { "" };
-    writeln!(text, "delegated to {names} on {downlink} via {next_hop}{called}")?;
+    let notified = if binding.calling { ", notified, has not renewed yet" } else { "" };
+    writeln!(text, "delegated to {names} on {downlink} via {next_hop}{notified}")?;
     writeln!(text, "  DUID {duid}, IAID {iaid}")?;
     for told in &binding.prefixes {
         let (preferred, valid) = (lifetime(told.preferred), lifetime(told.valid));
@@ -125,8 +125,9 @@ fn write_binding(text: &mut String, binding: &BindingStatus) -> fmt::Result {
             "given" => writeln!(text, "  {prefix} given, preferred {preferred}, valid {valid}")?,
             "withdrawn" => writeln!(text, "  {prefix} withdrawn, kept from others for {valid}")?,
             "held-elsewhere" => {
-                writeln!(text, "  {prefix} due, but another router may still hold it")?;
+                writeln!(text, "  {prefix} reserved for it, but another router may still hold it")?;
             }
+            "due" => writeln!(text, "  {prefix} reserved for it, given when it asks next")?,
             state => writeln!(text, "  {prefix} {state}")?,
         }
     }

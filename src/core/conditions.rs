@@ -73,7 +73,7 @@ impl Core {
             found.add(
                 "forwarding-off",
                 "",
-                "this machine does not forward IPv6, so hosts are told not to route through it; \
+                "this machine does not forward IPv6, so it is advertised as no default router; \
                  switch it on with: sysctl -w net.ipv6.conf.all.forwarding=1",
             );
         }
