@@ -288,6 +288,13 @@ impl Default for Uplink {
     }
 }
 
+impl Advertise {
+    /// Whether hosts may be sent to DHCPv6 for what only that can tell (LAN-01).
+    pub fn may_inform(&self) -> bool {
+        self.other != Some(false)
+    }
+}
+
 impl Default for Advertise {
     fn default() -> Self {
         Self {

@@ -362,7 +362,7 @@ fn downlink_state(
     }
     let mut content = Content::default();
     passed::pass_on(facts, downlink, &mut content);
-    let serves = delegating.serves(name) || content.informs();
+    let serves = delegating.serves(name) || (content.informs() && downlink.advertise.may_inform());
     desired.serve |= serves;
     if let Some(link) = link
         && serves

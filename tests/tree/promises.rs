@@ -228,6 +228,12 @@ fn a_link_without_delegations_is_informed() {
     let client = Dhcpv6Option::ClientId(Duid::from_uuid([7; 16]));
     ask(&mut tree, 1, HOST, MessageType::Solicit, vec![client]);
     assert!(tree.watch.answers.is_empty(), "nothing is delegated here");
+
+    let config = file::parse("test.toml", &format!("{plain}other = false\n")).unwrap();
+    tree.tell(1, Input::Command(Command::Reload(Box::new(config))));
+    tree.run_for(secs(10));
+    assert_eq!(inform(&mut tree, 1, &CODES), None, "the operator has said so");
+    assert!(!tree.watch.advertisements[&1].other);
 }
 
 /// RA-TX-31, RA-TX-62: a unique local prefix is on the links that have a part of it and a route on

@@ -197,7 +197,8 @@ impl Delegating {
     /// Whether hosts on a downlink can ask for something that no advertisement tells (LAN-01), be
     /// anything delegated there or not.
     pub fn informs(&self, downlink: &str) -> bool {
-        self.host_options.get(downlink).is_some_and(HostOptions::informs)
+        let may = self.downlinks.get(downlink).is_some_and(|link| link.advertise.may_inform());
+        may && self.host_options.get(downlink).is_some_and(HostOptions::informs)
     }
 
     /// Whether anything is delegated on a downlink.
