@@ -16,6 +16,7 @@ use super::input::Received;
 use super::memory::Record;
 use super::output::{Level, Output, Packet, ServerPacket};
 use super::system::KernelRoute;
+use super::takeover::Identity;
 use super::uplink::Effect;
 use crate::config::{Peer, RelaySources};
 use crate::time::Instant;
@@ -59,7 +60,7 @@ impl Core {
             return Err("own");
         }
         let is_relayed = received.octets.first().copied().and_then(RelayKind::from_wire);
-        let (arrival, message) = match is_relayed {
+        let (mut arrival, message) = match is_relayed {
             Some(RelayKind::Forward) => relayed(downlink, received)?,
             Some(RelayKind::Reply) => return Err("unexpected-type"),
             None => direct(downlink, received)?,
@@ -67,6 +68,14 @@ impl Core {
         self.check_source(&arrival, received)?;
         if let Some(holder) = self.holder_against(now, &arrival, &message) {
             return self.contest(now, &arrival, &message, received, &holder);
+        }
+        match self.identify(now, &arrival, &message, received) {
+            Identity::Known(link_layer) => {
+                arrival.contact.neighbor_link_layer = Some(link_layer);
+            }
+            Identity::NotNeeded => {}
+            Identity::Pending => return Ok(()),
+            Identity::Silent => return Err("unknown-neighbor"),
         }
         if may_wait && self.waits_for_renewal(now, &message) {
             let evicted = self.postponed.add(now, Arc::clone(&arrival.downlink), received.clone());
@@ -79,7 +88,7 @@ impl Core {
             .map_err(|reject| reject.label())?;
         self.follow_bindings(now, &served.touched);
         if let Some(holder) = before {
-            self.report_takeover(&arrival, &message, &holder);
+            self.report_takeover(now, &arrival, &message, &holder);
         }
         if let Some(answer) = served.answer {
             self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.synced);
@@ -277,6 +286,7 @@ fn direct(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message),
         next_hop: source,
         peer: source,
         link_layer: received.link_layer.clone().or_else(|| super::delegate::link_layer_of(source)),
+        neighbor_link_layer: received.link_layer.clone(),
         port: CLIENT_PORT,
         relay: None,
         levels: Vec::new(),
@@ -315,6 +325,7 @@ fn relayed(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message)
         next_hop: received.source,
         peer,
         link_layer: link_layer.or_else(|| super::delegate::link_layer_of(peer)),
+        neighbor_link_layer: received.link_layer.clone(),
         port,
         relay: Some(received.source),
         levels,

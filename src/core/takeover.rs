@@ -5,222 +5,32 @@
 //! as long as it answers it keeps everything, and the newcomer is refused and named. The message
 //! waits for that, a second at most.
 
-use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
-use std::sync::Arc;
-use std::time::Duration;
+mod probes;
+
+pub(super) use probes::Takeovers;
+
+use probes::{Question, Verdict};
 
 use super::Core;
-use super::conditions::Conditions;
 use super::delegate::{Arrival, Contact, Holder, Place};
-use super::input::{IfIndex, Received};
+use super::input::Received;
 use super::output::{Hearing, Level, Output, Packet};
 use super::receive::check_neighbor;
-use crate::time::{Deadline, Instant};
+use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 use crate::wire::ndp::{NeighborAdvertisement, NeighborSolicitation};
 
-/// So many solicitations stay unanswered before a holder counts as gone.
-const TRY_COUNT: u8 = 3;
-/// Between solicitations, and from the last to the verdict. All fits before the retransmission of a
-/// Solicit (SOL_TIMEOUT, 1 s), which is answered at once then.
-const TRY_INTERVAL: Duration = Duration::from_millis(300);
-/// An answer is good for so long: a holder is asked once a second whatever comes.
-const ANSWERED_FOR: Duration = Duration::from_secs(1);
-/// Silence is good for so long: who solicited has time for the Request.
-const SILENT_FOR: Duration = Duration::from_secs(5);
-/// Probes at a time. Beyond that the oldest of whichever neighbor started most goes.
-const MAX_PROBES: usize = 64;
-/// Refused takeovers that are shown. Beyond that the oldest goes.
-const MAX_CONTESTED: usize = 16;
-/// For so long after the last attempt.
-const CONTESTED_FOR: Duration = Duration::from_secs(600);
-
-/// Who is asked, and for whom.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Question {
-    interface: IfIndex,
-    holder: Ipv6Addr,
-    newcomer: Place,
-}
-
-#[derive(Clone, Debug)]
-enum State {
-    Asking { sent_count: u8, next_at: Instant, waiting: Box<Received> },
-    Answered { until: Instant },
-    Silent { until: Instant },
-}
-
-#[derive(Clone, Debug)]
-struct Probe {
-    started_at: Instant,
-    state: State,
-}
-
-/// A takeover that was refused.
-#[derive(Clone, Debug)]
-struct Contested {
-    last_at: Instant,
-    text: String,
-}
-
-/// What is known of a holder.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verdict {
-    Answers,
+/// What is known of the neighbor that a message comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Identity {
+    /// It asks for nothing of which there is little.
+    NotNeeded,
+    /// It has this link-layer address.
+    Known(Vec<u8>),
+    /// It is asked, and the message waits.
     Pending,
-}
-
-/// The holders that are asked, and takeovers that were refused.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Takeovers {
-    probes: BTreeMap<Question, Probe>,
-    /// By downlink and holder.
-    contested: BTreeMap<(Arc<str>, Ipv6Addr), Contested>,
-    /// What is contested differs from what the conditions say.
-    is_news: bool,
-}
-
-impl Takeovers {
-    /// When [`Core::handle_takeovers`] has something to do.
-    pub(super) fn deadline(&self) -> Option<Deadline> {
-        let tries = self.probes.values().filter_map(|probe| match probe.state {
-            State::Asking { next_at, .. } => Some(Deadline::new(next_at, "probe of a holder")),
-            State::Answered { .. } | State::Silent { .. } => None,
-        });
-        let ends = self
-            .contested
-            .values()
-            .map(|one| Deadline::new(one.last_at + CONTESTED_FOR, "end of a contested delegation"));
-        tries.chain(ends).min_by_key(|deadline| deadline.at)
-    }
-
-    /// Adds what is contested to the conditions.
-    pub(super) fn describe(&self, found: &mut Conditions) {
-        for ((downlink, holder), contested) in &self.contested {
-            let (which, text) = (holder.to_string(), contested.text.clone());
-            found.add_of("delegation-contested", downlink, which, text);
-        }
-    }
-
-    fn is_asking(&self) -> bool {
-        self.probes.values().any(|probe| matches!(probe.state, State::Asking { .. }))
-    }
-
-    fn is_silent(&self, now: Instant, question: &Question) -> bool {
-        let probe = self.probes.get(question);
-        probe.is_some_and(|probe| matches!(probe.state, State::Silent { until } if until > now))
-    }
-
-    /// What is known of a holder; where that is nothing it is asked, and `received` waits.
-    fn ask(&mut self, now: Instant, question: Question, received: &Received) -> Verdict {
-        match self.probes.get_mut(&question).map(|probe| &mut probe.state) {
-            Some(State::Answered { until }) if *until > now => return Verdict::Answers,
-            // The newest is what its sender waits for.
-            Some(State::Asking { waiting, .. }) => {
-                **waiting = received.clone();
-                return Verdict::Pending;
-            }
-            Some(State::Answered { .. } | State::Silent { .. }) | None => {}
-        }
-        self.probes.retain(|_, probe| match probe.state {
-            State::Asking { .. } => true,
-            State::Answered { until } | State::Silent { until } => until > now,
-        });
-        if self.probes.len() >= MAX_PROBES {
-            self.evict();
-        }
-        let waiting = Box::new(received.clone());
-        let state = State::Asking { sent_count: 0, next_at: now, waiting };
-        self.probes.insert(question, Probe { started_at: now, state });
-        Verdict::Pending
-    }
-
-    /// One neighbor that asks for everybody's shall not keep the others' questions out.
-    fn evict(&mut self) {
-        let mut counts: BTreeMap<Ipv6Addr, usize> = BTreeMap::new();
-        for question in self.probes.keys() {
-            *counts.entry(question.newcomer.neighbor).or_default() += 1;
-        }
-        let most = counts.into_iter().max_by_key(|(_, count)| *count).map(|(of, _)| of);
-        let oldest = self
-            .probes
-            .iter()
-            .filter(|(question, _)| Some(question.newcomer.neighbor) == most)
-            .min_by_key(|(_, probe)| probe.started_at)
-            .map(|(question, _)| question.clone());
-        if let Some(oldest) = oldest {
-            self.probes.remove(&oldest);
-        }
-    }
-
-    /// The next solicitation to send: where, and whom for.
-    fn poll_solicitation(&mut self, now: Instant) -> Option<(IfIndex, Ipv6Addr)> {
-        self.probes.iter_mut().find_map(|(question, probe)| match &mut probe.state {
-            State::Asking { sent_count, next_at, .. }
-                if *next_at <= now && *sent_count < TRY_COUNT =>
-            {
-                *sent_count += 1;
-                *next_at = now + TRY_INTERVAL;
-                Some((question.interface, question.holder))
-            }
-            State::Asking { .. } | State::Answered { .. } | State::Silent { .. } => None,
-        })
-    }
-
-    /// A neighbor has answered; the messages that waited for that.
-    fn handle_answer(
-        &mut self,
-        now: Instant,
-        interface: IfIndex,
-        target: Ipv6Addr,
-    ) -> Vec<Received> {
-        let is_asked =
-            |question: &Question| (question.interface, question.holder) == (interface, target);
-        self.end(|question, _| is_asked(question), State::Answered { until: now + ANSWERED_FOR })
-    }
-
-    /// The messages that waited for a holder which is silent.
-    fn handle_timeout(&mut self, now: Instant) -> Vec<Received> {
-        let before = self.contested.len();
-        self.contested.retain(|_, one| one.last_at + CONTESTED_FOR > now);
-        self.is_news |= self.contested.len() != before;
-        let is_over = |_: &Question, state: &State| matches!(state, State::Asking { sent_count: TRY_COUNT, next_at, .. } if *next_at <= now);
-        self.end(is_over, State::Silent { until: now + SILENT_FOR })
-    }
-
-    /// The verdict about those questions that are `over`; the messages that waited for it.
-    fn end(&mut self, over: impl Fn(&Question, &State) -> bool, verdict: State) -> Vec<Received> {
-        let mut waited = Vec::new();
-        for (question, probe) in &mut self.probes {
-            if matches!(probe.state, State::Asking { .. })
-                && over(question, &probe.state)
-                && let State::Asking { waiting, .. } =
-                    std::mem::replace(&mut probe.state, verdict.clone())
-            {
-                waited.push(*waiting);
-            }
-        }
-        waited
-    }
-
-    fn note_refused(&mut self, now: Instant, holder: &Holder, text: String) {
-        let key = (Arc::clone(&holder.key.downlink), holder.contact.neighbor());
-        if self.contested.len() >= MAX_CONTESTED && !self.contested.contains_key(&key) {
-            let oldest = self.contested.iter().min_by_key(|(_, one)| one.last_at);
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                self.contested.remove(&oldest);
-            }
-        }
-        self.is_news |= !self.contested.contains_key(&key);
-        self.contested.insert(key, Contested { last_at: now, text });
-    }
-
-    /// The holder is not the one any more that others ask against.
-    fn note_taken(&mut self, holder: &Holder) {
-        let key = (Arc::clone(&holder.key.downlink), holder.contact.neighbor());
-        self.is_news |= self.contested.remove(&key).is_some();
-    }
+    /// It does not answer.
+    Silent,
 }
 
 impl Core {
@@ -234,7 +44,10 @@ impl Core {
         let newcomer = arrival.contact.place();
         self.delegating.contested(now, arrival, message, |key, contact| {
             let question = self.question(&key.downlink, contact, &newcomer);
-            !question.is_some_and(|question| self.takeovers.is_silent(now, &question))
+            !question.is_some_and(|question| {
+                self.takeovers.is_silent(now, &question)
+                    || self.takeovers.is_same_relay(now, &question, contact)
+            })
         })
     }
 
@@ -245,7 +58,7 @@ impl Core {
         arrival: &Arrival,
         message: &Message,
     ) -> Option<Holder> {
-        let is_idle = self.takeovers.probes.is_empty();
+        let is_idle = self.takeovers.is_idle();
         (!is_idle).then(|| self.delegating.contested(now, arrival, message, |_, _| true)).flatten()
     }
 
@@ -265,9 +78,15 @@ impl Core {
             question.holder != newcomer.neighbor
                 && self.system.is_on_link(question.interface, question.holder)
         });
-        let verdict = question
-            .map_or(Verdict::Answers, |question| self.takeovers.ask(now, question, received));
-        if verdict == Verdict::Pending {
+        let verdict = question.map(|question| {
+            let may_be_same = question.may_be_same_relay(&holder.contact);
+            let itself = question.of_itself();
+            match self.takeovers.ask(now, question, received) {
+                Verdict::Answers { .. } if may_be_same => self.takeovers.ask(now, itself, received),
+                verdict => verdict,
+            }
+        });
+        if verdict == Some(Verdict::Pending) {
             self.solicit_holders(now);
             return Ok(());
         }
@@ -280,9 +99,42 @@ impl Core {
         Err("held-elsewhere")
     }
 
+    /// Who a message comes from, where that has to be known: a place of a pool of which invented
+    /// addresses may hold much is given to a neighbor that answers, and counts for its link-layer
+    /// address (SEC-17).
+    pub(super) fn identify(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        message: &Message,
+        received: &Received,
+    ) -> Identity {
+        let link = self.system.links.get(&received.interface);
+        let has_addresses = link.is_some_and(|link| link.link_layer_address.is_some());
+        let holder = arrival.contact.neighbor();
+        let is_needed = has_addresses
+            && arrival.contact.neighbor_link_layer.is_none()
+            && self.delegating.is_crowded(arrival, message)
+            && self.system.is_on_link(received.interface, holder);
+        if !is_needed {
+            return Identity::NotNeeded;
+        }
+        let interface = received.interface;
+        let question = Question { interface, holder, newcomer: arrival.contact.place() };
+        match self.takeovers.ask(now, question, received) {
+            Verdict::Answers { link_layer: Some(link_layer) } => Identity::Known(link_layer),
+            Verdict::Answers { link_layer: None } | Verdict::Silent => Identity::Silent,
+            Verdict::Pending => {
+                self.solicit_holders(now);
+                Identity::Pending
+            }
+        }
+    }
+
     /// Says that a message has taken over what a silent holder had.
     pub(super) fn report_takeover(
         &mut self,
+        now: Instant,
         arrival: &Arrival,
         message: &Message,
         holder: &Holder,
@@ -291,6 +143,11 @@ impl Core {
             return;
         }
         self.takeovers.note_taken(holder);
+        let question =
+            self.question(&holder.key.downlink, &holder.contact, &arrival.contact.place());
+        if question.is_some_and(|one| self.takeovers.is_same_relay(now, &one, &holder.contact)) {
+            return;
+        }
         let text = format!(
             "{} takes over what {} had as IA_PD {}, which does not answer any more",
             newcomer_text(arrival, message),
@@ -318,17 +175,23 @@ impl Core {
         // One that nobody asked for says nothing about whether its sender is reached
         // (RFC 4861 §7.3.1).
         if advertisement.solicited {
-            let target = advertisement.target;
-            let waited = self.takeovers.handle_answer(now, received.interface, target);
+            let waited = self.takeovers.handle_answer(now, received.interface, advertisement);
             self.serve_waiting(now, waited);
         }
     }
 
     /// Lets holders be asked again, and found silent.
     pub(super) fn handle_takeovers(&mut self, now: Instant) {
+        // Who cannot be asked is not silent.
+        let Self { takeovers, system, .. } = self;
+        takeovers.forget_unless(|interface| {
+            let is_running = system.links.get(&interface).is_some_and(|link| link.running);
+            is_running && system.link_local(interface).is_some()
+        });
         let waited = self.takeovers.handle_timeout(now);
         self.serve_waiting(now, waited);
         self.solicit_holders(now);
+        self.follow_hearing();
         self.review_contested();
     }
 
@@ -372,13 +235,14 @@ impl Core {
     }
 
     fn review_contested(&mut self) {
-        if std::mem::take(&mut self.takeovers.is_news) {
+        if self.takeovers.take_news() {
             self.review_conditions();
         }
     }
 
     fn question(&self, downlink: &str, holder: &Contact, newcomer: &Place) -> Option<Question> {
         let interface = self.system.link(downlink).filter(|link| link.running)?.index;
+        self.system.link_local(interface)?;
         Some(Question { interface, holder: holder.neighbor(), newcomer: newcomer.clone() })
     }
 }

@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 
 use pnet::packet::icmpv6::ndp::{
     MutableNeighborSolicitPacket, MutableRouterAdvertPacket, MutableRouterSolicitPacket,
-    NeighborAdvertFlags, NeighborAdvertPacket, RouterAdvertPacket, RouterSolicitPacket,
+    NdpOptionTypes, NeighborAdvertFlags, NeighborAdvertPacket, RouterAdvertPacket,
+    RouterSolicitPacket,
 };
 use pnet::packet::icmpv6::{Icmpv6Code, Icmpv6Type, Icmpv6Types};
 
@@ -179,12 +180,14 @@ impl NeighborSolicitation {
 }
 
 /// A neighbor advertisement.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NeighborAdvertisement {
     /// S: it answers a solicitation, so its sender is reached.
     pub solicited: bool,
     /// Whose advertisement it is.
     pub target: Ipv6Addr,
+    /// The target's link-layer address.
+    pub target_link_layer: Option<Vec<u8>>,
 }
 
 impl NeighborAdvertisement {
@@ -205,8 +208,15 @@ impl NeighborAdvertisement {
         if target.is_multicast() {
             return Err(DecodeError::Target);
         }
-        decode_options(options)?;
-        Ok(Self { solicited: header.get_flags() & NeighborAdvertFlags::Solicited != 0, target })
+        let target_link_layer =
+            decode_options(options)?.into_iter().find_map(|option| match option {
+                NdpOption::Unknown { kind, body } if kind == NdpOptionTypes::TargetLLAddr.0 => {
+                    Some(body)
+                }
+                _ => None,
+            });
+        let solicited = header.get_flags() & NeighborAdvertFlags::Solicited != 0;
+        Ok(Self { solicited, target, target_link_layer })
     }
 }
 

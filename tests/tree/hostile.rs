@@ -132,6 +132,47 @@ fn theirs(lan: &Lan) -> (Vec<(Ipv6Net, std::net::Ipv6Addr)>, BTreeMap<String, St
     (routes, records.collect())
 }
 
+/// SEC-17: addresses cost nothing to invent. Whether they answer or not, who comes after is served:
+/// at once, as it answers at once.
+#[test]
+fn invented_addresses_leave_room_for_others() {
+    for answers in [false, true] {
+        for by_relay in [false, true] {
+            let mut lan = Lan::new(SITE);
+            for number in 0..400_u16 {
+                let source = format!("fe80::dead:{number:x}");
+                if answers {
+                    lan.answering.insert(address(&source));
+                    lan.link_layers.insert(address(&source), ATTACKER_LINK_LAYER);
+                }
+                let who = Duid::from_uuid(
+                    [&[7; 14][..], &number.to_be_bytes()].concat().try_into().unwrap(),
+                );
+                let options = [ia(1, &[]), Dhcpv6Option::RapidCommit];
+                let octets = message(Solicit, &who, &options);
+                lan.hear(
+                    &source,
+                    if by_relay { relayed(&source, "::", &[], octets) } else { octets },
+                );
+                if number % 50 == 0 {
+                    lan.run_for(millis(1000));
+                }
+            }
+            let taken = lan.core.status(lan.now).bindings.len();
+            assert_eq!(taken, if answers { 32 + 16 } else { 32 }, "{answers} {by_relay}");
+            for number in 0..5 {
+                let source = format!("fe80::5:{number}");
+                lan.answering.insert(address(&source));
+                lan.answers.clear();
+                lan.hear(&source, message(Request, &duid(150 + number), &[ia(1, &[])]));
+                assert_eq!(lan.given().len(), 1, "{answers} {by_relay}");
+            }
+            assert!(lan.core.status(lan.now).counters.len() < 20);
+            lan.nothing_is_left_to_do();
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
@@ -149,6 +190,7 @@ proptest! {
         }
         prop_assert_eq!(held.len(), 3);
         lan.answering.extend(ATTACKER.iter().map(|text| address(text)));
+        lan.link_layers.extend(ATTACKER.map(|text| (address(text), ATTACKER_LINK_LAYER)));
         let before = theirs(&lan);
         for (position, attack) in attacks.iter().enumerate() {
             let count = lan.outputs;
@@ -177,6 +219,10 @@ proptest! {
             lan.hear(victim, renew);
             prop_assert_eq!(lan.given(), &held[number..=number]);
         }
+        // So is a stranger.
+        lan.answering.insert(address("fe80::5"));
+        lan.hear("fe80::5", message(Request, &duid(99), &[ia(1, &[])]));
+        prop_assert_eq!(lan.given().len(), 1);
     }
 
     /// What steps do one by one is what the whole derivation finds, whoever moves what: routers with

@@ -81,6 +81,8 @@ pub struct Lan {
     config: Config,
     /// Who answers neighbor solicitations.
     pub answering: BTreeSet<Ipv6Addr>,
+    /// With which link-layer address, where that is not made from its own.
+    pub link_layers: BTreeMap<Ipv6Addr, [u8; 6]>,
     pub hearing: Hearing,
     /// Neighbor solicitations since the last look.
     pub solicited: Vec<Ipv6Addr>,
@@ -119,6 +121,7 @@ impl Lan {
             memory,
             config,
             answering: BTreeSet::new(),
+            link_layers: BTreeMap::new(),
             hearing: Hearing::default(),
             solicited: Vec::new(),
             answers: Vec::new(),
@@ -174,7 +177,8 @@ impl Lan {
                 self.solicited.push(target);
                 let is_heard = self.hearing.neighbor_advertisements;
                 if self.answering.contains(&target) && is_heard {
-                    coming.push_back(advertised(target));
+                    let link_layer = self.link_layers.get(&target).copied();
+                    coming.push_back(advertised_by(target, link_layer));
                 }
             }
             _ => {}
@@ -299,7 +303,14 @@ impl Lan {
 
 /// A solicited neighbor advertisement of `target`.
 pub fn advertised(target: Ipv6Addr) -> Input {
-    let octets = [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &target.octets()].concat();
+    advertised_by(target, None)
+}
+
+fn advertised_by(target: Ipv6Addr, link_layer: Option<[u8; 6]>) -> Input {
+    let [.., a, b, c, d] = target.octets();
+    let link_layer = link_layer.unwrap_or([6, 0, a, b, c, d]);
+    let head = [136, 0, 0, 0, 0x60, 0, 0, 0];
+    let octets = [&head[..], &target.octets(), &[2, 1], &link_layer].concat();
     Input::Icmpv6(Received {
         interface: LAN,
         source: target,

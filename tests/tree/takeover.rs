@@ -5,12 +5,12 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use renumberd::core::input::{Input, Received};
+use renumberd::core::input::{Input, KernelEvent, Received};
 use renumberd::wire::dhcpv6::MessageType::{Rebind, Release, Renew, Request, Solicit};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, StatusCode};
 use renumberd::wire::dhcpv6_relay::RelayOption;
 
-use super::lan::{Lan, address, advertised, duid, ia, message, option_79, relayed};
+use super::lan::{LAN, Lan, address, advertised, duid, ia, message, option_79, relayed};
 use crate::{millis, secs};
 
 /// A router that is known by its DUID, one by its link-layer address, and a pool.
@@ -237,6 +237,29 @@ fn a_late_answer_counts() {
     }
 }
 
+/// Where nothing can be asked nobody is silent.
+#[test]
+fn a_link_that_goes_down_makes_no_holder_silent() {
+    let held = net("2001:db8:0:100::/56");
+    let mut lan = bound();
+    lan.answering.clear();
+    lan.hear(OTHER, rapid(&duid(1)));
+    let running = |running| {
+        let mut link = lan.kernel.links[&LAN].clone();
+        link.running = running;
+        Input::Kernel(vec![KernelEvent::Link(link)])
+    };
+    let (down, up) = (running(false), running(true));
+    lan.tell(down);
+    lan.run_for(millis(400));
+    lan.tell(up);
+    lan.run_for(secs(2));
+    assert_eq!(lan.given(), []);
+    assert_eq!(lan.memory.bindings.len(), 1);
+    assert_eq!(lan.memory.bindings.values().next().unwrap().contact.next_hop, address(VICTIM));
+    assert!(lan.routes().get(&held).is_none_or(|hop| *hop == address(VICTIM)));
+}
+
 /// RFC 4861 §7.1.2: what proves nothing, or is forged from afar.
 #[test]
 fn only_a_true_answer_keeps_a_holder() {
@@ -317,6 +340,30 @@ fn a_relay_agent_answers_for_who_is_behind_it() {
     lan.run_for(secs(1));
     assert_eq!(lan.given(), [held]);
     assert_eq!(lan.routes()[&held], address("fe80::b"));
+}
+
+/// A relay agent whose link was renumbered speaks from another address, and still answers at the
+/// old one: it is the same by its link-layer address, and only for who was behind it.
+#[test]
+fn a_relay_agent_that_is_renumbered_is_the_same() {
+    let held = net("2001:db8:0:100::/56");
+    let (old, new) = ("2001:db8::a", "2001:db8::b");
+    let from = |peer: &str| relayed(peer, "fd00:1::1", &[], rapid(&duid(1)));
+    for (link_layer, is_same) in [([2, 0, 0, 0, 0, 0xa], true), ([2, 0, 0, 0, 0, 0xb], false)] {
+        let mut lan = Lan::new(SITE);
+        lan.answering.extend([address(old), address(new)]);
+        lan.link_layers.insert(address(old), [2, 0, 0, 0, 0, 0xa]);
+        lan.link_layers.insert(address(new), link_layer);
+        lan.hear(old, from("fe80::99"));
+        assert_eq!(lan.given(), [held]);
+        lan.hear(new, from("fe80::98"));
+        assert_eq!(lan.given(), [], "another one behind it");
+        lan.run_for(secs(2));
+        lan.hear(new, from("fe80::99"));
+        assert_eq!(lan.given().len(), usize::from(is_same));
+        assert_eq!(lan.routes()[&held], address(if is_same { new } else { old }));
+        lan.nothing_is_left_to_do();
+    }
 }
 
 /// A router with two interfaces on one link is two neighbors, each with IA_PDs of its own.

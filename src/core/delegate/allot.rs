@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+use super::answer::distinct_ia_pds;
 use super::binding::{Binding, Due};
 use super::offers::{Offer, Slot};
 use super::places::{Neighbor, Taken};
-use super::{BindingKey, Contact, Delegating, MAX_BINDINGS};
+use super::{Arrival, BindingKey, Contact, Delegating, MAX_BINDINGS};
 use crate::config::{Limits, Peer, Pool, RelaySources};
 use crate::time::Instant;
+use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::Iaid;
 
 /// How many free places of a pool are tried for one that no other router may hold: side by side,
@@ -120,8 +122,7 @@ impl Delegating {
         pool: &Pool,
         wanted: &Wanted<'_>,
     ) -> Option<Slot> {
-        let block = pool.place.map_or(pool.size, |place| place.length);
-        let count = 1_u64.checked_shl(pool.length.checked_sub(block)?.into()).unwrap_or(u64::MAX);
+        let count = places_of(pool)?;
         if self.bindings.len() >= MAX_BINDINGS || !self.is_within_shares(name, pool, count, wanted)
         {
             return None;
@@ -181,17 +182,38 @@ impl Delegating {
         let is_listed =
             downlink.is_some_and(|downlink| matches!(downlink.relays, RelaySources::Listed(_)));
         let has_room = |neighbor: &Neighbor| {
-            let most = match neighbor {
+            let speaks_for_others = match neighbor {
+                Neighbor::LinkLayer(_) | Neighbor::Address(_) => contact.relay.is_some(),
+                Neighbor::Behind(..) => false,
+            };
+            let most = match (speaks_for_others, is_listed) {
                 // Whom the configuration names may speak for as many as it likes.
-                Neighbor::Relay(_) if is_listed => return true,
-                Neighbor::Relay(_) => quarter,
-                Neighbor::LinkLayer(_) | Neighbor::Address(_) | Neighbor::Behind(..) => {
-                    quarter.min(pool.per_neighbor)
-                }
+                (true, true) => return true,
+                (true, false) => quarter,
+                (false, _) => quarter.min(pool.per_neighbor),
             };
             self.shares.of(neighbor, name).saturating_add(new) < most
         };
         its.len() < pool.per_router && Neighbor::of(contact).iter().all(has_room)
+    }
+
+    /// Whether a message asks for a place of a pool of which half is held by neighbors whose
+    /// link-layer address is not known: addresses cost nothing to invent.
+    pub fn is_crowded(&self, arrival: &Arrival, message: &Message) -> bool {
+        let Arrival { downlink, contact } = arrival;
+        let Some(client) = message.client_id() else { return false };
+        let is_crowded = |(name, pool): (&Arc<str>, &Pool)| {
+            let half = places_of(pool).and_then(|count| usize::try_from(count / 2).ok());
+            self.shares.of_unknown(name) >= half.unwrap_or(usize::MAX).max(1)
+        };
+        distinct_ia_pds(message).any(|ia| {
+            let (duid, downlink) = (client.clone(), Arc::clone(downlink));
+            let key = BindingKey { duid, downlink, iaid: ia.iaid };
+            let mut pools = self.pools.iter().filter(|(_, pool)| serves(pool, &key, contact));
+            !self.bindings.contains_key(&key)
+                && self.delegations_of(&key, contact).next().is_none()
+                && pools.any(is_crowded)
+        })
     }
 
     /// Allots slots anew after a configuration was taken over: first what is not its any more is
@@ -358,6 +380,12 @@ impl Delegating {
 fn seed(key: &BindingKey, attempt: u8) -> Vec<u8> {
     let more = (attempt > 0).then_some(attempt);
     key.duid.octets().iter().copied().chain(key.iaid.0.to_be_bytes()).chain(more).collect()
+}
+
+/// How many places a pool has.
+fn places_of(pool: &Pool) -> Option<u64> {
+    let block = pool.place.map_or(pool.size, |place| place.length);
+    Some(1_u64.checked_shl(pool.length.checked_sub(block)?.into()).unwrap_or(u64::MAX))
 }
 
 /// Whether a pool is for who asks there: on its downlink, and its link.

@@ -65,12 +65,10 @@ impl Taken {
 /// A neighbor as far as it gets a share of a pool (SEC-17), whatever DUIDs it comes with.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Neighbor {
-    /// Who has this link-layer address.
+    /// Who has this link-layer address, and speaks for itself or as a relay agent.
     LinkLayer(Vec<u8>),
     /// Whose link-layer address is not known.
     Address(Ipv6Addr),
-    /// A relay agent, with all behind it.
-    Relay(Ipv6Addr),
     /// Who is behind a relay agent.
     Behind(Ipv6Addr, Ipv6Addr),
 }
@@ -78,11 +76,12 @@ pub(super) enum Neighbor {
 impl Neighbor {
     /// Those whose shares a requesting router takes from.
     pub(super) fn of(contact: &Contact) -> Vec<Self> {
-        match (contact.relay, &contact.link_layer) {
-            (Some(relay), _) => vec![Self::Relay(relay), Self::Behind(relay, contact.peer)],
-            (None, Some(link_layer)) => vec![Self::LinkLayer(link_layer.clone())],
-            (None, None) => vec![Self::Address(contact.peer)],
-        }
+        let neighbor = match &contact.neighbor_link_layer {
+            Some(link_layer) => Self::LinkLayer(link_layer.clone()),
+            None => Self::Address(contact.neighbor()),
+        };
+        let behind = contact.relay.map(|relay| Self::Behind(relay, contact.peer));
+        [neighbor].into_iter().chain(behind).collect()
     }
 }
 
@@ -91,24 +90,26 @@ impl Neighbor {
 pub(super) struct Shares {
     /// What has no place any more and is held all the same counts for every pool.
     counts: BTreeMap<(Neighbor, Option<Arc<str>>), usize>,
+    /// What those have together whose link-layer address is not known.
+    unknown: BTreeMap<Option<Arc<str>>, usize>,
 }
 
 impl Shares {
     pub(super) fn insert(&mut self, binding: &Binding) {
         for key in keys(binding) {
-            let count = self.counts.entry(key).or_default();
-            *count = count.saturating_add(1);
+            if matches!(key.0, Neighbor::Address(_)) {
+                increase(&mut self.unknown, key.1.clone());
+            }
+            increase(&mut self.counts, key);
         }
     }
 
     pub(super) fn remove(&mut self, binding: &Binding) {
         for key in keys(binding) {
-            if let Some(count) = self.counts.get_mut(&key) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.counts.remove(&key);
-                }
+            if matches!(key.0, Neighbor::Address(_)) {
+                decrease(&mut self.unknown, &key.1);
             }
+            decrease(&mut self.counts, &key);
         }
     }
 
@@ -118,6 +119,26 @@ impl Shares {
             self.counts.get(&(neighbor.clone(), pool)).copied().unwrap_or_default()
         };
         count(Some(Arc::clone(pool))).saturating_add(count(None))
+    }
+
+    /// What all neighbors have of a pool whose link-layer address is not known.
+    pub(super) fn of_unknown(&self, pool: &Arc<str>) -> usize {
+        let count = |pool: &Option<Arc<str>>| self.unknown.get(pool).copied().unwrap_or_default();
+        count(&Some(Arc::clone(pool))).saturating_add(count(&None))
+    }
+}
+
+fn increase<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    let count = counts.entry(key).or_default();
+    *count = count.saturating_add(1);
+}
+
+fn decrease<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 

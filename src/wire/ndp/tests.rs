@@ -258,3 +258,51 @@ fn an_empty_advertisement_is_zero_beyond_its_type() {
     let octets = RouterAdvertisement::default().encode();
     assert_eq!(octets, hex("86 00 0000 00000000 00000000 00000000"));
 }
+
+/// RFC 4861 §4.3
+#[test]
+fn a_neighbor_solicitation_is_written() {
+    let target = "fe80::2aa:bbff:fecc:ddee".parse().unwrap();
+    let solicitation =
+        NeighborSolicitation { target, source_link_layer: Some(vec![2, 0, 0, 0, 0, 1]) };
+    let octets = hex("87 00 0000 00000000                 | type 135, code 0, checksum, reserved
+         fe800000 00000000 02aabbff feccddee | target
+         01 01 020000000001                  | source link-layer address");
+    assert_eq!(solicitation.encode(), octets);
+    let without = NeighborSolicitation { source_link_layer: None, ..solicitation };
+    assert_eq!(without.encode(), octets[..24]);
+    let group: Ipv6Addr = "ff02::1:ffcc:ddee".parse().unwrap();
+    assert_eq!(NeighborSolicitation::group_of(target), group, "RFC 4291 §2.7.1");
+}
+
+/// RFC 4861 §4.4, §7.1.2
+#[test]
+fn a_neighbor_advertisement_is_read_or_discarded_as_a_whole() {
+    let octets = hex("88 00 0000 60000000                 | type 136, code 0, checksum, S O
+         fe800000 00000000 00000000 00000001 | target
+         fd 01 010203040506                  | type 253
+         02 01 020000000001                  | target link-layer address");
+    let advertisement = NeighborAdvertisement::decode(&octets).unwrap();
+    let expected = NeighborAdvertisement {
+        solicited: true,
+        target: "fe80::1".parse().unwrap(),
+        target_link_layer: Some(vec![2, 0, 0, 0, 0, 1]),
+    };
+    assert_eq!(advertisement, expected);
+    for length in 0..octets.len() {
+        let cut = NeighborAdvertisement::decode(&octets[..length]);
+        let whole = [24, 32].contains(&length);
+        assert_eq!(cut.is_ok(), whole, "{length}");
+        assert!(cut.is_ok_and(|cut| cut.target_link_layer.is_none()) || !whole);
+    }
+    let changed = |position: usize, octet: u8| {
+        let mut octets = octets.clone();
+        octets[position] = octet;
+        NeighborAdvertisement::decode(&octets)
+    };
+    assert_eq!(changed(0, 135), Err(DecodeError::Type(135)));
+    assert_eq!(changed(1, 1), Err(DecodeError::Code(1)));
+    assert_eq!(changed(8, 0xff), Err(DecodeError::Target));
+    assert_eq!(changed(25, 0), Err(DecodeError::ZeroLength));
+    assert!(!changed(4, 0x20).unwrap().solicited);
+}

@@ -93,7 +93,15 @@ pub(super) fn key(number: u8, iaid: u32) -> BindingKey {
 /// A router at a link-local address that its number makes.
 pub(super) fn contact(number: u8) -> Contact {
     let peer = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, number.into());
-    Contact { next_hop: peer, peer, link_layer: None, port: 546, relay: None, levels: Vec::new() }
+    Contact {
+        next_hop: peer,
+        peer,
+        link_layer: None,
+        neighbor_link_layer: None,
+        port: 546,
+        relay: None,
+        levels: Vec::new(),
+    }
 }
 
 /// An IA_PD that names prefixes.

@@ -1,0 +1,274 @@
+//! Who is asked whether it is there, and what it has answered.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::conditions::Conditions;
+use crate::core::delegate::{Contact, Holder, Place};
+use crate::core::input::{IfIndex, Received};
+use crate::time::{Deadline, Instant};
+use crate::wire::ndp::NeighborAdvertisement;
+
+/// So many solicitations stay unanswered before a holder counts as gone.
+const TRY_COUNT: u8 = 3;
+/// Between solicitations, and from the last to the verdict. All fits before the retransmission of a
+/// Solicit (SOL_TIMEOUT, 1 s), which is answered at once then.
+const TRY_INTERVAL: Duration = Duration::from_millis(300);
+/// An answer is good for so long: a holder is asked once a second whatever comes.
+const ANSWERED_FOR: Duration = Duration::from_secs(1);
+/// Silence is good for so long: who solicited has time for the Request.
+const SILENT_FOR: Duration = Duration::from_secs(5);
+/// Probes at a time. Beyond that the oldest of whichever neighbor started most goes.
+const MAX_PROBES: usize = 64;
+/// Refused takeovers that are shown. Beyond that the oldest goes.
+const MAX_CONTESTED: usize = 16;
+/// For so long after the last attempt.
+const CONTESTED_FOR: Duration = Duration::from_secs(600);
+
+/// Who is asked, and for whom.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Question {
+    pub(super) interface: IfIndex,
+    pub(super) holder: Ipv6Addr,
+    pub(super) newcomer: Place,
+}
+
+impl Question {
+    /// Whether it asks who somebody is, and not whether another is there.
+    fn is_of_itself(&self) -> bool {
+        self.holder == self.newcomer.neighbor
+    }
+
+    pub(super) fn of_itself(&self) -> Self {
+        Self { holder: self.newcomer.neighbor, ..self.clone() }
+    }
+
+    /// Whether a holder and the newcomer can be one, behind a relay agent that has another address,
+    /// as it has when its link was renumbered.
+    pub(super) fn may_be_same_relay(&self, holder: &Contact) -> bool {
+        !self.newcomer.behind.is_empty() && holder.place().behind == self.newcomer.behind
+    }
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Asking { sent_count: u8, next_at: Instant, waiting: Box<Received> },
+    Answered { until: Instant, link_layer: Option<Vec<u8>> },
+    Silent { until: Instant },
+}
+
+#[derive(Clone, Debug)]
+struct Probe {
+    started_at: Instant,
+    state: State,
+}
+
+/// A takeover that was refused.
+#[derive(Clone, Debug)]
+struct Contested {
+    last_at: Instant,
+    text: String,
+}
+
+/// What is known of who is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    Answers { link_layer: Option<Vec<u8>> },
+    Silent,
+    Pending,
+}
+
+/// The holders that are asked, and takeovers that were refused.
+#[derive(Clone, Debug, Default)]
+pub(in crate::core) struct Takeovers {
+    probes: BTreeMap<Question, Probe>,
+    /// By downlink and holder.
+    contested: BTreeMap<(Arc<str>, Ipv6Addr), Contested>,
+    /// What is contested differs from what the conditions say.
+    is_news: bool,
+}
+
+impl Takeovers {
+    /// When [`Core::handle_takeovers`] has something to do.
+    pub(in crate::core) fn deadline(&self) -> Option<Deadline> {
+        let tries = self.probes.values().filter_map(|probe| match probe.state {
+            State::Asking { next_at, .. } => Some(Deadline::new(next_at, "probe of a holder")),
+            State::Answered { .. } | State::Silent { .. } => None,
+        });
+        let ends = self
+            .contested
+            .values()
+            .map(|one| Deadline::new(one.last_at + CONTESTED_FOR, "end of a contested delegation"));
+        tries.chain(ends).min_by_key(|deadline| deadline.at)
+    }
+
+    /// Adds what is contested to the conditions.
+    pub(in crate::core) fn describe(&self, found: &mut Conditions) {
+        for ((downlink, holder), contested) in &self.contested {
+            let (which, text) = (holder.to_string(), contested.text.clone());
+            found.add_of("delegation-contested", downlink, which, text);
+        }
+    }
+
+    /// Whether nobody was asked lately.
+    pub(super) fn is_idle(&self) -> bool {
+        self.probes.is_empty()
+    }
+
+    /// Whether what is contested differs from what the conditions say, once.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
+    }
+
+    pub(super) fn is_asking(&self) -> bool {
+        self.probes.values().any(|probe| matches!(probe.state, State::Asking { .. }))
+    }
+
+    pub(super) fn is_silent(&self, now: Instant, question: &Question) -> bool {
+        let probe = self.probes.get(question);
+        probe.is_some_and(|probe| matches!(probe.state, State::Silent { until } if until > now))
+    }
+
+    /// Whether a holder is behind the relay agent that the newcomer is behind: it has answered at
+    /// both addresses, with one link-layer address.
+    pub(super) fn is_same_relay(
+        &self,
+        now: Instant,
+        question: &Question,
+        holder: &Contact,
+    ) -> bool {
+        let link_layer = |question: &Question| match &self.probes.get(question)?.state {
+            State::Answered { until, link_layer } if *until > now => link_layer.as_ref(),
+            State::Asking { .. } | State::Answered { .. } | State::Silent { .. } => None,
+        };
+        question.may_be_same_relay(holder)
+            && link_layer(question)
+                .is_some_and(|one| link_layer(&question.of_itself()) == Some(one))
+    }
+
+    /// What is known of a holder; where that is nothing it is asked, and `received` waits.
+    pub(super) fn ask(&mut self, now: Instant, question: Question, received: &Received) -> Verdict {
+        match self.probes.get_mut(&question).map(|probe| &mut probe.state) {
+            Some(State::Answered { until, link_layer }) if *until > now => {
+                return Verdict::Answers { link_layer: link_layer.clone() };
+            }
+            Some(State::Silent { until }) if *until > now => return Verdict::Silent,
+            // The newest is what its sender waits for.
+            Some(State::Asking { waiting, .. }) => {
+                **waiting = received.clone();
+                return Verdict::Pending;
+            }
+            Some(State::Answered { .. } | State::Silent { .. }) | None => {}
+        }
+        self.probes.retain(|_, probe| match probe.state {
+            State::Asking { .. } => true,
+            State::Answered { until, .. } | State::Silent { until } => until > now,
+        });
+        if self.probes.len() >= MAX_PROBES {
+            self.evict();
+        }
+        let waiting = Box::new(received.clone());
+        let state = State::Asking { sent_count: 0, next_at: now, waiting };
+        self.probes.insert(question, Probe { started_at: now, state });
+        Verdict::Pending
+    }
+
+    /// The oldest goes of whichever neighbor started most, so that one which asks for everybody's
+    /// place keeps nobody out; and before any of them one that asks who somebody is, as who is there
+    /// has answered at once.
+    fn evict(&mut self) {
+        let mut counts: BTreeMap<Ipv6Addr, usize> = BTreeMap::new();
+        for question in self.probes.keys() {
+            *counts.entry(question.newcomer.neighbor).or_default() += 1;
+        }
+        let rank = |(question, probe): &(&Question, &Probe)| {
+            let count = counts.get(&question.newcomer.neighbor).copied();
+            (question.is_of_itself(), count, Reverse(probe.started_at))
+        };
+        let first = self.probes.iter().max_by_key(rank).map(|(question, _)| question.clone());
+        if let Some(first) = first {
+            self.probes.remove(&first);
+        }
+    }
+
+    /// Forgets who is asked where nothing can be asked; the messages that wait are lost.
+    pub(super) fn forget_unless(&mut self, can_ask: impl Fn(IfIndex) -> bool) {
+        self.probes.retain(|question, probe| match probe.state {
+            State::Asking { .. } => can_ask(question.interface),
+            State::Answered { .. } | State::Silent { .. } => true,
+        });
+    }
+
+    /// The next solicitation to send: where, and whom for.
+    pub(super) fn poll_solicitation(&mut self, now: Instant) -> Option<(IfIndex, Ipv6Addr)> {
+        self.probes.iter_mut().find_map(|(question, probe)| match &mut probe.state {
+            State::Asking { sent_count, next_at, .. }
+                if *next_at <= now && *sent_count < TRY_COUNT =>
+            {
+                *sent_count += 1;
+                *next_at = now + TRY_INTERVAL;
+                Some((question.interface, question.holder))
+            }
+            State::Asking { .. } | State::Answered { .. } | State::Silent { .. } => None,
+        })
+    }
+
+    /// A neighbor has answered; the messages that waited for that.
+    pub(super) fn handle_answer(
+        &mut self,
+        now: Instant,
+        interface: IfIndex,
+        advertisement: NeighborAdvertisement,
+    ) -> Vec<Received> {
+        let NeighborAdvertisement { target, target_link_layer: link_layer, .. } = advertisement;
+        let is_asked =
+            |question: &Question| (question.interface, question.holder) == (interface, target);
+        let until = now + ANSWERED_FOR;
+        self.end(|question, _| is_asked(question), State::Answered { until, link_layer })
+    }
+
+    /// The messages that waited for a holder which is silent.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<Received> {
+        let before = self.contested.len();
+        self.contested.retain(|_, one| one.last_at + CONTESTED_FOR > now);
+        self.is_news |= self.contested.len() != before;
+        let is_over = |_: &Question, state: &State| matches!(state, State::Asking { sent_count: TRY_COUNT, next_at, .. } if *next_at <= now);
+        self.end(is_over, State::Silent { until: now + SILENT_FOR })
+    }
+
+    /// The verdict about those questions that are `over`; the messages that waited for it.
+    fn end(&mut self, over: impl Fn(&Question, &State) -> bool, verdict: State) -> Vec<Received> {
+        let mut waited = Vec::new();
+        for (question, probe) in &mut self.probes {
+            if matches!(probe.state, State::Asking { .. })
+                && over(question, &probe.state)
+                && let State::Asking { waiting, .. } =
+                    std::mem::replace(&mut probe.state, verdict.clone())
+            {
+                waited.push(*waiting);
+            }
+        }
+        waited
+    }
+
+    pub(super) fn note_refused(&mut self, now: Instant, holder: &Holder, text: String) {
+        let key = (Arc::clone(&holder.key.downlink), holder.contact.neighbor());
+        if self.contested.len() >= MAX_CONTESTED && !self.contested.contains_key(&key) {
+            let oldest = self.contested.iter().min_by_key(|(_, one)| one.last_at);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                self.contested.remove(&oldest);
+            }
+        }
+        self.is_news |= !self.contested.contains_key(&key);
+        self.contested.insert(key, Contested { last_at: now, text });
+    }
+
+    /// The holder is not the one any more that others ask against.
+    pub(super) fn note_taken(&mut self, holder: &Holder) {
+        let key = (Arc::clone(&holder.key.downlink), holder.contact.neighbor());
+        self.is_news |= self.contested.remove(&key).is_some();
+    }
+}
