@@ -76,11 +76,28 @@ impl Core {
         if !received.source.is_unicast_link_local() {
             return Err("source");
         }
-        // A bridge between uplink and downlink hands us what we sent (RA-RX-11).
-        if self.system.is_own(received.source) {
+        if self.system.is_own(received.interface, received.source) {
             return Err("own");
         }
-        RouterAdvertisement::decode(&received.octets).map_err(|error| error.label())
+        let advertisement =
+            RouterAdvertisement::decode(&received.octets).map_err(|error| error.label())?;
+        if self.is_returned(received, &advertisement) {
+            return Err("own");
+        }
+        Ok(advertisement)
+    }
+
+    /// Whether an advertisement is one of ours that a bridge between our links hands back
+    /// (RA-RX-11). Its source is our address on the other link, which a router here may have as
+    /// well; but ours also carry the link-layer address of that link.
+    fn is_returned(&self, received: &Received, advertisement: &RouterAdvertisement) -> bool {
+        let is_from = |own: &[u8]| {
+            advertisement.options.iter().any(|option| {
+                matches!(option, NdpOption::SourceLinkLayer(sender) if sender.starts_with(own))
+            })
+        };
+        let mut links = self.system.links_with(received.source, received.interface);
+        links.any(|link| link.link_layer_address.as_deref().is_some_and(is_from))
     }
 
     /// Another router on a link of ours: never believed (RA-RX-12), but worth a line (RA-TX-40).

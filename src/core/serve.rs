@@ -55,8 +55,7 @@ impl Core {
         received: &Received,
         may_wait: bool,
     ) -> Result<(), &'static str> {
-        // A bridge between uplink and downlink hands us what we sent (compare RA-RX-11).
-        if self.system.is_own(received.source) {
+        if self.system.is_own(received.interface, received.source) {
             return Err("own");
         }
         let is_relayed = received.octets.first().copied().and_then(RelayKind::from_wire);
@@ -65,6 +64,13 @@ impl Core {
             Some(RelayKind::Reply) => return Err("unexpected-type"),
             None => direct(downlink, received)?,
         };
+        // A bridge between our links hands us what we sent (compare RA-RX-11). A neighbor may have
+        // the link-local address that we have on another link, but not our DUID as well.
+        if message.client_id() == Some(&self.duid)
+            && self.system.links_with(received.source, received.interface).next().is_some()
+        {
+            return Err("own");
+        }
         self.check_source(&arrival, received)?;
         if let Some(holder) = self.holder_against(now, &arrival, &message) {
             return self.contest(now, &arrival, &message, received, &holder);

@@ -259,8 +259,23 @@ impl System {
             })
     }
 
-    /// Whether `address` is on any interface of this machine.
-    pub fn is_own(&self, address: Ipv6Addr) -> bool {
-        self.addresses.values().any(|own| own.address == address)
+    /// Whether a packet that came in on `interface` from `address` came from this machine. A
+    /// link-local address is ours only on the link that has it: `fe80::1` may be a router above us
+    /// and we ourselves below.
+    pub fn is_own(&self, interface: IfIndex, address: Ipv6Addr) -> bool {
+        if address.is_unicast_link_local() {
+            self.addresses.contains_key(&(interface, address))
+        } else {
+            self.addresses.values().any(|own| own.address == address)
+        }
+    }
+
+    /// The links other than `interface` on which we have `address`. What comes from it may have
+    /// come back to us over a bridge between them (RA-RX-11); what the packet says of its sender
+    /// decides.
+    pub fn links_with(&self, address: Ipv6Addr, interface: IfIndex) -> impl Iterator<Item = &Link> {
+        let own = self.addresses.values();
+        let own = own.filter(move |own| own.address == address && own.interface != interface);
+        own.filter_map(|own| self.links.get(&own.interface))
     }
 }

@@ -160,7 +160,7 @@ impl Relays {
         received: &Received,
         level: &RelayMessage,
     ) -> Result<Relaying, Reject> {
-        if !is_host(received.source) || link.system.is_own(received.source) {
+        if !is_host(received.source) || link.system.is_own(received.interface, received.source) {
             return Err(Reject::Source);
         }
         let octets = level.encode();
@@ -204,7 +204,7 @@ impl Relays {
         }
         let octets = level.relayed().filter(|octets| !octets.is_empty()).ok_or(Reject::Empty)?;
         let peer = level.peer_address;
-        if !is_host(peer) || system.is_own(peer) {
+        if !is_host(peer) || system.is_own(link.index(), peer) {
             return Err(Reject::Peer);
         }
         let source = link.link_local().ok_or(Reject::Detached)?;
