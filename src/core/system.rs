@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use super::input::{IfIndex, KernelEvent};
+use super::input::{IfIndex, KernelEvent, Received};
 use crate::time::Until;
 
 /// An interface.
@@ -268,6 +268,15 @@ impl System {
         } else {
             self.addresses.values().any(|own| own.address == address)
         }
+    }
+
+    /// Whether a packet came from this machine, also over a bridge between two of its links: as far
+    /// as the link-layer address of its sender is known.
+    pub fn has_sent(&self, received: &Received) -> bool {
+        let Received { interface, source, link_layer, .. } = received;
+        let mut links = self.links_with(*source, *interface);
+        self.is_own(*interface, *source)
+            || (link_layer.is_some() && links.any(|link| link.link_layer_address == *link_layer))
     }
 
     /// The links other than `interface` on which we have `address`. What comes from it may have

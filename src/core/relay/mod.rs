@@ -160,7 +160,7 @@ impl Relays {
         received: &Received,
         level: &RelayMessage,
     ) -> Result<Relaying, Reject> {
-        if !is_host(received.source) || link.system.is_own(received.interface, received.source) {
+        if !is_host(received.source) || link.system.has_sent(received) {
             return Err(Reject::Source);
         }
         let octets = level.encode();
