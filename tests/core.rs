@@ -2,12 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests look at some variants only")]
 
+#[path = "core/heard.rs"]
+mod heard;
 #[path = "core/known.rs"]
 mod known;
+#[path = "core/redial.rs"]
+mod redial;
 #[path = "core/refused.rs"]
 mod refused;
 #[path = "core/restart.rs"]
 mod restart;
+#[path = "core/trust.rs"]
+mod trust;
 mod world;
 
 use std::time::Duration;

@@ -35,7 +35,6 @@ pub fn render(config: &Config, prefix: Ipv6Net) -> String {
             iaid: source.iaid.unwrap_or(Iaid(1)),
             prefix,
             exclude: None,
-            occupied: Vec::new(),
         };
         if is_several {
             let gap = if text.is_empty() { "" } else { "\n" };

@@ -47,7 +47,7 @@ mod world;
 #[cfg(test)]
 mod world_tests;
 
-use bucket::Bucket;
+pub(super) use bucket::Bucket;
 use waiting::{Advertised, Waiting};
 
 /// Refreshes that advertisements start (CHG-04): anyone on the link can forge those.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
+use super::desired::Conflict;
 use super::failures::{self, Failure, Subject};
 use super::output::{Level, Output, Report, Step};
 use super::plan::Without;
@@ -114,6 +115,33 @@ impl Core {
             );
             let name = name.unwrap_or_default();
             found.add_of("duplicate-address", &name, address.to_string(), text);
+        }
+        for (name, router) in &self.desired.silent_routers {
+            let text = format!(
+                "{router} does not answer, while another default router is heard, which is used \
+                 before it; if it was replaced for good, nothing has to be done"
+            );
+            found.add_of("router-silent", name, router.to_string(), text);
+        }
+        for ((name, advertised), conflict) in &self.desired.conflicts {
+            let text = match conflict {
+                Conflict::Around(ours) => format!(
+                    "a router advertises {advertised} as on-link, around {ours} which is delegated \
+                     to us and stays ours; if it is none of yours, name the routers to believe: \
+                     routers = [...]"
+                ),
+                Conflict::Unassigned(ours) => format!(
+                    "a router advertises {advertised}, a part of {ours} which is delegated to us; \
+                     nobody behind us has that part, so it is used; have the delegating router \
+                     exclude it (RFC 6603), and give no subnet that place"
+                ),
+                Conflict::Assigned(ours) => format!(
+                    "a router advertises {advertised}, but {ours} is delegated to us, so it is not \
+                     used; give the subnet or delegation another place, or if the router is none \
+                     of yours, name the routers to believe: routers = [...]"
+                ),
+            };
+            found.add_of("prefix-conflict", name, advertised.to_string(), text);
         }
         for ((name, prefix), why) in &self.desired.without {
             let text = match why {

@@ -10,6 +10,7 @@ use ipnet::Ipv6Net;
 
 mod carve;
 mod passed;
+mod uplink;
 
 use super::advertise::Content;
 use super::delegate::{BindingKey, Delegating};
@@ -18,9 +19,8 @@ use super::input::IfIndex;
 use super::lease::{DelegatedPrefix, Ending, LeasedAddress};
 use super::output::{Group, Sysctl};
 use super::plan::Without;
-use super::stable_address;
 use super::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
-use crate::config::{self, AddressMode, Config, InterfaceId, Resolver, SearchList};
+use crate::config::{self, Config, Resolver, SearchList};
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;
@@ -33,13 +33,6 @@ pub use carve::Carving;
 const ON_LINK_METRIC: u32 = 240;
 /// Metric of the route that keeps unassigned space from looping (DWN-02): worse than any other.
 const UNREACHABLE_METRIC: u32 = 4096;
-/// Metrics of learnt routes by preference; routers and uplinks of one preference follow on.
-const LEARNT_METRICS: [(Preference, u32); 3] =
-    [(Preference::High, 512), (Preference::Medium, 1024), (Preference::Low, 1536)];
-
-/// Further identifiers that are tried after duplicates (RFC 7217 §7).
-const IDGEN_RETRIES: u8 = 3;
-
 /// What the stages before have found out about one uplink.
 #[derive(Clone, Debug, Default)]
 pub struct UplinkFacts {
@@ -142,6 +135,22 @@ pub struct Desired {
     pub contents: BTreeMap<String, Content>,
     /// Downlinks that go without a subnet, with the delegation and the reason.
     pub without: BTreeMap<(String, Ipv6Net), Without>,
+    /// What routers on an uplink advertise and DHCPv6 delegated to us, by uplink and prefix.
+    pub conflicts: BTreeMap<(String, Ipv6Net), Conflict>,
+    /// Default routers that do not answer while others are heard, by uplink.
+    pub silent_routers: BTreeSet<(String, Ipv6Addr)>,
+}
+
+/// How a prefix that a router on an uplink advertises is in conflict with a delegated one, which
+/// it carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Conflict {
+    /// It is on-link around the delegated prefix. Both are routes, and the longer one decides.
+    Around(Ipv6Net),
+    /// It is on-link, and part of the delegated prefix that nobody behind us has: it is used.
+    Unassigned(Ipv6Net),
+    /// It would lead to the uplink what is delegated to us: it is not used.
+    Assigned(Ipv6Net),
 }
 
 /// Derives the desired state at `now`, which matters only for what has ended.
@@ -157,18 +166,8 @@ pub fn from_scratch(
         let (Some(link), Some(heard)) = (facts.system.link(name), facts.sources.get(name)) else {
             continue;
         };
-        settings(&mut desired, uplink, link, heard);
-        if !link.running {
-            continue;
-        }
-        leased_addresses(&mut desired, link, heard);
-        if uplink.address != AddressMode::Kernel {
-            if heard.heard {
-                desired.taken_over.insert(link.index);
-            }
-            uplink_addresses(&mut desired, facts, now, uplink, link, heard);
-            learnt_routes(&mut desired, uplink, link, heard, position, carved);
-        }
+        let on = uplink::Place { facts, now, uplink, link, heard, position, carved };
+        on.contribute(&mut desired);
     }
     for (name, downlink) in &facts.config.downlinks {
         downlink_state(&mut desired, facts, delegating, now, name, downlink, carved);
@@ -216,135 +215,6 @@ fn end_of(prefix: &DelegatedPrefix, config: &Config, valid_until: Until) -> Unti
     prefix.gone_since.map_or(valid_until, |since| Until::At(since + config.grace))
 }
 
-fn settings(desired: &mut Desired, uplink: &config::Uplink, link: &Link, heard: &UplinkFacts) {
-    let mut set = |name, value| desired.sysctls.insert((link.name.clone(), name), value);
-    // The kernel's own processing would make a second address per prefix (RA-RX-80); where it is
-    // wanted, forwarding needs 2 (RA-RX-81).
-    set(Sysctl::AcceptRa, if uplink.address == AddressMode::Kernel { 2 } else { 0 });
-    if uplink.address == AddressMode::Kernel {
-        return;
-    }
-    if let Some(hop_limit) = heard.parameters.hop_limit {
-        set(Sysctl::HopLimit, i32::from(hop_limit));
-    }
-    if let Some(mtu) = heard.parameters.mtu.and_then(|mtu| i32::try_from(mtu).ok()) {
-        set(Sysctl::Mtu, mtu);
-    }
-}
-
-fn leased_addresses(desired: &mut Desired, link: &Link, heard: &UplinkFacts) {
-    for leased in &heard.addresses {
-        // No on-link prefix is implied (UPL-07).
-        let address = KernelAddress {
-            prefix_len: 128,
-            ..ours(link, leased.address, leased.preferred_until, leased.valid_until)
-        };
-        desired.addresses.insert((link.index, leased.address), address);
-    }
-}
-
-fn uplink_addresses(
-    desired: &mut Desired,
-    facts: Facts<'_>,
-    now: Instant,
-    uplink: &config::Uplink,
-    link: &Link,
-    heard: &UplinkFacts,
-) {
-    let replaced = heard.prefixes.iter().any(|prefix| {
-        prefix.autonomous && prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now)
-    });
-    for prefix in &heard.prefixes {
-        // What a router withdrew stays by the two-hour rule while there is nothing else, and
-        // leaves after the grace time once there is (UPL-10, UPL-11).
-        let valid_until = match prefix.gone_since {
-            Some(since) if replaced => {
-                prefix.valid_until.min(Until::At(since + facts.config.grace))
-            }
-            Some(_) | None => prefix.valid_until,
-        };
-        if valid_until.is_over(now) {
-            continue;
-        }
-        if prefix.on_link {
-            let target = RouteTarget::OnLink(link.index);
-            route(desired, prefix.prefix, target, ON_LINK_METRIC, valid_until);
-        }
-        if prefix.autonomous
-            && let Some(address) = address_in(prefix.prefix, facts, uplink.address, link)
-        {
-            let address = ours(link, address, prefix.preferred_until, valid_until);
-            desired.addresses.insert((link.index, address.address), address);
-        }
-    }
-}
-
-/// The address of the uplink in `prefix`, if there is one that no other node holds. A link without
-/// link-layer address has no EUI-64 and falls back.
-fn address_in(
-    prefix: Ipv6Net,
-    facts: Facts<'_>,
-    mode: AddressMode,
-    link: &Link,
-) -> Option<Ipv6Addr> {
-    let free =
-        |id: &InterfaceId| !facts.system.duplicates.contains(&(link.index, id.in_prefix(prefix)));
-    let stable = || {
-        (0..=IDGEN_RETRIES)
-            .map(|counter| stable_address::stable(facts.secret, prefix, &link.name, counter))
-            .find(free)
-    };
-    let id = match mode {
-        AddressMode::Fixed(id) => Some(id).filter(free),
-        AddressMode::Eui64 => {
-            let octets = link.link_layer_address.as_deref();
-            match octets.and_then(stable_address::eui64) {
-                Some(id) => Some(id).filter(free),
-                None => stable(),
-            }
-        }
-        AddressMode::Stable => stable(),
-        AddressMode::Kernel | AddressMode::None => None,
-    };
-    id.map(|id| id.in_prefix(prefix))
-}
-
-fn learnt_routes(
-    desired: &mut Desired,
-    uplink: &config::Uplink,
-    link: &Link,
-    heard: &UplinkFacts,
-    position: usize,
-    carved: &[Carved],
-) {
-    let everything = Ipv6Net::default();
-    if uplink.default_route {
-        for (rank, router) in heard.default_routers.iter().enumerate() {
-            let target = RouteTarget::Gateway(link.index, router.address);
-            let metric = metric(router.preference, position, rank);
-            route(desired, everything, target, metric, router.until);
-        }
-    }
-    // A router above announces the prefix that ours was cut from: what lies inside ours is ours.
-    let foreign = |route: &&SpecificRoute| {
-        !carved.iter().any(|part| part.prefix.prefix.contains(&route.destination))
-    };
-    for (rank, specific) in heard.routes.iter().filter(foreign).enumerate() {
-        let target = RouteTarget::Gateway(link.index, specific.router);
-        let metric = metric(specific.preference, position, rank);
-        route(desired, specific.destination, target, metric, specific.until);
-    }
-}
-
-/// Routes of equal metric would share the load between providers, each of which drops the
-/// other's sources: so every router has a metric of its own.
-fn metric(preference: Preference, position: usize, rank: usize) -> u32 {
-    let base =
-        LEARNT_METRICS.iter().find(|(of, _)| *of == preference).map_or(1024, |(_, base)| *base);
-    let (position, rank) = (position.min(7), rank.min(63));
-    base + u32::try_from(position * 64 + rank).unwrap_or(0)
-}
-
 fn downlink_state(
     desired: &mut Desired,
     facts: Facts<'_>,
@@ -379,8 +249,10 @@ fn downlink_state(
         }
         let Some(subnet) = part.subnets.get(name) else { continue };
         let address = downlink.address.in_prefix(*subnet);
+        let duplicate =
+            link.is_some_and(|link| facts.system.duplicates.contains(&(link.index, address)));
         if let Some(link) = link {
-            if !facts.system.duplicates.contains(&(link.index, address)) {
+            if !duplicate {
                 let address = KernelAddress {
                     prefix_len: subnet.prefix_len(),
                     ..ours(link, address, part.prefix.preferred_until, until)
@@ -390,7 +262,10 @@ fn downlink_state(
             route(desired, *subnet, RouteTarget::OnLink(link.index), ON_LINK_METRIC, until);
         }
         if held {
-            own.push((address, until));
+            // Whoever else holds the address is asked in vain.
+            if !duplicate {
+                own.push((address, until));
+            }
             content.prefixes.insert(*subnet, (part.prefix.preferred_until, until));
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::input::{IfIndex, KernelEvent};
 use super::output::{Group, Level, Output, Step};
+use super::settle::LAG;
 use super::system::{KernelAddress, System};
 use super::{Core, receive};
 use crate::time::Instant;
@@ -57,6 +58,10 @@ impl Core {
                 if address.is_unicast_link_local() =>
             {
                 self.derive = true;
+            }
+            // One that was made for an advertisement can be used now.
+            KernelEvent::Address(address) if address.ours && !address.duplicate => {
+                self.derive_heard(now, now + LAG);
             }
             KernelEvent::Address(_)
             | KernelEvent::AddressGone { .. }

@@ -57,6 +57,7 @@ mod uplink;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv6Addr;
 
+use self::change::Bucket;
 use self::conditions::Conditions;
 use self::counters::Counters;
 use self::delegate::Delegating;
@@ -129,6 +130,10 @@ pub struct Core {
     derive: bool,
     /// It has to be by then, at the latest.
     derive_by: Option<Instant>,
+    /// It has to be by then for what was heard and does not press.
+    refresh_by: Option<Instant>,
+    /// How often that may be for what was heard.
+    derivations: Bucket,
     /// Steps that nobody waits for are left over from the last time.
     lags: bool,
     /// The kernel's state is known.
@@ -203,6 +208,8 @@ impl Core {
             default_route: DefaultRoute::Absent,
             derive: true,
             derive_by: None,
+            refresh_by: None,
+            derivations: settle::DERIVATIONS,
             lags: false,
             ready: false,
             unsettled: None,
@@ -276,8 +283,10 @@ impl Core {
         };
         let end = self.desired.next_end(now);
         let lag = self.derive_by.map(|at| Deadline::new(at, "what nobody waits for"));
+        let refresh = self.refresh_by.map(|at| Deadline::new(at, "lifetimes that were heard"));
         let more = [
             lag,
+            refresh,
             hold,
             held,
             end,
@@ -312,7 +321,10 @@ impl Core {
         self.end_relayed(now);
         let over = self.desired.next_end_before(now);
         let hold = matches!(self.default_route, DefaultRoute::LostAt(_));
-        self.derive |= over || self.failures.is_retry_due(now) || hold;
+        self.derive |= self.failures.is_retry_due(now) || hold;
+        if over {
+            self.derive_heard(now, now);
+        }
     }
 
     fn command(&mut self, now: Instant, command: Command) {
@@ -368,6 +380,11 @@ impl Core {
     /// Turns what an event meant for an uplink into the record of a change, and into outputs.
     fn take_effect(&mut self, now: Instant, name: &str, effect: &Effect) {
         self.derive |= effect.derive;
+        if effect.heard {
+            self.derive_heard(now, now);
+        } else if let Some(at) = effect.derive_by {
+            self.derive_heard(now, at);
+        }
         if let Some(cause) = effect.began {
             self.history.begin(now, name, cause, self.told.get(name).cloned().unwrap_or_default());
         }

@@ -27,8 +27,6 @@ pub struct Whole {
     pub prefix: Ipv6Net,
     /// The part that the delegating router keeps (RFC 6603).
     pub exclude: Option<Ipv6Net>,
-    /// Prefixes in use elsewhere, which nothing that is given may overlap.
-    pub occupied: Vec<Ipv6Net>,
 }
 
 /// Who gets what of one delegated prefix.
@@ -187,8 +185,8 @@ struct Carving<'a> {
 impl<'a> Carving<'a> {
     fn new(config: &Config, whole: &'a Whole) -> Self {
         let mut taken = Taken::default();
-        for prefix in whole.occupied.iter().chain(&whole.exclude) {
-            taken.take(*prefix);
+        if let Some(kept) = whole.exclude {
+            taken.take(kept);
         }
         let top = Some(taken::top(whole.prefix));
         Self { whole, layout: config.layout, plan: Plan::default(), taken, full: 0, top }

@@ -9,6 +9,7 @@ use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, Nei
 use super::Core;
 use super::input::{IfIndex, Received};
 use super::output::{Level, Output, Packet, Stage};
+use super::settle::LAG;
 use super::uplink::Attachment;
 use super::{ALL_DHCP_SERVERS, ALL_ROUTERS};
 use crate::time::Instant;
@@ -58,9 +59,8 @@ impl Core {
         match uplink.handle_advertisement(now, received.source, &advertisement, to_us) {
             Ok(mut effect) => {
                 // The answer will change more: one pass for both.
-                if effect.derive && uplink.is_asking() {
-                    effect.derive = false;
-                    self.derive_soon(now);
+                if uplink.is_asking() && std::mem::take(&mut effect.heard) {
+                    self.derive_heard(now, now + LAG);
                 }
                 self.take_effect(now, &name, &effect);
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::DefaultRoute;
+use super::change::Bucket;
 use super::delegate::HostOptions;
 use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
@@ -17,7 +18,10 @@ use crate::time::Instant;
 
 /// What nobody waits for is done so much later, or with what comes up until then: a change goes
 /// through a whole tree of routers meanwhile, and has their processors for itself.
-const LAG: Duration = Duration::from_millis(10);
+pub(super) const LAG: Duration = Duration::from_millis(10);
+
+/// How often what was heard on uplinks has the whole derived.
+pub(super) const DERIVATIONS: Bucket = Bucket::new(10, Duration::from_millis(500));
 
 /// Steps that are handed over at once. Between two batches the loop looks at packets, timers and
 /// signals.
@@ -35,10 +39,10 @@ impl Core {
         for name in &names {
             self.send_from_uplink(now, name);
         }
-        let is_due = self.derive_by.is_some_and(|at| at <= now);
+        let is_due = [self.derive_by, self.refresh_by].into_iter().flatten().any(|at| at <= now);
         let mut later = Vec::new();
         if std::mem::take(&mut self.derive) || is_due {
-            self.derive_by = None;
+            (self.derive_by, self.refresh_by) = (None, None);
             later = self.derive_and_apply(now);
             // Who is about to be told may ask at once, and is answered first.
             self.lags = !later.is_empty() && !self.lags;
@@ -58,7 +62,27 @@ impl Core {
 
     /// Has the desired state derived when there is time.
     pub(super) fn derive_soon(&mut self, now: Instant) {
-        self.derive_by.get_or_insert(now + LAG);
+        self.derive_at(now + LAG);
+    }
+
+    fn derive_at(&mut self, at: Instant) {
+        self.derive_by = Some(self.derive_by.map_or(at, |known| known.min(at)));
+    }
+
+    /// Has it derived at `at` for something that anybody on an uplink can bring about: as often as
+    /// routers really change, and a flood cannot have it done more often than that.
+    pub(super) fn derive_heard(&mut self, now: Instant, at: Instant) {
+        let mut pending = [self.derive_by, self.refresh_by].into_iter().flatten();
+        if self.derive || pending.any(|known| known <= at) {
+            return;
+        }
+        let at =
+            if self.derivations.take(now) { at } else { self.derivations.available_at().max(at) };
+        if at <= now + LAG {
+            self.derive_at(at);
+        } else {
+            self.refresh_by = Some(self.refresh_by.map_or(at, |known| known.min(at)));
+        }
     }
 
     /// Brings about what is new; the steps are left over that nobody waits for.

@@ -7,6 +7,8 @@ use ipnet::Ipv6Net;
 
 mod attachment;
 mod effect;
+#[cfg(test)]
+mod tests;
 
 pub(super) use attachment::Attachment;
 pub(super) use effect::Effect;
@@ -223,7 +225,8 @@ impl Uplink {
     /// Lets what was heard have its effect; `trigger` is what it is to the lease, if anything.
     fn take_in(&mut self, now: Instant, heard: &Heard, trigger: Option<Trigger>) -> Effect {
         let mut effect = Effect {
-            derive: heard.refreshed || heard.others || !heard.prefixes.is_empty(),
+            heard: heard.others || !heard.prefixes.is_empty(),
+            derive_by: heard.refresh_by,
             ..Effect::default()
         };
         if heard.others {
@@ -241,7 +244,7 @@ impl Uplink {
             PrefixChangeKind::Missing | PrefixChangeKind::Expired => false,
         });
         if let Some(trigger) = trigger
-            && (significant || heard.none_confirmed)
+            && (significant || heard.none_confirmed || heard.went_back.is_some())
         {
             effect.merge(self.trigger(now, trigger, Cause::Advertisement));
             self.lease.hurry(now);
@@ -313,6 +316,9 @@ impl Uplink {
             self.confirmed = true;
             self.changes.handle_outcome(now, outcome, source);
         }
+        if let Some(router) = source.filter(|_| progress.changed || progress.refreshed) {
+            self.routers.set_lease_router(router);
+        }
         self.lease_known |= progress.changed;
         self.confirmed |= progress.changed;
         Effect {
@@ -335,7 +341,8 @@ impl Uplink {
     /// Lets everything due happen; what has been gone for `grace` is forgotten.
     pub(super) fn handle_timeout(&mut self, now: Instant, grace: Duration) -> Effect {
         let heard = self.routers.handle_timeout(now);
-        let mut effect = self.take_in(now, &heard, None);
+        let went_back = heard.went_back.map(|router| Trigger::Prefix { router, rebind: false });
+        let mut effect = self.take_in(now, &heard, went_back);
         if !self.lease_known && now >= self.started_at + PATIENCE {
             self.lease_known = true;
             effect.derive = true;
@@ -417,16 +424,19 @@ impl Uplink {
         self.routed.as_ref().and_then(Routed::not_routed)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// When [`handle_timeout`](Self::handle_timeout) and what it makes ready to send have
+    /// something to do. What only a packet could end is no deadline while none can leave, or it
+    /// would come at once, again and again.
     pub(super) fn deadline(&self, grace: Duration) -> Option<Deadline> {
+        let can_send = self.attached.is_some();
         let gone = self.lease.prefixes().iter().filter_map(|prefix| prefix.gone_since).min();
         let patience = (!self.lease_known).then_some(self.started_at + PATIENCE);
         Deadline::first([
-            self.routers.deadline(),
-            self.solicit.deadline().filter(|_| self.attached.is_some()),
+            self.routers.deadline(can_send),
+            self.solicit.deadline().filter(|_| can_send),
             self.changes.deadline(),
             self.lease.deadline(),
-            self.routed.as_ref().and_then(Routed::deadline),
+            self.routed.as_ref().and_then(Routed::deadline).filter(|_| can_send),
             gone.map(|since| Deadline::new(since + grace, "grace time of a delegated prefix")),
             patience.map(|at| Deadline::new(at, "patience with the lease")),
         ])

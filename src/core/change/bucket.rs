@@ -7,7 +7,7 @@ use crate::time::Instant;
 /// Holds `burst` tokens at most and gains one per `period`, counted from the moment at which it
 /// stopped being full.
 #[derive(Clone, Debug)]
-pub(super) struct Bucket {
+pub(in crate::core) struct Bucket {
     period: Duration,
     /// `(burst - 1) * period`: how far from full a bucket with one token is.
     last_token: Duration,
@@ -17,13 +17,13 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    pub(super) const fn new(burst: u32, period: Duration) -> Self {
+    pub(in crate::core) const fn new(burst: u32, period: Duration) -> Self {
         let last_token = period.saturating_mul(burst.saturating_sub(1));
         Self { period, last_token, full_at: Instant::BOOT }
     }
 
     /// Takes a token, if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub(in crate::core) fn take(&mut self, now: Instant) -> bool {
         let available = self.available_at() <= now;
         if available {
             self.full_at = self.full_at.max(now) + self.period;
@@ -37,7 +37,7 @@ impl Bucket {
     }
 
     /// Since when, or from when on, there is a token.
-    pub(super) fn available_at(&self) -> Instant {
+    pub(in crate::core) fn available_at(&self) -> Instant {
         self.full_at - self.last_token
     }
 }

@@ -19,6 +19,21 @@ pub struct Carving {
     pub(super) without: BTreeMap<(String, Ipv6Net), Without>,
 }
 
+/// How a prefix that a router on an uplink advertises lies to one that DHCPv6 delegated to us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Claim {
+    /// They do not overlap.
+    Elsewhere,
+    /// It is in the part that the delegating router keeps for the uplink (RFC 6603).
+    Excluded,
+    /// It is around all of ours: of two routes the longer one decides.
+    Around,
+    /// It is a part that nobody has here.
+    Unassigned,
+    /// It is all of ours, or overlaps a part that a downlink, delegation or pool has.
+    Assigned,
+}
+
 /// A delegated prefix with its plan.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Carved {
@@ -41,16 +56,11 @@ impl Carving {
         all.sort_by_key(|(_, prefix)| prefix.gone_since.is_some());
         let mut carving = Self::default();
         for (uplink, prefix) in all {
-            let occupied = facts.sources.values().flat_map(|source| &source.prefixes);
             let whole = Whole {
                 uplink: uplink.clone(),
                 iaid: prefix.iaid,
                 prefix: prefix.prefix,
                 exclude: prefix.exclude,
-                occupied: occupied
-                    .filter(|other| other.on_link && other.gone_since.is_none())
-                    .map(|other| other.prefix)
-                    .collect(),
             };
             let mut plan = plan::plan(facts.config, &whole);
             let parts = [&mut plan.subnets, &mut plan.delegations, &mut plan.pools];
@@ -95,6 +105,22 @@ impl Carving {
 }
 
 impl Carved {
+    /// What an advertisement on an uplink says of `advertised` against what DHCPv6 delegated to us.
+    pub(super) fn claim_on(&self, advertised: &Ipv6Net) -> Claim {
+        let ours = &self.prefix.prefix;
+        if !overlap(ours, advertised) {
+            Claim::Elsewhere
+        } else if self.prefix.exclude.is_some_and(|kept| kept.contains(advertised)) {
+            Claim::Excluded
+        } else if !ours.contains(advertised) {
+            Claim::Around
+        } else if advertised == ours || self.has(advertised) {
+            Claim::Assigned
+        } else {
+            Claim::Unassigned
+        }
+    }
+
     /// Whether somebody has something of `part`.
     fn has(&self, part: &Ipv6Net) -> bool {
         let all = [&self.subnets, &self.delegations, &self.pools];

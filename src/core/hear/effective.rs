@@ -5,12 +5,18 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::router::Gone;
+use super::prefix::Gone;
+use super::room::Entry;
 use super::{
-    Announced, DefaultRouter, EffectivePrefix, Heard, Parameters, Preference, PrefixChange,
-    PrefixChangeKind, Routers, SpecificRoute,
+    Announced, DefaultRouter, EffectivePrefix, Heard, Parameters, PrefixChange, PrefixChangeKind,
+    Routers, SpecificRoute,
 };
 use crate::time::{Instant, Until};
+use crate::wire::ndp_option::Preference;
+
+/// Resolvers, search domains and NAT64 prefixes of all routers that are handed on, of each kind: the
+/// router of the lease comes first.
+const MAX_IN_USE: usize = 64;
 
 /// A router, for status.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,7 +56,7 @@ pub struct PrefixView {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Snapshot {
     prefixes: BTreeMap<Ipv6Net, Condition>,
-    default_routers: BTreeSet<(Ipv6Addr, Preference)>,
+    default_routers: BTreeSet<(Ipv6Addr, Preference, bool)>,
     routes: BTreeSet<(Ipv6Net, Ipv6Addr, Preference)>,
     parameters: Parameters,
 }
@@ -91,7 +97,9 @@ impl Snapshot {
                 .into_iter()
                 .map(|(prefix, records)| (prefix, condition(&records)))
                 .collect(),
-            default_routers: defaults.map(|router| (router.address, router.preference)).collect(),
+            default_routers: defaults
+                .map(|router| (router.address, router.preference, router.silent))
+                .collect(),
             routes: routes
                 .map(|route| (route.destination, route.router, route.preference))
                 .collect(),
@@ -172,11 +180,19 @@ impl Routers {
 
     /// The union of the prefixes, by prefix.
     pub fn prefixes(&self, now: Instant) -> Vec<EffectivePrefix> {
+        let of_lease = self.lease_router.and_then(|router| self.routers.get(&router));
+        let is_of_lease = |prefix: &Ipv6Net| {
+            let record = of_lease.and_then(|router| router.prefixes.get(prefix));
+            record.is_some_and(|record| !record.valid_until.is_over(now))
+        };
         let union = self.union(now).into_iter();
-        union.filter_map(|(prefix, records)| effective(now, prefix, &records)).collect()
+        let prefixes = union.filter_map(|(prefix, records)| effective(now, prefix, &records));
+        prefixes
+            .map(|known| EffectivePrefix { of_lease: is_of_lease(&known.prefix), ..known })
+            .collect()
     }
 
-    /// The default routers, most preferred first, then by address.
+    /// The default routers, those that are heard first, then the most preferred, then by address.
     pub fn default_routers(&self, now: Instant) -> Vec<DefaultRouter> {
         let routers = self.routers.iter().filter(|(_, router)| !router.default_until.is_over(now));
         let mut routers: Vec<DefaultRouter> = routers
@@ -184,20 +200,26 @@ impl Routers {
                 address: *address,
                 preference: router.preference,
                 until: router.default_until,
+                silent: router.reach.is_silent(),
             })
             .collect();
-        routers.sort_by_key(|router| (std::cmp::Reverse(router.preference), router.address));
+        // Where none is heard, none is better than another.
+        let nobody = routers.iter().all(|router| router.silent);
+        routers.iter_mut().for_each(|router| router.silent &= !nobody);
+        routers.sort_by_key(|router| {
+            (router.silent, std::cmp::Reverse(router.preference), router.address)
+        });
         routers
     }
 
     /// More specific routes, by destination and router.
     pub fn routes(&self, now: Instant) -> Vec<SpecificRoute> {
         let all = self.routers.iter().flat_map(|(router, facts)| {
-            facts.routes.iter().map(move |(destination, (preference, until))| SpecificRoute {
+            facts.routes.iter().map(move |(destination, route)| SpecificRoute {
                 destination: *destination,
                 router: *router,
-                preference: *preference,
-                until: *until,
+                preference: route.preference,
+                until: route.until,
             })
         });
         let mut routes: Vec<SpecificRoute> =
@@ -215,7 +237,10 @@ impl Routers {
             hop_limit: self.hop_limit,
             ..Parameters::default()
         };
-        for router in self.routers.values() {
+        let of_lease = self.lease_router.and_then(|router| self.routers.get(&router));
+        let is_of_lease = |address: &Ipv6Addr| Some(*address) == self.lease_router;
+        let others = self.routers.iter().filter(|(address, _)| !is_of_lease(address));
+        for router in of_lease.into_iter().chain(others.map(|(_, router)| router)) {
             unite(&mut parameters.resolvers, &router.resolvers, now);
             unite(&mut parameters.search, &router.search, now);
             unite(&mut parameters.pref64, &router.pref64, now);
@@ -260,12 +285,12 @@ impl Routers {
 }
 
 /// Takes in what another router says; of one entry the later end counts.
-fn unite<T: Clone + PartialEq>(all: &mut Vec<(T, Until)>, more: &[(T, Until)], now: Instant) {
-    for (entry, until) in more.iter().filter(|(_, until)| !until.is_over(now)) {
-        if let Some((_, end)) = all.iter_mut().find(|(known, _)| known == entry) {
+fn unite<T: Clone + PartialEq>(all: &mut Vec<(T, Until)>, more: &[Entry<T>], now: Instant) {
+    for Entry { value, until, .. } in more.iter().filter(|entry| !entry.until.is_over(now)) {
+        if let Some((_, end)) = all.iter_mut().find(|(known, _)| known == value) {
             *end = (*end).max(*until);
-        } else {
-            all.push((entry.clone(), *until));
+        } else if all.len() < MAX_IN_USE {
+            all.push((value.clone(), *until));
         }
     }
 }
@@ -274,6 +299,8 @@ fn unite<T: Clone + PartialEq>(all: &mut Vec<(T, Until)>, more: &[(T, Until)], n
 /// router that ends a prefix does not end it for the others (CHG-08).
 fn effective(now: Instant, prefix: Ipv6Net, records: &[Announced]) -> Option<EffectivePrefix> {
     let live = || records.iter().filter(|record| record.is_live(now));
+    let since = records.iter().map(|record| record.since).min().unwrap_or_default();
+    let of_lease = false;
     let on_link = records.iter().any(|record| {
         !record.on_link_until.is_over(now) && (record.gone.is_none() || live().next().is_none())
     });
@@ -286,6 +313,8 @@ fn effective(now: Instant, prefix: Ipv6Net, records: &[Announced]) -> Option<Eff
             autonomous: last.autonomous,
             preferred_until: last.preferred_until,
             valid_until: last.valid_until,
+            since,
+            of_lease,
             gone_since: records.iter().filter_map(|record| record.gone).map(Gone::since).max(),
         });
     };
@@ -296,6 +325,8 @@ fn effective(now: Instant, prefix: Ipv6Net, records: &[Announced]) -> Option<Eff
         autonomous: live().any(|record| record.autonomous),
         preferred_until: preferred.unwrap_or(newest).preferred_until,
         valid_until: newest.valid_until,
+        since,
+        of_lease,
         gone_since: None,
     })
 }

@@ -5,9 +5,14 @@
 //! router omits while it brings another one is verified by a unicast solicitation (CHG-14).
 
 mod effective;
+mod prefix;
+mod reach;
+mod repeat;
+mod room;
 mod router;
 #[cfg(test)]
 mod tests;
+mod types;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,19 +22,26 @@ use ipnet::Ipv6Net;
 
 use self::effective::Snapshot;
 pub use self::effective::{PrefixView, RouterView};
-use self::router::{Announced, Router};
-use self::verify::{Scope, Verification};
-use crate::time::{Deadline, Instant, Until};
+use self::prefix::Announced;
+use self::reach::Reach;
+use self::room::{Standing, least_useful};
+use self::router::{Arrival, Router};
+pub use self::types::{
+    DefaultRouter, EffectivePrefix, Parameters, PrefixChange, PrefixChangeKind, Reject,
+    SpecificRoute,
+};
+use self::verify::{Scope, Suspicion, Suspicions};
+use crate::time::{Deadline, Instant};
 use crate::wire::ndp::RouterAdvertisement;
-use crate::wire::ndp_option::{NdpOption, Preference};
+use crate::wire::ndp_option::NdpOption;
 
 /// Routers kept for one uplink (RA-RX-69).
 const MAX_ROUTERS: usize = 16;
 /// The smallest MTU of a link (RFC 8200 §5).
 const MIN_MTU: u32 = 1280;
-/// A router that so often advertised again what was found missing splits its options over
-/// advertisements: its omissions say nothing.
-const REFUTED_ENOUGH: u32 = 2;
+/// A smaller Cur Hop Limit would end most paths of the Internet before their end; it is not used
+/// (RA-RX-26), as anybody on the link can send it.
+const MIN_HOP_LIMIT: u8 = 32;
 
 /// How one uplink hears.
 #[derive(Clone, Debug)]
@@ -45,7 +57,11 @@ pub struct Rules {
 pub struct Routers {
     rules: Rules,
     routers: BTreeMap<Ipv6Addr, Router>,
-    verifications: BTreeMap<Ipv6Addr, Verification>,
+    suspicions: Suspicions,
+    /// How many advertisements were taken in.
+    count: u64,
+    /// The router that the lease came from.
+    lease_router: Option<Ipv6Addr>,
     /// A link event has made what was heard before doubtful; whether the link has one peer only.
     doubt: Option<bool>,
     mtu: Option<u32>,
@@ -59,127 +75,24 @@ pub struct Heard {
     pub prefixes: Vec<PrefixChange>,
     /// Another effective fact changed: default routers, routes, resolvers, flags, MTU.
     pub others: bool,
-    /// Lifetimes moved: the desired state has to be derived anew, but nothing is a change.
-    pub refreshed: bool,
+    /// Lifetimes moved, which is no change: by then the desired state has to follow.
+    pub refresh_by: Option<Instant>,
     /// An advertisement after a link event brought prefixes, none of them known before it.
     pub none_confirmed: bool,
-}
-
-/// A change of the union over routers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct PrefixChange {
-    /// Of this prefix.
-    pub prefix: Ipv6Net,
-    /// What happened to it.
-    pub kind: PrefixChangeKind,
-}
-
-/// What can happen to an on-link or autonomous prefix.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum PrefixChangeKind {
-    /// Not known before.
-    Appeared,
-    /// Preferred lifetime 0.
-    Deprecated,
-    /// Preferred again.
-    Restored,
-    /// Valid lifetime 0.
-    Withdrawn,
-    /// No longer advertised after asking (CHG-14).
-    Missing,
-    /// Ran out by itself.
-    Expired,
-}
-
-/// A prefix as the union of the routers has it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EffectivePrefix {
-    /// The prefix.
-    pub prefix: Ipv6Net,
-    /// Some router says that it is on-link, and it is still so.
-    pub on_link: bool,
-    /// Addresses may be formed from it.
-    pub autonomous: bool,
-    /// Preferred until; in the past or now when deprecated, withdrawn or missing.
-    pub preferred_until: Until,
-    /// Valid until, by the two-hour rule (RFC 4862 §5.5.3 e).
-    pub valid_until: Until,
-    /// When every router that advertised it had withdrawn it, or it was found missing; what is
-    /// made from it can leave after the grace time once something else is in its place.
-    pub gone_since: Option<Instant>,
-}
-
-/// A default router.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DefaultRouter {
-    /// Its link-local address.
-    pub address: Ipv6Addr,
-    /// How much it is preferred; a route information option for `::/0` overrides the header.
-    pub preference: Preference,
-    /// Until when.
-    pub until: Until,
-}
-
-/// A more specific route (RFC 4191).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct SpecificRoute {
-    /// Destination; never `::/0`.
-    pub destination: Ipv6Net,
-    /// Through this router.
-    pub router: Ipv6Addr,
-    /// How much it is preferred.
-    pub preference: Preference,
-    /// Until when.
-    pub until: Until,
-}
-
-/// Single-valued facts and lists for those who want them, the newest of each.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Parameters {
-    /// Some router's M flag.
-    pub managed: bool,
-    /// Some router's O flag.
-    pub other: bool,
-    /// IPv6 MTU, when in 1280..=device MTU.
-    pub mtu: Option<u32>,
-    /// Cur Hop Limit, when said.
-    pub hop_limit: Option<u8>,
-    /// DNS servers, each with its end, in the order heard.
-    pub resolvers: Vec<(Ipv6Addr, Until)>,
-    /// Search domains, each with its end.
-    pub search: Vec<(String, Until)>,
-    /// NAT64 prefixes, each with its end.
-    pub pref64: Vec<(Ipv6Net, Until)>,
-    /// Captive portal URI.
-    pub captive_portal: Option<String>,
-}
-
-/// Why an advertisement that decodes is not believed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Reject {
-    /// Not in the list of believed routers (SEC-04).
-    Unlisted,
-    /// There are too many routers already (RA-RX-69).
-    TooManyRouters,
-}
-
-impl Reject {
-    /// A short stable name, used as the label of a counter.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Unlisted => "unlisted-router",
-            Self::TooManyRouters => "too-many-routers",
-        }
-    }
+    /// This router was found to have gone back to prefixes that it had left out for others, which
+    /// no other change has told of.
+    pub went_back: Option<Ipv6Addr>,
 }
 
 impl Routers {
     /// Nothing heard yet.
-    pub const fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules) -> Self {
         Self {
             rules,
             routers: BTreeMap::new(),
-            verifications: BTreeMap::new(),
+            suspicions: Suspicions::default(),
+            count: 0,
+            lease_router: None,
             doubt: None,
             mtu: None,
             hop_limit: None,
@@ -201,30 +114,39 @@ impl Routers {
         if !self.rules.routers.is_empty() && !self.rules.routers.contains(&source) {
             return Err(Reject::Unlisted);
         }
-        self.make_room(now, source)?;
+        if let Some(heard) = self.take_in_again(now, source, advertisement, link_mtu) {
+            return Ok(heard);
+        }
         let before = Snapshot::of(self, now);
-        let mut heard = Heard { refreshed: true, ..Heard::default() };
+        self.make_room(now, source);
+        self.count += 1;
+        let mut heard = Heard { refresh_by: Some(now + repeat::SOONEST), ..Heard::default() };
         self.single_values(advertisement, link_mtu);
-        let carried: BTreeSet<Ipv6Net> = advertisement
-            .prefixes()
-            .filter(|pio| !pio.valid.is_zero())
-            .map(|pio| pio.prefix)
-            .collect();
-        let router = self.routers.entry(source).or_insert_with(|| Router::new(now));
-        let fresh = carried.iter().any(|prefix| router.is_new(now, *prefix));
+        let carried: BTreeSet<Ipv6Net> = router::carried(advertisement).collect();
+        let current = self.count;
+        let router = self.routers.entry(source).or_insert_with(|| Router::new(now, current));
+        let was_default = !router.default_until.is_over(now);
+        let arrival = router.arrival(now, &carried);
         let omitted: Vec<Ipv6Net> = router.omitted(now, advertisement);
-        router.take_in(now, advertisement);
+        router.take_in(now, current, advertisement);
+        router.last = Some(advertisement.clone());
+        let is_default = !router.default_until.is_over(now);
+        if is_default && !was_default {
+            self.wonder_about_others(now, source);
+        }
         self.settle_doubt(now, source, &carried, &mut heard);
-        if let Some(verification) = self.verifications.get_mut(&source) {
-            verification.heard(now, &carried);
+        let confirmed = self.suspicions.heard(now, source, &carried);
+        if let Some(router) = self.routers.get_mut(&source) {
+            router.take_evidence(now, confirmed, carried.len() > 1 && omitted.is_empty());
+            if self.rules.verify_omission
+                && let Some(pause) = router.pause_before_asking(now, arrival)
+            {
+                let suspicion =
+                    Suspicion::new(Scope::Router, arrival == Arrival::Returned, now + pause);
+                self.suspect(source, omitted, suspicion);
+            }
         }
-        self.verifications.retain(|_, verification| !verification.is_empty());
-        let splits =
-            self.routers.get(&source).is_some_and(|router| router.refuted >= REFUTED_ENOUGH);
-        if self.rules.verify_omission && fresh && !splits {
-            let suspects = omitted.into_iter().map(|prefix| (prefix, Scope::Router));
-            self.suspect(now, source, suspects);
-        }
+        self.drop_suspicions_of_nothing();
         let after = Snapshot::of(self, now);
         before.compare(&after, &mut heard);
         if !heard.prefixes.is_empty() {
@@ -236,29 +158,47 @@ impl Routers {
     /// Lets what has run out run out, and gives verdicts that are due.
     pub fn handle_timeout(&mut self, now: Instant) -> Heard {
         let mut heard = Heard::default();
-        if self.deadline().is_none_or(|deadline| deadline.at > now) {
+        if self.deadline(false).is_none_or(|deadline| deadline.at > now) {
             return heard;
         }
         let before = Snapshot::of_live(self);
         for router in self.routers.values_mut() {
             router.expire(now);
         }
-        let due: Vec<Ipv6Addr> = self
-            .verifications
-            .iter()
-            .filter(|(_, verification)| verification.verdict_due(now))
-            .map(|(source, _)| *source)
-            .collect();
-        for source in due {
-            if let Some(verification) = self.verifications.remove(&source) {
-                self.judge(now, source, &verification);
+        self.wonder_about_overdue(now);
+        self.routers.values_mut().for_each(|router| router.reach.judge(now));
+        for (router, prefix, suspicion) in self.suspicions.take_due(now) {
+            let missed = self.judge(now, router, prefix, suspicion.scope);
+            if missed && suspicion.is_news {
+                heard.went_back = Some(router);
             }
         }
         self.routers.retain(|_, router| !router.is_spent(now));
         let after = Snapshot::of_live(self);
         before.compare(&after, &mut heard);
-        heard.refreshed = true;
+        heard.refresh_by = Some(now);
         heard
+    }
+
+    /// Takes in an advertisement that says what its router said last, at the cost of reading it.
+    fn take_in_again(
+        &mut self,
+        now: Instant,
+        source: Ipv6Addr,
+        advertisement: &RouterAdvertisement,
+        link_mtu: u32,
+    ) -> Option<Heard> {
+        let quiet = self.doubt.is_none() && self.suspicions.is_empty();
+        let router = self.routers.get_mut(&source).filter(|_| quiet)?;
+        if !router.repeats(now, advertisement) {
+            return None;
+        }
+        self.count += 1;
+        let refresh_by = Some(router.take_in_again(now, self.count, advertisement));
+        let before = (self.mtu, self.hop_limit);
+        self.single_values(advertisement, link_mtu);
+        let others = before != (self.mtu, self.hop_limit);
+        Some(Heard { others, refresh_by, ..Heard::default() })
     }
 
     /// The link went down and came back, or a program says that it connected anew (UPL-11):
@@ -268,41 +208,105 @@ impl Routers {
     pub fn handle_link_event(&mut self, now: Instant, point_to_point: bool) {
         let live = self.routers.values().flat_map(|router| router.prefixes.values());
         self.doubt = live.into_iter().any(|prefix| prefix.is_live(now)).then_some(point_to_point);
-        self.verifications.clear();
+        self.suspicions.clear();
+        self.routers.values_mut().for_each(|router| router.reach = Reach::default());
         for prefix in self.routers.values_mut().flat_map(|router| router.prefixes.values_mut()) {
             prefix.unconfirmed = true;
             prefix.suspected = false;
         }
     }
 
-    /// A router that has to be asked by a unicast solicitation (CHG-14).
+    /// The router that the lease came from: what it advertises is kept before all else.
+    pub const fn set_lease_router(&mut self, router: Ipv6Addr) {
+        self.lease_router = Some(router);
+    }
+
+    /// A router that has to be asked by a unicast solicitation: about a prefix that it left out
+    /// (CHG-14), or because it is silent (UPL-21).
     pub fn poll_solicitation(&mut self, now: Instant) -> Option<Ipv6Addr> {
-        let mut verifications = self.verifications.iter_mut();
-        verifications.find_map(|(source, verification)| verification.ask(now).then_some(*source))
+        self.suspicions.ask(now).or_else(|| {
+            let mut routers = self.routers.iter_mut();
+            routers.find_map(|(address, router)| router.reach.ask(now).then_some(*address))
+        })
     }
 
-    /// When something runs out, or a verdict or a solicitation is due.
-    pub fn deadline(&self) -> Option<Deadline> {
-        let ends = self.routers.values().filter_map(Router::next_end).min();
-        let verifications = self.verifications.values().map(Verification::deadline);
-        let end = ends.map(|at| Deadline::new(at, "end of something advertised"));
-        Deadline::first(verifications.chain([end]))
+    /// When something runs out or a verdict has to be given, which
+    /// [`handle_timeout`](Self::handle_timeout) does; with `can_send` also when a solicitation has
+    /// to leave, which [`poll_solicitation`](Self::poll_solicitation) gives.
+    pub fn deadline(&self, can_send: bool) -> Option<Deadline> {
+        let end = self.routers.values().filter_map(Router::next_end).min();
+        let end = end.map(|at| Deadline::new(at, "end of something advertised"));
+        let overdue = self.overdue().map(|(_, at)| at).min();
+        let overdue = overdue.map(|at| Deadline::new(at, "silence of a default router"));
+        let reach = self.routers.values().map(|router| router.reach.deadline(can_send));
+        Deadline::first(reach.chain([end, overdue, self.suspicions.deadline(can_send)]))
     }
 
-    fn make_room(&mut self, now: Instant, source: Ipv6Addr) -> Result<(), Reject> {
-        if self.routers.contains_key(&source) || self.routers.len() < MAX_ROUTERS {
-            return Ok(());
+    /// The default routers, where there are several, each with the time at which it will have
+    /// missed its interval.
+    fn overdue(&self) -> impl Iterator<Item = (Ipv6Addr, Instant)> {
+        let defaults = || self.routers.iter().filter(|(_, router)| router.is_default());
+        let several = defaults().nth(1).is_some();
+        let routers = defaults().filter(move |_| several);
+        routers.filter_map(|(address, router)| Some((*address, router.overdue_at()?)))
+    }
+
+    fn wonder_about_overdue(&mut self, now: Instant) {
+        let overdue: Vec<Ipv6Addr> =
+            self.overdue().filter(|(_, at)| *at <= now).map(|(address, _)| address).collect();
+        for address in overdue {
+            if let Some(router) = self.routers.get_mut(&address) {
+                router.reach.wonder(now, router.heard_at);
+            }
         }
-        let idle = self.routers.iter().find(|(_, router)| router.is_idle(now));
-        let idle = *idle.ok_or(Reject::TooManyRouters)?.0;
-        self.routers.remove(&idle);
-        self.verifications.remove(&idle);
-        Ok(())
+    }
+
+    /// A router beside those that are known may have taken the place of one.
+    fn wonder_about_others(&mut self, now: Instant, source: Ipv6Addr) {
+        for (_, router) in self.routers.iter_mut().filter(|(address, _)| **address != source) {
+            if !router.default_until.is_over(now) {
+                router.reach.wonder(now, router.heard_at);
+            }
+        }
+    }
+
+    /// Makes room for `source`, if it is another router; see [`room`].
+    fn make_room(&mut self, now: Instant, source: Ipv6Addr) {
+        if self.routers.contains_key(&source) || self.routers.len() < MAX_ROUTERS {
+            return;
+        }
+        let in_use = self.default_routers(now).first().map(|router| router.address);
+        let entries = self.routers.iter().map(|(address, router)| {
+            let Router { since, heard, .. } = *router;
+            (*address, Standing { holds: !router.is_idle(now), since, heard })
+        });
+        let entries = entries
+            .filter(|(address, _)| Some(*address) != in_use && Some(*address) != self.lease_router);
+        if let Some(leaving) = least_useful(entries, self.count + 1) {
+            self.routers.remove(&leaving);
+        }
+    }
+
+    /// What is no longer kept need not be asked about.
+    fn drop_suspicions_of_nothing(&mut self) {
+        if self.suspicions.is_empty() {
+            return;
+        }
+        let routers = &self.routers;
+        self.suspicions.retain(|source, prefix, scope| match scope {
+            Scope::Router => {
+                routers.get(&source).is_some_and(|router| router.prefixes.contains_key(prefix))
+            }
+            Scope::Link => {
+                routers.contains_key(&source)
+                    && routers.values().any(|router| router.prefixes.contains_key(prefix))
+            }
+        });
     }
 
     /// The newest of what has one value wins; zero is "not said" (RA-RX-25, -43, -44).
     fn single_values(&mut self, advertisement: &RouterAdvertisement, link_mtu: u32) {
-        if advertisement.hop_limit > 0 {
+        if advertisement.hop_limit >= MIN_HOP_LIMIT {
             self.hop_limit = Some(advertisement.hop_limit);
         }
         for option in &advertisement.options {
@@ -342,52 +346,43 @@ impl Routers {
             }
         }
         heard.none_confirmed = !confirmed;
-        let suspects = doubtful.into_iter().map(|prefix| (prefix, Scope::Link));
         if point_to_point {
-            let verification = Verification::new(now, suspects);
-            self.judge(now, source, &verification);
+            for prefix in doubtful {
+                self.judge(now, source, prefix, Scope::Link);
+            }
         } else if self.rules.verify_omission {
-            self.suspect(now, source, suspects);
+            self.suspect(source, doubtful, Suspicion::new(Scope::Link, false, now));
         }
     }
 
+    /// Suspects those of `prefixes` that were not since they were last heard.
     fn suspect(
         &mut self,
-        now: Instant,
         source: Ipv6Addr,
-        suspects: impl IntoIterator<Item = (Ipv6Net, Scope)>,
+        prefixes: impl IntoIterator<Item = Ipv6Net>,
+        suspicion: Suspicion,
     ) {
-        let mut accepted = Vec::new();
-        for (prefix, scope) in suspects {
-            let routers = self.routers.iter_mut();
-            let routers = routers.filter(|(of, _)| scope == Scope::Link || **of == source);
-            for announced in routers.filter_map(|(_, router)| router.prefixes.get_mut(&prefix)) {
-                if !std::mem::replace(&mut announced.suspected, true) {
-                    accepted.push((prefix, scope));
-                }
+        for prefix in prefixes {
+            let mut is_new = false;
+            for announced in in_scope(&mut self.routers, source, prefix, suspicion.scope) {
+                is_new |= !std::mem::replace(&mut announced.suspected, true);
             }
-        }
-        if accepted.is_empty() {
-            return;
-        }
-        match self.verifications.get_mut(&source) {
-            Some(verification) => verification.add(accepted),
-            None => {
-                self.verifications.insert(source, Verification::new(now, accepted));
+            if is_new {
+                self.suspicions.add(source, prefix, suspicion);
             }
         }
     }
 
-    fn judge(&mut self, now: Instant, source: Ipv6Addr, verification: &Verification) {
-        for (prefix, scope) in verification.suspects() {
-            let routers = self.routers.iter_mut();
-            let routers = routers.filter(|(of, _)| scope == Scope::Link || **of == source);
-            for announced in routers.filter_map(|(_, router)| router.prefixes.get_mut(&prefix)) {
-                if scope == Scope::Router || announced.unconfirmed {
-                    announced.miss(now);
-                }
+    /// Finds a prefix missing; whether it was there.
+    fn judge(&mut self, now: Instant, source: Ipv6Addr, prefix: Ipv6Net, scope: Scope) -> bool {
+        let mut missed = false;
+        for announced in in_scope(&mut self.routers, source, prefix, scope) {
+            if scope == Scope::Router || announced.unconfirmed {
+                missed |= announced.is_live(now);
+                announced.miss(now);
             }
         }
+        missed
     }
 
     /// What ran out and comes back by itself is no change; after another change it is one.
@@ -398,4 +393,15 @@ impl Routers {
                 .retain(|prefix, announced| !announced.expired || carried.contains(prefix));
         }
     }
+}
+
+/// The records of `prefix` that a suspicion against `source` is about.
+fn in_scope(
+    routers: &mut BTreeMap<Ipv6Addr, Router>,
+    source: Ipv6Addr,
+    prefix: Ipv6Net,
+    scope: Scope,
+) -> impl Iterator<Item = &mut Announced> {
+    let routers = routers.iter_mut().filter(move |(of, _)| scope == Scope::Link || **of == source);
+    routers.filter_map(move |(_, router)| router.prefixes.get_mut(&prefix))
 }

@@ -1,167 +1,117 @@
 //! What one router advertises, and the judgement of a single option.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::Preference;
+use super::prefix::{Announced, Gone, is_kept, is_usable};
+use super::reach::Reach;
+use super::room::{Entry, MAX_ENTRIES, Standing, keep, least_useful};
 use crate::time::{Instant, Lifetime, Until};
 use crate::wire::ndp::RouterAdvertisement;
-use crate::wire::ndp_option::{NdpOption, PrefixInformation};
+use crate::wire::ndp_option::{NdpOption, Preference, PrefixInformation};
 
-/// Entries of one kind kept for one router (RA-RX-69).
-const MAX_ENTRIES: usize = 64;
-/// RFC 4862 §5.5.3 e.
-const TWO_HOURS: Duration = Duration::from_secs(7200);
+/// A router that may split its options over advertisements has this time to bring the rest by
+/// itself before it is asked, and more of it the oftener it was seen to.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Once is no habit.
+const HABIT: u32 = 2;
 /// A router that has nothing to say for so long is forgotten.
 const SPENT: Duration = Duration::from_secs(7200);
 /// The captive portal option has no lifetime (RFC 8910 §2.3): it holds as long as the router that
 /// advertised it is one, and for three of the usual intervals at least.
 const PORTAL_LIFETIME: Duration = Duration::from_secs(1800);
-/// An address is formed in a prefix of this length only (RFC 4862 §5.5.3 d, RFC 4291 §2.5.1).
-const AUTONOMOUS_LENGTH: u8 = 64;
 
-/// A prefix as one router advertises it.
+/// A more specific route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Announced {
-    pub(super) heard_at: Instant,
-    /// On-link until then; in the past where L was never set.
-    pub(super) on_link_until: Until,
-    pub(super) autonomous: bool,
-    /// The preferred lifetime was zero when last heard.
-    pub(super) deprecated: bool,
-    pub(super) preferred_until: Until,
-    /// By the two-hour rule where addresses are formed.
-    pub(super) valid_until: Until,
-    pub(super) gone: Option<Gone>,
-    /// Ran out; remembered so that its return by itself is no change.
-    pub(super) expired: bool,
-    /// Already asked about since it was last heard.
-    pub(super) suspected: bool,
-    /// Not heard since a link event.
-    pub(super) unconfirmed: bool,
-    /// The advertisement at hand is the first after a link event to carry it.
-    pub(super) was_unconfirmed: bool,
-}
-
-/// Why and since when a prefix is gone though its valid lifetime may run on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Gone {
-    Withdrawn(Instant),
-    Missing(Instant),
-}
-
-impl Gone {
-    pub(super) const fn since(self) -> Instant {
-        match self {
-            Self::Withdrawn(since) | Self::Missing(since) => since,
-        }
-    }
-}
-
-impl Announced {
-    const fn new(now: Instant) -> Self {
-        Self {
-            heard_at: now,
-            on_link_until: Until::At(Instant::BOOT),
-            autonomous: false,
-            deprecated: false,
-            preferred_until: Until::At(Instant::BOOT),
-            valid_until: Until::At(Instant::BOOT),
-            gone: None,
-            expired: false,
-            suspected: false,
-            unconfirmed: false,
-            was_unconfirmed: false,
-        }
-    }
-
-    /// Takes in a PIO whose L or A is set.
-    fn take_in(&mut self, now: Instant, pio: &PrefixInformation) {
-        let valid = Until::after(now, pio.valid);
-        self.heard_at = now;
-        self.suspected = false;
-        self.expired = false;
-        self.was_unconfirmed = self.unconfirmed;
-        self.unconfirmed = false;
-        if pio.on_link {
-            // L = 0 says nothing about being on-link (RA-RX-46).
-            self.on_link_until = valid;
-        }
-        let forms_addresses = pio.autonomous
-            && pio.prefix.prefix_len() == AUTONOMOUS_LENGTH
-            && pio.preferred <= pio.valid;
-        if forms_addresses {
-            self.valid_until = if self.autonomous && !self.valid_until.is_over(now) {
-                two_hour_rule(now, self.valid_until, pio.valid)
-            } else {
-                valid
-            };
-            self.autonomous = true;
-        } else if !self.autonomous {
-            self.valid_until = valid;
-        }
-        self.deprecated = pio.preferred.is_zero();
-        self.preferred_until = Until::after(now, pio.preferred).min(self.valid_until);
-        self.gone = match self.gone {
-            Some(Gone::Withdrawn(since)) if pio.valid.is_zero() => Some(Gone::Withdrawn(since)),
-            Some(_) | None if pio.valid.is_zero() => Some(Gone::Withdrawn(now)),
-            Some(_) | None => None,
-        };
-    }
-
-    /// Advertised, and not over.
-    pub(super) fn is_live(&self, now: Instant) -> bool {
-        self.gone.is_none() && !self.expired && !self.valid_until.is_over(now)
-    }
-
-    /// The verdict of CHG-14.
-    pub(super) fn miss(&mut self, now: Instant) {
-        if self.gone.is_none() && !self.expired {
-            self.gone = Some(Gone::Missing(now));
-            self.preferred_until = self.preferred_until.min(Until::At(now));
-        }
-    }
-}
-
-/// The new end of a valid lifetime by RFC 4862 §5.5.3 e: a longer one counts, a shorter one only
-/// down to two hours, so that a forged advertisement cannot take an address away.
-pub(super) fn two_hour_rule(now: Instant, stored: Until, received: Lifetime) -> Until {
-    let received = Until::after(now, received);
-    let two_hours = Until::At(now + TWO_HOURS);
-    if received > two_hours || received > stored {
-        received
-    } else if stored <= two_hours {
-        stored
-    } else {
-        two_hours
-    }
+pub(super) struct Route {
+    pub(super) preference: Preference,
+    pub(super) until: Until,
+    since: u64,
+    heard: u64,
 }
 
 /// A router.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Router {
     pub(super) heard_at: Instant,
+    /// The advertisement that it appeared with, and its last.
+    pub(super) since: u64,
+    pub(super) heard: u64,
     pub(super) default_until: Until,
     pub(super) preference: Preference,
     pub(super) managed: bool,
     pub(super) other: bool,
     pub(super) prefixes: BTreeMap<Ipv6Net, Announced>,
-    pub(super) routes: BTreeMap<Ipv6Net, (Preference, Until)>,
-    pub(super) resolvers: Vec<(Ipv6Addr, Until)>,
-    pub(super) search: Vec<(String, Until)>,
-    pub(super) pref64: Vec<(Ipv6Net, Until)>,
+    pub(super) routes: BTreeMap<Ipv6Net, Route>,
+    pub(super) resolvers: Vec<Entry<Ipv6Addr>>,
+    pub(super) search: Vec<Entry<String>>,
+    pub(super) pref64: Vec<Entry<Ipv6Net>>,
     pub(super) captive_portal: Option<(String, Until)>,
-    /// How often a prefix found missing was advertised again.
-    pub(super) refuted: u32,
+    /// Whether it is still there, where that matters.
+    pub(super) reach: Reach,
+    /// Its last advertisement that said something else than the one before.
+    pub(super) last: Option<RouterAdvertisement>,
+    /// The prefixes of its last advertisement that carried any.
+    last_carried: BTreeSet<Ipv6Net>,
+    /// A prefix that it had left out was in the answer to the question about it: it splits its
+    /// options over advertisements.
+    splits: Evidence,
+    /// A prefix that was found missing was advertised again: it changes often, or splits them and
+    /// answers with one part.
+    returns: Evidence,
+}
+
+/// How often something was seen. It is forgotten time by time: a provider that changes its prefix
+/// every day brings back old ones too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Evidence {
+    count: u32,
+    last_at: Option<Instant>,
+}
+
+impl Evidence {
+    /// One time is forgotten after so long.
+    const AGES: Duration = Duration::from_secs(300);
+
+    fn count(self, now: Instant) -> u32 {
+        let aged = self.last_at.map_or(0, |at| now.since(at).as_secs() / Self::AGES.as_secs());
+        self.count.saturating_sub(u32::try_from(aged).unwrap_or(u32::MAX))
+    }
+
+    fn add(&mut self, now: Instant) {
+        self.count = self.count(now).saturating_add(1);
+        self.last_at = Some(now);
+    }
+}
+
+/// What the prefixes of an advertisement are to those that its router advertised before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Arrival {
+    /// Its last advertisement carried all of them.
+    Nothing,
+    /// It advertised one of them before the last, and nothing has said that it ended.
+    Returned,
+    /// One of them was found missing.
+    Again,
+    /// One of them is not known, or had ended.
+    Unknown,
+}
+
+/// The prefixes that `advertisement` says something of that holds.
+pub(super) fn carried(advertisement: &RouterAdvertisement) -> impl Iterator<Item = Ipv6Net> {
+    let kept = advertisement.prefixes().filter(|pio| is_kept(pio) && !pio.valid.is_zero());
+    kept.map(|pio| pio.prefix)
 }
 
 impl Router {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, current: u64) -> Self {
         Self {
             heard_at: now,
+            since: current,
+            heard: current,
             default_until: Until::At(Instant::BOOT),
             preference: Preference::Medium,
             managed: false,
@@ -172,13 +122,65 @@ impl Router {
             search: Vec::new(),
             pref64: Vec::new(),
             captive_portal: None,
-            refuted: 0,
+            reach: Reach::default(),
+            last: None,
+            last_carried: BTreeSet::new(),
+            splits: Evidence::default(),
+            returns: Evidence::default(),
         }
     }
 
-    /// Whether this router advertises `prefix` for the first time, or again after an end.
-    pub(super) fn is_new(&self, now: Instant, prefix: Ipv6Net) -> bool {
-        is_usable(prefix) && self.prefixes.get(&prefix).is_none_or(|known| !known.is_live(now))
+    /// What an advertisement that carries these prefixes brings. It is compared with the last, not
+    /// with all that is remembered: a router that goes back to what it advertised before has
+    /// changed as well.
+    pub(super) fn arrival(&self, now: Instant, carried: &BTreeSet<Ipv6Net>) -> Arrival {
+        let one = |prefix: &Ipv6Net| match self.prefixes.get(prefix) {
+            Some(known) if known.is_live(now) && self.last_carried.contains(prefix) => {
+                Arrival::Nothing
+            }
+            Some(known) if known.is_live(now) => Arrival::Returned,
+            Some(Announced { gone: Some(Gone::Missing(_)), .. }) => Arrival::Again,
+            Some(_) | None => Arrival::Unknown,
+        };
+        carried.iter().map(one).max().unwrap_or(Arrival::Nothing)
+    }
+
+    /// How long after such an arrival the router is asked about what it left out, if it is. What it
+    /// never advertised before is a change, whatever it was seen to do.
+    pub(super) fn pause_before_asking(&self, now: Instant, arrival: Arrival) -> Option<Duration> {
+        match arrival {
+            Arrival::Nothing => None,
+            Arrival::Unknown => Some(Duration::ZERO),
+            Arrival::Again => match self.returns.count(now).checked_sub(HABIT) {
+                None => Some(Duration::ZERO),
+                Some(more) => Some(PAUSE * (1 << more.min(4))),
+            },
+            Arrival::Returned => {
+                let more = (self.splits.count(now) + 1).saturating_sub(HABIT);
+                Some(PAUSE * (1 << (2 * more.min(4))))
+            }
+        }
+    }
+
+    /// Takes in whether an advertisement held a prefix that was asked about, and whether it held
+    /// all that is advertised.
+    pub(super) fn take_evidence(&mut self, now: Instant, confirmed: bool, held_all: bool) {
+        if held_all {
+            (self.splits, self.returns) = (Evidence::default(), Evidence::default());
+        } else if confirmed {
+            self.splits.add(now);
+        }
+    }
+
+    /// Whether it is a default router, as far as is known.
+    pub(super) fn is_default(&self) -> bool {
+        self.default_until > Until::At(self.heard_at)
+    }
+
+    /// When it will have missed its interval.
+    pub(super) fn overdue_at(&self) -> Option<Instant> {
+        let lifetime = self.default_until.at().map_or(Duration::MAX, |at| at.since(self.heard_at));
+        self.reach.overdue_at(self.heard_at, lifetime)
     }
 
     /// Preferred prefixes of this router that `advertisement` does not mention.
@@ -197,8 +199,16 @@ impl Router {
             .collect()
     }
 
-    pub(super) fn take_in(&mut self, now: Instant, advertisement: &RouterAdvertisement) {
+    /// Takes in the advertisement with the number `current`.
+    pub(super) fn take_in(
+        &mut self,
+        now: Instant,
+        current: u64,
+        advertisement: &RouterAdvertisement,
+    ) {
         self.heard_at = now;
+        self.heard = current;
+        self.reach.heard();
         let lifetime = Lifetime::Finite(u32::from(advertisement.router_lifetime));
         self.default_until = Until::after(now, lifetime);
         self.preference =
@@ -207,6 +217,10 @@ impl Router {
         self.other = advertisement.other;
         for option in &advertisement.options {
             self.take_option(now, option);
+        }
+        let mut carried = carried(advertisement).peekable();
+        if carried.peek().is_some() {
+            self.last_carried = carried.take(MAX_ENTRIES).collect();
         }
     }
 
@@ -221,22 +235,25 @@ impl Router {
                     self.preference = route.preference;
                 } else if route.lifetime.is_zero() {
                     self.routes.remove(&route.prefix);
-                } else if self.routes.len() < MAX_ENTRIES || self.routes.contains_key(&route.prefix)
-                {
-                    self.routes.insert(route.prefix, (route.preference, until));
+                } else if is_usable(route.prefix) {
+                    self.keep_route(route.prefix, route.preference, until);
                 }
             }
             NdpOption::Rdnss { lifetime, servers } => {
                 let end = Until::after(now, *lifetime);
-                servers.iter().for_each(|server| keep(&mut self.resolvers, server, end, now));
+                for server in servers {
+                    keep(&mut self.resolvers, server, end, now, self.heard);
+                }
             }
             NdpOption::Dnssl { lifetime, names } => {
                 let end = Until::after(now, *lifetime);
-                names.iter().for_each(|name| keep(&mut self.search, name, end, now));
+                for name in names {
+                    keep(&mut self.search, name, end, now, self.heard);
+                }
             }
             NdpOption::Pref64(pref64) => {
                 let end = Until::after(now, Lifetime::Finite(pref64.lifetime.into()));
-                keep(&mut self.pref64, &pref64.prefix, end, now);
+                keep(&mut self.pref64, &pref64.prefix, end, now, self.heard);
             }
             NdpOption::CaptivePortal(uri) => {
                 let end = self.default_until.max(Until::At(now + PORTAL_LIFETIME));
@@ -251,30 +268,52 @@ impl Router {
     }
 
     fn take_prefix(&mut self, now: Instant, pio: &PrefixInformation) {
-        if !is_usable(pio.prefix) || !(pio.on_link || pio.autonomous) {
+        if !is_kept(pio) {
             return;
         }
         let known = self.prefixes.contains_key(&pio.prefix);
-        if !known && (pio.valid.is_zero() || !self.has_room(now)) {
+        if !known && (pio.valid.is_zero() || !self.make_room(now)) {
             return;
         }
-        let announced = self.prefixes.entry(pio.prefix).or_insert_with(|| Announced::new(now));
-        if let Some(Gone::Missing(_)) = announced.gone
-            && !pio.preferred.is_zero()
-        {
-            self.refuted = self.refuted.saturating_add(1);
+        let current = self.heard;
+        let announced =
+            self.prefixes.entry(pio.prefix).or_insert_with(|| Announced::new(now, current));
+        let was_missing = matches!(announced.gone, Some(Gone::Missing(_)));
+        announced.take_in(now, current, pio);
+        if was_missing && !pio.preferred.is_zero() {
+            self.returns.add(now);
         }
-        announced.take_in(now, pio);
     }
 
-    /// Whether another prefix can be kept: what is over makes room, what is live does not.
-    fn has_room(&mut self, now: Instant) -> bool {
+    /// Makes room for one more prefix; whether there is some.
+    fn make_room(&mut self, now: Instant) -> bool {
         if self.prefixes.len() < MAX_ENTRIES {
             return true;
         }
-        let over = self.prefixes.iter().filter(|(_, known)| !known.is_live(now));
-        let oldest = over.min_by_key(|(_, known)| known.heard_at).map(|(prefix, _)| *prefix);
-        oldest.is_some_and(|prefix| self.prefixes.remove(&prefix).is_some())
+        let entries = self.prefixes.iter().map(|(prefix, known)| {
+            let Announced { since, heard, .. } = *known;
+            (*prefix, Standing { holds: known.is_live(now), since, heard })
+        });
+        let leaving = least_useful(entries, self.heard);
+        leaving.is_some_and(|prefix| self.prefixes.remove(&prefix).is_some())
+    }
+
+    fn keep_route(&mut self, destination: Ipv6Net, preference: Preference, until: Until) {
+        let current = self.heard;
+        if let Some(known) = self.routes.get_mut(&destination) {
+            *known = Route { preference, until, heard: current, ..*known };
+            return;
+        }
+        if self.routes.len() >= MAX_ENTRIES {
+            let entries = self.routes.iter().map(|(destination, route)| {
+                let Route { since, heard, .. } = *route;
+                (*destination, Standing { holds: true, since, heard })
+            });
+            let Some(leaving) = least_useful(entries, current) else { return };
+            self.routes.remove(&leaving);
+        }
+        self.routes
+            .insert(destination, Route { preference, until, since: current, heard: current });
     }
 
     /// Marks and drops what has run out.
@@ -291,10 +330,10 @@ impl Router {
             }
             true
         });
-        self.routes.retain(|_, (_, until)| !until.is_over(now));
-        self.resolvers.retain(|(_, until)| !until.is_over(now));
-        self.search.retain(|(_, until)| !until.is_over(now));
-        self.pref64.retain(|(_, until)| !until.is_over(now));
+        self.routes.retain(|_, route| !route.until.is_over(now));
+        self.resolvers.retain(|entry| !entry.until.is_over(now));
+        self.search.retain(|entry| !entry.until.is_over(now));
+        self.pref64.retain(|entry| !entry.until.is_over(now));
         self.captive_portal.take_if(|(_, until)| until.is_over(now));
         if self.default_until.is_over(now) {
             self.default_until = Until::At(Instant::BOOT);
@@ -311,10 +350,10 @@ impl Router {
                 .then_some(prefix.on_link_until);
             [Some(prefix.valid_until), on_link]
         });
-        let ends = ends.flatten().chain(self.routes.values().map(|(_, until)| *until));
-        let ends = ends.chain(self.resolvers.iter().map(|(_, until)| *until));
-        let ends = ends.chain(self.search.iter().map(|(_, until)| *until));
-        let ends = ends.chain(self.pref64.iter().map(|(_, until)| *until));
+        let ends = ends.flatten().chain(self.routes.values().map(|route| route.until));
+        let ends = ends.chain(self.resolvers.iter().map(|entry| entry.until));
+        let ends = ends.chain(self.search.iter().map(|entry| entry.until));
+        let ends = ends.chain(self.pref64.iter().map(|entry| entry.until));
         let ends = ends.chain(self.captive_portal.iter().map(|(_, until)| *until));
         let default = (self.default_until > Until::At(self.heard_at)).then_some(self.default_until);
         let spent = self.is_bare().then_some(Until::At(self.heard_at + SPENT));
@@ -341,25 +380,4 @@ impl Router {
             && self.pref64.is_empty()
             && self.captive_portal.is_none()
     }
-}
-
-/// Keeps an entry until `until`, in the order in which it was first heard; a lifetime of zero
-/// drops it.
-fn keep<T: Clone + PartialEq>(list: &mut Vec<(T, Until)>, entry: &T, until: Until, now: Instant) {
-    if let Some((_, end)) = list.iter_mut().find(|(known, _)| known == entry) {
-        *end = until;
-    } else if list.len() < MAX_ENTRIES {
-        list.push((entry.clone(), until));
-    }
-    list.retain(|(_, until)| !until.is_over(now));
-}
-
-/// No link-local, multicast or loopback prefix (RA-RX-47), and not everything either.
-fn is_usable(prefix: Ipv6Net) -> bool {
-    let network = prefix.network();
-    prefix.prefix_len() > 0
-        && !network.is_unicast_link_local()
-        && !network.is_multicast()
-        && !network.is_loopback()
-        && !network.is_unspecified()
 }

@@ -1,14 +1,19 @@
 //! Rows of the change-detection semantics (requirements §15) as far as advertisements make them.
 
+mod bounds;
+mod reach;
+mod redial;
+mod repeat;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::PrefixChangeKind::{Appeared, Deprecated, Expired, Missing, Restored, Withdrawn};
-use super::router::two_hour_rule;
+use super::prefix::two_hour_rule;
 use super::*;
-use crate::time::Lifetime;
-use crate::wire::ndp_option::{Pref64, PrefixInformation, RouteInformation};
+use crate::time::{Lifetime, Until};
+use crate::wire::ndp_option::{Pref64, Preference, PrefixInformation, RouteInformation};
 
 const START: Instant = Instant::from_secs(1000);
 const ONE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -77,11 +82,11 @@ fn pass(routers: &mut Routers, from: u64, to: u64) -> (Vec<(String, PrefixChange
     let (mut changes, mut asked) = (Vec::new(), 0);
     let mut now = at(from);
     loop {
+        changes.extend(kinds(&routers.handle_timeout(now)));
         while routers.poll_solicitation(now).is_some() {
             asked += 1;
         }
-        changes.extend(kinds(&routers.handle_timeout(now)));
-        match routers.deadline() {
+        match routers.deadline(true) {
             Some(deadline) if deadline.at <= at(to) => {
                 assert!(deadline.at > now, "busy loop: {deadline:?}");
                 now = deadline.at;
@@ -241,7 +246,8 @@ fn an_omitted_prefix_stays_when_confirmed_or_unanswered() {
     assert_eq!(split.poll_solicitation(at(100)), Some(ONE));
     hear(&mut split, 101, ONE, vec![pio(B, 7200, 3600)]);
     hear(&mut split, 101, ONE, vec![pio(A, 7200, 3600)]);
-    assert_eq!(pass(&mut split, 101, 300), (vec![], 0));
+    // The second half leaves out the first, which is asked about in its turn.
+    assert_eq!(pass(&mut split, 101, 300), (vec![], 3));
     let mut silent = routers();
     hear(&mut silent, 0, ONE, vec![pio(A, 7200, 3600)]);
     hear(&mut silent, 100, ONE, vec![pio(B, 7200, 3600)]);
@@ -266,7 +272,8 @@ fn deprecated_prefixes_and_splitting_routers_are_not_suspect_for_ever() {
         hear(&mut splitting, round * 5, ONE, vec![pio(prefix, 7200, 3600)]);
         asked += pass(&mut splitting, round * 5, round * 5 + 4).1;
     }
-    assert!(asked <= 6, "{asked}");
+    // A handful, and one more each time that what was seen of it has aged.
+    assert!(asked <= 9, "{asked}");
     assert_eq!(
         splitting.prefixes(at(1000)).iter().filter(|known| known.gone_since.is_none()).count(),
         2
@@ -431,11 +438,11 @@ fn only_listed_routers_are_believed() {
 fn a_flood_is_bounded_and_what_is_known_is_still_refreshed() {
     let mut routers = routers();
     hear(&mut routers, 0, ONE, vec![pio(A, 7200, 3600)]);
-    for count in 0..10_000_u32 {
+    for count in 0..1000_u32 {
         let prefix = format!("2001:db8:{:x}:{:x}::/64", 0x100 + count / 256, count % 256);
         hear(&mut routers, 1, ONE, vec![pio(&prefix, 7200, 3600)]);
         let source = Ipv6Addr::from(u128::from(ONE) + u128::from(count));
-        let _ = routers.handle_advertisement(at(1), source, &ra(vec![]), MTU);
+        routers.handle_advertisement(at(1), source, &ra(vec![]), MTU).unwrap();
     }
     assert!(routers.prefixes(at(1)).len() <= 64);
     assert_eq!(routers.default_routers(at(1)).len(), MAX_ROUTERS);

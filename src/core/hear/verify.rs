@@ -1,6 +1,7 @@
 //! Asking a router about prefixes that it left out (CHG-14, after draft-ietf-6man-slaac-renum).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -13,7 +14,7 @@ const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Durati
 const VERDICT_DELAY: Duration = Duration::from_secs(1);
 
 /// Of whose prefix a suspect is one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Scope {
     /// Of the router that left it out.
     Router,
@@ -21,60 +22,113 @@ pub(super) enum Scope {
     Link,
 }
 
-/// Prefixes that one router is asked about.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Verification {
-    suspects: BTreeMap<Ipv6Net, Scope>,
-    began_at: Instant,
+/// A prefix that a router left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Suspicion {
+    pub(super) scope: Scope,
+    /// Nothing has told of the change yet: that the prefix is missing is the news.
+    pub(super) is_news: bool,
+    ask_from: Instant,
     asked: usize,
     verdict_at: Option<Instant>,
 }
 
-impl Verification {
-    pub(super) fn new(now: Instant, suspects: impl IntoIterator<Item = (Ipv6Net, Scope)>) -> Self {
-        let suspects = suspects.into_iter().collect();
-        Self { suspects, began_at: now, asked: 0, verdict_at: None }
-    }
-
-    pub(super) fn add(&mut self, suspects: Vec<(Ipv6Net, Scope)>) {
-        self.suspects.extend(suspects);
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.suspects.is_empty()
-    }
-
-    pub(super) fn suspects(&self) -> impl Iterator<Item = (Ipv6Net, Scope)> {
-        self.suspects.iter().map(|(prefix, scope)| (*prefix, *scope))
-    }
-
-    /// Takes in an advertisement of the router that carries these prefixes.
-    pub(super) fn heard(&mut self, now: Instant, carried: &BTreeSet<Ipv6Net>) {
-        self.suspects.retain(|prefix, _| !carried.contains(prefix));
-        if self.asked > 0 && self.verdict_at.is_none() {
-            self.verdict_at = Some(now + VERDICT_DELAY);
-        }
+impl Suspicion {
+    /// To be asked about from `ask_from` on.
+    pub(super) const fn new(scope: Scope, is_news: bool, ask_from: Instant) -> Self {
+        Self { scope, is_news, ask_from, asked: 0, verdict_at: None }
     }
 
     fn ask_at(&self) -> Option<Instant> {
         let after = ASK_AFTER.get(self.asked).filter(|_| self.verdict_at.is_none())?;
-        Some(self.began_at + *after)
+        Some(self.ask_from + *after)
     }
 
-    /// True when a solicitation is due; it counts as sent.
-    pub(super) fn ask(&mut self, now: Instant) -> bool {
-        let due = self.ask_at().is_some_and(|at| at <= now);
-        self.asked += usize::from(due);
+    fn deadline(&self, can_send: bool) -> Option<Deadline> {
+        let ask = self.ask_at().filter(|_| can_send);
+        let ask = ask.map(|at| Deadline::new(at, "question about an omitted prefix"));
+        let verdict = self.verdict_at.map(|at| Deadline::new(at, "verdict on an omitted prefix"));
+        Deadline::first([ask, verdict])
+    }
+}
+
+/// What is suspected, by the router that is asked and the prefix that it left out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Suspicions(BTreeMap<(Ipv6Addr, Ipv6Net), Suspicion>);
+
+impl Suspicions {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Keeps those that `keeps` says.
+    pub(super) fn retain(&mut self, keeps: impl Fn(Ipv6Addr, &Ipv6Net, Scope) -> bool) {
+        self.0.retain(|(router, prefix), suspicion| keeps(*router, prefix, suspicion.scope));
+    }
+
+    pub(super) fn add(&mut self, router: Ipv6Addr, prefix: Ipv6Net, suspicion: Suspicion) {
+        self.0.insert((router, prefix), suspicion);
+    }
+
+    fn of(
+        &mut self,
+        router: Ipv6Addr,
+    ) -> impl Iterator<Item = (&(Ipv6Addr, Ipv6Net), &mut Suspicion)> {
+        const FIRST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0);
+        const LAST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::from_bits(u128::MAX), 128);
+        self.0.range_mut((router, FIRST)..=(router, LAST))
+    }
+
+    /// Takes in an advertisement of `router` that carries these prefixes; whether one of them had
+    /// been asked about.
+    pub(super) fn heard(
+        &mut self,
+        now: Instant,
+        router: Ipv6Addr,
+        carried: &BTreeSet<Ipv6Net>,
+    ) -> bool {
+        let mut confirmed = false;
+        self.0.retain(|(of, prefix), suspicion| {
+            let is_carried = *of == router && carried.contains(prefix);
+            confirmed |= is_carried && suspicion.asked > 0;
+            !is_carried
+        });
+        for (_, suspicion) in self.of(router).filter(|(_, suspicion)| suspicion.asked > 0) {
+            suspicion.verdict_at.get_or_insert(now + VERDICT_DELAY);
+        }
+        confirmed
+    }
+
+    /// A router that a solicitation has to be sent to; it counts as sent.
+    pub(super) fn ask(&mut self, now: Instant) -> Option<Ipv6Addr> {
+        let is_due = |suspicion: &Suspicion| suspicion.ask_at().is_some_and(|at| at <= now);
+        let ((router, _), _) = self.0.iter().find(|(_, suspicion)| is_due(suspicion))?;
+        let router = *router;
+        for (_, suspicion) in self.of(router).filter(|(_, suspicion)| is_due(suspicion)) {
+            suspicion.asked += 1;
+        }
+        Some(router)
+    }
+
+    /// Those that a verdict has to be given on; they are over with it.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(Ipv6Addr, Ipv6Net, Suspicion)> {
+        let mut due = Vec::new();
+        self.0.retain(|(router, prefix), suspicion| {
+            let is_due = suspicion.verdict_at.is_some_and(|at| at <= now);
+            if is_due {
+                due.push((*router, *prefix, *suspicion));
+            }
+            !is_due
+        });
         due
     }
 
-    pub(super) fn verdict_due(&self, now: Instant) -> bool {
-        self.verdict_at.is_some_and(|at| at <= now)
-    }
-
-    pub(super) fn deadline(&self) -> Option<Deadline> {
-        let ask = self.ask_at().map(|at| Deadline::new(at, "question about an omitted prefix"));
-        let verdict = self.verdict_at.map(|at| Deadline::new(at, "verdict on an omitted prefix"));
-        Deadline::first([ask, verdict])
+    /// When a verdict has to be given, or, where one can be sent, a solicitation.
+    pub(super) fn deadline(&self, can_send: bool) -> Option<Deadline> {
+        Deadline::first(self.0.values().map(|suspicion| suspicion.deadline(can_send)))
     }
 }

@@ -12,7 +12,6 @@ fn whole(prefix: &str) -> Whole {
         iaid: Iaid(1),
         prefix: prefix.parse().unwrap(),
         exclude: None,
-        occupied: Vec::new(),
     }
 }
 
@@ -139,14 +138,10 @@ fn each_delegation_uses_the_same_numbers() {
 /// CRV-06
 #[test]
 fn what_the_delegating_router_keeps_is_given_to_nobody() {
-    let config = site(&[("lan0", low(1, 64)), ("wl0", low(0, 62)), ("guest0", None)]);
-    let kept = Whole {
-        exclude: Some(net("2001:db8::/64")),
-        occupied: vec![net("2001:db8:0:2::/63")],
-        ..whole("2001:db8::/62")
-    };
+    let config = site(&[("lan0", low(1, 63)), ("wl0", low(0, 62)), ("guest0", None)]);
+    let kept = Whole { exclude: Some(net("2001:db8::/63")), ..whole("2001:db8::/62") };
     let plan = plan(&config, &kept);
-    assert_eq!(plan.subnets, [("lan0".to_owned(), net("2001:db8:0:1::/64"))].into());
+    assert_eq!(plan.subnets, [("lan0".to_owned(), net("2001:db8:0:2::/63"))].into());
     assert_eq!(plan.without["wl0"], Without::Excluded);
     assert_eq!(plan.without["guest0"], Without::Full);
 }

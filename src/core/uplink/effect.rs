@@ -2,12 +2,17 @@
 
 use crate::core::change::Outcome;
 use crate::core::history::Cause;
+use crate::time::Instant;
 
 /// What an event at an uplink means for the rest of the core.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core) struct Effect {
     /// The desired state has to be derived anew.
     pub derive: bool,
+    /// What was heard asks for that too, but anybody can send it: not more often than is good.
+    pub heard: bool,
+    /// Lifetimes moved: it has to be derived by then.
+    pub derive_by: Option<Instant>,
     /// A change began.
     pub began: Option<Cause>,
     /// A refresh was started by it.
@@ -24,6 +29,8 @@ impl Effect {
     /// Adds what another event means.
     pub(super) fn merge(&mut self, other: Self) {
         self.derive |= other.derive;
+        self.heard |= other.heard;
+        self.derive_by = [self.derive_by, other.derive_by].into_iter().flatten().min();
         self.began = self.began.or(other.began);
         self.asked |= other.asked;
         self.delegated |= other.delegated;

@@ -1,0 +1,277 @@
+//! What one uplink contributes: its addresses, the routes it learnt, its settings.
+//!
+//! An advertisement is believed about its link, and never about what DHCPv6 delegated to us
+//! (SEC-05): anybody on the link can send one.
+
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::carve::{Carved, Claim};
+use super::{Conflict, Desired, Facts, ON_LINK_METRIC, UplinkFacts, ours, route};
+use crate::config::{self, AddressMode, InterfaceId};
+use crate::core::hear::{EffectivePrefix, SpecificRoute};
+use crate::core::output::Sysctl;
+use crate::core::stable_address;
+use crate::core::system::{KernelAddress, Link, RouteTarget};
+use crate::time::{Instant, Until};
+use crate::wire::ndp_option::Preference;
+
+/// Metrics of learnt routes by preference; routers and uplinks of one preference follow on.
+const LEARNT_METRICS: [(Preference, u32); 3] =
+    [(Preference::High, 512), (Preference::Medium, 1024), (Preference::Low, 1536)];
+
+/// Further identifiers that are tried after duplicates (RFC 7217 §7).
+const IDGEN_RETRIES: u8 = 3;
+
+/// Addresses of ours on one uplink, whatever is advertised: `max_addresses` of Linux.
+const MAX_ADDRESSES: usize = 16;
+
+/// Conflicts that are named, for one uplink.
+const MAX_CONFLICTS: usize = 16;
+
+/// One uplink, with all that its part of the desired state is made from.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) facts: Facts<'a>,
+    pub(super) now: Instant,
+    pub(super) uplink: &'a config::Uplink,
+    pub(super) link: &'a Link,
+    pub(super) heard: &'a UplinkFacts,
+    /// Among the uplinks, by name.
+    pub(super) position: usize,
+    pub(super) carved: &'a [Carved],
+}
+
+impl Place<'_> {
+    /// Adds what belongs on the uplink.
+    pub(super) fn contribute(self, desired: &mut Desired) {
+        self.settings(desired);
+        if !self.link.running {
+            return;
+        }
+        self.leased_addresses(desired);
+        if self.uplink.address == AddressMode::Kernel {
+            return;
+        }
+        if self.heard.heard {
+            desired.taken_over.insert(self.link.index);
+        }
+        self.on_link_routes(desired);
+        self.formed_addresses(desired);
+        self.learnt_routes(desired);
+        self.conflicts(desired);
+    }
+
+    fn settings(self, desired: &mut Desired) {
+        let name = &self.link.name;
+        let mut set = |setting, value| desired.sysctls.insert((name.clone(), setting), value);
+        // The kernel's own processing would make a second address per prefix (RA-RX-80); where it
+        // is wanted, forwarding needs 2 (RA-RX-81).
+        let by_kernel = self.uplink.address == AddressMode::Kernel;
+        set(Sysctl::AcceptRa, if by_kernel { 2 } else { 0 });
+        if by_kernel {
+            return;
+        }
+        let parameters = &self.heard.parameters;
+        if let Some(hop_limit) = parameters.hop_limit {
+            set(Sysctl::HopLimit, i32::from(hop_limit));
+        }
+        if let Some(mtu) = parameters.mtu.and_then(|mtu| i32::try_from(mtu).ok()) {
+            set(Sysctl::Mtu, mtu);
+        }
+    }
+
+    fn leased_addresses(self, desired: &mut Desired) {
+        for leased in &self.heard.addresses {
+            // No on-link prefix is implied (UPL-07).
+            let address = KernelAddress {
+                prefix_len: 128,
+                ..ours(self.link, leased.address, leased.preferred_until, leased.valid_until)
+            };
+            desired.addresses.insert((self.link.index, leased.address), address);
+        }
+    }
+
+    /// Until when addresses and the route of a prefix stay. What a router withdrew stays by the
+    /// two-hour rule while there is nothing else, and leaves after the grace time once there is
+    /// (UPL-10, UPL-11).
+    fn end_of(self, prefix: &EffectivePrefix, replaced: bool) -> Until {
+        match prefix.gone_since {
+            Some(since) if replaced => {
+                prefix.valid_until.min(Until::At(since + self.facts.config.grace))
+            }
+            Some(_) | None => prefix.valid_until,
+        }
+    }
+
+    fn is_replaced(self) -> bool {
+        self.heard.prefixes.iter().any(|prefix| {
+            prefix.autonomous
+                && prefix.gone_since.is_none()
+                && !prefix.preferred_until.is_over(self.now)
+        })
+    }
+
+    /// What is on-link is a route, and of two routes the longer one decides; but none leads to
+    /// the uplink what somebody behind us has.
+    fn on_link_routes(self, desired: &mut Desired) {
+        let replaced = self.is_replaced();
+        // Two uplinks may have one prefix, and routes of equal metric would be one.
+        let metric = ON_LINK_METRIC + u32::try_from(self.position.min(7)).unwrap_or(0);
+        for prefix in self.heard.prefixes.iter().filter(|prefix| prefix.on_link) {
+            let until = self.end_of(prefix, replaced);
+            if !until.is_over(self.now) && !self.is_assigned(&prefix.prefix) {
+                let target = RouteTarget::OnLink(self.link.index);
+                route(desired, prefix.prefix, target, metric, until);
+            }
+        }
+    }
+
+    /// Addresses by stateless autoconfiguration, no more than there is room for.
+    fn formed_addresses(self, desired: &mut Desired) {
+        let replaced = self.is_replaced();
+        let prefixes = self.heard.prefixes.iter().filter(|prefix| {
+            prefix.autonomous
+                && !self.end_of(prefix, replaced).is_over(self.now)
+                && !self.is_assigned(&prefix.prefix)
+        });
+        let room = MAX_ADDRESSES.saturating_sub(self.heard.addresses.len());
+        for prefix in most_useful(prefixes.collect(), room, self.now) {
+            if let Some(address) = self.address_in(prefix.prefix) {
+                let until = self.end_of(prefix, replaced);
+                let address = ours(self.link, address, prefix.preferred_until, until);
+                desired.addresses.insert((self.link.index, address.address), address);
+            }
+        }
+    }
+
+    /// The address of the uplink in `prefix`, if there is one that no other node holds. A link
+    /// without link-layer address has no EUI-64 and falls back.
+    fn address_in(self, prefix: Ipv6Net) -> Option<Ipv6Addr> {
+        let duplicates = &self.facts.system.duplicates;
+        let free =
+            |id: &InterfaceId| !duplicates.contains(&(self.link.index, id.in_prefix(prefix)));
+        let stable = || {
+            (0..=IDGEN_RETRIES)
+                .map(|counter| {
+                    stable_address::stable(self.facts.secret, prefix, &self.link.name, counter)
+                })
+                .find(free)
+        };
+        let id = match self.uplink.address {
+            AddressMode::Fixed(id) => Some(id).filter(free),
+            AddressMode::Eui64 => {
+                let octets = self.link.link_layer_address.as_deref();
+                match octets.and_then(stable_address::eui64) {
+                    Some(id) => Some(id).filter(free),
+                    None => stable(),
+                }
+            }
+            AddressMode::Stable => stable(),
+            AddressMode::Kernel | AddressMode::None => None,
+        };
+        id.map(|id| id.in_prefix(prefix))
+    }
+
+    fn learnt_routes(self, desired: &mut Desired) {
+        if self.uplink.default_route {
+            for (rank, router) in self.heard.default_routers.iter().enumerate() {
+                let target = RouteTarget::Gateway(self.link.index, router.address);
+                if router.silent {
+                    let name = self.link.name.clone();
+                    desired.silent_routers.insert((name, router.address));
+                }
+                // One that does not answer comes behind all that do.
+                let preference = if router.silent { Preference::Low } else { router.preference };
+                let metric = metric(preference, self.position, rank);
+                route(desired, Ipv6Net::default(), target, metric, router.until);
+            }
+        }
+        let mut rank = 0;
+        let mut before = None;
+        for specific in self.heard.routes.iter().filter(|specific| self.is_foreign(specific)) {
+            rank = if before == Some(specific.destination) { rank + 1 } else { 0 };
+            before = Some(specific.destination);
+            let target = RouteTarget::Gateway(self.link.index, specific.router);
+            let metric = metric(specific.preference, self.position, rank);
+            route(desired, specific.destination, target, metric, specific.until);
+        }
+    }
+
+    /// A router above announces the prefix that ours was cut from: what lies inside ours is ours.
+    fn is_foreign(self, route: &SpecificRoute) -> bool {
+        let mut claims = self.carved.iter().map(|part| part.claim_on(&route.destination));
+        claims.all(|claim| !matches!(claim, Claim::Assigned | Claim::Unassigned))
+    }
+
+    /// Whether somebody behind us has `prefix`, or something of it.
+    fn is_assigned(self, prefix: &Ipv6Net) -> bool {
+        self.carved.iter().any(|part| part.claim_on(prefix) == Claim::Assigned)
+    }
+
+    /// What is advertised and delegated to us, or on-link around what is delegated to us.
+    fn conflicts(self, desired: &mut Desired) {
+        let live = self.heard.prefixes.iter().filter(|prefix| prefix.gone_since.is_none());
+        let prefixes = live.map(|prefix| (prefix.prefix, true));
+        let routes = self.heard.routes.iter().map(|route| (route.destination, false));
+        let found = prefixes.chain(routes).filter_map(|(advertised, on_link)| {
+            self.carved.iter().find_map(|part| {
+                let conflict = match part.claim_on(&advertised) {
+                    Claim::Elsewhere | Claim::Excluded => return None,
+                    // Each router above has a route to the prefix that ours was cut from.
+                    Claim::Around if !on_link => return None,
+                    Claim::Assigned if !on_link && advertised == part.prefix.prefix => return None,
+                    Claim::Around => Conflict::Around(part.prefix.prefix),
+                    Claim::Unassigned if on_link => Conflict::Unassigned(part.prefix.prefix),
+                    Claim::Assigned | Claim::Unassigned => Conflict::Assigned(part.prefix.prefix),
+                };
+                Some((advertised, conflict))
+            })
+        });
+        for (advertised, conflict) in found.take(MAX_CONFLICTS) {
+            desired.conflicts.insert((self.link.name.clone(), advertised), conflict);
+        }
+    }
+}
+
+/// Those of `prefixes` that addresses are formed in where there is `room` for so many: first what
+/// the router of the lease advertises, then what others do, and of each what is preferred before
+/// what is deprecated. Among equals one half of the room is for what has been there longest, the
+/// other for the newest, so that neither can be crowded out.
+fn most_useful(
+    prefixes: Vec<&EffectivePrefix>,
+    mut room: usize,
+    now: Instant,
+) -> Vec<&EffectivePrefix> {
+    if prefixes.len() <= room {
+        return prefixes;
+    }
+    let mut chosen = Vec::new();
+    for class in 0..4 {
+        let mut of_class: Vec<&EffectivePrefix> = prefixes
+            .iter()
+            .copied()
+            .filter(|prefix| {
+                let deprecated = prefix.gone_since.is_some() || prefix.preferred_until.is_over(now);
+                class == 2 * usize::from(!prefix.of_lease) + usize::from(deprecated)
+            })
+            .collect();
+        of_class.sort_by_key(|prefix| prefix.since);
+        let excess = of_class.len().saturating_sub(room);
+        let oldest = if excess == 0 { of_class.len() } else { room / 2 };
+        of_class.drain(oldest..oldest + excess);
+        room -= of_class.len();
+        chosen.extend(of_class);
+    }
+    chosen
+}
+
+/// Routes of equal metric would share the load between providers, each of which drops the
+/// other's sources: so every router has a metric of its own.
+fn metric(preference: Preference, position: usize, rank: usize) -> u32 {
+    let base =
+        LEARNT_METRICS.iter().find(|(of, _)| *of == preference).map_or(1024, |(_, base)| *base);
+    let (position, rank) = (position.min(7), rank.min(63));
+    base + u32::try_from(position * 64 + rank).unwrap_or(0)
+}

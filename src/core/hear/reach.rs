@@ -1,0 +1,112 @@
+//! Whether a default router is still there, where another one could take its place (RFC 4861
+//! §6.3.6, RFC 7084 W-1).
+//!
+//! A router that has been silent for longer than its interval, or beside which another one
+//! appears, is asked by unicast solicitations. One that does not answer is moved behind those that
+//! are heard, and comes back with its next advertisement: silence is no withdrawal.
+
+use std::time::Duration;
+
+use crate::time::{Deadline, Instant};
+
+/// Times of the solicitations, from the first. What they draw may wait for
+/// MIN_DELAY_BETWEEN_RAS (RFC 4861 §6.2.6).
+const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
+/// A router that was asked and not heard for so long is silent.
+const VERDICT_AFTER: Duration = Duration::from_secs(5);
+/// Who was heard so shortly before is not asked.
+const JUST_HEARD: Duration = Duration::from_secs(10);
+/// From one question to the next, whatever others advertise meanwhile.
+const REST: Duration = Duration::from_secs(60);
+/// MaxRtrAdvInterval, unless less follows from the Router Lifetime (RFC 4861 §6.2.1).
+const LONGEST_INTERVAL: Duration = Duration::from_secs(600);
+
+/// What is known of one router.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Reach {
+    question: Option<Question>,
+    /// When the last question began.
+    asked_at: Option<Instant>,
+    silent: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Question {
+    ask_from: Instant,
+    asked: usize,
+    /// When the first solicitation left.
+    first_at: Option<Instant>,
+}
+
+impl Reach {
+    /// It was heard.
+    pub(super) fn heard(&mut self) {
+        self.question = None;
+        self.silent = false;
+    }
+
+    pub(super) const fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// When a router last heard at `heard_at`, with a Router Lifetime of `lifetime`, has missed
+    /// its interval: none where that led to nothing.
+    pub(super) fn overdue_at(&self, heard_at: Instant, lifetime: Duration) -> Option<Instant> {
+        if self.question.is_some() || self.silent {
+            return None;
+        }
+        let interval = (lifetime / 3 + Duration::from_secs(1)).min(LONGEST_INTERVAL);
+        let rested = self.asked_at.map_or(Instant::BOOT, |at| at + REST);
+        Some(rested.max(heard_at + interval))
+    }
+
+    /// Has it asked, unless it is being asked or was lately.
+    pub(super) fn wonder(&mut self, now: Instant, heard_at: Instant) {
+        let rests = self.asked_at.is_some_and(|at| now.since(at) < REST);
+        if self.question.is_none() && !self.silent && !rests {
+            let ask_from = now.max(heard_at + JUST_HEARD);
+            self.asked_at = Some(ask_from);
+            self.question = Some(Question { ask_from, asked: 0, first_at: None });
+        }
+    }
+
+    /// True when a solicitation has to be sent; it counts as sent.
+    pub(super) fn ask(&mut self, now: Instant) -> bool {
+        let Some(question) = &mut self.question else { return false };
+        let is_due = question.ask_at().is_some_and(|at| at <= now);
+        if is_due {
+            question.asked += 1;
+            question.first_at.get_or_insert(now);
+        }
+        is_due
+    }
+
+    /// Finds it silent when it has not answered in its time.
+    pub(super) fn judge(&mut self, now: Instant) {
+        let verdict_at = self.question.and_then(|question| question.verdict_at());
+        if verdict_at.is_some_and(|at| at <= now) {
+            self.question = None;
+            self.silent = true;
+        }
+    }
+
+    /// When a verdict has to be given, or, where one can be sent, a solicitation.
+    pub(super) fn deadline(&self, can_send: bool) -> Option<Deadline> {
+        let question = self.question?;
+        let ask = question.ask_at().filter(|_| can_send);
+        Deadline::first([
+            ask.map(|at| Deadline::new(at, "question whether a router is there")),
+            question.verdict_at().map(|at| Deadline::new(at, "verdict on a silent router")),
+        ])
+    }
+}
+
+impl Question {
+    fn ask_at(&self) -> Option<Instant> {
+        ASK_AFTER.get(self.asked).map(|after| self.ask_from + *after)
+    }
+
+    fn verdict_at(&self) -> Option<Instant> {
+        self.first_at.map(|at| at + VERDICT_AFTER)
+    }
+}

@@ -1,0 +1,106 @@
+//! Prefixes that go and come back (CHG-14): what counts is what a router advertised last.
+
+use super::*;
+
+const C: &str = "2001:db8:c::/64";
+
+fn millis(milliseconds: u64) -> Instant {
+    START + Duration::from_millis(milliseconds)
+}
+
+/// A router that advertises one of `sequence` after the other, `apart` milliseconds from each to
+/// the next, and answers each solicitation with the one that it is at. What is preferred a minute
+/// after the last, how many solicitations there were, and whether something told of each change.
+fn redials(sequence: &[&str], apart: u64) -> (Vec<String>, usize, bool) {
+    let mut routers = routers();
+    hear(&mut routers, 0, ONE, vec![pio(A, 7200, 3600)]);
+    let (mut asked, mut told) = (0, true);
+    let mut now = millis(100_000);
+    for (position, prefix) in sequence.iter().enumerate() {
+        let is_last = position + 1 == sequence.len();
+        let end = now + Duration::from_millis(if is_last { 60_000 } else { apart });
+        let say = ra(vec![pio(prefix, 7200, 3600)]);
+        let heard = routers.handle_advertisement(now, ONE, &say, MTU).unwrap();
+        told = kinds(&heard)
+            .iter()
+            .any(|(of, kind)| of == prefix && matches!(kind, Appeared | Restored));
+        loop {
+            while routers.poll_solicitation(now).is_some() {
+                asked += 1;
+                routers.handle_advertisement(now, ONE, &say, MTU).unwrap();
+            }
+            told |= routers.handle_timeout(now).went_back == Some(ONE);
+            match routers.deadline(true) {
+                Some(deadline) if deadline.at <= end => {
+                    assert!(deadline.at > now, "busy loop: {deadline:?}");
+                    now = deadline.at;
+                }
+                Some(_) | None => break,
+            }
+        }
+        now = end;
+    }
+    let left = routers.prefixes(now).into_iter();
+    let preferred = left.filter(|known| !known.preferred_until.is_over(now));
+    (preferred.map(|known| known.prefix.to_string()).collect(), asked, told)
+}
+
+#[test]
+fn what_was_advertised_last_is_left_however_often_it_came_and_went() {
+    let sequences: [&[&str]; 6] = [
+        &[B],
+        &[B, A],
+        &[B, C, B],
+        &[B, A, B, A, B],
+        &[B, A, B, A, B, C],
+        &[B, C, A, C, B, A, B, C, B, A],
+    ];
+    for sequence in sequences {
+        for apart in [100, 500, 3100, 60_000] {
+            let (left, asked, told) = redials(sequence, apart);
+            let last = *sequence.last().unwrap();
+            assert_eq!(left, [last], "{sequence:?}, {apart} ms apart");
+            assert!(told, "{sequence:?}, {apart} ms apart: the last is no news");
+            assert!(asked <= 2 * sequence.len(), "{sequence:?}, {apart} ms apart: {asked}");
+        }
+    }
+}
+
+/// RA-RX-42: a router that splits its options over advertisements loses none of them, and is asked
+/// ever more seldom.
+#[test]
+fn split_options_stay() {
+    let mut routers = routers();
+    let mut asked = 0;
+    for round in 0..200_u64 {
+        for (offset, prefix) in [(0, A), (1, B)] {
+            let now = millis(round * 10_000 + offset);
+            let say = ra(vec![pio(prefix, 7200, 3600)]);
+            let heard = routers.handle_advertisement(now, ONE, &say, MTU).unwrap();
+            assert!(round == 0 || kinds(&heard).is_empty(), "{round}");
+            routers.handle_timeout(now);
+            while routers.poll_solicitation(now).is_some() {
+                asked += 1;
+            }
+        }
+        let end = millis(round * 10_000 + 9_999);
+        let mut answers = false;
+        while let Some(deadline) = routers.deadline(true).filter(|deadline| deadline.at <= end) {
+            let now = deadline.at;
+            assert_eq!(kinds(&routers.handle_timeout(now)), []);
+            while routers.poll_solicitation(now).is_some() {
+                asked += 1;
+                answers = true;
+            }
+            if std::mem::take(&mut answers) {
+                for prefix in [A, B] {
+                    let say = ra(vec![pio(prefix, 7200, 3600)]);
+                    routers.handle_advertisement(now, ONE, &say, MTU).unwrap();
+                }
+            }
+        }
+    }
+    let known = routers.prefixes(millis(2_000_000));
+    assert_eq!(known.iter().filter(|known| known.gone_since.is_none()).count(), 2);
+    assert!(asked <= 40, "{asked}");
+}

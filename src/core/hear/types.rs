@@ -1,0 +1,119 @@
+//! What is heard, for those who use it.
+
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use crate::time::{Instant, Until};
+use crate::wire::ndp_option::Preference;
+
+/// A change of the union over routers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct PrefixChange {
+    /// Of this prefix.
+    pub prefix: Ipv6Net,
+    /// What happened to it.
+    pub kind: PrefixChangeKind,
+}
+
+/// What can happen to an on-link or autonomous prefix.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum PrefixChangeKind {
+    /// Not known before.
+    Appeared,
+    /// Preferred lifetime 0.
+    Deprecated,
+    /// Preferred again.
+    Restored,
+    /// Valid lifetime 0.
+    Withdrawn,
+    /// No longer advertised after asking (CHG-14).
+    Missing,
+    /// Ran out by itself.
+    Expired,
+}
+
+/// A prefix as the union of the routers has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EffectivePrefix {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// Some router says that it is on-link, and it is still so.
+    pub on_link: bool,
+    /// Addresses may be formed from it.
+    pub autonomous: bool,
+    /// Preferred until; in the past or now when deprecated, withdrawn or missing.
+    pub preferred_until: Until,
+    /// Valid until, by the two-hour rule (RFC 4862 §5.5.3 e).
+    pub valid_until: Until,
+    /// The advertisement, counted from the first, that it appeared with.
+    pub since: u64,
+    /// The router that the lease came from advertises it.
+    pub of_lease: bool,
+    /// When every router that advertised it had withdrawn it, or it was found missing; what is
+    /// made from it can leave after the grace time once something else is in its place.
+    pub gone_since: Option<Instant>,
+}
+
+/// A default router.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DefaultRouter {
+    /// Its link-local address.
+    pub address: Ipv6Addr,
+    /// How much it is preferred; a route information option for `::/0` overrides the header.
+    pub preference: Preference,
+    /// Until when.
+    pub until: Until,
+    /// It does not answer while another one is heard.
+    pub silent: bool,
+}
+
+/// A more specific route (RFC 4191).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SpecificRoute {
+    /// Destination; never `::/0`.
+    pub destination: Ipv6Net,
+    /// Through this router.
+    pub router: Ipv6Addr,
+    /// How much it is preferred.
+    pub preference: Preference,
+    /// Until when.
+    pub until: Until,
+}
+
+/// Single-valued facts and lists for those who want them, the newest of each.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Parameters {
+    /// Some router's M flag.
+    pub managed: bool,
+    /// Some router's O flag.
+    pub other: bool,
+    /// IPv6 MTU, when in 1280..=device MTU.
+    pub mtu: Option<u32>,
+    /// Cur Hop Limit, when said.
+    pub hop_limit: Option<u8>,
+    /// DNS servers, each with its end, in the order heard.
+    pub resolvers: Vec<(Ipv6Addr, Until)>,
+    /// Search domains, each with its end.
+    pub search: Vec<(String, Until)>,
+    /// NAT64 prefixes, each with its end.
+    pub pref64: Vec<(Ipv6Net, Until)>,
+    /// Captive portal URI.
+    pub captive_portal: Option<String>,
+}
+
+/// Why an advertisement that decodes is not believed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reject {
+    /// Not in the list of believed routers (SEC-04).
+    Unlisted,
+}
+
+impl Reject {
+    /// A short stable name, used as the label of a counter.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unlisted => "unlisted-router",
+        }
+    }
+}

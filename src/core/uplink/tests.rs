@@ -1,0 +1,219 @@
+//! Random histories of one uplink: each deadline has an owner that acts on it.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::input::KernelEvent;
+use crate::core::system::{KernelAddress, Link};
+use crate::time::{Lifetime, Until};
+use crate::wire::ndp_option::PrefixInformation;
+
+const INDEX: IfIndex = IfIndex(2);
+const GRACE: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many milliseconds pass.
+    Wait(u64),
+    /// A router advertises: which one, its lifetime, prefixes by number with their lifetime.
+    Advertise(u8, u16, Vec<(u8, u32)>),
+    Carrier(bool),
+    LinkLocal(bool),
+    LinkUp,
+    Renew,
+    /// A prefix can be probed.
+    Aim(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let lifetime = || prop_oneof![Just(0), Just(1), Just(30), Just(7200)];
+    let prefixes = prop::collection::vec((0..4_u8, lifetime()), 0..4);
+    prop_oneof![
+        4 => (0..20_000_u64).prop_map(Step::Wait),
+        2 => (0..2000_u64).prop_map(Step::Wait),
+        6 => (1..4_u8, prop_oneof![Just(0_u16), Just(1), Just(1800)], prefixes)
+            .prop_map(|(router, lifetime, prefixes)| Step::Advertise(router, lifetime, prefixes)),
+        2 => any::<bool>().prop_map(Step::Carrier),
+        1 => any::<bool>().prop_map(Step::LinkLocal),
+        1 => Just(Step::LinkUp),
+        1 => Just(Step::Renew),
+        1 => any::<bool>().prop_map(Step::Aim),
+    ]
+}
+
+struct Lone {
+    uplink: Uplink,
+    system: System,
+    now: Instant,
+}
+
+impl Lone {
+    fn new(point_to_point: bool) -> Self {
+        let mut config = config::Config::from_args(&["up".to_owned()], &[]).unwrap();
+        let mut config = config.uplinks.remove("up").unwrap();
+        config.probe = Some(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1));
+        let now = Instant::from_secs(1000);
+        let mut random = Random::new([1; 32]);
+        let duid = Duid::from_uuid([1; 16]);
+        let uplink = Uplink::new("up", &config, &duid, None, &mut random, now);
+        let mut system = System::default();
+        system.handle(KernelEvent::Link(Link {
+            index: INDEX,
+            name: "up".to_owned(),
+            running: true,
+            multicast: !point_to_point,
+            point_to_point,
+            link_layer_address: None,
+            mtu: 1500,
+        }));
+        let mut lone = Self { uplink, system, now };
+        lone.link_local(true);
+        lone
+    }
+
+    fn link_local(&mut self, usable: bool) {
+        self.system.handle(KernelEvent::Address(KernelAddress {
+            interface: INDEX,
+            address: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2),
+            prefix_len: 64,
+            preferred_until: Until::Never,
+            valid_until: Until::Never,
+            tentative: !usable,
+            duplicate: false,
+            ours: false,
+        }));
+        self.attach();
+    }
+
+    fn attach(&mut self) {
+        let _ = self.uplink.attach(self.now, &self.system);
+    }
+
+    fn carrier(&mut self, running: bool) {
+        if let Some(link) = self.system.link("up").cloned() {
+            self.system.handle(KernelEvent::Link(Link { running, ..link }));
+        }
+        self.attach();
+    }
+
+    fn advertise(&mut self, router: u8, lifetime: u16, prefixes: &[(u8, u32)]) {
+        let options = prefixes.iter().map(|(number, lifetime)| {
+            NdpOption::Prefix(PrefixInformation {
+                prefix: format!("2001:db8:{number}::/64").parse().unwrap(),
+                on_link: true,
+                autonomous: true,
+                delegation_preferred: false,
+                valid: Lifetime::Finite(*lifetime),
+                preferred: Lifetime::Finite(lifetime / 2),
+            })
+        });
+        let advertisement = RouterAdvertisement {
+            router_lifetime: lifetime,
+            options: options.collect(),
+            ..RouterAdvertisement::default()
+        };
+        let source = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, router.into());
+        let _ = self.uplink.handle_advertisement(self.now, source, &advertisement, false);
+    }
+
+    fn aim(&mut self, usable: bool) {
+        let source = Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 1);
+        let candidate = usable.then(|| (source, "2001:db8:9::/56".parse().unwrap()));
+        self.uplink.aim_probe(self.now, candidate);
+    }
+
+    /// All that is to be done at this moment; how many packets left.
+    fn act(&mut self) -> usize {
+        let _ = self.uplink.handle_timeout(self.now, GRACE);
+        let mut sent = 0;
+        while self.uplink.poll_transmit(self.now).is_some()
+            || self.uplink.poll_solicitation(self.now).is_some()
+            || self.uplink.poll_probe(self.now).is_some()
+        {
+            sent += 1;
+            assert!(sent < 100, "packets without end");
+        }
+        sent
+    }
+
+    /// Acts until nothing is left to do now.
+    fn settle(&mut self) {
+        for _ in 0..4 {
+            self.act();
+            if self.uplink.deadline(GRACE).is_none_or(|deadline| deadline.at > self.now) {
+                return;
+            }
+        }
+        panic!("busy loop: {:?} at {:?}", self.uplink.deadline(GRACE), self.now);
+    }
+
+    fn wait(&mut self, span: Duration) {
+        let end = self.now + span;
+        for _ in 0..10_000 {
+            self.settle();
+            match self.uplink.deadline(GRACE) {
+                Some(deadline) if deadline.at <= end => self.now = deadline.at,
+                Some(_) | None => {
+                    self.now = end;
+                    return;
+                }
+            }
+        }
+        panic!("too many deadlines: {:?}", self.uplink.deadline(GRACE));
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Wait(milliseconds) => self.wait(Duration::from_millis(*milliseconds)),
+            Step::Advertise(router, lifetime, prefixes) => {
+                self.advertise(*router, *lifetime, prefixes);
+            }
+            Step::Carrier(running) => self.carrier(*running),
+            Step::LinkLocal(usable) => self.link_local(*usable),
+            Step::LinkUp => drop(self.uplink.link_up(self.now)),
+            Step::Renew => drop(self.uplink.renew(self.now)),
+            Step::Aim(usable) => self.aim(*usable),
+        }
+        self.settle();
+    }
+}
+
+/// UPL-22: the carrier goes while a router is being asked about what it left out.
+#[test]
+fn what_cannot_be_sent_is_no_deadline() {
+    let mut lone = Lone::new(false);
+    lone.advertise(1, 1800, &[(0, 7200)]);
+    lone.wait(Duration::from_secs(60));
+    lone.advertise(1, 1800, &[(1, 7200)]);
+    lone.settle();
+    lone.carrier(false);
+    lone.wait(Duration::from_secs(20));
+    // A router can be heard before the system says that the link is up.
+    lone.advertise(1, 1800, &[(2, 7200)]);
+    lone.settle();
+    lone.wait(Duration::from_secs(20));
+    lone.carrier(true);
+    lone.wait(Duration::from_secs(60));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// UPL-22: after what there is to do at a deadline the next one lies later, within a few
+    /// rounds, whether or not the uplink can send.
+    #[test]
+    fn each_deadline_has_an_owner(
+        steps in prop::collection::vec(step(), 1..40),
+        point_to_point in any::<bool>(),
+    ) {
+        let mut lone = Lone::new(point_to_point);
+        for step in &steps {
+            lone.take(step);
+        }
+        lone.wait(Duration::from_secs(600));
+    }
+}
