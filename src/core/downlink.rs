@@ -97,6 +97,11 @@ impl Downlink {
 
     /// Whether an advertisement of something new has yet to leave.
     pub(super) fn is_announcing(&self) -> bool {
+    /// A stub router has advertised on the link.
+    pub(super) const fn note_stub_router(&mut self, now: Instant) {
+        self.advertiser.note_stub_router(now);
+    }
+
         self.attached.is_some() && self.advertiser.is_announcing()
     }
 

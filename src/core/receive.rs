@@ -102,8 +102,12 @@ impl Core {
 
     /// Another router on a link of ours: never believed (RA-RX-12), but worth a line (RA-TX-40).
     fn advertisement_on_downlink(&mut self, now: Instant, received: &Received) {
-        if self.checked_advertisement(received).is_err() {
-            return;
+        let Ok(advertisement) = self.checked_advertisement(received) else { return };
+        if advertisement.snac_router
+            && let Some(name) = self.downlink_at(received.interface)
+            && let Some(downlink) = self.downlinks.get_mut(&name)
+        {
+            downlink.note_stub_router(now);
         }
         if self.counters.count(now, "ra", "on-downlink") {
             let text = format!("another router advertises here: {}", received.source);

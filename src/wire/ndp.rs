@@ -22,6 +22,9 @@ pub struct RouterAdvertisement {
     pub managed: bool,
     /// O: other configuration comes from DHCPv6.
     pub other: bool,
+    /// S: a stub router, such as a border router of a Thread network: bit 6 of IANA's router
+    /// advertisement flags (draft-ietf-6man-snac-router-ra-flag).
+    pub snac_router: bool,
     /// Default router preference; the reserved value reads as medium, and so does any value when
     /// the router lifetime is 0, with which none but medium is sent (RFC 4191 §2.2).
     pub preference: Preference,
@@ -38,6 +41,7 @@ pub struct RouterAdvertisement {
 impl RouterAdvertisement {
     const MANAGED: u8 = 0x80;
     const OTHER: u8 = 0x40;
+    const SNAC_ROUTER: u8 = 0x02;
 
     /// Decodes an ICMPv6 message, its checksum already verified by the kernel.
     ///
@@ -61,6 +65,7 @@ impl RouterAdvertisement {
             hop_limit: header.get_hop_limit(),
             managed: flags & Self::MANAGED != 0,
             other: flags & Self::OTHER != 0,
+            snac_router: flags & Self::SNAC_ROUTER != 0,
             preference: Preference::from_flags(flags)
                 .filter(|_| router_lifetime > 0)
                 .unwrap_or_default(),
@@ -97,6 +102,7 @@ impl RouterAdvertisement {
         preference.to_flags()
             | if self.managed { Self::MANAGED } else { 0 }
             | if self.other { Self::OTHER } else { 0 }
+            | if self.snac_router { Self::SNAC_ROUTER } else { 0 }
     }
 
     /// The prefix information options.

@@ -20,6 +20,10 @@ pub(super) const MAX_ROUTES: usize = 17;
 const VALID_AFTER_ONE: u32 = 900;
 /// RA-TX-60: the valid lifetime while hosts may hold several retired prefixes.
 const VALID_AFTER_SEVERAL: u32 = 300;
+/// RA-TX-61: the least preferred lifetime where there is a stub router, such as a border router of
+/// a Thread network. It takes a prefix that is preferred for less for none, and advertises one of
+/// its own (draft-ietf-snac-simple §5.1.1, MIN_SUITABLE_PREFIX_PREFERRED_LIFETIME).
+const PREFERRED_FOR_STUB_ROUTERS: u32 = 1800;
 /// RA-TX-60: DNS servers and search domains are said for at least this long.
 const MIN_RESOLVER_LIFETIME: u32 = 240;
 
@@ -62,15 +66,18 @@ pub(super) struct PrefixLifetimes {
 }
 
 impl Statement {
-    /// What is to be said at `now` of `content`, to hosts that were told what is in `ledger`.
+    /// What is to be said at `now` of `content`, to hosts that were told what is in `ledger`, among
+    /// them perhaps a stub router.
     pub(super) fn new(
         rules: &config::Advertise,
         content: &Content,
         ledger: &Ledger,
+        has_stub_router: bool,
         now: Instant,
     ) -> Self {
         let withdrawn = ledger.withdrawn(content, now);
-        let limits = Limits::new(rules, withdrawn.len().saturating_add(deprecated(content, now)));
+        let retired = withdrawn.len().saturating_add(deprecated(content, now));
+        let limits = Limits::new(rules, retired, has_stub_router);
         let mut prefixes = prefixes(limits, content, now);
         let max_interval = max_interval(rules, &prefixes, content, now);
         prefixes.extend(withdrawn.into_iter().map(PrefixLifetimes::withdrawn));
@@ -156,7 +163,7 @@ struct Limits {
 impl Limits {
     /// Hosts have room for few prefixes: the more retired ones they may hold, the shorter is what
     /// is promised for the current ones (RA-TX-60).
-    fn new(rules: &config::Advertise, retired: usize) -> Self {
+    fn new(rules: &config::Advertise, retired: usize, has_stub_router: bool) -> Self {
         let preferred = seconds(rules.preferred_limit);
         let valid = seconds(rules.valid_limit);
         let under_fire = match retired {
@@ -167,8 +174,9 @@ impl Limits {
         match under_fire.filter(|_| rules.shorten) {
             None => Self { preferred, valid },
             Some(limit) => {
-                let valid = valid.min(limit);
-                Self { preferred: preferred.min(valid / 2), valid }
+                let least = if has_stub_router { PREFERRED_FOR_STUB_ROUTERS } else { 0 };
+                let valid = valid.min(limit.max(least));
+                Self { preferred: preferred.min((valid / 2).max(least)), valid }
             }
         }
     }

@@ -56,6 +56,7 @@ fn header(rules: &config::Advertise, statement: &Statement) -> RouterAdvertiseme
         hop_limit: rules.hop_limit,
         managed: rules.managed,
         other: rules.other.unwrap_or(statement.informs),
+        snac_router: false,
         // RFC 4191 §2.2
         preference: if router_lifetime == 0 { Preference::Medium } else { rules.preference },
         router_lifetime,

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
+use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use content::Content;
@@ -37,6 +38,10 @@ use crate::wire::ndp_option::NdpOption;
 /// An advertisement to send.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transmit {
+/// A stub router counts as present for so long after it was last heard: no router may leave more
+/// time between two advertisements (RFC 4861 §6.2.1).
+const STUB_ROUTER_REMEMBERED: Duration = Duration::from_secs(1800);
+
     /// ff02::1 or who solicited.
     pub destination: Ipv6Addr,
     /// The encoded messages: more than one where the link's MTU is too small for all options.
@@ -79,11 +84,14 @@ pub struct Advertiser {
 }
 
 impl Advertiser {
+    /// When a stub router last advertised on the link.
+    stub_router_at: Option<Instant>,
     /// Silent until [`link_up`](Self::link_up); `promised` is what was remembered.
     pub fn new(rules: config::Advertise, promised: Promises, random: Random) -> Self {
         let schedule = Schedule::new(rules.min_delay, rules.unicast_answers);
         let ledger = Ledger::new(promised);
-        Self { rules, random, link: None, content: None, ledger, schedule }
+        let (link, content, stub_router_at) = (None, None, None);
+        Self { rules, random, link, content, ledger, schedule, stub_router_at }
     }
 
     /// The link can send, with this link-layer address and MTU: the initial advertisements
@@ -172,7 +180,7 @@ impl Advertiser {
 
     fn final_advertisement(&self, now: Instant, withdraw: bool) -> Vec<RouterAdvertisement> {
         let (Some(link), Some(content)) = (&self.link, &self.content) else { return Vec::new() };
-        let mut statement = Statement::new(&self.rules, content, &self.ledger, now);
+        let mut statement = self.statement(content, now);
         statement.router_lifetime = 0;
         if withdraw {
             statement.withdraw_all();
@@ -194,7 +202,8 @@ impl Advertiser {
     ) -> Option<(Vec<Promise>, Ipv6Addr, Vec<RouterAdvertisement>)> {
         let (link, content) = (self.link.as_ref()?, self.content.as_ref()?);
         let destination = self.schedule.poll(now)?;
-        let statement = Statement::new(&self.rules, content, &self.ledger, now);
+        let has_stub_router = self.has_stub_router(now);
+        let statement = Statement::new(&self.rules, content, &self.ledger, has_stub_router, now);
         let messages = message::render(&self.rules, link, &statement);
         let promises = self.ledger.note(&statement, content, now, self.rules.max_interval);
         if destination == ALL_NODES {
@@ -212,7 +221,7 @@ impl Advertiser {
     /// The prefixes as the next advertisement would say them: preferred and valid seconds.
     pub fn advertised(&self, now: Instant) -> Vec<(Ipv6Net, u32, u32)> {
         let Some(content) = &self.content else { return Vec::new() };
-        Statement::new(&self.rules, content, &self.ledger, now)
+        self.statement(content, now)
             .prefixes
             .iter()
             .map(|said| (said.prefix, said.preferred, said.valid))
@@ -234,6 +243,20 @@ impl Advertiser {
             .collect()
     }
 }
+    /// A stub router has advertised on the link (RA-TX-61).
+    pub const fn note_stub_router(&mut self, now: Instant) {
+        self.stub_router_at = Some(now);
+    }
+
+    fn has_stub_router(&self, now: Instant) -> bool {
+        self.stub_router_at.is_some_and(|at| now.since(at) < STUB_ROUTER_REMEMBERED)
+    }
+
+    fn statement(&self, content: &Content, now: Instant) -> Statement {
+        let has_stub_router = self.has_stub_router(now);
+        Statement::new(&self.rules, content, &self.ledger, has_stub_router, now)
+    }
+
 
 fn encode(messages: &[RouterAdvertisement]) -> Vec<Vec<u8>> {
     messages.iter().map(RouterAdvertisement::encode).collect()

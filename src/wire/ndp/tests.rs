@@ -40,6 +40,7 @@ fn full() -> RouterAdvertisement {
         hop_limit: 64,
         managed: true,
         other: true,
+        snac_router: false,
         preference: Preference::High,
         router_lifetime: 1800,
         reachable_time: 30_000,
@@ -218,23 +219,24 @@ fn a_malformed_option_does_not_cost_the_packet() {
 #[test]
 fn header_flags_are_read() {
     let cases = [
-        // flags, lifetime, M, O, Prf
-        ("00", "0708", false, false, Preference::Medium),
-        ("80", "0708", true, false, Preference::Medium),
-        ("40", "0708", false, true, Preference::Medium),
-        ("08", "0708", false, false, Preference::High),
-        ("18", "0708", false, false, Preference::Low),
-        ("10", "0708", false, false, Preference::Medium), // reserved
-        ("27", "0708", false, false, Preference::Medium), // H, proxy, reserved bits
-        ("08", "0000", false, false, Preference::Medium), // no default router
-        ("18", "0000", false, false, Preference::Medium),
+        // flags, lifetime, M, O, S, Prf
+        ("00", "0708", false, false, false, Preference::Medium),
+        ("80", "0708", true, false, false, Preference::Medium),
+        ("40", "0708", false, true, false, Preference::Medium),
+        ("08", "0708", false, false, false, Preference::High),
+        ("18", "0708", false, false, false, Preference::Low),
+        ("10", "0708", false, false, false, Preference::Medium), // reserved
+        ("02", "0708", false, false, true, Preference::Medium),
+        ("27", "0708", false, false, true, Preference::Medium), // H, proxy, reserved bit
+        ("08", "0000", false, false, false, Preference::Medium), // no default router
+        ("18", "0000", false, false, false, Preference::Medium),
     ];
-    for (flags, lifetime, managed, other, preference) in cases {
+    for (flags, lifetime, managed, other, snac_router, preference) in cases {
         let header = format!("86 00 0000 40 {flags} {lifetime} 00000000 00000000");
         let decoded = decode(&[&header]).unwrap();
         assert_eq!(
-            (decoded.managed, decoded.other, decoded.preference),
-            (managed, other, preference),
+            (decoded.managed, decoded.other, decoded.snac_router, decoded.preference),
+            (managed, other, snac_router, preference),
             "{header}"
         );
     }

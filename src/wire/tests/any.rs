@@ -96,12 +96,13 @@ pub(super) fn ndp_option() -> impl Strategy<Value = NdpOption> {
 }
 
 pub(super) fn advertisement() -> impl Strategy<Value = RouterAdvertisement> {
-    let header = (any::<(u8, bool, bool)>(), preference(), any::<(u16, u32, u32)>());
+    let header = (any::<(u8, bool, bool, bool)>(), preference(), any::<(u16, u32, u32)>());
     (header, vec(ndp_option(), 0..6)).prop_map(|((flags, preference, timers), options)| {
         RouterAdvertisement {
             hop_limit: flags.0,
             managed: flags.1,
             other: flags.2,
+            snac_router: flags.3,
             preference: if timers.0 == 0 { Preference::Medium } else { preference },
             router_lifetime: timers.0,
             reachable_time: timers.1,

@@ -1,4 +1,28 @@
 use super::*;
+use std::time::Duration;
+
+/// RA-TX-61: while it is heard, and not for ever after.
+#[test]
+fn a_stub_router_sees_no_short_preferred_lifetime() {
+    let mut world = World::saying(content(&[A]));
+    world.run(60);
+    world.advertiser.note_stub_router(world.now);
+    assert_eq!(world.advertiser.advertised(world.now)[0], (net(A), 2700, 5400), "none retired");
+    for (retired, prefix) in [(1, B), (2, C)] {
+        world.set(content(&[prefix]));
+        world.run(10);
+        assert_eq!(world.last().prefix(prefix), Some((1800, 1800)), "{retired}");
+    }
+    // The lease comes first.
+    world.set(ending(C, 1000 + 900, 1000 + 1200));
+    world.run(10);
+    let (preferred, valid) = world.last().prefix(C).unwrap();
+    assert!((800..900).contains(&preferred) && (1100..1200).contains(&valid));
+    world.set(content(&[C]));
+    world.now = world.now + Duration::from_secs(1800);
+    let last = world.advertiser.advertised(world.now);
+    assert!(last.contains(&(net(C), 450, 900)), "{last:?}");
+}
 
 /// RA-TX-21, CRV-07
 #[test]

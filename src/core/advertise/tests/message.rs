@@ -102,6 +102,7 @@ fn options_and_header_follow_the_configuration() {
             hop_limit: 0,
             managed: true,
             other: true,
+            snac_router: false,
             preference: Preference::High,
             router_lifetime: 2700,
             reachable_time: 30_000,
