@@ -12,11 +12,13 @@
 //! | `runs[].converged_ms` | when the last milestone was reached; null where one was not |
 //! | `runs[].milestones[]` | `node`, `event`, `ms`, in the order of time |
 //! | `runs[].late[]` | `node`, `event`, `ms` (null: not reached) of those later than `max_ms` |
+//! | `runs[].packets[]` | what each `node` sent until all had converged, and for 2.2 s at least: `ra_multicast`, `ra_unicast`, `dhcpv6` |
 //! | `floor_runs` | the same of the floor, with `--floor` |
 //! | `summary.native`, `summary.floor` | over runs: `runs`, `converged`, `converged_ms`, `milestones[]` |
 //! | `summary.native.converged_ms` | `count`, `min`, `median`, `p90`, `max`; null where no run converged |
 //! | `summary.native.milestones[]` | `node`, `event`, and the same figures |
 //! | `summary.native.carried[]` | `node` of each router, and the same figures of the time from the provider's advertisement to its own |
+//! | `summary.native.packets[]` | `node`, and of each kind `mean` and `max` over runs |
 //! | `summary.times_the_floor` | last router's median `carried` of the agents divided by the floor's; null without |
 //!
 //! Nodes: `isp`, `outbound`, `backbone`, `wlan`, `lab`, `attic`, `shed`, `client1` … Events:
@@ -27,6 +29,7 @@ use serde_json::{Map, Value, json};
 
 use super::Report;
 use super::milestones::Run;
+use super::packets::{self, Packets};
 use super::site::Node;
 use super::stage::Stack;
 use super::statistics::{self, Spread, millis};
@@ -88,9 +91,36 @@ fn runs(runs: &[Run]) -> Value {
             })
             .collect();
         let converged = run.converged.map(millis);
-        json!({ "converged_ms": converged, "milestones": milestones, "late": late })
+        json!({
+            "converged_ms": converged,
+            "milestones": milestones,
+            "late": late,
+            "packets": packets(run),
+        })
     };
     runs.iter().map(of).collect()
+}
+
+fn packets(run: &Run) -> Value {
+    let of = |(node, packets): (&Node, &Packets)| {
+        let mut fields = Map::new();
+        fields.insert("node".to_owned(), json!(node.name()));
+        fields.extend(packets.kinds().map(|(kind, count)| (kind.to_owned(), json!(count))));
+        Value::Object(fields)
+    };
+    run.packets.iter().map(of).collect()
+}
+
+fn packets_of_all(runs: &[Run]) -> Value {
+    let of = |(node, kinds): (Node, Vec<(&str, f64, usize)>)| {
+        let mut fields = Map::new();
+        fields.insert("node".to_owned(), json!(node.name()));
+        for (kind, mean, max) in kinds {
+            fields.insert(kind.to_owned(), json!({ "mean": mean, "max": max }));
+        }
+        Value::Object(fields)
+    };
+    packets::summary(runs).into_iter().map(of).collect()
 }
 
 fn of_stack(runs: &[Run], hops: usize) -> Value {
@@ -112,6 +142,7 @@ fn of_stack(runs: &[Run], hops: usize) -> Value {
         "converged_ms": statistics::converged(runs),
         "milestones": milestones,
         "carried": carried,
+        "packets": packets_of_all(runs),
     })
 }
 
@@ -163,6 +194,7 @@ mod tests {
                     { "node": "client1", "event": "reachable", "ms": 0.56 },
                 ],
                 "late": [],
+                "packets": [{ "node": "isp", "ra_multicast": 1, "ra_unicast": 0, "dhcpv6": 2 }],
             })
         );
         assert_eq!(result["runs"][2]["converged_ms"], Value::Null);
@@ -180,6 +212,15 @@ mod tests {
             native["carried"],
             json!([{
                 "node": "outbound", "count": 3, "min": 0.4, "median": 0.45, "p90": 0.6, "max": 0.6
+            }])
+        );
+        assert_eq!(
+            native["packets"],
+            json!([{
+                "node": "isp",
+                "ra_multicast": { "mean": 1.0, "max": 1 },
+                "ra_unicast": { "mean": 0.0, "max": 0 },
+                "dhcpv6": { "mean": 2.0, "max": 2 },
             }])
         );
         assert_eq!(result["summary"]["times_the_floor"], json!(2.25));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::log::{Seen, What};
+use super::packets::{self, Packets};
 use super::scenario::Scenario;
 use super::site::{Era, Node, Site};
 use crate::wire::dhcpv6::MessageType;
@@ -64,6 +65,8 @@ pub struct Run {
     pub milestones: Vec<Milestone>,
     /// DHCPv6 messages that went out, until all had converged.
     pub messages: Vec<(Duration, Node, MessageType)>,
+    /// Packets that each system has sent.
+    pub packets: BTreeMap<Node, Packets>,
     /// When the last expected milestone was reached; none where one was not.
     pub converged: Option<Duration>,
     /// What came later than it may.
@@ -199,7 +202,8 @@ impl Question {
             .filter(|(after, ..)| *after <= end)
             .collect();
         messages.sort_by_key(|(after, ..)| *after);
-        Run { milestones, messages, converged, late }
+        let packets = packets::count(seen, self.begun);
+        Run { milestones, messages, packets, converged, late }
     }
 
     /// The first of each kind, with what it is about.

@@ -10,7 +10,7 @@
 //! | [`floor`] | routers without logic, to compare with |
 //! | [`stage`] | a site at work |
 //! | [`watch`], [`tap`], [`echo`], [`log`] | what is seen, and when |
-//! | [`milestones`], [`statistics`] | what that amounts to |
+//! | [`milestones`], [`packets`], [`statistics`] | what that amounts to |
 //! | [`table`], [`timeline`], [`picture`], [`json`] | how it is told |
 //!
 //! All times are read from one clock. Packets carry the kernel's stamps. Kernel events are stamped
@@ -23,6 +23,7 @@ pub mod json;
 pub mod log;
 pub mod milestones;
 pub mod namespace;
+pub mod packets;
 pub mod part;
 pub mod picture;
 pub mod scenario;
@@ -257,6 +258,12 @@ impl Bench<'_> {
         while !question.is_answered(&act.stage.log.all())
             && clock::now().since_boot().saturating_sub(begun) < patience
         {
+            if self.audience.is_enough() {
+                return Ok(false);
+            }
+            std::thread::sleep(TURN);
+        }
+        while clock::now().since_boot().saturating_sub(begun) < packets::COUNTED_FOR {
             if self.audience.is_enough() {
                 return Ok(false);
             }

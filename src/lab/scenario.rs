@@ -18,11 +18,16 @@ pub enum Scenario {
     Redial,
     /// A new delegated prefix; the prefix of the link to the provider stays
     PdOnly,
+    /// New prefixes twice, a second apart, as with flash; the second time is measured
+    Twice,
 }
 
 impl Scenario {
     /// How long a line is down before and after the provider has changed.
     pub const DOWN: Duration = Duration::from_millis(300);
+
+    /// Between the two changes of `twice`: less than MIN_DELAY_BETWEEN_RAS.
+    pub const APART: Duration = Duration::from_secs(1);
 
     /// What it is called.
     pub const fn name(self) -> &'static str {
@@ -31,13 +36,14 @@ impl Scenario {
             Self::Flash => "flash",
             Self::Redial => "redial",
             Self::PdOnly => "pd-only",
+            Self::Twice => "twice",
         }
     }
 
     /// Whether the link to the provider gets another prefix.
     pub const fn changes_the_link(self) -> bool {
         match self {
-            Self::Graceful | Self::Flash | Self::Redial => true,
+            Self::Graceful | Self::Flash | Self::Redial | Self::Twice => true,
             Self::PdOnly => false,
         }
     }
@@ -51,7 +57,7 @@ impl Scenario {
         set.insert("site".to_owned(), json!(era.delegated(1)));
         let graceful = match self {
             Self::Graceful => true,
-            Self::Flash | Self::Redial | Self::PdOnly => false,
+            Self::Flash | Self::Redial | Self::PdOnly | Self::Twice => false,
         };
         json!({ "command": "prefix", "set": set, "graceful": graceful })
     }

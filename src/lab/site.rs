@@ -13,6 +13,8 @@ pub const PROVIDER_DOWNLINK: &str = "isp0";
 pub const UPLINK: &str = "up0";
 /// A router's interface away from the provider.
 pub const DOWNLINK: &str = "down0";
+/// A port of the switch between a router and several clients, before its number.
+pub const PORT: &str = "port";
 /// A client's interface.
 pub const CLIENT: &str = "eth0";
 
@@ -114,6 +116,12 @@ impl Era {
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
+    }
+
+    /// One that does not last, before this one. There are fewer eras than this has bits.
+    #[must_use]
+    pub const fn interlude(self) -> Self {
+        Self(self.0 | 0x4000)
     }
 
     /// The prefix of the link between provider and site.

@@ -15,7 +15,7 @@ use super::floor;
 use super::log::Log;
 use super::namespace::Namespace;
 use super::scenario::Scenario;
-use super::site::{CLIENT, DOWNLINK, Era, Node, PROVIDER_DOWNLINK, Site, TARGET, UPLINK};
+use super::site::{CLIENT, DOWNLINK, Era, Node, PORT, PROVIDER_DOWNLINK, Site, TARGET, UPLINK};
 use super::watch::Watch;
 use crate::daemon::{clock, control};
 
@@ -131,7 +131,7 @@ impl Stage {
         }
         above.0.switch(above.1)?;
         for number in 1..=plan.site.clients {
-            let port = format!("port{number}");
+            let port = format!("{PORT}{number}");
             above.0.sysctl("default", "disable_ipv6", 1)?;
             connect((above.0, &port), (self.of(Node::Client(number))?, CLIENT), plan.loss)?;
             above.0.plug(&port, above.1)?;
@@ -224,29 +224,34 @@ impl Stage {
     /// When the provider does not do it.
     pub fn change(&mut self, scenario: Scenario, era: Era) -> anyhow::Result<Duration> {
         self.log.begin(era);
-        if let Some(provider) = &mut self.provider {
-            let begun = clock::now();
-            writeln!(provider, "{}", era.0).context("the floor's provider has ended")?;
-            return Ok(begun.since_boot());
+        if scenario == Scenario::Twice {
+            self.tell_provider(scenario, era.interlude())?;
+            std::thread::sleep(Scenario::APART);
         }
         match scenario {
-            Scenario::Graceful | Scenario::Flash | Scenario::PdOnly => {
+            Scenario::Redial if self.provider.is_none() => {
+                self.of(Node::Router(1))?.set_up(UPLINK, false)?;
+                std::thread::sleep(Scenario::DOWN);
+                self.tell_provider(scenario, era)?;
+                std::thread::sleep(Scenario::DOWN);
+                Ok(self.of(Node::Router(1))?.reconnect(UPLINK)?.since_boot())
+            }
+            Scenario::Graceful
+            | Scenario::Flash
+            | Scenario::Redial
+            | Scenario::PdOnly
+            | Scenario::Twice => {
                 let begun = clock::now();
                 self.tell_provider(scenario, era)?;
                 Ok(begun.since_boot())
             }
-            Scenario::Redial => {
-                let router = self.of(Node::Router(1))?;
-                router.set_up(UPLINK, false)?;
-                std::thread::sleep(Scenario::DOWN);
-                self.tell_provider(scenario, era)?;
-                std::thread::sleep(Scenario::DOWN);
-                Ok(router.reconnect(UPLINK)?.since_boot())
-            }
         }
     }
 
-    fn tell_provider(&self, scenario: Scenario, era: Era) -> anyhow::Result<()> {
+    fn tell_provider(&mut self, scenario: Scenario, era: Era) -> anyhow::Result<()> {
+        if let Some(provider) = &mut self.provider {
+            return writeln!(provider, "{}", era.0).context("the floor's provider has ended");
+        }
         let runtime = self.directory.path().join(Node::Isp.name()).join("runtime");
         let mut stream = UnixStream::connect(control::path(&runtime))
             .with_context(|| format!("the provider has ended: {}", self.last_words(Node::Isp)))?;

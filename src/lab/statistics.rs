@@ -124,6 +124,7 @@ mod tests {
         let run = |converged: Option<u64>| Run {
             milestones: Vec::new(),
             messages: Vec::new(),
+            packets: BTreeMap::new(),
             converged: converged.map(Duration::from_millis),
             late: Vec::new(),
         };

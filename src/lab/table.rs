@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::Report;
 use super::json::times_the_floor;
 use super::milestones::{Late, Run};
+use super::packets;
 use super::site::Node;
 use super::stage::Stack;
 use super::statistics::{self, Spread, millis};
@@ -23,6 +24,7 @@ fn write_report(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(text, "{}\n", title(report))?;
     write_table(text, report, runs)?;
     write_comparison(text, report)?;
+    write_packets(text, runs)?;
     if let Some((position, run)) = statistics::median_run(runs) {
         let whose = if stack == Stack::Floor { " of the floor" } else { "" };
         writeln!(text, "\nTimeline of the median run{whose} (run {}):\n", position + 1)?;
@@ -132,6 +134,24 @@ fn write_comparison(text: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
+/// What a change costs, by who sent it.
+fn write_packets(text: &mut String, runs: &[Run]) -> std::fmt::Result {
+    let summary = packets::summary(runs);
+    if !summary.is_empty() {
+        writeln!(text, "\nPackets sent in a change, in the mean (and at most):")?;
+        let heads = ["RAs to all", "RAs to one", "DHCPv6"];
+        writeln!(text, "  {:10}{:>16}{:>16}{:>16}", "", heads[0], heads[1], heads[2])?;
+    }
+    for (node, kinds) in summary {
+        write!(text, "  {:10}", node.name())?;
+        for (_, mean, max) in kinds {
+            write!(text, "{:>16}", format!("{mean:.2} ({max})"))?;
+        }
+        writeln!(text)?;
+    }
+    Ok(())
+}
+
 fn write_late(text: &mut String, stack: Stack, runs: &[Run], report: &Report) -> std::fmt::Result {
     for (position, run) in runs.iter().enumerate().filter(|(_, run)| !run.late.is_empty()) {
         let max = humantime::format_duration(report.options.max);
@@ -186,6 +206,10 @@ From the provider's RA to outbound's RA, in the median:
   native       0.45 ms, 0.45 ms a router
   floor        0.20 ms, 0.20 ms a router
   2.2 times the floor
+
+Packets sent in a change, in the mean (and at most):
+                  RAs to all      RAs to one          DHCPv6
+  isp               1.00 (1)        0.00 (0)        2.00 (2)
 
 Timeline of the median run (run 1):
 ";

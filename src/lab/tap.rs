@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
+use super::site::PORT;
 use crate::daemon::clock;
 use crate::wire::dhcpv6::Message;
 use crate::wire::ndp::RouterAdvertisement;
@@ -46,6 +47,8 @@ pub struct Tap {
     socket: Socket,
     /// Which packets it sees.
     pub way: Way,
+    /// Ports of a switch, where each packet of its interface passes again.
+    ports: Vec<usize>,
 }
 
 impl Tap {
@@ -66,7 +69,11 @@ impl Tap {
             Socket::new(Domain::PACKET, Type::DGRAM.nonblocking().cloexec(), Some(protocol))?;
         socket.attach_filter(&filter(way))?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-        let tap = Self { socket, way };
+        let interfaces = nix::net::if_::if_nameindex()?;
+        let ports =
+            interfaces.iter().filter(|one| one.name().to_bytes().starts_with(PORT.as_bytes()));
+        let ports = ports.filter_map(|one| usize::try_from(one.index()).ok()).collect();
+        let tap = Self { socket, way, ports };
         while tap.recv()?.is_some() {}
         Ok(tap)
     }
@@ -81,7 +88,7 @@ impl Tap {
         let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
         loop {
             let mut parts = [IoSliceMut::new(&mut octets)];
-            let received = recvmsg::<()>(
+            let received = recvmsg::<LinkAddr>(
                 self.socket.as_raw_fd(),
                 &mut parts,
                 Some(&mut control),
@@ -102,6 +109,9 @@ impl Tap {
                 }
             }
             let length = message.bytes;
+            if message.address.is_some_and(|from| self.ports.contains(&from.ifindex())) {
+                continue;
+            }
             if let Some(content) = octets.get(..length).and_then(content) {
                 return Ok(Some((at, content)));
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::milestones::{Event, Late, Milestone, Run};
+use super::packets::Packets;
 use super::scenario::Scenario;
 use super::site::{Node, Site};
 use super::stage::Stack;
@@ -56,5 +57,7 @@ fn run(carried: u64) -> Run {
         at(carried + 60, client, Event::Reachable),
     ];
     let converged = milestones.last().map(|last| last.after);
-    Run { milestones, messages: Vec::new(), converged, late: Vec::new() }
+    let packets = Packets { multicasts: 1, unicasts: 0, dhcpv6: 2 };
+    let packets = [(Node::Isp, packets)].into();
+    Run { milestones, messages: Vec::new(), packets, converged, late: Vec::new() }
 }

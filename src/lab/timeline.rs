@@ -84,6 +84,7 @@ mod tests {
                 milestone(1_716_400, Node::Client(1), Event::Preferred, "2001:db8:8007::23"),
             ],
             messages: vec![(at(400), router, MessageType::Renew)],
+            packets: Default::default(),
             converged: Some(at(1_716_400)),
             late: Vec::new(),
         };
