@@ -20,6 +20,7 @@ mod platform {
     mod dump;
     mod events;
     mod hostile;
+    mod neighbors;
     mod packets;
     mod routes;
     mod server;

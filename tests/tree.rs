@@ -8,6 +8,7 @@ mod tree {
     pub mod chain;
     mod hostile;
     pub mod lan;
+    mod loss;
     mod promises;
     mod serving;
     mod takeover;

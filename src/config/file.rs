@@ -209,6 +209,7 @@ fn advertise(table: &Table<'_>, serves: bool) -> Advertise {
         pref64: table.get("pref64", value::nat64_prefix),
         captive_portal: table.get("captive-portal", value::uri),
         unicast_answers: is("unicast-answers", default.unicast_answers),
+        unicast_copies: is("unicast-copies", default.unicast_copies),
     };
     relations(table, &advertise);
     advertise

@@ -247,6 +247,8 @@ pub struct Advertise {
     pub captive_portal: Option<String>,
     /// Answer a solicitation by unicast where that is allowed.
     pub unicast_answers: bool,
+    /// Send what is new to each known host by unicast as well.
+    pub unicast_copies: bool,
 }
 
 /// A source of DNS servers.
@@ -321,6 +323,7 @@ impl Default for Advertise {
             pref64: None,
             captive_portal: None,
             unicast_answers: true,
+            unicast_copies: true,
         }
     }
 }

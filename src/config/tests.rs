@@ -65,6 +65,7 @@ fn every_key_is_read() {
         captive-portal = "https://portal.example.org/"
         unicast-answers = false
         relays = ["fe80::a", "2001:db8:f::/48"]
+        unicast-copies = false
         "#,
     );
     let uplink = Uplink {
@@ -111,6 +112,7 @@ fn every_key_is_read() {
         pref64: Some("64:ff9b::/96".parse().unwrap()),
         captive_portal: Some("https://portal.example.org/".to_owned()),
         unicast_answers: false,
+        unicast_copies: false,
     };
     let downlink = Downlink {
         subnet: Some(Place { number: PlaceNumber::Low(15), length: 64 }),

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use crate::time::{Deadline, Instant};
 
-mod bucket;
+pub(super) mod bucket;
 #[cfg(test)]
 mod tests;
 mod waiting;

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::advertise::{Advertiser, Content, Promise, Promises, Transmit};
+use super::input::{IfIndex, Neighbor};
 use super::random::Random;
 use super::system::System;
 use super::uplink::Attachment;
@@ -95,20 +96,33 @@ impl Downlink {
         }
     }
 
-    /// Whether an advertisement of something new has yet to leave.
-    pub(super) fn is_announcing(&self) -> bool {
     /// A stub router has advertised on the link.
     pub(super) const fn note_stub_router(&mut self, now: Instant) {
         self.advertiser.note_stub_router(now);
     }
 
+    /// Whether an advertisement of something new has yet to leave.
+    pub(super) fn is_announcing(&self) -> bool {
         self.attached.is_some() && self.advertiser.is_announcing()
     }
 
-    /// Calls a subordinate router by a unicast advertisement, unless a multicast one is due anyway.
-    pub(super) fn call(&mut self, now: Instant, host: Ipv6Addr) {
+    /// Notifies a requesting router by a unicast advertisement.
+    pub(super) fn notify(&mut self, now: Instant, router: Ipv6Addr) {
         if self.attached.is_some() {
-            self.advertiser.call(now, host);
+            self.advertiser.notify(now, router);
+        }
+    }
+
+    /// The interface whose neighbors are to be listed, if they are.
+    pub(super) fn poll_neighbors(&mut self, now: Instant) -> Option<IfIndex> {
+        let index = self.attached.as_ref()?.index;
+        self.advertiser.poll_neighbors(now).then_some(index)
+    }
+
+    /// Takes in the neighbors on its interface.
+    pub(super) fn set_neighbors(&mut self, now: Instant, neighbors: Vec<Neighbor>) {
+        if self.attached.is_some() {
+            self.advertiser.set_neighbors(now, neighbors);
         }
     }
 

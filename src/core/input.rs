@@ -1,6 +1,7 @@
 //! Everything that can happen to the core.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use super::output::{Step, Sysctl};
 use super::system::{KernelAddress, KernelRoute, Link, System};
@@ -29,6 +30,13 @@ pub enum Input {
         name: Sysctl,
         /// Its value.
         before: i32,
+    },
+    /// Who is known on a link, as [`Output::ListNeighbors`](super::output::Output) asked.
+    Neighbors {
+        /// The interface.
+        interface: IfIndex,
+        /// Those that packets can be sent to without asking the link first.
+        neighbors: Vec<Neighbor>,
     },
     /// A step could not be taken.
     StepFailed {
@@ -62,6 +70,17 @@ pub struct Received {
     pub fragmented: bool,
     /// From the ICMPv6 header on, or the UDP payload.
     pub octets: Vec<u8>,
+}
+
+/// An entry of the kernel's neighbor cache (RFC 4861 §5.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Neighbor {
+    /// Its address.
+    pub address: Ipv6Addr,
+    /// Its link-layer address.
+    pub link_layer: Vec<u8>,
+    /// How long ago it was last known to be reachable.
+    pub unconfirmed_for: Duration,
 }
 
 /// The kernel's number of an interface; an interface that returns has another one.

@@ -233,6 +233,9 @@ impl Core {
                     return;
                 }
             }
+            Input::Neighbors { interface, neighbors } => {
+                self.receive_neighbors(now, interface, neighbors);
+            }
             Input::StepFailed { step, errno } => self.step_failed(now, step, errno),
             Input::SysctlWas { interface, name, before } => {
                 let name = name.file().to_owned();

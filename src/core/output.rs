@@ -19,6 +19,8 @@ pub enum Output {
     SendIcmpv6(Packet),
     /// Hear these ICMPv6 messages beside those of routers, and no others.
     Hear(Hearing),
+    /// Answer with the neighbors on this interface ([`Input::Neighbors`](super::input::Input)).
+    ListNeighbors(IfIndex),
     /// Send a datagram from UDP port 546 to 547.
     SendDhcpv6(Packet),
     /// Send a datagram from UDP port 547.
@@ -39,6 +41,7 @@ impl Output {
             Self::Remember(_)
             | Self::SendIcmpv6(_)
             | Self::Hear(_)
+            | Self::ListNeighbors(_)
             | Self::SendDhcpv6(_)
             | Self::SendServer(_)
             | Self::Milestone(_)

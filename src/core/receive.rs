@@ -7,7 +7,7 @@ use pnet::packet::icmpv6::Icmpv6Types;
 use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, NeighborAdvertFlags};
 
 use super::Core;
-use super::input::{IfIndex, Received};
+use super::input::{IfIndex, Neighbor, Received};
 use super::output::{Level, Output, Packet, Stage};
 use super::settle::LAG;
 use super::uplink::Attachment;
@@ -196,6 +196,19 @@ impl Core {
         }
     }
 
+    /// Takes in who is known on a link.
+    pub(super) fn receive_neighbors(
+        &mut self,
+        now: Instant,
+        interface: IfIndex,
+        neighbors: Vec<Neighbor>,
+    ) {
+        let Some(name) = self.downlink_at(interface) else { return };
+        if let Some(downlink) = self.downlinks.get_mut(&name) {
+            downlink.set_neighbors(now, neighbors);
+        }
+    }
+
     /// Sends the advertisements that are due, each behind the promises it makes.
     pub(super) fn send_from_downlinks(&mut self, now: Instant) {
         if self.words_held_until(now).is_some() {
@@ -217,6 +230,7 @@ impl Core {
                 sent |= transmit.destination.is_multicast();
                 self.outputs.extend(advertisements(&attached, transmit));
             }
+            self.outputs.extend(downlink.poll_neighbors(now).map(Output::ListNeighbors));
         }
         if sent && let Some(change) = self.unadvertised.take() {
             let milestone = super::output::Milestone { change, stage: Stage::Advertised };

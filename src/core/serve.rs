@@ -236,7 +236,7 @@ impl Core {
                 }
                 Call::Advertise { downlink, host } => {
                     if let Some(downlink) = self.downlinks.get_mut(&*downlink) {
-                        downlink.call(now, host);
+                        downlink.notify(now, host);
                     }
                 }
             }

@@ -189,6 +189,10 @@ impl Shell {
                     self.log.warn(clock::now(), text);
                 }
             }
+            Output::ListNeighbors(interface) => {
+                let neighbors = self.kernel.neighbors(interface).unwrap_or_default();
+                core.handle(clock::now(), Input::Neighbors { interface, neighbors });
+            }
             Output::SendDhcpv6(packet) => self.send(Parcel::Dhcpv6(packet)),
             Output::SendServer(packet) if packet.synced => self.server.hold(packet),
             Output::SendServer(packet) => self.send(Parcel::Server(packet)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use renumberd::config::{Config, file};
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
+use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Output, Packet, Step};
 use renumberd::core::system::{KernelAddress, Link, System};
@@ -19,10 +19,13 @@ use renumberd::wire::ndp::RouterAdvertisement;
 use renumberd::wire::ndp_option::NdpOption;
 
 use super::watch::Watch;
+
 use crate::world::{self, server::Server};
 
 pub const UP: IfIndex = IfIndex(2);
 pub const LAN: IfIndex = IfIndex(3);
+/// The host on the last link.
+const HOST: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xc);
 const DELAY: Duration = Duration::from_micros(100);
 
 /// A router of the tree.
@@ -45,6 +48,10 @@ pub struct Tree {
     pub advertised: Vec<NdpOption>,
     /// Of a thousand packets.
     pub loss: u64,
+    /// Between the provider and the first router nothing is lost.
+    pub provider_is_near: bool,
+    /// A router that hears nothing until then.
+    pub deaf_until: Option<(usize, Instant)>,
     pub watch: Watch,
     /// A router that is killed after so many more outputs, and started again.
     pub doomed: Option<(usize, usize)>,
@@ -128,6 +135,8 @@ impl Tree {
             provider: Server::new(world::net(prefix)),
             advertised: vec![world::pio("2001:db8:ffff::/64", 7200, 3600)],
             loss: 0,
+            provider_is_near: false,
+            deaf_until: None,
             watch: Watch::default(),
             doomed: None,
             coming: BTreeMap::new(),
@@ -175,11 +184,22 @@ impl Tree {
 
     fn deliver(&mut self, to: usize, input: Input) {
         let is_packet = !matches!(input, Input::Kernel(_));
-        if is_packet && self.loss > 0 && self.happens(self.loss) {
+        if is_packet && self.loses(to, &input) {
             return;
         }
         self.sequence += 1;
         self.coming.insert((self.now + DELAY, self.sequence), (to, input));
+    }
+
+    /// Whether a packet to a router is lost.
+    fn loses(&mut self, to: usize, input: &Input) -> bool {
+        if self.deaf_until.is_some_and(|(deaf, until)| deaf == to && self.now < until) {
+            return true;
+        }
+        let from_below = matches!(input, Input::Server(_))
+            || matches!(input, Input::Icmpv6(received) if received.interface == LAN);
+        let is_near = self.provider_is_near && to == 0 && !from_below;
+        !is_near && self.loss > 0 && self.happens(self.loss)
     }
 
     pub fn tell(&mut self, to: usize, input: Input) {
@@ -204,6 +224,7 @@ impl Tree {
                 Output::SendIcmpv6(packet) => self.leave_icmpv6(of, packet),
                 Output::SendDhcpv6(packet) => self.leave_dhcpv6(of, packet),
                 Output::SendServer(sent) => {
+                    self.watch.dhcpv6 += 1;
                     self.check_answer(of, &sent.packet.octets);
                     for child in self.children(of, sent.packet.destination) {
                         let received = received(UP, &sent.packet, 547);
@@ -213,9 +234,20 @@ impl Tree {
                 Output::Milestone(milestone) => {
                     self.nodes[of].core.handle(self.now, Input::Milestone(milestone));
                 }
+                Output::ListNeighbors(interface) => {
+                    let neighbors = self.neighbors(of);
+                    self.nodes[of].core.handle(self.now, Input::Neighbors { interface, neighbors });
+                }
                 Output::Hear(_) | Output::Report(_) | Output::Exit => {}
             }
         }
+    }
+
+    /// Who is on the link below a router: the one below it, or a host.
+    fn neighbors(&self, of: usize) -> Vec<Neighbor> {
+        let child = self.nodes.iter().find(|node| node.parent == Some(of));
+        let address = child.map_or(HOST, |child| link_local(child.number, UP));
+        vec![Neighbor { address, link_layer: vec![2; 6], unconfirmed_for: Duration::ZERO }]
     }
 
     /// Who hears what `of` sends to its link.
@@ -230,6 +262,11 @@ impl Tree {
         if packet.interface == LAN {
             if let Ok(advertisement) = RouterAdvertisement::decode(&packet.octets) {
                 self.check_advertisement(of, &advertisement);
+                self.watch.advertised(self.now, of, packet.destination, &advertisement);
+                let is_for_host = packet.destination.is_multicast() || packet.destination == HOST;
+                if of + 1 == self.nodes.len() && is_for_host && !self.happens(self.loss) {
+                    self.watch.host_heard(self.now + DELAY, &advertisement);
+                }
             }
             for child in self.children(of, packet.destination) {
                 self.deliver(child, Input::Icmpv6(received(UP, &packet, 0)));
@@ -278,7 +315,8 @@ impl Tree {
             }
             Step::ReplaceRoute(route) => KernelEvent::Route(route),
             Step::RemoveRoute(route) => {
-                assert!(kernel.routes.contains_key(&route.key()), "{of} has no {route:?}");
+                let is_there = kernel.routes.contains_key(&route.key());
+                assert!(is_there || route.until.is_over(self.now), "{of} has no {route:?}");
                 KernelEvent::RouteGone(route)
             }
             Step::SetSysctl { .. }

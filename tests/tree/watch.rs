@@ -1,6 +1,7 @@
 //! What holds at all times: nobody is told more than the lease above has left.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 
 use renumberd::time::Instant;
 use renumberd::wire::dhcpv6::{Message, MessageType};
@@ -24,12 +25,45 @@ pub struct Watch {
     /// The last answer of each router, and its last advertisement.
     pub answers: BTreeMap<usize, Message>,
     pub advertisements: BTreeMap<usize, RouterAdvertisement>,
+    /// When a router first advertised a prefix as preferred, to anyone.
+    pub advertised_first: BTreeMap<(usize, Ipv6Net), Instant>,
+    /// When the host on the last link first heard of a prefix as preferred.
+    pub host_heard_first: BTreeMap<Ipv6Net, Instant>,
+    /// Advertisements for all, and for one.
+    pub multicasts: usize,
+    pub unicasts: usize,
+    /// DHCPv6 messages.
+    pub dhcpv6: usize,
 }
 
 impl Watch {
     pub fn sent(&mut self, now: Instant, by: usize, kind: MessageType) {
+        self.dhcpv6 += 1;
         if kind == MessageType::Renew {
             self.renewals.push((now, by));
+        }
+    }
+
+    pub fn advertised(
+        &mut self,
+        now: Instant,
+        by: usize,
+        to: Ipv6Addr,
+        advertisement: &RouterAdvertisement,
+    ) {
+        if to.is_multicast() {
+            self.multicasts += 1;
+        } else {
+            self.unicasts += 1;
+        }
+        for prefix in preferred(advertisement) {
+            self.advertised_first.entry((by, prefix)).or_insert(now);
+        }
+    }
+
+    pub fn host_heard(&mut self, now: Instant, advertisement: &RouterAdvertisement) {
+        for prefix in preferred(advertisement) {
+            self.host_heard_first.entry(prefix).or_insert(now);
         }
     }
 
@@ -53,6 +87,12 @@ impl Watch {
         };
         all.iter().map(from).max().unwrap_or(0)
     }
+}
+
+/// The prefixes that are advertised as preferred.
+fn preferred(advertisement: &RouterAdvertisement) -> impl Iterator<Item = Ipv6Net> {
+    let preferred = advertisement.prefixes().filter(|one| !one.preferred.is_zero());
+    preferred.map(|one| one.prefix)
 }
 
 impl Tree {

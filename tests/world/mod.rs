@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use renumberd::config::{self, Config};
 use renumberd::core::Core;
-use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
+use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Neighbor, Received};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Output, Step};
 use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
@@ -49,6 +49,8 @@ pub struct World {
     coming: VecDeque<(Instant, Input)>,
     /// The router above answers each solicitation with this, if anything.
     pub answer_solicitations: Option<RouterAdvertisement>,
+    /// The hosts on the downlink.
+    pub neighbors: Vec<Neighbor>,
     seed: u8,
 }
 
@@ -127,6 +129,7 @@ impl World {
             log: Vec::new(),
             coming: VecDeque::new(),
             answer_solicitations: None,
+            neighbors: Vec::new(),
             seed: 7,
         };
         let system = world.kernel.clone();
@@ -157,6 +160,10 @@ impl World {
                 }
                 Output::Milestone(milestone) => {
                     self.core.handle(self.now, Input::Milestone(milestone));
+                }
+                Output::ListNeighbors(interface) => {
+                    let neighbors = self.neighbors.clone();
+                    self.core.handle(self.now, Input::Neighbors { interface, neighbors });
                 }
                 Output::Hear(_) | Output::SendServer(_) | Output::Report(_) | Output::Exit => {}
             }

@@ -5,9 +5,11 @@
 //! for as long as some host may hold it (RFC 9096 §3.5).
 //!
 //! `schedule` knows when to speak, `lifetimes` what can be said at a moment, `ledger` what hosts
-//! were told before, `message` how it is put into packets.
+//! were told before, `message` how it is put into packets, `copies` which hosts are sent what is new
+//! by unicast as well.
 
 mod content;
+mod copies;
 mod ledger;
 mod lifetimes;
 mod message;
@@ -18,9 +20,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use content::Content;
@@ -29,19 +31,20 @@ use self::ledger::Ledger;
 use self::lifetimes::Statement;
 use self::message::Link;
 use self::schedule::{ALL_NODES, Schedule};
+use super::input::Neighbor;
 use super::random::Random;
 use crate::config;
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
 use crate::wire::ndp_option::NdpOption;
 
-/// An advertisement to send.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Transmit {
 /// A stub router counts as present for so long after it was last heard: no router may leave more
 /// time between two advertisements (RFC 4861 §6.2.1).
 const STUB_ROUTER_REMEMBERED: Duration = Duration::from_secs(1800);
 
+/// An advertisement to send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transmit {
     /// ff02::1 or who solicited.
     pub destination: Ipv6Addr,
     /// The encoded messages: more than one where the link's MTU is too small for all options.
@@ -81,11 +84,11 @@ pub struct Advertiser {
     content: Option<Content>,
     ledger: Ledger,
     schedule: Schedule,
+    /// When a stub router last advertised on the link.
+    stub_router_at: Option<Instant>,
 }
 
 impl Advertiser {
-    /// When a stub router last advertised on the link.
-    stub_router_at: Option<Instant>,
     /// Silent until [`link_up`](Self::link_up); `promised` is what was remembered.
     pub fn new(rules: config::Advertise, promised: Promises, random: Random) -> Self {
         let schedule = Schedule::new(rules.min_delay, rules.unicast_answers);
@@ -125,8 +128,12 @@ impl Advertiser {
             || self.ledger.exceeds(&before, &content, now)
             || (!known && !self.ledger.withdrawn(&content, now).is_empty());
         self.content = Some(content);
-        if self.link.is_some() && differs {
+        if let Some(link) = self.link.as_ref().filter(|_| differs) {
             self.schedule.announce(now);
+            // A link without such addresses has one peer.
+            if self.rules.unicast_copies && link.link_layer_address.is_some() {
+                self.schedule.copy(now);
+            }
         }
         differs
     }
@@ -145,14 +152,19 @@ impl Advertiser {
         solicitation: &RouterSolicitation,
     ) {
         let (Some(link), Some(_)) = (&self.link, &self.content) else { return };
-        let names_link_layer =
-            solicitation.options.iter().any(|o| matches!(o, NdpOption::SourceLinkLayer(_)));
-        if source.is_multicast() || (source.is_unspecified() && names_link_layer) {
+        let named = solicitation.options.iter().find_map(|option| {
+            let NdpOption::SourceLinkLayer(address) = option else { return None };
+            Some(address.clone())
+        });
+        if source.is_multicast() || (source.is_unspecified() && named.is_some()) {
             return;
         }
         // A unicast answer must not start address resolution towards whoever asks.
-        let reachable = names_link_layer || link.link_layer_address.is_none();
+        let reachable = named.is_some() || link.link_layer_address.is_none();
         let unicast = (reachable && !source.is_unspecified()).then_some(source);
+        if let (Some(host), Some(link_layer)) = (unicast, named) {
+            self.schedule.note_solicitor(now, host, link_layer);
+        }
         self.schedule.solicit(now, unicast, &mut self.random);
     }
 
@@ -161,11 +173,24 @@ impl Advertiser {
         self.link.is_some() && self.content.is_some() && self.schedule.is_announcing()
     }
 
-    /// Advertises to `host` by unicast, at once: it is to hear of a change that the multicast
-    /// advertisement would tell later (SRV-59).
-    pub fn call(&mut self, now: Instant, host: Ipv6Addr) {
+    /// Advertises to a requesting router by unicast, at once: the multicast advertisement may have
+    /// to wait, or get lost (SRV-59, RA-TX-64).
+    pub fn notify(&mut self, now: Instant, router: Ipv6Addr) {
         if self.link.is_some() && self.content.is_some() {
-            self.schedule.call(now, host);
+            self.schedule.notify(now, router);
+        }
+    }
+
+    /// Whether [`set_neighbors`](Self::set_neighbors) has to be called, as something is new that
+    /// hosts are sent by unicast as well (RA-TX-63).
+    pub fn poll_neighbors(&mut self, now: Instant) -> bool {
+        self.link.is_some() && self.content.is_some() && self.schedule.poll_neighbors(now)
+    }
+
+    /// Takes in the neighbors on the link.
+    pub fn set_neighbors(&mut self, now: Instant, neighbors: Vec<Neighbor>) {
+        if self.link.is_some() {
+            self.schedule.set_neighbors(now, neighbors);
         }
     }
 
@@ -213,6 +238,20 @@ impl Advertiser {
         Some((promises, destination, messages))
     }
 
+    /// A stub router has advertised on the link (RA-TX-61).
+    pub const fn note_stub_router(&mut self, now: Instant) {
+        self.stub_router_at = Some(now);
+    }
+
+    fn has_stub_router(&self, now: Instant) -> bool {
+        self.stub_router_at.is_some_and(|at| now.since(at) < STUB_ROUTER_REMEMBERED)
+    }
+
+    fn statement(&self, content: &Content, now: Instant) -> Statement {
+        let has_stub_router = self.has_stub_router(now);
+        Statement::new(&self.rules, content, &self.ledger, has_stub_router, now)
+    }
+
     /// When the next is due.
     pub fn deadline(&self) -> Option<Deadline> {
         (self.link.is_some() && self.content.is_some()).then(|| self.schedule.deadline()).flatten()
@@ -243,20 +282,6 @@ impl Advertiser {
             .collect()
     }
 }
-    /// A stub router has advertised on the link (RA-TX-61).
-    pub const fn note_stub_router(&mut self, now: Instant) {
-        self.stub_router_at = Some(now);
-    }
-
-    fn has_stub_router(&self, now: Instant) -> bool {
-        self.stub_router_at.is_some_and(|at| now.since(at) < STUB_ROUTER_REMEMBERED)
-    }
-
-    fn statement(&self, content: &Content, now: Instant) -> Statement {
-        let has_stub_router = self.has_stub_router(now);
-        Statement::new(&self.rules, content, &self.ledger, has_stub_router, now)
-    }
-
 
 fn encode(messages: &[RouterAdvertisement]) -> Vec<Vec<u8>> {
     messages.iter().map(RouterAdvertisement::encode).collect()

@@ -1,9 +1,12 @@
 //! When to advertise (RFC 4861 §6.2.4, §6.2.6).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use super::copies::Copies;
+use crate::core::change::bucket::Bucket;
+use crate::core::input::Neighbor;
 use crate::core::random::Random;
 use crate::time::{Deadline, Instant};
 
@@ -20,13 +23,15 @@ const FIRST_REPEAT: Duration = Duration::from_secs(6);
 /// The longest random delay of an answer (RFC 4861 §10).
 const MAX_RA_DELAY_TIME: Duration = Duration::from_millis(500);
 
-/// Unicast answers: one for each such span, and ten at once. Beyond it solicitations share one
-/// multicast answer.
+/// Unicast answers: one for each such span, and so many at once. Beyond it solicitations share one
+/// multicast answer, so that whoever floods the link with solicitations, from however many
+/// addresses, keeps nobody from being answered, but only from being answered by unicast.
 const UNICAST_ANSWER_SPACING: Duration = Duration::from_millis(100);
-const UNICAST_ANSWER_BURST: Duration = Duration::from_secs(1);
+const UNICAST_ANSWER_BURST: u32 = 10;
 
-/// How many are told by unicast at a time.
-const MAX_CALLS: usize = 1024;
+/// How many requesting routers are notified by unicast in one pass. Those of a change come
+/// together, so that none is newer than another; the multicast advertisement reaches all.
+const MAX_NOTIFIED: usize = 1024;
 
 /// When the next advertisements go to whom.
 #[derive(Clone, Debug)]
@@ -43,10 +48,14 @@ pub(super) struct Schedule {
     solicited: Option<Instant>,
     /// How many of the next multicast ones are of the quick succession.
     quick: u8,
-    /// Who is told by unicast, with since when.
+    /// Who solicited and is answered by unicast, with since when.
     answers: VecDeque<(Instant, Ipv6Addr)>,
-    /// When the bucket of unicast answers is full again.
-    bucket_full_at: Instant,
+    unicast_answers_left: Bucket,
+    /// Requesting routers that are notified by unicast, and since when there are any.
+    notified: BTreeSet<Ipv6Addr>,
+    notified_at: Instant,
+    /// Unicast copies of what is new.
+    copies: Copies,
 }
 
 impl Schedule {
@@ -60,7 +69,10 @@ impl Schedule {
             solicited: None,
             quick: 0,
             answers: VecDeque::new(),
-            bucket_full_at: Instant::BOOT,
+            unicast_answers_left: Bucket::new(UNICAST_ANSWER_BURST, UNICAST_ANSWER_SPACING),
+            notified: BTreeSet::new(),
+            notified_at: Instant::BOOT,
+            copies: Copies::new(),
         }
     }
 
@@ -82,7 +94,9 @@ impl Schedule {
     pub(super) fn solicit(&mut self, now: Instant, unicast: Option<Ipv6Addr>, random: &mut Random) {
         match unicast.filter(|_| self.unicast_answers) {
             Some(host) if self.answers.iter().any(|(_, other)| *other == host) => {}
-            Some(host) if self.take_token(now) => self.answers.push_back((now, host)),
+            Some(host) if self.unicast_answers_left.take(now) => {
+                self.answers.push_back((now, host))
+            }
             Some(_) | None if self.solicited.is_some() => {}
             Some(_) | None => {
                 let delay = random.duration(Duration::ZERO, MAX_RA_DELAY_TIME);
@@ -91,20 +105,46 @@ impl Schedule {
         }
     }
 
-    /// `host` is to be told at once, by unicast where no multicast advertisement is due.
-    pub(super) fn call(&mut self, now: Instant, host: Ipv6Addr) {
-        if self.answers.len() < MAX_CALLS && !self.answers.iter().any(|(_, other)| *other == host) {
-            self.answers.push_back((now, host));
+    /// Notifies a requesting router by unicast, at once. The multicast advertisement does not stand
+    /// in for it: that one may get lost, and some routers do not hear it (SRV-59).
+    pub(super) fn notify(&mut self, now: Instant, router: Ipv6Addr) {
+        if self.notified.is_empty() {
+            self.notified_at = now;
+        }
+        if self.notified.len() < MAX_NOTIFIED {
+            self.notified.insert(router);
         }
     }
 
-    /// To whom an advertisement is due. A multicast one serves all who wait.
+    /// What is new is also sent to each host that is known on the link (RA-TX-63).
+    pub(super) fn copy(&mut self, now: Instant) {
+        self.copies.want(now);
+    }
+
+    /// A host has solicited that can be sent copies.
+    pub(super) fn note_solicitor(&mut self, now: Instant, host: Ipv6Addr, link_layer: Vec<u8>) {
+        self.copies.note_solicitor(now, host, link_layer);
+    }
+
+    /// Whether the time has come to ask which hosts there are.
+    pub(super) fn poll_neighbors(&mut self, now: Instant) -> bool {
+        self.copies.poll_neighbors(now)
+    }
+
+    /// Which hosts there are.
+    pub(super) fn set_neighbors(&mut self, now: Instant, neighbors: Vec<Neighbor>) {
+        self.copies.set_neighbors(now, neighbors);
+    }
+
+    /// To whom an advertisement is sent next. A multicast one answers all who solicited.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Ipv6Addr> {
         if self.multicast_at().is_some_and(|at| at <= now) {
             self.answers.clear();
             return Some(ALL_NODES);
         }
-        self.answers.pop_front().map(|(_, host)| host)
+        let notified = self.notified.pop_first();
+        let answered = || self.answers.pop_front().map(|(_, host)| host);
+        notified.or_else(answered).or_else(|| self.copies.poll(now))
     }
 
     /// A multicast advertisement is sent; the next follows after `interval`, or sooner where it is
@@ -128,6 +168,8 @@ impl Schedule {
         self.solicited = None;
         self.quick = 0;
         self.answers.clear();
+        self.notified.clear();
+        self.copies.clear();
     }
 
     /// When the next is due, and why.
@@ -136,6 +178,8 @@ impl Schedule {
             self.unsolicited.map(|at| Deadline::new(at, "advertisement")),
             self.solicited.map(|at| Deadline::new(at, "solicited advertisement")),
             self.answers.front().map(|(at, _)| Deadline::new(*at, "unicast advertisement")),
+            self.notified.first().map(|_| Deadline::new(self.notified_at, "notification")),
+            self.copies.deadline(),
         ])
     }
 
@@ -146,14 +190,5 @@ impl Schedule {
     /// The first moment from `now` on that MIN_DELAY_BETWEEN_RAS allows.
     fn earliest(&self, now: Instant) -> Instant {
         self.last.map_or(now, |last| now.max(last + self.min_delay))
-    }
-
-    fn take_token(&mut self, now: Instant) -> bool {
-        let full_at = self.bucket_full_at.max(now) + UNICAST_ANSWER_SPACING;
-        let available = full_at.since(now) <= UNICAST_ANSWER_BURST;
-        if available {
-            self.bucket_full_at = full_at;
-        }
-        available
     }
 }

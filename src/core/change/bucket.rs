@@ -32,7 +32,7 @@ impl Bucket {
     }
 
     /// Gives a token back.
-    pub(super) fn give_back(&mut self) {
+    pub(in crate::core) fn give_back(&mut self) {
         self.full_at = self.full_at - self.period;
     }
 

@@ -23,6 +23,7 @@ mod places;
 mod push;
 mod refused;
 mod release;
+mod repeat;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ use holders::Holders;
 use places::{Shares, Taken};
 use push::{Push, Replay};
 use refused::Refused;
+use repeat::Awaited;
 
 /// Bindings beyond which pools give nothing: anybody on the link can make up routers.
 const MAX_BINDINGS: usize = 131_072;
@@ -126,6 +128,8 @@ pub struct Delegating {
     refused: Refused,
     replay: Replay,
     calls: VecDeque<Call>,
+    /// Who was called and has not come yet.
+    awaited: Awaited,
     /// A configuration was taken over: slots are to be allotted anew.
     realign: bool,
 }
@@ -158,6 +162,7 @@ impl Delegating {
             refused: Refused::default(),
             replay: Replay::new(replay),
             calls: VecDeque::new(),
+            awaited: Awaited::default(),
             realign: false,
         };
         for (key, stored) in stored {
@@ -239,11 +244,15 @@ impl Delegating {
         arrival: &Arrival,
         message: &Message,
     ) -> Result<Served, Reject> {
-        if self.offers.known {
+        let served = if self.offers.known {
             answer::answer(self, now, arrival, message)
         } else {
             answer::early(self, now, arrival, message)
+        }?;
+        if let Some(client) = message.client_id().filter(|_| served.answer.is_some()) {
+            self.awaited.remove(client, arrival);
         }
+        Ok(served)
     }
 
     /// Lets everything due happen; the bindings that were touched.
@@ -253,8 +262,10 @@ impl Delegating {
         let mut called = BTreeSet::new();
         while let Some((_, key)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
             let due = self.handle_due(now, &key);
-            if due.call && called.insert((key.downlink.clone(), key.duid.clone())) {
-                self.call(&key);
+            if let Some(attempt) = due.call
+                && called.insert((key.downlink.clone(), key.duid.clone()))
+            {
+                self.call(now, &key, attempt == 0);
             }
             // What has become free is due to somebody, who is to be called.
             self.give_on(now, &due.freed, &mut touched);
@@ -263,6 +274,9 @@ impl Delegating {
             }
         }
         self.call_refused(now);
+        while let Some((downlink, host)) = self.awaited.poll(now) {
+            self.calls.push_back(Call::Advertise { downlink, host });
+        }
         touched
     }
 
@@ -281,7 +295,8 @@ impl Delegating {
     pub fn deadline(&self) -> Option<Deadline> {
         let due = self.due.first().map(|(at, _)| Deadline::new(*at, "binding"));
         let refused = self.refused.deadline();
-        Deadline::first([due, refused.map(|at| Deadline::new(at, "notification of the refused"))])
+        let refused = refused.map(|at| Deadline::new(at, "notification of the refused"));
+        Deadline::first([due, refused, self.awaited.deadline()])
     }
 
     /// All bindings.
@@ -396,10 +411,10 @@ impl Delegating {
     /// What is due to one binding happens: promises end, its router is to be called.
     fn handle_due(&mut self, now: Instant, key: &BindingKey) -> Happened {
         let grace = self.grace;
-        let mut call = false;
+        let mut call = None;
         let expired = self.change(key, |binding| {
             if let Some(push) = binding.push.filter(|push| push.next_at <= now) {
-                call = true;
+                call = Some(push.attempts());
                 binding.push = push.sent(now).filter(|_| binding.reconfigure_key.is_some());
             }
             binding.expire(now, grace)
@@ -414,25 +429,7 @@ impl Delegating {
             self.refused.look(now);
         }
         let differs = over || unrouted || !freed.is_empty();
-        Happened { call: call && !over, freed, differs }
-    }
-
-    fn call(&mut self, key: &BindingKey) {
-        let Some(binding) = self.bindings.get(key) else { return };
-        let (downlink, contact) = (key.downlink.clone(), binding.contact.clone());
-        match binding.reconfigure_key {
-            Some(secret) => {
-                let replay = self.replay.next();
-                let octets = push::reconfigure(&self.duid, &key.duid, &secret, replay);
-                let octets = contact.wrap(octets);
-                self.calls.push_back(Call::Reconfigure { downlink, contact, octets });
-            }
-            None if contact.relay.is_none() => {
-                self.calls.push_back(Call::Advertise { downlink, host: contact.peer });
-            }
-            // An advertisement reaches no further than its own link (SRV-60).
-            None => {}
-        }
+        Happened { call: call.filter(|_| !over), freed, differs }
     }
 
     /// Prefixes have become free: who waited for one gets it, and is called. That costs about as
@@ -444,20 +441,6 @@ impl Delegating {
         }
         if !freed.is_empty() {
             self.refused.look(now);
-        }
-    }
-
-    /// Calls those who were refused and can be given something (SRV-58).
-    fn call_refused(&mut self, now: Instant) {
-        for (key, contact) in self.refused.batch(now) {
-            if !self.could_serve(now, &key, &contact) {
-                continue;
-            }
-            self.refused.remove(&key, &contact);
-            if !self.bindings_of(&key).any(|(_, binding)| binding.push.is_some()) {
-                let host = contact.peer;
-                self.calls.push_back(Call::Advertise { downlink: key.downlink, host });
-            }
         }
     }
 
@@ -490,8 +473,8 @@ fn reindex(
 
 /// What became of a binding when something was due.
 struct Happened {
-    /// Its router is to be called.
-    call: bool,
+    /// Its router is to be called, after so many times.
+    call: Option<u32>,
     /// Prefixes that nobody may hold any more.
     freed: Vec<Ipv6Net>,
     /// Its routes or its record differ.

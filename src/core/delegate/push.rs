@@ -1,7 +1,9 @@
 //! Calling requesting routers after a change (RFC 9915 §18.3.11, RFC 9096 §3.5).
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::{BindingKey, Call, Delegating};
 use crate::core::rkap;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -9,6 +11,8 @@ use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid};
 
 /// REC_TIMEOUT (RFC 9915 §7.6).
 const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Who was answered so lately takes a Reconfigure for one that the answer has overtaken (CHG-16).
+const ANSWERED_LATELY: Duration = Duration::from_secs(2);
 /// REC_MAX_RC (RFC 9915 §7.6).
 const MAX_ATTEMPTS: u32 = 8;
 /// Replay values are set aside on disk by so many: one write for each would wear out flash.
@@ -25,6 +29,11 @@ impl Push {
     /// The first call is due at once.
     pub(super) const fn new(now: Instant) -> Self {
         Self { attempts: 0, next_at: now }
+    }
+
+    /// How many calls there have been.
+    pub(super) const fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     /// Takes note of a call; what is left to do, if the first was not the last.
@@ -64,8 +73,54 @@ impl Replay {
     }
 }
 
+impl Delegating {
+    /// Calls a router in its way; after the first call it is awaited.
+    pub(super) fn call(&mut self, now: Instant, key: &BindingKey, is_first: bool) {
+        let Some(binding) = self.bindings.get(key) else { return };
+        let (downlink, contact) = (key.downlink.clone(), binding.contact.clone());
+        // An advertisement reaches no further than its own link (SRV-60).
+        if is_first && contact.relay.is_none() {
+            let router = (key.duid.clone(), Arc::clone(&downlink));
+            self.awaited.insert(now, router, contact.peer);
+        }
+        match binding.reconfigure_key {
+            Some(secret) => {
+                let answered = binding.promised.values().map(|promise| promise.said_at).max();
+                let lately = answered.is_some_and(|at| now.since(at) <= ANSWERED_LATELY);
+                if is_first && lately && contact.relay.is_none() {
+                    let (downlink, host) = (Arc::clone(&downlink), contact.peer);
+                    self.calls.push_back(Call::Advertise { downlink, host });
+                }
+                let replay = self.replay.next();
+                let octets = reconfigure(&self.duid, &key.duid, &secret, replay);
+                let octets = contact.wrap(octets);
+                self.calls.push_back(Call::Reconfigure { downlink, contact, octets });
+            }
+            None if contact.relay.is_none() => {
+                self.calls.push_back(Call::Advertise { downlink, host: contact.peer });
+            }
+            None => {}
+        }
+    }
+
+    /// Calls those who were refused and can be given something (SRV-58).
+    pub(super) fn call_refused(&mut self, now: Instant) {
+        for (key, contact) in self.refused.batch(now) {
+            if !self.could_serve(now, &key, &contact) {
+                continue;
+            }
+            self.refused.remove(&key, &contact);
+            if !self.bindings_of(&key).any(|(_, binding)| binding.push.is_some()) {
+                let host = contact.peer;
+                self.awaited.insert(now, (key.duid, Arc::clone(&key.downlink)), host);
+                self.calls.push_back(Call::Advertise { downlink: key.downlink, host });
+            }
+        }
+    }
+}
+
 /// A signed Reconfigure that asks for a Renew (SRV-51).
-pub(super) fn reconfigure(server: &Duid, client: &Duid, key: &rkap::Key, replay: u64) -> Vec<u8> {
+fn reconfigure(server: &Duid, client: &Duid, key: &rkap::Key, replay: u64) -> Vec<u8> {
     let mut octets = Message {
         kind: MessageType::Reconfigure,
         transaction_id: TransactionId([0; 3]),

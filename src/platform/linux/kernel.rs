@@ -1,14 +1,12 @@
 //! The kernel's state: dumped whole, and changed step by step.
 
 use std::io;
-use std::net::Ipv6Addr;
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
-use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -16,7 +14,7 @@ use netlink_sys::{Socket, SocketAddr};
 
 use super::events::Events;
 use super::{decode, encode, sysctl, takeover};
-use crate::core::input::{IfIndex, KernelEvent};
+use crate::core::input::KernelEvent;
 use crate::core::output::Step;
 use crate::core::system::System;
 use crate::time::Instant;
@@ -32,10 +30,10 @@ const RECEIVE_OCTETS: usize = 64 * 1024;
 /// while they are sent.
 #[derive(Debug)]
 pub struct Kernel {
-    socket: Socket,
+    pub(super) socket: Socket,
     sequence: u32,
     mark: bool,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
 }
 
 /// A step under way: its position and the sequence number of its request.
@@ -143,33 +141,9 @@ impl Kernel {
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the kernel broke a dump off"))
     }
 
-    /// The link-layer address of a neighbor, where the system knows it; nobody is asked on the
-    /// link.
-    pub fn neighbor(&mut self, interface: IfIndex, address: Ipv6Addr) -> Option<Vec<u8>> {
-        let mut message = NeighbourMessage::default();
-        message.header.family = AddressFamily::Inet6;
-        message.header.ifindex = interface.0;
-        message.attributes =
-            vec![NeighbourAttribute::Destination(NeighbourAddress::Inet6(address))];
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST;
-        let request = RouteNetlinkMessage::GetNeighbour(message);
-        let request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
-        let mut octets = Vec::new();
-        let sequence = self.append(request, &mut octets);
-        self.socket.send(&octets, 0).ok()?;
-        while self.receive().ok()? {
-            let mut answers = messages(&self.buffer);
-            if let Some(answer) = answers.find(|of| of.header.sequence_number == sequence) {
-                return link_layer_address(answer.payload);
-            }
-        }
-        None
-    }
-
     /// Reads the next datagram of answers; false when there is none. The kernel has answered
     /// when a request is sent: to wait for an answer that was lost would be to wait for ever.
-    fn receive(&mut self) -> io::Result<bool> {
+    pub(super) fn receive(&mut self) -> io::Result<bool> {
         loop {
             self.buffer.clear();
             match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
@@ -213,7 +187,7 @@ impl Kernel {
     }
 
     /// Puts a request behind others; its sequence number.
-    fn append(
+    pub(super) fn append(
         &mut self,
         mut request: NetlinkMessage<RouteNetlinkMessage>,
         octets: &mut Vec<u8>,
@@ -318,17 +292,6 @@ impl Kernel {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence
     }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which one concerns us")]
-fn link_layer_address(answer: NetlinkPayload<RouteNetlinkMessage>) -> Option<Vec<u8>> {
-    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(found)) = answer else {
-        return None;
-    };
-    found.attributes.into_iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::LinkLayerAddress(octets) => Some(octets),
-        _ => None,
-    })
 }
 
 /// What of it became true is seen by an event.

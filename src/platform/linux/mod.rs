@@ -5,6 +5,7 @@ pub(crate) mod encode;
 pub mod events;
 pub mod identity;
 pub mod kernel;
+mod neighbors;
 pub mod scheduling;
 pub(super) mod socket_options;
 pub mod sysctl;

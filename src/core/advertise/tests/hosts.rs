@@ -1,7 +1,5 @@
 //! RA-TX-60 against a small model of a Linux host.
 
-use std::time::Duration;
-
 use super::*;
 
 /// `max_addresses`

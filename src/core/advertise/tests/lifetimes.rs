@@ -1,5 +1,4 @@
 use super::*;
-use std::time::Duration;
 
 /// RA-TX-61: while it is heard, and not for ever after.
 #[test]
@@ -101,7 +100,7 @@ fn intervals_follow_the_shortest_lifetime() {
         (6, 6, 4.0, 3.0),
     ];
     for (preferred, valid, longest, shortest) in cases {
-        let min_delay = std::time::Duration::from_millis(30);
+        let min_delay = Duration::from_millis(30);
         let mut world = World::new(config::Advertise { min_delay, ..Default::default() });
         let refreshed = |now: Instant| {
             let now = now.since_boot().as_secs();

@@ -87,8 +87,8 @@ fn options_and_header_follow_the_configuration() {
         other: Some(true),
         preference: Preference::High,
         hop_limit: 0,
-        reachable_time: std::time::Duration::from_secs(30),
-        retrans_timer: std::time::Duration::from_millis(1500),
+        reachable_time: Duration::from_secs(30),
+        retrans_timer: Duration::from_millis(1500),
         on_link: false,
         autonomous: false,
         mtu: Some(1400),
@@ -131,8 +131,8 @@ fn no_default_router_has_medium_preference() {
 fn pref64_lifetime_is_three_intervals_in_steps_of_eight() {
     for (max_interval, lifetime) in [(600, 1800), (5, 16), (65_535, 65_528)] {
         let mut world = World::new(config::Advertise {
-            max_interval: std::time::Duration::from_secs(max_interval),
-            min_interval: std::time::Duration::from_secs(3),
+            max_interval: Duration::from_secs(max_interval),
+            min_interval: Duration::from_secs(3),
             pref64: Some(net("64:ff9b::/96")),
             ..Default::default()
         });

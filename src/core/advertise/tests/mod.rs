@@ -1,5 +1,6 @@
 //! One downlink on a virtual clock.
 
+mod copies;
 mod difference;
 mod hosts;
 mod lifetimes;
@@ -73,6 +74,10 @@ struct World {
     advertiser: Advertiser,
     now: Instant,
     sent: Vec<Sent>,
+    /// What the neighbor cache has.
+    neighbors: Vec<Neighbor>,
+    /// How often it was read.
+    listed: usize,
 }
 
 impl World {
@@ -89,7 +94,7 @@ impl World {
         let mut advertiser = Advertiser::new(rules, promised, Random::new([7; 32]));
         let now = secs(1000);
         advertiser.link_up(now, Some(MAC.to_vec()), 1500);
-        Self { advertiser, now, sent: Vec::new() }
+        Self { advertiser, now, sent: Vec::new(), neighbors: Vec::new(), listed: 0 }
     }
 
     /// With that content since 1000 s.
@@ -114,9 +119,17 @@ impl World {
     }
 
     fn drain(&mut self) {
-        while let Some((promises, to, messages)) = self.advertiser.poll_advertisement(self.now) {
-            assert!(self.sent.last().is_none_or(|last| last.at <= self.now));
-            self.sent.push(Sent { at: self.now, to, messages, promises });
+        loop {
+            while let Some((promises, to, messages)) = self.advertiser.poll_advertisement(self.now)
+            {
+                assert!(self.sent.last().is_none_or(|last| last.at <= self.now));
+                self.sent.push(Sent { at: self.now, to, messages, promises });
+            }
+            if !self.advertiser.poll_neighbors(self.now) {
+                break;
+            }
+            self.listed += 1;
+            self.advertiser.set_neighbors(self.now, self.neighbors.clone());
         }
         let due = self.advertiser.deadline();
         assert!(due.is_none_or(|due| due.at > self.now), "{due:?} would spin");

@@ -1,5 +1,4 @@
 use super::*;
-use std::time::Duration;
 
 fn multicasts(sent: &[Sent]) -> Vec<Sent> {
     sent.iter().filter(|sent| sent.to == ALL_NODES).cloned().collect()

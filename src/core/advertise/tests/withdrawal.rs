@@ -5,7 +5,7 @@ use super::*;
 fn a_prefix_that_is_gone_is_withdrawn_until_its_promise_ends() {
     let mut world = World::saying(content(&[A]));
     world.run_until(4000);
-    let promised_until = world.last().at + std::time::Duration::from_secs(5400);
+    let promised_until = world.last().at + Duration::from_secs(5400);
     world.set(content(&[B]));
     let mut last_withdrawn = secs(0);
     for _ in 0..200 {
@@ -141,7 +141,7 @@ fn promises_are_recorded_before_they_are_made_and_seldom() {
             records.push(sent.at);
         }
         let (_, valid) = sent.prefix(A).unwrap();
-        let promised = sent.at + std::time::Duration::from_secs(valid.into());
+        let promised = sent.at + Duration::from_secs(valid.into());
         assert!(recorded >= promised);
         assert!(recorded.since(promised).as_secs() <= 600);
     }

@@ -58,6 +58,7 @@ fn a_change_calls_each_router_once_in_its_way() {
     let answer = world.hear(1, Request, &[ia(1, &[]), ia(2, &[]), ACCEPT]).unwrap();
     let key = key_of(&answer).unwrap();
     world.hear(2, Request, &[ia(1, &[])]).unwrap();
+    world.run_for(secs(100));
     world.renumber(B);
     let routes = world.routes();
     for prefix in ["2001:db8:b00:10::/60", "2001:db8:b00:20::/60", "2001:db8:b00:30::/60"] {
@@ -90,10 +91,82 @@ fn a_silent_router_is_called_eight_times_at_doubling_gaps() {
     let mut at = Vec::new();
     for second in 0..1200 {
         let calls = world.calls();
-        at.extend(calls.iter().map(|_| second));
+        at.extend(calls.iter().filter(|(_, call)| call.is_some()).map(|_| second));
         world.run_for(secs(1));
     }
     assert_eq!(at, [0, 2, 6, 14, 30, 62, 126, 254]);
+}
+
+/// RA-TX-64: with and without a key, but not where an advertisement does not reach.
+#[test]
+fn who_does_not_come_is_advertised_to_again_within_a_second() {
+    let relayed = Contact { relay: Some(contact(9).peer), ..contact(1) };
+    for (contact, accepts, expected) in [
+        (contact(1), true, &[20, 60, 200, 1000][..]),
+        (contact(1), false, &[0, 20, 60, 200, 1000]),
+        (relayed, true, &[]),
+    ] {
+        let mut world = World::new(SITE, A);
+        let options = [ia(1, &[]), ACCEPT];
+        let options = &options[..if accepts { 2 } else { 1 }];
+        world.hear_at("lan0", contact, &message(1, Request, options)).unwrap();
+        world.run_for(secs(100));
+        world.renumber(B);
+        let begun = world.now;
+        let mut at = Vec::new();
+        for _ in 0..10_000 {
+            let calls = world.calls();
+            let calls = calls.iter().filter(|(_, call)| call.is_none());
+            at.extend(calls.map(|_| world.now.since(begun).as_millis()));
+            world.run_for(Duration::from_millis(1));
+        }
+        assert_eq!(at, expected, "{accepts}");
+    }
+}
+
+/// RA-TX-64, CHG-16: it would take the Reconfigure for one of the change before.
+#[test]
+fn who_was_answered_within_two_seconds_is_advertised_to_at_once() {
+    for (after, expected) in [(1, 2), (3, 1)] {
+        let mut world = World::new(SITE, A);
+        world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+        world.run_for(secs(after));
+        world.renumber(B);
+        assert_eq!(world.calls().len(), expected, "{after} s");
+    }
+}
+
+/// RA-TX-64: whatever it comes with; another router's message is not its own.
+#[test]
+fn who_was_answered_is_not_advertised_to_again() {
+    for kind in [Renew, Rebind, Request, Solicit] {
+        let mut world = World::new(SITE, A);
+        world.hear(1, Request, &[ia(1, &[])]).unwrap();
+        world.hear(2, Request, &[ia(1, &[])]).unwrap();
+        world.renumber(B);
+        assert_eq!(world.calls().len(), 2);
+        world.run_for(Duration::from_millis(10));
+        world.ask(1, kind, &[ONE]).unwrap();
+        world.run_for(secs(10));
+        let peers: Vec<Ipv6Addr> = world.calls().into_iter().map(|(peer, _)| peer).collect();
+        assert_eq!(peers, [contact(2).peer; 4], "{kind:?}");
+    }
+}
+
+/// RA-TX-64, SRV-58
+#[test]
+fn who_was_refused_is_advertised_to_again() {
+    let mut world = World::new(SITE, A);
+    world.delegate("up", &[]);
+    assert!(world.ask(1, Solicit, &[]).is_err());
+    world.run_for(secs(100));
+    world.renumber(B);
+    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+    world.run_for(Duration::from_millis(30));
+    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+    world.ask(1, Solicit, &[]).unwrap();
+    world.run_for(secs(10));
+    assert_eq!(world.calls(), []);
 }
 
 /// SRV-52: whatever it comes with.
@@ -102,9 +175,11 @@ fn who_comes_is_not_called_again() {
     for kind in [Renew, Rebind, Request] {
         let mut world = World::new(SITE, A);
         world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+        world.run_for(secs(100));
         world.renumber(B);
         assert_eq!(world.calls().len(), 1);
         world.run_for(secs(1));
+        world.calls();
         let given = world.ask(1, kind, &[ONE]).unwrap();
         assert_eq!(given, ["2001:db8:b00:10::/60 2700 5400", "2001:db8:a00:10::/60 0 0"], "SRV-28");
         world.run_for(secs(600));
@@ -127,7 +202,8 @@ fn replay_values_rise_over_restarts() {
         world.renumber(if round % 2 == 0 { B } else { A });
         world.run_for(secs(20));
         for (_, call) in world.calls() {
-            let replay = call.unwrap().authentication().unwrap().replay;
+            let Some(call) = call else { continue };
+            let replay = call.authentication().unwrap().replay;
             assert!(replay > last, "{replay} after {last}");
             assert!(replay <= world.memory.replay, "set aside before it is used");
             last = replay;
@@ -182,6 +258,7 @@ fn calls_are_made_up_for_after_a_restart() {
     let mut world = World::new(SITE, A);
     world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
     world.hear(2, Request, &[ia(1, &[])]).unwrap();
+    world.run_for(secs(100));
     world.leases.insert("up".to_owned(), vec![(net(B), 86_400, 86_400)]);
     world.restart();
     let calls = world.calls();

@@ -1,0 +1,138 @@
+//! Repeating to a requesting router that something is new, until it comes (RA-TX-64).
+//!
+//! A notification gets lost as easily as any packet, on radio above all. A Reconfigure is
+//! retransmitted after two seconds (RFC 9915 §7.6). Unicast router advertisements are bound by no
+//! such time: RFC 4861 §6.2.6 limits multicast ones.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Arrival;
+use crate::time::{Deadline, Instant};
+use crate::wire::dhcpv6_option::Duid;
+
+/// When the repetitions leave, counted from the notification. A requesting router on the same link
+/// answers within a few milliseconds; with one packet in twenty lost, the first two of these make
+/// up for all but one loss in some thousands.
+const REPEATED_AFTER: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(60),
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+];
+
+/// Routers awaited at a time. Beyond it the one that has had the most repetitions makes room.
+const MAX_AWAITED: usize = 256;
+
+/// A requesting router on a downlink.
+type Router = (Duid, Arc<str>);
+
+/// Requesting routers that were notified of a change and have not come since.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Awaited(BTreeMap<Router, Repetitions>);
+
+/// What one router has been sent.
+#[derive(Clone, Copy, Debug)]
+struct Repetitions {
+    /// Its address on the link.
+    host: Ipv6Addr,
+    notified_at: Instant,
+    count: usize,
+}
+
+impl Repetitions {
+    fn next_at(&self) -> Option<Instant> {
+        REPEATED_AFTER.get(self.count).map(|after| self.notified_at + *after)
+    }
+}
+
+impl Awaited {
+    /// A router was notified; the repetitions begin anew.
+    pub(super) fn insert(&mut self, now: Instant, router: Router, host: Ipv6Addr) {
+        if self.0.len() >= MAX_AWAITED && !self.0.contains_key(&router) {
+            let last = self.0.iter().max_by_key(|(_, repetitions)| repetitions.count);
+            if let Some(last) = last.map(|(router, _)| router.clone()) {
+                self.0.remove(&last);
+            }
+        }
+        self.0.insert(router, Repetitions { host, notified_at: now, count: 0 });
+    }
+
+    /// A router has come, and was answered. What comes from elsewhere in its name does not count.
+    pub(super) fn remove(&mut self, duid: &Duid, arrival: &Arrival) {
+        if self.0.is_empty() {
+            return;
+        }
+        let router = (duid.clone(), Arc::clone(&arrival.downlink));
+        if self.0.get(&router).is_some_and(|one| one.host == arrival.contact.peer) {
+            self.0.remove(&router);
+        }
+    }
+
+    /// The next router whose repetition has its time: where, and its address there.
+    pub(super) fn poll(&mut self, now: Instant) -> Option<(Arc<str>, Ipv6Addr)> {
+        let next = |(router, one): (&Router, &Repetitions)| Some((one.next_at()?, router.clone()));
+        let (_, router) = self.0.iter().filter_map(next).min().filter(|(at, _)| *at <= now)?;
+        let repetitions = self.0.get_mut(&router)?;
+        let host = repetitions.host;
+        // After a pause of the whole machine all of them may have their time: one is enough.
+        while repetitions.next_at().is_some_and(|at| at <= now) {
+            repetitions.count += 1;
+        }
+        if repetitions.next_at().is_none() {
+            self.0.remove(&router);
+        }
+        Some((router.1, host))
+    }
+
+    /// When [`poll`](Self::poll) has the next.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        let next = self.0.values().filter_map(Repetitions::next_at).min();
+        next.map(|at| Deadline::new(at, "repeated advertisement to a requesting router"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Instant = Instant::from_secs(1000);
+
+    fn router(number: u16) -> (Router, Ipv6Addr) {
+        let mut uuid = [0; 16];
+        uuid[..2].copy_from_slice(&number.to_be_bytes());
+        let host = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, number);
+        ((Duid::from_uuid(uuid), "lan0".into()), host)
+    }
+
+    #[test]
+    fn no_more_than_a_bounded_number_is_awaited_and_the_newest_always_is() {
+        let mut awaited = Awaited::default();
+        for number in 0..1000 {
+            let (router, host) = router(number);
+            awaited.insert(START, router, host);
+        }
+        assert_eq!(awaited.0.len(), MAX_AWAITED);
+        assert!(awaited.0.contains_key(&router(999).0));
+        let now = START + Duration::from_millis(20);
+        assert_eq!(std::iter::from_fn(|| awaited.poll(now)).count(), MAX_AWAITED);
+        let (router, host) = router(1000);
+        awaited.insert(now, router.clone(), host);
+        assert!(awaited.0.get(&router).is_some_and(|one| one.count == 0));
+    }
+
+    #[test]
+    fn after_a_pause_one_repetition_makes_up_for_all() {
+        let mut awaited = Awaited::default();
+        let (router, host) = router(1);
+        awaited.insert(START, router, host);
+        let now = START + Duration::from_millis(150);
+        assert_eq!(awaited.poll(now), Some(("lan0".into(), host)));
+        assert_eq!(awaited.poll(now), None);
+        assert_eq!(awaited.deadline().unwrap().at, START + Duration::from_millis(200));
+        assert!(awaited.poll(START + Duration::from_secs(9)).is_some());
+        assert_eq!(awaited.deadline(), None, "that was the last");
+    }
+}

@@ -1,0 +1,102 @@
+//! The kernel's neighbor cache (RFC 4861 §5.1).
+
+use std::io;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::kernel::{Kernel, messages};
+use crate::core::input::{IfIndex, Neighbor};
+
+/// The kernel tells ages in hundredths of a second on all but the oldest machines (USER_HZ).
+const TICK: Duration = Duration::from_millis(10);
+
+impl Kernel {
+    /// The IPv6 neighbors on `interface` whose link-layer address the kernel knows from neighbor
+    /// discovery. Entries that others have set by hand are none, and nobody is asked on the link.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn neighbors(&mut self, interface: IfIndex) -> io::Result<Vec<Neighbor>> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = AddressFamily::Inet6;
+        message.attributes = vec![NeighbourAttribute::IfIndex(interface.0)];
+        let mut neighbors = Vec::new();
+        self.dump_each(RouteNetlinkMessage::GetNeighbour(message), &mut |found| {
+            if let RouteNetlinkMessage::NewNeighbour(found) = found
+                && found.header.ifindex == interface.0
+            {
+                neighbors.extend(neighbor(found));
+            }
+        })?;
+        Ok(neighbors)
+    }
+
+    /// The link-layer address of a neighbor, where the system knows it; nobody is asked on the
+    /// link.
+    pub fn neighbor(&mut self, interface: IfIndex, address: Ipv6Addr) -> Option<Vec<u8>> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = AddressFamily::Inet6;
+        message.header.ifindex = interface.0;
+        message.attributes =
+            vec![NeighbourAttribute::Destination(NeighbourAddress::Inet6(address))];
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST;
+        let request = RouteNetlinkMessage::GetNeighbour(message);
+        let request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
+        let mut octets = Vec::new();
+        let sequence = self.append(request, &mut octets);
+        self.socket.send(&octets, 0).ok()?;
+        while self.receive().ok()? {
+            let mut answers = messages(&self.buffer);
+            if let Some(answer) = answers.find(|of| of.header.sequence_number == sequence) {
+                let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(found)) =
+                    answer.payload
+                else {
+                    return None;
+                };
+                return link_layer_address(&found);
+            }
+        }
+        None
+    }
+}
+
+/// An entry that packets can be sent by without asking on the link first.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which few concern us")]
+fn neighbor(found: NeighbourMessage) -> Option<Neighbor> {
+    match found.header.state {
+        NeighbourState::Reachable
+        | NeighbourState::Stale
+        | NeighbourState::Delay
+        | NeighbourState::Probe => {}
+        _ => return None,
+    }
+    let link_layer = link_layer_address(&found)?;
+    let mut address = None;
+    let mut unconfirmed_for = Duration::MAX;
+    for attribute in found.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(found)) => {
+                address = Some(found);
+            }
+            NeighbourAttribute::CacheInfo(info) => unconfirmed_for = TICK * info.confirmed,
+            _ => {}
+        }
+    }
+    address.map(|address| Neighbor { address, link_layer, unconfirmed_for })
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which one concerns us")]
+fn link_layer_address(found: &NeighbourMessage) -> Option<Vec<u8>> {
+    found.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(octets) => Some(octets.clone()),
+        _ => None,
+    })
+}

@@ -1,0 +1,41 @@
+//! The neighbor cache.
+
+use std::net::Ipv6Addr;
+
+use super::bench::on_machine;
+
+/// RA-TX-63: who was heard of by neighbor discovery on that interface, and nobody else.
+#[test]
+fn the_neighbor_cache_is_listed_with_who_can_be_sent_to() {
+    on_machine(|machine, mut platform| {
+        for (address, interface, state) in [
+            ("fe80::1", "one0", "reachable"),
+            ("fe80::2", "one0", "stale"),
+            ("2001:db8::3", "one0", "delay"),
+            ("fe80::4", "one0", "probe"),
+            ("fe80::5", "one0", "permanent"),
+            ("fe80::6", "one0", "noarp"),
+            ("fe80::7", "two0", "reachable"),
+        ] {
+            let last = address.rsplit(':').next().unwrap();
+            machine.ip(&format!(
+                "neigh add {address} lladdr 02:00:00:00:00:0{last} dev {interface} nud {state}"
+            ));
+        }
+        machine.ip("neigh add fe80::8 dev one0 nud failed");
+        let (one, two) = (platform.index("one0"), platform.index("two0"));
+        let mut found = platform.kernel.neighbors(one).unwrap();
+        found.sort_by_key(|neighbor| neighbor.address);
+        let listed: Vec<(Ipv6Addr, u8)> =
+            found.iter().map(|one| (one.address, *one.link_layer.last().unwrap())).collect();
+        let address = |text: &str| text.parse::<Ipv6Addr>().unwrap();
+        let expected = [("2001:db8::3", 3), ("fe80::1", 1), ("fe80::2", 2), ("fe80::4", 4)];
+        assert_eq!(listed, expected.map(|(text, last)| (address(text), last)));
+        let age = |text: &str| {
+            let one = found.iter().find(|neighbor| neighbor.address == address(text)).unwrap();
+            one.unconfirmed_for
+        };
+        assert!(age("fe80::1") < age("fe80::2"), "{found:?}");
+        assert_eq!(platform.kernel.neighbors(two).unwrap().len(), 1);
+    });
+}
