@@ -323,7 +323,8 @@ impl Core {
         self.handle_takeovers(now);
         self.end_relayed(now);
         let over = self.desired.next_end_before(now);
-        let hold = matches!(self.default_route, DefaultRoute::LostAt(_));
+        let hold = self.config.uplink_loss_hold;
+        let hold = matches!(self.default_route, DefaultRoute::LostAt(at) if at + hold <= now);
         self.derive |= self.failures.is_retry_due(now) || hold;
         if over {
             self.derive_heard(now, now);

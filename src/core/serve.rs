@@ -23,8 +23,8 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 
-/// What changes of static prefixes are told under.
-pub(super) const STATIC: &str = "static";
+/// What changes of static prefixes are recorded under: no interface can bear a name with a space.
+pub(super) const STATIC: &str = "static prefixes";
 const CLIENT_PORT: u16 = 546; // RFC 9915 §7.2
 const SERVER_PORT: u16 = 547;
 /// What relays say in one message that answers have to say again.
