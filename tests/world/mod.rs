@@ -4,7 +4,7 @@
 
 pub mod server;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ pub const UPLINK: IfIndex = IfIndex(2);
 pub const DOWNLINK: IfIndex = IfIndex(3);
 pub const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 pub const CLIENT: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
+
+/// After so many rounds of acting on it a deadline must not stay.
+const ROUNDS: usize = 3;
 
 /// A packet that left, or a step that was taken, with its time.
 #[derive(Clone, PartialEq, Debug)]
@@ -52,7 +55,16 @@ pub struct World {
     /// The hosts on the downlink.
     pub neighbors: Vec<Neighbor>,
     seed: u8,
+    /// Which steps the kernel refuses, with the error number; else it takes all, and one that it
+    /// could not take is a failure of the test.
+    pub refuses: Option<Refuses>,
+    tries: BTreeMap<Step, u32>,
+    /// Most outputs that one input had.
+    pub most_outputs: usize,
 }
+
+/// The error number of a refusal, by the step and how often it was tried.
+pub type Refuses = fn(&Step, u32) -> Option<i32>;
 
 pub fn net(text: &str) -> Ipv6Net {
     text.parse().unwrap()
@@ -131,6 +143,9 @@ impl World {
             answer_solicitations: None,
             neighbors: Vec::new(),
             seed: 7,
+            refuses: None,
+            tries: BTreeMap::new(),
+            most_outputs: 0,
         };
         let system = world.kernel.clone();
         world.tell(Input::System(system));
@@ -145,8 +160,10 @@ impl World {
 
     /// Performs outputs, at most `limit`; true when all were.
     pub fn perform(&mut self, limit: usize) -> bool {
-        for _ in 0..limit {
+        for count in 0..limit {
             let Some(output) = self.core.poll_output() else { return true };
+            self.most_outputs = self.most_outputs.max(count + 1);
+            assert!(count < 10_000, "an endless pass");
             match output {
                 Output::Remember(record) => self.memory.fold(record),
                 Output::Apply(steps) => steps.into_iter().for_each(|step| self.apply(step)),
@@ -190,6 +207,9 @@ impl World {
             // As Linux does.
             route.until = Until::Never;
         }
+        if let Some(errno) = self.refusal(&step) {
+            return self.core.handle(self.now, Input::StepFailed { step, errno });
+        }
         self.log.push((self.now, Event::Step(step.clone())));
         let event = match step {
             Step::SetAddress(address) => KernelEvent::Address(address),
@@ -211,6 +231,60 @@ impl World {
         };
         self.kernel.handle(event.clone());
         self.deliver(self.now + Duration::from_micros(50), Input::Kernel(vec![event]));
+    }
+
+    /// Why the kernel refuses a step, where it refuses any.
+    fn refusal(&mut self, step: &Step) -> Option<i32> {
+        const ENODEV: i32 = 19;
+        const EEXIST: i32 = 17;
+        let refuses = self.refuses?;
+        let tries = self.tries.entry(step.clone()).or_default();
+        *tries += 1;
+        if let Some(errno) = refuses(step, *tries) {
+            return Some(errno);
+        }
+        let interface = match step {
+            Step::SetAddress(address) => Some(address.interface),
+            Step::AddRoute(route) | Step::ReplaceRoute(route) => route.target.interface(),
+            Step::Join(_, interface) => Some(*interface),
+            _ => None,
+        };
+        if interface.is_some_and(|index| !self.kernel.links.contains_key(&index)) {
+            return Some(ENODEV);
+        }
+        let Step::AddRoute(route) = step else { return None };
+        let taken = self.kernel.routes.values().any(|has| has.slot() == route.slot());
+        taken.then_some(EEXIST)
+    }
+
+    /// The carrier of an interface comes or goes.
+    pub fn carrier(&mut self, index: IfIndex, running: bool) {
+        let Some(link) = self.kernel.links.get(&index) else { return };
+        let event = KernelEvent::Link(Link { running, ..link.clone() });
+        self.kernel.handle(event.clone());
+        self.tell(Input::Kernel(vec![event]));
+    }
+
+    /// An interface vanishes, with all that is on it.
+    pub fn vanish(&mut self, index: IfIndex) {
+        let event = KernelEvent::LinkGone(index);
+        self.kernel.handle(event.clone());
+        self.tell(Input::Kernel(vec![event]));
+    }
+
+    /// An interface that vanished is there again.
+    pub fn return_link(&mut self, index: IfIndex) {
+        if self.kernel.links.contains_key(&index) {
+            return;
+        }
+        let (name, own) = if index == UPLINK { ("up", "fe80::2") } else { ("lan", "fe80::3") };
+        let last = own.as_bytes()[6] - b'0';
+        let events = vec![
+            KernelEvent::Link(link(index, name, last)),
+            KernelEvent::Address(address(index, own, false)),
+        ];
+        events.iter().for_each(|event| self.kernel.handle(event.clone()));
+        self.tell(Input::Kernel(events));
     }
 
     /// Something reaches the agent at `at`.
@@ -247,8 +321,14 @@ impl World {
     pub fn run_for(&mut self, span: Duration) {
         let end = self.now + span;
         loop {
-            self.core.handle(self.now, Input::Timeout);
-            self.perform(usize::MAX);
+            // What follows from what was due may be due at once.
+            for _ in 0..ROUNDS {
+                self.core.handle(self.now, Input::Timeout);
+                self.perform(usize::MAX);
+                if self.core.deadline(self.now).is_none_or(|next| next.at > self.now) {
+                    break;
+                }
+            }
             self.expire();
             let deadline = self.core.deadline(self.now).map(|deadline| deadline.at);
             let coming = self.coming.front().map(|(at, _)| *at);
