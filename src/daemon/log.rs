@@ -71,6 +71,11 @@ impl Log {
         }
     }
 
+    /// The end: what was left out is told of now.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.flush(now + WINDOW);
+    }
+
     fn take_left_out(&mut self, now: Instant) -> Vec<Report> {
         let mut reports = Vec::new();
         self.kinds.retain(|_, kind| {

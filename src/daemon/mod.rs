@@ -86,7 +86,9 @@ async fn serve(
         if flow == Flow::Exit {
             break;
         }
-        shell.arm(core.deadline(clock::now()));
+        // What is left over comes before any deadline.
+        let deadline = core.deadline(clock::now()).filter(|_| flow == Flow::Idle);
+        shell.arm(deadline);
         pauses.pause(clock::now()).await;
         let woken = tokio::select! {
             biased;

@@ -89,11 +89,11 @@ impl Shell {
         }
         let (journal, memory, complaints) =
             Journal::open(&options.state_dir, clock::now(), clock::wall(), &boot_id);
-        // Where the directory is read-only, so is what is in it: one warning says it.
-        let complaints = if unlocked.is_empty() { complaints } else { unlocked };
-        log.warn_all(clock::now(), complaints);
         let (ownership, complaint) = Ownership::open(&options.runtime_dir, clock::now(), &boot_id);
-        log.warn_all(clock::now(), complaint);
+        // Where nothing can be written, that is said of the memory, or else of the directory.
+        let is_said = !complaints.is_empty() || complaint.is_some();
+        let unlocked = unlocked.into_iter().filter(|_| !is_said);
+        log.warn_all(clock::now(), complaints.into_iter().chain(complaint).chain(unlocked));
         let root = "run as root, or with the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE";
         let (mut kernel, events) = Kernel::open().context(root)?;
         kernel.set_address_mark(options.address_mark);
@@ -454,6 +454,7 @@ impl Shell {
     /// The end: what was written is synced.
     pub(super) fn close(&mut self) {
         self.disk.close();
+        self.log.close(clock::now());
     }
 }
 
