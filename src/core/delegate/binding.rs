@@ -174,6 +174,15 @@ impl Promise {
     }
 }
 
+/// Whether `a` is later than `b` by more than rounding.
+fn is_later(a: Until, b: Until) -> bool {
+    match (a, b) {
+        (Until::At(a), Until::At(b)) => a.since(b) > TOLERANCE,
+        (Until::Never, Until::At(_)) => true,
+        (Until::At(_) | Until::Never, Until::Never) => false,
+    }
+}
+
 impl Binding {
     pub(super) const fn new(slots: Vec<Slot>, contact: Contact) -> Self {
         Self {
@@ -364,15 +373,10 @@ impl Binding {
     /// Whether the requesting router holds something else than what is due, or for longer than we
     /// do: it has to be called (SRV-50).
     pub(super) fn is_stale(&self) -> bool {
-        let later = |a: Until, b: Until| match (a, b) {
-            (Until::At(a), Until::At(b)) => a.since(b) > TOLERANCE,
-            (Until::Never, Until::At(_)) => true,
-            (Until::At(_) | Until::Never, Until::Never) => false,
-        };
         let wrong = |due: &Due| {
             self.promised.get(&due.offer.prefix).is_none_or(|promise| {
-                later(promise.preferred_until, due.offer.preferred_until)
-                    || later(promise.valid_until, due.offer.valid_until)
+                is_later(promise.preferred_until, due.offer.preferred_until)
+                    || is_later(promise.valid_until, due.offer.valid_until)
             })
         };
         let untold = |(prefix, promise): (&Ipv6Net, &Promise)| {
@@ -406,11 +410,24 @@ impl Binding {
         frees.chain(ends).chain(self.push.map(|push| push.next_at)).min()
     }
 
+    /// When the route to what is offered ends: with what its router was promised, which moves when
+    /// that router renews and not when we do. Our own lease counts where it ends before that.
+    fn route_until(&self, offer: &Offer) -> Until {
+        let promise = self.promised.get(&offer.prefix).map(Box::as_ref);
+        let last = || self.promised.values().map(Box::as_ref).max_by_key(|other| other.held_until);
+        // What its router has not heard of yet ends with what it holds.
+        match promise.or_else(last) {
+            Some(promise) if !is_later(promise.held_until, offer.valid_until) => promise.end(),
+            Some(_) | None => offer.valid_until,
+        }
+    }
+
     /// Routes to what it has been given, and is due (DWN-03): the latter before it hears of it.
     pub(super) fn routes(&self, interface: IfIndex, grace: Duration) -> Vec<KernelRoute> {
         let target = RouteTarget::Gateway(interface, self.contact.next_hop);
         let route = |destination, until| KernelRoute { destination, target, metric: METRIC, until };
-        let current = self.current.iter().map(|due| route(due.offer.prefix, due.offer.valid_until));
+        let current =
+            self.current.iter().map(|due| route(due.offer.prefix, self.route_until(&due.offer)));
         let retired = self.promised.iter().filter(|(prefix, promise)| {
             promise.routed && promise.retired_at.is_some() && !self.is_due(prefix)
         });

@@ -388,7 +388,6 @@ impl Delegating {
         let Some(binding) = self.bindings.get(key) else { return false };
         let (current, blocked) = self.worth(now, key, &binding.slots);
         let moved = !current.iter().map(|due| &due.offer.prefix).eq(binding.due());
-        let differs = moved || current != binding.current;
         for prefix in &binding.blocked {
             self.waiting.remove(*prefix, key);
         }
@@ -396,7 +395,7 @@ impl Delegating {
             self.waiting.insert(*prefix, key);
         }
         let Self { bindings, offers, .. } = self;
-        let Some(binding) = bindings.get_mut(key) else { return differs };
+        let Some(binding) = bindings.get_mut(key) else { return moved };
         let promises_differ = binding.set_current(now, current, |prefix| offers.is_ours(prefix));
         binding.blocked = blocked;
         if !binding.is_stale() {
@@ -405,7 +404,7 @@ impl Delegating {
             binding.push = Some(Push::new(now));
         }
         reindex(&mut self.due, self.grace, key, binding);
-        differs || promises_differ
+        moved || promises_differ
     }
 
     /// What is due to one binding happens: promises end, its router is to be called.

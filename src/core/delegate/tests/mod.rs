@@ -8,6 +8,7 @@ mod places;
 mod properties;
 mod quarantine;
 mod relayed;
+mod renewals;
 mod shares;
 mod validity;
 
@@ -216,7 +217,7 @@ impl World {
         self.settle();
     }
 
-    fn carving(&self) -> Carving {
+    pub(super) fn carving(&self) -> Carving {
         let sources = self.leases.iter().map(|(name, prefixes)| {
             let delegated = prefixes.iter().filter(|(_, _, valid)| START + secs(*valid) > self.now);
             let delegated = delegated.map(|(prefix, preferred, valid)| DelegatedPrefix {
@@ -255,7 +256,7 @@ impl World {
         }
     }
 
-    fn remember(&mut self, touched: &BTreeSet<BindingKey>) {
+    pub(super) fn remember(&mut self, touched: &BTreeSet<BindingKey>) {
         for key in touched {
             let binding = self.delegating.stored(key);
             self.memory.fold(Record::Binding { key: key.clone(), binding });
