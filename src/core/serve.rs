@@ -87,6 +87,9 @@ impl Core {
             let evicted = self.postponed.add(now, Arc::clone(&arrival.downlink), received.clone());
             return evicted.map_or(Ok(()), |one| self.serve(now, one.0, &one.1, false));
         }
+        for (_, error) in message.malformed() {
+            self.reject(now, "dhcpv6-server-option", error.label(), received);
+        }
         let before = self.holder_before(now, &arrival, &message);
         let served = self
             .delegating
@@ -311,6 +314,7 @@ fn relayed(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message)
         RelayOption::RelayMessage(_)
         | RelayOption::InterfaceId(_)
         | RelayOption::SourcePort(_)
+        | RelayOption::Malformed(_)
         | RelayOption::Unknown { .. } => None,
     });
     let peer = nearest.peer_address;

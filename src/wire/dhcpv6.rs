@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::DecodeError;
 use super::cursor::Cursor;
-use super::dhcpv6_option::codec::{AUTHENTICATION, take_option};
-use super::dhcpv6_option::{Authentication, Dhcpv6Option, Duid, IaNa, IaPd, Status};
+use super::dhcpv6_option::codec::{AUTHENTICATION, STATUS, take_option};
+use super::dhcpv6_option::{Authentication, Dhcpv6Option, Duid, IaNa, IaPd, Status, StatusCode};
 
 /// Room for a message of the usual size.
 const USUAL_OCTETS: usize = 256;
@@ -98,8 +98,9 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if the type is none of [`MessageType`] or any known option, at any depth,
-    /// is malformed; a message is understood whole or not at all. Unknown options are kept.
+    /// [`DecodeError`] if the type is none of [`MessageType`], or a client or server identifier is
+    /// malformed. Any other option that is malformed, at any depth, costs that top-level option
+    /// alone and is kept as [`Dhcpv6Option::Malformed`]. Unknown options are kept.
     pub fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut rest = Cursor::new(octets);
         let (kind, transaction_id) = decode_header(&mut rest)?;
@@ -176,6 +177,27 @@ impl Message {
         self.options.iter().find_map(payload!(Status))
     }
 
+    /// The code of that status. One that cannot be read is a failure.
+    pub fn status_code(&self) -> StatusCode {
+        let malformed = |(code, _): (Option<u16>, DecodeError)| code == Some(STATUS);
+        match self.status() {
+            Some(status) => status.code,
+            None if self.malformed().any(malformed) => StatusCode::UnspecFail,
+            None => StatusCode::Success,
+        }
+    }
+
+    /// Codes of options that are malformed, where they are known, and what is wrong with them.
+    pub fn malformed(&self) -> impl Iterator<Item = (Option<u16>, DecodeError)> {
+        self.options.iter().filter_map(|option| {
+            if let Dhcpv6Option::Malformed { code, error } = option {
+                Some((*code, *error))
+            } else {
+                None
+            }
+        })
+    }
+
     /// Whether the exchange takes two messages, or may.
     pub fn has_rapid_commit(&self) -> bool {
         self.options.contains(&Dhcpv6Option::RapidCommit)
@@ -221,14 +243,15 @@ impl Message {
 /// Where the 16 octets of the digest of a top-level Reconfigure key authentication option lie in
 /// an encoded message (RFC 9915 §20.4.1): they are taken as zero when the digest is computed.
 /// None where there is no such option of the right protocol, algorithm, RDM, type and length, or
-/// where it is not the first authentication option, the one that [`Message::authentication`] is.
+/// where it is not the first authentication option that can be read, the one that
+/// [`Message::authentication`] is.
 pub fn digest_range(octets: &[u8]) -> Option<Range<usize>> {
     let mut rest = Cursor::new(octets);
     decode_header(&mut rest).ok()?;
     while let Some((code, body)) = take_option(&mut rest).ok()? {
         if code == AUTHENTICATION {
             let end = octets.len().checked_sub(rest.len())?;
-            let authentication = Authentication::decode(body).ok()?;
+            let Ok(authentication) = Authentication::decode(body) else { continue };
             let start = end.checked_sub(authentication.reconfigure_digest()?.len())?;
             return Some(start..end);
         }

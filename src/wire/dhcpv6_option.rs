@@ -266,6 +266,13 @@ pub enum Dhcpv6Option {
     SolMaxRt(u32),
     /// 83, in seconds
     InfMaxRt(u32),
+    /// One whose content is wrong, or octets behind the last option. The rest of the message counts.
+    Malformed {
+        /// Its code; none for octets that are too few to hold one.
+        code: Option<u16>,
+        /// What is wrong.
+        error: DecodeError,
+    },
     /// Any other, kept as it came.
     Unknown {
         /// Its code.

@@ -63,6 +63,8 @@ pub enum RelayOption {
     },
     /// 135: the port of the relay agent downstream, 0 for 547 (RFC 8357).
     SourcePort(u16),
+    /// One whose content is wrong, or octets behind the last option. The rest of the message counts.
+    Malformed(DecodeError),
     /// Any other, kept as it came.
     Unknown {
         /// Its code.
@@ -73,7 +75,11 @@ pub enum RelayOption {
 }
 
 impl RelayOption {
-    fn decode(code: u16, body: &[u8]) -> Result<Self, DecodeError> {
+    fn decode(code: u16, body: &[u8]) -> Self {
+        Self::decode_strictly(code, body).unwrap_or_else(Self::Malformed)
+    }
+
+    fn decode_strictly(code: u16, body: &[u8]) -> Result<Self, DecodeError> {
         Ok(match code {
             RELAY_MESSAGE => Self::RelayMessage(body.to_vec()),
             INTERFACE_ID => Self::InterfaceId(body.to_vec()),
@@ -98,6 +104,7 @@ impl RelayOption {
                 push_option(out, CLIENT_LINK_LAYER, &body);
             }
             Self::SourcePort(port) => push_option(out, RELAY_SOURCE_PORT, &port.to_be_bytes()),
+            Self::Malformed(_) => {}
             Self::Unknown { code, body } => push_option(out, *code, body),
         }
     }
@@ -106,7 +113,10 @@ impl RelayOption {
     const fn is_echoed(&self) -> bool {
         match self {
             Self::InterfaceId(_) | Self::SourcePort(_) => true,
-            Self::RelayMessage(_) | Self::ClientLinkLayer { .. } | Self::Unknown { .. } => false,
+            Self::RelayMessage(_)
+            | Self::ClientLinkLayer { .. }
+            | Self::Malformed(_)
+            | Self::Unknown { .. } => false,
         }
     }
 }
@@ -131,7 +141,8 @@ impl RelayMessage {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if the type is none of [`RelayKind`] or a known option is malformed.
+    /// [`DecodeError`] if the type is none of [`RelayKind`] or the header is cut. An option that is
+    /// malformed costs itself alone and is kept as [`RelayOption::Malformed`].
     pub fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut rest = Cursor::new(octets);
         let kind = rest.u8()?;
@@ -140,8 +151,12 @@ impl RelayMessage {
         let link_address = rest.array::<16>()?.into();
         let peer_address = rest.array::<16>()?.into();
         let mut options = Vec::new();
-        while let Some((code, body)) = take_option(&mut rest)? {
-            options.push(RelayOption::decode(code, body)?);
+        loop {
+            match take_option(&mut rest) {
+                Ok(Some((code, body))) => options.push(RelayOption::decode(code, body)),
+                Ok(None) => break,
+                Err(unread) => options.push(RelayOption::Malformed(unread.error)),
+            }
         }
         Ok(Self { kind, hop_count, link_address, peer_address, options })
     }
@@ -157,6 +172,18 @@ impl RelayMessage {
         octets
     }
 
+    /// What is wrong with options that are malformed.
+    pub fn malformed(&self) -> impl Iterator<Item = DecodeError> {
+        self.options.iter().filter_map(|option| match option {
+            RelayOption::Malformed(error) => Some(*error),
+            RelayOption::RelayMessage(_)
+            | RelayOption::InterfaceId(_)
+            | RelayOption::ClientLinkLayer { .. }
+            | RelayOption::SourcePort(_)
+            | RelayOption::Unknown { .. } => None,
+        })
+    }
+
     /// The message inside. Of options that come twice the first one counts (RFC 9915 §21).
     pub fn relayed(&self) -> Option<&[u8]> {
         self.options.iter().find_map(|option| match option {
@@ -164,6 +191,7 @@ impl RelayMessage {
             RelayOption::InterfaceId(_)
             | RelayOption::ClientLinkLayer { .. }
             | RelayOption::SourcePort(_)
+            | RelayOption::Malformed(_)
             | RelayOption::Unknown { .. } => None,
         })
     }
@@ -175,6 +203,7 @@ impl RelayMessage {
             RelayOption::RelayMessage(_)
             | RelayOption::ClientLinkLayer { .. }
             | RelayOption::SourcePort(_)
+            | RelayOption::Malformed(_)
             | RelayOption::Unknown { .. } => None,
         })
     }
@@ -186,6 +215,7 @@ impl RelayMessage {
             RelayOption::RelayMessage(_)
             | RelayOption::InterfaceId(_)
             | RelayOption::ClientLinkLayer { .. }
+            | RelayOption::Malformed(_)
             | RelayOption::Unknown { .. } => None,
         })
     }

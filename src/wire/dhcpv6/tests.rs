@@ -131,25 +131,52 @@ fn message_types_have_their_numbers() {
     }
 }
 
-/// SEC-07: what is cut between top-level options is a message; cut anywhere else, at any depth,
-/// it is none, and never one with an empty IA_PD.
+/// SEC-07: of a message that is cut the whole top-level options count; what is cut is no option,
+/// and never an empty IA_PD.
 #[test]
-fn a_truncated_message_is_read_only_where_a_top_level_option_ends() {
+fn of_a_truncated_message_the_whole_options_count() {
     let octets = full_octets();
-    let mut boundaries = vec![4];
+    let mut starts = vec![4];
     for option in full_options() {
         let mut octets = Vec::new();
         option.encode(&mut octets);
-        boundaries.push(boundaries.last().unwrap() + octets.len());
+        starts.push(starts.last().unwrap() + octets.len());
     }
-    assert_eq!(boundaries.last(), Some(&octets.len()));
+    assert_eq!(starts.last(), Some(&octets.len()));
     for end in 0..=octets.len() {
         let decoded = Message::decode(&octets[..end]);
-        if let Some(count) = boundaries.iter().position(|boundary| *boundary == end) {
-            assert_eq!(decoded.unwrap().options, full_options()[..count], "{end} octets");
-        } else {
+        let Some(whole) = starts.iter().rposition(|start| *start <= end) else {
             assert_eq!(decoded, Err(DecodeError::Truncated), "{end} octets");
-        }
+            continue;
+        };
+        let mut expected = full_options()[..whole].to_vec();
+        expected.extend(match end - starts[whole] {
+            0 => None,
+            1..4 => Some(Dhcpv6Option::Malformed { code: None, error: DecodeError::Trailing }),
+            _ => {
+                let code = u16::from_be_bytes([octets[starts[whole]], octets[starts[whole] + 1]]);
+                Some(Dhcpv6Option::Malformed { code: Some(code), error: DecodeError::Truncated })
+            }
+        });
+        assert_eq!(decoded.unwrap().options, expected, "{end} octets");
+    }
+}
+
+/// A status that cannot be read is no success.
+#[test]
+fn a_malformed_status_is_a_failure() {
+    let cases = [
+        ("absent", "", StatusCode::Success),
+        ("success", "000d 0002 0000", StatusCode::Success),
+        ("one octet", "000d 0001 00", StatusCode::UnspecFail),
+        ("cut", "000d 0002 00", StatusCode::UnspecFail),
+        ("the first that can be read counts", "000d 0001 00 000d 0002 0003", StatusCode::NoBinding),
+        ("octets behind", "000d 0002 0000 00", StatusCode::Success),
+        ("octets alone", "00", StatusCode::Success),
+    ];
+    for (name, options, code) in cases {
+        let message = decode(&format!("07 000000 {options}")).unwrap();
+        assert_eq!(message.status_code(), code, "{name}");
     }
 }
 

@@ -23,7 +23,7 @@ const OPTION_REQUEST: u16 = 6;
 const PREFERENCE: u16 = 7;
 const ELAPSED_TIME: u16 = 8;
 pub(in crate::wire) const AUTHENTICATION: u16 = 11;
-const STATUS: u16 = 13;
+pub(in crate::wire) const STATUS: u16 = 13;
 const RAPID_COMMIT: u16 = 14;
 const RECONFIGURE_MESSAGE: u16 = 19;
 const RECONFIGURE_ACCEPT: u16 = 20;
@@ -35,20 +35,50 @@ const USUAL_IA_OCTETS: usize = 72;
 /// An IAPREFIX option without options of its own.
 const IA_PREFIX_OCTETS: usize = 25;
 
-/// Takes the next option's code and body, where there is one.
+/// What is left of a message or option behind its last option that can be told from the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::wire) struct Unread {
+    /// The code of the option that runs past the end; none where not even a header is left.
+    pub(in crate::wire) code: Option<u16>,
+    /// Why it is no option.
+    pub(in crate::wire) error: DecodeError,
+}
+
+/// An option's code and body.
+pub(in crate::wire) type Taken<'a> = (u16, &'a [u8]);
+
+/// Takes the next option, where there is one.
+///
+/// # Errors
+///
+/// [`Unread`] if the octets that are left, all of which are taken then, hold no whole option.
+pub(in crate::wire) fn take_option<'a>(rest: &mut Cursor<'a>) -> Result<Option<Taken<'a>>, Unread> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let mut left = Cursor::new(rest.take_rest());
+    let (Ok(code), Ok(length)) = (left.u16(), left.u16()) else {
+        return Err(Unread { code: None, error: DecodeError::Trailing });
+    };
+    let body = left.take(length.into());
+    *rest = left;
+    body.map(|body| Some((code, body))).map_err(|error| {
+        rest.take_rest();
+        Unread { code: Some(code), error }
+    })
+}
+
+/// Takes the next option inside of another one. Octets that are too few for an option's header are
+/// none.
 ///
 /// # Errors
 ///
 /// [`DecodeError::Truncated`] if the option runs past the end.
-pub(in crate::wire) fn take_option<'a>(
-    rest: &mut Cursor<'a>,
-) -> Result<Option<(u16, &'a [u8])>, DecodeError> {
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    let code = rest.u16()?;
-    let length = rest.u16()?;
-    Ok(Some((code, rest.take(length.into())?)))
+fn take_nested<'a>(rest: &mut Cursor<'a>) -> Result<Option<Taken<'a>>, DecodeError> {
+    take_option(rest).or_else(|unread| match unread.code {
+        None => Ok(None),
+        Some(_) => Err(unread.error),
+    })
 }
 
 /// Appends an option; one over 65535 octets has no form on the wire and is left out.
@@ -64,16 +94,29 @@ impl Dhcpv6Option {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if an option runs past the end or a known one is malformed.
+    /// [`DecodeError`] if a client or server identifier is malformed: whom the message is about is
+    /// not known then. Anything else that is malformed costs that option alone.
     pub(in crate::wire) fn decode_all(rest: &mut Cursor<'_>) -> Result<Vec<Self>, DecodeError> {
         let mut options = Vec::new();
-        while let Some((code, body)) = take_option(rest)? {
-            options.push(Self::decode(code, body)?);
+        loop {
+            match take_option(rest) {
+                Ok(Some((code, body))) => options.push(Self::decode(code, body)?),
+                Ok(None) => return Ok(options),
+                Err(Unread { code, error }) => options.push(Self::Malformed { code, error }),
+            }
         }
-        Ok(options)
     }
 
     fn decode(code: u16, body: &[u8]) -> Result<Self, DecodeError> {
+        match Self::decode_strictly(code, body) {
+            Err(error) if !matches!(code, CLIENT_ID | SERVER_ID) => {
+                Ok(Self::Malformed { code: Some(code), error })
+            }
+            decoded => decoded,
+        }
+    }
+
+    fn decode_strictly(code: u16, body: &[u8]) -> Result<Self, DecodeError> {
         Ok(match code {
             CLIENT_ID => Self::ClientId(Duid::new(body)?),
             SERVER_ID => Self::ServerId(Duid::new(body)?),
@@ -107,7 +150,7 @@ impl Dhcpv6Option {
     /// Appends the option to a message.
     ///
     /// What has no form on the wire is left out: an option over 65535 octets, a search list with
-    /// a name that is none.
+    /// a name that is none, an option that was malformed.
     pub(in crate::wire) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::ClientId(duid) => push_option(out, CLIENT_ID, duid.octets()),
@@ -139,6 +182,7 @@ impl Dhcpv6Option {
             }
             Self::SolMaxRt(seconds) => push_option(out, code::SOL_MAX_RT, &seconds.to_be_bytes()),
             Self::InfMaxRt(seconds) => push_option(out, code::INF_MAX_RT, &seconds.to_be_bytes()),
+            Self::Malformed { .. } => {}
             Self::Unknown { code, body } => push_option(out, *code, body),
         }
     }
@@ -149,7 +193,7 @@ impl IaPd {
         let (header, mut rest) = header::<12>(IA_PD, body)?;
         let (iaid, t1, t2) = decode_ia_header(header)?;
         let mut ia = Self { iaid, t1, t2, prefixes: Vec::new(), status: None };
-        while let Some((code, body)) = take_option(&mut rest)? {
+        while let Some((code, body)) = take_nested(&mut rest)? {
             match code {
                 IA_PREFIX => ia.prefixes.push(IaPrefix::decode(body)?),
                 STATUS => keep_first(&mut ia.status, Status::decode(body)?),
@@ -180,7 +224,7 @@ impl IaPrefix {
         let prefix_len = header.u8()?;
         let prefix = prefix(header.array()?.into(), prefix_len)?;
         let mut lease = Self { prefix, preferred, valid, exclude: None, status: None };
-        while let Some((code, body)) = take_option(&mut rest)? {
+        while let Some((code, body)) = take_nested(&mut rest)? {
             match code {
                 STATUS => keep_first(&mut lease.status, Status::decode(body)?),
                 code::PD_EXCLUDE => {
@@ -244,7 +288,7 @@ impl IaNa {
         let (header, mut rest) = header::<12>(IA_NA, body)?;
         let (iaid, t1, t2) = decode_ia_header(header)?;
         let mut ia = Self { iaid, t1, t2, addresses: Vec::new(), status: None };
-        while let Some((code, body)) = take_option(&mut rest)? {
+        while let Some((code, body)) = take_nested(&mut rest)? {
             match code {
                 IA_ADDRESS => ia.addresses.push(IaAddress::decode(body)?),
                 STATUS => keep_first(&mut ia.status, Status::decode(body)?),
@@ -273,7 +317,7 @@ impl IaAddress {
         let preferred = Lifetime::from_wire(header.u32()?);
         let valid = Lifetime::from_wire(header.u32()?);
         let mut lease = Self { address, preferred, valid, status: None };
-        while let Some((code, body)) = take_option(&mut rest)? {
+        while let Some((code, body)) = take_nested(&mut rest)? {
             if code == STATUS {
                 keep_first(&mut lease.status, Status::decode(body)?);
             }

@@ -53,14 +53,25 @@ fn prefixes(text: &str) -> Vec<IaPrefix> {
     ia.prefixes
 }
 
-/// RFC 9915 §21, §11; SEC-07: any known option that is malformed, at any depth, costs the message.
+/// RFC 9915 §11: who sent a message, and to whom, is not in doubt.
 #[test]
-fn a_malformed_option_is_an_error_of_the_message() {
-    use DecodeError::{DomainName, DuidLength, OptionLength, PrefixLength, Truncated};
+fn a_malformed_identifier_costs_the_message() {
+    for (name, octets) in [
+        ("DUID of 2 octets", option(1, "0003")),
+        ("DUID of none", option(2, "")),
+        ("DUID of 131 octets", option(2, &"00".repeat(131))),
+    ] {
+        let between = format!("{}{octets}", option(7, "00"));
+        assert_eq!(decode_all(&between), Err(DecodeError::DuidLength), "{name}");
+    }
+}
+
+/// RFC 9915 §21; SEC-07, PDC-92: a known option that is malformed, at any depth, costs itself, with
+/// all that is inside it, and nothing beside it.
+#[test]
+fn a_malformed_option_costs_itself_alone() {
+    use DecodeError::{DomainName, OptionLength, PrefixLength, Trailing, Truncated};
     let cases = [
-        ("DUID of 2 octets", option(1, "0003"), DuidLength),
-        ("DUID of none", option(2, ""), DuidLength),
-        ("DUID of 131 octets", option(2, &"00".repeat(131)), DuidLength),
         ("IA_NA of 11 octets", option(3, &"00".repeat(11)), OptionLength(3)),
         ("IAADDR of 23 octets", ia_na(&option(5, &"00".repeat(23))), OptionLength(5)),
         ("IAADDR option cut", ia_na(&ia_address("000d 0002 00")), Truncated),
@@ -84,7 +95,6 @@ fn a_malformed_option_is_an_error_of_the_message() {
         ("search list not terminated", option(24, "0161"), DomainName),
         ("IA_PD of 11 octets", option(25, &"00".repeat(11)), OptionLength(25)),
         ("IA_PD option cut", ia_pd("001a 0019 00"), Truncated),
-        ("IA_PD trailing octet", ia_pd(&format!("{} 00", ia_prefix(56, ""))), Truncated),
         ("IAPREFIX of 24 octets", ia_pd(&option(26, &"00".repeat(24))), OptionLength(26)),
         ("IAPREFIX /129", ia_pd(&ia_prefix(129, "")), PrefixLength(129)),
         ("IAPREFIX /255", ia_pd(&ia_prefix(255, "")), PrefixLength(255)),
@@ -94,12 +104,40 @@ fn a_malformed_option_is_an_error_of_the_message() {
         ("refresh time of 3 octets", option(32, "000000"), OptionLength(32)),
         ("SOL_MAX_RT of 8 octets", option(82, &"00".repeat(8)), OptionLength(82)),
         ("INF_MAX_RT of 2 octets", option(83, "0000"), OptionLength(83)),
-        ("option past the end", "03e7 0002 00".into(), Truncated),
-        ("length of 1 octet", "03e7 00".into(), Truncated),
     ];
+    let good = Dhcpv6Option::Preference(0);
     for (name, octets, error) in cases {
-        let between = format!("{}{octets}", option(7, "00"));
-        assert_eq!(decode_all(&between), Err(error), "{name}");
+        let between = format!("{}{octets}{}", option(7, "00"), option(7, "00"));
+        let code = Some(u16::from_str_radix(&octets[..4], 16).unwrap());
+        let malformed = Dhcpv6Option::Malformed { code, error };
+        let expected = vec![good.clone(), malformed, good.clone()];
+        assert_eq!(decode_all(&between), Ok(expected), "{name}");
+    }
+    for (name, octets, code, error) in [
+        ("option past the end", "03e7 0002 00", Some(999), Truncated),
+        ("length of 1 octet", "03e7 00", None, Trailing),
+        ("a zero octet", "00", None, Trailing),
+        ("three zero octets", "000000", None, Trailing),
+    ] {
+        let behind = format!("{}{octets}", option(7, "00"));
+        let expected = vec![good.clone(), Dhcpv6Option::Malformed { code, error }];
+        assert_eq!(decode_all(&behind), Ok(expected), "{name}");
+    }
+}
+
+/// PDC-92: octets behind the last option inside of another one are none.
+#[test]
+fn octets_behind_the_last_option_are_skipped_at_any_depth() {
+    for junk in ["00", "0000", "03e700"] {
+        let lease = ia_prefix(56, junk);
+        assert_eq!(
+            prefixes(&ia_pd(&format!("{lease}{junk}"))),
+            prefixes(&ia_pd(&ia_prefix(56, "")))
+        );
+        let Dhcpv6Option::IaNa(ia) = decode(&ia_na(&format!("{}{junk}", ia_address(junk)))) else {
+            panic!("no IA_NA")
+        };
+        assert_eq!(ia.addresses.len(), 1);
     }
 }
 

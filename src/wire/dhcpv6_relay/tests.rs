@@ -75,31 +75,39 @@ fn only_two_types_are_relay_messages() {
     }
 }
 
-/// SEC-07: what is cut between options is a message; cut anywhere else it is none.
+/// SEC-07: of a message that is cut the whole options count; without the message inside it is none
+/// to unwrap.
 #[test]
-fn a_truncated_message_is_read_only_where_an_option_ends() {
+fn of_a_truncated_message_the_whole_options_count() {
     let octets = hex(FORWARD);
-    let mut boundaries = vec![34];
+    let mut starts = vec![34];
     for option in forward().options {
         let mut octets = Vec::new();
         option.encode(&mut octets);
-        boundaries.push(boundaries.last().unwrap() + octets.len());
+        starts.push(starts.last().unwrap() + octets.len());
     }
-    assert_eq!(boundaries.last(), Some(&octets.len()));
+    assert_eq!(starts.last(), Some(&octets.len()));
     for end in 0..=octets.len() {
         let decoded = RelayMessage::decode(&octets[..end]);
-        if let Some(count) = boundaries.iter().position(|boundary| *boundary == end) {
-            assert_eq!(decoded.unwrap().options, forward().options[..count], "{end} octets");
-        } else {
-            assert_eq!(decoded, Err(DecodeError::Truncated), "{end} octets");
-        }
         let relayed = Relayed::decode(&octets[..end]);
         assert_eq!(relayed.is_ok(), end == octets.len(), "{end} octets");
+        let Some(whole) = starts.iter().rposition(|start| *start <= end) else {
+            assert_eq!(decoded, Err(DecodeError::Truncated), "{end} octets");
+            continue;
+        };
+        let mut expected = forward().options[..whole].to_vec();
+        expected.extend(match end - starts[whole] {
+            0 => None,
+            1..4 => Some(RelayOption::Malformed(DecodeError::Trailing)),
+            _ => Some(RelayOption::Malformed(DecodeError::Truncated)),
+        });
+        assert_eq!(decoded.unwrap().options, expected, "{end} octets");
     }
 }
 
+/// PDC-92
 #[test]
-fn a_malformed_option_is_an_error_of_the_message() {
+fn a_malformed_option_costs_itself_alone() {
     let header = "0d 00 00000000000000000000000000000000 00000000000000000000000000000000";
     let cases = [
         ("link-layer address of none", "004f 0000", 79),
@@ -108,8 +116,10 @@ fn a_malformed_option_is_an_error_of_the_message() {
         ("source port of 3 octets", "0087 0003 022300", 135),
     ];
     for (name, option, code) in cases {
-        let decoded = RelayMessage::decode(&hex(&format!("{header}{option}")));
-        assert_eq!(decoded, Err(DecodeError::OptionLength(code)), "{name}");
+        let decoded = RelayMessage::decode(&hex(&format!("{header}{option} 0009 0001 07")));
+        let malformed = RelayOption::Malformed(DecodeError::OptionLength(code));
+        let expected = [malformed, RelayOption::RelayMessage(vec![7])];
+        assert_eq!(decoded.unwrap().options, expected, "{name}");
     }
     let empty = RelayMessage::decode(&hex(&format!("{header} 0012 0000 0009 0000"))).unwrap();
     assert_eq!((empty.interface_id(), empty.relayed()), (Some(&[][..]), Some(&[][..])));
