@@ -122,6 +122,9 @@ fn uplink(table: &Table<'_>) -> Uplink {
             .unwrap_or(default.solicit_on_reconnect),
         verify_omission: is("verify-omission", default.verify_omission),
         strict: is("strict", default.strict),
+        shortest_prefix: table
+            .get("shortest-prefix", value::octet(1..=64))
+            .unwrap_or(default.shortest_prefix),
         probe: table.get("probe", value::address),
     };
     table.finish();

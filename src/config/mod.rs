@@ -100,6 +100,8 @@ pub struct Uplink {
     pub verify_omission: bool,
     /// Keep a delegated prefix to its end when its replacement comes and it is not mentioned.
     pub strict: bool,
+    /// Refuse delegated prefixes that are shorter than this, 1 to 64 bits.
+    pub shortest_prefix: u8,
     /// Echo this address from the new prefix after a change, to see that it is routed.
     pub probe: Option<Ipv6Addr>,
 }
@@ -285,6 +287,7 @@ impl Default for Uplink {
             solicit_on_reconnect: false,
             verify_omission: true,
             strict: false,
+            shortest_prefix: 20,
             probe: None,
         }
     }

@@ -34,6 +34,7 @@ fn every_key_is_read() {
         on-reconnect = "solicit"
         verify-omission = false
         strict = true
+        shortest-prefix = 16
         probe = "2001:db8:ffff::1"
 
         [downlink.lan0]
@@ -82,6 +83,7 @@ fn every_key_is_read() {
         solicit_on_reconnect: true,
         verify_omission: false,
         strict: true,
+        shortest_prefix: 16,
         probe: Some("2001:db8:ffff::1".parse().unwrap()),
     };
     let advertise = Advertise {
@@ -221,6 +223,7 @@ fn wrong_values_are_refused_with_what_is_wrong() {
         ("[uplink.tap0]\ndelegate = [{ iaid = 1, length = 65 }]", "65 is out of range"),
         ("[uplink.tap0]\ndelegate = [1]", "is no table"),
         ("[uplink.tap0]\nstrict = \"yes\"", "string is not what belongs here"),
+        ("[uplink.tap0]\nshortest-prefix = 65", "65"),
         ("[uplink.tap0]\nduid = \"00:01\"", "no key that is known here"),
         ("duid = \"00:0g\"\n[uplink.tap0]", "no DUID"),
         ("grace = \"1month\"\n[uplink.tap0]", "no duration that is read here"),

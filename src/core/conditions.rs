@@ -8,6 +8,8 @@ use super::failures::{self, Failure, Subject};
 use super::output::{Level, Output, Report, Step};
 use super::plan::Without;
 use super::status;
+use super::uplink::Uplink;
+use crate::time::{Instant, Lifetime};
 
 /// The conditions that hold, each with a sentence that names the remedy.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -32,6 +34,27 @@ impl Conditions {
         self.0.insert((name, subject.to_owned(), Some(which)), text);
     }
 
+    /// What is awaited on an uplink in vain, and what it goes on with.
+    fn add_silence(&mut self, now: Instant, name: &str, uplink: &Uplink) {
+        let since = |since| now.since(since).as_secs();
+        if let Some(at) = uplink.silence().router() {
+            let text = format!(
+                "no router has been heard for {} s, and solicitations go on; is there one, and                  does its ICMPv6 get here? {}",
+                since(at),
+                kept(now, uplink)
+            );
+            self.add("no-router", name, text);
+        }
+        if let Some(at) = uplink.silence().server() {
+            let text = format!(
+                "no DHCPv6 server has answered for {} s, and questions go on; is there one, and                  do UDP ports 546 and 547 pass? {}",
+                since(at),
+                kept(now, uplink)
+            );
+            self.add("server-silent", name, text);
+        }
+    }
+
     /// For status.
     pub(super) fn view(&self) -> Vec<status::Condition> {
         let view = |((name, subject, _), text): (&Key, &String)| status::Condition {
@@ -43,10 +66,25 @@ impl Conditions {
     }
 }
 
+/// What an uplink holds, and for how long.
+fn kept(now: Instant, uplink: &Uplink) -> String {
+    let held = uplink.lease().prefixes().into_iter().filter(|held| held.gone_since.is_none());
+    let text = held.map(|held| match held.valid_until.remaining(now) {
+        Lifetime::Finite(seconds) => format!("{} for {seconds} s", held.prefix),
+        Lifetime::Infinite => format!("{} without end", held.prefix),
+    });
+    let text: Vec<String> = text.collect();
+    if text.is_empty() {
+        "No delegated prefix is held".to_owned()
+    } else {
+        format!("Kept meanwhile: {}", text.join(", "))
+    }
+}
+
 impl Core {
     /// Finds out which conditions hold, and reports those that came and went.
-    pub(super) fn review_conditions(&mut self) {
-        let found = self.find_conditions();
+    pub(super) fn review_conditions(&mut self, now: Instant) {
+        let found = self.find_conditions(now);
         let before = std::mem::replace(&mut self.conditions, found);
         let mut reports = Vec::new();
         for (key @ (name, subject, _), text) in &self.conditions.0 {
@@ -66,7 +104,8 @@ impl Core {
         }
     }
 
-    fn find_conditions(&self) -> Conditions {
+    /// The conditions that hold at `now`.
+    pub(super) fn find_conditions(&self, now: Instant) -> Conditions {
         let mut found = Conditions::default();
         if !self.system.forwarding
             && (!self.config.downlinks.is_empty() || !self.config.relays.is_empty())
@@ -106,6 +145,11 @@ impl Core {
                      provider to route it, or name an address to probe that answers"
                 );
                 found.add("delegated-not-routed", name, text);
+            }
+            found.add_silence(now, name, uplink);
+            for (prefix, refusal) in uplink.lease().refused() {
+                let text = format!("a server gives {prefix}, which is refused: {refusal}");
+                found.add_of("prefix-refused", name, prefix.to_string(), text);
             }
         }
         for (interface, address) in &self.system.duplicates {

@@ -389,12 +389,14 @@ impl Core {
         } else if let Some(at) = effect.derive_by {
             self.derive_heard(now, at);
         }
+        self.review |= effect.review;
         if let Some(cause) = effect.began {
             self.history.begin(now, name, cause, self.told.get(name).cloned().unwrap_or_default());
         }
         if effect.delegated {
             let from = self.told.get(name).cloned().unwrap_or_default();
             self.unadvertised = Some(self.history.delegated(now, name, from));
+            self.ask_for_what_was_taken(now, name);
         }
         if effect.remember
             && let Some(uplink) = self.uplinks.get(name)

@@ -3,11 +3,13 @@
 
 use std::net::Ipv6Addr;
 
+use ipnet::Ipv6Net;
 use pnet::packet::icmpv6::Icmpv6Types;
 use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, NeighborAdvertFlags};
 
 use super::Core;
 use super::input::{IfIndex, Neighbor, Received};
+use super::lease::Refusal;
 use super::output::{Level, Output, Packet, Stage};
 use super::settle::LAG;
 use super::uplink::Attachment;
@@ -56,7 +58,9 @@ impl Core {
         }
         let Some(uplink) = self.uplinks.get_mut(&name) else { return };
         let to_us = !received.destination.is_multicast();
-        match uplink.handle_advertisement(now, received.source, &advertisement, to_us) {
+        let handled = uplink.handle_advertisement(now, received.source, &advertisement, to_us);
+        self.review |= uplink.review_silence(now);
+        match handled {
             Ok(mut effect) => {
                 // The answer will change more: one pass for both.
                 if uplink.is_asking() && std::mem::take(&mut effect.heard) {
@@ -143,17 +147,50 @@ impl Core {
         if received.destination.is_multicast() {
             return self.reject(now, "dhcpv6", "multicast", received);
         }
-        if !received.source.is_unicast_link_local() {
+        // A server may be many links away and answer from any address of its own: RFC 9915 names
+        // none. What protects is that it has to know the transaction and whom it talks to.
+        let source = received.source;
+        if source.is_unspecified() || source.is_loopback() || source.is_multicast() {
             return self.reject(now, "dhcpv6", "source", received);
+        }
+        if self.system.is_own(received.interface, source) {
+            return self.reject(now, "dhcpv6", "own", received);
         }
         let message = match Message::decode(&received.octets) {
             Ok(message) => message,
             Err(error) => return self.reject(now, "dhcpv6", error.label(), received),
         };
+        for (_, error) in message.malformed() {
+            self.reject(now, "dhcpv6-option", error.label(), received);
+        }
+        let elsewhere = self.prefixes_elsewhere(&name);
         let Some(uplink) = self.uplinks.get_mut(&name) else { return };
-        match uplink.handle_message(now, received.source, &message, &received.octets) {
+        uplink.set_elsewhere(elsewhere);
+        let handled = uplink.handle_message(now, received.source, &message, &received.octets);
+        let refusals: Vec<Refusal> = std::iter::from_fn(|| uplink.poll_refusal()).collect();
+        self.review |= uplink.review_silence(now) || !refusals.is_empty();
+        for refusal in refusals {
+            self.reject(now, "delegated", refusal.label(), received);
+        }
+        match handled {
             Ok(effect) => self.take_effect(now, &name, &effect),
             Err(reject) => self.reject(now, "dhcpv6", reject.label(), received),
+        }
+    }
+
+    /// The delegated prefixes that other uplinks than `name` hold, and the static ones.
+    fn prefixes_elsewhere(&self, name: &str) -> Vec<Ipv6Net> {
+        let uplinks = self.uplinks.iter().filter(|(other, _)| *other != name);
+        let held = uplinks.flat_map(|(_, uplink)| uplink.lease().prefixes());
+        let statics = self.statics.facts().flat_map(|(_, facts)| facts.delegated);
+        let live = held.chain(statics).filter(|held| held.gone_since.is_none());
+        live.map(|held| held.prefix).collect()
+    }
+
+    /// What `name` held may be free: other uplinks that were given what overlapped it ask again.
+    pub(super) fn ask_for_what_was_taken(&mut self, now: Instant, name: &str) {
+        for (_, uplink) in self.uplinks.iter_mut().filter(|(other, _)| *other != name) {
+            uplink.ask_for_what_was_taken(now);
         }
     }
 
@@ -187,6 +224,7 @@ impl Core {
         while let Some(octets) = uplink.poll_transmit(now) {
             self.outputs.push_back(Output::SendDhcpv6(packet(ALL_DHCP_SERVERS, octets)));
         }
+        self.review |= uplink.review_silence(now);
         while let Some((destination, octets)) = uplink.poll_solicitation(now) {
             self.outputs.push_back(Output::SendIcmpv6(packet(destination, octets)));
         }

@@ -28,6 +28,20 @@ impl Parameters {
             max_duration: Duration::from_secs(max_duration),
         }
     }
+
+    /// The same with a shorter IRT, and as many messages more as it takes to get back to the one
+    /// that it had.
+    #[must_use]
+    pub fn quickened(self, initial: Duration) -> Self {
+        let initial = initial.max(Duration::from_millis(1));
+        let doublings = (0..u32::BITS).find(|n| initial.saturating_mul(1 << n) >= self.initial);
+        let more = if self.max_count > 0 { doublings.unwrap_or(0) } else { 0 };
+        Self {
+            initial: initial.min(self.initial),
+            max_count: self.max_count.saturating_add(more),
+            ..self
+        }
+    }
 }
 
 /// RAND is uniform in plus and minus this (RFC 9915 §15).
@@ -44,6 +58,8 @@ const FOREVER: Duration = Duration::from_secs(10_000_000);
 pub struct Retransmit {
     parameters: Parameters,
     first_above_initial: bool,
+    /// Nothing is sent so long after the first message or later; the exchange goes on without.
+    sends_for: Option<Duration>,
     next_at: Instant,
     /// RT, the interval drawn last.
     interval: Duration,
@@ -58,6 +74,7 @@ impl Retransmit {
         Self {
             parameters,
             first_above_initial: false,
+            sends_for: None,
             next_at: at,
             interval: Duration::ZERO,
             count: 0,
@@ -70,6 +87,14 @@ impl Retransmit {
     #[must_use]
     pub const fn first_above_initial(mut self) -> Self {
         self.first_above_initial = true;
+        self
+    }
+
+    /// Sends the message no more when `span` has passed since the first one: the exchange waits
+    /// for an answer until MRD is over, which it has to have.
+    #[must_use]
+    pub const fn sending_for(mut self, span: Duration) -> Self {
+        self.sends_for = Some(span);
         self
     }
 
@@ -95,8 +120,11 @@ impl Retransmit {
         self.interval = self.draw(random);
         self.next_at = now + self.interval;
         self.count = self.count.saturating_add(1);
-        self.first_at.get_or_insert(now);
+        let first_at = *self.first_at.get_or_insert(now);
         self.last_at = Some(now);
+        if self.sends_for.is_some_and(|span| self.next_at >= first_at + span) {
+            self.next_at = first_at + self.parameters.max_duration;
+        }
     }
 
     /// Brings a message that was never sent forward.
@@ -106,10 +134,22 @@ impl Retransmit {
         }
     }
 
-    /// Brings the next message forward to `at`; the intervals behind it begin anew.
-    pub fn restart(&mut self, at: Instant) {
+    /// Brings the next message forward to `at`; the intervals behind it begin anew with `initial`.
+    pub fn restart(&mut self, at: Instant, initial: Duration) {
         self.next_at = self.next_at.min(at);
-        self.interval = self.parameters.initial / 2;
+        self.interval = initial / 2;
+    }
+
+    /// An answer came, though of no use: nothing gets lost, so the message is repeated no sooner
+    /// than `initial` after the last one, and where it was to be sent for a while only, no more.
+    pub fn calm(&mut self, initial: Duration) {
+        let (Some(first_at), Some(last_at)) = (self.first_at, self.last_at) else { return };
+        if self.sends_for.is_some() {
+            self.next_at = first_at + self.parameters.max_duration;
+        } else if self.interval < initial {
+            self.interval = initial;
+            self.next_at = self.next_at.max(last_at + initial);
+        }
     }
 
     /// When the message is due next, or the exchange has failed.
@@ -120,6 +160,11 @@ impl Retransmit {
     /// How often the message was sent.
     pub const fn count(&self) -> u32 {
         self.count
+    }
+
+    /// RT: the interval drawn last; zero before the first message.
+    pub const fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// When the message was sent last.

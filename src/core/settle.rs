@@ -52,7 +52,7 @@ impl Core {
             }
         }
         if std::mem::take(&mut self.review) {
-            self.review_conditions();
+            self.review_conditions(now);
         }
         self.answer_postponed(now);
         self.call_subordinates(now);

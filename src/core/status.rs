@@ -263,7 +263,7 @@ impl Core {
             statics: self.statics.in_use(now),
             bindings: self.delegating.status(now),
             relays: self.relay_status(now),
-            conditions: self.conditions.view(),
+            conditions: self.find_conditions(now).view(),
             counters: self.counters.counts().clone(),
             changes: changes.collect(),
             next: self

@@ -236,7 +236,7 @@ impl Core {
 
     fn review_contested(&mut self) {
         if self.takeovers.take_news() {
-            self.review_conditions();
+            self.review = true;
         }
     }
 

@@ -3,15 +3,17 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use ipnet::Ipv6Net;
-
 mod attachment;
 mod effect;
+mod elsewhere;
+mod probed;
+mod silence;
 #[cfg(test)]
 mod tests;
 
 pub(super) use attachment::Attachment;
 pub(super) use effect::Effect;
+pub(super) use silence::Silence;
 
 use super::change::{Changes, Refresh, Trigger};
 use super::desired::UplinkFacts;
@@ -59,6 +61,9 @@ pub(super) struct Uplink {
     heard: bool,
     /// When a router was last heard.
     heard_at: Option<Instant>,
+    /// Since when it can send.
+    up_since: Option<Instant>,
+    silence: Silence,
     lease_known: bool,
     /// A remembered lease has been asked about since the start, with or without success.
     confirmed: bool,
@@ -89,6 +94,8 @@ impl Uplink {
             lease: Lease::new(lease_rules(config, duid), stored, random.fork(), now),
             heard: false,
             heard_at: None,
+            up_since: None,
+            silence: Silence::default(),
         }
     }
 
@@ -142,6 +149,7 @@ impl Uplink {
             (None, None) => {}
             (Some(_), None) => {
                 self.solicit.stop();
+                self.up_since = None;
                 self.lease.link_down();
                 effect.derive = true;
             }
@@ -173,6 +181,7 @@ impl Uplink {
             self.routers.handle_link_event(now, attached.point_to_point);
         }
         self.last_index = Some(attached.index);
+        self.up_since = Some(now);
         self.solicit.start(now, attached.multicast);
         if !self.asks() {
             return Effect::default();
@@ -372,6 +381,7 @@ impl Uplink {
         {
             self.solicit.start(now, attached.multicast);
         }
+        effect.review |= self.review_silence(now);
         effect
     }
 
@@ -394,36 +404,6 @@ impl Uplink {
         self.lease.poll_transmit(now)
     }
 
-    /// Takes over which delegated prefix is to be routed, and an address in it.
-    pub(super) fn aim_probe(&mut self, now: Instant, candidate: Option<(Ipv6Addr, Ipv6Net)>) {
-        if let Some(routed) = &mut self.routed {
-            routed.aim(now, candidate.filter(|_| self.attached.is_some()));
-        }
-    }
-
-    /// The next echo request: source, destination, octets.
-    pub(super) fn poll_probe(&mut self, now: Instant) -> Option<(Ipv6Addr, Ipv6Addr, Vec<u8>)> {
-        self.attached.as_ref()?;
-        self.routed.as_mut()?.poll_transmit(now)
-    }
-
-    /// Takes in an echo reply; whether it was waited for.
-    pub(super) fn handle_echo_reply(
-        &mut self,
-        now: Instant,
-        source: Ipv6Addr,
-        destination: Ipv6Addr,
-        octets: &[u8],
-    ) -> bool {
-        let routed = self.routed.as_mut();
-        routed.is_some_and(|routed| routed.handle_echo_reply(now, source, destination, octets))
-    }
-
-    /// The delegated prefix that the provider does not route.
-    pub(super) fn not_routed(&self) -> Option<Ipv6Net> {
-        self.routed.as_ref().and_then(Routed::not_routed)
-    }
-
     /// When [`handle_timeout`](Self::handle_timeout) and what it makes ready to send have
     /// something to do. What only a packet could end is no deadline while none can leave, or it
     /// would come at once, again and again.
@@ -437,6 +417,7 @@ impl Uplink {
             self.changes.deadline(),
             self.lease.deadline(),
             self.routed.as_ref().and_then(Routed::deadline).filter(|_| can_send),
+            self.silence.deadline(),
             gone.map(|since| Deadline::new(since + grace, "grace time of a delegated prefix")),
             patience.map(|at| Deadline::new(at, "patience with the lease")),
         ])
@@ -500,5 +481,6 @@ fn lease_rules(config: &config::Uplink, duid: &Duid) -> lease::Rules {
         reconfigure: config.reconfigure,
         solicit_on_reconnect: config.solicit_on_reconnect,
         strict: config.strict,
+        shortest_prefix: config.shortest_prefix,
     }
 }

@@ -48,7 +48,7 @@ impl Lease {
         options.extend(server.cloned().map(Dhcpv6Option::ServerId));
         options.push(Dhcpv6Option::ElapsedTime(exchange.elapsed_hundredths(now)));
         options.extend(self.wishes(&exchange.kind));
-        options.extend(self.identity_associations(now, &exchange.kind));
+        options.extend(self.identity_associations(now, exchange));
         Message { kind, transaction_id: exchange.transaction_id, options }
     }
 
@@ -71,12 +71,10 @@ impl Lease {
         options
     }
 
-    fn identity_associations(&self, now: Instant, kind: &Kind) -> Vec<Dhcpv6Option> {
-        let leases: Vec<_> = match kind {
-            Kind::Solicit { hints: false, .. } => Vec::new(),
-            Kind::Solicit { hints: true, .. } | Kind::Rebind => {
-                self.held.leases(now, None).collect()
-            }
+    fn identity_associations(&self, now: Instant, exchange: &Exchange) -> Vec<Dhcpv6Option> {
+        let leases: Vec<_> = match &exchange.kind {
+            Kind::Solicit { .. } if !exchange.names_hints() => Vec::new(),
+            Kind::Solicit { .. } | Kind::Rebind => self.held.leases(now, None).collect(),
             Kind::Request { offer, .. } => offer.leases.clone(),
             Kind::Renew { server } => self.held.leases(now, Some(server)).collect(),
             Kind::Confirm => {

@@ -27,6 +27,8 @@ pub(super) const CONFIRM: Parameters = Parameters::new(1, 4, 0, 10);
 pub(super) const SECOND_STEP: Parameters = Parameters::new(1, 4, 2, 0);
 /// The first step of the ladder: sent once, its answer welcome as long as the ladder stands.
 pub(super) const FIRST_STEP: Parameters = Parameters::new(20, 20, 1, 11);
+/// The same after a change: repeated, at first after a few round trips (PDC-41).
+pub(super) const REPEATED_FIRST_STEP: Parameters = Parameters::new(1, 1, 0, 11);
 /// DEC_TIMEOUT, DEC_MAX_RC (RFC 9915 §7.6).
 pub(super) const DECLINE: Parameters = Parameters::new(1, 0, 4, 0);
 /// INF_TIMEOUT, INF_MAX_RT (RFC 9915 §7.6).
@@ -41,7 +43,7 @@ pub(super) enum Kind {
         offers: Vec<Offer>,
         /// A server has answered.
         advertised: bool,
-        /// Names what is held as a hint.
+        /// Names what is held as a hint; see [`Exchange::names_hints`].
         hints: bool,
     },
     /// For what one server offered.
@@ -154,6 +156,14 @@ impl Exchange {
     /// Whether Advertises wait to be chosen from.
     pub(super) const fn has_offers(&self) -> bool {
         matches!(&self.kind, Kind::Solicit { offers, .. } if !offers.is_empty())
+    }
+
+    /// Whether a Solicit names what is held. When it has done so twice without an offer it leaves
+    /// that out every other time: there are servers that offer nothing beside a prefix that they
+    /// do not have.
+    pub(super) const fn names_hints(&self) -> bool {
+        let count = self.retransmit.count();
+        matches!(self.kind, Kind::Solicit { hints: true, .. }) && (count < 2 || count % 2 == 1)
     }
 
     /// Whether its first message has left.

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+use super::refusal::{Acceptance, Refusal, overlap};
 use super::timers::Timers;
 use super::{DelegatedPrefix, LeasedAddress};
 use crate::time::{Instant, Lifetime, Until};
@@ -46,43 +47,11 @@ pub(super) struct GivenLease {
     pub(super) success: bool,
 }
 
-impl Given {
-    /// What can be used of it, the preferred before the deprecated, so that of two that overlap
-    /// the replacement wins.
-    pub(super) fn usable(&self) -> Vec<GivenLease> {
-        let usable = self.leases.iter().filter(|lease| {
-            lease.success
-                && !lease.valid.is_zero()
-                && lease.preferred <= lease.valid
-                && is_acceptable(self.ia, lease.prefix)
-        });
-        let (mut preferred, deprecated): (Vec<_>, Vec<_>) =
-            usable.partition(|lease| !lease.preferred.is_zero());
-        preferred.extend(deprecated);
-        preferred
+impl GivenLease {
+    /// Whether the server gives it, rather than refuse it or take it back.
+    const fn is_given(&self) -> bool {
+        self.success && !self.valid.is_zero()
     }
-}
-
-/// No link is numbered from less than this (CRV-10).
-const LONGEST: u8 = 64;
-
-/// Whether a server may give this at all (PDC-72).
-fn is_acceptable(ia: Ia, prefix: Ipv6Net) -> bool {
-    const LINK_LOCAL: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
-    const MULTICAST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8);
-    let special = prefix.network().is_unspecified()
-        || prefix.network().is_loopback()
-        || overlap(prefix, LINK_LOCAL)
-        || overlap(prefix, MULTICAST);
-    let length_fits = match ia {
-        Ia::Na => prefix.prefix_len() == 128,
-        Ia::Pd(_) => (1..=LONGEST).contains(&prefix.prefix_len()),
-    };
-    !special && length_fits
-}
-
-fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
-    one.contains(&other) || other.contains(&one)
 }
 
 /// A prefix or address.
@@ -111,13 +80,62 @@ impl Entry {
 pub(super) type SetMember = (Ia, Ipv6Net, Option<Ipv6Net>, bool, bool);
 
 /// All prefixes and addresses, with the times to renew them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
+    acceptance: Acceptance,
     entries: BTreeMap<(Ia, Ipv6Net), Entry>,
     timers: BTreeMap<Ia, Timers>,
 }
 
 impl Held {
+    /// Holds nothing, and takes no delegated prefix that is shorter than `shortest`.
+    pub(super) const fn new(shortest: u8) -> Self {
+        Self {
+            acceptance: Acceptance { shortest, elsewhere: Vec::new() },
+            entries: BTreeMap::new(),
+            timers: BTreeMap::new(),
+        }
+    }
+
+    /// Says what other uplinks hold, or is set by hand.
+    pub(super) fn set_elsewhere(&mut self, elsewhere: Vec<Ipv6Net>) {
+        self.acceptance.elsewhere = elsewhere;
+    }
+
+    /// Why a lease of `ia` is not taken, if it is not.
+    fn refusal(&self, ia: Ia, lease: &GivenLease) -> Option<Refusal> {
+        let is_held = self.entries.get(&(ia, lease.prefix)).is_some_and(Entry::is_live);
+        self.acceptance.refusal(ia, lease, is_held)
+    }
+
+    /// Whether the uplink may hold `prefix` in the IA_PD `iaid`.
+    pub(super) fn is_acceptable(&self, iaid: Iaid, prefix: Ipv6Net) -> bool {
+        self.acceptance.refusal_of_prefix(Ia::Pd(iaid), prefix).is_none()
+    }
+
+    /// What of `given` is refused, without what the server itself does not give.
+    pub(super) fn refused(&self, given: &[Given]) -> Vec<(Ipv6Net, Refusal)> {
+        let offered = given.iter().flat_map(|given| {
+            given.leases.iter().filter(|lease| lease.is_given()).map(|lease| (given.ia, lease))
+        });
+        let refused =
+            |(ia, lease): (Ia, &GivenLease)| Some((lease.prefix, self.refusal(ia, lease)?));
+        offered.filter_map(refused).collect()
+    }
+
+    /// What can be used of `given`, the preferred before the deprecated, so that of two that
+    /// overlap the replacement wins.
+    pub(super) fn usable(&self, given: &Given) -> Vec<GivenLease> {
+        let usable = given
+            .leases
+            .iter()
+            .filter(|lease| lease.is_given() && self.refusal(given.ia, lease).is_none());
+        let (mut preferred, deprecated): (Vec<_>, Vec<_>) =
+            usable.partition(|lease| !lease.preferred.is_zero());
+        preferred.extend(deprecated);
+        preferred
+    }
+
     /// Holds a prefix from memory.
     pub(super) fn restore(&mut self, server: &Duid, prefix: &DelegatedPrefix) {
         let entry = Entry {
@@ -190,7 +208,7 @@ impl Held {
     fn take_in_ia(&mut self, now: Instant, server: &Duid, given: &Given, strict: bool) -> bool {
         let mut accepted: Vec<GivenLease> = Vec::new();
         let mut replaced = false;
-        for lease in given.usable() {
+        for lease in self.usable(given) {
             let taken = accepted.iter().any(|other| overlap(other.prefix, lease.prefix));
             if taken || accepted.len() >= PER_IA || self.is_elsewhere(given.ia, lease.prefix) {
                 continue;

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use super::Lease;
 use super::exchange::{
-    CONFIRM, Exchange, FIRST_STEP, Kind, PROBE, REBIND, RENEW, SECOND_STEP, SOLICIT,
+    CONFIRM, Exchange, FIRST_STEP, Kind, PROBE, REBIND, RENEW, REPEATED_FIRST_STEP, SECOND_STEP,
+    SOLICIT,
 };
+use super::round_trip::UNKNOWN;
 use crate::core::change::{Outcome, Refresh};
 use crate::core::lasting;
-use crate::core::retransmit::Parameters;
+use crate::core::retransmit::{Parameters, Retransmit};
 use crate::time::{Deadline, Instant, Lifetime};
+use crate::wire::dhcpv6_option::Duid;
 
 /// When the ladder turns from the server that gave the lease to any server.
 pub(super) const REBIND_AFTER: Duration = Duration::from_secs(1);
@@ -23,7 +26,8 @@ pub(super) const REBIND_AFTER: Duration = Duration::from_secs(1);
 const SOLICIT_AFTER: Duration = Duration::from_secs(4);
 
 /// When it gives up: CNF_MAX_RD after the first of its repeated Rebinds (RFC 9915 §18.2.12).
-/// The messages of its first minute are at most ten: one first step, two Rebinds, seven Solicits.
+/// The messages of its first minute are at most ten: one first step, two Rebinds, seven Solicits;
+/// after a change five repetitions of the first step more.
 const GIVES_UP_AFTER: Duration = Duration::from_secs(11);
 
 /// SOL_MAX_DELAY and CNF_MAX_DELAY (RFC 9915 §7.6).
@@ -40,11 +44,18 @@ const EARLY_GAP: Duration = Duration::from_secs(60);
 /// of a second cause no storm (PDC-47).
 const REDISCOVERY_GAP: Duration = Duration::from_secs(10);
 
+/// Discovery after a Request that was refused begins so much later, doubled with each refusal in
+/// a row so many times at most: 64 s.
+const REFUSED_GAP: Duration = Duration::from_secs(1);
+const LONGEST_REFUSED_GAP: u32 = 6;
+
 /// A refresh under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Ladder {
     /// When its first message is due.
     pub(super) started: Instant,
+    /// A change started it: what gets lost is repeated after a few round trips (PDC-41).
+    pub(super) by_change: bool,
 }
 
 /// The first step of a ladder.
@@ -71,26 +82,28 @@ impl Lease {
         } else {
             Step::Rebind
         };
-        self.climb(now, start, step);
+        self.climb(now, start, step, false);
     }
 
     /// The uplink cannot send: exchanges rest, prefixes run on.
     pub fn link_down(&mut self) {
         self.up = false;
+        self.unanswered_since = None;
         self.exchanges.clear();
     }
 
-    /// Climbs the refresh ladder (requirements of a change: Renew or Rebind now, Rebind after 1
-    /// and 2 s, Solicit with Rapid Commit after 4 s). Absorbed by a refresh under way.
+    /// Climbs the refresh ladder (requirements of a change: Renew or Rebind now, repeated after a
+    /// few round trips where no answer comes; Rebind after 1 and 2 s, Solicit with Rapid Commit
+    /// after 4 s). Absorbed by a refresh under way.
     pub fn refresh(&mut self, now: Instant, refresh: Refresh) {
         if self.ladder.is_some() {
             return self.hurry(now);
         }
         if self.held.is_empty() && self.has_just_asked(now) {
-            self.ladder = Some(Ladder { started: now });
+            self.ladder = Some(Ladder { started: now, by_change: true });
             return;
         }
-        self.climb(now, now, if refresh.rebind { Step::Rebind } else { Step::Renew });
+        self.climb(now, now, if refresh.rebind { Step::Rebind } else { Step::Renew }, true);
     }
 
     /// Skips what is left of the random delay before the first message: an advertisement has
@@ -117,7 +130,7 @@ impl Lease {
         for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.is_in_vain()) {
             let last_at = exchange.retransmit.last_at();
             let at = last_at.map_or(now, |last_at| now.max(last_at + JUST_SENT));
-            exchange.retransmit.restart(at);
+            exchange.retransmit.restart(at, UNKNOWN);
         }
     }
 
@@ -132,9 +145,9 @@ impl Lease {
         }
     }
 
-    fn climb(&mut self, now: Instant, start: Instant, step: Step) {
+    fn climb(&mut self, now: Instant, start: Instant, step: Step, by_change: bool) {
         self.exchanges.retain(|exchange| !exchange.kind.is_for_lease());
-        self.ladder = Some(Ladder { started: start });
+        self.ladder = Some(Ladder { started: start, by_change });
         if !self.up {
             return;
         }
@@ -149,7 +162,7 @@ impl Lease {
                     Some(server) => Kind::Renew { server },
                     None => Kind::Rebind,
                 };
-                self.start(kind, FIRST_STEP, start);
+                self.start_first_step(kind, start, by_change);
                 start + SOLICIT_AFTER
             }
         };
@@ -157,12 +170,62 @@ impl Lease {
         self.solicit(SOLICIT, true, solicit_at);
     }
 
+    /// The first step of a ladder: sent once, or, where a change started it, repeated until others
+    /// are asked beside. Its answer is welcome as long as the ladder stands.
+    fn start_first_step(&mut self, kind: Kind, at: Instant, by_change: bool) {
+        let mut exchange = Exchange::new(kind, FIRST_STEP, at, &mut self.random);
+        if by_change {
+            let initial = self.round_trips.timeout(self.server.as_ref());
+            let parameters = Parameters { initial, ..REPEATED_FIRST_STEP };
+            exchange.retransmit = Retransmit::new(parameters, at).sending_for(REBIND_AFTER);
+        }
+        self.exchanges.push(exchange);
+    }
+
+    /// `parameters` of a question to `server`: where a change is the reason, its first repetition
+    /// comes after a few round trips, and the intervals double from there (PDC-41).
+    pub(super) fn quickened(&self, parameters: Parameters, server: &Duid) -> Parameters {
+        if self.ladder.is_some_and(|ladder| ladder.by_change) {
+            parameters.quickened(self.round_trips.timeout(Some(server)))
+        } else {
+            parameters
+        }
+    }
+
     /// Asks for a lease, or for information where no lease is wanted.
     fn discover(&mut self, now: Instant, at: Instant) {
         if self.asks(now) {
-            self.solicit(SOLICIT, true, at);
+            let by_change = self.ladder.is_some_and(|ladder| ladder.by_change);
+            let parameters = if by_change { SOLICIT.quickened(UNKNOWN) } else { SOLICIT };
+            self.solicit(parameters, true, at);
         } else if self.wants_information {
             self.inform(at, None);
+        }
+    }
+
+    /// Begins discovery anew within seconds, as what was requested was refused, and leaves more
+    /// time each time that this happens in a row. What is held stays in use and is renewed later.
+    pub(super) fn discover_anew(&mut self, now: Instant) {
+        self.exchanges.retain(|exchange| !matches!(exchange.kind, Kind::Request { .. }));
+        self.held.rest(now);
+        let wait = REFUSED_GAP.saturating_mul(1 << self.refused_count.min(LONGEST_REFUSED_GAP));
+        self.refused_count = self.refused_count.saturating_add(1);
+        let at = now + wait + self.random.duration(Duration::ZERO, wait / 10);
+        let solicit = self.exchanges.iter_mut().find_map(|exchange| match &mut exchange.kind {
+            Kind::Solicit { hints, .. } => Some((hints, &mut exchange.retransmit)),
+            Kind::Request { .. }
+            | Kind::Renew { .. }
+            | Kind::Rebind
+            | Kind::Confirm
+            | Kind::Decline { .. }
+            | Kind::InformationRequest { .. } => None,
+        });
+        match solicit {
+            Some((hints, retransmit)) => {
+                *hints = false;
+                retransmit.restart(at, SOLICIT.initial);
+            }
+            None => self.solicit(SOLICIT, false, at),
         }
     }
 

@@ -17,8 +17,10 @@ mod ladder;
 mod limit;
 mod offer;
 mod reconfigure;
+mod refusal;
 mod remember;
 mod reply;
+mod round_trip;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -26,6 +28,8 @@ mod types;
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
+
+use ipnet::Ipv6Net;
 
 use super::change::Outcome;
 use super::memory::StoredLease;
@@ -35,15 +39,18 @@ use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::Duid;
 use crate::wire::dhcpv6_service::ServiceOption;
 
+pub use refusal::Refusal;
 pub use types::{DelegatedPrefix, Ending, LeasedAddress, Progress, Reject, Rules};
 
-use exchange::{DECLINE, Exchange, Kind};
+use exchange::{DECLINE, Exchange, Kind, SOLICIT};
 use held::{Held, SetMember};
 use ladder::Ladder;
 use limit::Limit;
 use offer::IntervalCap;
 use reconfigure::Keyring;
+use refusal::Refusals;
 use reply::{Resolvers, Verdict};
+use round_trip::RoundTrips;
 
 /// An address that others use is not asked for again for so long (UPL-05).
 const DECLINED_REST: Duration = Duration::from_secs(600);
@@ -66,8 +73,14 @@ pub struct Lease {
     /// When an address was last asked for out of turn.
     address_asked_at: Option<Instant>,
     held: Held,
+    refusals: Refusals,
     /// Who gave what is held.
     server: Option<Duid>,
+    round_trips: RoundTrips,
+    /// Since when questions about a lease have got no answer.
+    unanswered_since: Option<Instant>,
+    /// How many Requests in a row were refused.
+    refused_count: u32,
     /// When a Reply last gave or took something.
     settled_at: Option<Instant>,
     resolvers: Resolvers,
@@ -101,6 +114,8 @@ impl Lease {
     /// [`link_up`](Self::link_up). A prefix of an IA_PD that is not configured any more is gone.
     pub fn new(rules: Rules, stored: Option<StoredLease>, random: Random, now: Instant) -> Self {
         let mut lease = Self {
+            held: Held::new(rules.shortest_prefix),
+            refusals: Refusals::default(),
             rules,
             random,
             up: false,
@@ -108,8 +123,10 @@ impl Lease {
             wants_information: false,
             declined_at: None,
             address_asked_at: None,
-            held: Held::default(),
             server: None,
+            round_trips: RoundTrips::default(),
+            unanswered_since: None,
+            refused_count: 0,
             settled_at: None,
             resolvers: Resolvers::default(),
             exchanges: Vec::new(),
@@ -147,6 +164,21 @@ impl Lease {
             self.renew(now);
         }
         self.maintain(now);
+    }
+
+    /// Says which prefixes other uplinks hold or are set by hand: what overlaps them is refused.
+    pub fn set_elsewhere(&mut self, elsewhere: Vec<Ipv6Net>) {
+        self.held.set_elsewhere(elsewhere);
+    }
+
+    /// The next refusal that is to be counted.
+    pub fn poll_refusal(&mut self) -> Option<Refusal> {
+        self.refusals.poll()
+    }
+
+    /// What servers gave last and was refused, with the reasons.
+    pub fn refused(&self) -> &[(Ipv6Net, Refusal)] {
+        self.refusals.standing()
     }
 
     /// A router's O flag says that information is to be had: it is asked for where neither
@@ -189,9 +221,19 @@ impl Lease {
         let before = self.view();
         let mut reconfigure = None;
         let verdict = match message.kind {
-            MessageType::Reply => self.handle_reply(now, message, self.sender(message)?)?,
+            MessageType::Reply => {
+                let server = self.sender(message)?;
+                self.note_answer(now, message, server);
+                let verdict = self.handle_reply(now, message, server);
+                self.calm(message, &verdict);
+                verdict?
+            }
             MessageType::Advertise => {
-                self.handle_advertise(now, message, self.sender(message)?)?;
+                let server = self.sender(message)?;
+                self.note_answer(now, message, server);
+                let verdict = self.handle_advertise(now, message, server);
+                self.calm(message, &verdict);
+                verdict?;
                 Verdict::UnderWay
             }
             MessageType::Reconfigure => {
@@ -217,6 +259,29 @@ impl Lease {
             self.settle(now);
         }
         Ok(progress)
+    }
+
+    /// A server has answered: how long it took is what repetitions go by from here on.
+    fn note_answer(&mut self, now: Instant, message: &Message, server: &Duid) {
+        self.unanswered_since = None;
+        let Some(exchange) = self.position_of(message).and_then(|at| self.exchanges.get(at)) else {
+            return;
+        };
+        let retransmit = &exchange.retransmit;
+        if let Some(sent_at) = retransmit.last_at() {
+            let (count, interval) = (retransmit.count(), retransmit.interval());
+            self.round_trips.handle_answer(server, now, sent_at, count, interval);
+        }
+    }
+
+    /// An answer of no use ends the haste with which a lost question is repeated (PDC-64, PDC-65).
+    fn calm<T>(&mut self, message: &Message, verdict: &Result<T, Reject>) {
+        if matches!(verdict, Err(Reject::Useless))
+            && let Some(position) = self.position_of(message)
+            && let Some(exchange) = self.exchanges.get_mut(position)
+        {
+            exchange.retransmit.calm(SOLICIT.initial);
+        }
     }
 
     /// The server that sent a message, if that is for this client.
@@ -277,6 +342,9 @@ impl Lease {
             | Kind::Decline { .. } => {}
         }
         exchange.retransmit.handle_sent(now, &mut self.random);
+        if exchange.kind.is_for_lease() {
+            self.unanswered_since.get_or_insert(now);
+        }
         self.limit.handle_sent(now);
         Some(message)
     }
@@ -337,6 +405,11 @@ impl Lease {
     /// Drops prefixes that are gone since `before` or earlier.
     pub fn forget(&mut self, before: Instant) {
         self.held.forget(before);
+    }
+
+    /// Since when questions about a lease have got no answer.
+    pub const fn unanswered_since(&self) -> Option<Instant> {
+        self.unanswered_since
     }
 
     /// Who gave the lease, and what is under way, for status.

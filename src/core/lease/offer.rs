@@ -6,6 +6,7 @@ use ipnet::Ipv6Net;
 
 use super::exchange::{Exchange, Kind, REQUEST};
 use super::held::Ia;
+use super::reply::Scope;
 use super::{Lease, Reject};
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
@@ -79,6 +80,12 @@ impl Lease {
     ) -> Result<(), Reject> {
         let position = self.position_of(message).ok_or(Reject::TransactionId)?;
         let given = self.given(message);
+        let leases: Vec<_> = given
+            .iter()
+            .flat_map(|given| {
+                self.held.usable(given).into_iter().map(|lease| (given.ia, lease.prefix))
+            })
+            .collect();
         let exchange = self.exchanges.get_mut(position).ok_or(Reject::TransactionId)?;
         let waited = exchange.retransmit.count() > 1 || exchange.retransmit.deadline() <= now;
         let Kind::Solicit { offers, advertised, .. } = &mut exchange.kind else {
@@ -88,11 +95,9 @@ impl Lease {
         self.solicit_cap.hear(message.sol_max_rt(), is_first);
         self.information_cap.hear(message.inf_max_rt(), is_first);
 
-        let failed = message.status().is_some_and(|status| status.code != StatusCode::Success);
-        let leases: Vec<_> = given
-            .iter()
-            .flat_map(|given| given.usable().into_iter().map(|lease| (given.ia, lease.prefix)))
-            .collect();
+        let status = message.status_code();
+        let failed = Scope::of(status) == Scope::Message || status == StatusCode::NoBinding;
+        self.refusals.note(self.held.refused(&given), false);
         if failed || leases.is_empty() {
             return Err(Reject::Useless);
         }
@@ -126,7 +131,8 @@ impl Lease {
     /// Requests what is offered, at once.
     pub(super) fn request(&mut self, now: Instant, offer: Offer, others: Vec<Offer>) {
         self.exchanges.retain(|exchange| !matches!(exchange.kind, Kind::Request { .. }));
-        self.start(Kind::Request { offer, others }, REQUEST, now);
+        let parameters = self.quickened(REQUEST, &offer.server);
+        self.start(Kind::Request { offer, others }, parameters, now);
     }
 
     /// Turns to the next server that offered; whether there was one.

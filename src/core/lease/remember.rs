@@ -10,7 +10,8 @@ impl Lease {
     pub(super) fn restore(&mut self, now: Instant, stored: &StoredLease) {
         for stored_prefix in &stored.prefixes {
             let iaid = stored_prefix.iaid;
-            let is_configured = self.rules.delegate.iter().any(|delegate| delegate.iaid == iaid);
+            let is_configured = self.rules.delegate.iter().any(|delegate| delegate.iaid == iaid)
+                && self.held.is_acceptable(iaid, stored_prefix.prefix);
             let end = if is_configured { Until::Never } else { Until::At(now) };
             let prefix = DelegatedPrefix {
                 iaid,

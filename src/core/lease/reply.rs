@@ -59,9 +59,8 @@ impl Lease {
             Kind::Solicit { .. } => self.handle_leases(now, message, server, None),
             Kind::Request { offer, others } => {
                 let verdict = self.handle_leases(now, message, server, None);
-                if verdict == Err(Reject::Useless)
-                    && self.ask_otherwise(now, message, &offer, others)
-                {
+                if verdict == Err(Reject::Useless) {
+                    self.ask_otherwise(now, message, &offer, others);
                     return Ok(Verdict::UnderWay);
                 }
                 verdict
@@ -69,7 +68,7 @@ impl Lease {
             Kind::Renew { .. } | Kind::Rebind => {
                 self.handle_leases(now, message, server, Some(position))
             }
-            Kind::Confirm => match status_of(message) {
+            Kind::Confirm => match message.status_code() {
                 StatusCode::Success => Ok(Verdict::Settled),
                 StatusCode::NotOnLink => {
                     self.held.drop_addresses(now, None);
@@ -101,8 +100,8 @@ impl Lease {
     ) -> Result<Verdict, Reject> {
         self.solicit_cap.hear(message.sol_max_rt(), true);
         self.information_cap.hear(message.inf_max_rt(), true);
-        let status = status_of(message);
-        if status == StatusCode::UnspecFail {
+        let status = message.status_code();
+        if Scope::of(status) == Scope::Message {
             // The exchange goes on at its own pace (PDC-65).
             return Err(Reject::Useless);
         }
@@ -110,7 +109,9 @@ impl Lease {
             .given(message)
             .into_iter()
             .partition(|given| given.status == StatusCode::NoBinding);
+        let refused = self.held.refused(&known);
         let useful = self.held.take_in(now, server, &known, self.rules.strict);
+        self.refusals.note(refused, useful);
         let no_binding = status == StatusCode::NoBinding || !unknown.is_empty();
         if let Some(position) = renewal.filter(|_| no_binding) {
             return self.request_binding(now, server, position, useful);
@@ -119,6 +120,7 @@ impl Lease {
             return Err(Reject::Useless);
         }
         self.held.rest(now);
+        self.refused_count = 0;
         self.server = Some(server.clone());
         self.settled_at = Some(now);
         self.learn_key(message, server);
@@ -149,23 +151,22 @@ impl Lease {
         Ok(Verdict::UnderWay)
     }
 
-    /// A Request brought nothing: asks for less where that was the reason, else another server.
+    /// A Request brought nothing, for whatever reason: asks for less where that was the reason,
+    /// else another server that has offered, else all servers anew (RFC 9915 §18.2.10.1).
     fn ask_otherwise(
         &mut self,
         now: Instant,
         message: &Message,
         offer: &Offer,
         others: Vec<Offer>,
-    ) -> bool {
+    ) {
         let mut codes = self.given(message).into_iter().map(|given| given.status);
-        let not_on_link = status_of(message) == StatusCode::NotOnLink
+        let not_on_link = message.status_code() == StatusCode::NotOnLink
             || codes.any(|code| code == StatusCode::NotOnLink);
         match offer.without_addresses().filter(|_| not_on_link) {
-            Some(offer) => {
-                self.request(now, offer, others);
-                true
-            }
-            None => self.request_next(now, others),
+            Some(offer) => self.request(now, offer, others),
+            None if self.request_next(now, others) => {}
+            None => self.discover_anew(now),
         }
     }
 
@@ -177,7 +178,7 @@ impl Lease {
     ) -> Result<Verdict, Reject> {
         self.solicit_cap.hear(message.sol_max_rt(), true);
         self.information_cap.hear(message.inf_max_rt(), true);
-        if status_of(message) != StatusCode::Success {
+        if message.status_code() != StatusCode::Success {
             return Err(Reject::Useless);
         }
         self.exchanges.remove(position);
@@ -193,7 +194,8 @@ impl Lease {
     }
 
     /// What `message` says of the identity associations that are ours, each once. One whose T1
-    /// exceeds its T2 is dropped (RFC 9915 §21.4, §21.21).
+    /// exceeds its T2 is dropped (RFC 9915 §21.4, §21.21). A lease is given only where neither its
+    /// own status, nor that of its association, nor that of the message says otherwise.
     pub(super) fn given(&self, message: &Message) -> Vec<Given> {
         let addresses = message
             .ia_nas()
@@ -204,7 +206,68 @@ impl Lease {
             message.ia_pds().find(|ia_pd| ia_pd.iaid == delegate.iaid).map(Given::from)
         });
         let in_order = |given: &Given| given.t2.is_zero() || given.t1 <= given.t2;
-        addresses.chain(prefixes).filter(in_order).collect()
+        let status = message.status_code();
+        let scope = Scope::of(status);
+        let judged =
+            |given: Given| if scope.covers(given.ia) { given.failed(status) } else { given };
+        addresses.chain(prefixes).filter(in_order).map(judged).collect()
+    }
+}
+
+/// What the status of a message speaks of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Scope {
+    /// Nothing in it: what the associations say counts.
+    Nothing,
+    /// Addresses alone, as servers after RFC 3315 §17.2.2 say it.
+    Addresses,
+    /// Prefixes alone.
+    Prefixes,
+    /// All of it.
+    Message,
+}
+
+impl Scope {
+    pub(super) const fn of(status: StatusCode) -> Self {
+        match status {
+            // NoBinding is answered by a Request; UseMulticast (5) is obsolete (PDC-07).
+            StatusCode::Success | StatusCode::NoBinding | StatusCode::Other(5) => Self::Nothing,
+            StatusCode::NoAddrsAvail | StatusCode::NotOnLink => Self::Addresses,
+            StatusCode::NoPrefixAvail => Self::Prefixes,
+            StatusCode::UnspecFail | StatusCode::Other(_) => Self::Message,
+        }
+    }
+
+    fn covers(self, ia: Ia) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Addresses => ia == Ia::Na,
+            Self::Prefixes => ia != Ia::Na,
+            Self::Message => true,
+        }
+    }
+}
+
+impl Given {
+    /// The same with nothing given, for the reason `status`, unless it has one of its own.
+    fn failed(mut self, status: StatusCode) -> Self {
+        if self.status == StatusCode::Success {
+            self.status = status;
+        }
+        for lease in &mut self.leases {
+            lease.success = false;
+        }
+        self
+    }
+
+    /// Nothing is given where the association's own status says so.
+    fn judged(self) -> Self {
+        let status = self.status;
+        if matches!(status, StatusCode::Success | StatusCode::Other(5)) {
+            self
+        } else {
+            self.failed(status)
+        }
     }
 }
 
@@ -224,6 +287,7 @@ impl From<&IaPd> for Given {
             status: code_of(ia_pd.status.as_ref()),
             leases: leases.collect(),
         }
+        .judged()
     }
 }
 
@@ -243,11 +307,8 @@ impl From<&IaNa> for Given {
             status: code_of(ia_na.status.as_ref()),
             leases: leases.collect(),
         }
+        .judged()
     }
-}
-
-fn status_of(message: &Message) -> StatusCode {
-    code_of(message.status())
 }
 
 /// Absent means success (RFC 9915 §21.13).

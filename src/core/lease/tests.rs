@@ -6,8 +6,10 @@ mod ask;
 mod discover;
 mod ladder;
 mod link;
+mod loss;
 mod properties;
 mod reconfigure;
+mod refused;
 mod renew;
 mod replacement;
 mod reply;
@@ -64,6 +66,7 @@ pub(super) fn rules() -> Rules {
         reconfigure: true,
         solicit_on_reconnect: false,
         strict: false,
+        shortest_prefix: 20,
     }
 }
 
@@ -286,6 +289,13 @@ impl World {
 
     pub(super) fn kinds(&self) -> Vec<MessageType> {
         self.sent.iter().map(|(_, message)| message.kind).collect()
+    }
+
+    /// The same with what is repeated in a row only once.
+    pub(super) fn kinds_once(&self) -> Vec<MessageType> {
+        let mut kinds = self.kinds();
+        kinds.dedup();
+        kinds
     }
 
     pub(super) fn sent_of(&self, kind: MessageType) -> Vec<&Message> {

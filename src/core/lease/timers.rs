@@ -3,8 +3,13 @@
 use crate::core::lasting;
 use crate::time::{Instant, Lifetime, Until};
 
-/// A choice of our own is never shorter, in seconds, however short the lease (PDC-47).
-const FLOOR: u32 = 10;
+/// T1 and T2 are never shorter, in seconds, however short the lease and whatever a server says
+/// (PDC-47): a server could otherwise have an exchange every second for ever.
+const FLOOR: Lifetime = Lifetime::Finite(10);
+
+/// Where T2 would come no later than [`FLOOR`] it comes then, in seconds: after T1, as the server
+/// that gave the lease is asked before all others are.
+const T2_FLOOR: Lifetime = Lifetime::Finite(16);
 
 /// When to renew and when to rebind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,7 +22,7 @@ impl Timers {
     /// The times for leases with these preferred and valid lifetimes; none without leases.
     ///
     /// T1 and T2 that are zero or lie behind the end of the first lease are replaced, so that no
-    /// lease ends without an attempt to keep it (PDC-50).
+    /// lease of more than [`FLOOR`] ends without an attempt to keep it (PDC-50).
     pub(super) fn new(
         now: Instant,
         t1: Lifetime,
@@ -37,7 +42,8 @@ impl Timers {
             if sent.is_zero() || misses { share(base, tenths) } else { sent }
         };
         let t2 = chosen(t2, 8);
-        let t1 = chosen(t1, 5).min(t2);
+        let t2 = if t2 > FLOOR { t2 } else { T2_FLOOR };
+        let t1 = chosen(t1, 5).max(FLOOR).min(t2);
         let t1 = shortest_preferred.map_or(t1, |preferred| lasting::renew_own_after(preferred, t1));
         Some(Self { t1: Until::after(now, t1), t2: Until::after(now, t2) })
     }
@@ -53,13 +59,12 @@ impl Timers {
     }
 }
 
-/// So many tenths of `lifetime`, but at least [`FLOOR`].
+/// So many tenths of `lifetime`.
 fn share(lifetime: Lifetime, tenths: u32) -> Lifetime {
     match lifetime {
         Lifetime::Finite(seconds) => {
             // Without the product that could overflow.
-            let share = (seconds / 10).saturating_mul(tenths) + (seconds % 10) * tenths / 10;
-            Lifetime::Finite(share.max(FLOOR))
+            Lifetime::Finite((seconds / 10).saturating_mul(tenths) + (seconds % 10) * tenths / 10)
         }
         Lifetime::Infinite => Lifetime::Infinite,
     }
@@ -78,13 +83,20 @@ mod tests {
         let cases: &[Case<'_>] = &[
             // name, T1, T2, (preferred, valid) of the leases, T1, T2 (INF: never)
             ("as sent", 100, 200, &[(300, 400)], 100, 200),
-            ("even if tiny", 1, 2, &[(300, 400)], 1, 2),
+            ("but for tiny ones", 1, 2, &[(300, 400)], 10, 16),
+            ("equal and tiny", 1, 1, &[(300, 400)], 10, 16),
+            ("T1 alone is tiny", 1, 200, &[(300, 400)], 10, 200),
+            ("just above the floor", 11, 11, &[(300, 400)], 11, 11),
+            ("T2 left to us beside a tiny T1", 1, 0, &[(300, 400)], 10, 240),
+            ("preferred 0", 1, 1, &[(0, 400)], 10, 16),
+            ("infinite lease with tiny times", 1, 1, &[(INF, INF)], 10, 16),
             ("both left to us", 0, 0, &[(60, 120)], 30, 48),
             ("the shortest preferred counts", 0, 0, &[(600, 900), (60, 120)], 30, 48),
             ("one on its way out does not count", 0, 0, &[(600, 900), (0, 30)], 300, 480),
             ("nor for T1 as sent", 100, 200, &[(600, 900), (0, 30)], 100, 200),
             ("valid where preferred is 0", 0, 0, &[(0, 120)], 60, 96),
-            ("floor", 0, 0, &[(1, 1)], 10, 10),
+            ("floor", 0, 0, &[(1, 1)], 10, 16),
+            ("a short lease", 0, 0, &[(15, 15)], 10, 12),
             ("T1 left to us", 0, 70, &[(60, 120)], 30, 70),
             ("T1 never behind T2", 0, 20, &[(60, 120)], 20, 20),
             ("T2 left to us before T1", 110, 0, &[(60, 120)], 48, 48),

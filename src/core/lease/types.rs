@@ -24,6 +24,8 @@ pub struct Rules {
     pub solicit_on_reconnect: bool,
     /// Keep a prefix to its end when its replacement comes and it is not mentioned.
     pub strict: bool,
+    /// Refuse delegated prefixes that are shorter than this, in bits.
+    pub shortest_prefix: u8,
 }
 
 /// A prefix that is held.

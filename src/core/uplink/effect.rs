@@ -21,6 +21,8 @@ pub(in crate::core) struct Effect {
     pub delegated: bool,
     /// A refresh ended.
     pub outcome: Option<Outcome>,
+    /// A condition came or went.
+    pub review: bool,
     /// The lease has to be remembered.
     pub remember: bool,
 }
@@ -35,6 +37,7 @@ impl Effect {
         self.asked |= other.asked;
         self.delegated |= other.delegated;
         self.outcome = other.outcome.or(self.outcome);
+        self.review |= other.review;
         self.remember |= other.remember;
     }
 }

@@ -26,11 +26,18 @@ fn steps(world: &World, kind: MessageType) -> Vec<Duration> {
     world.times_of(kind).into_iter().map(|at| at - secs(1)).collect()
 }
 
-/// CHG-03, §15b: Renew at once, Rebind after 1 and 2 s, Solicit after 4 s.
+/// CHG-03, §15b, PDC-41: Renew at once and, as often as it may have got lost, until the Rebinds after
+/// 1 and 2 s; Solicit after 4 s.
 #[test]
 fn each_step_has_its_time() {
     let world = climb(RENEW, silence);
-    assert_eq!(steps(&world, Renew), [secs(0)]);
+    let renews = steps(&world, Renew);
+    assert_eq!((renews[0], renews.len()), (secs(0), 6));
+    assert_near(renews[1], millis(18), millis(4));
+    let gaps: Vec<_> = renews.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+    assert!(gaps.windows(2).all(|pair| (1.89..=2.11).contains(&(pair[1] / pair[0]))), "{gaps:?}");
+    let ids: Vec<_> = world.sent_of(Renew).iter().map(|m| m.transaction_id).collect();
+    assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "one exchange");
     let rebinds = steps(&world, Rebind);
     assert_eq!(rebinds.len(), 2);
     assert_eq!(rebinds[0], secs(1));
@@ -43,8 +50,8 @@ fn each_step_has_its_time() {
     let world = climb(REBIND, silence);
     assert_eq!(steps(&world, Renew), []);
     let rebinds = steps(&world, Rebind);
-    assert_eq!(rebinds[..2], [secs(0), secs(1)]);
-    assert_eq!(rebinds.len(), 3);
+    assert_eq!((rebinds[0], rebinds[6]), (secs(0), secs(1)));
+    assert_eq!(rebinds.len(), 8);
 }
 
 /// §15b, PDC-52: the Renew is for the server that gave the lease, and all steps name the prefix.
@@ -52,8 +59,11 @@ fn each_step_has_its_time() {
 fn each_step_names_what_is_held() {
     let world = climb(RENEW, silence);
     assert!(world.sent.len() > 5);
-    for (_, message) in &world.sent {
-        assert_eq!(named(message), [(1, vec![net(A)])], "{:?}", message.kind);
+    for (at, message) in &world.sent {
+        // A Solicit in vain leaves the prefix out every other time.
+        let left_out = message.kind == Solicit && *at > secs(7) && *at < secs(9);
+        let expected = if left_out { net("::/56") } else { net(A) };
+        assert_eq!(named(message), [(1, vec![expected])], "{:?}", message.kind);
         let addressed = (message.kind == Renew).then(|| server(1));
         assert_eq!(message.server_id(), addressed.as_ref());
         assert_eq!(message.has_rapid_commit(), message.kind == Solicit);
@@ -75,16 +85,16 @@ fn the_first_answer_ends_it() {
     }
 }
 
-/// §15b: one lost Renew costs one second.
+/// §15b, PDC-41: one lost Renew costs a few round trips.
 #[test]
-fn a_lost_renew_costs_a_second() {
+fn a_lost_renew_costs_a_few_round_trips() {
     let mut count = 0;
     let world = climb(RENEW, |question| {
         count += 1;
         (count > 1).then(|| reply(1, question, gives(B)))
     });
-    assert_eq!(world.kinds(), [Renew, Rebind]);
-    assert_eq!(world.outcomes(), [(millis(2001), Outcome::Fruitful)]);
+    assert_eq!(world.kinds(), [Renew, Renew]);
+    assert_near(world.outcomes()[0].0, millis(1019), millis(4));
     assert_eq!(world.live(), [net(B)]);
 }
 
@@ -104,7 +114,7 @@ fn a_server_that_changed_is_followed_in_six_seconds() {
         (
             "deaf to Renew and Rebind",
             |q| (q.kind == Solicit).then(|| reply(1, q, gives(B))),
-            &[Renew, Rebind, Rebind, Solicit],
+            &[Renew, Rebind, Solicit],
             4001,
         ),
         (
@@ -114,7 +124,7 @@ fn a_server_that_changed_is_followed_in_six_seconds() {
                 Solicit => Some(advertise(2, q, gives(B))),
                 _ => (q.server_id() == Some(&server(2))).then(|| reply(2, q, gives(B))),
             },
-            &[Renew, Rebind, Rebind, Solicit, Request],
+            &[Renew, Rebind, Solicit, Request],
             5110,
         ),
         (
@@ -139,7 +149,8 @@ fn a_server_that_changed_is_followed_in_six_seconds() {
     ];
     for (name, servers, first_kinds, within) in cases {
         let world = climb(RENEW, servers);
-        assert!(world.kinds().starts_with(first_kinds), "{name}: {:?}", world.kinds());
+        let kinds = world.kinds_once();
+        assert!(kinds.starts_with(first_kinds), "{name}: {kinds:?}");
         assert_eq!(world.live(), [net(B)], "{name}");
         let followed_at = *world.changes().last().unwrap() - secs(1);
         assert!(followed_at <= millis(within) && followed_at < secs(6), "{name}: {followed_at:?}");
@@ -153,7 +164,7 @@ fn no_binding_costs_no_gap() {
     world.latency = millis(300);
     world.lease.refresh(world.now, RENEW);
     world.run(millis(500), |question| forgetful(1, question));
-    assert_eq!(world.kinds(), [Renew, Request]);
+    assert_eq!(world.kinds_once(), [Renew, Request]);
     assert_eq!(named(world.last()), [(1, vec![net(A)])]);
     assert_eq!(world.last().server_id(), Some(&server(1)));
     assert_eq!(world.live(), [net(A)]);
@@ -176,7 +187,8 @@ fn no_binding_again_does_not_restart_the_request() {
     assert_eq!(world.rejects, [Reject::Useless; 2]);
 }
 
-/// §15b, PDC-09, PDC-43: at most ten messages in the first minute, and the lease stays.
+/// §15b, PDC-09, PDC-41, PDC-43: at most ten messages in the first minute, and after a change five
+/// repetitions of the first step more; the lease stays.
 #[test]
 fn a_dead_server_is_asked_ten_times_in_a_minute() {
     for seed in 0..=255 {
@@ -193,7 +205,8 @@ fn a_dead_server_is_asked_ten_times_in_a_minute() {
             }
             world.run(secs(61), silence);
             let sent = world.sent.len() - count;
-            assert!((8..=10).contains(&sent), "{sent} with seed {seed}: {:?}", world.kinds());
+            let most = if link_event { 10 } else { 15 };
+            assert!((8..=most).contains(&sent), "{sent} with seed {seed}: {:?}", world.kinds());
             assert_eq!(world.live(), [net(A)]);
         }
     }
@@ -250,8 +263,9 @@ fn t1_and_t2_work_beside_the_solicit() {
     let mut world = World::bound();
     world.lease.refresh(world.now, RENEW);
     world.run(secs(4000), silence);
-    assert_eq!(world.times_of(Renew)[1], secs(1000));
-    assert!(world.times_of(Renew).len() >= 6);
+    let renews: Vec<_> = world.times_of(Renew).into_iter().filter(|at| *at >= secs(1)).collect();
+    assert_eq!(renews[0], secs(1000));
+    assert!(renews.len() >= 5);
     assert!(world.times_of(Rebind).contains(&secs(1600)));
     assert!(world.times_of(Solicit).iter().any(|at| *at > secs(1000) && *at < secs(4000)));
     assert_eq!((world.live(), world.gone()), (vec![], vec![net(A)]));
@@ -298,9 +312,9 @@ fn two_refreshes_are_one() {
     world.lease.refresh(world.now, REBIND);
     world.lease.refresh(world.now, RENEW);
     world.run(millis(999), silence);
-    assert_eq!(world.kinds(), [Renew]);
+    assert_eq!(world.kinds_once(), [Renew]);
     world.run(secs(10), |question| serve(question, gives(A)));
-    assert_eq!(world.kinds(), [Renew, Rebind]);
+    assert_eq!(world.kinds_once(), [Renew, Rebind]);
     assert_eq!(world.outcomes(), [(millis(1001), Outcome::Unchanged)]);
     world.lease.refresh(world.now, RENEW);
     world.run(secs(12), |question| serve(question, gives(A)));
@@ -332,7 +346,7 @@ fn a_stranger_ends_no_ladder() {
     world.receive(&reply(1, &question, gives(B)));
     world.run(millis(1100), silence);
     assert_eq!(world.rejects, [Reject::TransactionId]);
-    assert_eq!(world.kinds(), [Renew, Rebind]);
+    assert_eq!(world.kinds_once(), [Renew, Rebind]);
     assert_eq!(world.live(), [net(A)]);
 }
 

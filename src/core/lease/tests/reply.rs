@@ -107,7 +107,7 @@ fn no_binding_leads_to_a_request_for_all() {
     ];
     for (name, options) in cases {
         let world = renewed(two_ias(), both(), &options);
-        assert_eq!(world.kinds(), [Renew, Request], "{name}");
+        assert_eq!(world.kinds_once(), [Renew, Request], "{name}");
         assert_eq!(world.last().server_id(), Some(&server(1)), "{name}");
         assert_eq!(named(world.last()), [(1, vec![net(A)]), (2, vec![net(B)])], "{name}");
         assert_eq!(world.live(), [net(A), net(B)], "{name}");
@@ -276,12 +276,56 @@ fn what_cannot_be_delegated_is_refused() {
         "2001:db8:a::/65",
         "2001:db8:a::1/128",
         "::/0",
+        "2000::/3",
+        "2001::/19",
+        "64:ff9b::/64",
+        "100::/64",
     ];
     for text in refused {
-        let world = given(rules(), &gives(text));
-        assert_eq!((world.live(), world.rejects), (vec![], vec![Reject::Useless]), "{text}");
+        let mut world = given(rules(), &gives(text));
+        assert!(world.live().is_empty(), "{text}");
+        assert_eq!(world.rejects, [Reject::Useless], "{text}");
+        let named: Vec<_> = world.lease.refused().iter().map(|(prefix, _)| *prefix).collect();
+        assert_eq!(named, [net(text)], "in status");
+        assert!(world.lease.poll_refusal().is_some(), "counted");
+        world.run(secs(9), |question| Some(reply(1, question, gives(B))));
+        assert_eq!((world.live(), world.lease.refused()), (vec![net(B)], &[][..]), "over");
         let options = [ia_pd(1, 0, 0, &[prefix(text, 2000, 4000), prefix(B, 2000, 4000)])];
         assert_eq!(given(rules(), &options).live(), [net(B)], "{text}");
+    }
+}
+
+/// PDC-72: how short a delegated prefix may be is configured; ULA and documentation are like any.
+#[test]
+fn the_shortest_prefix_is_configured() {
+    let shortest = |shortest_prefix| Rules { shortest_prefix, ..rules() };
+    for text in ["2001:d00::/24", "fd00:db8::/32", "3fff::/20"] {
+        assert_eq!(given(rules(), &gives(text)).live(), [net(text)]);
+        assert!(given(shortest(33), &gives(text)).live().is_empty());
+    }
+    assert_eq!(given(shortest(3), &gives("2000::/3")).live(), [net("2000::/3")]);
+    // A restart with another bound holds by it.
+    let stored = given(rules(), &gives("2001:db8::/32")).lease.stored();
+    let again = Lease::new(shortest(48), stored, Random::new([1; 32]), START);
+    assert!(again.prefixes().iter().all(|held| held.gone_since.is_some()));
+}
+
+/// PDC-72: what another source has is refused, but never taken from who held it first.
+#[test]
+fn what_another_source_has_is_refused() {
+    for elsewhere in [A, "2001:db8::/32", "2001:db8:a:10::/60"] {
+        let mut world = World::new(rules());
+        world.lease.set_elsewhere(vec![net(elsewhere)]);
+        world.lease.link_up(START, true);
+        world.run(millis(900), |question| Some(reply(1, question, gives(A))));
+        assert!(world.live().is_empty(), "{elsewhere}");
+        assert_eq!(world.lease.refused(), [(net(A), Refusal::Overlaps(net(elsewhere)))]);
+
+        let mut world = World::bound();
+        world.lease.set_elsewhere(vec![net(elsewhere)]);
+        world.lease.refresh(world.now, RENEW);
+        world.run(millis(900), |question| Some(reply(1, question, gives(A))));
+        assert_eq!((world.live(), world.lease.refused()), (vec![net(A)], &[][..]));
     }
 }
 

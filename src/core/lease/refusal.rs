@@ -1,0 +1,143 @@
+//! What a server gives and this router does not take (PDC-62, PDC-72): a server that is hostile or
+//! mistaken could otherwise cut the router and its hosts off from everything.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::held::{GivenLease, Ia};
+
+/// No link is numbered from less than this (CRV-10).
+const LONGEST: u8 = 64;
+
+/// Refusals that are remembered for status.
+const REMEMBERED: usize = 8;
+
+/// Space that nobody can be delegated: unspecified, loopback, mapped and translated addresses
+/// (RFC 4291 §2.4), discard-only (RFC 6666), link-local and multicast.
+const NEVER_DELEGATED: [Ipv6Net; 4] = [
+    Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 8),
+    Ipv6Net::new_assert(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64),
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+];
+
+/// Why a prefix or address is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The prefix is shorter than this length, in bits: it would cover networks of others.
+    Shorter(u8),
+    /// The prefix is longer than a /64, or the address is no single one.
+    TooLong,
+    /// It lies in space that nobody can be delegated, or covers some.
+    Special,
+    /// It overlaps this prefix, which another uplink holds or the operator has set.
+    Overlaps(Ipv6Net),
+    /// Its preferred lifetime exceeds its valid lifetime (RFC 9915 §21.22).
+    Lifetimes,
+}
+
+impl Refusal {
+    /// A short stable name, used as the label of a counter.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Shorter(_) => "too-short",
+            Self::TooLong => "too-long",
+            Self::Special => "special",
+            Self::Overlaps(_) => "overlap",
+            Self::Lifetimes => "lifetimes",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shorter(shortest) => write!(
+                f,
+                "it is shorter than a /{shortest} and would cover networks of others; if it is \
+                 this site's, set shortest-prefix of the uplink"
+            ),
+            Self::TooLong => f.write_str("no link can be numbered from it; ask for a /64 or less"),
+            Self::Special => f.write_str("nobody can be delegated such addresses"),
+            Self::Overlaps(other) => {
+                write!(f, "it overlaps {other}, which another uplink or a static prefix has")
+            }
+            Self::Lifetimes => f.write_str("its preferred lifetime exceeds its valid lifetime"),
+        }
+    }
+}
+
+/// What may be taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Acceptance {
+    /// The shortest length of a delegated prefix.
+    pub(super) shortest: u8,
+    /// What other uplinks hold and what is set by hand.
+    pub(super) elsewhere: Vec<Ipv6Net>,
+}
+
+impl Acceptance {
+    /// Why `lease` of `ia` is not taken, if it is not. What `is_held` already has no fault but
+    /// those of its lifetimes: the prefix elsewhere that it overlaps came later.
+    pub(super) fn refusal(&self, ia: Ia, lease: &GivenLease, is_held: bool) -> Option<Refusal> {
+        if lease.preferred > lease.valid {
+            return Some(Refusal::Lifetimes);
+        }
+        let refusal = self.refusal_of_prefix(ia, lease.prefix);
+        refusal.filter(|refusal| !(is_held && matches!(refusal, Refusal::Overlaps(_))))
+    }
+
+    /// Why `prefix` cannot be held in `ia`, if it cannot.
+    pub(super) fn refusal_of_prefix(&self, ia: Ia, prefix: Ipv6Net) -> Option<Refusal> {
+        let length = prefix.prefix_len();
+        if NEVER_DELEGATED.iter().any(|special| overlap(prefix, *special)) {
+            return Some(Refusal::Special);
+        }
+        match ia {
+            Ia::Na => (length != 128).then_some(Refusal::TooLong),
+            Ia::Pd(_) if length > LONGEST => Some(Refusal::TooLong),
+            Ia::Pd(_) if length < self.shortest => Some(Refusal::Shorter(self.shortest)),
+            Ia::Pd(_) => {
+                let mut elsewhere = self.elsewhere.iter();
+                elsewhere.find(|other| overlap(prefix, **other)).copied().map(Refusal::Overlaps)
+            }
+        }
+    }
+}
+
+pub(super) fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
+    one.contains(&other) || other.contains(&one)
+}
+
+/// What servers gave last and was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Refusals {
+    /// For status, until the lease follows a Reply that brings nothing of the kind.
+    standing: Vec<(Ipv6Net, Refusal)>,
+    /// Not counted yet.
+    uncounted: Vec<Refusal>,
+}
+
+impl Refusals {
+    /// Takes in what of one message is refused; `settles` says that the lease follows it.
+    pub(super) fn note(&mut self, mut refused: Vec<(Ipv6Net, Refusal)>, settles: bool) {
+        refused.truncate(REMEMBERED);
+        self.uncounted.extend(refused.iter().map(|(_, refusal)| *refusal));
+        self.uncounted.truncate(REMEMBERED);
+        if settles || !refused.is_empty() {
+            self.standing = refused;
+        }
+    }
+
+    /// The next that is to be counted.
+    pub(super) fn poll(&mut self) -> Option<Refusal> {
+        self.uncounted.pop()
+    }
+
+    /// Prefixes and addresses with the reasons, at most eight.
+    pub(super) fn standing(&self) -> &[(Ipv6Net, Refusal)] {
+        &self.standing
+    }
+}

@@ -1,0 +1,69 @@
+//! What is awaited on an uplink and does not come: a router's advertisement, a server's answer.
+
+use std::time::Duration;
+
+use super::{SPOKEN_LATELY, Uplink};
+use crate::time::{Deadline, Instant};
+
+/// What does not come for so long is reported.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What an uplink waits for, and what it has waited for in vain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(in crate::core) struct Silence {
+    /// Since when an advertisement is awaited.
+    router_since: Option<Instant>,
+    /// Since when questions about the lease have got no answer.
+    server_since: Option<Instant>,
+    router_reported: bool,
+    server_reported: bool,
+}
+
+impl Silence {
+    /// Takes over since when what is awaited; whether what is to be reported differs at `now`.
+    pub(super) fn review(
+        &mut self,
+        now: Instant,
+        router_since: Option<Instant>,
+        server_since: Option<Instant>,
+    ) -> bool {
+        let lasts = |since: Option<Instant>| since.is_some_and(|since| since + PATIENCE <= now);
+        let reported = (self.router_reported, self.server_reported);
+        (self.router_since, self.server_since) = (router_since, server_since);
+        (self.router_reported, self.server_reported) = (lasts(router_since), lasts(server_since));
+        reported != (self.router_reported, self.server_reported)
+    }
+
+    /// Since when no router has been heard, if that is to be reported.
+    pub(in crate::core) fn router(&self) -> Option<Instant> {
+        self.router_since.filter(|_| self.router_reported)
+    }
+
+    /// Since when no server has answered, if that is to be reported.
+    pub(in crate::core) fn server(&self) -> Option<Instant> {
+        self.server_since.filter(|_| self.server_reported)
+    }
+
+    /// When there is something to report.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        let router = self.router_since.filter(|_| !self.router_reported);
+        let server = self.server_since.filter(|_| !self.server_reported);
+        let since = router.into_iter().chain(server).min()?;
+        Some(Deadline::new(since + PATIENCE, "silence on an uplink"))
+    }
+}
+
+impl Uplink {
+    /// Finds out what is awaited in vain; whether what is to be reported of it differs.
+    pub(in crate::core) fn review_silence(&mut self, now: Instant) -> bool {
+        let up_since = self.up_since.filter(|_| self.attached.is_some());
+        let spoken = |up: &Instant| self.heard_at.is_some_and(|at| at + SPOKEN_LATELY >= *up);
+        let router = up_since.filter(|up| self.config.default_route && !spoken(up));
+        self.silence.review(now, router, self.lease.unanswered_since())
+    }
+
+    /// What is awaited in vain.
+    pub(in crate::core) const fn silence(&self) -> &Silence {
+        &self.silence
+    }
+}

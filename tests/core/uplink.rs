@@ -1,0 +1,110 @@
+//! What servers and routers above may say, and what it is when they say nothing.
+
+use renumberd::core::input::Received;
+
+use crate::world::dhcpv6;
+
+use super::*;
+
+const DELEGATED: &str = "2001:db8:a000::/56";
+
+fn conditions(world: &World) -> Vec<String> {
+    world.core.status(world.now).conditions.into_iter().map(|found| found.name).collect()
+}
+
+fn delegated(world: &World) -> bool {
+    world.routes().iter().any(|route| route.starts_with(DELEGATED))
+}
+
+/// A world in which the server answers through `change`.
+fn answered(change: impl Fn(&mut Received)) -> World {
+    let mut world = World::new(config(), DELEGATED);
+    world.server.deaf_to = vec![Solicit];
+    world.run_for(Duration::from_secs(2));
+    let question = world.log.iter().rev().find_map(|(_, event)| match event {
+        Event::Dhcpv6(message) => Some(message.clone()),
+        _ => None,
+    });
+    world.server.deaf_to.clear();
+    let (_, answer) = world.server.answer(world.now, &question.unwrap()).unwrap();
+    let Input::Dhcpv6(mut received) = dhcpv6(&answer) else { unreachable!() };
+    change(&mut received);
+    world.tell(Input::Dhcpv6(received));
+    world.run_for(MS);
+    world
+}
+
+/// PDC-06: a server answers from any address of its own.
+#[test]
+fn an_answer_may_come_from_any_unicast_address() {
+    let cases = [
+        ("fe80::1", true),
+        ("2001:db8:ffff::547", true),
+        ("fd00::1", true),
+        ("ff02::1:2", false),
+        ("::", false),
+        ("::1", false),
+        ("fe80::2", false), // our own
+    ];
+    for (source, followed) in cases {
+        let world = answered(|received| received.source = source.parse().unwrap());
+        assert_eq!(delegated(&world), followed, "{source}");
+    }
+    let to_all = answered(|received| received.destination = "ff02::1".parse().unwrap());
+    assert!(!delegated(&to_all));
+}
+
+/// PDC-92: octets behind the last option, and an option that is malformed, cost nothing else.
+#[test]
+fn an_odd_option_costs_itself_alone() {
+    let odd: [&[u8]; 4] = [&[0], &[0, 24, 0, 2, 1, b'a'], &[0, 82, 0, 1, 9], &[0, 23, 0, 40, 1]];
+    for octets in odd {
+        let world = answered(|received| received.octets.extend(octets));
+        assert!(delegated(&world), "{octets:?}");
+        let counters = world.core.status(world.now).counters;
+        let counted = counters.iter().any(|(name, _)| name.starts_with("dhcpv6-option-"));
+        assert!(counted, "{counters:?}");
+    }
+}
+
+/// PDC-72: a prefix that would cover networks of others is refused, counted and named.
+#[test]
+fn a_prefix_that_is_too_short_is_refused_and_named() {
+    let mut world = World::new(config(), "2000::/3");
+    world.run_for(Duration::from_secs(3));
+    assert!(!world.routes().iter().any(|route| route.starts_with("2000::/3")));
+    assert!(conditions(&world).contains(&"prefix-refused".to_owned()));
+    let counters = world.core.status(world.now).counters;
+    assert!(counters.get("delegated-too-short").is_some_and(|count| *count > 0));
+    world.server.prefix = net(DELEGATED);
+    world.run_for(Duration::from_secs(60));
+    assert!(delegated(&world));
+    assert!(!conditions(&world).contains(&"prefix-refused".to_owned()));
+}
+
+/// PDC-95: what is awaited in vain is named after five seconds, with what is kept, and over when it
+/// comes.
+#[test]
+fn silence_is_named_and_ends() {
+    let mut world = World::new(config(), DELEGATED);
+    let all = vec![Solicit, Request, Renew, Rebind];
+    world.server.deaf_to = all.clone();
+    world.run_for(Duration::from_secs(4));
+    assert_eq!(conditions(&world), [""; 0]);
+    world.run_for(Duration::from_secs(3));
+    assert_eq!(conditions(&world), ["no-router", "server-silent"]);
+    let status = world.core.status(world.now);
+    assert!(status.conditions.iter().all(|found| found.text.contains("No delegated prefix")));
+    world.advertise(vec![pio(A, 7200, 3600)]);
+    assert_eq!(conditions(&world), ["server-silent"]);
+    world.server.deaf_to.clear();
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(conditions(&world), [""; 0]);
+    // A server that is silent later.
+    world.server.deaf_to = all;
+    world.advertise(vec![pio(B, 7200, 3600)]);
+    world.run_for(Duration::from_secs(6));
+    assert_eq!(conditions(&world), ["server-silent"]);
+    let status = world.core.status(world.now);
+    assert!(status.conditions[0].text.contains(&format!("{DELEGATED} for 7")), "{status:?}");
+}
