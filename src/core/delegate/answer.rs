@@ -245,6 +245,9 @@ impl Making<'_> {
             | MessageType::Reconfigure
             | MessageType::InformationRequest => return,
         };
+        if !self.delegating.bindings.contains_key(key) {
+            return;
+        }
         let all: Vec<Ipv6Net> = message.ia_pds().flat_map(named).collect();
         let now = self.now;
         let noted = self.delegating.change(key, |binding| binding.note_named(now, &all, solicits));

@@ -208,7 +208,7 @@ impl Delegating {
 
     /// Whether anything is delegated on a downlink.
     pub fn serves(&self, downlink: &str) -> bool {
-        self.delegations.values().any(|delegation| delegation.downlink == downlink)
+        self.by_peer.contains_key(downlink)
             || self.pools.values().any(|pool| pool.downlink == downlink)
     }
 

@@ -123,17 +123,20 @@ impl Leases {
         message: &Message,
     ) {
         let Some(client) = message.client_id() else { return };
-        for ia in message.ia_pds() {
-            let is_meant = |(prefix, lease): &(Ipv6Net, &RelayedLease)| {
+        // One pass over the leases, however many IA_PDs anybody names.
+        let is_its = |lease: &RelayedLease| {
+            lease.client == *client && (lease.link.as_str(), lease.next_hop) == (link, source)
+        };
+        let is_named = |prefix: Ipv6Net, lease: &RelayedLease| {
+            message.ia_pds().filter(|ia| ia.iaid == lease.iaid).any(|ia| {
                 let mut named = ia.prefixes.iter();
-                lease.client == *client
-                    && lease.iaid == ia.iaid
-                    && (lease.link.as_str(), lease.next_hop) == (link, source)
-                    && (ia.prefixes.is_empty() || named.any(|named| named.prefix == *prefix))
-            };
-            let ended: Vec<Ipv6Net> = self.iter().filter(is_meant).map(|(held, _)| held).collect();
-            ended.into_iter().for_each(|prefix| self.end(relaying, prefix));
-        }
+                ia.prefixes.is_empty() || named.any(|named| named.prefix == prefix)
+            })
+        };
+        let its = self.iter().filter(|(_, lease)| is_its(lease));
+        let ended = its.filter(|(prefix, lease)| is_named(*prefix, lease));
+        let ended: Vec<Ipv6Net> = ended.map(|(prefix, _)| prefix).collect();
+        ended.into_iter().for_each(|prefix| self.end(relaying, prefix));
     }
 
     fn begin(&mut self, relaying: &mut Relaying, prefix: Ipv6Net, lease: RelayedLease) {
