@@ -18,6 +18,11 @@ fn a_host_gets_its_address_and_reaches_the_internet() {
 }
 
 #[test]
+fn a_host_is_told_of_the_services_that_the_server_tells() {
+    story::services(Kea);
+}
+
+#[test]
 fn a_graceful_renumbering_reaches_the_host() {
     story::graceful(Kea);
 }

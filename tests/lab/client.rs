@@ -1,13 +1,15 @@
 //! A Linux host that does what its kernel does by default.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
+use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
+use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid};
 use serde_json::Value;
 
-use super::eventually;
 use super::net::{Namespace, Net};
+use super::{eventually, secs, sys};
 
 /// The interface of every client.
 pub const INTERFACE: &str = "eth0";
@@ -39,6 +41,35 @@ impl Client {
             namespace.sysctl("default", name, *value);
         }
         Self { namespace }
+    }
+
+    /// The options with these codes, in hex, that a router on its link answers an
+    /// Information-request with.
+    pub fn informed(&self, codes: &[u16]) -> Vec<(u16, String)> {
+        let index = self.namespace.interface(INTERFACE).index;
+        let options = vec![
+            Dhcpv6Option::ClientId(Duid::from_uuid([0x77; 16])),
+            Dhcpv6Option::OptionRequest(codes.to_vec()),
+        ];
+        let kind = MessageType::InformationRequest;
+        let question = Message { kind, transaction_id: TransactionId([1, 2, 3]), options };
+        let answer = sys::in_namespace(self.namespace.name(), || {
+            let socket = UdpSocket::bind("[::]:546").ok()?;
+            socket.set_read_timeout(Some(secs(1))).ok()?;
+            let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+            socket.send_to(&question.encode(), SocketAddrV6::new(servers, 547, 0, index)).ok()?;
+            let mut octets = [0; 2048];
+            let length = socket.recv(&mut octets).ok()?;
+            Message::decode(&octets[..length]).ok()
+        });
+        let options = answer.map(|answer| answer.options).unwrap_or_default();
+        let known = options.into_iter().filter_map(|option| match option {
+            Dhcpv6Option::Unknown { code, body } => {
+                Some((code, body.iter().map(|octet| format!("{octet:02x}")).collect()))
+            }
+            _ => None,
+        });
+        known.collect()
     }
 
     /// The global addresses.

@@ -12,6 +12,13 @@ use super::process::{Process, write};
 use super::provider::Promise;
 use super::secs;
 
+/// Options for hosts that it tells whoever asks: SNTP and NTP servers, and a captive portal.
+pub const SERVICES: [(u16, &str); 3] = [
+    (31, "20010db800ff00000000000000000123"),
+    (56, "0001001020010db800ff00000000000000000123"),
+    (103, "68747470733a2f2f706f7274616c2e6578616d706c652f"),
+];
+
 /// A running Kea on one interface.
 #[derive(Debug)]
 pub struct Kea {
@@ -98,6 +105,10 @@ impl Kea {
             .collect();
         let preferred = current.first().map_or(1800, |promise| promise.preferred);
         let valid = current.first().map_or(3600, |promise| promise.valid);
+        let services: Vec<Value> = SERVICES
+            .iter()
+            .map(|(code, data)| json!({"code": code, "csv-format": false, "data": data}))
+            .collect();
         let mut listening = vec![self.interface.clone()];
         listening.extend(self.address.map(|address| format!("{}/{address}", self.interface)));
         json!({"Dhcp6": {
@@ -113,6 +124,7 @@ impl Kea {
             "valid-lifetime": valid,
             "renew-timer": preferred / 2,
             "rebind-timer": preferred * 4 / 5,
+            "option-data": services,
             "subnet6": [{
                 "id": 1, "subnet": "2001:db8::/32",
                 "interface": self.interface, "pd-pools": pools,

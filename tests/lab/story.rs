@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::agent::Agent;
+use super::kea::SERVICES;
 use super::provider::{Era, Kind, Promise, Provider};
 use super::site::{INTERNET, Site};
 use super::wire::Wire;
@@ -68,6 +69,19 @@ pub fn start(kind: Kind) {
     assert!(scene.site.router_has("wan0", era.on_link), "the uplink has its address");
     assert!(scene.site.router_has("lan0", era.delegated), "the downlink has its address");
     assert_eq!(scene.agent.status().delegated("wan0"), [era.delegated]);
+}
+
+/// LAN-01: what the provider's server tells of services reaches a host that asks, on a link where
+/// nothing is delegated.
+pub fn services(kind: Kind) {
+    let scene = Scene::begin(kind);
+    let codes = SERVICES.map(|(code, _)| code);
+    let wanted = SERVICES.map(|(code, body)| (code, body.to_owned()));
+    eventually("a host is told of the services", CEILING, || {
+        let mut told = scene.site.client().informed(&codes);
+        told.sort();
+        (told == wanted).then_some(())
+    });
 }
 
 /// §15 row 3: new prefixes, the old ones deprecated.
