@@ -4,11 +4,13 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use renumberd::config::file;
 use renumberd::core::input::{Command, Input, Received};
 use renumberd::core::memory::Memory;
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
+use renumberd::wire::dhcpv6_service::ServiceOption;
 use renumberd::wire::ndp_option::{NdpOption, Pref64};
 
 use super::chain::{LAN, Tree};
@@ -295,5 +297,46 @@ fn what_the_provider_advertises_of_nat64_and_portal_goes_down_the_tree() {
     tree.run_for(secs(2000));
     for router in 0..3 {
         assert!(said(&tree, router).is_none_or(|(_, left)| left == 0), "router {router}");
+    }
+}
+
+/// Options as a server may send them: well-formed ones, some of them damaged, and noise.
+fn hostile_options() -> impl Strategy<Value = Vec<(u16, Vec<u8>)>> {
+    let damaged = (0..services().len(), any::<prop::sample::Index>(), any::<u8>(), any::<bool>())
+        .prop_map(|(which, place, octet, cut)| {
+            let (code, mut body) = services().swap_remove(which);
+            let place = place.index(body.len());
+            body[place] = octet;
+            if cut {
+                body.truncate(place);
+            }
+            (code, body)
+        });
+    let noise = (prop::sample::select(CODES.to_vec()), prop::collection::vec(any::<u8>(), 0..400));
+    let whole = prop::sample::select(services());
+    prop::collection::vec(prop_oneof![2 => damaged, 1 => noise, 1 => whole], 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// LAN-01: whatever octets a server sends, hosts two routers further get what can be read, and
+    /// no more than a datagram of it.
+    #[test]
+    fn no_octets_of_a_server_reach_hosts_unread(options in hostile_options()) {
+        let mut tree = Tree::chain(2, A, true);
+        tree.provider.options = options;
+        tree.run_for(secs(20));
+        let told = inform(&mut tree, 1, &CODES).unwrap();
+        let octets: usize = told.iter().map(|(_, body)| body.len() + 4).sum();
+        prop_assert!(octets <= 2048, "{octets}");
+        let unknown = |(code, body): &(u16, Vec<u8>)| {
+            Dhcpv6Option::Unknown { code: *code, body: body.clone() }
+        };
+        let read = ServiceOption::select(&told.iter().map(unknown).collect::<Vec<_>>());
+        prop_assert_eq!(read.len(), told.len(), "{:?}", told);
+        for option in &read {
+            prop_assert!(told.iter().any(|one| Dhcpv6Option::from(option) == unknown(one)));
+        }
     }
 }
