@@ -86,11 +86,11 @@ pub struct Heard {
 
 impl Routers {
     /// Nothing heard yet.
-    pub fn new(rules: Rules) -> Self {
+    pub const fn new(rules: Rules) -> Self {
         Self {
             rules,
             routers: BTreeMap::new(),
-            suspicions: Suspicions::default(),
+            suspicions: Suspicions::new(),
             count: 0,
             lease_router: None,
             doubt: None,

@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+use crate::core::change::Bucket;
 use crate::time::{Deadline, Instant};
 
 /// Times of the solicitations, from the first; while no advertisement answers.
 const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Duration::from_secs(12)];
 /// A router may split its options over several advertisements: so long they are collected.
 const VERDICT_DELAY: Duration = Duration::from_secs(1);
+
+/// Solicitations of one uplink about what was left out: anybody on the link can forge what draws
+/// them.
+const QUESTIONS: Bucket = Bucket::new(3, Duration::from_secs(10));
 
 /// Of whose prefix a suspect is one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,8 +49,9 @@ impl Suspicion {
         Some(self.ask_from + *after)
     }
 
-    fn deadline(&self, can_send: bool) -> Option<Deadline> {
-        let ask = self.ask_at().filter(|_| can_send);
+    /// No question leaves before `free_at`.
+    fn deadline(&self, can_send: bool, free_at: Instant) -> Option<Deadline> {
+        let ask = self.ask_at().filter(|_| can_send).map(|at| at.max(free_at));
         let ask = ask.map(|at| Deadline::new(at, "question about an omitted prefix"));
         let verdict = self.verdict_at.map(|at| Deadline::new(at, "verdict on an omitted prefix"));
         Deadline::first([ask, verdict])
@@ -53,25 +59,32 @@ impl Suspicion {
 }
 
 /// What is suspected, by the router that is asked and the prefix that it left out.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Suspicions(BTreeMap<(Ipv6Addr, Ipv6Net), Suspicion>);
+#[derive(Clone, Debug)]
+pub(super) struct Suspicions {
+    all: BTreeMap<(Ipv6Addr, Ipv6Net), Suspicion>,
+    questions: Bucket,
+}
 
 impl Suspicions {
+    pub(super) const fn new() -> Self {
+        Self { all: BTreeMap::new(), questions: QUESTIONS }
+    }
+
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.all.clear();
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// Keeps those that `keeps` says.
     pub(super) fn retain(&mut self, keeps: impl Fn(Ipv6Addr, &Ipv6Net, Scope) -> bool) {
-        self.0.retain(|(router, prefix), suspicion| keeps(*router, prefix, suspicion.scope));
+        self.all.retain(|(router, prefix), suspicion| keeps(*router, prefix, suspicion.scope));
     }
 
     pub(super) fn add(&mut self, router: Ipv6Addr, prefix: Ipv6Net, suspicion: Suspicion) {
-        self.0.insert((router, prefix), suspicion);
+        self.all.insert((router, prefix), suspicion);
     }
 
     fn of(
@@ -80,7 +93,7 @@ impl Suspicions {
     ) -> impl Iterator<Item = (&(Ipv6Addr, Ipv6Net), &mut Suspicion)> {
         const FIRST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0);
         const LAST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::from_bits(u128::MAX), 128);
-        self.0.range_mut((router, FIRST)..=(router, LAST))
+        self.all.range_mut((router, FIRST)..=(router, LAST))
     }
 
     /// Takes in an advertisement of `router` that carries these prefixes; whether one of them had
@@ -92,7 +105,7 @@ impl Suspicions {
         carried: &BTreeSet<Ipv6Net>,
     ) -> bool {
         let mut confirmed = false;
-        self.0.retain(|(of, prefix), suspicion| {
+        self.all.retain(|(of, prefix), suspicion| {
             let is_carried = *of == router && carried.contains(prefix);
             confirmed |= is_carried && suspicion.asked > 0;
             !is_carried
@@ -106,8 +119,13 @@ impl Suspicions {
     /// A router that a solicitation has to be sent to; it counts as sent.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Ipv6Addr> {
         let is_due = |suspicion: &Suspicion| suspicion.ask_at().is_some_and(|at| at <= now);
-        let ((router, _), _) = self.0.iter().find(|(_, suspicion)| is_due(suspicion))?;
+        let due = self.all.iter().filter(|(_, suspicion)| is_due(suspicion));
+        // Who has waited longest comes first, or one router could keep the others from their turn.
+        let ((router, _), _) = due.min_by_key(|(_, suspicion)| suspicion.ask_at())?;
         let router = *router;
+        if !self.questions.take(now) {
+            return None;
+        }
         for (_, suspicion) in self.of(router).filter(|(_, suspicion)| is_due(suspicion)) {
             suspicion.asked += 1;
         }
@@ -117,7 +135,7 @@ impl Suspicions {
     /// Those that a verdict has to be given on; they are over with it.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(Ipv6Addr, Ipv6Net, Suspicion)> {
         let mut due = Vec::new();
-        self.0.retain(|(router, prefix), suspicion| {
+        self.all.retain(|(router, prefix), suspicion| {
             let is_due = suspicion.verdict_at.is_some_and(|at| at <= now);
             if is_due {
                 due.push((*router, *prefix, *suspicion));
@@ -129,6 +147,7 @@ impl Suspicions {
 
     /// When a verdict has to be given, or, where one can be sent, a solicitation.
     pub(super) fn deadline(&self, can_send: bool) -> Option<Deadline> {
-        Deadline::first(self.0.values().map(|suspicion| suspicion.deadline(can_send)))
+        let free_at = self.questions.available_at();
+        Deadline::first(self.all.values().map(|suspicion| suspicion.deadline(can_send, free_at)))
     }
 }

@@ -130,6 +130,22 @@ fn suspects_are_no_more_than_prefixes() {
     assert!(asked <= MAX_ROUTERS, "{asked}");
 }
 
+/// CHG-02: a flood of forged prefixes draws few solicitations.
+#[test]
+fn a_flood_of_prefixes_draws_few_questions() {
+    let mut routers = routers();
+    let mut asked = 0;
+    for number in 0..1000 {
+        let second = u64::from(number / 100);
+        hear(&mut routers, second, ONE, vec![pio(A, 7200, 3600), pio(&forged(number), 7200, 3600)]);
+        routers.handle_timeout(at(second));
+        while routers.poll_solicitation(at(second)).is_some() {
+            asked += 1;
+        }
+    }
+    assert!(asked <= 3, "{asked}");
+}
+
 /// RA-RX-26: nobody ends paths with a tiny hop limit.
 #[test]
 fn a_tiny_hop_limit_is_not_used() {
