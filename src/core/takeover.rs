@@ -81,9 +81,11 @@ impl Core {
         let verdict = question.map(|question| {
             let may_be_same = question.may_be_same_relay(&holder.contact);
             let itself = question.of_itself();
-            match self.takeovers.ask(now, question, received) {
-                Verdict::Answers { .. } if may_be_same => self.takeovers.ask(now, itself, received),
-                verdict => verdict,
+            let verdict = self.takeovers.ask(now, question, received);
+            if may_be_same && matches!(verdict, Verdict::Answers { .. }) {
+                self.takeovers.ask(now, itself, received)
+            } else {
+                verdict
             }
         });
         if verdict == Some(Verdict::Pending) {

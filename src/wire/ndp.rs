@@ -214,13 +214,10 @@ impl NeighborAdvertisement {
         if target.is_multicast() {
             return Err(DecodeError::Target);
         }
-        let target_link_layer =
-            decode_options(options)?.into_iter().find_map(|option| match option {
-                NdpOption::Unknown { kind, body } if kind == NdpOptionTypes::TargetLLAddr.0 => {
-                    Some(body)
-                }
-                _ => None,
-            });
+        let target_link_layer = decode_options(options)?.into_iter().find_map(|option| {
+            let NdpOption::Unknown { kind, body } = option else { return None };
+            (kind == NdpOptionTypes::TargetLLAddr.0).then_some(body)
+        });
         let solicited = header.get_flags() & NeighborAdvertFlags::Solicited != 0;
         Ok(Self { solicited, target, target_link_layer })
     }

@@ -102,7 +102,12 @@ impl Router {
             NdpOption::CaptivePortal(uri) => {
                 self.captive_portal.as_ref().is_some_and(|(known, _)| known == uri)
             }
-            _ => true,
+            NdpOption::Route(_)
+            | NdpOption::SourceLinkLayer(_)
+            | NdpOption::Mtu(_)
+            | NdpOption::FlagsExtension(_)
+            | NdpOption::Malformed { .. }
+            | NdpOption::Unknown { .. } => true,
         }
     }
 

@@ -34,6 +34,7 @@ fn content() -> impl Strategy<Value = Vec<RouterAdvertisement>> {
 }
 
 /// With other lifetimes, of which none becomes zero or ceases to be.
+#[expect(clippy::wildcard_enum_match_arm, reason = "two of the generated options have lifetimes")]
 fn stretched(advertisement: &RouterAdvertisement, factor: u32) -> RouterAdvertisement {
     let stretch = |lifetime: Lifetime| match lifetime {
         Lifetime::Finite(seconds) => Lifetime::Finite(seconds * factor),
