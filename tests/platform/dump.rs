@@ -35,7 +35,7 @@ fn links_are_dumped_with_all_that_matters() {
         let lo = platform.system.link("lo").unwrap();
         assert!(lo.running && lo.link_layer_address.is_none(), "{lo:?}");
         let local = platform.system.link_local(platform.index("up0")).unwrap();
-        assert!(platform.system.is_own(local));
+        assert!(platform.system.is_own(platform.index("up0"), local));
 
         assert!(!platform.system.forwarding);
         machine.sysctl("all", "forwarding", 1);
