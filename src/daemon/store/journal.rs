@@ -338,5 +338,4 @@ impl Key {
 }
 
 #[cfg(test)]
-#[path = "journal_tests.rs"]
 mod tests;
