@@ -175,7 +175,10 @@ fn spawn(namespace: &Namespace, directory: &Path, arguments: &[String]) -> Proce
 
 fn command(namespace: &Namespace, directory: &Path, arguments: &[String]) -> Command {
     let mut command = namespace.command(program());
-    command.args(["run", "--log", "debug"]).args(arguments);
+    command.arg("run").args(arguments);
+    if !arguments.iter().any(|argument| argument == "--log") {
+        command.args(["--log", "debug"]);
+    }
     command.arg("--state-dir").arg(directory.join("state"));
     command.arg("--runtime-dir").arg(directory.join("runtime"));
     command
