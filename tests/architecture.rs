@@ -246,7 +246,8 @@ fn sources() -> Vec<(String, String)> {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for entry in entries {
             let path = entry.expect("an entry of a folder of sources").path();
-            if path.is_dir() {
+            // What the crate of the fuzzer has built stands beside it.
+            if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(root).expect("below the root");

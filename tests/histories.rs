@@ -1,0 +1,46 @@
+//! Random histories of one agent in a small world, and those that once found a fault.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed, in functions beside the tests too"
+)]
+
+#[path = "history/mod.rs"]
+mod history;
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+/// The same histories each time, a few hundred hours of virtual time. PROPTEST_CASES asks for four
+/// times as many as run, PROPTEST_RNG_SEED for others. What is found becomes a test with a name.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let rng_seed = match default.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(0),
+        asked @ RngSeed::Fixed(_) => asked,
+    };
+    ProptestConfig { cases: default.cases / 4, failure_persistence: None, rng_seed, ..default }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// Whatever happens, what must always hold does, and the world comes to rest.
+    #[test]
+    fn every_history_ends_well(octets in prop::collection::vec(any::<u8>(), 0..400)) {
+        history::run(&octets);
+    }
+}
+
+#[test]
+fn nothing_happens() {
+    (0..5).for_each(|config| history::run(&[config]));
+}
+
+/// Lives through the file that HISTORY names: what libFuzzer has found, for instance.
+#[test]
+#[ignore = "needs a file"]
+fn replay() {
+    let Ok(path) = std::env::var("HISTORY") else { return };
+    history::run(&std::fs::read(path).unwrap());
+}

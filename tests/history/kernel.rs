@@ -1,0 +1,287 @@
+//! A kernel that does what it is asked, refuses what Linux would refuse and what it is told to
+//! refuse, and tells of its changes a little later, or never.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use renumberd::core::input::{IfIndex, KernelEvent};
+use renumberd::core::output::Step;
+use renumberd::core::system::{KernelAddress, KernelRoute, Link, RouteTarget, System};
+use renumberd::time::{Instant, Until};
+
+const ENODEV: i32 = 19;
+const EEXIST: i32 = 17;
+const EINVAL: i32 = 22;
+const ENETDOWN: i32 = 100;
+
+/// How long duplicate address detection takes.
+const DETECTION: Duration = Duration::from_secs(1);
+
+/// What the kernel refuses without a reason.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Kinds of steps, a bit each (see [`kind`]).
+    pub kinds: u8,
+    /// On this interface only.
+    pub interface: Option<IfIndex>,
+    pub errno: i32,
+    /// How often still.
+    pub left: u32,
+}
+
+#[derive(Default)]
+pub struct Kernel {
+    pub system: System,
+    /// Destinations and metrics of routes that others have set.
+    pub foreign_routes: BTreeSet<(Ipv6Net, u32)>,
+    /// Addresses that others have set, as they were set.
+    pub foreign_addresses: BTreeMap<(IfIndex, Ipv6Addr), KernelAddress>,
+    pub refusals: Vec<Refusal>,
+    /// Changes that the agent has not been told of.
+    pub events: Vec<KernelEvent>,
+    /// Addresses under duplicate address detection, with its end.
+    detecting: Vec<(Instant, IfIndex, Ipv6Addr)>,
+}
+
+/// The kind of a step, as a bit.
+pub const fn kind(step: &Step) -> u8 {
+    match step {
+        Step::SetAddress(_) => 1,
+        Step::RemoveAddress { .. } => 2,
+        Step::AddRoute(_) => 4,
+        Step::ReplaceRoute(_) => 8,
+        Step::RemoveRoute(_) => 16,
+        Step::SetSysctl { .. } => 32,
+        Step::Join(..) | Step::Leave(..) => 64,
+        Step::Serve(_) | Step::DropKernelMade(_) => 128,
+    }
+}
+
+impl Kernel {
+    /// Something happens that the agent is told of.
+    pub fn change(&mut self, event: KernelEvent) {
+        self.system.handle(event.clone());
+        self.events.push(event);
+    }
+
+    /// Takes a step.
+    ///
+    /// # Errors
+    ///
+    /// The error number of a refusal.
+    pub fn take(&mut self, now: Instant, step: &Step) -> Result<(), i32> {
+        let interface = self.interface_of(step);
+        let kind = kind(step);
+        let rule = self.refusals.iter_mut().find(|rule| {
+            let here = rule.interface.is_none() || rule.interface == interface;
+            rule.kinds & kind != 0 && here && rule.left > 0
+        });
+        if let Some(rule) = rule {
+            rule.left -= 1;
+            return Err(rule.errno);
+        }
+        match step {
+            Step::SetAddress(address) => self.set_address(now, address),
+            Step::RemoveAddress { interface, address, .. } => {
+                let has = self.system.addresses.get(&(*interface, *address));
+                if let Some(has) = has {
+                    assert!(has.ours, "an address of another is removed: {has:?}");
+                    let (interface, address) = (*interface, *address);
+                    self.change(KernelEvent::AddressGone { interface, address });
+                }
+                Ok(())
+            }
+            Step::AddRoute(route) => {
+                self.check_route(now, route)?;
+                let has_slot = self.system.has_slot(route.slot());
+                if has_slot || self.foreign_routes.contains(&route.slot()) {
+                    return Err(EEXIST);
+                }
+                self.change(KernelEvent::Route(kept(route)));
+                Ok(())
+            }
+            Step::ReplaceRoute(route) => {
+                self.check_route(now, route)?;
+                if self.foreign_routes.contains(&route.slot()) {
+                    return Err(EEXIST);
+                }
+                self.change(KernelEvent::Route(kept(route)));
+                Ok(())
+            }
+            Step::RemoveRoute(route) => {
+                if self.system.routes.contains_key(&route.key()) {
+                    self.change(KernelEvent::RouteGone(route.clone()));
+                }
+                Ok(())
+            }
+            Step::Join(_, index) | Step::DropKernelMade(index) => self.check_link(*index).map(drop),
+            Step::SetSysctl { interface, .. } => match self.system.link(interface) {
+                Some(_) => Ok(()),
+                None => Err(ENODEV),
+            },
+            Step::Leave(..) | Step::Serve(_) => Ok(()),
+        }
+    }
+
+    fn interface_of(&self, step: &Step) -> Option<IfIndex> {
+        match step {
+            Step::SetAddress(address) => Some(address.interface),
+            Step::RemoveAddress { interface, .. } => Some(*interface),
+            Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route) => {
+                route.target.interface()
+            }
+            Step::SetSysctl { interface, .. } => self.system.link(interface).map(|link| link.index),
+            Step::Join(_, index) | Step::Leave(_, index) | Step::DropKernelMade(index) => {
+                Some(*index)
+            }
+            Step::Serve(_) => None,
+        }
+    }
+
+    fn check_link(&self, index: IfIndex) -> Result<&Link, i32> {
+        self.system.links.get(&index).ok_or(ENODEV)
+    }
+
+    fn check_route(&self, now: Instant, route: &KernelRoute) -> Result<(), i32> {
+        if let Some(index) = route.target.interface() {
+            let link = self.check_link(index)?;
+            if !link.running {
+                return Err(ENETDOWN);
+            }
+        }
+        if let RouteTarget::Gateway(index, gateway) = route.target {
+            let own = self.system.addresses.contains_key(&(index, gateway));
+            if own || gateway.is_unspecified() || gateway.is_multicast() {
+                return Err(EINVAL);
+            }
+        }
+        if route.until.is_over(now) { Err(EINVAL) } else { Ok(()) }
+    }
+
+    fn set_address(&mut self, now: Instant, wanted: &KernelAddress) -> Result<(), i32> {
+        self.check_link(wanted.interface)?;
+        let key = (wanted.interface, wanted.address);
+        let has = self.system.addresses.get(&key);
+        if has.is_some_and(|has| !has.ours) {
+            return Err(EEXIST);
+        }
+        if wanted.valid_until.is_over(now) || wanted.address.is_multicast() {
+            return Err(EINVAL);
+        }
+        let tentative = has.is_none_or(|has| has.tentative);
+        let duplicate = has.is_some_and(|has| has.duplicate);
+        if has.is_none() {
+            self.detecting.push((now + DETECTION, wanted.interface, wanted.address));
+        }
+        let address = KernelAddress { tentative, duplicate, ..wanted.clone() };
+        self.change(KernelEvent::Address(address));
+        Ok(())
+    }
+
+    /// Another node holds the `chosen` of the addresses under detection.
+    pub fn find_duplicate(&mut self, chosen: usize) {
+        if self.detecting.is_empty() {
+            return;
+        }
+        let (_, interface, address) = self.detecting.remove(chosen % self.detecting.len());
+        if let Some(has) = self.system.addresses.get(&(interface, address)) {
+            self.change(KernelEvent::Address(KernelAddress { duplicate: true, ..has.clone() }));
+        }
+    }
+
+    /// When something happens by itself.
+    pub fn next(&self, now: Instant) -> Option<Instant> {
+        let addresses = self.system.addresses.values().map(|address| address.valid_until);
+        let routes = self.system.routes.values().map(|route| route.until);
+        let ends = addresses.chain(routes).filter_map(Until::at);
+        let detected = self.detecting.iter().map(|(at, ..)| *at);
+        ends.chain(detected).filter(|at| *at > now).min()
+    }
+
+    /// What has run out goes, and detection ends.
+    pub fn pass(&mut self, now: Instant) {
+        let (ended, under_way) = self.detecting.iter().partition(|(at, ..)| *at <= now);
+        self.detecting = under_way;
+        let ended: Vec<(Instant, IfIndex, Ipv6Addr)> = ended;
+        for (_, interface, address) in ended {
+            if let Some(has) = self.system.addresses.get(&(interface, address)) {
+                self.change(KernelEvent::Address(KernelAddress {
+                    tentative: false,
+                    ..has.clone()
+                }));
+            }
+        }
+        let addresses = self.system.addresses.values();
+        let over = addresses.filter(|address| address.valid_until.is_over(now));
+        let mut events: Vec<KernelEvent> = over
+            .map(|has| {
+                let (interface, address) = (has.interface, has.address);
+                KernelEvent::AddressGone { interface, address }
+            })
+            .collect();
+        let routes = self.system.routes.values().filter(|route| route.until.is_over(now));
+        events.extend(routes.cloned().map(KernelEvent::RouteGone));
+        events.into_iter().for_each(|event| self.change(event));
+    }
+
+    /// A link stops or runs. With `flush` it loses what is on it, as where it is set down.
+    pub fn set_running(&mut self, index: IfIndex, running: bool, flush: bool) {
+        let Some(link) = self.system.links.get(&index).cloned() else { return };
+        let mut events = vec![KernelEvent::Link(Link { running, ..link })];
+        if !running && flush {
+            let here = self.system.addresses.values().filter(|has| has.interface == index);
+            events.extend(here.filter(|has| has.ours).map(|has| {
+                let (interface, address) = (has.interface, has.address);
+                KernelEvent::AddressGone { interface, address }
+            }));
+            let routes = self.system.routes.values();
+            let routes = routes.filter(|route| route.target.interface() == Some(index));
+            events.extend(routes.cloned().map(KernelEvent::RouteGone));
+        }
+        events.into_iter().for_each(|event| self.change(event));
+    }
+
+    /// A link vanishes; its name if it was there.
+    pub fn vanish(&mut self, index: IfIndex) -> Option<String> {
+        let name = self.system.links.get(&index)?.name.clone();
+        self.foreign_addresses.retain(|(interface, _), _| *interface != index);
+        self.detecting.retain(|(_, interface, _)| *interface != index);
+        self.change(KernelEvent::LinkGone(index));
+        Some(name)
+    }
+
+    /// Another program sets an address, or removes one.
+    pub fn set_foreign(&mut self, address: KernelAddress) {
+        let key = (address.interface, address.address);
+        if !self.system.links.contains_key(&address.interface) {
+            return;
+        }
+        self.foreign_addresses.insert(key, address.clone());
+        self.change(KernelEvent::Address(address));
+    }
+
+    /// What belongs to others is as they have set it.
+    pub fn check_foreign(&self) {
+        for (key, address) in &self.foreign_addresses {
+            assert_eq!(
+                self.system.addresses.get(key),
+                Some(address),
+                "an address of another was touched"
+            );
+        }
+        let mut slots = BTreeSet::new();
+        for route in self.system.routes.values() {
+            assert!(slots.insert(route.slot()), "two routes to {:?}", route.slot());
+            assert!(!self.foreign_routes.contains(&route.slot()), "in the place of another's");
+        }
+    }
+}
+
+/// A route as Linux keeps it: one that leads nowhere has no end.
+fn kept(route: &KernelRoute) -> KernelRoute {
+    let nowhere = route.target == RouteTarget::Unreachable;
+    let until = if nowhere { Until::Never } else { route.until };
+    KernelRoute { until, ..route.clone() }
+}

@@ -1,0 +1,223 @@
+//! What must always hold, and what must hold once the world has come to rest.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use renumberd::core::input::{Input, KernelEvent};
+use renumberd::core::system::RouteTarget;
+use renumberd::time::Until;
+
+use super::upstream::{self, link_local};
+use super::{LINKS, UPLINKS, World, delegated, foreign, subordinate};
+
+/// Long enough for every exchange to end and for everything to be tried again.
+const REST: Duration = Duration::from_secs(400);
+/// SOL_MAX_RT, and a little more: whoever still waits has asked again by then.
+const IDLE: Duration = Duration::from_secs(4000);
+/// What ends within that is not compared.
+const SOON: Duration = Duration::from_secs(30);
+
+impl World {
+    /// After each act.
+    pub fn check(&self) {
+        self.kernel.check_foreign();
+        self.check_delegated();
+        self.check_first();
+        self.check_tables();
+    }
+
+    /// No two routes of ours lead to overlapping delegations, on different ways.
+    fn check_delegated(&self) {
+        if !self.kernel.refusals.is_empty() || self.core.lags() || !self.refused.is_empty() {
+            return;
+        }
+        let delegated = delegated(&self.kernel.system);
+        for (position, (prefix, target)) in delegated.iter().enumerate() {
+            for (other, other_target) in &delegated[..position] {
+                let overlap = prefix.contains(other) || other.contains(prefix);
+                assert!(
+                    !overlap || target == other_target,
+                    "{prefix} leads to {target}, {other} to {other_target}"
+                );
+            }
+        }
+    }
+
+    /// What the first requesting router holds, which answers whenever it is asked, leads to nobody
+    /// else (SEC-18).
+    fn check_first(&self) {
+        let first = format!("{}", subordinate::address(0));
+        for (held, until) in &self.ledger.first {
+            let routes = delegated(&self.kernel.system);
+            let over = until.is_over(self.now);
+            for (prefix, target) in routes.iter().filter(|(prefix, _)| !over && prefix == held) {
+                assert!(target.contains(&first), "{prefix} of {first} leads to {target}");
+            }
+        }
+    }
+
+    /// Tables do not grow with what strangers say.
+    fn check_tables(&self) {
+        let status = self.core.status(self.now);
+        for (name, uplink) in &status.uplinks {
+            assert!(uplink.routers.len() <= 16, "{} routers on {name}", uplink.routers.len());
+            for router in &uplink.routers {
+                assert!(router.prefixes.len() <= 64, "{} prefixes", router.prefixes.len());
+            }
+            assert!(uplink.leases.len() <= 64, "{} leases on {name}", uplink.leases.len());
+        }
+        assert!(status.counters.len() <= 128, "{} counters", status.counters.len());
+        assert!(status.changes.len() <= 64, "{} changes", status.changes.len());
+    }
+
+    /// Everything works again; then the world comes to rest, and is looked at.
+    pub fn rest(mut self) {
+        self.mend();
+        self.pass(REST);
+        self.check();
+        self.check_from_scratch();
+        self.check_subnets();
+        self.check_idle();
+        self.check_leases();
+        self.check_restart();
+    }
+
+    fn mend(&mut self) {
+        self.dies_after = None;
+        self.kernel.refusals.clear();
+        self.kernel.foreign_routes.clear();
+        for (number, (_, prefix)) in UPLINKS.iter().enumerate() {
+            self.servers[number].mend(u8::try_from(number).unwrap());
+            self.advertised.retain(|(of, _), _| *of != number);
+            let good = upstream::good_advertisement(prefix);
+            self.advertised.insert((number, upstream::ROUTERS[number]), good);
+        }
+        while !self.gone.is_empty() {
+            self.return_link(0, false);
+        }
+        for (name, last) in LINKS {
+            let Some(index) = self.index(name) else { continue };
+            self.kernel.set_running(index, true, false);
+            self.kernel.set_foreign(foreign(index, link_local(last)));
+        }
+        for (number, (name, _)) in UPLINKS.iter().enumerate() {
+            // With the address of its router an uplink cannot hear it.
+            let (Some(interface), address) = (self.index(name), upstream::ROUTERS[number]) else {
+                continue;
+            };
+            if self.kernel.foreign_addresses.remove(&(interface, address)).is_some() {
+                self.kernel.change(KernelEvent::AddressGone { interface, address });
+            }
+        }
+        self.kernel.change(KernelEvent::Forwarding(true));
+        self.dump();
+        for number in 0..UPLINKS.len() {
+            self.advertise_well(number);
+        }
+        self.refused.clear();
+    }
+
+    fn advertise_well(&mut self, uplink: usize) {
+        let Some(interface) = self.index(UPLINKS[uplink].0) else { return };
+        let octets = upstream::good_advertisement(UPLINKS[uplink].1).encode();
+        let router = upstream::ROUTERS[uplink];
+        self.give(Input::Icmpv6(super::received(interface, router, octets)));
+    }
+
+    /// What of ours is on the links below and leads there, but for what ends within `span`.
+    fn below(&self, span: Duration) -> BTreeMap<String, String> {
+        let up: Vec<_> = UPLINKS.iter().filter_map(|(name, _)| self.index(name)).collect();
+        let lasts = |until: Until| !until.is_over(self.now + span);
+        let addresses = self.kernel.system.addresses.values();
+        let addresses = addresses.filter(|has| has.ours && !up.contains(&has.interface));
+        let addresses = addresses.filter(|has| lasts(has.valid_until)).map(|has| {
+            (format!("{} on {}", has.address, has.interface.0), has.prefix_len.to_string())
+        });
+        let routes = self.kernel.system.routes.values();
+        let routes = routes.filter(|has| has.target.interface().is_none_or(|at| !up.contains(&at)));
+        let routes = routes.filter(|has| lasts(has.until));
+        let routes = routes.map(|has| {
+            (format!("{} metric {}", has.destination, has.metric), format!("{:?}", has.target))
+        });
+        addresses.chain(routes).collect()
+    }
+
+    /// A derivation from scratch finds nothing to do (what is incremental equals what is whole).
+    fn check_from_scratch(&mut self) {
+        let (before, all) = (self.below(SOON), self.below(Duration::ZERO));
+        self.refused.clear();
+        self.give(Input::System(self.kernel.system.clone()));
+        self.pass(Duration::from_secs(1));
+        let after = self.below(Duration::ZERO);
+        for (name, value) in &before {
+            assert_eq!(after.get(name), Some(value), "{name}: another when derived anew");
+        }
+        for name in after.keys() {
+            assert!(all.contains_key(name), "{name}: only when derived anew");
+        }
+        assert!(self.refused.is_empty(), "the kernel still refuses {:?}", self.refused);
+    }
+
+    /// Each delegated prefix is on the links that are to have it.
+    fn check_subnets(&self) {
+        let status = self.core.status(self.now);
+        let is_short = |left: Option<u32>| left.is_some_and(|left| left < 60);
+        for (uplink, name) in status
+            .uplinks
+            .values()
+            .flat_map(|uplink| status.downlinks.keys().map(move |name| (uplink, name)))
+        {
+            let downlink = &status.downlinks[name];
+            for lease in uplink.leases.iter().filter(|lease| !lease.gone && !is_short(lease.valid))
+            {
+                let has = |prefix: &Ipv6Net| lease.prefix.contains(prefix);
+                let told = downlink.advertised.iter();
+                let told = told.filter(|told| told.valid > 0).any(|told| has(&told.prefix));
+                let without = downlink.without.keys().any(has);
+                assert!(told || without, "{name} is told nothing of {}", lease.prefix);
+            }
+        }
+    }
+
+    /// Killed and started again it ends in the same state.
+    fn check_restart(&mut self) {
+        let (before, all) = (self.below(REST + SOON), self.below(Duration::ZERO));
+        self.restart();
+        self.pass(REST);
+        let after = self.below(Duration::ZERO);
+        for (name, value) in &before {
+            assert_eq!(after.get(name), Some(value), "{name}: another after a restart");
+        }
+        for name in after.keys() {
+            assert!(all.contains_key(name), "{name}: only after a restart");
+        }
+    }
+
+    /// Nobody says anything for some time, but for servers that answer.
+    fn check_idle(&mut self) {
+        self.outputs = 0;
+        self.wakeups = 0;
+        self.pass(IDLE);
+        assert!(self.outputs < 700, "{} outputs in an idle hour", self.outputs);
+        assert!(self.wakeups < 1200, "{} wakeups in an idle hour", self.wakeups);
+    }
+
+    /// With a router and a server that work every uplink has its lease.
+    fn check_leases(&mut self) {
+        (0..UPLINKS.len()).for_each(|number| self.advertise_well(number));
+        self.pass(Duration::from_secs(200));
+        let status = self.core.status(self.now);
+        for (number, (name, _)) in UPLINKS.iter().enumerate() {
+            let Some(uplink) = status.uplinks.get(*name) else { continue };
+            let wanted = self.servers[number].prefix();
+            let holds = uplink.leases.iter().any(|lease| lease.prefix == wanted && !lease.gone);
+            let any = uplink.leases.iter().any(|lease| !lease.gone);
+            assert!(any, "{name} has no lease: {}", uplink.state);
+            assert!(holds, "{name} does not hold {wanted}: {:?}", uplink.leases);
+        }
+        let unreachable = self.kernel.system.routes.values();
+        let unreachable = unreachable.filter(|route| route.target == RouteTarget::Unreachable);
+        assert!(unreachable.count() > 0);
+    }
+}

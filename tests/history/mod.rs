@@ -1,0 +1,457 @@
+//! A history: any octets, read as what happens to one agent in a small world. Its kernel refuses,
+//! forgets and loses; its neighbors above and below advertise, answer and ask, well or not; it is
+//! killed and started again. What must always hold is asserted all the way, and again when the
+//! world has come to rest (`laws`).
+//!
+//! `tests/histories.rs` runs random ones and those that once found a fault; `tests/fuzz` lets
+//! libFuzzer look for more. No clock, no socket, no chance but the octets.
+#![allow(unreachable_pub, reason = "shared by a test and the fuzzer")]
+
+mod acts;
+mod bytes;
+mod kernel;
+mod laws;
+mod subordinate;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use renumberd::config::{Config, file};
+use renumberd::core::Core;
+use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
+use renumberd::core::memory::{Memory, Record};
+use renumberd::core::output::{Output, Packet, Step};
+use renumberd::core::system::{KernelAddress, Link, System};
+use renumberd::time::{Instant, Until};
+use renumberd::wire::dhcpv6::Message;
+use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
+use renumberd::wire::dhcpv6_relay::{RelayKind, Relayed, innermost};
+use renumberd::wire::ndp::RouterAdvertisement;
+
+use self::bytes::Bytes;
+use self::kernel::Kernel;
+use self::subordinate::Ledger;
+use self::upstream::{Server, link_local, net};
+
+/// The links that there are at the start, by name, with the agent's own link-local address.
+const LINKS: [(&str, u16); 6] =
+    [("up", 2), ("dsl", 3), ("lan", 1), ("wl", 4), ("rel", 5), ("other", 6)];
+
+/// Uplinks with the prefix that their routers advertise.
+const UPLINKS: [(&str, &str); 2] = [("up", "2001:db8:a:1::/64"), ("dsl", "2001:db8:b:1::/64")];
+
+/// Who answers what is relayed.
+const SERVER_ELSEWHERE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
+
+/// One event makes at most so many outputs: the world is small.
+const MAX_OUTPUTS: usize = 6000;
+/// After so many rounds at one instant the next deadline has to lie later.
+const MAX_ROUNDS: usize = 12;
+
+pub struct World {
+    now: Instant,
+    core: Core,
+    configs: Vec<Config>,
+    config: usize,
+    memory: Memory,
+    kernel: Kernel,
+    servers: [Server; 2],
+    /// What routers answer solicitations with, by uplink and router.
+    advertised: BTreeMap<(usize, Ipv6Addr), RouterAdvertisement>,
+    ledger: Ledger,
+    /// What is on its way to the agent, in order.
+    coming: Vec<(Instant, Input)>,
+    /// The last questions of each uplink.
+    asked: [Vec<Message>; 2],
+    /// Events of the kernel are held back.
+    holds_events: bool,
+    /// The agent is killed after so many outputs.
+    dies_after: Option<usize>,
+    /// Vanished links.
+    gone: Vec<(&'static str, u16)>,
+    next_index: u32,
+    restarts: u8,
+    /// What left, and how often the agent woke up, since this was set to zero.
+    outputs: usize,
+    wakeups: usize,
+    /// Refusals since this was emptied.
+    refused: Vec<(Step, i32)>,
+    storms: usize,
+    /// Requesting routers that answer no neighbor solicitation, a bit each.
+    asleep: u8,
+}
+
+fn configs() -> Vec<Config> {
+    let client = subordinate::duid(0);
+    let second = subordinate::duid(1);
+    let uplinks = "[uplink.up]\n[uplink.dsl]\ndelegate = [{ iaid = 1 }, { iaid = 2 }]\n";
+    let statics = "[static.home]\nprefix = \"fd00:1::/48\"\n";
+    let lan = "[downlink.lan]\nsubnet = \"0x1/64\"\n[downlink.wl]\nrdnss = [\"self\"]\n";
+    let delegations = format!(
+        "[delegation.child]\ndownlink = \"lan\"\nduid = \"{client}\"\nprefix = \"0x1/60\"\n\
+         [delegation.second]\ndownlink = \"lan\"\nduid = \"{second}\"\niaid = 1\nlength = 62\n\
+         [delegation.third]\ndownlink = \"wl\"\nlink-layer = \"02:00:5e:53:00:02\"\nlength = 62\n"
+    );
+    let pools = "[pool.near]\ndownlink = \"lan\"\nsize = 60\nlength = 62\n\
+         [pool.far]\ndownlink = \"lan\"\nlink = \"fd00:99::/64\"\nsize = 61\n\
+         [pool.air]\ndownlink = \"wl\"\nsize = 61\n";
+    let relay = "[relay.rel]\nservers = [\"2001:db8:ffff::1\"]\n";
+    let texts = [
+        format!("{uplinks}{statics}{lan}{delegations}{pools}{relay}"),
+        format!("{uplinks}{lan}{pools}"),
+        format!(
+            "layout = \"descending\"\non-stop = \"remove\"\n[uplink.up]\nprobe = \
+             \"2001:db8:ffff::1\"\n{statics}{lan}{delegations}{relay}"
+        ),
+        format!("grace = \"5s\"\n[uplink.dsl]\naddress = \"::5\"\n{lan}{delegations}{pools}"),
+        "[uplink.up]\naddress = \"kernel\"\n[downlink.lan]\n".to_owned(),
+    ];
+    let parse = |text: &String| file::parse("history.toml", text).unwrap();
+    texts.iter().map(parse).collect()
+}
+
+pub fn own_duid() -> Duid {
+    Duid::from_uuid([0x52; 16])
+}
+
+/// Lives through a history.
+pub fn run(octets: &[u8]) {
+    let mut bytes = Bytes::new(octets);
+    let mut world = World::new(bytes.below(5));
+    while !bytes.is_empty() {
+        world.act(&mut bytes);
+        world.check();
+    }
+    world.rest();
+}
+
+impl World {
+    fn new(config: usize) -> Self {
+        let now = Instant::from_secs(1000);
+        let configs = configs();
+        let mut kernel = Kernel::default();
+        kernel.system.forwarding = true;
+        let core = Core::new(configs[config].clone(), Memory::default(), own_duid(), [7; 32], now);
+        let good = |(number, (_, prefix)): (usize, &(&str, &str))| {
+            let router = upstream::ROUTERS[number];
+            ((number, router), upstream::good_advertisement(prefix))
+        };
+        let mut world = Self {
+            now,
+            core,
+            configs,
+            config,
+            memory: Memory::default(),
+            kernel,
+            servers: [Server::new(0), Server::new(1)],
+            advertised: UPLINKS.iter().enumerate().map(good).collect(),
+            ledger: Ledger::default(),
+            coming: Vec::new(),
+            asked: [Vec::new(), Vec::new()],
+            holds_events: false,
+            dies_after: None,
+            gone: LINKS.to_vec(),
+            next_index: 2,
+            restarts: 7,
+            outputs: 0,
+            wakeups: 0,
+            refused: Vec::new(),
+            storms: 0,
+            asleep: 0,
+        };
+        while !world.gone.is_empty() {
+            world.return_link(0, false);
+        }
+        world.kernel.events.clear();
+        let system = world.kernel.system.clone();
+        world.give(Input::System(system));
+        world
+    }
+
+    /// A vanished link is there again, with another number or its old one.
+    fn return_link(&mut self, chosen: usize, old_number: bool) {
+        if self.gone.is_empty() {
+            return;
+        }
+        let (name, last) = self.gone.remove(chosen % self.gone.len());
+        let index = IfIndex(self.next_index - u32::from(old_number));
+        if self.kernel.system.links.contains_key(&index) {
+            self.gone.push((name, last));
+            return;
+        }
+        self.next_index = self.next_index.max(index.0 + 1);
+        self.kernel.change(KernelEvent::Link(Link {
+            index,
+            name: name.to_owned(),
+            running: true,
+            multicast: true,
+            point_to_point: name == "dsl",
+            link_layer_address: (name != "dsl").then(|| subordinate::link_layer(0x100 + last)),
+            mtu: 1500,
+        }));
+        self.kernel.set_foreign(foreign(index, link_local(last)));
+    }
+
+    fn index(&self, name: &str) -> Option<IfIndex> {
+        self.kernel.system.link(name).map(|link| link.index)
+    }
+
+    /// Something happens to the agent, and it does what follows.
+    fn give(&mut self, input: Input) {
+        self.core.handle(self.now, input);
+        self.perform();
+    }
+
+    fn perform(&mut self) {
+        let mut count = 0;
+        while let Some(output) = self.core.poll_output() {
+            count += 1;
+            assert!(count < MAX_OUTPUTS, "no end of outputs: {output:?}");
+            if let Some(left) = self.dies_after {
+                self.dies_after = left.checked_sub(1);
+                if left == 0 {
+                    return self.restart();
+                }
+            }
+            self.outputs += 1;
+            match output {
+                Output::Remember(record) => self.memory.fold(record),
+                Output::Apply(steps) => self.apply(&steps),
+                Output::SendIcmpv6(packet) => self.leave_icmpv6(&packet),
+                Output::SendDhcpv6(packet) => self.leave_dhcpv6(&packet),
+                Output::SendServer(sent) => self.leave_server(&sent.packet),
+                Output::Milestone(milestone) => {
+                    self.core.handle(self.now, Input::Milestone(milestone));
+                }
+                Output::Hear(_) | Output::ListNeighbors(_) | Output::Report(_) => {}
+                Output::Exit => return self.restart(),
+            }
+        }
+    }
+
+    /// As the shell does: a refusal is told at once, and where it is not certain what became of a
+    /// step, the kernel's state.
+    fn apply(&mut self, steps: &[Step]) {
+        let mut refused = Vec::new();
+        for step in steps {
+            if let Step::SetSysctl { interface, name, .. } = step {
+                let key = (interface.clone(), name.file().to_owned());
+                if !self.memory.sysctls.contains_key(&key) {
+                    let (of, file) = key;
+                    let before = Some(1);
+                    self.memory.fold(Record::Sysctl { interface: of, name: file, before });
+                    let (interface, name, before) = (interface.clone(), *name, 1);
+                    self.core.handle(self.now, Input::SysctlWas { interface, name, before });
+                }
+            }
+            if let Err(errno) = self.kernel.take(self.now, step) {
+                refused.push((step.clone(), errno));
+            }
+        }
+        let doubtful = refused.iter().any(|(step, errno)| {
+            *errno == 105 || *errno == 17 && matches!(step, Step::AddRoute(_))
+        });
+        for (step, errno) in refused {
+            self.core.handle(self.now, Input::StepFailed { step: step.clone(), errno });
+            self.refused.push((step, errno));
+        }
+        if doubtful {
+            self.core.handle(self.now, Input::System(self.kernel.system.clone()));
+        }
+    }
+
+    fn leave_icmpv6(&mut self, packet: &Packet) {
+        if packet.octets.first() == Some(&135) {
+            self.answer_neighbor_solicitation(packet);
+        }
+        let uplink =
+            UPLINKS.iter().position(|(name, _)| self.index(name) == Some(packet.interface));
+        if let Some(uplink) = uplink
+            && packet.octets.first() == Some(&133)
+        {
+            let routers = self.advertised.iter().filter(|((of, router), _)| {
+                *of == uplink
+                    && (packet.destination.is_multicast() || packet.destination == *router)
+            });
+            let answers: Vec<(Ipv6Addr, Vec<u8>)> =
+                routers.map(|((_, router), answer)| (*router, answer.encode())).collect();
+            for (router, octets) in answers {
+                let received = Received {
+                    destination: packet.source,
+                    ..received(packet.interface, router, octets)
+                };
+                self.coming.push((self.now + Duration::from_millis(2), Input::Icmpv6(received)));
+            }
+        }
+    }
+
+    /// Requesting routers answer that are awake; the first always is.
+    fn answer_neighbor_solicitation(&mut self, packet: &Packet) {
+        let target = packet.octets.get(8..24).and_then(|octets| <[u8; 16]>::try_from(octets).ok());
+        let target = Ipv6Addr::from(target.expect("own message is whole"));
+        let mut awake = (0..subordinate::CLIENTS).filter(|number| self.asleep >> number & 1 == 0);
+        if awake.any(|number| subordinate::address(number) == target) {
+            let octets = [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &target.octets()].concat();
+            let received = Received {
+                destination: packet.source,
+                ..received(packet.interface, target, octets)
+            };
+            self.coming.push((self.now + Duration::from_millis(1), Input::Icmpv6(received)));
+        }
+    }
+
+    fn leave_dhcpv6(&mut self, packet: &Packet) {
+        let message = Message::decode(&packet.octets).expect("own message decodes");
+        let uplink =
+            UPLINKS.iter().position(|(name, _)| self.index(name) == Some(packet.interface));
+        let Some(uplink) = uplink else { return };
+        if let Some(answer) = self.servers[uplink].answer(&message) {
+            let router = upstream::ROUTERS[uplink];
+            let received = Received {
+                port: 547,
+                destination: packet.source,
+                ..received(packet.interface, router, answer.encode())
+            };
+            self.coming.push((self.now + Duration::from_millis(3), Input::Dhcpv6(received)));
+        }
+        self.asked[uplink].push(message);
+        if self.asked[uplink].len() > 4 {
+            self.asked[uplink].remove(0);
+        }
+    }
+
+    fn leave_server(&mut self, packet: &Packet) {
+        if packet.octets.first().copied().and_then(RelayKind::from_wire) == Some(RelayKind::Forward)
+        {
+            return self.answer_elsewhere(&packet.octets);
+        }
+        let inner = match packet.octets.first().copied().and_then(RelayKind::from_wire) {
+            Some(_) => innermost(&packet.octets).expect("own message decodes"),
+            None => packet.octets.clone(),
+        };
+        if let Ok(message) = Message::decode(&inner) {
+            // What the server elsewhere gave is its business.
+            if message.server_id() == Some(&own_duid()) {
+                self.ledger.answered(self.now, packet.destination, &message);
+            }
+        }
+    }
+
+    /// The server elsewhere gives each requesting router a prefix of its own.
+    fn answer_elsewhere(&mut self, octets: &[u8]) {
+        let relayed = Relayed::decode(octets).expect("own message decodes");
+        let Ok(asked) = Message::decode(&relayed.octets) else { return };
+        let Some(duid) = asked.client_id() else { return };
+        let number = duid.octets().last().copied().unwrap_or(0);
+        let prefix = net(&format!("3fff:2:0:{number:x}::/64"));
+        let mut options = vec![
+            Dhcpv6Option::ClientId(duid.clone()),
+            Dhcpv6Option::ServerId(Duid::from_uuid([0x77; 16])),
+        ];
+        for ia in asked.ia_pds() {
+            let mut good = Server::new(0);
+            good.set_prefix(prefix);
+            let first = IaPd { iaid: Iaid(1), ..ia.clone() };
+            options.push(Dhcpv6Option::IaPd(IaPd { iaid: ia.iaid, ..good.ia_pd(&first) }));
+        }
+        let kind = renumberd::wire::dhcpv6::MessageType::Reply;
+        let answer = Message { kind, transaction_id: asked.transaction_id, options };
+        let Some(interface) = self.index("up") else { return };
+        let received = Received {
+            port: 547,
+            ..received(interface, SERVER_ELSEWHERE, relayed.wrap(&answer.encode()))
+        };
+        self.coming.push((self.now + Duration::from_millis(4), Input::Server(received)));
+    }
+
+    /// The agent is killed and started again: what is in the kernel and in the memory stays.
+    fn restart(&mut self) {
+        self.dies_after = None;
+        self.coming.clear();
+        self.restarts = self.restarts.wrapping_add(1);
+        let config = self.configs[self.config].clone();
+        let seed = [self.restarts; 32];
+        self.core = Core::new(config, self.memory.clone(), own_duid(), seed, self.now);
+        self.dump();
+    }
+
+    /// The agent reads the kernel's state anew.
+    fn dump(&mut self) {
+        self.kernel.events.clear();
+        self.holds_events = false;
+        self.give(Input::System(self.kernel.system.clone()));
+    }
+
+    /// Tells of what the kernel has changed, unless that is held back.
+    fn tell_events(&mut self) {
+        if !self.holds_events && !self.kernel.events.is_empty() {
+            let events = std::mem::take(&mut self.kernel.events);
+            self.give(Input::Kernel(events));
+        }
+    }
+
+    /// Time passes, and everything happens when it should.
+    fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        let mut rounds = 0;
+        loop {
+            self.give(Input::Timeout);
+            self.wakeups += 1;
+            self.kernel.pass(self.now);
+            self.tell_events();
+            while let Some(next) = self.coming.iter().position(|(at, _)| *at <= self.now) {
+                let (_, input) = self.coming.remove(next);
+                self.give(input);
+            }
+            let deadline = self.core.deadline(self.now);
+            let coming = self.coming.iter().map(|(at, _)| *at).min();
+            let kernel = self.kernel.next(self.now);
+            let next = deadline.map(|next| next.at).into_iter().chain(coming).chain(kernel).min();
+            let Some(next) = next.filter(|at| *at <= end) else { break };
+            if next > self.now {
+                rounds = 0;
+                self.now = next;
+            }
+            rounds += 1;
+            assert!(rounds < MAX_ROUNDS, "busy loop: {deadline:?} at {:?}", self.now);
+        }
+        self.now = end;
+    }
+}
+
+/// A packet to all, as neighbors send it.
+fn received(interface: IfIndex, source: Ipv6Addr, octets: Vec<u8>) -> Received {
+    Received {
+        interface,
+        source,
+        port: 0,
+        link_layer: None,
+        destination: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+        hop_limit: 255,
+        fragmented: false,
+        octets,
+    }
+}
+
+/// An address that somebody else has set.
+fn foreign(interface: IfIndex, address: Ipv6Addr) -> KernelAddress {
+    KernelAddress {
+        interface,
+        address,
+        prefix_len: 64,
+        preferred_until: Until::Never,
+        valid_until: Until::Never,
+        tentative: false,
+        duplicate: false,
+        ours: false,
+    }
+}
+
+/// Destinations of routes to what is delegated on, with where they lead.
+fn delegated(system: &System) -> Vec<(Ipv6Net, String)> {
+    let routes = system.routes.values().filter(|route| route.metric == 248);
+    routes.map(|route| (route.destination, format!("{:?}", route.target))).collect()
+}
