@@ -199,8 +199,8 @@ impl World {
         self.outputs = 0;
         self.wakeups = 0;
         self.pass(IDLE);
-        assert!(self.outputs < 700, "{} outputs in an idle hour", self.outputs);
-        assert!(self.wakeups < 1200, "{} wakeups in an idle hour", self.wakeups);
+        assert!(self.outputs < 2000, "{} outputs in an idle hour", self.outputs);
+        assert!(self.wakeups < 3000, "{} wakeups in an idle hour", self.wakeups);
     }
 
     /// With a router and a server that work every uplink has its lease.
