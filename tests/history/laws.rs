@@ -98,9 +98,13 @@ impl World {
         }
         for (name, last) in LINKS {
             let Some(index) = self.index(name) else { continue };
+            // What another node was found to hold is tried again on a link that has come up.
+            self.kernel.set_running(index, false, false);
             self.kernel.set_running(index, true, false);
             self.kernel.set_foreign(foreign(index, link_local(last)));
         }
+        self.holds_events = false;
+        self.tell_events();
         for (number, (name, _)) in UPLINKS.iter().enumerate() {
             // With the address of its router an uplink cannot hear it.
             let (Some(interface), address) = (self.index(name), upstream::ROUTERS[number]) else {
