@@ -102,6 +102,11 @@ impl Ledger {
         held.is_some_and(|held| held.preferred_said.is_none_or(|end| end > now))
     }
 
+    /// Until when some host may hold `prefix`.
+    pub(super) fn held_until(&self, prefix: &Ipv6Net) -> Option<Until> {
+        self.prefixes.get(prefix).map(|held| held.until)
+    }
+
     /// The routes to be said with lifetime 0, the longest promised first.
     pub(super) fn stale_routes(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
         let current = |prefix: &Ipv6Net| {

@@ -84,10 +84,12 @@ impl Statement {
         // Linux deprecates in a work item that the options of an advertisement set off one by one,
         // and loses what an option brings while that runs, until the next advertisement. What
         // comes first is seen by all of its runs.
+        // Where one packet cannot hold all, the first brings what is new: who hears of it in two is
+        // told of two changes. What ended last is what hosts hold for longest.
         prefixes.sort_by_key(|said| match said.preferred {
-            0 if ledger.prefers(&said.prefix, now) => 0,
-            0 => 2,
-            1.. => 1,
+            0 if ledger.prefers(&said.prefix, now) => (0, Reverse(None)),
+            0 => (2, Reverse(ledger.held_until(&said.prefix))),
+            1.. => (1, Reverse(None)),
         });
         let resolver_limit = seconds(max_interval).saturating_mul(3).max(MIN_RESOLVER_LIFETIME);
         Self {

@@ -42,6 +42,30 @@ fn many_prefixes_take_several_messages_with_equal_headers() {
     }
 }
 
+/// RA-TX-26, CHG-16: a requesting router that heard of one change in two packets would ask twice.
+#[test]
+fn what_is_new_is_in_the_first_of_several_messages_and_of_their_copies() {
+    let prefix = |number: u64| format!("2001:db8:0:{:x}::/64", number * 7 % 97);
+    let mut world = World::saying(content(&[&prefix(0)]));
+    let address = "fe80::9".parse().unwrap();
+    world.neighbors =
+        vec![Neighbor { address, link_layer: vec![2; 6], unconfirmed_for: Duration::ZERO }];
+    for number in 1..75 {
+        world.set(content(&[&prefix(number)]));
+        world.run_until(1000 + number * 4);
+        let since =
+            world.sent.iter().rev().take_while(|sent| sent.prefix(&prefix(number)).is_some());
+        let since: Vec<&Sent> = since.collect();
+        assert!(since.iter().any(|sent| sent.to == address), "{number}: copies");
+        for sent in since {
+            assert_eq!(sent.messages.len() > 1, number > 43, "{number}");
+            let first = Sent { messages: vec![sent.messages[0].clone()], ..sent.clone() };
+            assert!(first.prefix(&prefix(number)).is_some_and(|(preferred, _)| preferred > 0));
+            assert_eq!(first.prefix(&prefix(number - 1)), Some((0, 0)), "{number}");
+        }
+    }
+}
+
 /// RA-TX-26: what no message can hold is left out, and nothing else.
 #[test]
 fn an_option_larger_than_the_link_is_left_out() {
