@@ -305,16 +305,17 @@ impl Changes {
     }
 
     /// Whether the refresh under way left after `router`'s Reconfigure, and no advertisement of it
-    /// is being followed yet. It is the prefix change that follow-ups belong to from here on.
+    /// has been heard since. It is the prefix change that follow-ups belong to from here on.
     fn absorbs_echo(&mut self, now: Instant, router: Ipv6Addr, rebind: bool) -> bool {
-        let reconfigured_by = self.running.and_then(|running| running.reconfigured_by);
-        let heard = self.series.is_some_and(|series| series.router == router);
-        let absorbs = reconfigured_by == Some(router) && !heard;
-        if absorbs {
+        let running = self.running.filter(|running| running.reconfigured_by == Some(router));
+        let Some(running) = running else { return false };
+        // An earlier advertisement that is still followed up belongs to an earlier change.
+        let heard = self.series.is_some_and(|series| series.is_of(router, running.since));
+        if !heard {
             let advertised = Advertised { router, at: now, count: 1 };
             self.series = Some(Series::new(self.series, advertised, rebind, false));
         }
-        absorbs
+        !heard
     }
 
     /// Whether the refresh under way is the one for the link that `router` is heard on. One Reply
@@ -386,6 +387,11 @@ impl Series {
     fn rested(self, now: Instant) -> Option<Self> {
         let next_at = now + *FOLLOW_UP_GAPS.get(self.follow_up_count)?;
         (next_at <= self.ends_at()).then_some(Self { next_at, ..self })
+    }
+
+    /// Whether it follows an advertisement of `router` that came at `since` or later.
+    fn is_of(&self, router: Ipv6Addr, since: Instant) -> bool {
+        self.router == router && self.changed_at >= since
     }
 
     fn ends_at(&self) -> Instant {

@@ -168,6 +168,22 @@ fn a_second_advertisement_during_a_reconfigured_refresh_waits() {
     assert_eq!(changes.poll(millis(3)), RENEW);
 }
 
+/// CHG-16: or one advertisement too many would have every later change followed up as well, for as
+/// long as changes come.
+#[test]
+fn what_an_earlier_change_left_to_follow_up_is_no_echo_of_the_next() {
+    let mut changes = Changes::new();
+    assert_eq!(changes.handle_trigger(millis(0), advertisement(PARENT)), RENEW);
+    changes.handle_outcome(millis(1), Outcome::Unchanged, Some(PARENT));
+    for change in 1..100 {
+        let at = 3100 * change;
+        assert_eq!(changes.handle_trigger(millis(at), reconfigure(PARENT)), RENEW);
+        assert_eq!(changes.handle_trigger(millis(at + 1), advertisement(PARENT)), None);
+        changes.handle_outcome(millis(at + 2), Outcome::Fruitful, Some(PARENT));
+        assert_eq!(changes.poll(millis(at + 2)), None, "one exchange for one change");
+    }
+}
+
 /// CHG-04: what cannot be forged has the larger bucket, and pays for what waits beside it.
 #[test]
 fn trusted_triggers_have_their_own_bucket() {
