@@ -1,5 +1,6 @@
 //! Links that lose packets, in virtual time: how long a change takes down a chain, and how many
 //! packets.
+#![allow(clippy::print_stdout, reason = "the figures are shown with --nocapture")]
 
 use std::time::Duration;
 
