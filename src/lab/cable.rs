@@ -20,7 +20,7 @@ use super::namespace::Namespace;
 use crate::core::input::KernelEvent;
 use crate::daemon::clock;
 use crate::platform::linux::Kernel;
-use crate::platform::linux::encode::acknowledged;
+use crate::platform::linux::encode::request_with;
 use crate::time::Instant;
 
 type Request = NetlinkMessage<RouteNetlinkMessage>;
@@ -135,7 +135,7 @@ impl Namespace {
             AddressAttribute::Flags(AddressFlags::Nodad),
         ];
         let request = RouteNetlinkMessage::NewAddress(message);
-        self.ask("an address", acknowledged(NLM_F_CREATE | NLM_F_EXCL, request))
+        self.ask("an address", request_with(NLM_F_CREATE | NLM_F_EXCL, request))
     }
 
     /// Makes an interface lose this part of the packets that arrive there.
@@ -167,8 +167,8 @@ impl Namespace {
         self.ask_all(
             "a filter that loses packets (cls_bpf)",
             vec![
-                acknowledged(create, RouteNetlinkMessage::NewQueueDiscipline(queue)),
-                acknowledged(create, RouteNetlinkMessage::NewTrafficFilter(filter)),
+                request_with(create, RouteNetlinkMessage::NewQueueDiscipline(queue)),
+                request_with(create, RouteNetlinkMessage::NewTrafficFilter(filter)),
             ],
         )
     }
@@ -208,11 +208,11 @@ fn up_link(attributes: Vec<LinkAttribute>) -> LinkMessage {
 }
 
 fn new_link(link: LinkMessage) -> Request {
-    acknowledged(NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewLink(link))
+    request_with(NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewLink(link))
 }
 
 fn set_link(link: LinkMessage) -> Request {
-    acknowledged(0, RouteNetlinkMessage::SetLink(link))
+    request_with(0, RouteNetlinkMessage::SetLink(link))
 }
 
 /// The options of a classifier that throws dice for each packet.

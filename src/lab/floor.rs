@@ -27,7 +27,7 @@ use crate::core::output::Packet;
 use crate::core::system::System;
 use crate::daemon::clock;
 use crate::platform::linux::Kernel;
-use crate::platform::linux::encode::acknowledged;
+use crate::platform::linux::encode::request_with;
 use crate::platform::sockets::Icmpv6Socket;
 use crate::time::Lifetime;
 use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -321,7 +321,7 @@ impl Downlink {
     }
 
     fn ask(&mut self, flags: u16, message: RouteNetlinkMessage) -> anyhow::Result<()> {
-        match self.kernel.request(vec![acknowledged(flags, message)])?.first() {
+        match self.kernel.request(vec![request_with(flags, message)])?.first() {
             None => Ok(()),
             Some((_, errno)) => Err(std::io::Error::from_raw_os_error(*errno).into()),
         }

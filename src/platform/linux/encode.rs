@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload,
+    NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeader, AddressMessage, AddressProtocol, CacheInfo,
@@ -53,16 +53,16 @@ pub(super) fn request(
         | Step::Serve(_)
         | Step::DropKernelMade(_) => return None,
     };
-    Some(acknowledged(flags, message))
+    Some(request_with(flags, message))
 }
 
-/// A request that the kernel answers.
-pub(crate) fn acknowledged(
+/// A request that the kernel answers where it refuses it.
+pub(crate) fn request_with(
     flags: u16,
     message: RouteNetlinkMessage,
 ) -> NetlinkMessage<RouteNetlinkMessage> {
     let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+    header.flags = NLM_F_REQUEST | flags;
     NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message))
 }
 

@@ -1,9 +1,10 @@
 //! The kernel's state: dumped whole, and changed step by step.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -19,9 +20,12 @@ use crate::core::output::Step;
 use crate::core::system::System;
 use crate::time::Instant;
 
-/// Requests sent at once. All their answers wait in the socket before the first is read, each as
-/// a buffer of some 1 KiB: a few hundred would overrun it.
-const MAX_BATCH: usize = 64;
+/// Requests sent at once. Should all of them be refused, all answers wait in the socket before the
+/// first is read, each as a buffer of some 768 octets: so many fit where the system grants no more
+/// than the usual room.
+const MAX_BATCH: usize = 256;
+/// Where a message's header has its flags (linux/netlink.h).
+const FLAGS_OFFSET: usize = 6;
 /// So often is dumped what does not come in one part.
 const DUMPS: usize = 3;
 const RECEIVE_OCTETS: usize = 64 * 1024;
@@ -36,8 +40,42 @@ pub struct Kernel {
     pub(super) buffer: Vec<u8>,
 }
 
-/// A step under way: its position and the sequence number of its request.
-type Asked = (usize, u32);
+/// Requests to be sent together, and read the answers of. Only the last asks for an
+/// acknowledgement: the kernel takes them in order and answers each that it refuses all the same.
+#[derive(Default)]
+struct Batch {
+    octets: Vec<u8>,
+    /// Of each request its position among the caller's and its sequence number.
+    requests: Vec<(usize, u32)>,
+    /// Where the last request begins.
+    last: usize,
+}
+
+impl Batch {
+    /// Asks for the acknowledgement of the last request.
+    fn ask_for_acknowledgement(&mut self) {
+        let flags = self.last + FLAGS_OFFSET;
+        if let Some(flags) = self.octets.get_mut(flags..flags + 2) {
+            let ack = NLM_F_ACK.to_ne_bytes();
+            flags.iter_mut().zip(ack).for_each(|(octet, ack)| *octet |= ack);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.octets.clear();
+        self.requests.clear();
+    }
+}
+
+/// What came of the answers to a request.
+pub(super) enum Received {
+    /// A datagram is in the buffer.
+    Datagram,
+    /// The kernel had no room for some answers.
+    Lost,
+    /// There is none.
+    Nothing,
+}
 
 impl Kernel {
     /// Opens the socket to ask, and the one that tells.
@@ -116,7 +154,12 @@ impl Kernel {
         message.serialize(&mut octets);
         self.socket.send(&octets, 0)?;
         let mut parts = 0;
-        while self.receive()? {
+        loop {
+            match self.receive()? {
+                Received::Datagram => {}
+                Received::Lost => continue,
+                Received::Nothing => break,
+            }
             let mut filled = false;
             for message in messages(&self.buffer) {
                 if message.header.sequence_number != sequence {
@@ -141,18 +184,22 @@ impl Kernel {
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the kernel broke a dump off"))
     }
 
-    /// Reads the next datagram of answers; false when there is none. The kernel has answered
-    /// when a request is sent: to wait for an answer that was lost would be to wait for ever.
-    pub(super) fn receive(&mut self) -> io::Result<bool> {
+    /// Reads the next datagram of answers. The kernel has answered when a request is sent: to wait
+    /// for an answer that was lost would be to wait for ever.
+    pub(super) fn receive(&mut self) -> io::Result<Received> {
         loop {
             self.buffer.clear();
             match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
-                Ok(_) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Ok(_) => return Ok(Received::Datagram),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Received::Nothing);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Some answers were lost. The others are still there, and until they are read
-                // the kernel drops all that follow.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                // The others are still there, and until they are read the kernel drops all that
+                // follow.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    return Ok(Received::Lost);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -167,23 +214,33 @@ impl Kernel {
         sockets: &mut dyn FnMut(&Step) -> io::Result<()>,
     ) -> Vec<(usize, i32)> {
         let mut refused = Vec::new();
-        let mut octets = Vec::new();
-        let mut asked = Vec::new();
+        let mut batch = Batch::default();
         for (position, step) in steps.iter().enumerate() {
             let Some(request) = encode::request(now, step, self.mark) else {
-                self.flush(steps, &mut octets, &mut asked, &mut refused);
+                self.flush(steps, &mut batch, &mut refused);
                 if let Err(error) = self.take(step, sockets) {
                     refused.push((position, error.raw_os_error().unwrap_or(libc::EIO)));
                 }
                 continue;
             };
-            asked.push((position, self.append(request, &mut octets)));
-            if asked.len() >= MAX_BATCH {
-                self.flush(steps, &mut octets, &mut asked, &mut refused);
+            self.collect(position, request, &mut batch);
+            if batch.requests.len() >= MAX_BATCH {
+                self.flush(steps, &mut batch, &mut refused);
             }
         }
-        self.flush(steps, &mut octets, &mut asked, &mut refused);
+        self.flush(steps, &mut batch, &mut refused);
         refused
+    }
+
+    fn collect(
+        &mut self,
+        position: usize,
+        request: NetlinkMessage<RouteNetlinkMessage>,
+        batch: &mut Batch,
+    ) {
+        batch.last = batch.octets.len();
+        let sequence = self.append(request, &mut batch.octets);
+        batch.requests.push((position, sequence));
     }
 
     /// Puts a request behind others; its sequence number.
@@ -209,16 +266,14 @@ impl Kernel {
         requests: Vec<NetlinkMessage<RouteNetlinkMessage>>,
     ) -> io::Result<Vec<(usize, i32)>> {
         let mut refused = Vec::new();
-        let mut requests = requests.into_iter().enumerate().peekable();
-        while requests.peek().is_some() {
-            let mut octets = Vec::new();
-            let mut asked: Vec<Asked> = Vec::new();
-            for (position, request) in requests.by_ref().take(MAX_BATCH) {
-                asked.push((position, self.append(request, &mut octets)));
+        let mut batch = Batch::default();
+        for (position, request) in requests.into_iter().enumerate() {
+            self.collect(position, request, &mut batch);
+            if batch.requests.len() >= MAX_BATCH {
+                refused.extend(self.exchange(&mut batch)?);
             }
-            self.socket.send(&octets, 0)?;
-            refused.extend(self.errors(&mut asked));
         }
+        refused.extend(self.exchange(&mut batch)?);
         Ok(refused)
     }
 
@@ -242,48 +297,69 @@ impl Kernel {
         }
     }
 
-    /// Sends what was collected, and reads what became of it.
-    fn flush(
-        &mut self,
-        steps: &[Step],
-        octets: &mut Vec<u8>,
-        asked: &mut Vec<Asked>,
-        refused: &mut Vec<(usize, i32)>,
-    ) {
-        if asked.is_empty() {
-            return;
-        }
-        let errors = match self.socket.send(octets, 0) {
-            Ok(_) => self.errors(asked),
-            Err(error) => unanswered(asked, &error),
+    /// Sends what was collected, and adds those refused that were not so already.
+    fn flush(&mut self, steps: &[Step], batch: &mut Batch, refused: &mut Vec<(usize, i32)>) {
+        let errors = match self.exchange(batch) {
+            Ok(errors) => errors,
+            Err(error) => unanswered(&batch.requests, &error),
         };
+        batch.clear();
         refused.extend(errors.into_iter().filter(|(position, errno)| {
             steps.get(*position).is_none_or(|step| !is_so(step, *errno))
         }));
-        octets.clear();
-        asked.clear();
     }
 
-    /// The requests that the kernel has refused, or has not answered.
-    fn errors(&mut self, asked: &mut Vec<Asked>) -> Vec<(usize, i32)> {
+    /// Sends what was collected; the requests that the kernel has refused, or may not have taken.
+    fn exchange(&mut self, batch: &mut Batch) -> io::Result<Vec<(usize, i32)>> {
+        if batch.requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        batch.ask_for_acknowledgement();
+        self.socket.send(&batch.octets, 0)?;
+        let errors = self.errors(&batch.requests);
+        batch.clear();
+        Ok(errors)
+    }
+
+    /// Reads the answers up to that to the last request. Where some were lost, whatever has no
+    /// answer may have been refused.
+    fn errors(&mut self, requests: &[(usize, u32)]) -> Vec<(usize, i32)> {
         let mut errors = Vec::new();
-        while !asked.is_empty() {
-            let broken = match self.receive() {
-                Ok(true) => None,
-                Ok(false) => Some(io::Error::from_raw_os_error(libc::ENOBUFS)),
-                Err(error) => Some(error),
-            };
-            if let Some(error) = broken {
-                errors.extend(unanswered(asked, &error));
-                break;
+        let mut lost = None;
+        let mut is_over = false;
+        while !is_over {
+            match self.receive() {
+                Ok(Received::Datagram) => {}
+                Ok(Received::Lost) => {
+                    lost = Some(libc::ENOBUFS);
+                    continue;
+                }
+                Ok(Received::Nothing) => {
+                    lost = Some(libc::ENOBUFS);
+                    break;
+                }
+                Err(error) => {
+                    lost = Some(error.raw_os_error().unwrap_or(libc::EIO));
+                    break;
+                }
             }
             for message in messages(&self.buffer) {
                 let NetlinkPayload::Error(error) = message.payload else { continue };
                 let sequence = message.header.sequence_number;
-                let Some(at) = asked.iter().position(|(_, of)| *of == sequence) else { continue };
-                let (position, _) = asked.remove(at);
-                errors.extend(error.code.map(|code| (position, code.get().saturating_neg())));
+                let Some(at) = requests.iter().position(|(_, of)| *of == sequence) else {
+                    continue;
+                };
+                is_over |= at + 1 == requests.len();
+                let answered = requests.get(at).zip(error.code);
+                errors.extend(
+                    answered.map(|((position, _), code)| (*position, code.get().saturating_neg())),
+                );
             }
+        }
+        if let Some(errno) = lost {
+            let refused: BTreeSet<usize> = errors.iter().map(|(position, _)| *position).collect();
+            let others = requests.iter().filter(|(position, _)| !refused.contains(position));
+            errors.extend(others.map(|(position, _)| (*position, errno)));
         }
         errors
     }
@@ -295,9 +371,9 @@ impl Kernel {
 }
 
 /// What of it became true is seen by an event.
-fn unanswered(asked: &[Asked], error: &io::Error) -> Vec<(usize, i32)> {
+fn unanswered(requests: &[(usize, u32)], error: &io::Error) -> Vec<(usize, i32)> {
     let errno = error.raw_os_error().unwrap_or(libc::EIO);
-    asked.iter().map(|(position, _)| (*position, errno)).collect()
+    requests.iter().map(|(position, _)| (*position, errno)).collect()
 }
 
 /// Whether a refusal says that what was wanted is so already.

@@ -10,7 +10,7 @@ use netlink_packet_route::neighbour::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::kernel::{Kernel, messages};
+use super::kernel::{Kernel, Received, messages};
 use crate::core::input::{IfIndex, Neighbor};
 
 /// The kernel tells ages in hundredths of a second on all but the oldest machines (USER_HZ).
@@ -53,7 +53,12 @@ impl Kernel {
         let mut octets = Vec::new();
         let sequence = self.append(request, &mut octets);
         self.socket.send(&octets, 0).ok()?;
-        while self.receive().ok()? {
+        loop {
+            match self.receive().ok()? {
+                Received::Datagram => {}
+                Received::Lost => continue,
+                Received::Nothing => return None,
+            }
             let mut answers = messages(&self.buffer);
             if let Some(answer) = answers.find(|of| of.header.sequence_number == sequence) {
                 let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(found)) =
@@ -64,7 +69,6 @@ impl Kernel {
                 return link_layer_address(&found);
             }
         }
-        None
     }
 }
 

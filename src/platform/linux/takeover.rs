@@ -12,7 +12,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressPro
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::encode::acknowledged;
+use super::encode::request_with;
 use super::kernel::Kernel;
 use crate::core::input::IfIndex;
 
@@ -48,7 +48,7 @@ pub(super) fn drop_kernel_made(kernel: &mut Kernel, interface: IfIndex) -> io::R
 }
 
 fn removal(message: RouteNetlinkMessage) -> NetlinkMessage<RouteNetlinkMessage> {
-    acknowledged(0, message)
+    request_with(0, message)
 }
 
 /// A kernel before 5.18 does not say where an address comes from: there they run out by
