@@ -9,6 +9,7 @@ mod tree {
     mod hostile;
     pub mod lan;
     mod loss;
+    mod many;
     mod promises;
     mod serving;
     mod takeover;

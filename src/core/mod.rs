@@ -17,6 +17,7 @@
 //! Apart from that stands `relay`: what passes between requesting routers and servers elsewhere.
 
 pub mod advertise;
+mod backlog;
 pub mod change;
 mod conditions;
 mod counters;
@@ -57,6 +58,7 @@ mod uplink;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv6Addr;
 
+use self::backlog::Backlog;
 use self::change::Bucket;
 use self::conditions::Conditions;
 use self::counters::Counters;
@@ -108,6 +110,7 @@ pub struct Core {
     postponed: Postponed,
     relays: Relays,
     desired: Desired,
+    backlog: Backlog,
     /// Settings as they were made, by interface number: a new interface has them unmade.
     settings: BTreeMap<(IfIndex, Sysctl), i32>,
     groups: BTreeSet<(Group, IfIndex)>,
@@ -134,6 +137,8 @@ pub struct Core {
     refresh_by: Option<Instant>,
     /// How often that may be for what was heard.
     derivations: Bucket,
+    /// Before it is derived Reconfigure messages have left.
+    notified: bool,
     /// Steps that nobody waits for are left over from the last time.
     lags: bool,
     /// The kernel's state is known.
@@ -194,6 +199,7 @@ impl Core {
             postponed: Postponed::default(),
             relays,
             desired: Desired::default(),
+            backlog: Backlog::default(),
             settings: BTreeMap::new(),
             groups: BTreeSet::new(),
             serving: false,
@@ -210,6 +216,7 @@ impl Core {
             derive_by: None,
             refresh_by: None,
             derivations: settle::DERIVATIONS,
+            notified: false,
             lags: false,
             ready: false,
             unsettled: None,
@@ -290,6 +297,7 @@ impl Core {
         let more = [
             lag,
             refresh,
+            self.backlog.deadline(now),
             hold,
             held,
             end,
@@ -304,8 +312,8 @@ impl Core {
     }
 
     /// Whether something is left to be done that nobody waits for.
-    pub const fn lags(&self) -> bool {
-        self.derive_by.is_some()
+    pub fn lags(&self) -> bool {
+        self.derive_by.is_some() || !self.backlog.is_empty()
     }
 
     fn handle_timeouts(&mut self, now: Instant) {
@@ -397,6 +405,10 @@ impl Core {
             let from = self.told.get(name).cloned().unwrap_or_default();
             self.unadvertised = Some(self.history.delegated(now, name, from));
             self.ask_for_what_was_taken(now, name);
+        }
+        if effect.asked {
+            // A question promises nothing to anybody.
+            self.send_from_uplink(now, name);
         }
         if effect.remember
             && let Some(uplink) = self.uplinks.get(name)

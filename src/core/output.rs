@@ -11,7 +11,7 @@ use super::system::{KernelAddress, KernelRoute};
 /// What to do next.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
-    /// Append to the memory; written, not yet synced, before the next output is performed.
+    /// Append to the memory; written, not yet synced, before the next packet leaves.
     Remember(Record),
     /// Bring the kernel nearer to the desired state, in this order, as one batch.
     Apply(Vec<Step>),
@@ -47,6 +47,19 @@ impl Output {
             | Self::Milestone(_)
             | Self::Report(_)
             | Self::Exit => &[],
+        }
+    }
+
+    /// Whether it sends a packet.
+    pub const fn is_packet(&self) -> bool {
+        match self {
+            Self::SendIcmpv6(_) | Self::SendDhcpv6(_) | Self::SendServer(_) => true,
+            Self::Remember(_)
+            | Self::Apply(_)
+            | Self::Hear(_)
+            | Self::Milestone(_)
+            | Self::Report(_)
+            | Self::Exit => false,
         }
     }
 }

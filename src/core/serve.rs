@@ -14,7 +14,7 @@ use super::diff;
 use super::history::{Cause, Prefixes};
 use super::input::Received;
 use super::memory::Record;
-use super::output::{Level, Output, Packet, ServerPacket};
+use super::output::{Level, Output, Packet, ServerPacket, Step};
 use super::system::KernelRoute;
 use super::takeover::Identity;
 use super::uplink::Effect;
@@ -95,13 +95,14 @@ impl Core {
             .delegating
             .handle_message(now, &arrival, &message)
             .map_err(|reject| reject.label())?;
-        self.follow_bindings(now, &served.touched);
+        let later = self.follow_bindings(now, &served.touched);
         if let Some(holder) = before {
             self.report_takeover(now, &arrival, &message, &holder);
         }
         if let Some(answer) = served.answer {
             self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.synced);
         }
+        self.take_steps(later);
         Ok(())
     }
 
@@ -148,10 +149,10 @@ impl Core {
     }
 
     /// Brings routes and memory to what bindings have become: all together, as a message can move
-    /// a prefix from one to another.
-    fn follow_bindings(&mut self, now: Instant, touched: &BTreeSet<BindingKey>) {
+    /// a prefix from one to another. The steps are left over that no answer waits for.
+    fn follow_bindings(&mut self, now: Instant, touched: &BTreeSet<BindingKey>) -> Vec<Step> {
         if touched.is_empty() {
-            return;
+            return Vec::new();
         }
         self.remember_bindings(touched);
         let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -161,6 +162,8 @@ impl Core {
             let has = routes.clone().unwrap_or_default();
             let had = self.desired.set_delegated(key, routes);
             self.report_delegations(key, &had, &has);
+            self.backlog.remove(key, &had);
+            self.backlog.remove(key, &has);
             before.extend(had);
             after.extend(has);
         }
@@ -170,7 +173,9 @@ impl Core {
         }
         let mut steps = diff::binding_diff(now, &self.system, &before, &after);
         steps.retain(|step| !self.failures.holds(now, step));
-        self.take_steps(steps);
+        let (first, later) = steps.into_iter().partition(|step| self.is_awaited(step));
+        self.take_steps(first);
+        later
     }
 
     /// Tells of delegations that came and went: at info of those that the configuration names.
@@ -218,11 +223,12 @@ impl Core {
     /// Lets what is due to bindings happen.
     pub(super) fn serve_timeouts(&mut self, now: Instant) {
         let touched = self.delegating.handle_timeout(now);
-        self.follow_bindings(now, &touched);
+        let later = self.follow_bindings(now, &touched);
+        self.take_steps(later);
     }
 
     /// Calls those whom a change concerns: everything that they will ask for has been switched.
-    pub(super) fn call_subordinates(&mut self, now: Instant) {
+    pub(super) fn notify_subordinates(&mut self, now: Instant) {
         self.serve_timeouts(now);
         // Before a value of it is used.
         let serves = self.desired.serve;

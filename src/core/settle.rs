@@ -39,23 +39,33 @@ impl Core {
         for name in &names {
             self.send_from_uplink(now, name);
         }
-        let is_due = [self.derive_by, self.refresh_by].into_iter().flatten().any(|at| at <= now);
+        // What moves lifetimes or removes comes behind all that is awaited.
+        let is_due = [self.derive_by, self.refresh_by].into_iter().flatten().any(|at| at <= now)
+            && !self.backlog.has_steps();
         let mut later = Vec::new();
+        if self.derive && !self.notified && self.notify_ahead(now) {
+            // The rest follows when that has left.
+            (self.notified, self.unsettled) = (true, Some(now));
+            return;
+        }
         if std::mem::take(&mut self.derive) || is_due {
-            (self.derive_by, self.refresh_by) = (None, None);
+            (self.notified, self.derive_by, self.refresh_by) = (false, None, None);
             later = self.derive_and_apply(now);
             // Who is about to be told may ask at once, and is answered first.
-            self.lags = !later.is_empty() && !self.lags;
+            self.lags = !later.is_empty() && (!self.lags || self.backlog.has_steps());
             if self.lags {
                 later.clear();
                 self.derive_soon(now);
             }
+            later = self.first_slice(later);
+        } else {
+            self.work_off(now);
         }
         if std::mem::take(&mut self.review) {
             self.review_conditions(now);
         }
         self.answer_postponed(now);
-        self.call_subordinates(now);
+        self.notify_subordinates(now);
         self.send_from_downlinks(now);
         self.take_steps(later);
     }
@@ -85,23 +95,53 @@ impl Core {
         }
     }
 
-    /// Brings about what is new; the steps are left over that nobody waits for.
-    fn derive_and_apply(&mut self, now: Instant) -> Vec<Step> {
+    /// Moves the bindings to what there is to give, and sends Reconfigure messages: while those
+    /// are on their way, and the Renew messages that answer them, routes and addresses follow.
+    /// Whether anything leaves.
+    fn notify_ahead(&mut self, now: Instant) -> bool {
+        if !self.desired.serve || self.delegating.bindings().is_empty() {
+            return false;
+        }
+        let sources = self.sources(now);
+        self.carve(now, &sources);
+        self.notify_subordinates(now);
+        !self.outputs.is_empty()
+    }
+
+    /// Lets the bindings follow what there is to give.
+    fn carve(&mut self, now: Instant, sources: &BTreeMap<String, UplinkFacts>) -> Carving {
+        let carving = Carving::new(self.facts(sources));
+        let known = self.bindings_known(&self.accounted(sources));
+        let offers = carving.offers(known, self.renewed_at(now));
+        let touched = self.delegating.set_offers(now, offers);
+        self.backlog.add_records(touched);
+        carving
+    }
+
+    fn sources(&mut self, now: Instant) -> BTreeMap<String, UplinkFacts> {
         let mut sources: BTreeMap<String, UplinkFacts> =
             self.uplinks.iter().map(|(name, uplink)| (name.clone(), uplink.facts(now))).collect();
         self.follow_default_route(now, &sources);
         sources.extend(self.statics.facts());
-        let facts = Facts {
+        sources
+    }
+
+    fn facts<'a>(&'a self, sources: &'a BTreeMap<String, UplinkFacts>) -> Facts<'a> {
+        Facts {
             config: &self.config,
             system: &self.system,
-            sources: &sources,
+            sources,
             secret: &self.secret,
             default_route: self.default_route != DefaultRoute::Absent,
-        };
-        let carving = Carving::new(facts);
+        }
+    }
+
+    /// Brings about what is new; the steps are left over that nobody waits for.
+    fn derive_and_apply(&mut self, now: Instant) -> Vec<Step> {
+        let sources = self.sources(now);
         let accounted = self.accounted(&sources);
-        let offers = carving.offers(self.bindings_known(&accounted), self.renewed_at(now));
-        let touched = self.delegating.set_offers(now, offers);
+        let carving = self.carve(now, &sources);
+        let facts = self.facts(&sources);
         self.desired = desired::from_scratch(facts, &carving, &self.delegating, now);
         self.relays.desire(&mut self.desired, &self.config, &self.system);
         let options = self.desired.contents.iter().map(|(name, content)| {
@@ -114,7 +154,8 @@ impl Core {
             (name.clone(), options)
         });
         self.delegating.set_host_options(options.collect());
-        self.remember_bindings(&touched);
+        self.remember_next();
+        self.backlog.clear_steps();
         let mut steps = self.setting_steps(now);
         steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable()));
         let new = self.desired.taken_over.difference(&self.taken_over);
@@ -122,6 +163,7 @@ impl Core {
         self.failures.drop_unwanted(&steps);
         steps.retain(|step| !self.failures.holds(now, step));
         let (first, later) = steps.into_iter().partition(|step| self.is_awaited(step));
+        let first = self.first_slice(first);
         self.apply(first);
         self.tell_links(now, &accounted);
         self.aim_probes(now);
@@ -131,7 +173,7 @@ impl Core {
 
     /// Whether a step has to be taken before anyone is told of it. What merely moves lifetimes or
     /// removes can wait until everyone has been told.
-    fn is_awaited(&self, step: &Step) -> bool {
+    pub(super) fn is_awaited(&self, step: &Step) -> bool {
         match step {
             Step::SetAddress(address) => {
                 !self.system.addresses.contains_key(&(address.interface, address.address))

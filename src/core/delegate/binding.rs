@@ -1,6 +1,6 @@
 //! A binding: what one IA_PD of one requesting router has been given, and has to be given next.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Not;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contact::Contact;
 use super::offers::{Offer, Slot};
+use super::promises::Promises;
 use super::push::Push;
 use crate::config::Limits;
 use crate::core::input::IfIndex;
@@ -82,8 +83,7 @@ pub struct Binding {
     /// What it has to be given, in order of prefix: derived from slots and offers.
     pub(super) current: Vec<Due>,
     /// What it may hold.
-    /// Boxed, as a map has room for many in each node, and most bindings have one.
-    pub(super) promised: BTreeMap<Ipv6Net, Box<Promise>>,
+    pub(super) promised: Promises,
     pub(super) reconfigure_key: Option<rkap::Key>,
     pub(super) push: Option<Push>,
     /// What is due that another router may still hold (SRV-57).
@@ -184,12 +184,12 @@ fn is_later(a: Until, b: Until) -> bool {
 }
 
 impl Binding {
-    pub(super) const fn new(slots: Vec<Slot>, contact: Contact) -> Self {
+    pub(super) fn new(slots: Vec<Slot>, contact: Contact) -> Self {
         Self {
             slots,
             contact,
             current: Vec::new(),
-            promised: BTreeMap::new(),
+            promised: Promises::default(),
             reconfigure_key: None,
             push: None,
             blocked: Vec::new(),
@@ -199,11 +199,7 @@ impl Binding {
 
     pub(super) fn restored(stored: &StoredBinding) -> Self {
         Self {
-            promised: stored
-                .promised
-                .iter()
-                .map(|(prefix, promise)| (*prefix, Box::new(*promise)))
-                .collect(),
+            promised: Promises::from(stored.promised.as_slice()),
             reconfigure_key: stored.reconfigure_key,
             ..Self::new(stored.slots.clone(), stored.contact.clone())
         }
@@ -213,7 +209,7 @@ impl Binding {
         StoredBinding {
             slots: self.slots.clone(),
             contact: self.contact.clone(),
-            promised: self.promised.iter().map(|(prefix, promise)| (*prefix, **promise)).collect(),
+            promised: self.promised.to_vec(),
             reconfigure_key: self.reconfigure_key,
         }
     }
@@ -240,7 +236,7 @@ impl Binding {
             heard: false,
             routed: true,
         };
-        self.promised.insert(prefix, Box::new(promise));
+        self.promised.insert(prefix, promise);
     }
 
     /// Whether everything that its router was promised has run out.
@@ -284,7 +280,7 @@ impl Binding {
 
     /// What its router may hold, also what is not due to it any more and so in quarantine.
     pub fn promised(&self) -> impl Iterator<Item = (&Ipv6Net, &Promise)> {
-        self.promised.iter().map(|(prefix, promise)| (prefix, promise.as_ref()))
+        self.promised.iter()
     }
 
     /// Its router has given back what it names, and wants nothing of the rest, which it may hold
@@ -330,8 +326,8 @@ impl Binding {
     /// renew it any more: it counts once it was told. Whether any promise differs.
     pub(super) fn note_named(&mut self, now: Instant, named: &[Ipv6Net], solicits: bool) -> bool {
         let mut differs = false;
-        for (prefix, promise) in &mut self.promised {
-            let before = **promise;
+        for (prefix, promise) in self.promised.iter_mut() {
+            let before = *promise;
             let knows = (!solicits || promise.told_at.is_some()) && !promise.is_elsewhere(now);
             if named.contains(prefix) {
                 promise.heard = false;
@@ -343,7 +339,7 @@ impl Binding {
                 promise.told_at.get_or_insert(now);
                 promise.leaving_at.get_or_insert(now);
             }
-            differs |= **promise != before;
+            differs |= *promise != before;
         }
         differs
     }
@@ -357,15 +353,16 @@ impl Binding {
         is_ours: impl Fn(Ipv6Net) -> bool,
     ) -> bool {
         self.current = current;
+        self.current.shrink_to_fit();
         let mut differs = false;
-        for (prefix, promise) in &mut self.promised {
-            let before = **promise;
+        for (prefix, promise) in self.promised.iter_mut() {
+            let before = *promise;
             if !self.current.iter().any(|due| due.offer.prefix == *prefix) {
                 promise.retire(now, is_ours(*prefix));
             } else if promise.retired_at.is_some() {
                 promise.restore();
             }
-            differs |= **promise != before;
+            differs |= *promise != before;
         }
         differs
     }
@@ -413,8 +410,8 @@ impl Binding {
     /// When the route to what is offered ends: with what its router was promised, which moves when
     /// that router renews and not when we do. Our own lease counts where it ends before that.
     fn route_until(&self, offer: &Offer) -> Until {
-        let promise = self.promised.get(&offer.prefix).map(Box::as_ref);
-        let last = || self.promised.values().map(Box::as_ref).max_by_key(|other| other.held_until);
+        let promise = self.promised.get(&offer.prefix);
+        let last = || self.promised.values().max_by_key(|other| other.held_until);
         // What its router has not heard of yet ends with what it holds.
         match promise.or_else(last) {
             Some(promise) if !is_later(promise.held_until, offer.valid_until) => promise.end(),
@@ -435,6 +432,28 @@ impl Binding {
             let end = promise.route_end(grace).map_or(Until::Never, Until::At);
             route(*prefix, promise.end().min(end))
         });
-        current.chain(retired).collect()
+        let mut routes: Vec<KernelRoute> = current.chain(retired).collect();
+        routes.shrink_to_fit();
+        routes
+    }
+}
+
+/// Keeps the index of deadlines equal to what it is derived from.
+pub(super) fn reindex(
+    due: &mut BTreeSet<(Instant, BindingKey)>,
+    grace: Duration,
+    key: &BindingKey,
+    binding: &mut Binding,
+) {
+    let at = binding.due_at(grace);
+    let before = std::mem::replace(&mut binding.indexed_at, at);
+    if before == at {
+        return;
+    }
+    if let Some(before) = before {
+        due.remove(&(before, key.clone()));
+    }
+    if let Some(at) = at {
+        due.insert((at, key.clone()));
     }
 }

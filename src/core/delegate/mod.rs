@@ -20,6 +20,7 @@ mod holders;
 mod information;
 mod offers;
 mod places;
+mod promises;
 mod push;
 mod refused;
 mod release;
@@ -53,6 +54,7 @@ pub use information::HostOptions;
 pub use offers::{Offer, Offers, Slot};
 pub use request::Reject;
 
+use binding::reindex;
 use holders::Holders;
 use places::{Shares, Taken};
 use push::{Push, Replay};
@@ -61,6 +63,8 @@ use repeat::Awaited;
 
 /// Bindings beyond which pools give nothing: anybody on the link can make up routers.
 const MAX_BINDINGS: usize = 131_072;
+/// Bindings that are seen to in one pass, however many deadlines have passed.
+const MAX_DUE: usize = 256;
 
 /// A message that came to a downlink.
 #[derive(Clone, PartialEq, Debug)]
@@ -255,12 +259,15 @@ impl Delegating {
         Ok(served)
     }
 
-    /// Lets everything due happen; the bindings that were touched.
+    /// Lets what is due happen, of very much a part: the next deadline has passed then. Returns the
+    /// bindings that were touched.
     pub fn handle_timeout(&mut self, now: Instant) -> BTreeSet<BindingKey> {
         let mut touched = BTreeSet::new();
         // One call serves all IA_PDs of a router.
         let mut called = BTreeSet::new();
-        while let Some((_, key)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
+        for _ in 0..MAX_DUE {
+            let due = self.due.first().filter(|(at, _)| *at <= now).cloned();
+            let Some((_, key)) = due else { break };
             let due = self.handle_due(now, &key);
             if let Some(attempt) = due.call
                 && called.insert((key.downlink.clone(), key.duid.clone()))
@@ -447,26 +454,6 @@ impl Delegating {
     fn refuse(&mut self, now: Instant, key: &BindingKey, contact: &Contact) {
         let is_configured = self.delegations_of(key, contact).next().is_some();
         self.refused.insert(now, key, contact, is_configured);
-    }
-}
-
-/// Keeps the index of deadlines equal to what it is derived from.
-fn reindex(
-    due: &mut BTreeSet<(Instant, BindingKey)>,
-    grace: Duration,
-    key: &BindingKey,
-    binding: &mut Binding,
-) {
-    let at = binding.due_at(grace);
-    let before = std::mem::replace(&mut binding.indexed_at, at);
-    if before == at {
-        return;
-    }
-    if let Some(before) = before {
-        due.remove(&(before, key.clone()));
-    }
-    if let Some(at) = at {
-        due.insert((at, key.clone()));
     }
 }
 

@@ -41,7 +41,7 @@ impl Delegating {
                 told(prefix, "withdrawn", Until::At(now), promise.free_at(self.grace))
             }
         });
-        let is_new = |prefix: &&Ipv6Net| !binding.promised.contains_key(*prefix);
+        let is_new = |prefix: &&Ipv6Net| !binding.promised.contains_key(prefix);
         let due = binding.due().filter(is_new);
         let due = due.map(|prefix| told(prefix, "due", Until::At(now), Until::At(now)));
         let blocked = self.blocked_prefixes(now, key, binding);
