@@ -57,6 +57,7 @@ impl Output {
             Self::Remember(_)
             | Self::Apply(_)
             | Self::Hear(_)
+            | Self::ListNeighbors(_)
             | Self::Milestone(_)
             | Self::Report(_)
             | Self::Exit => false,

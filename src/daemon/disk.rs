@@ -45,7 +45,8 @@ impl Disk {
         Self { journal, ownership, sync_at, syncing, synced_at, refused, writing }
     }
 
-    /// Writes a record; what is wrong with that.
+    /// Takes in a record, which the next [`write`](Self::write) writes at the latest; what is wrong
+    /// with that.
     pub(super) fn remember(&mut self, record: Record) -> Option<String> {
         let (now, wall) = (clock::now(), clock::wall());
         let complaint = match record {
@@ -61,10 +62,22 @@ impl Disk {
             | Record::Static { .. }
             | Record::Sysctl { .. } => self.journal.append(record, now, wall),
         };
+        self.sync_later(now);
+        complaint
+    }
+
+    /// Writes by one write all that was taken in; what is wrong with that.
+    pub(super) fn write(&mut self) -> Option<String> {
+        let now = clock::now();
+        let complaint = self.journal.write(now);
+        self.sync_later(now);
+        complaint
+    }
+
+    fn sync_later(&mut self, now: Instant) {
         if self.journal.is_unsynced() && self.sync_at.is_none() {
             self.sync_at = Some(now + SYNC_DELAY);
         }
-        complaint
     }
 
     /// Answers that are still to be sent.

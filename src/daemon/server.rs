@@ -1,11 +1,12 @@
 //! UDP port 547: open while something is delegated, and answers that wait for the disk.
 
 use std::io;
+use std::os::fd::AsRawFd;
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::{trace, warn};
 
-use super::shell;
 use crate::core::input::{IfIndex, Received};
 use crate::core::output::{Group, ServerPacket};
 use crate::platform::sockets::{ServerSender, ServerSocket};
@@ -87,7 +88,7 @@ impl Server {
     /// The next datagram; none when there is none yet.
     pub(super) fn recv(&self) -> io::Result<Option<Received>> {
         match &self.socket {
-            Some(socket) => shell::next(socket, ServerSocket::recv),
+            Some(socket) => next(socket, ServerSocket::recv),
             None => Ok(None),
         }
     }
@@ -109,6 +110,22 @@ impl Server {
     pub(super) fn depart(&mut self) -> Departing {
         let sender = self.socket.as_ref().map(|socket| socket.get_ref().sender());
         Departing { sender, packets: std::mem::take(&mut self.held) }
+    }
+}
+
+/// The next packet. Readiness is taken back only when there is none, so that what is left after
+/// a batch is not forgotten.
+pub(super) fn next<S: AsRawFd>(
+    socket: &AsyncFd<S>,
+    recv: impl Fn(&S) -> io::Result<Option<Received>>,
+) -> io::Result<Option<Received>> {
+    let received = socket.try_io(Interest::READABLE, |socket| {
+        recv(socket)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    });
+    match received {
+        Ok(received) => Ok(Some(received)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,7 +16,7 @@ use super::directory::{self, Taken};
 use super::disk::{Disk, Done};
 use super::log::Log;
 use super::outbox::{Outbox, Parcel};
-use super::server::Server;
+use super::server::{Server, next};
 use super::store::{Journal, Ownership};
 use super::turn::{Brake, Flow, Rests, Source, Turn};
 use crate::core::Core;
@@ -164,7 +163,11 @@ impl Shell {
         while let Some(output) = core.poll_output() {
             turn.count(output.steps().len().max(1));
             if matches!(output, Output::Exit) {
-                return Flow::Exit;
+                flow = Flow::Exit;
+                break;
+            }
+            if output.is_packet() {
+                self.write();
             }
             self.perform_one(core, output);
             if turn.is_over(clock::now()) {
@@ -172,6 +175,7 @@ impl Shell {
                 break;
             }
         }
+        self.write();
         if self.server.is_holding() {
             self.disk.sync(&mut self.server);
         }
@@ -204,6 +208,12 @@ impl Shell {
 
     fn remember(&mut self, record: Record) {
         let complaint = self.disk.remember(record);
+        self.log.warn_all(clock::now(), complaint);
+    }
+
+    /// Has written what was to be remembered: before a packet that depends on it.
+    fn write(&mut self) {
+        let complaint = self.disk.write();
         self.log.warn_all(clock::now(), complaint);
     }
 
@@ -262,6 +272,7 @@ impl Shell {
                     let was =
                         Input::SysctlWas { interface: interface.clone(), name: *name, before };
                     self.remember(Record::Sysctl { interface, name: file, before: Some(before) });
+                    self.write();
                     core.handle(clock::now(), was);
                 }
             }
@@ -472,22 +483,6 @@ fn is_doubtful(step: &Step, errno: i32) -> bool {
         | Step::Leave(..)
         | Step::Serve(_)
         | Step::DropKernelMade(_) => errno == libc::ENOBUFS,
-    }
-}
-
-/// The next packet. Readiness is taken back only when there is none, so that what is left after
-/// a batch is not forgotten.
-pub(super) fn next<S: AsRawFd>(
-    socket: &AsyncFd<S>,
-    recv: impl Fn(&S) -> io::Result<Option<Received>>,
-) -> io::Result<Option<Received>> {
-    let received = socket.try_io(Interest::READABLE, |socket| {
-        recv(socket)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
-    });
-    match received {
-        Ok(received) => Ok(Some(received)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -60,20 +60,20 @@ impl Compaction {
         self.stage = Stage::Writing { tail: Vec::new(), lines };
     }
 
-    /// Takes in a line that is appended to the old file.
-    pub(super) fn append(&mut self, now: Instant, line: &[u8]) {
+    /// Takes in lines, so many, that are appended to the old file.
+    pub(super) fn append(&mut self, now: Instant, octets: &[u8], count: usize) {
         match &mut self.stage {
             Stage::Idle => {}
             Stage::Writing { tail, lines } => {
                 // Too much is as good as lost: see end_snapshot.
                 if tail.len() <= MAX_TAIL {
-                    tail.extend_from_slice(line);
-                    *lines = lines.saturating_add(1);
+                    tail.extend_from_slice(octets);
+                    *lines = lines.saturating_add(count);
                 }
             }
             Stage::Ready { file, lines, .. } => {
-                *lines = lines.saturating_add(1);
-                if file.write_all(line).is_err() {
+                *lines = lines.saturating_add(count);
+                if file.write_all(octets).is_err() {
                     self.give_up(now);
                 }
             }

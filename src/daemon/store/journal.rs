@@ -21,8 +21,10 @@ const NAME: &str = "memory.jsonl";
 pub(super) const VERSION: &str = r#"{"renumberd-memory":1}"#;
 /// The file is written anew when it has this many lines, and four times as many as it needs.
 const MIN_LINES: usize = 256;
-/// Room for a line of the usual kind: a binding.
-const USUAL_OCTETS: usize = 1024;
+/// Room for lines that is kept.
+const USUAL_OCTETS: usize = 16 * 1024;
+/// So much is written at the latest.
+const MAX_UNWRITTEN: usize = 256 * 1024;
 
 /// A record with the clocks at which it was written.
 #[derive(Deserialize)]
@@ -50,6 +52,8 @@ pub struct Journal {
     /// The newest record of each key, as it would be written anew.
     live: BTreeMap<Key, Arc<Record>>,
     lines: usize,
+    /// Lines that the next write takes with it, and how many.
+    unwritten: (Vec<u8>, usize),
     unsynced: bool,
     compaction: Compaction,
 }
@@ -68,6 +72,7 @@ impl Journal {
             boot_id: boot_id.to_owned(),
             live: BTreeMap::new(),
             lines: 0,
+            unwritten: Default::default(),
             unsynced: false,
             compaction: Compaction::default(),
         };
@@ -110,23 +115,37 @@ impl Journal {
         self.live.retain(|_, record| !is_over(record, now));
     }
 
-    /// Appends a record: written, not yet synced.
+    /// Takes in a record, which the next [`write`](Self::write) writes.
     pub fn append(&mut self, record: Record, now: Instant, wall: Duration) -> Option<String> {
         let record = Arc::new(record);
         self.take_in(Arc::clone(&record));
         if self.file.is_blocked() {
             return None;
         }
-        let mut line = Vec::with_capacity(USUAL_OCTETS);
-        write_line(&record, &self.boot_id, now, wall, &mut line);
-        self.compaction.append(now, &line);
-        if self.file.is_behind() {
-            // It is written anew, with this.
+        let (octets, lines) = &mut self.unwritten;
+        write_line(&record, &self.boot_id, now, wall, octets);
+        *lines = lines.saturating_add(1);
+        if octets.len() >= MAX_UNWRITTEN { self.write(now) } else { None }
+    }
+
+    /// Writes by one write all that was taken in, not yet synced.
+    pub fn write(&mut self, now: Instant) -> Option<String> {
+        let (octets, lines) = &mut self.unwritten;
+        if octets.is_empty() {
             return None;
         }
-        self.lines = self.lines.saturating_add(1);
-        self.unsynced = true;
-        self.file.append(now, &line)
+        let lines = std::mem::take(lines);
+        self.compaction.append(now, octets, lines);
+        let mut complaint = None;
+        // One that lacks lines is written anew, with these.
+        if !self.file.is_behind() {
+            self.lines = self.lines.saturating_add(lines);
+            self.unsynced = true;
+            complaint = self.file.append(now, octets);
+        }
+        octets.clear();
+        octets.shrink_to(USUAL_OCTETS);
+        complaint
     }
 
     /// Appends a record and waits until it is on disk.
@@ -136,7 +155,7 @@ impl Journal {
         now: Instant,
         wall: Duration,
     ) -> Option<String> {
-        let complaint = self.append(record, now, wall);
+        let complaint = self.append(record, now, wall).or_else(|| self.write(now));
         self.compaction.sync(now);
         if complaint.is_some() || self.file.is_behind() || self.file.is_blocked() {
             return complaint;

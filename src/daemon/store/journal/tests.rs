@@ -12,11 +12,16 @@ fn promise(prefix: &str, until: u64) -> Record {
     }
 }
 
+/// Takes in a record, and writes it.
+fn append(journal: &mut Journal, record: Record, now: Instant) -> Option<String> {
+    journal.append(record, now, WALL).or_else(|| journal.write(now))
+}
+
 fn write(dir: &Path, records: &[Record]) {
     let (mut journal, _, complaints) = Journal::open(dir, NOW, WALL, "boot 1");
     assert!(complaints.is_empty(), "{complaints:?}");
     for record in records {
-        assert_eq!(journal.append(record.clone(), NOW, WALL), None);
+        assert_eq!(append(&mut journal, record.clone(), NOW), None);
     }
 }
 
@@ -80,7 +85,7 @@ fn the_file_does_not_grow_without_bound() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, ..) = Journal::open(dir.path(), NOW, WALL, "boot 1");
     for step in 0..5000 {
-        journal.append(promise("2001:db8:a::/64", 2000 + step), NOW, WALL);
+        append(&mut journal, promise("2001:db8:a::/64", 2000 + step), NOW);
         keep_small(&mut journal);
     }
     let text = std::fs::read_to_string(dir.path().join(NAME)).unwrap();
@@ -95,7 +100,7 @@ fn a_disk_that_takes_nothing_costs_one_complaint() {
     assert_eq!(complaints.len(), 1);
     for step in 0..100 {
         let now = Instant::from_secs(1000 + 30 * step);
-        assert_eq!(journal.append(promise("2001:db8:a::/64", 9000), now, WALL), None);
+        assert_eq!(append(&mut journal, promise("2001:db8:a::/64", 9000), now), None);
     }
 }
 
@@ -141,7 +146,7 @@ fn nothing_is_lost_while_the_file_is_written_anew() {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, ..) = Journal::open(dir.path(), NOW, WALL, "boot 1");
         for _ in 0..MIN_LINES + 10 {
-            journal.append(number(1), NOW, WALL);
+            append(&mut journal, number(1), NOW);
         }
         let mut snapshot = None;
         let mut written = None;
@@ -159,7 +164,7 @@ fn nothing_is_lost_while_the_file_is_written_anew() {
                 }
             }
             count += 1;
-            journal.append(number(count), NOW, WALL);
+            append(&mut journal, number(count), NOW);
         }
         // What is killed says nothing any more; what was written stays.
         let copy = tempfile::tempdir().unwrap();
@@ -199,7 +204,7 @@ fn what_cannot_be_read_is_kept_aside() {
         assert_eq!((memory, complaints.len()), (Memory::default(), 1), "{complaints:?}");
         assert!(complaints[0].contains(aside), "{complaints:?}");
         assert!(dir.path().join(aside).is_dir());
-        assert_eq!(journal.append(number(1), NOW, WALL), None);
+        assert_eq!(append(&mut journal, number(1), NOW), None);
         assert_eq!(remembered(dir.path()).len(), 1);
     }
 }
@@ -211,7 +216,7 @@ fn what_is_owed_is_written_within_a_minute() {
     let below = dir.path().join("state");
     let (mut journal, _, complaints) = Journal::open(&below, NOW, WALL, "boot 1");
     assert_eq!(complaints.len(), 1, "{complaints:?}");
-    assert_eq!(journal.append(number(1), NOW, WALL), None, "said once");
+    assert_eq!(append(&mut journal, number(1), NOW), None, "said once");
     let next = journal.deadline().unwrap();
     assert!(next <= NOW + Duration::from_secs(60));
     assert!(journal.begin_snapshot(NOW, WALL).is_none());
@@ -224,7 +229,7 @@ fn what_is_owed_is_written_within_a_minute() {
     assert_eq!(journal.end_snapshot(next, snapshot.write()), None);
     assert_eq!(sync(&mut journal, next), None);
     assert_eq!(journal.deadline(), None);
-    assert_eq!(journal.append(number(2), next, WALL), None);
+    assert_eq!(append(&mut journal, number(2), next), None);
     assert_eq!(remembered(&below).len(), 2);
 }
 
@@ -234,13 +239,13 @@ fn a_file_that_cannot_be_written_anew_is_still_appended_to() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, ..) = Journal::open(dir.path(), NOW, WALL, "boot 1");
     for _ in 0..MIN_LINES + 10 {
-        journal.append(number(1), NOW, WALL);
+        append(&mut journal, number(1), NOW);
     }
     drop(journal.begin_snapshot(NOW, WALL).unwrap());
     let full = io::Error::from_raw_os_error(libc::ENOSPC);
     assert_eq!(journal.end_snapshot(NOW, Err(full)), None);
     assert!(journal.begin_snapshot(NOW, WALL).is_none(), "not at once");
-    assert_eq!(journal.append(number(2), NOW, WALL), None);
+    assert_eq!(append(&mut journal, number(2), NOW), None);
     assert_eq!(remembered(dir.path()).len(), 2);
 }
 
@@ -249,7 +254,7 @@ fn a_file_that_cannot_be_written_anew_is_still_appended_to() {
 fn after_a_sync_that_failed_all_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, ..) = Journal::open(dir.path(), NOW, WALL, "boot 1");
-    assert_eq!(journal.append(number(1), NOW, WALL), None);
+    assert_eq!(append(&mut journal, number(1), NOW), None);
     drop(journal.take_unsynced());
     let failed = Synced::failed(io::Error::from_raw_os_error(libc::EIO));
     let complaint = journal.end_sync(NOW, failed);
