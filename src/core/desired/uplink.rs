@@ -237,8 +237,9 @@ impl Place<'_> {
 
 /// Those of `prefixes` that addresses are formed in where there is `room` for so many: first what
 /// the router of the lease advertises, then what others do, and of each what is preferred before
-/// what is deprecated. Among equals one half of the room is for what has been there longest, the
-/// other for the newest, so that neither can be crowded out.
+/// what is deprecated, which has a quarter all the same: connections run on by it until its end.
+/// Among equals one half of the room is for what has been there longest, the other for the newest,
+/// so that neither can be crowded out.
 fn most_useful(
     prefixes: Vec<&EffectivePrefix>,
     mut room: usize,
@@ -247,24 +248,32 @@ fn most_useful(
     if prefixes.len() <= room {
         return prefixes;
     }
+    let is_deprecated = |prefix: &EffectivePrefix| {
+        prefix.gone_since.is_some() || prefix.preferred_until.is_over(now)
+    };
     let mut chosen = Vec::new();
-    for class in 0..4 {
-        let mut of_class: Vec<&EffectivePrefix> = prefixes
-            .iter()
-            .copied()
-            .filter(|prefix| {
-                let deprecated = prefix.gone_since.is_some() || prefix.preferred_until.is_over(now);
-                class == 2 * usize::from(!prefix.of_lease) + usize::from(deprecated)
-            })
-            .collect();
-        of_class.sort_by_key(|prefix| prefix.since);
-        let excess = of_class.len().saturating_sub(room);
-        let oldest = if excess == 0 { of_class.len() } else { room / 2 };
-        of_class.drain(oldest..oldest + excess);
-        room -= of_class.len();
-        chosen.extend(of_class);
+    for of_lease in [true, false] {
+        let of_kind = prefixes.iter().copied().filter(|prefix| prefix.of_lease == of_lease);
+        let (deprecated, preferred): (Vec<_>, Vec<_>) =
+            of_kind.partition(|prefix| is_deprecated(prefix));
+        let reserved = deprecated.len().min(room / 4);
+        for (class, reserved) in [(preferred, reserved), (deprecated, 0)] {
+            let class = oldest_and_newest(class, room - reserved);
+            room -= class.len();
+            chosen.extend(class);
+        }
     }
     chosen
+}
+
+/// `room` of `prefixes`: those that have been there longest, and the newest.
+fn oldest_and_newest(mut prefixes: Vec<&EffectivePrefix>, room: usize) -> Vec<&EffectivePrefix> {
+    if let Some(excess) = prefixes.len().checked_sub(room) {
+        prefixes.sort_by_key(|prefix| prefix.since);
+        let oldest = room / 2;
+        prefixes.drain(oldest..oldest + excess);
+    }
+    prefixes
 }
 
 /// Routes of equal metric would share the load between providers, each of which drops the
