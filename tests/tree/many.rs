@@ -129,7 +129,10 @@ impl Many {
                     done.extend(matches!(step, Step::AddRoute(_)).then_some(Done::Route));
                     self.apply(step);
                 }),
-                Output::SendIcmpv6(_) => done.push(Done::Advertised),
+                // Each router has one of its own beside that.
+                Output::SendIcmpv6(packet) if packet.destination.is_multicast() => {
+                    done.push(Done::Advertised);
+                }
                 Output::SendServer(_) => done.push(Done::Answered),
                 _ => {}
             }
@@ -256,7 +259,8 @@ fn old_routes_go_in_slices() {
     for _ in 0..20 {
         let before = many.routed(SITES[0]);
         many.tell(Input::Timeout);
-        assert!(before - many.routed(SITES[0]) <= 600, "{before}");
+        // A slice of what ends before the derivation, one ahead of it and one behind it.
+        assert!(before - many.routed(SITES[0]) <= 3 * 256, "{before}");
     }
     many.settle();
     assert_eq!((many.routed(SITES[0]), many.routed(SITES[1])), (0, usize::from(COUNT)));
