@@ -148,7 +148,11 @@ fn status_explains_a_change() {
     site.client().takes(from.delegated, CEILING);
     provider.flash(to);
     site.client().leaves(from.delegated, CEILING);
-    let text = agent.explain();
+    // Copies by unicast come before the advertisement to all, which completes the change.
+    let change = format!("delegated {} -> {}", from.delegated, to.delegated);
+    let text = eventually("the change is complete", CEILING, || {
+        Some(agent.explain()).filter(|text| text.contains(&change))
+    });
     for said in [
         "uplink wan0",
         "router fe80::1, default for ",
