@@ -450,7 +450,7 @@ fn new_route(octets: &[u8]) -> Option<usize> {
             let inside = |site: &&str| {
                 site.parse::<Ipv6Net>().is_ok_and(|site| site.contains(&Ipv6Addr::from(address)))
             };
-            return SITES.iter().position(|site| inside(site));
+            return SITES.iter().position(inside);
         }
         rest = rest.get(length.next_multiple_of(4).max(4)..)?;
     }

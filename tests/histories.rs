@@ -4,6 +4,10 @@
     clippy::expect_used,
     reason = "a test that cannot go on has failed, in functions beside the tests too"
 )]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the world answers some types of messages only"
+)]
 
 #[path = "history/mod.rs"]
 mod history;
