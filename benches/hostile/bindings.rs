@@ -37,6 +37,7 @@ pub fn write(directory: &Path, config: &str, count: u32) -> Vec<Ipv6Net> {
             assert_eq!(complaint, None);
         }
     }
+    assert_eq!(journal.write(clock::now()), None);
     assert_eq!(u32::try_from(given.len()).unwrap(), count);
     given
 }
