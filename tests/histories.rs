@@ -41,10 +41,12 @@ fn nothing_happens() {
     (0..5).for_each(|config| history::run(&[config]));
 }
 
-/// Lives through the file that HISTORY names: what libFuzzer has found, for instance.
+/// Histories that once found a fault. What libFuzzer finds is replayed by a copy of its file there.
 #[test]
-#[ignore = "needs a file"]
-fn replay() {
-    let Ok(path) = std::env::var("HISTORY") else { return };
-    history::run(&std::fs::read(path).unwrap());
+fn what_was_found_once_ends_well() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/history/found");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let histories: Vec<Vec<u8>> = files.map(|file| std::fs::read(file).unwrap()).collect();
+    assert!(!histories.is_empty(), "{folder} is empty");
+    histories.iter().for_each(|octets| history::run(octets));
 }
