@@ -206,9 +206,15 @@ impl Changes {
         self.start_waiting(now)
     }
 
-    /// Whether an advertisement may bring the next question of a discovery forward.
-    pub fn handle_call(&mut self, now: Instant) -> bool {
-        self.called.take(now)
+    /// The earliest time to which an advertisement may bring the next question of a discovery
+    /// forward.
+    pub fn may_ask_at(&self, now: Instant) -> Instant {
+        self.called.available_at().max(now)
+    }
+
+    /// An advertisement has brought a question forward.
+    pub fn handle_brought_forward(&mut self, now: Instant) {
+        self.called.reserve(now);
     }
 
     /// The refresh under way has ended; `source` is the link-local address of who answered. What

@@ -134,10 +134,15 @@ impl Retransmit {
         }
     }
 
-    /// Brings the next message forward to `at`; the intervals behind it begin anew with `initial`.
-    pub fn restart(&mut self, at: Instant, initial: Duration) {
-        self.next_at = self.next_at.min(at);
-        self.interval = initial / 2;
+    /// Brings the next message forward to `at`, where that is sooner; the intervals behind it begin
+    /// anew with `initial`. Returns whether it was sooner.
+    pub fn restart(&mut self, at: Instant, initial: Duration) -> bool {
+        let is_sooner = at < self.next_at;
+        if is_sooner {
+            self.next_at = at;
+            self.interval = initial / 2;
+        }
+        is_sooner
     }
 
     /// An answer came, though of no use: nothing gets lost, so the message is repeated no sooner

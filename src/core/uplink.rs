@@ -222,11 +222,15 @@ impl Uplink {
         };
         self.heard_at = Some(now);
         self.solicit.handle_advertisement(now, advertisement.router_lifetime > 0);
-        // That is how a delegating router calls those that it had to refuse (SRV-58); where it has
-        // something new for all, one advertisement to all is the call.
-        let is_call = to_us || !heard.prefixes.is_empty() || heard.others;
-        if is_call && self.lease.asks_in_vain() && self.changes.handle_call(now) {
-            self.lease.ask_soon(now);
+        // That is how a delegating router notifies those that it had to refuse (SRV-58); where it
+        // has something new for all, one advertisement to all is the notification. Copies of it
+        // bring nothing forward, so they use up nothing of what may be.
+        let notifies = to_us || !heard.prefixes.is_empty() || heard.others;
+        if notifies
+            && self.lease.asks_in_vain()
+            && self.lease.ask_soon(self.changes.may_ask_at(now))
+        {
+            self.changes.handle_brought_forward(now);
         }
         Ok(self.take_in(now, &heard, Some(trigger)))
     }

@@ -31,6 +31,13 @@ impl Bucket {
         available
     }
 
+    /// Takes the next token, now or ahead of its time; returns when it can be used.
+    pub(in crate::core) fn reserve(&mut self, now: Instant) -> Instant {
+        let at = self.available_at().max(now);
+        self.full_at = self.full_at.max(now) + self.period;
+        at
+    }
+
     /// Gives a token back.
     pub(in crate::core) fn give_back(&mut self) {
         self.full_at = self.full_at - self.period;
@@ -57,6 +64,14 @@ mod tests {
         let taken: Vec<_> = (0..=100).filter(|second| bucket.take(secs(start + second))).collect();
         assert_eq!(taken, [0, 1, 2, 30, 60, 90]);
         assert_eq!(bucket.available_at(), secs(start + 120));
+    }
+
+    #[test]
+    fn a_token_can_be_reserved() {
+        let mut bucket = Bucket::new(2, Duration::from_secs(30));
+        assert_eq!([0; 4].map(|_| bucket.reserve(secs(1000))), [1000, 1000, 1030, 1060].map(secs));
+        assert!(!bucket.take(secs(1089)));
+        assert!(bucket.take(secs(1090)));
     }
 
     #[test]

@@ -124,14 +124,17 @@ impl Lease {
         self.held.is_empty() && self.exchanges.iter().any(Exchange::is_in_vain)
     }
 
-    /// Asks once more without waiting for the pace of a discovery in vain, which begins anew:
-    /// what was asked just before may still be answered, and then this is a moment later.
-    pub fn ask_soon(&mut self, now: Instant) {
+    /// Asks once more at `at` without waiting for the pace of a discovery in vain, which begins
+    /// anew: what was asked just before may still be answered, and then this is a moment later.
+    /// Returns whether that is sooner than it would have been.
+    pub fn ask_soon(&mut self, at: Instant) -> bool {
+        let mut is_sooner = false;
         for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.is_in_vain()) {
             let last_at = exchange.retransmit.last_at();
-            let at = last_at.map_or(now, |last_at| now.max(last_at + JUST_SENT));
-            exchange.retransmit.restart(at, UNKNOWN);
+            let at = last_at.map_or(at, |last_at| at.max(last_at + JUST_SENT));
+            is_sooner |= exchange.retransmit.restart(at, UNKNOWN);
         }
+        is_sooner
     }
 
     /// Discovers anew beside what is held: one Solicit (a probe found the prefix not routed).

@@ -21,7 +21,7 @@ impl Uplink {
     pub(in crate::core) fn ask_for_what_was_taken(&mut self, now: Instant) {
         let overlaps = |refusal: &Refusal| matches!(refusal, Refusal::Overlaps(_));
         if self.lease.refused().iter().any(|(_, refusal)| overlaps(refusal)) {
-            self.lease.ask_soon(now);
+            let _ = self.lease.ask_soon(now);
         }
     }
 }

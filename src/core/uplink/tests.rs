@@ -116,6 +116,26 @@ impl Lone {
         let _ = self.uplink.handle_advertisement(self.now, source, &advertisement, false);
     }
 
+    /// A router says by unicast that it is there.
+    fn notify(&mut self) {
+        let source = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, 1);
+        let said = RouterAdvertisement { router_lifetime: 1800, ..Default::default() };
+        let _ = self.uplink.handle_advertisement(self.now, source, &said, true);
+    }
+
+    /// How long it takes until the next question after a lease leaves.
+    fn asks_after(&mut self) -> Duration {
+        let since = self.now;
+        loop {
+            let _ = self.uplink.handle_timeout(self.now, GRACE);
+            if self.uplink.poll_transmit(self.now).is_some() {
+                return self.now.since(since);
+            }
+            self.settle();
+            self.now = self.uplink.deadline(GRACE).expect("it asks for ever").at;
+        }
+    }
+
     fn aim(&mut self, usable: bool) {
         let source = Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 1);
         let candidate = usable.then(|| (source, "2001:db8:9::/56".parse().unwrap()));
@@ -194,6 +214,38 @@ fn what_cannot_be_sent_is_no_deadline() {
     lone.wait(Duration::from_secs(20));
     lone.carrier(true);
     lone.wait(Duration::from_secs(60));
+}
+
+/// RA-TX-63, SRV-58: copies of an advertisement do not use up the notifications that follow.
+#[test]
+fn copies_do_not_use_up_notifications() {
+    let mut lone = Lone::new(false);
+    lone.wait(Duration::from_secs(300));
+    for _ in 0..20 {
+        lone.notify();
+        lone.wait(Duration::from_millis(20));
+    }
+    lone.wait(Duration::from_secs(15));
+    lone.notify();
+    assert!(lone.asks_after() <= Duration::from_secs(1));
+}
+
+/// CHG-04: notifications are easy to forge, and bring few questions forward.
+#[test]
+fn many_notifications_are_answered_by_few_questions() {
+    let mut lone = Lone::new(false);
+    lone.wait(Duration::from_secs(1000));
+    let mut sent = 0;
+    for _ in 0..3000 {
+        lone.notify();
+        let _ = lone.uplink.handle_timeout(lone.now, GRACE);
+        while lone.uplink.poll_transmit(lone.now).is_some() {
+            sent += 1;
+        }
+        lone.now = lone.now + Duration::from_millis(100);
+    }
+    // Three at once and one each 30 s, each followed by repetitions at doubling intervals.
+    assert!((13..=8 * 13).contains(&sent), "{sent} questions");
 }
 
 proptest! {
