@@ -137,8 +137,8 @@ pub struct Core {
     refresh_by: Option<Instant>,
     /// How often that may be for what was heard.
     derivations: Bucket,
-    /// Before it is derived Reconfigure messages have left.
-    notified: bool,
+    /// Before it is derived Reconfigure messages have left: when.
+    notified_at: Option<Instant>,
     /// Steps that nobody waits for are left over from the last time.
     lags: bool,
     /// The kernel's state is known.
@@ -216,7 +216,7 @@ impl Core {
             derive_by: None,
             refresh_by: None,
             derivations: settle::DERIVATIONS,
-            notified: false,
+            notified_at: None,
             lags: false,
             ready: false,
             unsettled: None,
@@ -279,6 +279,9 @@ impl Core {
     pub fn deadline(&self, now: Instant) -> Option<Deadline> {
         if !self.ready {
             return None;
+        }
+        if let Some(until) = self.answers_first() {
+            return Some(Deadline::new(until, "Renew messages of those who were notified"));
         }
         let uplinks = self.uplinks.values().map(|uplink| uplink.deadline(self.config.grace));
         let held = self.words_held_until(now);

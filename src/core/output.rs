@@ -11,7 +11,8 @@ use super::system::{KernelAddress, KernelRoute};
 /// What to do next.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
-    /// Append to the memory; written, not yet synced, before the next packet leaves.
+    /// Append to the memory; written, not yet synced, before the next packet that tells of it
+    /// ([`Output::tells`]) leaves.
     Remember(Record),
     /// Bring the kernel nearer to the desired state, in this order, as one batch.
     Apply(Vec<Step>),
@@ -50,12 +51,15 @@ impl Output {
         }
     }
 
-    /// Whether it sends a packet.
-    pub const fn is_packet(&self) -> bool {
+    /// Whether it tells others what has to be in the memory by then. A question does not, and
+    /// neither does a Reconfigure message, which only has questions asked.
+    pub const fn tells(&self) -> bool {
         match self {
-            Self::SendIcmpv6(_) | Self::SendDhcpv6(_) | Self::SendServer(_) => true,
+            Self::SendIcmpv6(_) => true,
+            Self::SendServer(packet) => !matches!(packet.memory, Safety::NotNeeded),
             Self::Remember(_)
             | Self::Apply(_)
+            | Self::SendDhcpv6(_)
             | Self::Hear(_)
             | Self::ListNeighbors(_)
             | Self::Milestone(_)
@@ -94,8 +98,19 @@ pub struct ServerPacket {
     pub packet: Packet,
     /// Where to: 546 of a client, 547 of a relay agent or server.
     pub port: u16,
-    /// It may not leave before everything that was to be remembered is safe on disk.
-    pub synced: bool,
+    /// How safe what was to be remembered has to be before it leaves.
+    pub memory: Safety,
+}
+
+/// How safe what was to be remembered has to be before a packet leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Safety {
+    /// The packet tells nothing of it.
+    NotNeeded,
+    /// It survives the end of the process.
+    Written,
+    /// It survives the end of the machine.
+    Synced,
 }
 
 /// One operation on the kernel's state. What is already so is no error.

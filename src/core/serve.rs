@@ -14,7 +14,7 @@ use super::diff;
 use super::history::{Cause, Prefixes};
 use super::input::Received;
 use super::memory::Record;
-use super::output::{Level, Output, Packet, ServerPacket, Step};
+use super::output::{Level, Output, Packet, Safety, ServerPacket, Step};
 use super::system::KernelRoute;
 use super::takeover::Identity;
 use super::uplink::Effect;
@@ -100,7 +100,7 @@ impl Core {
             self.report_takeover(now, &arrival, &message, &holder);
         }
         if let Some(answer) = served.answer {
-            self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.synced);
+            self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.memory);
         }
         self.take_steps(later);
         Ok(())
@@ -131,7 +131,7 @@ impl Core {
         downlink: &str,
         contact: &Contact,
         octets: Vec<u8>,
-        synced: bool,
+        memory: Safety,
     ) {
         // Not the downlink's attachment, which is there only where advertisements are ours.
         let Some(link) = self.system.link(downlink).filter(|link| link.running) else { return };
@@ -145,7 +145,7 @@ impl Core {
         let interface = link.index;
         let packet = Packet { interface, source, destination, octets };
         let port = contact.port;
-        self.outputs.push_back(Output::SendServer(ServerPacket { packet, port, synced }));
+        self.outputs.push_back(Output::SendServer(ServerPacket { packet, port, memory }));
     }
 
     /// Brings routes and memory to what bindings have become: all together, as a message can move
@@ -241,7 +241,10 @@ impl Core {
         while let Some(call) = self.delegating.poll_call() {
             match call {
                 Call::Reconfigure { downlink, contact, octets } => {
-                    self.send_server(&downlink, &contact, octets, reserved.is_some());
+                    // A replay value that may have been used before must not be used again.
+                    let memory =
+                        if reserved.is_some() { Safety::Synced } else { Safety::NotNeeded };
+                    self.send_server(&downlink, &contact, octets, memory);
                 }
                 Call::Advertise { downlink, host } => {
                     if let Some(downlink) = self.downlinks.get_mut(&*downlink) {

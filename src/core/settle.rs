@@ -20,6 +20,11 @@ use crate::time::Instant;
 /// through a whole tree of routers meanwhile, and has their processors for itself.
 pub(super) const LAG: Duration = Duration::from_millis(10);
 
+/// The desired state is derived so much after requesting routers were notified that have not come
+/// until then. A Renew message that finds the agent deriving waits for longer, and all that are
+/// below its sender with it.
+const ANSWERS_FIRST: Duration = Duration::from_micros(500);
+
 /// How often what was heard on uplinks has the whole derived.
 pub(super) const DERIVATIONS: Bucket = Bucket::new(10, Duration::from_millis(500));
 
@@ -43,13 +48,16 @@ impl Core {
         let is_due = [self.derive_by, self.refresh_by].into_iter().flatten().any(|at| at <= now)
             && !self.backlog.has_steps();
         let mut later = Vec::new();
-        if self.derive && !self.notified && self.notify_ahead(now) {
-            // The rest follows when that has left.
-            (self.notified, self.unsettled) = (true, Some(now));
+        if self.derive && self.notified_at.is_none() && self.notify_ahead(now) {
+            // The rest follows when that has left, and was answered.
+            (self.notified_at, self.unsettled) = (Some(now), Some(now));
+            return;
+        }
+        if self.answers_first().is_some_and(|until| until > now) {
             return;
         }
         if std::mem::take(&mut self.derive) || is_due {
-            (self.notified, self.derive_by, self.refresh_by) = (false, None, None);
+            (self.notified_at, self.derive_by, self.refresh_by) = (None, None, None);
             later = self.derive_and_apply(now);
             // Who is about to be told may ask at once, and is answered first.
             self.lags = !later.is_empty() && (!self.lags || self.backlog.has_steps());
@@ -106,6 +114,12 @@ impl Core {
         self.carve(now, &sources);
         self.notify_subordinates(now);
         !self.outputs.is_empty()
+    }
+
+    /// Until when the desired state waits for Renew messages of those who were just notified.
+    pub(super) fn answers_first(&self) -> Option<Instant> {
+        let since = self.notified_at.filter(|_| self.derive)?;
+        self.delegating.awaits_renewal(since).then_some(since + ANSWERS_FIRST)
     }
 
     /// Lets the bindings follow what there is to give.

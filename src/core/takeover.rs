@@ -95,7 +95,7 @@ impl Core {
         let text = refusal_text(arrival, message, holder);
         self.takeovers.note_refused(now, holder, text);
         if let Some(answer) = self.delegating.refusal(arrival, message) {
-            self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.synced);
+            self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.memory);
         }
         self.review_contested();
         Err("held-elsewhere")

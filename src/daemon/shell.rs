@@ -23,7 +23,7 @@ use crate::core::Core;
 use crate::core::delegate::link_layer_of;
 use crate::core::input::{Input, KernelEvent, Received};
 use crate::core::memory::{Memory, Record};
-use crate::core::output::{Group, Output, Step};
+use crate::core::output::{Group, Output, Safety, Step};
 use crate::platform::linux::sysctl::read_sysctl;
 use crate::platform::linux::{Drained, Events, Kernel, identity};
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
@@ -166,7 +166,7 @@ impl Shell {
                 flow = Flow::Exit;
                 break;
             }
-            if output.is_packet() {
+            if output.tells() {
                 self.write();
             }
             self.perform_one(core, output);
@@ -198,7 +198,9 @@ impl Shell {
                 core.handle(clock::now(), Input::Neighbors { interface, neighbors });
             }
             Output::SendDhcpv6(packet) => self.send(Parcel::Dhcpv6(packet)),
-            Output::SendServer(packet) if packet.synced => self.server.hold(packet),
+            Output::SendServer(packet) if packet.memory == Safety::Synced => {
+                self.server.hold(packet)
+            }
             Output::SendServer(packet) => self.send(Parcel::Server(packet)),
             Output::Milestone(milestone) => self.reach(core, milestone),
             Output::Report(report) => self.log.write(clock::now(), report),

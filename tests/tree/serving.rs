@@ -1,14 +1,16 @@
 //! One core as a server: what comes in on which link, from whom, and how it leaves.
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use renumberd::config::file;
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
+use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Group, Output, ServerPacket, Step};
+use renumberd::core::output::{Group, Output, Safety, ServerPacket, Step};
 use renumberd::core::system::{Link, RouteTarget, System};
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -157,11 +159,45 @@ fn a_binding_is_kept_and_routed_before_it_is_told() {
     let mut one = One::new();
     let sent = one.hear(LAN, CLIENT, GROUP, message(MessageType::Request));
     let (sent, remembered, routed) = &sent[0];
-    assert!(*remembered && *routed && sent.synced);
+    assert!(*remembered && *routed && sent.memory == Safety::Synced);
     let routed = one.steps.iter().any(|step| {
         matches!(step, Step::AddRoute(route) if route.target == RouteTarget::Gateway(LAN, CLIENT))
     });
     assert!(routed);
+}
+
+/// SRV-50: all below a requesting router wait for its answer, so that leaves before what a change
+/// means for the links, which waits half a millisecond for a Renew message and no longer.
+#[test]
+fn an_answer_to_a_reconfigure_goes_before_the_desired_state() {
+    for renews in [true, false] {
+        let mut one = One::new();
+        let given = one.hear(LAN, CLIENT, GROUP, message(MessageType::Request));
+        assert_eq!(given.len(), 1);
+        one.now = one.now + Duration::from_secs(10);
+        one.tell(Input::Timeout);
+        one.steps.clear();
+        let prefixes = BTreeMap::from([("site".to_owned(), "2001:db8:1::/48".parse().ok())]);
+        let command = Command::SetPrefixes { prefixes, graceful: false };
+        let sent = one.tell(Input::Command(command));
+        let kinds = sent.iter().map(|(sent, ..)| sent.packet.octets[0]);
+        assert_eq!(kinds.collect::<Vec<_>>(), [MessageType::Reconfigure.to_wire()]);
+        assert_eq!(sent[0].0.memory, Safety::NotNeeded);
+        assert_eq!(one.steps, [], "nothing is derived yet");
+        if renews {
+            let mut asked = Message::decode(&message(MessageType::Renew)).unwrap();
+            asked.options.push(Dhcpv6Option::ServerId(world::own_duid()));
+            let answered = one.hear(LAN, CLIENT, GROUP, asked.encode());
+            assert!(matches!(answered.as_slice(), [(_, true, true)]), "{answered:?}");
+        } else {
+            let deadline = one.core.deadline(one.now).unwrap();
+            assert_eq!(deadline.at.since(one.now), Duration::from_micros(500));
+            one.now = deadline.at;
+            one.tell(Input::Timeout);
+        }
+        let addressed = |step: &Step| matches!(step, Step::SetAddress(_));
+        assert!(one.steps.iter().any(addressed), "{renews}: {:?}", one.steps);
+    }
 }
 
 /// SRV-05, SRV-07, SRV-08, SRV-09: nothing leaves, and it is counted.

@@ -10,6 +10,7 @@ use super::allot::{Wanted, hash};
 use super::binding::Due;
 use super::times::Pace;
 use super::{Arrival, BindingKey, Delegating, Reject, Served, Slot, information, release, request};
+use crate::core::output::Safety;
 use crate::core::rkap;
 use crate::time::{Instant, Lifetime, Until};
 use crate::wire::dhcpv6::{Message, MessageType};
@@ -29,9 +30,9 @@ const SOON: u32 = 60;
 pub struct Answer {
     /// The message as it leaves, wrapped for the relays between.
     pub octets: Vec<u8>,
-    /// It may not leave before what it says is safe on disk (STO-04): it tells a key, or a place
+    /// How safe what it says has to be before (STO-04): on disk where it tells a key, or a place
     /// that no configuration names.
-    pub synced: bool,
+    pub memory: Safety,
 }
 
 /// What a message wants of an IA_PD.
@@ -450,5 +451,6 @@ pub(super) fn finish(
 ) -> Answer {
     let transaction_id = message.transaction_id;
     let octets = Message { kind, transaction_id, options }.encode();
-    Answer { octets: arrival.contact.wrap(octets), synced }
+    let memory = if synced { Safety::Synced } else { Safety::Written };
+    Answer { octets: arrival.contact.wrap(octets), memory }
 }

@@ -237,6 +237,11 @@ impl Delegating {
         touched
     }
 
+    /// Whether a router that was sent a Reconfigure message since then has not come yet.
+    pub fn awaits_renewal(&self, since: Instant) -> bool {
+        self.awaited.awaits_renewal(since)
+    }
+
     /// Takes in a message.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ impl Delegating {
         // An advertisement reaches no further than its own link (SRV-60).
         if is_first && contact.relay.is_none() {
             let router = (key.duid.clone(), Arc::clone(&downlink));
-            self.awaited.insert(now, router, contact.peer);
+            self.awaited.insert(now, router, contact.peer, binding.reconfigure_key.is_some());
         }
         match binding.reconfigure_key {
             Some(secret) => {
@@ -112,7 +112,7 @@ impl Delegating {
             self.refused.remove(&key, &contact);
             if !self.bindings_of(&key).any(|(_, binding)| binding.push.is_some()) {
                 let host = contact.peer;
-                self.awaited.insert(now, (key.duid, Arc::clone(&key.downlink)), host);
+                self.awaited.insert(now, (key.duid, Arc::clone(&key.downlink)), host, false);
                 self.calls.push_back(Call::Advertise { downlink: key.downlink, host });
             }
         }

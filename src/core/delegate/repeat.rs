@@ -39,6 +39,8 @@ struct Repetitions {
     /// Its address on the link.
     host: Ipv6Addr,
     notified_at: Instant,
+    /// It was sent a Reconfigure message.
+    renews: bool,
     count: usize,
 }
 
@@ -50,14 +52,14 @@ impl Repetitions {
 
 impl Awaited {
     /// A router was notified; the repetitions begin anew.
-    pub(super) fn insert(&mut self, now: Instant, router: Router, host: Ipv6Addr) {
+    pub(super) fn insert(&mut self, now: Instant, router: Router, host: Ipv6Addr, renews: bool) {
         if self.0.len() >= MAX_AWAITED && !self.0.contains_key(&router) {
             let last = self.0.iter().max_by_key(|(_, repetitions)| repetitions.count);
             if let Some(last) = last.map(|(router, _)| router.clone()) {
                 self.0.remove(&last);
             }
         }
-        self.0.insert(router, Repetitions { host, notified_at: now, count: 0 });
+        self.0.insert(router, Repetitions { host, notified_at: now, renews, count: 0 });
     }
 
     /// A router has come, and was answered. What comes from elsewhere in its name does not count.
@@ -69,6 +71,11 @@ impl Awaited {
         if self.0.get(&router).is_some_and(|one| one.host == arrival.contact.peer) {
             self.0.remove(&router);
         }
+    }
+
+    /// Whether a router that was sent a Reconfigure message since then has not come yet.
+    pub(super) fn awaits_renewal(&self, since: Instant) -> bool {
+        self.0.values().any(|one| one.renews && one.notified_at >= since)
     }
 
     /// The next router whose repetition has its time: where, and its address there.
@@ -112,14 +119,14 @@ mod tests {
         let mut awaited = Awaited::default();
         for number in 0..1000 {
             let (router, host) = router(number);
-            awaited.insert(START, router, host);
+            awaited.insert(START, router, host, true);
         }
         assert_eq!(awaited.0.len(), MAX_AWAITED);
         assert!(awaited.0.contains_key(&router(999).0));
         let now = START + Duration::from_millis(20);
         assert_eq!(std::iter::from_fn(|| awaited.poll(now)).count(), MAX_AWAITED);
         let (router, host) = router(1000);
-        awaited.insert(now, router.clone(), host);
+        awaited.insert(now, router.clone(), host, true);
         assert!(awaited.0.get(&router).is_some_and(|one| one.count == 0));
     }
 
@@ -127,7 +134,7 @@ mod tests {
     fn after_a_pause_one_repetition_makes_up_for_all() {
         let mut awaited = Awaited::default();
         let (router, host) = router(1);
-        awaited.insert(START, router, host);
+        awaited.insert(START, router, host, true);
         let now = START + Duration::from_millis(150);
         assert_eq!(awaited.poll(now), Some(("lan0".into(), host)));
         assert_eq!(awaited.poll(now), None);

@@ -18,7 +18,7 @@ use self::link::ClientLink;
 use super::delegate::link_layer_of;
 use super::input::Received;
 use super::memory::Record;
-use super::output::{Packet, ServerPacket};
+use super::output::{Packet, Safety, ServerPacket};
 use super::system::System;
 use crate::config::Config;
 use crate::time::Instant;
@@ -174,7 +174,7 @@ impl Relays {
                     octets: octets.clone(),
                 },
                 port: SERVER_PORT,
-                synced: false,
+                memory: Safety::Written,
             })
             .collect();
         if packets.is_empty() {
@@ -215,7 +215,7 @@ impl Relays {
         };
         let interface = link.index();
         let packet = Packet { interface, source, destination: peer, octets: octets.to_vec() };
-        let packets = vec![ServerPacket { packet, port, synced: false }];
+        let packets = vec![ServerPacket { packet, port, memory: Safety::Written }];
         let mut relaying = Relaying { packets, ..Relaying::default() };
         if let Some(message) = client_message(octets)
             && message.kind == MessageType::Reply

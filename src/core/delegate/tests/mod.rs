@@ -19,6 +19,7 @@ use crate::config::file;
 use crate::core::desired::{Carving, Facts, UplinkFacts};
 use crate::core::lease::DelegatedPrefix;
 use crate::core::memory::{Memory, Record};
+use crate::core::output::Safety;
 use crate::core::system::System;
 use crate::time::{Lifetime, Until};
 use crate::wire::dhcpv6::{MessageType, TransactionId};
@@ -297,7 +298,7 @@ impl World {
         self.remember(&served.touched);
         self.timeout();
         let answer = served.answer.expect("an answer");
-        self.synced = answer.synced;
+        self.synced = answer.memory == Safety::Synced;
         Ok(Message::decode(&answer.octets).expect("it decodes"))
     }
 
