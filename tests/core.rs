@@ -16,6 +16,8 @@ mod redial;
 mod refused;
 #[path = "core/restart.rs"]
 mod restart;
+#[path = "core/settings.rs"]
+mod settings;
 #[path = "core/trust.rs"]
 mod trust;
 #[path = "core/uplink.rs"]

@@ -167,13 +167,18 @@ impl Failures {
     }
 
     /// Drops what is not wanted any more: it is not among `steps`, which are all that are still to
-    /// be taken.
-    pub(super) fn drop_unwanted(&mut self, steps: &[Step]) {
+    /// be taken. A refused removal stays until its retry: it is wanted again as soon as the kernel's
+    /// state is read.
+    pub(super) fn drop_unwanted(&mut self, now: Instant, steps: &[Step]) {
         if self.entries.is_empty() {
             return;
         }
         let wanted: BTreeSet<Subject> = steps.iter().map(Subject::of).collect();
-        self.entries.retain(|subject, _| wanted.contains(subject));
+        let waits = |failure: &Failure| {
+            let removes = matches!(failure.step, Step::RemoveAddress { .. } | Step::RemoveRoute(_));
+            removes && failure.retry_at.is_some_and(|at| at > now)
+        };
+        self.entries.retain(|subject, failure| wanted.contains(subject) || waits(failure));
         self.find_next_retry();
     }
 
@@ -238,7 +243,7 @@ mod tests {
             assert!(!failures.holds(now, &step));
             assert!(!failures.add(now, step.clone(), 19));
         }
-        failures.drop_unwanted(std::slice::from_ref(&step));
+        failures.drop_unwanted(now, std::slice::from_ref(&step));
         let later = Instant::from_secs(75); // in the group behind 10 s + LAST_RETRY
         assert_eq!(failures.deadline().map(|next| next.at), Some(later));
         assert!(!failures.holds(later, &step));
@@ -252,14 +257,36 @@ mod tests {
         for interface in 1..=3 {
             failures.add(now, join(interface), 19);
         }
-        failures.drop_unwanted(&[join(2), join(3), join(4)]);
+        failures.drop_unwanted(now, &[join(2), join(3), join(4)]);
         assert_eq!(failures.len(), 2);
         failures.retried(&join(2));
         assert!(failures.drop_succeeded());
         assert!(!failures.drop_succeeded());
         assert_eq!(failures.iter().map(|failure| &failure.step).collect::<Vec<_>>(), [&join(3)]);
-        failures.drop_unwanted(&[]);
+        failures.drop_unwanted(now, &[]);
         assert_eq!((failures.len(), failures.deadline()), (0, None));
+    }
+
+    /// It is taken as done until the kernel's state is read: the row of refusals goes on then.
+    #[test]
+    fn a_refused_removal_is_not_forgotten_before_its_retry() {
+        let mut failures = Failures::default();
+        let (interface, address) = (IfIndex(3), Ipv6Addr::LOCALHOST);
+        let step = Step::RemoveAddress { interface, address, prefix_len: 64 };
+        let mut now = Instant::from_secs(10);
+        let mut delays = Vec::new();
+        for _ in 0..4 {
+            failures.add(now, step.clone(), 1);
+            failures.drop_unwanted(now, &[]);
+            let retry_at = failures.deadline().map_or(now, |next| next.at);
+            delays.push(retry_at.since(now));
+            now = retry_at;
+            failures.retried(&step);
+        }
+        assert!(delays.is_sorted_by(|a, b| a < b), "{delays:?}");
+        failures.add(now, step, 1);
+        failures.drop_unwanted(now + LAST_RETRY, &[]);
+        assert_eq!(failures.len(), 0);
     }
 
     /// A refusal of each of ten thousand must not cost ten thousand derivations.

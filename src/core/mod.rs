@@ -46,6 +46,7 @@ pub mod retransmit;
 pub mod rkap;
 mod routed;
 mod serve;
+mod settings;
 mod settle;
 pub mod solicit;
 pub mod stable_address;

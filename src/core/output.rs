@@ -153,6 +153,28 @@ pub enum Step {
     DropKernelMade(IfIndex),
 }
 
+impl Step {
+    /// Whether a refusal of it leaves it open what the kernel has: an unanswered step, a route that
+    /// is there against all expectation, one that was to be replaced or removed. `errno` is the
+    /// kernel's error number.
+    pub const fn is_doubtful(&self, errno: i32) -> bool {
+        const EEXIST: i32 = 17;
+        const ENOBUFS: i32 = 105;
+        match self {
+            Self::AddRoute(_) => errno == ENOBUFS || errno == EEXIST,
+            Self::SetAddress(_)
+            | Self::RemoveAddress { .. }
+            | Self::ReplaceRoute(_)
+            | Self::RemoveRoute(_) => true,
+            Self::SetSysctl { .. }
+            | Self::Join(..)
+            | Self::Leave(..)
+            | Self::Serve(_)
+            | Self::DropKernelMade(_) => errno == ENOBUFS,
+        }
+    }
+}
+
 /// The groups that the agent hears.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Group {
@@ -195,6 +217,11 @@ pub enum Sysctl {
 }
 
 impl Sysctl {
+    /// The setting whose file is named so.
+    pub fn from_file(file: &str) -> Option<Self> {
+        [Self::AcceptRa, Self::HopLimit, Self::Mtu].into_iter().find(|name| name.file() == file)
+    }
+
     /// The file's name below `/proc/sys/net/ipv6/conf/<interface>`.
     pub const fn file(self) -> &'static str {
         match self {

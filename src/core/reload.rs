@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Core;
 use super::downlink::Downlink;
-use super::memory::Record;
-use super::output::{Output, Step, Sysctl};
+use super::output::{Output, Step};
 use super::receive::advertisements;
 use super::serve::STATIC;
 use super::uplink::Uplink;
@@ -53,7 +52,6 @@ impl Core {
                 self.downlinks.insert(name.clone(), downlink);
             }
         }
-        self.restore_settings(|interface| !config.uplinks.contains_key(interface));
         self.statics.configure(now, &config.statics, &self.memory.statics);
         self.delegating.configure(&self.duid, &config);
         self.config = config;
@@ -84,7 +82,7 @@ impl Core {
                 .collect();
             steps.extend(self.system.routes.values().cloned().map(Step::RemoveRoute));
             self.hand_over(steps);
-            self.restore_settings(|_| true);
+            self.restore_all_settings();
         }
         self.outputs.push_back(Output::Exit);
     }
@@ -92,29 +90,6 @@ impl Core {
     fn say_goodbye(&mut self, now: Instant, downlink: &mut Downlink, withdraw: bool) {
         if let Some((attached, transmit)) = downlink.stop(now, withdraw) {
             self.outputs.extend(advertisements(&attached, transmit));
-        }
-    }
-
-    /// Gives settings of interfaces that the agent manages no more the values that they had.
-    fn restore_settings(&mut self, unmanaged: impl Fn(&str) -> bool) {
-        let all = [Sysctl::AcceptRa, Sysctl::HopLimit, Sysctl::Mtu];
-        let (mut steps, mut records) = (Vec::new(), Vec::new());
-        for ((interface, file), before) in &self.memory.sysctls {
-            let name = all.into_iter().find(|name| name.file() == file);
-            if let Some(name) = name.filter(|_| unmanaged(interface))
-                && let Some(link) = self.system.link(interface)
-            {
-                self.settings.remove(&(link.index, name));
-                let (interface, value) = (interface.clone(), *before);
-                let (of, file) = (interface.clone(), file.clone());
-                records.push(Record::Sysctl { interface: of, name: file, before: None });
-                steps.push(Step::SetSysctl { interface, name, value });
-            }
-        }
-        self.hand_over(steps);
-        for record in records {
-            self.memory.fold(record.clone());
-            self.outputs.push_back(Output::Remember(record));
         }
     }
 }

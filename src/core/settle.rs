@@ -170,12 +170,16 @@ impl Core {
         self.delegating.set_host_options(options.collect());
         self.remember_next();
         self.backlog.clear_steps();
+        self.forget_settings();
         let mut steps = self.setting_steps(now);
         steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable()));
         let new = self.desired.taken_over.difference(&self.taken_over);
         steps.extend(new.copied().map(Step::DropKernelMade));
-        self.failures.drop_unwanted(&steps);
+        self.failures.drop_unwanted(now, &steps);
         steps.retain(|step| !self.failures.holds(now, step));
+        if steps.iter().any(|step| self.restores(step)) {
+            self.derive_soon(now);
+        }
         let (first, later) = steps.into_iter().partition(|step| self.is_awaited(step));
         let first = self.first_slice(first);
         self.apply(first);
@@ -310,38 +314,20 @@ impl Core {
             Step::DropKernelMade(interface) => {
                 self.taken_over.remove(interface);
             }
-            // What is not there any more need not be removed; what is will be seen by an event.
-            Step::RemoveAddress { .. } | Step::RemoveRoute(_) | Step::Leave(..) => {}
+            Step::Leave(group, interface) => {
+                let closed = group.is_for_servers() && !self.serving;
+                if !closed && self.system.links.contains_key(interface) {
+                    self.groups.insert((*group, *interface));
+                }
+            }
+            // The shell reads the kernel's state anew.
+            Step::RemoveAddress { .. } | Step::RemoveRoute(_) => {}
         }
         let text = failures::refusal(&step, errno, &self.system);
         if self.failures.add(now, step, errno) {
             self.report(Level::Warn, None, text);
         }
         self.review = true;
-    }
-
-    /// Settings and group memberships that are not made yet.
-    fn setting_steps(&self, now: Instant) -> Vec<Step> {
-        let mut steps = Vec::new();
-        for ((interface, name), value) in &self.desired.sysctls {
-            let index = self.system.link(interface).map(|link| link.index);
-            let made = index.and_then(|index| self.settings.get(&(index, *name)));
-            if made != Some(value) {
-                let (interface, name, value) = (interface.clone(), *name, *value);
-                steps.push(Step::SetSysctl { interface, name, value });
-            }
-        }
-        if self.desired.serve != self.serving {
-            steps.push(Step::Serve(self.desired.serve));
-        }
-        let served = self.desired.serve && !self.failures.holds(now, &Step::Serve(true));
-        let wanted = &self.desired.groups;
-        let join = wanted.difference(&self.groups).copied();
-        let join = join.filter(|(group, _)| served || !group.is_for_servers());
-        steps.extend(join.map(|(group, interface)| Step::Join(group, interface)));
-        let leave = self.groups.difference(wanted).copied();
-        steps.extend(leave.map(|(group, interface)| Step::Leave(group, interface)));
-        steps
     }
 
     /// What may be removed: on an uplink once its router was heard, elsewhere once it is known

@@ -242,7 +242,7 @@ impl Shell {
         let mut doubtful = false;
         for (position, errno) in refused {
             if let Some(step) = steps.get(position) {
-                doubtful |= is_doubtful(step, errno);
+                doubtful |= step.is_doubtful(errno);
                 core.handle(clock::now(), Input::StepFailed { step: step.clone(), errno });
             }
         }
@@ -468,23 +468,6 @@ impl Shell {
     pub(super) fn close(&mut self) {
         self.disk.close();
         self.log.close(clock::now());
-    }
-}
-
-/// Whether a refusal leaves it open what the kernel has: an unanswered step, a route that is there
-/// against all expectation, one that was to be replaced or removed.
-fn is_doubtful(step: &Step, errno: i32) -> bool {
-    match step {
-        Step::AddRoute(_) => errno == libc::ENOBUFS || errno == libc::EEXIST,
-        Step::SetAddress(_)
-        | Step::RemoveAddress { .. }
-        | Step::ReplaceRoute(_)
-        | Step::RemoveRoute(_) => true,
-        Step::SetSysctl { .. }
-        | Step::Join(..)
-        | Step::Leave(..)
-        | Step::Serve(_)
-        | Step::DropKernelMade(_) => errno == libc::ENOBUFS,
     }
 }
 
