@@ -41,11 +41,13 @@ fn nothing_happens() {
     (0..5).for_each(|config| history::run(&[config]));
 }
 
-/// Histories that once found a fault. What libFuzzer finds is replayed by a copy of its file there.
+/// Histories that once found a fault. What libFuzzer finds is replayed by a copy of its file there, or
+/// where HISTORY names it.
 #[test]
 fn what_was_found_once_ends_well() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/history/found");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let files = files.chain(std::env::var_os("HISTORY").map(std::path::PathBuf::from));
     let histories: Vec<Vec<u8>> = files.map(|file| std::fs::read(file).unwrap()).collect();
     assert!(!histories.is_empty(), "{folder} is empty");
     histories.iter().for_each(|octets| history::run(octets));

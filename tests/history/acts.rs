@@ -53,19 +53,28 @@ impl World {
             20 => self.meddle(bytes),
             21 => self.kernel.find_duplicate(bytes.below(256)),
             22 => self.refuse(bytes),
+            23 if bytes.flag() => self.lose(bytes),
             23 => self.kernel.refusals.clear(),
             24 => self.hold_events(bytes),
             25 => self.command(bytes),
             26 => self.configure(bytes),
-            27 => match bytes.below(3) {
+            27 => match bytes.below(4) {
                 0 => self.restart(),
+                3 => {
+                    self.config = bytes.below(self.configs.len());
+                    self.restart();
+                }
                 1 => self.dies_after = Some(bytes.below(40)),
                 _ => self.give(Input::Command(Command::Stop)),
             },
             28 => self.solicit(bytes),
             29 => self.storm(bytes),
-            30 if bytes.flag() => self.asleep = bytes.octet() & !1,
-            30 => (0..3).for_each(|_| self.give(Input::Timeout)),
+            30 => match bytes.below(4) {
+                0 => self.asleep = bytes.octet() & !1,
+                1 => self.flap(bytes),
+                2 => self.copy(bytes),
+                _ => (0..3).for_each(|_| self.give(Input::Timeout)),
+            },
             _ => self.give(Input::Kernel(vec![KernelEvent::Forwarding(bytes.flag())])),
         }
         self.tell_events();
@@ -266,6 +275,65 @@ impl World {
             let left = bytes.pick(&[1, 3, 20, u32::MAX]);
             self.kernel.refusals.push(Refusal { kinds, interface, errno, left });
         }
+    }
+
+    /// What leaves is lost, or the disk takes nothing.
+    fn lose(&mut self, bytes: &mut Bytes<'_>) {
+        let flags = bytes.octet();
+        self.loses = flags & 7;
+        if flags & 0x18 == 0x18 {
+            self.unwritten.get_or_insert_default();
+        } else {
+            self.write_again();
+        }
+    }
+
+    /// Routers contradict each other, or themselves, in turn.
+    fn flap(&mut self, bytes: &mut Bytes<'_>) {
+        let uplink = bytes.below(2);
+        let times = bytes.pick(&[4, 9, 20, 60]);
+        let gap = bytes.pick(&[11, 300, 1000, 3100, 20_000]);
+        let flags = bytes.octet();
+        let messages = [upstream::any_advertisement(bytes), upstream::any_advertisement(bytes)];
+        let (began_at, first) = (self.now, self.questions);
+        for number in 0..times {
+            let Some(interface) = self.index(UPLINKS[uplink].0) else { return };
+            let message = messages[number % 2].encode();
+            let router = ROUTERS[if flags & 1 == 0 { uplink } else { number % 2 }];
+            let mut packet = received(interface, router, message);
+            if flags & 2 != 0 {
+                packet.destination = link_local(LINKS[uplink].1);
+            }
+            self.give(Input::Icmpv6(packet));
+            self.pass(Duration::from_millis(gap));
+        }
+        let took = self.now.since(began_at);
+        self.check_questions(first, took);
+    }
+
+    /// A router repeats what it has advertised, to us alone.
+    fn copy(&mut self, bytes: &mut Bytes<'_>) {
+        let uplink = bytes.below(2);
+        let router = ROUTERS[bytes.below(4)];
+        let Some(message) = self.advertised.get(&(uplink, router)).cloned() else { return };
+        let times = bytes.pick(&[3, 10, 40]);
+        let (began_at, first) = (self.now, self.questions);
+        for _ in 0..times {
+            let Some(interface) = self.index(UPLINKS[uplink].0) else { return };
+            let mut packet = received(interface, router, message.encode());
+            packet.destination = link_local(LINKS[uplink].1);
+            self.give(Input::Icmpv6(packet));
+            self.pass(Duration::from_millis(50));
+        }
+        self.check_questions(first, self.now.since(began_at));
+    }
+
+    /// Whatever is heard, servers are not asked all the time.
+    fn check_questions(&self, first: usize, took: Duration) {
+        let count = u64::try_from(self.questions - first).unwrap();
+        // Buckets, a ladder for each question, retransmissions, and what renewal itself asks.
+        let most = 60 + took.as_secs() * 2;
+        assert!(count <= most, "{count} questions to servers in {took:?}");
     }
 
     fn hold_events(&mut self, bytes: &mut Bytes<'_>) {

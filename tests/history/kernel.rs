@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use renumberd::core::input::{IfIndex, KernelEvent};
-use renumberd::core::output::Step;
+use renumberd::core::output::{Group, Step};
 use renumberd::core::system::{KernelAddress, KernelRoute, Link, RouteTarget, System};
 use renumberd::time::{Instant, Until};
 
@@ -15,6 +15,10 @@ const ENODEV: i32 = 19;
 const EEXIST: i32 = 17;
 const EINVAL: i32 = 22;
 const ENETDOWN: i32 = 100;
+const ENOTCONN: i32 = 107;
+
+/// What each setting of an interface is before somebody sets it.
+pub const UNSET: i32 = 1;
 
 /// How long duplicate address detection takes.
 const DETECTION: Duration = Duration::from_secs(1);
@@ -41,6 +45,14 @@ pub struct Kernel {
     pub refusals: Vec<Refusal>,
     /// Changes that the agent has not been told of.
     pub events: Vec<KernelEvent>,
+    /// Groups that the agent's sockets are members of.
+    pub groups: BTreeSet<(Group, IfIndex)>,
+    /// UDP port 547 is open.
+    pub serving: bool,
+    /// Settings by interface and file name that are not as they were at first.
+    pub sysctls: BTreeMap<(IfIndex, String), i32>,
+    /// Addresses that another node was found to hold since the link last came up.
+    pub found: BTreeSet<(IfIndex, Ipv6Addr)>,
     /// Addresses under duplicate address detection, with its end.
     detecting: Vec<(Instant, IfIndex, Ipv6Addr)>,
 }
@@ -116,13 +128,46 @@ impl Kernel {
                 }
                 Ok(())
             }
-            Step::Join(_, index) | Step::DropKernelMade(index) => self.check_link(*index).map(drop),
-            Step::SetSysctl { interface, .. } => match self.system.link(interface) {
-                Some(_) => Ok(()),
-                None => Err(ENODEV),
-            },
-            Step::Leave(..) | Step::Serve(_) => Ok(()),
+            Step::Join(group, index) => {
+                self.check_link(*index)?;
+                if group.is_for_servers() && !self.serving {
+                    return Err(ENOTCONN);
+                }
+                self.groups.insert((*group, *index));
+                Ok(())
+            }
+            Step::Leave(group, index) => {
+                self.groups.remove(&(*group, *index));
+                Ok(())
+            }
+            Step::Serve(serve) => {
+                self.groups.retain(|(group, _)| !group.is_for_servers());
+                self.serving = *serve;
+                Ok(())
+            }
+            Step::DropKernelMade(index) => self.check_link(*index).map(drop),
+            Step::SetSysctl { interface, name, value } => {
+                let index = self.system.link(interface).ok_or(ENODEV)?.index;
+                let key = (index, name.file().to_owned());
+                match *value {
+                    UNSET => self.sysctls.remove(&key),
+                    value => self.sysctls.insert(key, value),
+                };
+                Ok(())
+            }
         }
+    }
+
+    /// What a setting of the link named so is, if there is one.
+    pub fn sysctl(&self, interface: &str, file: &str) -> Option<i32> {
+        let index = self.system.link(interface)?.index;
+        Some(self.sysctls.get(&(index, file.to_owned())).copied().unwrap_or(UNSET))
+    }
+
+    /// A process ends, and with it its sockets.
+    pub fn close_sockets(&mut self) {
+        self.groups.clear();
+        self.serving = false;
     }
 
     fn interface_of(&self, step: &Step) -> Option<IfIndex> {
@@ -187,6 +232,7 @@ impl Kernel {
         }
         let (_, interface, address) = self.detecting.remove(chosen % self.detecting.len());
         if let Some(has) = self.system.addresses.get(&(interface, address)) {
+            self.found.insert((interface, address));
             self.change(KernelEvent::Address(KernelAddress { duplicate: true, ..has.clone() }));
         }
     }
@@ -229,6 +275,9 @@ impl Kernel {
     /// A link stops or runs. With `flush` it loses what is on it, as where it is set down.
     pub fn set_running(&mut self, index: IfIndex, running: bool, flush: bool) {
         let Some(link) = self.system.links.get(&index).cloned() else { return };
+        if running && !link.running {
+            self.found.retain(|(interface, _)| *interface != index);
+        }
         let mut events = vec![KernelEvent::Link(Link { running, ..link })];
         if !running && flush {
             let here = self.system.addresses.values().filter(|has| has.interface == index);
@@ -248,6 +297,9 @@ impl Kernel {
         let name = self.system.links.get(&index)?.name.clone();
         self.foreign_addresses.retain(|(interface, _), _| *interface != index);
         self.detecting.retain(|(_, interface, _)| *interface != index);
+        self.found.retain(|(interface, _)| *interface != index);
+        self.groups.retain(|(_, interface)| *interface != index);
+        self.sysctls.retain(|(interface, _), _| *interface != index);
         self.change(KernelEvent::LinkGone(index));
         Some(name)
     }

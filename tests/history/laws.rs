@@ -1,13 +1,14 @@
 //! What must always hold, and what must hold once the world has come to rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use renumberd::core::input::{Input, KernelEvent};
+use renumberd::core::input::{IfIndex, Input, KernelEvent};
 use renumberd::core::system::RouteTarget;
 use renumberd::time::Until;
 
+use super::kernel::Kernel;
 use super::upstream::{self, link_local};
 use super::{LINKS, UPLINKS, World, delegated, foreign, subordinate};
 
@@ -73,23 +74,42 @@ impl World {
 
     /// Everything works again; then the world comes to rest, and is looked at.
     pub fn rest(mut self) {
+        self.check_refused();
         self.mend();
         self.pass(REST);
         self.check();
         self.check_from_scratch();
         self.check_subnets();
+        self.check_owned();
         self.check_idle();
         self.check_leases();
         self.check_restart();
+    }
+
+    /// What the kernel refuses for good keeps nobody busy.
+    fn check_refused(&mut self) {
+        self.kernel.refusals.retain(|rule| rule.left > 0);
+        if self.kernel.refusals.is_empty() {
+            return;
+        }
+        self.pass(REST);
+        self.outputs = 0;
+        self.wakeups = 0;
+        self.pass(Duration::from_secs(1000));
+        let last = self.refused.iter().rev().take(8).collect::<Vec<_>>();
+        assert!(self.outputs < 2000, "{} outputs while refused: {last:?}", self.outputs);
+        assert!(self.wakeups < 3000, "{} wakeups while steps are refused", self.wakeups);
     }
 
     fn mend(&mut self) {
         self.dies_after = None;
         self.kernel.refusals.clear();
         self.kernel.foreign_routes.clear();
+        self.loses = 0;
+        self.write_again();
         for (number, (_, prefix)) in UPLINKS.iter().enumerate() {
-            self.servers[number].mend(u8::try_from(number).unwrap());
-            self.advertised.retain(|(of, _), _| *of != number);
+            let other = self.servers[1 - number].clone();
+            self.servers[number].mend(u8::try_from(number).unwrap(), &other);
             let good = upstream::good_advertisement(prefix);
             self.advertised.insert((number, upstream::ROUTERS[number]), good);
         }
@@ -98,8 +118,6 @@ impl World {
         }
         for (name, last) in LINKS {
             let Some(index) = self.index(name) else { continue };
-            // What another node was found to hold is tried again on a link that has come up.
-            self.kernel.set_running(index, false, false);
             self.kernel.set_running(index, true, false);
             self.kernel.set_foreign(foreign(index, link_local(last)));
         }
@@ -115,7 +133,7 @@ impl World {
             }
         }
         self.kernel.change(KernelEvent::Forwarding(true));
-        self.dump();
+        self.tell_events();
         for number in 0..UPLINKS.len() {
             self.advertise_well(number);
         }
@@ -147,13 +165,94 @@ impl World {
         addresses.chain(routes).collect()
     }
 
+    /// All that is ours, but for what ends within `span`.
+    fn ours(&self, span: Duration) -> BTreeMap<String, String> {
+        let lasts = |until: Until| !until.is_over(self.now + span);
+        let addresses = self.kernel.system.addresses.values();
+        let addresses = addresses.filter(|has| has.ours && lasts(has.valid_until)).map(|has| {
+            (format!("{} on {}", has.address, has.interface.0), has.prefix_len.to_string())
+        });
+        let routes = self.kernel.system.routes.values().filter(|has| lasts(has.until));
+        let routes = routes.map(|has| {
+            (format!("{} metric {}", has.destination, has.metric), format!("{:?}", has.target))
+        });
+        addresses.chain(routes).collect()
+    }
+
+    /// What the agent's sockets are members of, and the settings that are not as they were; of
+    /// routers that differ the one that was heard last counts.
+    fn settings(&self) -> String {
+        let Kernel { groups, serving, sysctls, .. } = &self.kernel;
+        format!("{groups:?} {serving} {:?}", sysctls.keys())
+    }
+
+    /// What the links below are told, by prefix, and what requesting routers have, but for what
+    /// ends within `span`.
+    fn given(&self, span: Duration) -> BTreeSet<String> {
+        let status = self.core.status(self.now);
+        let lasts = |left: u32| u64::from(left) > span.as_secs();
+        let told = status.downlinks.iter().flat_map(|(name, link)| {
+            let live = link.advertised.iter().filter(|told| lasts(told.valid));
+            live.map(move |told| format!("{} on {name}", told.prefix))
+        });
+        let bindings = status.bindings.iter().flat_map(|binding| {
+            let given = binding.prefixes.iter().filter(|has| has.state == "given");
+            let given = given.filter(|has| has.valid.is_none_or(lasts));
+            given.map(move |has| format!("{} for {}", has.prefix, binding.duid))
+        });
+        told.chain(bindings).collect()
+    }
+
+    /// Nothing of ours is left on what the configuration does not name, nor for what is not held.
+    fn check_owned(&self) {
+        let config = &self.configs[self.config];
+        let named = |index: &IfIndex| {
+            let name = self.kernel.system.links.get(index).map(|link| &link.name);
+            name.is_some_and(|name| {
+                config.uplinks.contains_key(name)
+                    || config.downlinks.contains_key(name)
+                    || config.relays.contains_key(name)
+            })
+        };
+        for has in self.kernel.system.addresses.values().filter(|has| has.ours) {
+            assert!(named(&has.interface), "{} is left on a link of others", has.address);
+        }
+        let status = self.core.status(self.now);
+        let leases = status.uplinks.values().flat_map(|uplink| &uplink.leases);
+        let held: Vec<Ipv6Net> = leases
+            .map(|lease| lease.prefix)
+            .chain(["fd00:1::/48", "fd00:2::/48"].map(upstream::net))
+            .collect();
+        for route in self.kernel.system.routes.values() {
+            match route.target.interface() {
+                Some(index) => assert!(named(&index), "{route:?} is left on a link of others"),
+                None => assert!(held.contains(&route.destination), "{route:?} is left"),
+            }
+        }
+        for (index, file) in self.kernel.sysctls.keys() {
+            let name = &self.kernel.system.links[index].name;
+            assert!(config.uplinks.contains_key(name), "{file} of {name} is left as it was set");
+        }
+        for (group, index) in &self.kernel.groups {
+            assert!(named(index), "{group:?} is left on a link of others");
+        }
+    }
+
     /// A derivation from scratch finds nothing to do (what is incremental equals what is whole).
     fn check_from_scratch(&mut self) {
-        let (before, all) = (self.below(SOON), self.below(Duration::ZERO));
+        // Nothing new is heard meanwhile.
+        self.loses = u8::MAX;
+        while !self.coming.is_empty() {
+            self.pass(Duration::from_millis(5));
+        }
+        let (before, all) = (self.ours(SOON), self.ours(Duration::ZERO));
+        let settings = self.settings();
         self.refused.clear();
         self.give(Input::System(self.kernel.system.clone()));
-        self.pass(Duration::from_secs(1));
-        let after = self.below(Duration::ZERO);
+        self.pass(Duration::from_millis(100));
+        self.loses = 0;
+        let after = self.ours(Duration::ZERO);
+        assert_eq!(settings, self.settings(), "others when derived anew");
         for (name, value) in &before {
             assert_eq!(after.get(name), Some(value), "{name}: another when derived anew");
         }
@@ -187,13 +286,20 @@ impl World {
     /// Killed and started again it ends in the same state.
     fn check_restart(&mut self) {
         let (before, all) = (self.below(REST + SOON), self.below(Duration::ZERO));
+        let (settings, given) = (self.settings(), self.given(REST + SOON));
         self.restart();
         self.pass(REST);
         let after = self.below(Duration::ZERO);
+        assert_eq!(settings, self.settings(), "others after a restart");
+        let given_after = self.given(Duration::ZERO);
+        assert!(given.is_subset(&given_after), "{given:?} before a restart, {given_after:?} after");
         for (name, value) in &before {
             assert_eq!(after.get(name), Some(value), "{name}: another after a restart");
         }
-        for name in after.keys() {
+        // What another node was found to hold is tried again.
+        let tried = self.kernel.found.iter().map(|(on, address)| format!("{address} on {}", on.0));
+        let tried: BTreeSet<String> = tried.collect();
+        for name in after.keys().filter(|name| !tried.contains(*name)) {
             assert!(all.contains_key(name), "{name}: only after a restart");
         }
     }
@@ -220,8 +326,38 @@ impl World {
             assert!(any, "{name} has no lease: {}", uplink.state);
             assert!(holds, "{name} does not hold {wanted}: {:?}", uplink.leases);
         }
+        self.check_renumbering();
         let unreachable = self.kernel.system.routes.values();
         let unreachable = unreachable.filter(|route| route.target == RouteTarget::Unreachable);
         assert!(unreachable.count() > 0);
+    }
+
+    /// Prefixes that come and go: the last one is what counts.
+    fn check_renumbering(&mut self) {
+        for (number, (name, _)) in UPLINKS.iter().enumerate() {
+            if !self.core.status(self.now).uplinks.contains_key(*name) {
+                continue;
+            }
+            let first = self.servers[number].prefix();
+            let [other, last] = [["3fff:a::/56", "3fff:b::/56"], ["3fff:c::/56", "3fff:d::/56"]]
+                [number]
+                .map(upstream::net);
+            for (round, prefix) in [other, first, other, first, last].into_iter().enumerate() {
+                self.servers[number].renumber(prefix);
+                let Some(interface) = self.index(name) else { continue };
+                let on_link = format!("2001:db8:c{number}{round}:1::/64");
+                let octets = upstream::good_advertisement(&on_link).encode();
+                let router = upstream::ROUTERS[number];
+                self.give(Input::Icmpv6(super::received(interface, router, octets)));
+                self.pass(Duration::from_millis(700));
+            }
+            self.pass(Duration::from_secs(120));
+            let status = self.core.status(self.now);
+            let leases = &status.uplinks[*name].leases;
+            let holds = leases.iter().any(|lease| lease.prefix == last && !lease.gone);
+            assert!(holds, "{name} does not hold {last}, the last of several: {leases:?}");
+            let keeps = leases.iter().any(|lease| lease.prefix == other && !lease.gone);
+            assert!(!keeps, "{name} keeps {other}: {leases:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ mod acts;
 mod bytes;
 mod kernel;
 mod laws;
+mod sent;
 mod subordinate;
 mod upstream;
 
@@ -21,20 +22,19 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use renumberd::config::{Config, file};
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
+use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received};
 use renumberd::core::memory::{Memory, Record};
-use renumberd::core::output::{Output, Packet, Step};
+use renumberd::core::output::{Hearing, Output, Step};
 use renumberd::core::system::{KernelAddress, Link, System};
 use renumberd::time::{Instant, Until};
 use renumberd::wire::dhcpv6::Message;
-use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
-use renumberd::wire::dhcpv6_relay::{RelayKind, Relayed, innermost};
+use renumberd::wire::dhcpv6_option::Duid;
 use renumberd::wire::ndp::RouterAdvertisement;
 
 use self::bytes::Bytes;
 use self::kernel::Kernel;
 use self::subordinate::Ledger;
-use self::upstream::{Server, link_local, net};
+use self::upstream::{Server, link_local};
 
 /// The links that there are at the start, by name, with the agent's own link-local address.
 const LINKS: [(&str, u16); 6] =
@@ -42,6 +42,9 @@ const LINKS: [(&str, u16); 6] =
 
 /// Uplinks with the prefix that their routers advertise.
 const UPLINKS: [(&str, &str); 2] = [("up", "2001:db8:a:1::/64"), ("dsl", "2001:db8:b:1::/64")];
+
+/// A state of the kernel that is in doubt is read anew so much later, as the shell does.
+const DUMP_DELAY: Duration = Duration::from_millis(50);
 
 /// Who answers what is relayed.
 const SERVER_ELSEWHERE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
@@ -68,6 +71,16 @@ pub struct World {
     asked: [Vec<Message>; 2],
     /// Events of the kernel are held back.
     holds_events: bool,
+    /// When the agent reads the kernel's state anew.
+    dump_at: Option<Instant>,
+    /// What the agent's sockets pass.
+    hearing: Hearing,
+    /// Records that the disk did not take, while it takes none.
+    unwritten: Option<Vec<Record>>,
+    /// What leaves is lost: router solicitations, questions to servers, echo requests; a bit each.
+    loses: u8,
+    /// Questions to servers since this was set to zero.
+    questions: usize,
     /// The agent is killed after so many outputs.
     dies_after: Option<usize>,
     /// Vanished links.
@@ -152,6 +165,11 @@ impl World {
             coming: Vec::new(),
             asked: [Vec::new(), Vec::new()],
             holds_events: false,
+            dump_at: None,
+            hearing: Hearing::default(),
+            unwritten: None,
+            loses: 0,
+            questions: 0,
             dies_after: None,
             gone: LINKS.to_vec(),
             next_index: 2,
@@ -218,7 +236,7 @@ impl World {
             }
             self.outputs += 1;
             match output {
-                Output::Remember(record) => self.memory.fold(record),
+                Output::Remember(record) => self.remember(record),
                 Output::Apply(steps) => self.apply(&steps),
                 Output::SendIcmpv6(packet) => self.leave_icmpv6(&packet),
                 Output::SendDhcpv6(packet) => self.leave_dhcpv6(&packet),
@@ -226,152 +244,77 @@ impl World {
                 Output::Milestone(milestone) => {
                     self.core.handle(self.now, Input::Milestone(milestone));
                 }
-                Output::Hear(_) | Output::ListNeighbors(_) | Output::Report(_) => {}
+                Output::Hear(hearing) => self.hearing = hearing,
+                Output::ListNeighbors(interface) => self.list_neighbors(interface),
+                Output::Report(_) => {}
                 Output::Exit => return self.restart(),
             }
         }
     }
 
-    /// As the shell does: a refusal is told at once, and where it is not certain what became of a
-    /// step, the kernel's state.
+    fn remember(&mut self, record: Record) {
+        match &mut self.unwritten {
+            Some(unwritten) => unwritten.push(record),
+            None => self.memory.fold(record),
+        }
+    }
+
+    /// The disk takes records again, those that it did not take first.
+    fn write_again(&mut self) {
+        let unwritten = self.unwritten.take().unwrap_or_default();
+        unwritten.into_iter().for_each(|record| self.memory.fold(record));
+    }
+
+    fn list_neighbors(&mut self, interface: IfIndex) {
+        let awake = (0..subordinate::CLIENTS).filter(|number| self.asleep >> number & 1 == 0);
+        let neighbor = |number| Neighbor {
+            address: subordinate::address(number),
+            link_layer: subordinate::link_layer(number),
+            unconfirmed_for: Duration::from_secs(u64::from(number) * 7),
+        };
+        let neighbors = awake.map(neighbor).collect();
+        self.core.handle(self.now, Input::Neighbors { interface, neighbors });
+    }
+
+    /// As the shell does: a refusal is an input at once, and where it leaves it open what the
+    /// kernel has, its state is one a little later.
     fn apply(&mut self, steps: &[Step]) {
         let mut refused = Vec::new();
         for step in steps {
-            if let Step::SetSysctl { interface, name, .. } = step {
-                let key = (interface.clone(), name.file().to_owned());
-                if !self.memory.sysctls.contains_key(&key) {
-                    let (of, file) = key;
-                    let before = Some(1);
-                    self.memory.fold(Record::Sysctl { interface: of, name: file, before });
-                    let (interface, name, before) = (interface.clone(), *name, 1);
-                    self.core.handle(self.now, Input::SysctlWas { interface, name, before });
-                }
+            if let Step::SetSysctl { interface, name, value } = step
+                && let Some(before) = self.kernel.sysctl(interface, name.file())
+                && before != *value
+            {
+                let (interface, name) = (interface.clone(), *name);
+                let (of, file) = (interface.clone(), name.file().to_owned());
+                self.remember(Record::Sysctl { interface: of, name: file, before: Some(before) });
+                self.core.handle(self.now, Input::SysctlWas { interface, name, before });
             }
             if let Err(errno) = self.kernel.take(self.now, step) {
                 refused.push((step.clone(), errno));
             }
         }
-        let doubtful = refused.iter().any(|(step, errno)| {
-            *errno == 105 || *errno == 17 && matches!(step, Step::AddRoute(_))
-        });
         for (step, errno) in refused {
+            if step.is_doubtful(errno) {
+                let at = self.now + DUMP_DELAY;
+                self.dump_at = Some(self.dump_at.map_or(at, |before| before.min(at)));
+            }
             self.core.handle(self.now, Input::StepFailed { step: step.clone(), errno });
             self.refused.push((step, errno));
         }
-        if doubtful {
-            self.core.handle(self.now, Input::System(self.kernel.system.clone()));
-        }
-    }
-
-    fn leave_icmpv6(&mut self, packet: &Packet) {
-        if packet.octets.first() == Some(&135) {
-            self.answer_neighbor_solicitation(packet);
-        }
-        let uplink =
-            UPLINKS.iter().position(|(name, _)| self.index(name) == Some(packet.interface));
-        if let Some(uplink) = uplink
-            && packet.octets.first() == Some(&133)
-        {
-            let routers = self.advertised.iter().filter(|((of, router), _)| {
-                *of == uplink
-                    && (packet.destination.is_multicast() || packet.destination == *router)
-            });
-            let answers: Vec<(Ipv6Addr, Vec<u8>)> =
-                routers.map(|((_, router), answer)| (*router, answer.encode())).collect();
-            for (router, octets) in answers {
-                let received = Received {
-                    destination: packet.source,
-                    ..received(packet.interface, router, octets)
-                };
-                self.coming.push((self.now + Duration::from_millis(2), Input::Icmpv6(received)));
-            }
-        }
-    }
-
-    /// Requesting routers answer that are awake; the first always is.
-    fn answer_neighbor_solicitation(&mut self, packet: &Packet) {
-        let target = packet.octets.get(8..24).and_then(|octets| <[u8; 16]>::try_from(octets).ok());
-        let target = Ipv6Addr::from(target.expect("own message is whole"));
-        let mut awake = (0..subordinate::CLIENTS).filter(|number| self.asleep >> number & 1 == 0);
-        if awake.any(|number| subordinate::address(number) == target) {
-            let octets = [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &target.octets()].concat();
-            let received = Received {
-                destination: packet.source,
-                ..received(packet.interface, target, octets)
-            };
-            self.coming.push((self.now + Duration::from_millis(1), Input::Icmpv6(received)));
-        }
-    }
-
-    fn leave_dhcpv6(&mut self, packet: &Packet) {
-        let message = Message::decode(&packet.octets).expect("own message decodes");
-        let uplink =
-            UPLINKS.iter().position(|(name, _)| self.index(name) == Some(packet.interface));
-        let Some(uplink) = uplink else { return };
-        if let Some(answer) = self.servers[uplink].answer(&message) {
-            let router = upstream::ROUTERS[uplink];
-            let received = Received {
-                port: 547,
-                destination: packet.source,
-                ..received(packet.interface, router, answer.encode())
-            };
-            self.coming.push((self.now + Duration::from_millis(3), Input::Dhcpv6(received)));
-        }
-        self.asked[uplink].push(message);
-        if self.asked[uplink].len() > 4 {
-            self.asked[uplink].remove(0);
-        }
-    }
-
-    fn leave_server(&mut self, packet: &Packet) {
-        if packet.octets.first().copied().and_then(RelayKind::from_wire) == Some(RelayKind::Forward)
-        {
-            return self.answer_elsewhere(&packet.octets);
-        }
-        let inner = match packet.octets.first().copied().and_then(RelayKind::from_wire) {
-            Some(_) => innermost(&packet.octets).expect("own message decodes"),
-            None => packet.octets.clone(),
-        };
-        if let Ok(message) = Message::decode(&inner) {
-            // What the server elsewhere gave is its business.
-            if message.server_id() == Some(&own_duid()) {
-                self.ledger.answered(self.now, packet.destination, &message);
-            }
-        }
-    }
-
-    /// The server elsewhere gives each requesting router a prefix of its own.
-    fn answer_elsewhere(&mut self, octets: &[u8]) {
-        // What clients send is passed on unread.
-        let Ok(relayed) = Relayed::decode(octets) else { return };
-        let Ok(asked) = Message::decode(&relayed.octets) else { return };
-        let Some(duid) = asked.client_id() else { return };
-        let number = duid.octets().last().copied().unwrap_or(0);
-        let prefix = net(&format!("3fff:2:0:{number:x}::/64"));
-        let mut options = vec![
-            Dhcpv6Option::ClientId(duid.clone()),
-            Dhcpv6Option::ServerId(Duid::from_uuid([0x77; 16])),
-        ];
-        for ia in asked.ia_pds() {
-            let mut good = Server::new(0);
-            good.set_prefix(prefix);
-            let first = IaPd { iaid: Iaid(1), ..ia.clone() };
-            options.push(Dhcpv6Option::IaPd(IaPd { iaid: ia.iaid, ..good.ia_pd(&first) }));
-        }
-        let kind = renumberd::wire::dhcpv6::MessageType::Reply;
-        let answer = Message { kind, transaction_id: asked.transaction_id, options };
-        let Some(interface) = self.index("up") else { return };
-        let received = Received {
-            port: 547,
-            ..received(interface, SERVER_ELSEWHERE, relayed.wrap(&answer.encode()))
-        };
-        self.coming.push((self.now + Duration::from_millis(4), Input::Server(received)));
     }
 
     /// The agent is killed and started again: what is in the kernel and in the memory stays.
     fn restart(&mut self) {
         self.dies_after = None;
         self.coming.clear();
+        self.kernel.close_sockets();
+        self.hearing = Hearing::default();
+        self.dump_at = None;
+        if self.unwritten.as_mut().is_some_and(|unwritten| !std::mem::take(unwritten).is_empty()) {
+            // It cannot know what it has given.
+            self.ledger = Ledger::default();
+        }
         self.restarts = self.restarts.wrapping_add(1);
         let config = self.configs[self.config].clone();
         let seed = [self.restarts; 32];
@@ -381,6 +324,16 @@ impl World {
 
     /// The agent reads the kernel's state anew.
     fn dump(&mut self) {
+        self.dump_at = None;
+        // An interface that has come back with its old number cannot be told from one that stayed.
+        let is_back = |event: &KernelEvent| match event {
+            KernelEvent::LinkGone(index) => self.kernel.system.links.contains_key(index),
+            _ => false,
+        };
+        if self.kernel.events.iter().any(is_back) {
+            self.holds_events = false;
+            self.tell_events();
+        }
         self.kernel.events.clear();
         self.holds_events = false;
         self.give(Input::System(self.kernel.system.clone()));
@@ -403,6 +356,9 @@ impl World {
             self.wakeups += 1;
             self.kernel.pass(self.now);
             self.tell_events();
+            if self.dump_at.is_some_and(|at| at <= self.now) {
+                self.dump();
+            }
             while let Some(next) = self.coming.iter().position(|(at, _)| *at <= self.now) {
                 let (_, input) = self.coming.remove(next);
                 self.give(input);
@@ -410,7 +366,8 @@ impl World {
             let deadline = self.core.deadline(self.now);
             let coming = self.coming.iter().map(|(at, _)| *at).min();
             let kernel = self.kernel.next(self.now);
-            let next = deadline.map(|next| next.at).into_iter().chain(coming).chain(kernel).min();
+            let own = [deadline.map(|next| next.at), coming, kernel, self.dump_at];
+            let next = own.into_iter().flatten().min();
             let Some(next) = next.filter(|at| *at <= end) else { break };
             if next > self.now {
                 rounds = 0;

@@ -60,6 +60,9 @@ pub const DELEGATED: [&str; 10] = [
     "::/0",
 ];
 
+/// Those that can be used at any time, by number; the others are too short or somebody's.
+const USABLE: [usize; 4] = [0, 1, 2, 5];
+
 const LIFETIMES: [u32; 12] = [1800, 3600, 7200, 0, 1, 2, 30, 7201, 90, 600, u32::MAX, u32::MAX - 1];
 
 fn lifetime(bytes: &mut Bytes<'_>) -> Lifetime {
@@ -216,11 +219,30 @@ impl Server {
         }
     }
 
-    /// It behaves well from here on, and delegates the prefix that it had at first.
-    pub fn mend(&mut self, number: u8) {
+    /// It delegates another prefix in the place of the one before.
+    pub fn renumber(&mut self, to: Ipv6Net) {
+        self.old = Some(std::mem::replace(&mut self.prefix, to));
+    }
+
+    /// It behaves well from here on. It goes on delegating what it does, unless that cannot be
+    /// used beside what the `other` server delegates: then it delegates what it did at first.
+    pub fn mend(&mut self, number: u8, other: &Self) {
         let mended = Self::new(number);
-        let old = Some(self.prefix).filter(|old| *old != mended.prefix);
-        *self = Self { old, ..mended };
+        let usable = USABLE.iter().any(|usable| DELEGATED[*usable] == self.prefix.to_string());
+        let near = |a: Ipv6Net, b: Ipv6Net| a.contains(&b) || b.contains(&a);
+        let mut parts = self.parts();
+        if usable && !parts.any(|part| other.parts().any(|of_other| near(part, of_other))) {
+            *self = Self { old: self.old, prefix: self.prefix, ..mended };
+        } else {
+            let old = Some(self.prefix).filter(|old| *old != mended.prefix);
+            *self = Self { old, ..mended };
+        }
+    }
+
+    /// What it gives to the first IA_PDs, next to each other.
+    fn parts(&self) -> impl Iterator<Item = Ipv6Net> + use<> {
+        let prefix = self.prefix;
+        (0..4).map(move |number| part(prefix, number))
     }
 
     pub fn answer(&mut self, message: &Message) -> Option<Message> {
@@ -269,14 +291,8 @@ impl Server {
             if let Some(old) = self.old.filter(held).filter(|old| *old != self.prefix) {
                 prefixes.push(given(old, Lifetime::ZERO, Lifetime::ZERO));
             }
-            // One prefix for each IA_PD, next to each other.
-            let bits = 128 - u32::from(self.prefix.prefix_len());
-            let offset = 1_u128.checked_shl(bits).unwrap_or(0);
-            let number = u128::from(asked.iaid.0.saturating_sub(1) & 3);
-            let address =
-                u128::from(self.prefix.network()).wrapping_add(offset.wrapping_mul(number));
-            let prefix = Ipv6Net::new(Ipv6Addr::from(address), self.prefix.prefix_len()).unwrap();
-            prefixes.push(given(prefix.trunc(), self.preferred, self.valid));
+            let prefix = part(self.prefix, asked.iaid.0.saturating_sub(1) & 3);
+            prefixes.push(given(prefix, self.preferred, self.valid));
         }
         let (t1, t2) = (Lifetime::from_wire(self.t1), Lifetime::from_wire(self.t2));
         IaPd { iaid: asked.iaid, t1, t2, prefixes, status }
@@ -297,6 +313,15 @@ impl Server {
             status: None,
         }
     }
+}
+
+/// The `number`th of what begins with `prefix`: one for each IA_PD.
+fn part(prefix: Ipv6Net, number: u32) -> Ipv6Net {
+    let bits = 128 - u32::from(prefix.prefix_len());
+    let offset = 1_u128.checked_shl(bits).unwrap_or(0);
+    let address = u128::from(prefix.network());
+    let address = address.wrapping_add(offset.wrapping_mul(u128::from(number)));
+    Ipv6Net::new(Ipv6Addr::from(address), prefix.prefix_len()).unwrap().trunc()
 }
 
 fn status(code: StatusCode) -> Dhcpv6Option {
