@@ -16,6 +16,8 @@ use super::{LINKS, UPLINKS, World, delegated, foreign, subordinate};
 const REST: Duration = Duration::from_secs(400);
 /// SOL_MAX_RT, and a little more: whoever still waits has asked again by then.
 const IDLE: Duration = Duration::from_secs(4000);
+/// Lifetimes that were heard reach the kernel within that.
+const SETTLED: Duration = Duration::from_secs(11);
 /// What ends within that is not compared.
 const SOON: Duration = Duration::from_secs(30);
 
@@ -240,11 +242,9 @@ impl World {
 
     /// A derivation from scratch finds nothing to do (what is incremental equals what is whole).
     fn check_from_scratch(&mut self) {
-        // Nothing new is heard meanwhile.
+        // Nothing new is heard, and what was heard last has its effect.
         self.loses = u8::MAX;
-        while !self.coming.is_empty() {
-            self.pass(Duration::from_millis(5));
-        }
+        self.pass(SETTLED);
         let (before, all) = (self.ours(SOON), self.ours(Duration::ZERO));
         let settings = self.settings();
         self.refused.clear();
