@@ -57,8 +57,11 @@ impl Core {
         for (name, content) in &self.desired.contents {
             let Some(downlink) = self.downlinks.get_mut(name) else { continue };
             let withdrawn = downlink.would_withdraw(content, now);
-            // Who says that there is nothing has to wait MIN_DELAY_BETWEEN_RAS when there is.
-            let is_early = accounted.0.is_some() && content.prefixes.is_empty();
+            // Who says that there is nothing has to wait MIN_DELAY_BETWEEN_RAS when there is. What
+            // was advertised before that is certainly over.
+            let is_early = accounted.0.is_some()
+                && content.prefixes.is_empty()
+                && downlink.advertiser().is_new();
             if is_early || withdrawn.iter().any(|prefix| !accounted.has(prefix)) {
                 is_held = true;
                 continue;

@@ -143,6 +143,11 @@ impl Advertiser {
         if self.content.is_some() { Vec::new() } else { self.ledger.withdrawn(content, now) }
     }
 
+    /// Whether there has been nothing to advertise yet, not even that there is nothing.
+    pub const fn is_new(&self) -> bool {
+        self.content.is_none()
+    }
+
     /// Takes in a valid solicitation. One from the unspecified address that names a link-layer
     /// address is ignored (RFC 4861 §6.1.1).
     pub fn handle_solicitation(
