@@ -1,6 +1,7 @@
 //! What a change means for many bindings: the first follow in the same pass, the others in slices,
 //! between which packets are answered. Whoever asks meanwhile gets a whole answer all the same:
-//! its binding follows before that.
+//! its binding follows before that. Routes come before records, without which a restarted agent
+//! finds out the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +34,8 @@ impl Backlog {
     }
 
     /// The records of bindings are to be written.
-    pub(super) fn add_records(&mut self, touched: BTreeSet<BindingKey>) {
-        self.records.extend(touched);
+    pub(super) fn add_records(&mut self, mut touched: BTreeSet<BindingKey>) {
+        self.records.append(&mut touched);
     }
 
     /// Forgets the steps, as they are about to be derived.
@@ -103,7 +104,9 @@ impl Core {
         if self.backlog.is_empty() {
             return;
         }
-        self.remember_next();
+        if !self.backlog.has_steps() {
+            return self.remember_next();
+        }
         let mut steps = self.backlog.next_steps();
         steps.retain(|step| !self.failures.holds(now, step));
         self.take_steps(steps);

@@ -106,6 +106,24 @@ impl Desired {
         before.unwrap_or_default()
     }
 
+    /// Finds out the [`delegated_routes`] of all bindings, in one pass over them.
+    fn delegate(&mut self, system: &System, delegating: &Delegating) {
+        let running = system.links.values().filter(|link| link.running);
+        let running: BTreeMap<&str, IfIndex> =
+            running.map(|link| (link.name.as_str(), link.index)).collect();
+        let mut stranded = BTreeSet::new();
+        let routed = delegating.bindings().iter().filter_map(|(key, binding)| {
+            let routes = delegating.routes_of(binding, *running.get(&*key.downlink)?);
+            if !is_by_neighbors(system, &routes) {
+                stranded.insert(key.clone());
+                return None;
+            }
+            (!routes.is_empty()).then(|| (key.clone(), routes))
+        });
+        self.delegated = routed.collect();
+        self.stranded = stranded;
+    }
+
     /// All routes.
     pub fn all_routes(&self) -> impl Iterator<Item = &KernelRoute> {
         self.routes.values().chain(self.delegated.values().flatten())
@@ -186,10 +204,7 @@ pub fn from_scratch(
             );
         }
     }
-    for key in delegating.bindings().keys() {
-        let routes = delegated_routes(facts.system, delegating, key);
-        desired.set_delegated(key, routes);
-    }
+    desired.delegate(facts.system, delegating);
     desired
 }
 
@@ -203,11 +218,14 @@ pub fn delegated_routes(
         return Some(Vec::new());
     };
     let routes = delegating.routes(key, link.index);
-    let is_on_link = |route: &KernelRoute| match route.target {
+    is_by_neighbors(system, &routes).then_some(routes)
+}
+
+fn is_by_neighbors(system: &System, routes: &[KernelRoute]) -> bool {
+    routes.iter().all(|route| match route.target {
         RouteTarget::Gateway(interface, next_hop) => system.is_on_link(interface, next_hop),
         RouteTarget::OnLink(_) | RouteTarget::Unreachable => true,
-    };
-    routes.iter().all(is_on_link).then_some(routes)
+    })
 }
 
 /// The end of what is made from a delegated prefix: that of the lease, or of the grace time.

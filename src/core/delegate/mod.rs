@@ -232,7 +232,9 @@ impl Delegating {
             self.realign(now, &mut touched);
         }
         let keys: Vec<BindingKey> = self.bindings.keys().cloned().collect();
-        touched.extend(keys.into_iter().filter(|key| self.refresh(now, key)));
+        let moved = keys.into_iter().filter(|key| self.refresh(now, key));
+        // They come in order, so that the set is made at once.
+        touched.append(&mut moved.collect());
         self.refused.look(now);
         touched
     }
@@ -318,10 +320,12 @@ impl Delegating {
 
     /// The routes of a binding, through `interface`.
     pub fn routes(&self, key: &BindingKey, interface: IfIndex) -> Vec<KernelRoute> {
-        self.bindings
-            .get(key)
-            .map(|binding| binding.routes(interface, self.grace))
-            .unwrap_or_default()
+        self.bindings.get(key).map(|binding| self.routes_of(binding, interface)).unwrap_or_default()
+    }
+
+    /// The routes of one of its bindings, through `interface`.
+    pub fn routes_of(&self, binding: &Binding, interface: IfIndex) -> Vec<KernelRoute> {
+        binding.routes(interface, self.grace)
     }
 
     /// A binding as it is to be kept; none when there is none any more.

@@ -4,7 +4,7 @@
 //! retransmitted after two seconds (RFC 9915 §7.6). Unicast router advertisements are bound by no
 //! such time: RFC 4861 §6.2.6 limits multicast ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,8 @@ const REPEATED_AFTER: [Duration; 4] = [
     Duration::from_secs(1),
 ];
 
-/// Routers awaited at a time. Beyond it the one that has had the most repetitions makes room.
+/// Routers awaited at a time. Beyond it the one whose next repetition is farthest makes room: it
+/// has had the most of them.
 const MAX_AWAITED: usize = 256;
 
 /// A requesting router on a downlink.
@@ -31,7 +32,11 @@ type Router = (Duid, Arc<str>);
 
 /// Requesting routers that were notified of a change and have not come since.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Awaited(BTreeMap<Router, Repetitions>);
+pub(super) struct Awaited {
+    routers: BTreeMap<Router, Repetitions>,
+    /// When the next repetition to each leaves.
+    times: BTreeSet<(Instant, Router)>,
+}
 
 /// What one router has been sent.
 #[derive(Clone, Copy, Debug)]
@@ -42,63 +47,77 @@ struct Repetitions {
     /// It was sent a Reconfigure message.
     renews: bool,
     count: usize,
-}
-
-impl Repetitions {
-    fn next_at(&self) -> Option<Instant> {
-        REPEATED_AFTER.get(self.count).map(|after| self.notified_at + *after)
-    }
+    next_at: Instant,
 }
 
 impl Awaited {
     /// A router was notified; the repetitions begin anew.
     pub(super) fn insert(&mut self, now: Instant, router: Router, host: Ipv6Addr, renews: bool) {
-        if self.0.len() >= MAX_AWAITED && !self.0.contains_key(&router) {
-            let last = self.0.iter().max_by_key(|(_, repetitions)| repetitions.count);
-            if let Some(last) = last.map(|(router, _)| router.clone()) {
-                self.0.remove(&last);
-            }
+        let Some(next_at) = repeated_at(now, 0) else { return };
+        self.take(&router);
+        if self.routers.len() >= MAX_AWAITED
+            && let Some((_, last)) = self.times.pop_last()
+        {
+            self.routers.remove(&last);
         }
-        self.0.insert(router, Repetitions { host, notified_at: now, renews, count: 0 });
+        let repetitions = Repetitions { host, notified_at: now, renews, count: 0, next_at };
+        self.times.insert((next_at, router.clone()));
+        self.routers.insert(router, repetitions);
     }
 
     /// A router has come, and was answered. What comes from elsewhere in its name does not count.
     pub(super) fn remove(&mut self, duid: &Duid, arrival: &Arrival) {
-        if self.0.is_empty() {
+        if self.routers.is_empty() {
             return;
         }
         let router = (duid.clone(), Arc::clone(&arrival.downlink));
-        if self.0.get(&router).is_some_and(|one| one.host == arrival.contact.peer) {
-            self.0.remove(&router);
+        if self.routers.get(&router).is_some_and(|one| one.host == arrival.contact.peer) {
+            self.take(&router);
         }
+    }
+
+    fn take(&mut self, router: &Router) -> Option<Repetitions> {
+        let repetitions = self.routers.remove(router)?;
+        self.times.remove(&(repetitions.next_at, router.clone()));
+        Some(repetitions)
     }
 
     /// Whether a router that was sent a Reconfigure message since then has not come yet.
     pub(super) fn awaits_renewal(&self, since: Instant) -> bool {
-        self.0.values().any(|one| one.renews && one.notified_at >= since)
+        self.routers.values().any(|one| one.renews && one.notified_at >= since)
     }
 
     /// The next router whose repetition has its time: where, and its address there.
     pub(super) fn poll(&mut self, now: Instant) -> Option<(Arc<str>, Ipv6Addr)> {
-        let next = |(router, one): (&Router, &Repetitions)| Some((one.next_at()?, router.clone()));
-        let (_, router) = self.0.iter().filter_map(next).min().filter(|(at, _)| *at <= now)?;
-        let repetitions = self.0.get_mut(&router)?;
-        let host = repetitions.host;
+        let (_, router) = self.times.first().filter(|(at, _)| *at <= now)?.clone();
+        let mut repetitions = self.take(&router)?;
+        let (host, downlink) = (repetitions.host, Arc::clone(&router.1));
         // After a pause of the whole machine all of them may have their time: one is enough.
-        while repetitions.next_at().is_some_and(|at| at <= now) {
+        loop {
             repetitions.count += 1;
+            match repeated_at(repetitions.notified_at, repetitions.count) {
+                Some(at) if at <= now => {}
+                Some(next_at) => {
+                    self.times.insert((next_at, router.clone()));
+                    self.routers.insert(router, Repetitions { next_at, ..repetitions });
+                    break;
+                }
+                None => break,
+            }
         }
-        if repetitions.next_at().is_none() {
-            self.0.remove(&router);
-        }
-        Some((router.1, host))
+        Some((downlink, host))
     }
 
     /// When [`poll`](Self::poll) has the next.
     pub(super) fn deadline(&self) -> Option<Deadline> {
-        let next = self.0.values().filter_map(Repetitions::next_at).min();
-        next.map(|at| Deadline::new(at, "repeated advertisement to a requesting router"))
+        let (at, _) = self.times.first()?;
+        Some(Deadline::new(*at, "repeated advertisement to a requesting router"))
     }
+}
+
+/// When the repetition after `count` of them leaves.
+fn repeated_at(notified_at: Instant, count: usize) -> Option<Instant> {
+    REPEATED_AFTER.get(count).map(|after| notified_at + *after)
 }
 
 #[cfg(test)]
@@ -121,13 +140,13 @@ mod tests {
             let (router, host) = router(number);
             awaited.insert(START, router, host, true);
         }
-        assert_eq!(awaited.0.len(), MAX_AWAITED);
-        assert!(awaited.0.contains_key(&router(999).0));
+        assert_eq!((awaited.routers.len(), awaited.times.len()), (MAX_AWAITED, MAX_AWAITED));
+        assert!(awaited.routers.contains_key(&router(999).0));
         let now = START + Duration::from_millis(20);
         assert_eq!(std::iter::from_fn(|| awaited.poll(now)).count(), MAX_AWAITED);
         let (router, host) = router(1000);
         awaited.insert(now, router.clone(), host, true);
-        assert!(awaited.0.get(&router).is_some_and(|one| one.count == 0));
+        assert!(awaited.routers.get(&router).is_some_and(|one| one.count == 0));
     }
 
     #[test]
