@@ -55,6 +55,30 @@ impl Conditions {
         }
     }
 
+    /// Which IA_PDs of an uplink servers answer about and do not fill.
+    fn add_unavailable(&mut self, now: Instant, name: &str, uplink: &Uplink) {
+        let lease = uplink.lease();
+        for unavailable in lease.unavailable() {
+            let iaid = unavailable.iaid;
+            if !uplink.silence().is_unfilled(iaid) {
+                continue;
+            }
+            let again = match lease.asked_again_at() {
+                Some(at) => format!("in {} s", at.since(now).as_secs()),
+                None => "when a router advertises something new".to_owned(),
+            };
+            let text = format!(
+                "servers have given no prefix for IA_PD {} for {} s, the last that answered was \
+                 {}: {unavailable}; they are asked again {again}. {}",
+                iaid.0,
+                now.since(unavailable.since).as_secs(),
+                unavailable.server,
+                kept(now, uplink)
+            );
+            self.add_of("prefix-unavailable", name, format!("IA_PD {}", iaid.0), text);
+        }
+    }
+
     /// For status.
     pub(super) fn view(&self) -> Vec<status::Condition> {
         let view = |((name, subject, _), text): (&Key, &String)| status::Condition {
@@ -147,6 +171,7 @@ impl Core {
                 found.add("delegated-not-routed", name, text);
             }
             found.add_silence(now, name, uplink);
+            found.add_unavailable(now, name, uplink);
             for (prefix, refusal) in uplink.lease().refused() {
                 let text = format!("a server gives {prefix}, which is refused: {refusal}");
                 found.add_of("prefix-refused", name, prefix.to_string(), text);
@@ -205,8 +230,8 @@ impl Core {
             found.add_of(condition, name, prefix.to_string(), text);
         }
         if self.relays.leases().is_full() {
-            let text = "the table of leases that have been relayed is full: further ones are not \
-                        routed by this machine";
+            let text = "the table of leases that have been relayed is full: for each further one \
+                        that which ends first of the router with most of them loses its route";
             found.add("relay-table-full", "", text);
         }
         self.takeovers.describe(&mut found);

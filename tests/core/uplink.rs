@@ -1,6 +1,7 @@
 //! What servers and routers above may say, and what it is when they say nothing.
 
 use renumberd::core::input::Received;
+use renumberd::wire::dhcpv6_option::{Status, StatusCode};
 
 use crate::world::dhcpv6;
 
@@ -107,4 +108,35 @@ fn silence_is_named_and_ends() {
     assert_eq!(conditions(&world), ["server-silent"]);
     let status = world.core.status(world.now);
     assert!(status.conditions[0].text.contains(&format!("{DELEGATED} for 7")), "{status:?}");
+}
+
+/// PDC-97: a server that answers and gives nothing is named after five seconds, with its words and
+/// when it is asked again, and over when a prefix comes.
+#[test]
+fn a_server_that_refuses_is_named_and_ends() {
+    let mut world = World::new(config(), DELEGATED);
+    let text = "pool\u{7}empty".to_owned();
+    world.server.refuses = Some(Status { code: StatusCode::NoPrefixAvail, text });
+    world.advertise(vec![pio(A, 7200, 3600)]);
+    world.run_for(Duration::from_secs(4));
+    assert_eq!(conditions(&world), [""; 0]);
+    world.run_for(Duration::from_secs(3));
+    assert_eq!(conditions(&world), ["prefix-unavailable"]);
+    let text = world.core.status(world.now).conditions.remove(0).text;
+    for part in ["NoPrefixAvail (6), \"pool empty\"", "asked again in ", "No delegated prefix"] {
+        assert!(text.contains(part), "{text}");
+    }
+    world.server.refuses = None;
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(conditions(&world), [""; 0]);
+    assert!(delegated(&world));
+    // Later, for what is held: it is kept meanwhile.
+    let text = String::new();
+    world.server.refuses = Some(Status { code: StatusCode::UnspecFail, text });
+    world.advertise(vec![pio(B, 7200, 3600)]);
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(conditions(&world), ["prefix-unavailable"]);
+    let text = world.core.status(world.now).conditions.remove(0).text;
+    assert!(text.contains("UnspecFail (1)") && text.contains(DELEGATED), "{text}");
+    assert!(delegated(&world));
 }

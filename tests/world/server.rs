@@ -25,6 +25,8 @@ pub struct Server {
     pub slow_until: Option<(Instant, Ipv6Net)>,
     /// Further options, sent as they are where they are asked for.
     pub options: Vec<(u16, Vec<u8>)>,
+    /// Gives nothing, and says so.
+    pub refuses: Option<Status>,
 }
 
 impl Server {
@@ -41,6 +43,7 @@ impl Server {
             forgot: false,
             slow_until: None,
             options: Vec::new(),
+            refuses: None,
         }
     }
 
@@ -106,6 +109,10 @@ impl Server {
             prefixes: Vec::new(),
             status: None,
         };
+        if let Some(status) = &self.refuses {
+            ia.status = Some(status.clone());
+            return ia;
+        }
         if forgot {
             ia.status = Some(Status { code: StatusCode::NoBinding, text: String::new() });
             return ia;

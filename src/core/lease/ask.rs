@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::Lease;
-use super::exchange::{Exchange, Kind};
+use super::exchange::{Aim, Exchange, Kind};
 use super::held::Ia;
 use crate::time::{Instant, Lifetime};
 use crate::wire::dhcpv6::{Message, MessageType};
@@ -47,12 +47,13 @@ impl Lease {
         let mut options = vec![Dhcpv6Option::ClientId(self.rules.duid.clone())];
         options.extend(server.cloned().map(Dhcpv6Option::ServerId));
         options.push(Dhcpv6Option::ElapsedTime(exchange.elapsed_hundredths(now)));
-        options.extend(self.wishes(&exchange.kind));
+        options.extend(self.wishes(exchange));
         options.extend(self.identity_associations(now, exchange));
         Message { kind, transaction_id: exchange.transaction_id, options }
     }
 
-    fn wishes(&self, kind: &Kind) -> Vec<Dhcpv6Option> {
+    fn wishes(&self, exchange: &Exchange) -> Vec<Dhcpv6Option> {
+        let kind = &exchange.kind;
         let asked = match kind {
             Kind::Solicit { .. } | Kind::Request { .. } | Kind::Renew { .. } | Kind::Rebind => {
                 OF_LEASE
@@ -62,7 +63,8 @@ impl Lease {
         };
         let mut options =
             vec![Dhcpv6Option::OptionRequest([&asked[..], &ServiceOption::CODES].concat())];
-        if matches!(kind, Kind::Solicit { .. }) && self.rules.rapid_commit {
+        let is_rapid = self.rules.rapid_commit && exchange.aim == Aim::Everything;
+        if is_rapid && matches!(kind, Kind::Solicit { .. }) {
             options.push(Dhcpv6Option::RapidCommit);
         }
         if self.rules.reconfigure {
@@ -88,17 +90,23 @@ impl Lease {
         for (ia, prefix) in leases {
             by_ia.entry(ia).or_default().push(prefix);
         }
+        let missing = self.missing(now);
+        let is_about = |ia| exchange.aim == Aim::Everything || missing.contains(&ia);
         let addresses = by_ia.remove(&Ia::Na).unwrap_or_default();
         let asks = self.asks_address(now) || !addresses.is_empty();
         let mut options = Vec::new();
-        options.extend(asks.then(|| ia_na(addresses.iter().map(Ipv6Net::addr))));
-        options.extend(self.rules.delegate.iter().map(|delegate| {
-            let mut prefixes = by_ia.remove(&Ia::Pd(delegate.iaid)).unwrap_or_default();
-            if prefixes.is_empty() {
-                prefixes.extend(delegate.length.and_then(length_hint));
-            }
-            ia_pd(delegate.iaid, prefixes)
-        }));
+        options
+            .extend((asks && is_about(Ia::Na)).then(|| ia_na(addresses.iter().map(Ipv6Net::addr))));
+        let delegate = self.rules.delegate.iter();
+        options.extend(delegate.filter(|delegate| is_about(Ia::Pd(delegate.iaid))).map(
+            |delegate| {
+                let mut prefixes = by_ia.remove(&Ia::Pd(delegate.iaid)).unwrap_or_default();
+                if prefixes.is_empty() {
+                    prefixes.extend(delegate.length.and_then(length_hint));
+                }
+                ia_pd(delegate.iaid, prefixes)
+            },
+        ));
         options
     }
 }

@@ -112,10 +112,20 @@ impl Kind {
     }
 }
 
+/// Which identity associations an exchange is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Aim {
+    /// All that are wanted.
+    Everything,
+    /// Those that are missing beside what is held; see `missing`.
+    Missing,
+}
+
 /// An exchange under way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Exchange {
     pub(super) kind: Kind,
+    pub(super) aim: Aim,
     pub(super) transaction_id: TransactionId,
     pub(super) retransmit: Retransmit,
 }
@@ -144,7 +154,7 @@ impl Exchange {
             | Kind::Decline { .. }
             | Kind::InformationRequest { .. } => retransmit,
         };
-        Self { kind, transaction_id: random.transaction_id(), retransmit }
+        Self { kind, aim: Aim::Everything, transaction_id: random.transaction_id(), retransmit }
     }
 
     /// Whether its message is to be sent. A Solicit with offers is not repeated but followed by

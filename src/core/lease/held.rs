@@ -49,7 +49,7 @@ pub(super) struct GivenLease {
 
 impl GivenLease {
     /// Whether the server gives it, rather than refuse it or take it back.
-    const fn is_given(&self) -> bool {
+    pub(super) const fn is_given(&self) -> bool {
         self.success && !self.valid.is_zero()
     }
 }
@@ -156,6 +156,11 @@ impl Held {
     /// Whether a prefix is held.
     pub(super) fn has_prefix(&self) -> bool {
         self.entries.iter().any(|((ia, _), entry)| *ia != Ia::Na && entry.is_live())
+    }
+
+    /// Whether anything is held in `ia`.
+    pub(super) fn has(&self, ia: Ia) -> bool {
+        self.entries.range((ia, FIRST)..=(ia, LAST)).any(|(_, entry)| entry.is_live())
     }
 
     /// What is held in `ia`, only from `server` if given.
@@ -317,9 +322,7 @@ impl Held {
 
     /// The earliest T1 and T2 of what is held (RFC 9915 §18.2.4).
     pub(super) fn timers(&self) -> Option<Timers> {
-        let held = self.timers.iter().filter(|(ia, _)| {
-            self.entries.range((**ia, FIRST)..=(**ia, LAST)).any(|(_, entry)| entry.is_live())
-        });
+        let held = self.timers.iter().filter(|(ia, _)| self.has(**ia));
         held.map(|(_, timers)| *timers).reduce(Timers::earliest)
     }
 

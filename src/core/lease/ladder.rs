@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Lease;
 use super::exchange::{
-    CONFIRM, Exchange, FIRST_STEP, Kind, PROBE, REBIND, RENEW, REPEATED_FIRST_STEP, SECOND_STEP,
-    SOLICIT,
+    Aim, CONFIRM, Exchange, FIRST_STEP, Kind, PROBE, REBIND, RENEW, REPEATED_FIRST_STEP,
+    SECOND_STEP, SOLICIT,
 };
 use super::round_trip::UNKNOWN;
 use crate::core::change::{Outcome, Refresh};
@@ -42,12 +42,17 @@ const EARLY_GAP: Duration = Duration::from_secs(60);
 
 /// Discovery after an expiry leaves so much time since the last lease was given, so that leases
 /// of a second cause no storm (PDC-47).
-const REDISCOVERY_GAP: Duration = Duration::from_secs(10);
+pub(super) const REDISCOVERY_GAP: Duration = Duration::from_secs(10);
 
 /// Discovery after a Request that was refused begins so much later, doubled with each refusal in
 /// a row so many times at most: 64 s.
 const REFUSED_GAP: Duration = Duration::from_secs(1);
 const LONGEST_REFUSED_GAP: u32 = 6;
+
+/// How long to wait after `count` refusals in a row.
+pub(super) fn refused_gap(count: u32) -> Duration {
+    REFUSED_GAP.saturating_mul(1 << count.min(LONGEST_REFUSED_GAP))
+}
 
 /// A refresh under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +94,7 @@ impl Lease {
     pub fn link_down(&mut self) {
         self.up = false;
         self.unanswered_since = None;
+        self.unavailable.clear();
         self.exchanges.clear();
     }
 
@@ -119,9 +125,12 @@ impl Lease {
         }
     }
 
-    /// Whether servers were asked for a first lease, and none has offered any.
+    /// Whether servers were asked for a first lease, or for what is missing beside one, and none
+    /// has offered any.
     pub fn asks_in_vain(&self) -> bool {
-        self.held.is_empty() && self.exchanges.iter().any(Exchange::is_in_vain)
+        let is_first = self.held.is_empty();
+        let asks = |exchange: &Exchange| exchange.aim == Aim::Missing || is_first;
+        self.exchanges.iter().any(|exchange| exchange.is_in_vain() && asks(exchange))
     }
 
     /// Asks once more at `at` without waiting for the pace of a discovery in vain, which begins
@@ -211,10 +220,12 @@ impl Lease {
     pub(super) fn discover_anew(&mut self, now: Instant) {
         self.exchanges.retain(|exchange| !matches!(exchange.kind, Kind::Request { .. }));
         self.held.rest(now);
-        let wait = REFUSED_GAP.saturating_mul(1 << self.refused_count.min(LONGEST_REFUSED_GAP));
+        let wait = refused_gap(self.refused_count);
         self.refused_count = self.refused_count.saturating_add(1);
         let at = now + wait + self.random.duration(Duration::ZERO, wait / 10);
-        let solicit = self.exchanges.iter_mut().find_map(|exchange| match &mut exchange.kind {
+        let mut exchanges =
+            self.exchanges.iter_mut().filter(|exchange| exchange.aim == Aim::Everything);
+        let solicit = exchanges.find_map(|exchange| match &mut exchange.kind {
             Kind::Solicit { hints, .. } => Some((hints, &mut exchange.retransmit)),
             Kind::Request { .. }
             | Kind::Renew { .. }
@@ -257,10 +268,11 @@ impl Lease {
         })
     }
 
-    /// The lease is settled: what was asked for it is over. Where it was settled by losing the
-    /// last of it, a new one is sought at once.
+    /// The lease is settled: what was asked for it is over, but for what is missing of it. Where it
+    /// was settled by losing the last of it, a new one is sought at once.
     pub(super) fn settle(&mut self, now: Instant) {
-        self.exchanges.retain(|exchange| !exchange.kind.is_for_lease());
+        self.exchanges
+            .retain(|exchange| exchange.aim == Aim::Missing || !exchange.kind.is_for_lease());
         self.ladder = None;
         if self.up && self.held.is_empty() && self.asks(now) {
             self.discover(now, now);
@@ -288,13 +300,14 @@ impl Lease {
         self.exchanges.retain(|exchange| {
             let over = exchange.retransmit.is_over(now);
             if over {
-                failed.push(exchange.kind.clone());
+                failed.push((exchange.aim, exchange.kind.clone()));
             }
             !over
         });
-        for kind in failed {
+        for (aim, kind) in failed {
             if let Kind::Request { others, .. } = kind
-                && !self.request_next(now, others)
+                && !self.request_next(now, aim, others)
+                && aim == Aim::Everything
                 && !self.is_under_way(Kind::is_discovery)
             {
                 self.discover(now, now);
@@ -311,8 +324,12 @@ impl Lease {
         if self.held.is_empty() {
             self.exchanges
                 .retain(|exchange| !exchange.kind.is_for_lease() || exchange.kind.is_discovery());
-            self.maintain_nothing(now);
-        } else if self.ladder.is_none()
+            for exchange in &mut self.exchanges {
+                exchange.aim = Aim::Everything;
+            }
+            return self.maintain_nothing(now);
+        }
+        if self.ladder.is_none()
             && let Some(timers) = self.held.timers()
         {
             if timers.t2.is_over(now) && !self.is_under_way(Kind::covers_t2) {
@@ -322,6 +339,7 @@ impl Lease {
                 self.renew(now);
             }
         }
+        self.seek_missing(now);
     }
 
     fn maintain_nothing(&mut self, now: Instant) {
@@ -379,9 +397,10 @@ impl Lease {
         left.any(|left| !left.is_zero() && (left < least || (near && left != Lifetime::Infinite)))
     }
 
-    /// Whether an exchange of a kind is under way.
+    /// Whether an exchange of a kind is under way that is about the whole lease.
     pub(super) fn is_under_way(&self, is_kind: impl Fn(&Kind) -> bool) -> bool {
-        self.exchanges.iter().any(|exchange| is_kind(&exchange.kind))
+        let mut exchanges = self.exchanges.iter();
+        exchanges.any(|exchange| exchange.aim == Aim::Everything && is_kind(&exchange.kind))
     }
 
     /// When the ladder gives up, or the lease's own times ask for something.

@@ -15,6 +15,7 @@ mod exchange;
 mod held;
 mod ladder;
 mod limit;
+mod missing;
 mod offer;
 mod reconfigure;
 mod refusal;
@@ -25,7 +26,9 @@ mod round_trip;
 mod tests;
 mod timers;
 mod types;
+mod unavailable;
 
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -41,9 +44,10 @@ use crate::wire::dhcpv6_service::ServiceOption;
 
 pub use refusal::Refusal;
 pub use types::{DelegatedPrefix, Ending, LeasedAddress, Progress, Reject, Rules};
+pub use unavailable::Unavailable;
 
-use exchange::{DECLINE, Exchange, Kind, SOLICIT};
-use held::{Held, SetMember};
+use exchange::{Aim, DECLINE, Exchange, Kind, SOLICIT};
+use held::{Held, Ia, SetMember};
 use ladder::Ladder;
 use limit::Limit;
 use offer::IntervalCap;
@@ -79,8 +83,11 @@ pub struct Lease {
     round_trips: RoundTrips,
     /// Since when questions about a lease have got no answer.
     unanswered_since: Option<Instant>,
-    /// How many Requests in a row were refused.
+    /// How many times in a row what was asked for was not given.
     refused_count: u32,
+    /// What the last answer about it left empty.
+    unmet: BTreeSet<Ia>,
+    unavailable: Vec<Unavailable>,
     /// When a Reply last gave or took something.
     settled_at: Option<Instant>,
     resolvers: Resolvers,
@@ -127,6 +134,8 @@ impl Lease {
             round_trips: RoundTrips::default(),
             unanswered_since: None,
             refused_count: 0,
+            unmet: BTreeSet::new(),
+            unavailable: Vec::new(),
             settled_at: None,
             resolvers: Resolvers::default(),
             exchanges: Vec::new(),
@@ -200,10 +209,16 @@ impl Lease {
         }
         self.held.drop_addresses(now, Some(address));
         self.declined_at = Some(now);
+        self.unmet.insert(Ia::Na);
         if self.up {
             self.start(Kind::Decline { server, addresses: vec![address] }, DECLINE, now);
         }
         self.maintain(now);
+    }
+
+    /// Whether `message` answers a question of ours.
+    pub fn awaits(&self, message: &Message) -> bool {
+        self.position_of(message).is_some()
     }
 
     /// Takes in a message from UDP port 547; `octets` are those it was decoded from, for the
@@ -257,6 +272,9 @@ impl Lease {
             let fruitful = if progress.changed { Outcome::Fruitful } else { Outcome::Unchanged };
             progress.outcome = self.ladder.map(|_| fruitful);
             self.settle(now);
+        }
+        if !self.held.is_empty() {
+            self.seek_missing(now);
         }
         Ok(progress)
     }
@@ -342,7 +360,7 @@ impl Lease {
             | Kind::Decline { .. } => {}
         }
         exchange.retransmit.handle_sent(now, &mut self.random);
-        if exchange.kind.is_for_lease() {
+        if exchange.kind.is_for_lease() && exchange.aim == Aim::Everything {
             self.unanswered_since.get_or_insert(now);
         }
         self.limit.handle_sent(now);
@@ -361,7 +379,7 @@ impl Lease {
             exchange.map(|at| Deadline::new(at, "DHCPv6 message")),
             end.map(|at| Deadline::new(at, "end of a lease")),
             self.maintenance_deadline(),
-            rested.filter(|_| idle).map(|at| Deadline::new(at, "rest after Decline")),
+            rested.filter(|_| self.up).map(|at| Deadline::new(at, "rest after Decline")),
             self.inform_at
                 .filter(|_| idle && self.wants_information)
                 .map(|at| Deadline::new(at, "information refresh")),
@@ -415,7 +433,8 @@ impl Lease {
     /// Who gave the lease, and what is under way, for status.
     pub fn describe(&self) -> (Option<Duid>, &'static str) {
         let server = self.server.clone().filter(|_| !self.held.is_empty());
-        let mut latest_first = self.exchanges.iter().rev();
+        let whole = |exchange: &&Exchange| exchange.aim == Aim::Everything;
+        let mut latest_first = self.exchanges.iter().rev().filter(whole);
         let state =
             latest_first.find(|exchange| exchange.is_sent()).map(|exchange| match exchange.kind {
                 Kind::Solicit { .. } => "soliciting",

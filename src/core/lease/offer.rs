@@ -1,10 +1,11 @@
 //! Advertises: collected, ranked, chosen from; and the bounds that servers set for asking.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::exchange::{Exchange, Kind, REQUEST};
+use super::exchange::{Aim, Exchange, Kind, REQUEST};
 use super::held::Ia;
 use super::reply::Scope;
 use super::{Lease, Reject};
@@ -28,9 +29,10 @@ pub(super) struct Offer {
 
 impl Offer {
     /// Larger is better: a router is there for prefixes, so the preference decides only between
-    /// servers that have one (RFC 9915 §18.2.9 leaves that to the client).
-    fn rank(&self) -> (bool, u8) {
-        (self.leases.iter().any(|(ia, _)| *ia != Ia::Na), self.preference)
+    /// servers that fill as many IA_PDs (RFC 9915 §18.2.9 leaves that to the client).
+    fn rank(&self) -> (usize, u8) {
+        let filled: BTreeSet<Ia> = self.leases.iter().map(|(ia, _)| *ia).collect();
+        (filled.into_iter().filter(|ia| *ia != Ia::Na).count(), self.preference)
     }
 
     /// The offer without its addresses; none if it has none.
@@ -79,9 +81,14 @@ impl Lease {
         server: &Duid,
     ) -> Result<(), Reject> {
         let position = self.position_of(message).ok_or(Reject::TransactionId)?;
+        let exchange = self.exchanges.get(position).ok_or(Reject::TransactionId)?;
+        let (kind, aim) = (exchange.kind.clone(), exchange.aim);
+        self.note_availability(now, message, server, (&kind, aim));
         let given = self.given(message);
+        let missing = self.missing(now);
         let leases: Vec<_> = given
             .iter()
+            .filter(|given| aim == Aim::Everything || missing.contains(&given.ia))
             .flat_map(|given| {
                 self.held.usable(given).into_iter().map(|lease| (given.ia, lease.prefix))
             })
@@ -114,34 +121,39 @@ impl Lease {
 
     /// Turns the Solicit at `position` into a Request to the best of its servers, or to `server`.
     pub(super) fn choose(&mut self, now: Instant, position: usize, server: Option<&Duid>) {
-        let Some(Exchange { kind: Kind::Solicit { offers, .. }, .. }) =
+        let Some(Exchange { kind: Kind::Solicit { offers, .. }, aim, .. }) =
             self.exchanges.get_mut(position)
         else {
             return;
         };
+        let aim = *aim;
         let mut offers = std::mem::take(offers);
         let best = offers.iter().position(|offer| Some(&offer.server) == server).unwrap_or(0);
         if best < offers.len() {
             let offer = offers.remove(best);
             self.exchanges.remove(position);
-            self.request(now, offer, offers);
+            self.request(now, aim, offer, offers);
         }
     }
 
     /// Requests what is offered, at once.
-    pub(super) fn request(&mut self, now: Instant, offer: Offer, others: Vec<Offer>) {
-        self.exchanges.retain(|exchange| !matches!(exchange.kind, Kind::Request { .. }));
+    pub(super) fn request(&mut self, now: Instant, aim: Aim, offer: Offer, others: Vec<Offer>) {
+        self.exchanges.retain(|exchange| {
+            exchange.aim != aim || !matches!(exchange.kind, Kind::Request { .. })
+        });
         let parameters = self.quickened(REQUEST, &offer.server);
-        self.start(Kind::Request { offer, others }, parameters, now);
+        let kind = Kind::Request { offer, others };
+        let exchange = Exchange::new(kind, parameters, now, &mut self.random);
+        self.exchanges.push(Exchange { aim, ..exchange });
     }
 
     /// Turns to the next server that offered; whether there was one.
-    pub(super) fn request_next(&mut self, now: Instant, mut others: Vec<Offer>) -> bool {
+    pub(super) fn request_next(&mut self, now: Instant, aim: Aim, mut others: Vec<Offer>) -> bool {
         if others.is_empty() {
             return false;
         }
         let offer = others.remove(0);
-        self.request(now, offer, others);
+        self.request(now, aim, offer, others);
         true
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::ask::ADDRESSES;
-use super::exchange::Kind;
+use super::exchange::{Aim, Kind};
 use super::held::{Given, GivenLease, Ia};
 use super::offer::Offer;
 use super::{Lease, Reject};
@@ -52,22 +52,23 @@ impl Lease {
     ) -> Result<Verdict, Reject> {
         let position = self.position_of(message).ok_or(Reject::TransactionId)?;
         let exchange = self.exchanges.get(position).ok_or(Reject::TransactionId)?;
+        let aim = exchange.aim;
         match exchange.kind.clone() {
+            // A Solicit for what is missing offers no Rapid Commit: what is committed is all.
+            Kind::Solicit { .. } if aim == Aim::Missing => Err(Reject::NotRapid),
             Kind::Solicit { .. } if !(self.rules.rapid_commit && message.has_rapid_commit()) => {
                 Err(Reject::NotRapid)
             }
-            Kind::Solicit { .. } => self.handle_leases(now, message, server, None),
+            Kind::Solicit { .. } => self.handle_leases(now, message, server, position),
             Kind::Request { offer, others } => {
-                let verdict = self.handle_leases(now, message, server, None);
+                let verdict = self.handle_leases(now, message, server, position);
                 if verdict == Err(Reject::Useless) {
-                    self.ask_otherwise(now, message, &offer, others);
+                    self.ask_otherwise(now, aim, message, &offer, others);
                     return Ok(Verdict::UnderWay);
                 }
                 verdict
             }
-            Kind::Renew { .. } | Kind::Rebind => {
-                self.handle_leases(now, message, server, Some(position))
-            }
+            Kind::Renew { .. } | Kind::Rebind => self.handle_leases(now, message, server, position),
             Kind::Confirm => match message.status_code() {
                 StatusCode::Success => Ok(Verdict::Settled),
                 StatusCode::NotOnLink => {
@@ -89,17 +90,19 @@ impl Lease {
         }
     }
 
-    /// Takes in a Reply with leases. `renewal` is the position of the Renew or Rebind that it
-    /// answers, if it answers one.
+    /// Takes in a Reply with leases to the exchange at `position`.
     fn handle_leases(
         &mut self,
         now: Instant,
         message: &Message,
         server: &Duid,
-        renewal: Option<usize>,
+        position: usize,
     ) -> Result<Verdict, Reject> {
         self.solicit_cap.hear(message.sol_max_rt(), true);
         self.information_cap.hear(message.inf_max_rt(), true);
+        let exchange = self.exchanges.get(position).ok_or(Reject::TransactionId)?;
+        let (kind, aim) = (exchange.kind.clone(), exchange.aim);
+        self.note_availability(now, message, server, (&kind, aim));
         let status = message.status_code();
         if Scope::of(status) == Scope::Message {
             // The exchange goes on at its own pace (PDC-65).
@@ -113,19 +116,27 @@ impl Lease {
         let useful = self.held.take_in(now, server, &known, self.rules.strict);
         self.refusals.note(refused, useful);
         let no_binding = status == StatusCode::NoBinding || !unknown.is_empty();
-        if let Some(position) = renewal.filter(|_| no_binding) {
+        if no_binding && matches!(kind, Kind::Renew { .. } | Kind::Rebind) {
             return self.request_binding(now, server, position, useful);
         }
         if !useful {
             return Err(Reject::Useless);
         }
+        self.note_given(now, server, &known, (&kind, aim));
         self.held.rest(now);
-        self.refused_count = 0;
-        self.server = Some(server.clone());
+        if aim == Aim::Everything || known.iter().any(|given| given.ia != Ia::Na) {
+            self.server = Some(server.clone());
+        }
         self.settled_at = Some(now);
         self.learn_key(message, server);
         self.resolvers = Resolvers { stateless: false, ..resolvers(message) };
-        Ok(Verdict::Settled)
+        Ok(match aim {
+            Aim::Everything => Verdict::Settled,
+            Aim::Missing => {
+                self.miss_again(now);
+                Verdict::UnderWay
+            }
+        })
     }
 
     /// The server knows nothing of what was to be renewed: everything is requested from it at
@@ -137,8 +148,7 @@ impl Lease {
         renewal: usize,
         useful: bool,
     ) -> Result<Verdict, Reject> {
-        let requesting = |kind: &Kind| matches!(kind, Kind::Request { .. });
-        if self.exchanges.iter().any(|exchange| requesting(&exchange.kind)) {
+        if self.is_under_way(|kind| matches!(kind, Kind::Request { .. })) {
             // The Rebinds beside a Request meet the same server again.
             return if useful { Ok(Verdict::UnderWay) } else { Err(Reject::Useless) };
         }
@@ -147,7 +157,8 @@ impl Lease {
             self.exchanges.remove(renewal);
         }
         let leases = self.held.leases(now, None).collect();
-        self.request(now, Offer { server: server.clone(), preference: 0, leases }, Vec::new());
+        let offer = Offer { server: server.clone(), preference: 0, leases };
+        self.request(now, Aim::Everything, offer, Vec::new());
         Ok(Verdict::UnderWay)
     }
 
@@ -156,6 +167,7 @@ impl Lease {
     fn ask_otherwise(
         &mut self,
         now: Instant,
+        aim: Aim,
         message: &Message,
         offer: &Offer,
         others: Vec<Offer>,
@@ -163,9 +175,11 @@ impl Lease {
         let mut codes = self.given(message).into_iter().map(|given| given.status);
         let not_on_link = message.status_code() == StatusCode::NotOnLink
             || codes.any(|code| code == StatusCode::NotOnLink);
-        match offer.without_addresses().filter(|_| not_on_link) {
-            Some(offer) => self.request(now, offer, others),
-            None if self.request_next(now, others) => {}
+        let less = offer.without_addresses().filter(|_| not_on_link);
+        match less.filter(|less| aim == Aim::Everything || !less.leases.is_empty()) {
+            Some(offer) => self.request(now, aim, offer, others),
+            None if self.request_next(now, aim, others) => {}
+            None if aim == Aim::Missing => self.miss_again(now),
             None => self.discover_anew(now),
         }
     }

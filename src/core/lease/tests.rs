@@ -7,6 +7,7 @@ mod discover;
 mod ladder;
 mod link;
 mod loss;
+mod missing;
 mod properties;
 mod reconfigure;
 mod refused;

@@ -1,15 +1,18 @@
-//! What is awaited on an uplink and does not come: a router's advertisement, a server's answer.
+//! What is awaited on an uplink and does not come: a router's advertisement, a server's answer, a
+//! prefix in that answer.
 
 use std::time::Duration;
 
 use super::{SPOKEN_LATELY, Uplink};
+use crate::core::lease::Unavailable;
 use crate::time::{Deadline, Instant};
+use crate::wire::dhcpv6_option::Iaid;
 
 /// What does not come for so long is reported.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an uplink waits for, and what it has waited for in vain.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core) struct Silence {
     /// Since when an advertisement is awaited.
     router_since: Option<Instant>,
@@ -17,6 +20,9 @@ pub(in crate::core) struct Silence {
     server_since: Option<Instant>,
     router_reported: bool,
     server_reported: bool,
+    /// The IA_PDs that servers do not fill, with the time since when; by IAID.
+    unfilled: Vec<(Iaid, Instant)>,
+    unfilled_reported: Vec<Iaid>,
 }
 
 impl Silence {
@@ -26,12 +32,18 @@ impl Silence {
         now: Instant,
         router_since: Option<Instant>,
         server_since: Option<Instant>,
+        unavailable: &[Unavailable],
     ) -> bool {
         let lasts = |since: Option<Instant>| since.is_some_and(|since| since + PATIENCE <= now);
+        let ids = |(iaid, since): &(Iaid, Instant)| lasts(Some(*since)).then_some(*iaid);
+        self.unfilled = unavailable.iter().map(|one| (one.iaid, one.since)).collect();
+        let unfilled: Vec<Iaid> = self.unfilled.iter().filter_map(ids).collect();
+        let differs = unfilled != self.unfilled_reported;
+        self.unfilled_reported = unfilled;
         let reported = (self.router_reported, self.server_reported);
         (self.router_since, self.server_since) = (router_since, server_since);
         (self.router_reported, self.server_reported) = (lasts(router_since), lasts(server_since));
-        reported != (self.router_reported, self.server_reported)
+        differs || reported != (self.router_reported, self.server_reported)
     }
 
     /// Since when no router has been heard, if that is to be reported.
@@ -44,11 +56,18 @@ impl Silence {
         self.server_since.filter(|_| self.server_reported)
     }
 
+    /// Whether it is to be reported that servers do not fill an IA_PD.
+    pub(in crate::core) fn is_unfilled(&self, iaid: Iaid) -> bool {
+        self.unfilled_reported.contains(&iaid)
+    }
+
     /// When there is something to report.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         let router = self.router_since.filter(|_| !self.router_reported);
         let server = self.server_since.filter(|_| !self.server_reported);
-        let since = router.into_iter().chain(server).min()?;
+        let unfilled =
+            self.unfilled.iter().filter(|(iaid, _)| !self.unfilled_reported.contains(iaid));
+        let since = unfilled.map(|(_, since)| *since).chain(router).chain(server).min()?;
         Some(Deadline::new(since + PATIENCE, "silence on an uplink"))
     }
 }
@@ -59,7 +78,7 @@ impl Uplink {
         let up_since = self.up_since.filter(|_| self.attached.is_some());
         let spoken = |up: &Instant| self.heard_at.is_some_and(|at| at + SPOKEN_LATELY >= *up);
         let router = up_since.filter(|up| self.config.default_route && !spoken(up));
-        self.silence.review(now, router, self.lease.unanswered_since())
+        self.silence.review(now, router, self.lease.unanswered_since(), self.lease.unavailable())
     }
 
     /// What is awaited in vain.

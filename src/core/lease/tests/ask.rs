@@ -138,11 +138,10 @@ fn a_transaction_keeps_its_id_and_the_next_has_another() {
     let mut world = World::new(rules());
     world.lease.link_up(START, true);
     world.run(secs(20), silence);
-    let ids: std::collections::BTreeSet<_> =
-        world.sent.iter().map(|(_, message)| message.transaction_id.0).collect();
+    let ids: BTreeSet<_> = world.sent.iter().map(|(_, message)| message.transaction_id.0).collect();
     assert!(world.sent.len() > 3 && ids.len() == 1, "retransmission");
 
-    let mut ids = std::collections::BTreeSet::new();
+    let mut ids = BTreeSet::new();
     for _ in 0..1000 {
         world.lease.link_up(world.now, true);
         ids.extend(world.lease.exchanges.iter().map(|exchange| exchange.transaction_id.0));

@@ -326,7 +326,7 @@ fn not_on_link_is_answered_by_a_request_without_addresses() {
     let mut world = World::new(rules());
     world.lease.want_address(START, true);
     world.lease.link_up(START, true);
-    world.run(secs(4), |question| match question.kind {
+    world.run(secs(2), |question| match question.kind {
         Solicit => {
             let address = ia_na(0, 0, "2001:db8::7", 100, 100);
             Some(advertise(1, question, [vec![address], gives(A)].concat()))

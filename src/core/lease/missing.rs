@@ -1,0 +1,105 @@
+//! What was asked for and not given while something else is held (RFC 9915 §18.2.10.1): it is
+//! asked for again, ever more rarely, in exchanges of its own beside what is held.
+
+use std::time::Duration;
+
+use super::Lease;
+use super::exchange::{Aim, Exchange, Kind, SOLICIT};
+use super::held::{Given, Ia};
+use super::ladder::{REDISCOVERY_GAP, refused_gap};
+use crate::time::Instant;
+use crate::wire::dhcpv6_option::Duid;
+
+impl Lease {
+    /// The identity associations that are asked for.
+    fn wanted(&self, now: Instant) -> Vec<Ia> {
+        let address = self.asks_address(now).then_some(Ia::Na);
+        let prefixes = self.rules.delegate.iter().map(|delegate| Ia::Pd(delegate.iaid));
+        address.into_iter().chain(prefixes).collect()
+    }
+
+    /// Those that the last answer about them left empty, and those without a prefix. An address
+    /// that was never asked for is asked for with the next renewal: anyone can set the M flag.
+    pub(super) fn missing(&self, now: Instant) -> Vec<Ia> {
+        let mut wanted = self.wanted(now);
+        wanted.retain(|ia| self.unmet.contains(ia) || (*ia != Ia::Na && !self.held.has(*ia)));
+        wanted
+    }
+
+    /// Takes note of what `server` gave, and of what it did not give when asked by an exchange of
+    /// this kind and aim.
+    pub(super) fn note_given(
+        &mut self,
+        now: Instant,
+        server: &Duid,
+        given: &[Given],
+        asked: (&Kind, Aim),
+    ) {
+        for ia in self.wanted(now) {
+            let gives = |given: &Given| given.ia == ia && !self.held.usable(given).is_empty();
+            if self.held.has(ia) && given.iter().any(gives) {
+                self.unmet.remove(&ia);
+            } else if self.is_asked(now, server, ia, asked) {
+                self.unmet.insert(ia);
+            }
+        }
+        if self.missing(now).is_empty() {
+            self.refused_count = 0;
+        }
+    }
+
+    /// Whether `server` is asked for `ia` in an exchange of this kind and aim.
+    pub(super) fn is_asked(
+        &self,
+        now: Instant,
+        server: &Duid,
+        ia: Ia,
+        (kind, aim): (&Kind, Aim),
+    ) -> bool {
+        let of_server = || self.held.leases(now, Some(server)).any(|(other, _)| other == ia);
+        match aim {
+            Aim::Missing => self.missing(now).contains(&ia),
+            // Of what others gave a server is not asked in Renew (RFC 9915 §18.2.4).
+            Aim::Everything if matches!(kind, Kind::Renew { .. }) => {
+                !self.held.has(ia) || of_server()
+            }
+            Aim::Everything => true,
+        }
+    }
+
+    /// Asks for what is missing beside what is held, unless something under way asks for all; ends
+    /// that when nothing is missing any more. The first Solicit leaves a second after the answer
+    /// that left something out, or later if that is not the first such answer in a row.
+    pub(super) fn seek_missing(&mut self, now: Instant) {
+        let missing = self.missing(now);
+        let is_over = missing.is_empty()
+            || !self.up
+            || self.held.is_empty()
+            || self.ladder.is_some()
+            || self.is_under_way(|kind| matches!(kind, Kind::Solicit { .. }));
+        if is_over {
+            return self.exchanges.retain(|exchange| exchange.aim == Aim::Everything);
+        }
+        let is_sought = self.exchanges.iter().any(|exchange| exchange.aim == Aim::Missing);
+        if is_sought || self.is_under_way(Kind::is_discovery) {
+            return;
+        }
+        let wait = refused_gap(self.refused_count);
+        self.refused_count = self.refused_count.saturating_add(1);
+        let mut at = now + wait;
+        if !missing.iter().any(|ia| self.unmet.contains(ia)) {
+            // It ran out: prefixes of a second cause no storm (PDC-47).
+            at = self.settled_at.map_or(at, |settled_at| at.max(settled_at + REDISCOVERY_GAP));
+        }
+        at = at + self.random.duration(Duration::ZERO, wait / 10);
+        let kind = Kind::Solicit { offers: Vec::new(), advertised: false, hints: true };
+        let exchange = Exchange::new(kind, SOLICIT, at, &mut self.random);
+        self.exchanges.push(Exchange { aim: Aim::Missing, ..exchange });
+    }
+
+    /// A Request for what is missing brought nothing: the next one comes later.
+    pub(super) fn miss_again(&mut self, now: Instant) {
+        self.exchanges.retain(|exchange| exchange.aim == Aim::Everything);
+        self.seek_missing(now);
+    }
+}

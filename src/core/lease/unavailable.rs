@@ -1,0 +1,122 @@
+//! What servers answer and do not give: an operator has to see it, and what was said of it.
+
+use std::fmt;
+
+use super::Lease;
+use super::exchange::{Aim, Kind};
+use super::held::{GivenLease, Ia};
+use crate::time::Instant;
+use crate::wire::dhcpv6::{Message, MessageType};
+use crate::wire::dhcpv6_option::{Duid, Iaid, Status, StatusCode};
+
+/// Letters kept of what a server says.
+const LETTERS: usize = 100;
+
+/// An IA_PD that servers do not fill.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unavailable {
+    /// Which.
+    pub iaid: Iaid,
+    /// Since when they have not.
+    pub since: Instant,
+    /// Who answered last.
+    pub server: Duid,
+    /// What that server said, if it gave a reason.
+    pub status: Option<Status>,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.status {
+            None => f.write_str("no reason given"),
+            Some(status) if status.text.is_empty() => name(status.code).fmt(f),
+            Some(status) => {
+                let text: String = status.text.chars().take(LETTERS).collect();
+                write!(f, "{}, \"{text}\"", name(status.code))
+            }
+        }
+    }
+}
+
+/// A status code as RFC 9915 §21.13 calls it, with its number.
+fn name(code: StatusCode) -> String {
+    let name = match code {
+        StatusCode::Success => "Success (0)",
+        StatusCode::UnspecFail => "UnspecFail (1)",
+        StatusCode::NoAddrsAvail => "NoAddrsAvail (2)",
+        StatusCode::NoBinding => "NoBinding (3)",
+        StatusCode::NotOnLink => "NotOnLink (4)",
+        StatusCode::NoPrefixAvail => "NoPrefixAvail (6)",
+        StatusCode::Other(5) => "UseMulticast (5)",
+        StatusCode::Other(number) => return format!("status {number}"),
+    };
+    name.to_owned()
+}
+
+impl Lease {
+    /// The IA_PDs that servers answer about and do not fill, by IAID.
+    pub fn unavailable(&self) -> &[Unavailable] {
+        &self.unavailable
+    }
+
+    /// When servers are asked for a prefix again, if that is certain.
+    pub fn asked_again_at(&self) -> Option<Instant> {
+        let asks = self.exchanges.iter().filter(|exchange| exchange.kind.is_for_lease());
+        let asked_at = asks.map(|exchange| exchange.deadline(self.limit.free_at())).min();
+        asked_at.or_else(|| self.held.timers().and_then(|timers| timers.t1.at()))
+    }
+
+    /// Takes note of which IA_PDs the answer of `server` to an exchange of this kind and aim fills
+    /// and which it does not. An offer fills nothing yet.
+    pub(super) fn note_availability(
+        &mut self,
+        now: Instant,
+        message: &Message,
+        server: &Duid,
+        asked: (&Kind, Aim),
+    ) {
+        let given = self.given(message);
+        for iaid in self.rules.delegate.iter().map(|delegate| delegate.iaid).collect::<Vec<_>>() {
+            let ia = Ia::Pd(iaid);
+            let mut leases = given.iter().filter(|given| given.ia == ia).flat_map(|g| &g.leases);
+            if leases.any(GivenLease::is_given) {
+                if message.kind == MessageType::Reply {
+                    self.unavailable.retain(|unavailable| unavailable.iaid != iaid);
+                }
+            } else if self.is_asked(now, server, ia, asked) {
+                let status = reason(message, iaid);
+                self.note_unavailable(Unavailable {
+                    iaid,
+                    since: now,
+                    server: server.clone(),
+                    status,
+                });
+            }
+        }
+    }
+
+    fn note_unavailable(&mut self, unavailable: Unavailable) {
+        let iaid = unavailable.iaid;
+        match self.unavailable.binary_search_by_key(&iaid, |known| known.iaid) {
+            Ok(position) => {
+                if let Some(known) = self.unavailable.get_mut(position) {
+                    *known = Unavailable { since: known.since, ..unavailable };
+                }
+            }
+            Err(position) => self.unavailable.insert(position, unavailable),
+        }
+    }
+}
+
+/// What `message` says of an IA_PD that it does not fill: the status of the association, of a
+/// prefix in it, or of the message.
+fn reason(message: &Message, iaid: Iaid) -> Option<Status> {
+    let ia_pd = message.ia_pds().find(|ia_pd| ia_pd.iaid == iaid);
+    let prefixes = ia_pd.iter().flat_map(|ia_pd| &ia_pd.prefixes);
+    let statuses = ia_pd
+        .iter()
+        .filter_map(|ia_pd| ia_pd.status.as_ref())
+        .chain(prefixes.filter_map(|prefix| prefix.status.as_ref()))
+        .chain(message.status());
+    statuses.into_iter().find(|status| status.code != StatusCode::Success).cloned()
+}
