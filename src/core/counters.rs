@@ -8,30 +8,42 @@ use crate::time::Instant;
 /// The same reason is logged at most this often.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Counters by reason. Reasons are fixed words of this program, so their number is bounded.
+/// Counters by kind of message (`ra`, `rs`, `dhcpv6`, …) and reason. Both are fixed words of this
+/// program, so their number is bounded, and to count what is dropped allocates nothing once its
+/// reason is known: anybody can send what is dropped.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counters {
-    counts: BTreeMap<String, u64>,
-    logged_at: BTreeMap<String, Instant>,
+    counts: BTreeMap<(&'static str, &'static str), Count>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    number: u64,
+    logged_at: Instant,
 }
 
 impl Counters {
-    /// Counts `kind` of message (`ra`, `rs`, `dhcpv6`, …) dropped for `reason`; true when it is
-    /// time for a line in the log.
-    pub(super) fn count(&mut self, now: Instant, kind: &str, reason: &str) -> bool {
-        let name = format!("{kind}-{reason}");
-        let count = self.counts.entry(name.clone()).or_default();
-        *count = count.saturating_add(1);
-        let due = self.logged_at.get(&name).is_none_or(|at| now.since(*at) >= LOG_INTERVAL);
-        if due {
-            self.logged_at.insert(name, now);
+    /// Counts a message of this kind that was dropped for `reason`; true when it is time for a line
+    /// in the log.
+    pub(super) fn count(&mut self, now: Instant, kind: &'static str, reason: &'static str) -> bool {
+        let Some(count) = self.counts.get_mut(&(kind, reason)) else {
+            self.counts.insert((kind, reason), Count { number: 1, logged_at: now });
+            return true;
+        };
+        count.number = count.number.saturating_add(1);
+        let is_time = now.since(count.logged_at) >= LOG_INTERVAL;
+        if is_time {
+            count.logged_at = now;
         }
-        due
+        is_time
     }
 
-    /// All counts by name.
-    pub(super) const fn counts(&self) -> &BTreeMap<String, u64> {
-        &self.counts
+    /// All counts, by kind and reason.
+    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
+        let named = |((kind, reason), count): (&(&str, &str), &Count)| {
+            (format!("{kind}-{reason}"), count.number)
+        };
+        self.counts.iter().map(named).collect()
     }
 }
 

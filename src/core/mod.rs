@@ -124,6 +124,8 @@ pub struct Core {
     /// Which conditions hold has to be found out anew.
     review: bool,
     counters: Counters,
+    /// Somebody reads what is reported at the level of debugging.
+    reports_debug: bool,
     history: History,
     /// What was in use when the last change of an uplink was told.
     told: BTreeMap<String, Prefixes>,
@@ -209,6 +211,7 @@ impl Core {
             conditions: Conditions::default(),
             review: false,
             counters: Counters::default(),
+            reports_debug: true,
             history: History::default(),
             told: BTreeMap::new(),
             unadvertised: None,
@@ -460,6 +463,11 @@ impl Core {
         let interface = Some(change.uplink.clone());
         let text = change.describe();
         self.outputs.push_back(Output::Report(Report { level, interface, text }));
+    }
+
+    /// Whether what concerns only who looks for a fault is put into words.
+    pub const fn set_reports_debug(&mut self, reports_debug: bool) {
+        self.reports_debug = reports_debug;
     }
 
     fn report(&mut self, level: Level, interface: Option<IfIndex>, text: String) {

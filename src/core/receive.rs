@@ -32,8 +32,8 @@ impl Core {
         } else if kind == Some(Icmpv6Types::NeighborAdvert.0) {
             self.receive_neighbor_advertisement(now, received);
         } else if kind == Some(Icmpv6Types::EchoReply.0)
-            && let Some(name) = self.uplink_at(received.interface)
-            && let Some(uplink) = self.uplinks.get_mut(&name)
+            && let Some(name) = self.system.name_of(received.interface)
+            && let Some(uplink) = self.uplinks.get_mut(name)
         {
             let Received { source, destination, octets, .. } = received;
             self.derive |= uplink.handle_echo_reply(now, *source, *destination, octets);
@@ -41,12 +41,12 @@ impl Core {
     }
 
     fn receive_advertisement(&mut self, now: Instant, received: &Received) {
-        let Some(name) = self.uplink_at(received.interface) else {
-            if self.downlink_at(received.interface).is_some() {
+        if !self.is_uplink(received.interface) {
+            if self.is_downlink(received.interface) {
                 self.advertisement_on_downlink(now, received);
             }
             return;
-        };
+        }
         let advertisement = match self.checked_advertisement(received) {
             Ok(advertisement) => advertisement,
             Err(reason) => return self.reject(now, "ra", reason, received),
@@ -56,12 +56,14 @@ impl Core {
                 self.reject(now, "ra-option", error.label(), received);
             }
         }
-        let Some(uplink) = self.uplinks.get_mut(&name) else { return };
+        let Some(name) = self.system.name_of(received.interface) else { return };
+        let Some(uplink) = self.uplinks.get_mut(name) else { return };
         let to_us = !received.destination.is_multicast();
         let handled = uplink.handle_advertisement(now, received.source, &advertisement, to_us);
         self.review |= uplink.review_silence(now);
         match handled {
             Ok(mut effect) => {
+                let name = name.to_owned();
                 // The answer will change more: one pass for both.
                 if uplink.is_asking() && std::mem::take(&mut effect.heard) {
                     self.derive_heard(now, now + LAG);
@@ -108,8 +110,8 @@ impl Core {
     fn advertisement_on_downlink(&mut self, now: Instant, received: &Received) {
         let Ok(advertisement) = self.checked_advertisement(received) else { return };
         if advertisement.snac_router
-            && let Some(name) = self.downlink_at(received.interface)
-            && let Some(downlink) = self.downlinks.get_mut(&name)
+            && let Some(name) = self.system.name_of(received.interface)
+            && let Some(downlink) = self.downlinks.get_mut(name)
         {
             downlink.note_stub_router(now);
         }
@@ -120,7 +122,9 @@ impl Core {
     }
 
     fn receive_solicitation(&mut self, now: Instant, received: &Received) {
-        let Some(name) = self.downlink_at(received.interface) else { return };
+        if !self.is_downlink(received.interface) {
+            return;
+        }
         let solicitation = check_neighbor(received).and_then(|()| {
             let decoded = RouterSolicitation::decode(&received.octets);
             let solicitation = decoded.map_err(|error| error.label())?;
@@ -134,7 +138,14 @@ impl Core {
         });
         match solicitation {
             Ok(solicitation) => {
-                if let Some(downlink) = self.downlinks.get_mut(&name) {
+                for option in &solicitation.options {
+                    if let NdpOption::Malformed { error, .. } = option {
+                        self.reject(now, "rs-option", error.label(), received);
+                    }
+                }
+                if let Some(name) = self.system.name_of(received.interface)
+                    && let Some(downlink) = self.downlinks.get_mut(name)
+                {
                     downlink.handle_solicitation(now, received.source, &solicitation);
                 }
             }
@@ -143,7 +154,9 @@ impl Core {
     }
 
     pub(super) fn receive_dhcpv6(&mut self, now: Instant, received: &Received) {
-        let Some(name) = self.uplink_at(received.interface) else { return };
+        if !self.is_uplink(received.interface) {
+            return;
+        }
         if received.destination.is_multicast() {
             return self.reject(now, "dhcpv6", "multicast", received);
         }
@@ -163,9 +176,15 @@ impl Core {
         for (_, error) in message.malformed() {
             self.reject(now, "dhcpv6-option", error.label(), received);
         }
-        let elsewhere = self.prefixes_elsewhere(&name);
+        let Some(name) = self.system.name_of(received.interface).map(str::to_owned) else { return };
+        // Anybody can send answers to nothing.
+        let is_answer =
+            self.uplinks.get(&name).is_some_and(|uplink| uplink.lease().awaits(&message));
+        let elsewhere = is_answer.then(|| self.prefixes_elsewhere(&name));
         let Some(uplink) = self.uplinks.get_mut(&name) else { return };
-        uplink.set_elsewhere(elsewhere);
+        if let Some(elsewhere) = elsewhere {
+            uplink.set_elsewhere(elsewhere);
+        }
         let handled = uplink.handle_message(now, received.source, &message, &received.octets);
         let refusals: Vec<Refusal> = std::iter::from_fn(|| uplink.poll_refusal()).collect();
         self.review |= uplink.review_silence(now) || !refusals.is_empty();
@@ -194,18 +213,22 @@ impl Core {
         }
     }
 
-    fn uplink_at(&self, interface: IfIndex) -> Option<String> {
-        let link = self.system.links.get(&interface)?;
-        self.uplinks.contains_key(&link.name).then(|| link.name.clone())
+    fn is_uplink(&self, interface: IfIndex) -> bool {
+        self.system.name_of(interface).is_some_and(|name| self.uplinks.contains_key(name))
     }
 
-    pub(super) fn downlink_at(&self, interface: IfIndex) -> Option<String> {
-        let link = self.system.links.get(&interface)?;
-        self.downlinks.contains_key(&link.name).then(|| link.name.clone())
+    fn is_downlink(&self, interface: IfIndex) -> bool {
+        self.system.name_of(interface).is_some_and(|name| self.downlinks.contains_key(name))
     }
 
-    pub(super) fn reject(&mut self, now: Instant, kind: &str, reason: &str, received: &Received) {
-        if self.counters.count(now, kind, reason) {
+    pub(super) fn reject(
+        &mut self,
+        now: Instant,
+        kind: &'static str,
+        reason: &'static str,
+        received: &Received,
+    ) {
+        if self.counters.count(now, kind, reason) && self.reports_debug {
             let text = format!("{kind} from {} dropped: {reason}", received.source);
             self.report(Level::Debug, Some(received.interface), text);
         }
@@ -241,8 +264,8 @@ impl Core {
         interface: IfIndex,
         neighbors: Vec<Neighbor>,
     ) {
-        let Some(name) = self.downlink_at(interface) else { return };
-        if let Some(downlink) = self.downlinks.get_mut(&name) {
+        let Some(name) = self.system.name_of(interface) else { return };
+        if let Some(downlink) = self.downlinks.get_mut(name) {
             downlink.set_neighbors(now, neighbors);
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ipnet::Ipv6Net;
 
 use super::Core;
-use super::delegate::{Arrival, BindingKey, Call, Contact};
+use super::delegate::{Arrival, BindingKey, Call, Contact, Slot};
 use super::desired;
 use super::diff;
 use super::history::{Cause, Prefixes};
@@ -18,8 +18,9 @@ use super::output::{Level, Output, Packet, Safety, ServerPacket, Step};
 use super::system::KernelRoute;
 use super::takeover::Identity;
 use super::uplink::Effect;
-use crate::config::{Peer, RelaySources};
+use crate::config::RelaySources;
 use crate::time::Instant;
+use crate::wire::DecodeError;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 
@@ -36,10 +37,13 @@ impl Core {
         if self.is_relayed(received) {
             return self.receive_relayed(now, received);
         }
-        let Some(name) = self.downlink_at(received.interface) else { return };
+        let Some(name) = self.system.name_of(received.interface) else { return };
+        if !self.downlinks.contains_key(name) {
+            return;
+        }
         let asks = received.octets.first() == Some(&MessageType::InformationRequest.to_wire());
-        let informs = asks && self.delegating.informs(&name);
-        if !informs && !self.delegating.serves(&name) {
+        let informs = asks && self.delegating.informs(name);
+        if !informs && !self.delegating.serves(name) {
             return;
         }
         if let Err(reason) = self.serve(now, name.into(), received, true) {
@@ -59,10 +63,13 @@ impl Core {
             return Err("own");
         }
         let is_relayed = received.octets.first().copied().and_then(RelayKind::from_wire);
-        let (mut arrival, message) = match is_relayed {
+        let (mut arrival, message, malformed) = match is_relayed {
             Some(RelayKind::Forward) => relayed(downlink, received)?,
             Some(RelayKind::Reply) => return Err("unexpected-type"),
-            None => direct(downlink, received)?,
+            None => {
+                let (arrival, message) = direct(downlink, received)?;
+                (arrival, message, Vec::new())
+            }
         };
         // A bridge between our links hands us what we sent (compare RA-RX-11). A neighbor may have
         // the link-local address that we have on another link, but not our DUID as well.
@@ -89,6 +96,9 @@ impl Core {
         }
         for (_, error) in message.malformed() {
             self.reject(now, "dhcpv6-server-option", error.label(), received);
+        }
+        for error in malformed {
+            self.reject(now, "relay-option", error.label(), received);
         }
         let before = self.holder_before(now, &arrival, &message);
         let served = self
@@ -196,11 +206,15 @@ impl Core {
             return;
         }
         let binding = self.delegating.bindings().get(key);
-        let slots: Vec<String> = binding.map(|binding| binding.names()).unwrap_or_default();
-        let peer = Peer::Duid(key.duid.clone());
-        let is_named = slots.iter().any(|name| self.config.delegations.contains_key(name))
-            || self.config.delegations.values().any(|delegation| delegation.peer == peer);
+        let is_delegation = |slot: &Slot| matches!(slot, Slot::Delegation(_));
+        let is_named = binding.is_some_and(|binding| binding.slots().iter().any(is_delegation))
+            || self.delegating.names(key);
+        // Of what anybody can have, nothing is put into words that nobody reads.
+        if !is_named && !self.reports_debug {
+            return;
+        }
         let level = if is_named { Level::Info } else { Level::Debug };
+        let slots: Vec<String> = binding.map(|binding| binding.names()).unwrap_or_default();
         let who = match slots.as_slice() {
             [] => format!("DUID {}", key.duid),
             names => names.join(" "),
@@ -312,8 +326,11 @@ fn direct(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message),
     Ok((Arrival { downlink, contact }, message))
 }
 
-/// A message that relays have handed on.
-fn relayed(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message), &'static str> {
+/// A message that relays have handed on, with what is wrong with options of theirs.
+fn relayed(
+    downlink: Arc<str>,
+    received: &Received,
+) -> Result<(Arrival, Message, Vec<DecodeError>), &'static str> {
     let mut relayed = Relayed::decode(&received.octets).map_err(|error| error.label())?;
     let message = Message::decode(&relayed.octets).map_err(|error| error.label())?;
     let mut levels = std::mem::take(&mut relayed.levels);
@@ -330,6 +347,7 @@ fn relayed(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message)
     let names_port = |option: &RelayOption| matches!(option, RelayOption::SourcePort(_));
     let first = levels.first().ok_or("truncated")?;
     let port = if first.options.iter().any(names_port) { received.port } else { SERVER_PORT };
+    let malformed = levels.iter().flat_map(RelayMessage::malformed).collect();
     for level in &mut levels {
         level.options.retain(|option| {
             matches!(option, RelayOption::InterfaceId(_) | RelayOption::SourcePort(_))
@@ -349,5 +367,5 @@ fn relayed(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message)
         relay: Some(received.source),
         levels,
     };
-    Ok((Arrival { downlink, contact }, message))
+    Ok((Arrival { downlink, contact }, message, malformed))
 }

@@ -264,7 +264,7 @@ impl Core {
             bindings: self.delegating.status(now),
             relays: self.relay_status(now),
             conditions: self.find_conditions(now).view(),
-            counters: self.counters.counts().clone(),
+            counters: self.counters.counts(),
             changes: changes.collect(),
             next: self
                 .deadline(now)

@@ -218,6 +218,11 @@ impl System {
             .filter(move |key| key.2 == metric)
     }
 
+    /// The name of an interface.
+    pub fn name_of(&self, interface: IfIndex) -> Option<&str> {
+        self.links.get(&interface).map(|link| link.name.as_str())
+    }
+
     /// The interface of this name.
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.values().find(|link| link.name == name)

@@ -61,8 +61,6 @@ use push::{Push, Replay};
 use refused::Refused;
 use repeat::Awaited;
 
-/// Bindings beyond which pools give nothing: anybody on the link can make up routers.
-const MAX_BINDINGS: usize = 131_072;
 /// Bindings that are seen to in one pass, however many deadlines have passed.
 const MAX_DUE: usize = 256;
 
@@ -214,6 +212,12 @@ impl Delegating {
     pub fn serves(&self, downlink: &str) -> bool {
         self.by_peer.contains_key(downlink)
             || self.pools.values().any(|pool| pool.downlink == downlink)
+    }
+
+    /// Whether the configuration names the router of a binding by its DUID.
+    pub fn names(&self, key: &BindingKey) -> bool {
+        let by_peer = self.by_peer.get(&*key.downlink);
+        by_peer.is_some_and(|by_peer| by_peer.contains_key(&config::Peer::Duid(key.duid.clone())))
     }
 
     /// Takes over what there is to give: bindings move, and whom that concerns is called. Returns

@@ -76,6 +76,9 @@ impl Core {
             Ok(relaying) => relaying,
             Err(reject) => return self.reject(now, "relay", reject.label(), received),
         };
+        for error in relaying.malformed {
+            self.reject(now, "relay-option", error.label(), received);
+        }
         self.remember_relayed(relaying.records);
         for text in relaying.sentences {
             self.outputs.push_back(Output::Report(Report {

@@ -46,6 +46,8 @@ pub struct Relaying {
     pub sentences: Vec<String>,
     /// Not all of what is delegated has room here.
     pub crowded: bool,
+    /// What is wrong with options that were ignored.
+    pub malformed: Vec<DecodeError>,
     /// What leaves.
     pub packets: Vec<ServerPacket>,
 }
@@ -143,11 +145,13 @@ impl Relays {
             (Some(RelayKind::Reply), Some(_)) => Err(Reject::ServerMessage),
             (Some(RelayKind::Forward) | None, None) => Err(Reject::Interface),
             (kind @ (Some(RelayKind::Forward) | None), Some(link)) => {
-                let level = match kind {
-                    None => from_client(now, &link, received)?,
+                let (level, malformed) = match kind {
+                    None => (from_client(now, &link, received)?, Vec::new()),
                     Some(_) => from_relay(now, &link, received)?,
                 };
-                self.forward(config, &link, received, &level)
+                let mut relaying = self.forward(config, &link, received, &level)?;
+                relaying.malformed.extend(malformed);
+                Ok(relaying)
             }
         }
     }
@@ -184,6 +188,7 @@ impl Relays {
         if let Some(message) = client_message(&received.octets)
             && message.kind == MessageType::Release
         {
+            relaying.malformed.extend(message.malformed().map(|(_, error)| error));
             self.leases.take_release(&mut relaying, link.name, received.source, &message);
         }
         Ok(relaying)
@@ -216,11 +221,13 @@ impl Relays {
         let interface = link.index();
         let packet = Packet { interface, source, destination: peer, octets: octets.to_vec() };
         let packets = vec![ServerPacket { packet, port, memory: Safety::Written }];
-        let mut relaying = Relaying { packets, ..Relaying::default() };
+        let malformed = level.malformed().collect();
+        let mut relaying = Relaying { packets, malformed, ..Relaying::default() };
         if let Some(message) = client_message(octets)
             && message.kind == MessageType::Reply
             && link.is_neighbor(peer)
         {
+            relaying.malformed.extend(message.malformed().map(|(_, error)| error));
             self.leases.take_reply(&mut relaying, now, &link, peer, &message);
         }
         Ok(relaying)
@@ -269,12 +276,13 @@ fn from_client(
     Ok(level)
 }
 
-/// A Relay-forward around what another relay agent has sent (RFC 9915 §19.1.2).
+/// A Relay-forward around what another relay agent has sent (RFC 9915 §19.1.2), with what is wrong
+/// with options of that.
 fn from_relay(
     now: Instant,
     link: &ClientLink<'_>,
     received: &Received,
-) -> Result<RelayMessage, Reject> {
+) -> Result<(RelayMessage, Vec<DecodeError>), Reject> {
     let inner = RelayMessage::decode(&received.octets).map_err(Reject::Malformed)?;
     if inner.hop_count >= HOP_COUNT_LIMIT {
         return Err(Reject::HopCount);
@@ -286,7 +294,7 @@ fn from_relay(
     if inner.source_port().is_some() {
         level.options.push(RelayOption::SourcePort(received.port));
     }
-    Ok(level)
+    Ok((level, inner.malformed().collect()))
 }
 
 /// What both have in common. The link is named in each (RLY-04), so that an answer finds it also

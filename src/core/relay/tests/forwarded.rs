@@ -231,3 +231,20 @@ fn a_link_without_a_global_address_is_named_by_its_id() {
     assert_eq!(message.link_address, Ipv6Addr::UNSPECIFIED);
     assert_eq!(message.interface_id(), Some(&b"lan0"[..]));
 }
+
+/// RLY-20: an option of a relay agent that is malformed is ignored, and named for the counters.
+#[test]
+fn what_is_malformed_is_ignored_and_named() {
+    let mut octets = relay_forward(0, &[]);
+    octets.extend([0, 135, 0, 1, 7]);
+    octets.push(0);
+    let from = received(LAN, "fe80::9", "ff02::1:2", &octets);
+    let relaying = handle(&system(), &from).unwrap();
+    assert_eq!((relaying.packets.len(), relaying.malformed.len()), (1, 2));
+    let mut octets = answer("::", CLIENT, vec![id("lan0")], &STRANGE).encode();
+    octets.extend([0, 135, 0, 1, 7]);
+    let mut back = from_server(&answer("::", CLIENT, vec![id("lan0")], &STRANGE));
+    back.octets = octets;
+    let relaying = handle(&system(), &back).unwrap();
+    assert_eq!((relaying.packets.len(), relaying.malformed.len()), (1, 1));
+}
