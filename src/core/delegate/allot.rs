@@ -9,8 +9,8 @@ use ipnet::Ipv6Net;
 use super::answer::distinct_ia_pds;
 use super::binding::{Binding, Due};
 use super::offers::{Offer, Slot};
-use super::places::{Neighbor, Taken};
-use super::{Arrival, BindingKey, Contact, Delegating, MAX_BINDINGS};
+use super::places::{Neighbor, Taken, has_room};
+use super::{Arrival, BindingKey, Contact, Delegating};
 use crate::config::{Limits, Peer, Pool, RelaySources};
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
@@ -123,7 +123,10 @@ impl Delegating {
         wanted: &Wanted<'_>,
     ) -> Option<Slot> {
         let count = places_of(pool)?;
-        if self.bindings.len() >= MAX_BINDINGS || !self.is_within_shares(name, pool, count, wanted)
+        let neighbors = Neighbor::of(wanted.contact);
+        let places = neighbors.iter().map(|neighbor| self.shares.of_all(neighbor)).max();
+        if !has_room(self.bindings.len(), places.unwrap_or_default())
+            || !self.is_within_shares(name, pool, count, wanted)
         {
             return None;
         }

@@ -62,6 +62,19 @@ impl Taken {
     }
 }
 
+/// Bindings beyond which pools give nothing: anybody on the link can make up routers. What a router
+/// may hold cannot be taken from it, so nothing is evicted (SRV-57): who has much is held off before.
+const MAX_BINDINGS: usize = 131_072;
+
+/// The last quarter of the table is for neighbors with less than [`FEW`] places.
+const RESERVED_FROM: usize = MAX_BINDINGS / 4 * 3;
+const FEW: usize = 32;
+
+/// Whether a table of so many bindings takes another one of a neighbor that has so many places.
+pub(super) const fn has_room(binding_count: usize, place_count: usize) -> bool {
+    binding_count < RESERVED_FROM || (binding_count < MAX_BINDINGS && place_count < FEW)
+}
+
 /// A neighbor as far as it gets a share of a pool (SEC-17), whatever DUIDs it comes with.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Neighbor {
@@ -119,6 +132,13 @@ impl Shares {
             self.counts.get(&(neighbor.clone(), pool)).copied().unwrap_or_default()
         };
         count(Some(Arc::clone(pool))).saturating_add(count(None))
+    }
+
+    /// What a neighbor has of all pools.
+    pub(super) fn of_all(&self, neighbor: &Neighbor) -> usize {
+        let its = self.counts.range((neighbor.clone(), None)..);
+        let its = its.take_while(|((other, _), _)| other == neighbor);
+        its.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// What all neighbors have of a pool whose link-layer address is not known.
@@ -188,6 +208,21 @@ mod tests {
                 }
                 prop_assert_eq!(taken.is_empty(), set.is_empty());
             }
+        }
+    }
+
+    /// SEC-17: whoever fills the table leaves room for those that have little.
+    #[test]
+    fn the_last_places_are_for_those_with_few() {
+        for (bindings, places, expected) in [
+            (0, 1_000_000, true),
+            (98_303, 98_303, true),
+            (98_304, 32, false),
+            (98_304, 31, true),
+            (131_071, 0, true),
+            (131_072, 0, false),
+        ] {
+            assert_eq!(has_room(bindings, places), expected, "{bindings}, {places}");
         }
     }
 

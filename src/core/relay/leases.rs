@@ -1,6 +1,6 @@
 //! What requesting routers hold, as the answers say that pass through (RFC 8987 §4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
@@ -14,9 +14,11 @@ use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::{IaPrefix, StatusCode};
 
-/// So many are remembered and routed; what comes beyond is relayed all the same.
+/// So many are remembered and routed. For one beyond that another makes room: of the router that
+/// most are routed to what ends first, the deprecated before the preferred. So a router with few
+/// gets its own whatever another has.
 pub(super) const MAX_LEASES: usize = 4096;
-/// So many of them for one client. RFC 8987 §4.1 wants more than one.
+/// So many of them for one client, which makes room by its own. RFC 8987 §4.1 wants more than one.
 pub(super) const MAX_PER_CLIENT: usize = 64;
 /// Metric of their routes: behind a link of ours, before any learnt route.
 const METRIC: u32 = 248;
@@ -40,7 +42,7 @@ impl Leases {
         self.held.iter().map(|(prefix, lease)| (*prefix, lease))
     }
 
-    /// Whether no further one has room.
+    /// Whether a further one costs another its route.
     pub fn is_full(&self) -> bool {
         self.held.len() >= MAX_LEASES
     }
@@ -91,6 +93,12 @@ impl Leases {
         message: &Message,
     ) {
         let Some(client) = message.client_id() else { return };
+        let given_now: BTreeSet<Ipv6Net> = message
+            .ia_pds()
+            .flat_map(|ia| &ia.prefixes)
+            .filter(|given| !given.valid.is_zero())
+            .map(|given| given.prefix)
+            .collect();
         for ia in message.ia_pds() {
             for given in &ia.prefixes {
                 if given.valid.is_zero() {
@@ -107,7 +115,7 @@ impl Leases {
                         preferred_until: Until::after(now, given.preferred),
                         valid_until: Until::after(now, given.valid),
                     };
-                    self.begin(relaying, given.prefix, lease);
+                    self.begin(relaying, now, given.prefix, lease, &given_now);
                 }
             }
         }
@@ -139,16 +147,18 @@ impl Leases {
         ended.into_iter().for_each(|prefix| self.end(relaying, prefix));
     }
 
-    fn begin(&mut self, relaying: &mut Relaying, prefix: Ipv6Net, lease: RelayedLease) {
-        let held = self.held.get(&prefix);
-        let is_mine = |held: &RelayedLease| held.client == lease.client;
-        if !held.is_some_and(is_mine) {
-            let count = self.held.values().filter(|held| is_mine(held)).count();
-            if count >= MAX_PER_CLIENT || (held.is_none() && self.is_full()) {
-                relaying.crowded = true;
-                return self.end(relaying, prefix);
-            }
+    fn begin(
+        &mut self,
+        relaying: &mut Relaying,
+        now: Instant,
+        prefix: Ipv6Net,
+        lease: RelayedLease,
+        given_now: &BTreeSet<Ipv6Net>,
+    ) {
+        if !self.make_room(relaying, now, prefix, &lease, given_now) {
+            return self.end(relaying, prefix);
         }
+        let held = self.held.get(&prefix);
         let RelayedLease { client, link, next_hop, .. } = &lease;
         let way = |lease: &RelayedLease| (lease.client.clone(), lease.link.clone(), lease.next_hop);
         if held.map(way) != Some(way(&lease)) {
@@ -160,12 +170,79 @@ impl Leases {
         self.held.insert(prefix, lease);
     }
 
+    /// Makes room for a lease of `prefix`; whether there is any. What the same message gives makes
+    /// none: of two that it gives one would push out the other with each renewal.
+    fn make_room(
+        &mut self,
+        relaying: &mut Relaying,
+        now: Instant,
+        prefix: Ipv6Net,
+        lease: &RelayedLease,
+        given_now: &BTreeSet<Ipv6Net>,
+    ) -> bool {
+        let held = self.held.get(&prefix);
+        let is_its = |held: &RelayedLease| held.client == lease.client;
+        if held.is_some_and(is_its) {
+            return true;
+        }
+        let can_leave = |prefix: &Ipv6Net| !given_now.contains(prefix);
+        let count = self.held.values().filter(|held| is_its(held)).count();
+        let leaving = if count >= MAX_PER_CLIENT {
+            least_useful(
+                now,
+                self.iter().filter(|(prefix, held)| is_its(held) && can_leave(prefix)),
+            )
+        } else if held.is_none() && self.is_full() {
+            let most = self.most_served(lease);
+            let is_most = |held: &RelayedLease| router_of(held) == most;
+            least_useful(
+                now,
+                self.iter().filter(|(prefix, held)| is_most(held) && can_leave(prefix)),
+            )
+        } else {
+            return true;
+        };
+        relaying.crowded = true;
+        if let Some(leaving) = leaving {
+            self.end(relaying, leaving);
+        }
+        leaving.is_some()
+    }
+
+    /// The router that most leases are routed to; that of `lease` where it would be one of them.
+    fn most_served<'a>(&'a self, lease: &'a RelayedLease) -> Router<'a> {
+        let own = router_of(lease);
+        let mut counts: BTreeMap<Router<'_>, usize> = BTreeMap::from([(own, 1)]);
+        for held in self.held.values() {
+            let count = counts.entry(router_of(held)).or_default();
+            *count = count.saturating_add(1);
+        }
+        let most = counts.into_iter().max_by_key(|(router, count)| (*count, *router == own));
+        most.map_or(own, |(router, _)| router)
+    }
+
     fn end(&mut self, relaying: &mut Relaying, prefix: Ipv6Net) {
         if let Some(RelayedLease { client, .. }) = self.held.remove(&prefix) {
             relaying.sentences.push(format!("{prefix} is no longer delegated to {client}"));
             relaying.records.push(Record::Relayed { prefix, lease: None });
         }
     }
+}
+
+/// A link, and the neighbor on it that packets go to.
+type Router<'a> = (&'a str, Ipv6Addr);
+
+fn router_of(lease: &RelayedLease) -> Router<'_> {
+    (&lease.link, lease.next_hop)
+}
+
+/// What is deprecated before what is preferred, then what ends first.
+fn least_useful<'a>(
+    now: Instant,
+    leases: impl Iterator<Item = (Ipv6Net, &'a RelayedLease)>,
+) -> Option<Ipv6Net> {
+    let rank = |lease: &RelayedLease| (!lease.preferred_until.is_over(now), lease.valid_until);
+    leases.min_by_key(|(_, lease)| rank(lease)).map(|(prefix, _)| prefix)
 }
 
 /// Whether a client takes this (RFC 9915 §18.2.10.1), and it can be anybody's: neither everything

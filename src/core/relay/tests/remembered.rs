@@ -277,7 +277,8 @@ fn a_link_that_is_not_relayed_has_no_routes() {
     assert_eq!(leases.routes(&config(), &agent.system).len(), 1);
 }
 
-/// RLY-10: at its bound the table takes no further lease, lets none go, and relays on.
+/// RLY-10: at its bound a further lease takes the room of one that the router with most has, what
+/// one message gives does not push out itself, and all is relayed.
 #[test]
 fn the_table_is_bounded() {
     let prefix = |number: usize| {
@@ -296,10 +297,28 @@ fn the_table_is_bounded() {
         agent.reply(client, CLIENT, &[ia_pd(1, &[(&prefix(number), 600, 900)])]);
     }
     assert!(agent.relays.leases().is_full());
-    let relaying = agent.reply(250, CLIENT, &[ia_pd(1, &[(&prefix(MAX_LEASES), 600, 900)])]);
-    assert_eq!((relaying.records.len(), relaying.packets.len()), (0, 1));
-    assert!(relaying.crowded);
     let relaying = agent.reply(1, CLIENT, &[ia_pd(1, &[(&prefix(0), 600, 1800)])]);
-    assert_eq!(relaying.records.len(), 1, "what is there is renewed");
-    assert_eq!(agent.relays.leases().iter().count(), MAX_LEASES);
+    assert_eq!((relaying.records.len(), relaying.crowded), (1, false), "what is there is renewed");
+    // The newest of a router with few gets in, and again when others of the first come.
+    let of_others = |agent: &Agent| {
+        let other: Ipv6Addr = OTHER.parse().unwrap();
+        agent.relays.leases().iter().filter(|(_, lease)| lease.next_hop == other).count()
+    };
+    let further = |number: usize| prefix(MAX_LEASES + number);
+    agent.reply(2, CLIENT, &[ia_pd(1, &[(&prefix(MAX_PER_CLIENT + 7), 0, 9000)])]);
+    for number in 0..100 {
+        let relaying = agent.reply(250, OTHER, &[ia_pd(7, &[(&further(number), 60, 90)])]);
+        assert_eq!(relaying.packets.len(), 1);
+        assert!(relaying.crowded);
+        let relaying = agent.reply(251, CLIENT, &[ia_pd(1, &[(&further(100 + number), 600, 900)])]);
+        assert!(relaying.crowded);
+        assert_eq!(of_others(&agent), (number + 1).min(MAX_PER_CLIENT));
+        assert_eq!(agent.relays.leases().iter().count(), MAX_LEASES);
+    }
+    let held: Vec<String> =
+        agent.relays.leases().iter().map(|(prefix, _)| prefix.to_string()).collect();
+    let deprecated = prefix(MAX_PER_CLIENT + 7);
+    assert!(!held.contains(&deprecated), "what is deprecated leaves first");
+    assert!(held.contains(&prefix(0)), "what lasts longest stays");
+    assert_eq!(agent.memory.relayed.len(), MAX_LEASES, "and the memory says the same");
 }
