@@ -46,7 +46,7 @@ impl Core {
             let question = self.question(&key.downlink, contact, &newcomer);
             !question.is_some_and(|question| {
                 self.takeovers.is_silent(now, &question)
-                    || self.takeovers.is_same_relay(now, &question, contact)
+                    || self.takeovers.is_same_node(now, &question, contact)
             })
         })
     }
@@ -79,7 +79,7 @@ impl Core {
                 && self.system.is_on_link(question.interface, question.holder)
         });
         let verdict = question.map(|question| {
-            let may_be_same = question.may_be_same_relay(&holder.contact);
+            let may_be_same = question.may_be_same_node(&holder.contact);
             let itself = question.of_itself();
             let verdict = self.takeovers.ask(now, question, received);
             if may_be_same && matches!(verdict, Verdict::Answers { .. }) {
@@ -147,7 +147,7 @@ impl Core {
         self.takeovers.note_taken(holder);
         let question =
             self.question(&holder.key.downlink, &holder.contact, &arrival.contact.place());
-        if question.is_some_and(|one| self.takeovers.is_same_relay(now, &one, &holder.contact)) {
+        if question.is_some_and(|one| self.takeovers.is_same_node(now, &one, &holder.contact)) {
             return;
         }
         let text = format!(

@@ -366,6 +366,52 @@ fn a_relay_agent_that_is_renumbered_is_the_same() {
     }
 }
 
+/// SEC-18: a router whose link-local address was changed, and which still answers at the old one, is
+/// the same by its link-layer address: it takes over at once whatever it asks; who answers with
+/// another takes over nothing, and neither does who does not answer.
+#[test]
+fn a_router_with_another_address_is_the_same() {
+    let held = net("2001:db8:0:100::/56");
+    let new = "fe80::12";
+    for kind in [Solicit, Request, Renew, Rebind] {
+        for (link_layer, is_same) in
+            [(Some(LINK_LAYER), true), (Some([2, 0, 0, 0, 0, 0x23]), false), (None, false)]
+        {
+            let mut lan = bound();
+            lan.link_layers.insert(address(VICTIM), LINK_LAYER);
+            if let Some(link_layer) = link_layer {
+                lan.answering.insert(address(new));
+                lan.link_layers.insert(address(new), link_layer);
+            }
+            lan.hear(new, message(kind, &duid(1), &[ia(1, &[held]), Dhcpv6Option::RapidCommit]));
+            lan.run_for(millis(10));
+            if is_same {
+                assert_eq!(lan.given(), [held], "{kind:?}");
+            }
+            lan.run_for(secs(2));
+            let hop = address(if is_same { new } else { VICTIM });
+            assert_eq!(lan.routes()[&held], hop, "{kind:?} {link_layer:?}");
+            assert_eq!(lan.conditions("delegation-contested").is_empty(), is_same, "{kind:?}");
+            lan.nothing_is_left_to_do();
+        }
+    }
+}
+
+/// RLY-20: what is malformed in what a relay agent adds is ignored and counted.
+#[test]
+fn malformed_options_of_relay_agents_are_counted() {
+    let mut lan = Lan::new(SITE);
+    let mut octets = relayed("fe80::99", "2001:db8::1", &[], rapid(&duid(1)));
+    octets.extend([0, 79, 0, 1, 7]);
+    octets.extend([0, 135, 0, 3, 1, 2, 3]);
+    octets.push(0);
+    lan.hear("fe80::a", octets);
+    assert_eq!(lan.given(), [net("2001:db8:0:100::/56")]);
+    let counters = lan.core.status(lan.now).counters;
+    let counted = counters.iter().filter(|(name, _)| name.starts_with("relay-option-"));
+    assert_eq!(counted.map(|(_, count)| count).sum::<u64>(), 3, "{counters:?}");
+}
+
 /// A router with two interfaces on one link is two neighbors, each with IA_PDs of its own.
 #[test]
 fn another_ia_pd_of_the_same_duid_is_nobody_else_s() {

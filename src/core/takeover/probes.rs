@@ -46,10 +46,10 @@ impl Question {
         Self { holder: self.newcomer.neighbor, ..self.clone() }
     }
 
-    /// Whether a holder and the newcomer can be one, behind a relay agent that has another address,
-    /// as it has when its link was renumbered.
-    pub(super) fn may_be_same_relay(&self, holder: &Contact) -> bool {
-        !self.newcomer.behind.is_empty() && holder.place().behind == self.newcomer.behind
+    /// Whether the neighbors of a holder and of the newcomer can be one node with two addresses: a
+    /// router whose link-local address was changed, or a relay agent whose link was renumbered.
+    pub(super) fn may_be_same_node(&self, holder: &Contact) -> bool {
+        holder.place().behind == self.newcomer.behind
     }
 }
 
@@ -132,19 +132,15 @@ impl Takeovers {
         probe.is_some_and(|probe| matches!(probe.state, State::Silent { until } if until > now))
     }
 
-    /// Whether a holder is behind the relay agent that the newcomer is behind: it has answered at
-    /// both addresses, with one link-layer address.
-    pub(super) fn is_same_relay(
-        &self,
-        now: Instant,
-        question: &Question,
-        holder: &Contact,
-    ) -> bool {
+    /// Whether a holder and the newcomer are one node, or are behind one relay agent: it has answered
+    /// at both addresses, with one link-layer address. Whoever forges that for its own address could
+    /// as well answer for that of the holder and have what goes there.
+    pub(super) fn is_same_node(&self, now: Instant, question: &Question, holder: &Contact) -> bool {
         let link_layer = |question: &Question| match &self.probes.get(question)?.state {
             State::Answered { until, link_layer } if *until > now => link_layer.as_ref(),
             State::Asking { .. } | State::Answered { .. } | State::Silent { .. } => None,
         };
-        question.may_be_same_relay(holder)
+        question.may_be_same_node(holder)
             && link_layer(question)
                 .is_some_and(|one| link_layer(&question.of_itself()) == Some(one))
     }
