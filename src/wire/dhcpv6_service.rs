@@ -136,9 +136,10 @@ const fn body_of(code: u16, option: &Dhcpv6Option) -> Option<&[u8]> {
     }
 }
 
-/// Whether a message may hold several (RFC 5908 §4, RFC 9463 §4.1).
+/// Whether a message may hold several (RFC 5908 §4, RFC 9463 §4.1, and IANA's registry of option
+/// codes, by which MAP-E is no singleton and MAP-T is).
 const fn may_repeat(code: u16) -> bool {
-    matches!(code, NTP | ENCRYPTED_DNS)
+    matches!(code, NTP | ENCRYPTED_DNS | S46_MAP_E)
 }
 
 /// The bodies to pass on of an option that came with `body`; none if it is malformed or of no use.

@@ -39,6 +39,7 @@ fn part(code: u16, body: &[u8]) -> Option<Vec<u8>> {
         BORDER_RELAY => address(body).filter(is_usable).map(|_| body.to_vec()),
         DEFAULT_RULE => {
             let mut rest = Cursor::new(body);
+            // RFC 7599 §5.1, errata 4865 of RFC 7598.
             let length = rest.u8().ok().filter(|length| *length <= 96)?;
             let prefix = prefix(&mut rest, length)?;
             rest.is_empty().then(|| [&[length], prefix].concat())
@@ -83,13 +84,14 @@ fn prefix<'a>(rest: &mut Cursor<'a>, length: u8) -> Option<&'a [u8]> {
     rest.take(length.div_ceil(8).into()).ok()
 }
 
-/// Offset of at most 15 bits, PSID length of at most 16, PSID; the first of them, if there is one.
+/// Offset of at most 15 bits, PSID length, PSID; the first of them, if there is one. Offset and
+/// PSID are bits of a port (RFC 7597 §5.1), so together they are 16 at most.
 fn port_parameters(mut rest: Cursor<'_>) -> Option<Vec<u8>> {
     let mut accepted = Vec::new();
     while let Some((code, body)) = take_option(&mut rest).ok()? {
         if code == PORT_PARAMETERS && accepted.is_empty() {
             let [offset, length, ..] = exactly::<4>(code, body).ok()?;
-            if offset > 15 || length > 16 {
+            if offset > 15 || length > 16_u8.saturating_sub(offset) {
                 return None;
             }
             push_option(&mut accepted, code, body);

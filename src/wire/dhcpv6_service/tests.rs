@@ -56,6 +56,44 @@ fn what_is_well_formed_is_passed_on() {
     }
 }
 
+/// LAN-01: as other encoders write it: dhcpkit (tests/ipv6/extensions/test_map.py) the Softwire46
+/// options, Kea and systemd the options of RFC 9463, odhcpd and dnsmasq those of RFC 5908. Prefix
+/// lengths that are no multiple of 8, and several suboptions in one option.
+#[test]
+fn what_other_encoders_write_is_understood() {
+    let port_parameters = "005d 0004 06 07 fe00";
+    let rule = format!("0059 0015 01 10 18 c0000200 22 20010db800 {port_parameters}");
+    let binding = format!("005c 0012 c0000204 22 20010db800 {port_parameters}");
+    let cases = [
+        (S46_MAP_E, format!("{rule} {BORDER_RELAY}")),
+        (S46_MAP_T, format!("{rule} 005b 0006 21 20010db800")),
+        (S46_LIGHTWEIGHT, format!("{binding} {BORDER_RELAY}")),
+        // Priority, name, two addresses, then alpn, port and the path of DNS over HTTPS.
+        (
+            ENCRYPTED_DNS,
+            format!(
+                "0064 000d {NAME} 0020 {ONE}{TWO} 0001 0007 02 6832 03 646f74 0003 0002 21ca \
+                 0007 0006 2f717b3f647d"
+            ),
+        ),
+    ];
+    for (code, body) in cases {
+        let body = octets(&body);
+        assert_eq!(passed(code, &body), [body], "{code}");
+    }
+    let several = octets(&format!("0001 0010 {ONE} 0002 0010 {GROUP} 0003 000d {NAME}"));
+    assert_eq!(passed(NTP, &several).len(), 3);
+    // MAP-E may come more than once, each for itself; MAP-T may not.
+    let twice = |code, parts: &[String]| {
+        let options: Vec<_> = parts.iter().map(|part| option(code, &octets(part))).collect();
+        ServiceOption::select(&options).len()
+    };
+    let map_e = [format!("{rule} {BORDER_RELAY}"), format!("{RULE} {BORDER_RELAY}")];
+    assert_eq!(twice(S46_MAP_E, &map_e), 2);
+    let map_t = [format!("{rule} {DEFAULT_RULE}"), format!("{RULE} {DEFAULT_RULE}")];
+    assert_eq!(twice(S46_MAP_T, &map_t), 1);
+}
+
 #[test]
 fn what_means_something_on_its_link_only_or_is_unknown_is_left_out() {
     let cases = [
@@ -110,6 +148,12 @@ fn what_is_malformed_is_left_out() {
         (S46_MAP_E, format!("0059 0008 00 10 18 c6336400 81 {BORDER_RELAY}")),
         (S46_LIGHTWEIGHT, format!("{BINDING} {BINDING} {BORDER_RELAY}")),
         (S46_LIGHTWEIGHT, BINDING.to_owned()),
+        (
+            S46_MAP_E,
+            format!(
+                "0059 0015 00 10 18 c6336400 28 20010db800 005d 0004 0a 07 1200 {BORDER_RELAY}"
+            ),
+        ),
         (CAPTIVE_PORTAL, "70".to_owned()),
         (CAPTIVE_PORTAL, "68747470733a2f2f0a".to_owned()),
         (ENCRYPTED_DNS, "0001".to_owned()),
