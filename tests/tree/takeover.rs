@@ -152,8 +152,11 @@ fn a_holder_that_answers_keeps_what_it_has() {
             assert!(said[0].contains(OTHER) && said[0].contains(VICTIM), "{}", said[0]);
             assert!(lan.warnings.iter().any(|text| text.starts_with("delegation-contested")));
             assert!(lan.counted("dhcpv6-server-held-elsewhere") > 0);
-            // The holder is asked once a second, whatever comes.
-            assert!(lan.solicited.len() <= 10, "{:?}", lan.solicited);
+            // The holder is asked once a second, whatever comes; and the newcomer, which could be the
+            // same, once in five while it does not answer.
+            let of_newcomer = lan.solicited.iter().filter(|one| **one == address(OTHER)).count();
+            assert!(of_newcomer <= 6, "{:?}", lan.solicited);
+            assert!(lan.solicited.len() - of_newcomer <= 10, "{:?}", lan.solicited);
             lan.nothing_is_left_to_do();
             lan.run_for(secs(600));
             assert_eq!(lan.conditions("delegation-contested"), [""; 0], "in the end that is over");
