@@ -22,6 +22,8 @@ mod settings;
 mod trust;
 #[path = "core/uplink.rs"]
 mod uplink;
+#[path = "core/vanished.rs"]
+mod vanished;
 mod world;
 
 use std::time::Duration;

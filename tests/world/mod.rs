@@ -46,6 +46,8 @@ pub struct World {
     pub config: Config,
     pub memory: Memory,
     pub kernel: System,
+    /// The number of the uplink, on which the server answers.
+    uplink: IfIndex,
     pub server: Server,
     pub log: Vec<(Instant, Event)>,
     /// What is on its way to the agent.
@@ -137,6 +139,7 @@ impl World {
             config,
             memory: Memory::default(),
             kernel,
+            uplink: UPLINK,
             server: Server::new(net(delegated)),
             log: Vec::new(),
             coming: VecDeque::new(),
@@ -172,7 +175,11 @@ impl World {
                     let message = Message::decode(&packet.octets).expect("own message decodes");
                     self.log.push((self.now, Event::Dhcpv6(message.clone())));
                     if let Some((delay, reply)) = self.server.answer(self.now, &message) {
-                        self.deliver(self.now + delay, dhcpv6(&reply));
+                        let mut input = dhcpv6(&reply);
+                        if let Input::Dhcpv6(received) = &mut input {
+                            received.interface = self.uplink;
+                        }
+                        self.deliver(self.now + delay, input);
                     }
                 }
                 Output::Milestone(milestone) => {
@@ -274,14 +281,21 @@ impl World {
 
     /// An interface that vanished is there again.
     pub fn return_link(&mut self, index: IfIndex) {
-        if self.kernel.links.contains_key(&index) {
-            return;
+        if !self.kernel.links.contains_key(&index) {
+            self.return_as(index, index);
+        }
+    }
+
+    /// An interface that vanished is there again, with the number `new`.
+    pub fn return_as(&mut self, index: IfIndex, new: IfIndex) {
+        if index == UPLINK {
+            self.uplink = new;
         }
         let (name, own) = if index == UPLINK { ("up", "fe80::2") } else { ("lan", "fe80::3") };
         let last = own.as_bytes()[6] - b'0';
         let events = vec![
-            KernelEvent::Link(link(index, name, last)),
-            KernelEvent::Address(address(index, own, false)),
+            KernelEvent::Link(link(new, name, last)),
+            KernelEvent::Address(address(new, own, false)),
         ];
         events.iter().for_each(|event| self.kernel.handle(event.clone()));
         self.tell(Input::Kernel(events));
