@@ -181,11 +181,12 @@ impl World {
         addresses.chain(routes).collect()
     }
 
-    /// What the agent's sockets are members of, and the settings that are not as they were; of
-    /// routers that differ the one that was heard last counts.
+    /// What the agent's sockets are members of, and the settings that are not as they were, but for
+    /// those that routers advertise: they need not have been heard.
     fn settings(&self) -> String {
         let Kernel { groups, serving, sysctls, .. } = &self.kernel;
-        format!("{groups:?} {serving} {:?}", sysctls.keys())
+        let own = sysctls.iter().filter(|((_, file), _)| file == "accept_ra").collect::<Vec<_>>();
+        format!("{groups:?} {serving} {own:?}")
     }
 
     /// What the links below are told, by prefix, and what requesting routers have, but for what
