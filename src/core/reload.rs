@@ -68,6 +68,10 @@ impl Core {
     /// Final advertisements; then everything stays, or everything goes.
     pub(super) fn stop(&mut self, now: Instant) {
         let remove = self.config.on_stop == OnStop::Remove;
+        if self.ready && std::mem::take(&mut self.derive) {
+            // The last advertisements promise nothing that is over since the one before.
+            self.derive_and_apply(now);
+        }
         for mut downlink in std::mem::take(&mut self.downlinks).into_values() {
             self.say_goodbye(now, &mut downlink, remove);
         }

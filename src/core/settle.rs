@@ -151,7 +151,7 @@ impl Core {
     }
 
     /// Brings about what is new; the steps are left over that nobody waits for.
-    fn derive_and_apply(&mut self, now: Instant) -> Vec<Step> {
+    pub(super) fn derive_and_apply(&mut self, now: Instant) -> Vec<Step> {
         let sources = self.sources(now);
         let accounted = self.accounted(&sources);
         let carving = self.carve(now, &sources);

@@ -87,3 +87,24 @@ fn what_was_advertised_and_is_over_is_withdrawn_at_once() {
     world.run_for(Duration::from_millis(100));
     assert_eq!(world.told("fd00:1:0:1::/64"), Some((0, 0)));
 }
+
+/// What was taken in, and has had no effect yet, counts for the last advertisement.
+#[test]
+fn the_last_advertisement_promises_nothing_that_is_over() {
+    let config = two_uplinks();
+    let with_prefix = {
+        let home =
+            config::Static { prefix: Some(net("fd00:1::/48")), preferred: None, valid: None };
+        let mut config = config.clone();
+        config.statics.insert("home".to_owned(), home);
+        config
+    };
+    let mut world = World::new(with_prefix, "2001:db8:a000::/56");
+    world.advertise(vec![pio(A, 7200, 3600)]);
+    world.run_for(Duration::from_secs(30));
+    assert!(world.told("fd00:1:0:1::/64").is_some_and(|(preferred, _)| preferred > 0));
+    world.core.handle(world.now, Input::Command(Command::Reload(Box::new(config))));
+    world.command(Command::Stop);
+    assert_eq!(world.told("fd00:1:0:1::/64"), Some((0, 0)));
+    assert!(world.told("2001:db8:a000:1::/64").is_some_and(|(preferred, _)| preferred > 0));
+}
