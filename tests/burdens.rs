@@ -11,7 +11,7 @@
 
 mod lab;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::Ipv6Addr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -36,9 +36,11 @@ use lab::net::{Namespace, Net};
 use lab::process::{Mounts, Process, write};
 use lab::{CEILING, eventually, millis, pause, secs};
 
-/// The agent answers and ends in less; a debug build on a busy machine takes its time over a
-/// status of thousands of bindings.
-const MOMENT: Duration = secs(5);
+/// The agent answers and ends in less.
+const MOMENT: Duration = secs(1);
+/// Where something else has the processors a debug build takes its time now and then for a status of
+/// thousands of bindings: 0.2 s of its own.
+const BUSY_MOMENT: Duration = secs(5);
 const BINDINGS: u32 = 2000;
 const CONFIG: &str = "[static.site]\nprefix = \"2001:db8::/32\"\n[downlink.lan0]\n\
     [pool.a]\ndownlink = \"lan0\"\nsize = 48\n";
@@ -147,16 +149,20 @@ fn thousands_of_refused_routes_keep_the_agent_from_nothing() {
     let state = net.directory(&format!("agent-{}/state", router.name()));
     batch(&router, &remember_bindings(&state));
     let mut agent = Agent::start(&net, &router, CONFIG, &[]);
+    let socket = net.directory(&format!("agent-{}/runtime", router.name())).join("control.sock");
     for _ in 0..2 {
         eventually("what is refused is named", CEILING, || {
             agent.explain().contains("refused:").then_some(())
         });
-        for _ in 0..10 {
-            let start = Instant::now();
-            let _ = agent.status();
-            assert!(start.elapsed() < MOMENT, "an answer took {:?}", start.elapsed());
-            pause(millis(200));
-        }
+        let mut answers: Vec<Duration> = (0..10)
+            .map(|_| {
+                pause(millis(200));
+                answer_time(&socket)
+            })
+            .collect();
+        answers.sort_unstable();
+        assert!(answers[5] < MOMENT && answers[9] < BUSY_MOMENT, "answers took {answers:?}");
+        let _ = agent.status();
         let start = Instant::now();
         agent.stop();
         assert!(start.elapsed() < MOMENT, "the end took {:?}", start.elapsed());
@@ -164,6 +170,17 @@ fn thousands_of_refused_routes_keep_the_agent_from_nothing() {
         assert!((1..200).contains(&lines), "{lines} lines of refusals");
         agent.restart();
     }
+}
+
+/// How long the agent takes for a status, without the programs that ask for it and read it.
+fn answer_time(socket: &Path) -> Duration {
+    let start = Instant::now();
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(b"{\"command\":\"status\"}\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.len() > 1000, "{answer}");
+    start.elapsed()
 }
 
 /// STO-09: as a full disk, with one warning; also where not even the lock can be made.
@@ -191,6 +208,36 @@ fn a_read_only_state_directory_costs_one_warning() {
     let warnings: Vec<String> =
         agent.lines().into_iter().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+/// The kernel refuses three of four advertisements, for each of their ways: all leave in the end, and
+/// one warning says so. (A full table of neighbors refuses packets like that as well, but Linux has
+/// one table for all namespaces: to fill it would disturb the whole machine.)
+#[test]
+fn advertisements_that_the_system_refuses_leave_a_moment_later() {
+    let net = Net::new();
+    let (router, host) = (net.router("dut"), net.host("host"));
+    net.cable((&router, "lan0"), (&host, "eth0"));
+    router.link_local("lan0", "fe80::1");
+    let config = "[static.site]\nprefix = \"2001:db8:1::/48\"\n[downlink.lan0]\n\
+        subnet = \"0x1/64\"\n";
+    let mut agent = Agent::start(&net, &router, config, &[]);
+    let has = |prefix: &str| host.ip("-6 addr show dev eth0").contains(prefix).then_some(());
+    eventually("an address", CEILING, || has("2001:db8:1:1:"));
+    // The next change is free to be advertised at once.
+    pause(secs(4));
+    router.run("nft", &["add", "table", "ip6", "refuse"]);
+    router.run("nft", &["add chain ip6 refuse out { type filter hook output priority 0; }"]);
+    let rule = "add rule ip6 refuse out icmpv6 type nd-router-advert numgen inc mod 4 lt 3 \
+                counter drop";
+    router.run("nft", &[rule]);
+    agent.set_prefix("site", "2001:db8:2::/48".parse().unwrap());
+    let start = Instant::now();
+    eventually("an address of the new prefix", CEILING, || has("2001:db8:2:1:"));
+    assert!(start.elapsed() < secs(2), "{:?}", start.elapsed());
+    agent.logs("packets cannot be sent");
+    let counted = router.run("nft", &["list", "table", "ip6", "refuse"]);
+    assert!(!counted.contains("packets 0 "), "{counted}");
 }
 
 /// Descriptors run out, and are there again.
