@@ -312,8 +312,9 @@ impl World {
         self.hearing = Hearing::default();
         self.dump_at = None;
         if self.unwritten.as_mut().is_some_and(|unwritten| !std::mem::take(unwritten).is_empty()) {
-            // It cannot know what it has given.
+            // It cannot know what it has given, nor what settings were before.
             self.ledger = Ledger::default();
+            self.kernel.sysctls.clear();
         }
         self.restarts = self.restarts.wrapping_add(1);
         let config = self.configs[self.config].clone();

@@ -9,7 +9,7 @@ use ipnet::Ipv6Net;
 use super::answer::distinct_ia_pds;
 use super::binding::{Binding, Due};
 use super::offers::{Offer, Slot};
-use super::places::{Neighbor, Taken, has_room};
+use super::places::{Neighbor, Shares, Taken, has_room};
 use super::{Arrival, BindingKey, Contact, Delegating};
 use crate::config::{Limits, Peer, Pool, RelaySources};
 use crate::time::Instant;
@@ -195,7 +195,9 @@ impl Delegating {
                 (true, false) => quarter,
                 (false, _) => quarter.min(pool.per_neighbor),
             };
-            self.shares.of(neighbor, name).saturating_add(new) < most
+            // What it holds without a place is no more than it when it has one.
+            let held = self.bindings.get(key).map_or(0, |own| Shares::without_place(own, neighbor));
+            self.shares.of(neighbor, name).saturating_sub(held).saturating_add(new) < most
         };
         its.len() < pool.per_router && Neighbor::of(contact).iter().all(has_room)
     }

@@ -134,6 +134,12 @@ impl Shares {
         count(Some(Arc::clone(pool))).saturating_add(count(None))
     }
 
+    /// What of that is a binding that has no place any more: it counts for every pool.
+    pub(super) fn without_place(binding: &Binding, neighbor: &Neighbor) -> usize {
+        let its = keys(binding).into_iter().filter(|(of, pool)| of == neighbor && pool.is_none());
+        its.count()
+    }
+
     /// What a neighbor has of all pools.
     pub(super) fn of_all(&self, neighbor: &Neighbor) -> usize {
         let its = self.counts.range((neighbor.clone(), None)..);

@@ -193,3 +193,23 @@ fn a_flood_of_strangers_is_no_reason_to_forget_who_is_configured() {
     let called: BTreeSet<Ipv6Addr> = world.calls().into_iter().map(|(peer, _)| peer).collect();
     assert_eq!(called, [contact(1).peer].into());
 }
+
+/// A neighbor with its whole share: what its routers hold without a place stands for the places
+/// that they had.
+#[test]
+fn a_pool_that_comes_back_gives_a_neighbor_its_share_again() {
+    let with_pool = pool(60, "", "");
+    let mut world = world(&with_pool);
+    let count = (0..8).filter(|number| gets(&mut world, at(1), *number)).count();
+    assert_eq!(count, 4);
+    let places = |world: &World| -> Vec<Vec<Slot>> {
+        world.delegating.bindings().values().map(|binding| binding.slots().to_vec()).collect()
+    };
+    let before = places(&world);
+    world.reload(with_pool.split("[pool.guests]").next().unwrap());
+    assert!(places(&world).iter().all(Vec::is_empty));
+    world.reload(&with_pool);
+    assert_eq!(places(&world), before);
+    world.check();
+    assert!(!gets(&mut world, at(1), 100), "no more than its share");
+}
