@@ -56,9 +56,9 @@ fn what_is_well_formed_is_passed_on() {
     }
 }
 
-/// LAN-01: as other encoders write it: dhcpkit (tests/ipv6/extensions/test_map.py) the Softwire46
-/// options, Kea and systemd the options of RFC 9463, odhcpd and dnsmasq those of RFC 5908. Prefix
-/// lengths that are no multiple of 8, and several suboptions in one option.
+/// LAN-01: the Softwire46 options as another encoder writes them (dhcpkit,
+/// tests/ipv6/extensions/test_map.py), the others by their field diagrams. Prefix lengths that are no
+/// multiple of 8, and several suboptions in one option.
 #[test]
 fn what_other_encoders_write_is_understood() {
     let port_parameters = "005d 0004 06 07 fe00";
