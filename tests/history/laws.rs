@@ -246,14 +246,24 @@ impl World {
         // Nothing new is heard, and what was heard last has its effect.
         self.loses = u8::MAX;
         self.pass(SETTLED);
-        let (before, all) = (self.ours(SOON), self.ours(Duration::ZERO));
+        for _ in 0..100 {
+            if self.core.lags() {
+                self.pass(Duration::from_millis(1));
+            }
+        }
+        let (mut before, all) = (self.ours(SOON), self.ours(Duration::ZERO));
         let settings = self.settings();
+        let silent = self.silent_routers();
         self.refused.clear();
         self.give(Input::System(self.kernel.system.clone()));
         self.pass(Duration::from_millis(100));
         self.loses = 0;
         let after = self.ours(Duration::ZERO);
         assert_eq!(settings, self.settings(), "others when derived anew");
+        // Nothing is answered meanwhile: a router that was being asked may have been found silent.
+        if silent != self.silent_routers() {
+            before.retain(|name, _| !name.starts_with("::/0 "));
+        }
         for (name, value) in &before {
             assert_eq!(after.get(name), Some(value), "{name}: another when derived anew");
         }
@@ -261,6 +271,12 @@ impl World {
             assert!(all.contains_key(name), "{name}: only when derived anew");
         }
         assert!(self.refused.is_empty(), "the kernel still refuses {:?}", self.refused);
+    }
+
+    fn silent_routers(&self) -> Vec<String> {
+        let status = self.core.status(self.now);
+        let silent = status.conditions.into_iter().filter(|one| one.name == "router-silent");
+        silent.map(|one| one.subject).collect()
     }
 
     /// Each delegated prefix is on the links that are to have it.
