@@ -83,8 +83,12 @@ fn ask(runtime_dir: &Path, request: &Request) -> anyhow::Result<Answer> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    // An agent that is asked by too many at a time says so and reads nothing.
+    let written = stream.write_all(&line);
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).context("the agent does not answer")?;
+    let read = BufReader::new(stream).read_line(&mut answer);
+    if answer.is_empty() {
+        written.and(read).context("the agent does not answer: is it asked by many?")?;
+    }
     serde_json::from_str(&answer).context("the agent's answer is not understood: another version?")
 }

@@ -39,7 +39,8 @@ impl Conditions {
         let since = |since| now.since(since).as_secs();
         if let Some(at) = uplink.silence().router() {
             let text = format!(
-                "no router has been heard for {} s, and solicitations go on; is there one, and                  does its ICMPv6 get here? {}",
+                "no router has been heard for {} s, and solicitations go on; is there one, and \
+                 does its ICMPv6 get here? {}",
                 since(at),
                 kept(now, uplink)
             );
@@ -47,7 +48,8 @@ impl Conditions {
         }
         if let Some(at) = uplink.silence().server() {
             let text = format!(
-                "no DHCPv6 server has answered for {} s, and questions go on; is there one, and                  do UDP ports 546 and 547 pass? {}",
+                "no DHCPv6 server has answered for {} s, and questions go on; is there one, and \
+                 do UDP ports 546 and 547 pass? {}",
                 since(at),
                 kept(now, uplink)
             );

@@ -45,6 +45,13 @@ pub enum Input {
         /// The kernel's error number.
         errno: i32,
     },
+    /// The system did not take an ICMPv6 packet at once: it may leave later, or not at all.
+    NotSent {
+        /// On this interface.
+        interface: IfIndex,
+        /// To this address.
+        destination: Ipv6Addr,
+    },
     /// The output of the same name was performed: its time is that of the stage.
     Milestone(super::output::Milestone),
     /// An operator or a hook asked for something.

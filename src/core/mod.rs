@@ -233,6 +233,9 @@ impl Core {
     /// Takes in what happened. Never fails; whatever follows from it comes out of
     /// [`poll_output`](Self::poll_output).
     pub fn handle(&mut self, now: Instant, input: Input) {
+        if matches!(input, Input::Icmpv6(_) | Input::Server(_)) {
+            self.takeovers.note_packet();
+        }
         match input {
             Input::Timeout => self.handle_timeouts(now),
             Input::Icmpv6(received) => self.receive_icmpv6(now, &received),
@@ -251,6 +254,10 @@ impl Core {
             Input::SysctlWas { interface, name, before } => {
                 let name = name.file().to_owned();
                 self.memory.fold(Record::Sysctl { interface, name, before: Some(before) });
+                return;
+            }
+            Input::NotSent { interface, destination } => {
+                self.takeovers.handle_not_sent(interface, destination);
                 return;
             }
             Input::Milestone(milestone) => {

@@ -186,7 +186,7 @@ impl Core {
     pub(super) fn handle_takeovers(&mut self, now: Instant) {
         // Who cannot be asked is not silent.
         let Self { takeovers, system, .. } = self;
-        takeovers.forget_unless(|interface| {
+        takeovers.forget_unless(now, |interface| {
             let is_running = system.links.get(&interface).is_some_and(|link| link.running);
             is_running && system.link_local(interface).is_some()
         });

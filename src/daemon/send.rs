@@ -12,16 +12,19 @@ use crate::core::input::Input;
 use crate::core::output::Milestone;
 
 impl Shell {
-    /// Sends a packet, or keeps it to be tried again.
-    pub(super) fn send(&mut self, parcel: Parcel) {
+    /// Sends a packet, or keeps it to be tried again; whether it has left.
+    pub(super) fn send(&mut self, parcel: Parcel) -> bool {
         trace!(?parcel, "send");
         if self.outbox.holds(&parcel) {
-            return self.outbox.push(clock::now(), parcel);
+            self.outbox.push(clock::now(), parcel);
+            return false;
         }
-        match self.try_send(&parcel) {
+        let sent = self.try_send(&parcel);
+        match sent {
             Ok(()) => self.outbox.sent(&parcel),
-            Err(error) => self.outbox.refused(clock::now(), parcel, &error),
+            Err(ref error) => self.outbox.refused(clock::now(), parcel, error),
         }
+        sent.is_ok()
     }
 
     fn try_send(&self, parcel: &Parcel) -> io::Result<()> {

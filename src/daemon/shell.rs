@@ -186,7 +186,12 @@ impl Shell {
         match output {
             Output::Remember(record) => self.remember(record),
             Output::Apply(steps) => self.apply(core, &steps),
-            Output::SendIcmpv6(packet) => self.send(Parcel::Icmpv6(packet)),
+            Output::SendIcmpv6(packet) => {
+                let (interface, destination) = (packet.interface, packet.destination);
+                if !self.send(Parcel::Icmpv6(packet)) {
+                    core.handle(clock::now(), Input::NotSent { interface, destination });
+                }
+            }
             Output::Hear(hearing) => {
                 if let Err(error) = self.icmpv6.get_ref().hear(hearing) {
                     let text = format!("answers to probes will not be heard: {error}");
@@ -197,11 +202,11 @@ impl Shell {
                 let neighbors = self.kernel.neighbors(interface).unwrap_or_default();
                 core.handle(clock::now(), Input::Neighbors { interface, neighbors });
             }
-            Output::SendDhcpv6(packet) => self.send(Parcel::Dhcpv6(packet)),
+            Output::SendDhcpv6(packet) => drop(self.send(Parcel::Dhcpv6(packet))),
             Output::SendServer(packet) if packet.memory == Safety::Synced => {
                 self.server.hold(packet)
             }
-            Output::SendServer(packet) => self.send(Parcel::Server(packet)),
+            Output::SendServer(packet) => drop(self.send(Parcel::Server(packet))),
             Output::Milestone(milestone) => self.reach(core, milestone),
             Output::Report(report) => self.log.write(clock::now(), report),
             Output::Exit => {}

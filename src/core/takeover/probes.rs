@@ -1,7 +1,7 @@
 //! Who is asked whether it is there, and what it has answered.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,21 @@ use crate::core::conditions::Conditions;
 use crate::core::delegate::{Contact, Holder, Place};
 use crate::core::input::{IfIndex, Received};
 use crate::time::{Deadline, Instant};
-use crate::wire::ndp::NeighborAdvertisement;
+use crate::wire::ndp::{NeighborAdvertisement, NeighborSolicitation};
 
 /// So many solicitations stay unanswered before a holder counts as gone.
 const TRY_COUNT: u8 = 3;
+/// So many where the link is flooded: then silence proves little, as what is answered gets lost.
+const TRY_COUNT_IN_FLOOD: u8 = 20;
+/// A link is flooded where so many packets come from one solicitation to the next.
+const FLOOD: u64 = 200;
 /// Between solicitations, and from the last to the verdict. All fits before the retransmission of a
 /// Solicit (SOL_TIMEOUT, 1 s), which is answered at once then.
 const TRY_INTERVAL: Duration = Duration::from_millis(300);
+/// A verdict that comes later than by so much is none: the answer may not have been read yet.
+const LATE: Duration = Duration::from_millis(50);
+/// A holder that cannot be asked for so long is not asked on; the message that waits is lost.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 /// An answer is good for so long: a holder is asked once a second whatever comes.
 const ANSWERED_FOR: Duration = Duration::from_secs(1);
 /// Silence is good for so long: who solicited has time for the Request.
@@ -63,7 +71,18 @@ enum State {
 #[derive(Clone, Debug)]
 struct Probe {
     started_at: Instant,
+    /// How many packets had come then.
+    packets_before: u64,
     state: State,
+}
+
+impl Probe {
+    /// How many solicitations have to stay unanswered, where `packets` have come.
+    fn try_count(&self, packets: u64, sent_count: u8) -> u8 {
+        let meanwhile = packets.saturating_sub(self.packets_before);
+        let is_flooded = meanwhile > FLOOD.saturating_mul(u64::from(sent_count.max(1)));
+        if is_flooded { TRY_COUNT_IN_FLOOD } else { TRY_COUNT }
+    }
 }
 
 /// A takeover that was refused.
@@ -85,6 +104,8 @@ pub(super) enum Verdict {
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Takeovers {
     probes: BTreeMap<Question, Probe>,
+    /// How many packets have come.
+    packets: u64,
     /// By downlink and holder.
     contested: BTreeMap<(Arc<str>, Ipv6Addr), Contested>,
     /// What is contested differs from what the conditions say.
@@ -168,7 +189,8 @@ impl Takeovers {
         }
         let waiting = Box::new(received.clone());
         let state = State::Asking { sent_count: 0, next_at: now, waiting };
-        self.probes.insert(question, Probe { started_at: now, state });
+        let packets_before = self.packets;
+        self.probes.insert(question, Probe { started_at: now, packets_before, state });
         Verdict::Pending
     }
 
@@ -190,26 +212,47 @@ impl Takeovers {
         }
     }
 
+    /// Counts a packet that has come.
+    pub(in crate::core) const fn note_packet(&mut self) {
+        self.packets = self.packets.wrapping_add(1);
+    }
+
     /// Forgets who is asked where nothing can be asked; the messages that wait are lost.
-    pub(super) fn forget_unless(&mut self, can_ask: impl Fn(IfIndex) -> bool) {
+    pub(super) fn forget_unless(&mut self, now: Instant, can_ask: impl Fn(IfIndex) -> bool) {
         self.probes.retain(|question, probe| match probe.state {
-            State::Asking { .. } => can_ask(question.interface),
+            State::Asking { .. } => {
+                can_ask(question.interface) && now.since(probe.started_at) < GIVEN_UP_AFTER
+            }
             State::Answered { .. } | State::Silent { .. } => true,
         });
     }
 
     /// The next solicitation to send: where, and whom for.
     pub(super) fn poll_solicitation(&mut self, now: Instant) -> Option<(IfIndex, Ipv6Addr)> {
-        self.probes.iter_mut().find_map(|(question, probe)| match &mut probe.state {
-            State::Asking { sent_count, next_at, .. }
-                if *next_at <= now && *sent_count < TRY_COUNT =>
-            {
-                *sent_count += 1;
-                *next_at = now + TRY_INTERVAL;
-                Some((question.interface, question.holder))
+        let Self { probes, packets, .. } = self;
+        probes.iter_mut().find_map(|(question, probe)| {
+            let State::Asking { sent_count, next_at, .. } = &probe.state else { return None };
+            if *next_at > now || *sent_count >= probe.try_count(*packets, *sent_count) {
+                return None;
             }
-            State::Asking { .. } | State::Answered { .. } | State::Silent { .. } => None,
+            if let State::Asking { sent_count, next_at, .. } = &mut probe.state {
+                *sent_count = sent_count.saturating_add(1);
+                *next_at = now + TRY_INTERVAL;
+            }
+            Some((question.interface, question.holder))
         })
+    }
+
+    /// A solicitation to the group of a holder has not left: it does not count, and is sent again.
+    pub(in crate::core) fn handle_not_sent(&mut self, interface: IfIndex, destination: Ipv6Addr) {
+        for (question, probe) in &mut self.probes {
+            if question.interface == interface
+                && NeighborSolicitation::group_of(question.holder) == destination
+                && let State::Asking { sent_count, .. } = &mut probe.state
+            {
+                *sent_count = sent_count.saturating_sub(1);
+            }
+        }
     }
 
     /// A neighbor has answered; the messages that waited for that.
@@ -231,7 +274,20 @@ impl Takeovers {
         let before = self.contested.len();
         self.contested.retain(|_, one| one.last_at + CONTESTED_FOR > now);
         self.is_news |= self.contested.len() != before;
-        let is_over = |_: &Question, state: &State| matches!(state, State::Asking { sent_count: TRY_COUNT, next_at, .. } if *next_at <= now);
+        let packets = self.packets;
+        let mut silent = BTreeSet::new();
+        for (question, probe) in &mut self.probes {
+            let State::Asking { sent_count, next_at, .. } = &probe.state else { continue };
+            if *next_at > now || *sent_count < probe.try_count(packets, *sent_count) {
+                continue;
+            }
+            if now.since(*next_at) <= LATE {
+                silent.insert(question.clone());
+            } else if let State::Asking { sent_count, .. } = &mut probe.state {
+                *sent_count = sent_count.saturating_sub(1);
+            }
+        }
+        let is_over = |question: &Question, _: &State| silent.contains(question);
         self.end(is_over, State::Silent { until: now + SILENT_FOR })
     }
 
@@ -266,5 +322,96 @@ impl Takeovers {
     pub(super) fn note_taken(&mut self, holder: &Holder) {
         let key = (Arc::clone(&holder.key.downlink), holder.contact.neighbor());
         self.is_news |= self.contested.remove(&key).is_some();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_secs(1000);
+    const LAN: IfIndex = IfIndex(3);
+    const HOLDER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    const NEWCOMER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+
+    fn asked() -> (Takeovers, Question) {
+        let newcomer = Place { neighbor: NEWCOMER, behind: Vec::new() };
+        let question = Question { interface: LAN, holder: HOLDER, newcomer };
+        let received = Received {
+            interface: LAN,
+            source: NEWCOMER,
+            port: 546,
+            link_layer: None,
+            destination: NEWCOMER,
+            hop_limit: 1,
+            fragmented: false,
+            octets: Vec::new(),
+        };
+        let mut takeovers = Takeovers::default();
+        assert_eq!(takeovers.ask(NOW, question.clone(), &received), Verdict::Pending);
+        (takeovers, question)
+    }
+
+    /// How many solicitations have left until the holder is found silent, and after how many
+    /// milliseconds; what happens at each solicitation is up to the test.
+    fn until_silent(
+        (mut takeovers, question): (Takeovers, Question),
+        mut happens: impl FnMut(&mut Takeovers, usize) -> Duration,
+    ) -> (usize, u128) {
+        let (mut now, mut count) = (NOW, 0);
+        while !takeovers.is_silent(now, &question) && now.since(NOW) < Duration::from_secs(20) {
+            let mut late = Duration::ZERO;
+            while takeovers.poll_solicitation(now).is_some() {
+                count += 1;
+                late = late.max(happens(&mut takeovers, count));
+            }
+            let Some(deadline) = takeovers.deadline() else { break };
+            now = deadline.at.max(now) + late;
+            takeovers.handle_timeout(now);
+        }
+        (count, now.since(NOW).as_millis())
+    }
+
+    /// SEC-18
+    #[test]
+    fn silence_is_three_solicitations_without_an_answer() {
+        assert_eq!(until_silent(asked(), |_, _| Duration::ZERO), (3, 900));
+    }
+
+    /// SEC-18: whoever keeps solicitations from leaving takes nothing over by that.
+    #[test]
+    fn a_solicitation_that_did_not_leave_does_not_count() {
+        let fails = |takeovers: &mut Takeovers, count| {
+            if count <= 5 {
+                takeovers.handle_not_sent(LAN, NeighborSolicitation::group_of(HOLDER));
+            }
+            Duration::ZERO
+        };
+        assert_eq!(until_silent(asked(), fails), (8, 2400));
+    }
+
+    /// SEC-18: an agent that was held up may have the answer unread before it.
+    #[test]
+    fn a_late_verdict_is_none() {
+        let late = |_: &mut Takeovers, count| Duration::from_secs(u64::from(count == 3));
+        let (count, _) = until_silent(asked(), late);
+        assert_eq!(count, 4);
+    }
+
+    /// SEC-18
+    #[test]
+    fn in_a_flood_silence_has_to_last() {
+        let floods = |takeovers: &mut Takeovers, _| {
+            (0..1000).for_each(|_| takeovers.note_packet());
+            Duration::ZERO
+        };
+        assert_eq!(until_silent(asked(), floods), (20, 6000));
+    }
+
+    #[test]
+    fn who_cannot_be_asked_at_all_is_not_asked_for_ever() {
+        let (mut takeovers, question) = asked();
+        takeovers.forget_unless(NOW + GIVEN_UP_AFTER, |_| true);
+        assert!(!takeovers.is_silent(NOW, &question) && takeovers.deadline().is_none());
     }
 }

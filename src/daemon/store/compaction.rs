@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -178,6 +179,14 @@ impl Snapshot {
     }
 }
 
+/// A file that somebody has removed takes what is written, and loses it at its end.
+fn is_named(file: &File) -> io::Result<()> {
+    match file.metadata()?.nlink() {
+        0 => Err(io::Error::new(io::ErrorKind::NotFound, "somebody has removed it")),
+        _ => Ok(()),
+    }
+}
+
 /// What was written and is to be synced, on another thread.
 #[derive(Debug)]
 pub struct Unsynced {
@@ -225,7 +234,7 @@ impl Unsynced {
         if replaced.is_none()
             && let Some(file) = self.file
         {
-            failed = file.sync_data().err();
+            failed = file.sync_data().and_then(|()| is_named(&file)).err();
         }
         Synced { had_successor, replaced, failed }
     }

@@ -265,3 +265,22 @@ fn after_a_sync_that_failed_all_is_written_anew() {
     assert_eq!(sync(&mut journal, next), None);
     assert_eq!((journal.deadline(), remembered(dir.path()).len()), (None, 1));
 }
+
+/// STO-09: what is written to a file that was removed is lost with the process.
+#[test]
+fn a_file_that_somebody_has_removed_is_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, ..) = Journal::open(dir.path(), NOW, WALL, "boot 1");
+    assert_eq!(append(&mut journal, number(1), NOW), None);
+    assert_eq!(sync(&mut journal, NOW), None);
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    assert_eq!(append(&mut journal, number(2), NOW), None);
+    assert!(sync(&mut journal, NOW).is_some_and(|text| text.contains("has removed it")));
+    let next = journal.deadline().unwrap();
+    let snapshot = journal.begin_snapshot(next, WALL).unwrap();
+    assert_eq!(journal.end_snapshot(next, snapshot.write()), None);
+    assert_eq!(sync(&mut journal, next), None);
+    assert_eq!(remembered(dir.path()).len(), 2);
+}
