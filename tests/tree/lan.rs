@@ -84,6 +84,8 @@ pub struct Lan {
     /// With which link-layer address, where that is not made from its own.
     pub link_layers: BTreeMap<Ipv6Addr, [u8; 6]>,
     pub hearing: Hearing,
+    /// The system takes no neighbor solicitation.
+    pub refuses: bool,
     /// Neighbor solicitations since the last look.
     pub solicited: Vec<Ipv6Addr>,
     /// Answers since the last look, without what relay agents wrap around them: to whom, and what.
@@ -123,6 +125,7 @@ impl Lan {
             answering: BTreeSet::new(),
             link_layers: BTreeMap::new(),
             hearing: Hearing::default(),
+            refuses: false,
             solicited: Vec::new(),
             answers: Vec::new(),
             warnings: Vec::new(),
@@ -173,6 +176,10 @@ impl Lan {
                 self.answers.push((sent.packet.destination, answer));
             }
             Output::SendIcmpv6(packet) if packet.octets[0] == NEIGHBOR_SOLICITATION => {
+                if self.refuses {
+                    let (interface, destination) = (packet.interface, packet.destination);
+                    return coming.push_back(Input::NotSent { interface, destination });
+                }
                 let target = <[u8; 16]>::try_from(&packet.octets[8..24]).unwrap().into();
                 self.solicited.push(target);
                 let is_heard = self.hearing.neighbor_advertisements;

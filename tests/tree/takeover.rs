@@ -240,6 +240,30 @@ fn a_late_answer_counts() {
     }
 }
 
+/// Nobody is silent by solicitations that did not leave, nor soon where the link is flooded.
+#[test]
+fn a_flood_makes_no_holder_silent() {
+    let held = net("2001:db8:0:100::/56");
+    for is_refused in [true, false] {
+        let mut lan = bound();
+        lan.answering.clear();
+        lan.refuses = is_refused;
+        lan.hear(OTHER, rapid(&duid(1)));
+        for _ in 0..50 {
+            let packets = if is_refused { 0 } else { 100 };
+            (0..packets).for_each(|_| lan.hear(OTHER, Vec::new()));
+            lan.run_for(millis(100));
+        }
+        assert_eq!(lan.routes()[&held], address(VICTIM), "{is_refused}");
+        // It ends, and the holder is still away.
+        lan.refuses = false;
+        lan.run_for(secs(5));
+        lan.hear(OTHER, rapid(&duid(1)));
+        lan.run_for(secs(1));
+        assert_eq!(lan.routes()[&held], address(OTHER), "{is_refused}");
+    }
+}
+
 /// Where nothing can be asked nobody is silent.
 #[test]
 fn a_link_that_goes_down_makes_no_holder_silent() {
