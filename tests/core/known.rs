@@ -68,19 +68,20 @@ fn what_nobody_accounts_for_is_not_withdrawn_at_once() {
     assert!(world.told("2001:db8:a000:1::/64").is_some_and(|(preferred, _)| preferred > 0));
 }
 
+/// With a static prefix beside.
+fn with_home(mut config: Config) -> Config {
+    let prefix = Some(net("fd00:1::/48"));
+    let home = config::Static { prefix, preferred: None, valid: None };
+    config.statics.insert("home".to_owned(), home);
+    config
+}
+
 /// The uplink has yet to answer when the only prefix that there was leaves the configuration.
 #[test]
 fn what_was_advertised_and_is_over_is_withdrawn_at_once() {
     let mut config = two_uplinks();
     config.uplinks.remove("up");
-    let with_prefix = {
-        let home =
-            config::Static { prefix: Some(net("fd00:1::/48")), preferred: None, valid: None };
-        let mut config = config.clone();
-        config.statics.insert("home".to_owned(), home);
-        config
-    };
-    let mut world = World::new(with_prefix, "2001:db8:a000::/56");
+    let mut world = World::new(with_home(config.clone()), "2001:db8:a000::/56");
     world.run_for(Duration::from_secs(10));
     assert!(world.told("fd00:1:0:1::/64").is_some_and(|(preferred, _)| preferred > 0));
     world.command(Command::Reload(Box::new(config)));
@@ -92,14 +93,7 @@ fn what_was_advertised_and_is_over_is_withdrawn_at_once() {
 #[test]
 fn the_last_advertisement_promises_nothing_that_is_over() {
     let config = two_uplinks();
-    let with_prefix = {
-        let home =
-            config::Static { prefix: Some(net("fd00:1::/48")), preferred: None, valid: None };
-        let mut config = config.clone();
-        config.statics.insert("home".to_owned(), home);
-        config
-    };
-    let mut world = World::new(with_prefix, "2001:db8:a000::/56");
+    let mut world = World::new(with_home(config.clone()), "2001:db8:a000::/56");
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(30));
     assert!(world.told("fd00:1:0:1::/64").is_some_and(|(preferred, _)| preferred > 0));
