@@ -2,218 +2,254 @@
 //! long the new prefix takes over the depth of the site.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Report;
-use super::milestones::{Event, Run};
+use super::milestones::{Event, Milestone, Run};
 use super::site::Node;
 use super::stage::Stack;
 use super::statistics::{self, Spread, millis};
 use super::table::title;
 
-const WIDTH: f64 = 960.0;
-const LEFT: f64 = 110.0;
-const RIGHT: f64 = 40.0;
-const LANES_TOP: f64 = 118.0;
-const LANE: f64 = 34.0;
-const DEPTH_HEIGHT: f64 = 260.0;
-const CLOSE: f64 = 9.0;
-const DODGES: [f64; 3] = [0.0, 9.5, -9.5];
-const INK: &str = "#1f2933";
-const FAINT: &str = "#d5dbe1";
-const MUTED: &str = "#616e7c";
+const WIDTH: u32 = 960;
+const MARGIN: i32 = 20;
+/// What stands left of both charts: the names of systems, and milliseconds.
+const NAMES: i32 = 90;
+/// What stands right of the lanes: when the last mark of each was reached.
+const TIMES: i32 = 90;
+/// What stands right of the curves: whose they are.
+const CURVES: i32 = 210;
+const LANES_TOP: i32 = 118;
+const LANE: i32 = 34;
+const SCALE: i32 = 26;
+const DEPTH_HEIGHT: i32 = 280;
+/// Marks nearer than that would cover each other.
+const CLOSE: i32 = 9;
+/// They stand on, below and above the lane in turn.
+const DODGES: [i32; 3] = [0, 10, -10];
+const FONT: &str = "DejaVu Sans, Helvetica, Arial, sans-serif";
+const INK: RGBColor = RGBColor(0x1f, 0x29, 0x33);
+const FAINT: RGBColor = RGBColor(0xd5, 0xdb, 0xe1);
+const STRONG: RGBColor = RGBColor(0x9a, 0xa5, 0xb1);
+const MUTED: RGBColor = RGBColor(0x61, 0x6e, 0x7c);
+const BLUE: RGBColor = RGBColor(0x25, 0x63, 0xc9);
+const GREEN: RGBColor = RGBColor(0x15, 0x80, 0x3d);
+const GREY: RGBColor = RGBColor(0x7b, 0x87, 0x94);
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// Draws the report.
 pub fn render(report: &Report) -> String {
-    let mut body = String::new();
+    let mut picture = String::new();
+    let lanes = shown(report).map_or(0, |_| lanes_height(report));
+    let height = LANES_TOP + lanes + DEPTH_HEIGHT + 60;
+    let size = (WIDTH, height.unsigned_abs());
+    let area = SVGBackend::with_string(&mut picture, size).into_drawing_area();
     // Writing to a string cannot fail.
-    let height = draw(&mut body, report).unwrap_or(LANES_TOP);
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\" \
-         font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n"
-    )
+    let _ = draw(&area, report);
+    drop(area);
+    picture
 }
 
-fn draw(body: &mut String, report: &Report) -> Result<f64, std::fmt::Error> {
-    text(body, (LEFT - 90.0, 30.0), "start", INK, 17, &title(report))?;
-    let Some((_, runs)) = report.main() else { return Ok(LANES_TOP) };
-    let mut bottom = 60.0;
-    if let Some((_, run)) = statistics::median_run(runs) {
-        bottom = draw_lanes(body, report, run)?;
+fn draw(area: &Area<'_>, report: &Report) -> Drawn {
+    area.fill(&WHITE)?;
+    text(area, (MARGIN, 25), HPos::Left, INK, 17, &title(report))?;
+    let Some((_, runs)) = report.main() else { return Ok(()) };
+    let mut top = 60;
+    if let Some(run) = shown(report) {
+        draw_lanes(area, report, run)?;
+        top = LANES_TOP + lanes_height(report);
     }
-    draw_depth(body, report, runs, bottom + 44.0)
+    let (_, below) = area.split_vertically(top);
+    draw_depth(&below, report, runs)?;
+    area.present()
 }
 
-/// Times on a logarithmic axis: routers take milliseconds, duplicate address detection a second.
-struct Axis {
-    first: f64,
-    last: f64,
+/// The run that has lanes.
+fn shown(report: &Report) -> Option<&Run> {
+    let (_, runs) = report.main()?;
+    Some(statistics::median_run(runs)?.1)
 }
 
-impl Axis {
-    fn over(times: impl Iterator<Item = f64>) -> Self {
-        let (mut least, mut most) = (f64::MAX, f64::MIN);
-        for time in times.filter(|time| *time > 0.0) {
-            (least, most) = (least.min(time), most.max(time));
-        }
-        if least > most {
-            (least, most) = (0.1, 10.0);
-        }
-        // Never more than a tenth of an empty decade on the left.
-        Self { first: least.log10() - 0.1, last: most.log10() + 0.05 }
-    }
-
-    fn x(&self, time: f64) -> f64 {
-        let part = (time.max(1e-3).log10() - self.first) / (self.last - self.first);
-        LEFT + part.clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT)
-    }
-
-    /// 1, 2 and 5 of each decade.
-    fn ticks(&self) -> Vec<(f64, bool)> {
-        let decades = (-3..=6).flat_map(|decade| {
-            [1.0, 2.0, 5.0].map(|step: f64| (step * 10_f64.powi(decade), step < 1.5))
-        });
-        decades.filter(|(at, _)| (self.first..=self.last).contains(&at.log10())).collect()
-    }
+fn lanes_height(report: &Report) -> i32 {
+    LANE * count(report.options.site.nodes().count()) + SCALE + 30
 }
 
-fn draw_lanes(body: &mut String, report: &Report, run: &Run) -> Result<f64, std::fmt::Error> {
-    let axis = Axis::over(run.milestones.iter().map(|milestone| millis(milestone.after)));
+/// Over a logarithmic axis: routers take milliseconds, duplicate address detection a second.
+fn draw_lanes(area: &Area<'_>, report: &Report, run: &Run) -> Drawn {
     let nodes: Vec<Node> = report.options.site.nodes().collect();
-    let bottom = LANES_TOP + LANE * count(nodes.len());
-    let caption = "Median run: milliseconds from the change at the provider (logarithmic)";
-    text(body, (LEFT - 90.0, 56.0), "start", MUTED, 12, caption)?;
-    draw_legend(body, report)?;
-    for (at, is_decade) in axis.ticks() {
-        let (x, ink) = (axis.x(at), if is_decade { "#b8c2cc" } else { FAINT });
-        line(body, (x, LANES_TOP), (x, bottom), ink, 1.0)?;
-        text(body, (x, bottom + 16.0), "middle", MUTED, 11, &number(at))?;
-    }
-    text(body, (WIDTH - RIGHT + 8.0, bottom + 16.0), "start", MUTED, 11, "ms")?;
-    for (position, node) in nodes.iter().enumerate() {
-        let y = LANES_TOP + LANE * (count(position) + 0.5);
-        line(body, (LEFT, y + LANE / 2.0), (WIDTH - RIGHT, y + LANE / 2.0), FAINT, 1.0)?;
-        text(body, (LEFT - 12.0, y + 4.0), "end", INK, 13, &node.name())?;
-        let times: Vec<f64> = run
-            .milestones
-            .iter()
-            .filter(|milestone| milestone.node == *node)
-            .map(|milestone| axis.x(millis(milestone.after)))
-            .collect();
-        if let (Some(first), Some(last)) = (times.first(), times.last()) {
-            line(body, (*first, y), (*last, y), "#9aa5b1", 2.0)?;
-        }
-    }
-    draw_descent(body, run, &axis)?;
-    let mut neighbours: BTreeMap<Node, (f64, usize)> = BTreeMap::new();
-    for milestone in &run.milestones {
+    let caption = "Median run: milliseconds from the change at the provider (logarithmic); at the \
+                   right, when the last mark was reached";
+    text(area, (MARGIN, 51), HPos::Left, MUTED, 12, caption)?;
+    draw_legend(area, report)?;
+    let times = run.milestones.iter().map(|milestone| millis(milestone.after));
+    let times: Vec<f64> = times.filter(|time| *time > 0.0).collect();
+    let least = times.iter().copied().fold(f64::MAX, f64::min).min(1e6);
+    let most = times.iter().copied().fold(least, f64::max);
+    // Never more than a tenth of an empty decade on the left.
+    let shown = least * 0.8..most * 1.12;
+    let axis = shown.clone().log_scale().with_key_points(ticks(&shown));
+    // The first lane is the uppermost.
+    let lanes = (1 - count(nodes.len())..0).into_segmented();
+    let bottom = LANES_TOP + LANE * count(nodes.len()) + SCALE;
+    let (chart_area, _) = area.split_vertically(bottom);
+    let mut chart = ChartBuilder::on(&chart_area)
+        .margin_top(LANES_TOP)
+        .margin_right(TIMES)
+        .x_label_area_size(SCALE)
+        .y_label_area_size(MARGIN + NAMES)
+        .build_cartesian_2d(axis, lanes)?;
+    chart
+        .configure_mesh()
+        .bold_line_style(FAINT)
+        .light_line_style(TRANSPARENT)
+        .axis_style(FAINT)
+        .x_labels(30)
+        .x_label_style(font(MUTED, 11))
+        .x_label_formatter(&|time| number(*time))
+        .y_label_style(font(INK, 13))
+        .y_labels(nodes.len() + 1)
+        .y_label_formatter(&|lane| match lane {
+            SegmentValue::CenterOf(lane) => {
+                let node = usize::try_from(-lane).ok().and_then(|lane| nodes.get(lane));
+                node.map_or_else(String::new, |node| node.name())
+            }
+            SegmentValue::Exact(_) | SegmentValue::Last => String::new(),
+        })
+        .draw()?;
+    let at = |milestone: &Milestone| {
         let lane = nodes.iter().position(|node| *node == milestone.node).unwrap_or_default();
-        let x = axis.x(millis(milestone.after));
-        // Marks that would cover each other stand on, below and above the lane in turn.
-        let (last, turn) = neighbours.get(&milestone.node).copied().unwrap_or((f64::MIN, 0));
+        let lane = SegmentValue::CenterOf(-count(lane));
+        chart.backend_coord(&(millis(milestone.after).max(least), lane))
+    };
+    let right = i32::try_from(WIDTH).unwrap_or(0) - TIMES;
+    text(area, (right + 10, LANES_TOP - 2), HPos::Left, MUTED, 11, "ms")?;
+    for node in &nodes {
+        let mut own = run.milestones.iter().filter(|milestone| milestone.node == *node);
+        let Some(first) = own.next() else { continue };
+        let last = own.next_back().unwrap_or(first);
+        area.draw(&PathElement::new([at(first), at(last)], STRONG.stroke_width(2)))?;
+        let time = format!("{:.2}", millis(last.after));
+        text(area, (right + 10, at(last).1), HPos::Left, MUTED, 11, &time)?;
+    }
+    for (sent, heard) in descents(run) {
+        area.draw(&PathElement::new([at(sent), at(heard)], STRONG.stroke_width(1)))?;
+    }
+    let mut neighbours: BTreeMap<Node, (i32, usize)> = BTreeMap::new();
+    for milestone in &run.milestones {
+        let (x, y) = at(milestone);
+        let (last, turn) = neighbours.get(&milestone.node).copied().unwrap_or((i32::MIN / 2, 0));
         let turn = if x - last < CLOSE { (turn + 1) % DODGES.len() } else { 0 };
         neighbours.insert(milestone.node, (x, turn));
         let dodge = DODGES.get(turn).copied().unwrap_or_default();
-        let at = (x, LANES_TOP + LANE * (count(lane) + 0.5) + dodge);
-        let tip = format!(
-            "{} {}: {} ms, {}",
-            milestone.node.name(),
-            milestone.event.title(),
-            millis(milestone.after),
-            milestone.subject
-        );
-        mark(body, milestone.event, at, &tip)?;
+        mark(area, milestone.event, (x, y + dodge))?;
     }
-    Ok(bottom + 20.0)
+    Ok(())
+}
+
+/// 1, 2 and 5 of each decade.
+fn ticks(shown: &Range<f64>) -> Vec<f64> {
+    let decades =
+        (-3..=6).flat_map(|decade| [1.0, 2.0, 5.0].map(|step| step * 10_f64.powi(decade)));
+    decades.filter(|tick| shown.contains(tick)).collect()
 }
 
 /// From each advertisement to where it is heard first.
-fn draw_descent(body: &mut String, run: &Run, axis: &Axis) -> std::fmt::Result {
-    let find = |node, event| {
-        let mut all = run.milestones.iter();
-        all.find(|m| m.node == node && m.event == event).map(|m| axis.x(millis(m.after)))
-    };
-    let lane = |position: usize| LANES_TOP + LANE * (count(position) + 0.5);
+fn descents(run: &Run) -> impl Iterator<Item = (&Milestone, &Milestone)> {
+    let find = |node, event| run.milestones.iter().find(|m| m.node == node && m.event == event);
     let routers = run.milestones.iter().filter_map(|m| match m.node {
         Node::Router(depth) => Some(depth),
         Node::Isp | Node::Client(_) => None,
     });
     let last = routers.max().unwrap_or_default();
-    for depth in 0..=last {
+    (0..=last).filter_map(move |depth| {
         let node = if depth == 0 { Node::Isp } else { Node::Router(depth) };
         let heard = if depth < last {
             find(Node::Router(depth + 1), Event::Heard)
         } else {
             find(Node::Client(1), Event::Tentative)
         };
-        if let (Some(sent), Some(heard)) = (find(node, Event::Advertised), heard) {
-            line(body, (sent, lane(depth)), (heard, lane(depth + 1)), "#9aa5b1", 1.0)?;
-        }
-    }
-    Ok(())
+        Some((find(node, Event::Advertised)?, heard?))
+    })
 }
 
-fn draw_legend(body: &mut String, report: &Report) -> std::fmt::Result {
+fn draw_legend(area: &Area<'_>, report: &Report) -> Drawn {
     let runs = report.main().map_or(&[][..], |(_, runs)| runs);
     let seen = statistics::milestones(runs);
     let is_seen = |event: &Event| seen.keys().any(|(_, of)| of == event);
     for (position, event) in Event::ALL.into_iter().filter(is_seen).enumerate() {
-        let (column, row) = (count(position % 5), count(position / 5));
-        let at = (LEFT - 82.0 + column * 182.0, 78.0 + row * 19.0);
-        mark(body, event, at, event.title())?;
-        text(body, (at.0 + 11.0, at.1 + 4.0), "start", INK, 11, event.title())?;
+        let (x, y) = (28 + count(position % 5) * 182, 78 + count(position / 5) * 19);
+        mark(area, event, (x, y))?;
+        text(area, (x + 11, y), HPos::Left, INK, 11, event.title())?;
     }
     Ok(())
 }
 
 /// Over depth: from the provider's advertisement to each router's.
-fn draw_depth(
-    body: &mut String,
-    report: &Report,
-    runs: &[Run],
-    top: f64,
-) -> Result<f64, std::fmt::Error> {
+fn draw_depth(area: &Area<'_>, report: &Report, runs: &[Run]) -> Drawn {
     let hops = report.options.site.hops;
-    let stacks: Vec<(Stack, Vec<(usize, Spread)>)> = report
+    let stacks: Vec<(Stack, Vec<(i32, Spread)>)> = report
         .runs
         .iter()
         .map(|(stack, runs)| {
-            let at = |depth| Some((depth, statistics::carried(runs, depth)?));
+            let at = |depth| Some((count(depth), statistics::carried(runs, depth)?));
             (*stack, (1..=hops).filter_map(at).collect())
         })
         .collect();
     let caption = "Convergence over depth: provider's advertisement to each router's own, \
                    milliseconds (median; band: fastest to 90th percentile)";
-    text(body, (LEFT - 90.0, top), "start", MUTED, 12, caption)?;
-    let all = stacks.iter().flat_map(|(_, line)| line).map(|(_, spread)| spread.p90);
-    let most = nice(all.fold(0.0, f64::max));
-    let (upper, lower) = (top + 28.0, top + DEPTH_HEIGHT);
-    let y = |time: f64| lower - (time / most).min(1.0) * (lower - upper);
-    let step = (WIDTH - LEFT - RIGHT - 170.0) / count(hops.max(1));
-    let x = |depth: usize| LEFT + step * count(depth);
-    for part in 0..=4_u8 {
-        let value = most * f64::from(part) / 4.0;
-        line(body, (LEFT, y(value)), (x(hops), y(value)), FAINT, 1.0)?;
-        text(body, (LEFT - 12.0, y(value) + 4.0), "end", MUTED, 11, &number(value))?;
-    }
-    for depth in 0..=hops {
-        let node = if depth == 0 { Node::Isp } else { Node::Router(depth) };
-        text(body, (x(depth), lower + 18.0), "middle", INK, 12, &node.name())?;
-    }
+    text(area, (MARGIN, 12), HPos::Left, MUTED, 12, caption)?;
+    let most = stacks.iter().flat_map(|(_, line)| line).map(|(_, spread)| spread.p90);
+    let most = most.fold(0.0, f64::max);
+    let most = if most > 0.0 { most * 1.05 } else { 1.0 };
+    let (chart_area, _) = area.split_vertically(DEPTH_HEIGHT);
+    let mut chart = ChartBuilder::on(&chart_area)
+        .margin_top(34)
+        .margin_right(CURVES)
+        .x_label_area_size(SCALE)
+        .y_label_area_size(MARGIN + NAMES)
+        .build_cartesian_2d(0..count(hops), 0.0..most)?;
+    let name = |depth: &i32| match usize::try_from(*depth) {
+        Ok(0) | Err(_) => Node::Isp.name(),
+        Ok(depth) => Node::Router(depth).name(),
+    };
+    chart
+        .configure_mesh()
+        .bold_line_style(FAINT)
+        .light_line_style(TRANSPARENT)
+        .axis_style(FAINT)
+        .disable_x_mesh()
+        .x_labels(hops + 1)
+        .x_label_style(font(INK, 12))
+        .x_label_formatter(&name)
+        .y_labels(6)
+        .y_label_style(font(MUTED, 11))
+        .y_label_formatter(&|time| number(*time))
+        .draw()?;
     for (stack, points) in &stacks {
-        let ink = match stack {
-            Stack::Native => "#2563c9",
-            Stack::Floor => "#7b8794",
+        let (ink, name) = match stack {
+            Stack::Native => (BLUE, "renumberd"),
+            Stack::Floor => (GREY, "the floor"),
         };
-        draw_series(body, points, ink, &x, &y)?;
+        let along = |of: fn(&Spread) -> f64| points.iter().map(move |(x, spread)| (*x, of(spread)));
+        let upper = std::iter::once((0, 0.0)).chain(along(|spread| spread.p90));
+        let band: Vec<(i32, f64)> = upper.chain(along(|spread| spread.min).rev()).collect();
+        chart.draw_series([Polygon::new(band, ink.mix(0.15))])?;
+        let middle = std::iter::once((0, 0.0)).chain(along(|spread| spread.median));
+        chart.draw_series(LineSeries::new(middle, ink.stroke_width(2)))?;
+        chart.draw_series(
+            along(|spread| spread.median).map(|at| Circle::new(at, 4, ink.filled())),
+        )?;
         if let Some((depth, spread)) = points.last() {
-            let name = match stack {
-                Stack::Native => "renumberd",
-                Stack::Floor => "the floor",
-            };
+            let (x, y) = chart.backend_coord(&(*depth, spread.median));
+            let top = area.strip_coord_spec().get_base_pixel().1;
             let label = format!("{name} {:.2} ms", spread.median);
-            text(body, (x(*depth) + 12.0, y(spread.median) + 4.0), "start", ink, 12, &label)?;
+            text(area, (x + 12, y - top), HPos::Left, ink, 12, &label)?;
         }
     }
     if let Some(Spread { median, p90, .. }) = statistics::converged(runs) {
@@ -221,113 +257,41 @@ fn draw_depth(
             "All clients reached from beyond the provider, old addresses deprecated: \
              {median:.2} ms in the median, {p90:.2} ms at the 90th percentile"
         );
-        text(body, (LEFT - 90.0, lower + 46.0), "start", INK, 12, &note)?;
-    }
-    Ok(lower + 64.0)
-}
-
-fn draw_series(
-    body: &mut String,
-    points: &[(usize, Spread)],
-    ink: &str,
-    x: &dyn Fn(usize) -> f64,
-    y: &dyn Fn(f64) -> f64,
-) -> std::fmt::Result {
-    let origin = format!("{:.1},{:.1} ", x(0), y(0.0));
-    let along = |of: fn(&Spread) -> f64| {
-        points.iter().map(move |(depth, spread)| format!("{:.1},{:.1} ", x(*depth), y(of(spread))))
-    };
-    let upper: String = along(|spread| spread.p90).collect();
-    let lower: String = along(|spread| spread.min).rev().collect();
-    let middle: String = along(|spread| spread.median).collect();
-    writeln!(body, "<polygon points=\"{origin}{upper}{lower}\" fill=\"{ink}\" opacity=\"0.15\"/>")?;
-    writeln!(
-        body,
-        "<polyline points=\"{origin}{middle}\" fill=\"none\" stroke=\"{ink}\" stroke-width=\"2\"/>"
-    )?;
-    for (depth, spread) in points {
-        let (x, y) = (x(*depth), y(spread.median));
-        writeln!(body, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{ink}\"/>")?;
+        text(area, (MARGIN, DEPTH_HEIGHT + 22), HPos::Left, INK, 12, &note)?;
     }
     Ok(())
 }
 
 /// Each kind of milestone has a form and a colour, to be told apart without the colour too.
-fn mark(body: &mut String, event: Event, (x, y): (f64, f64), tip: &str) -> std::fmt::Result {
-    let circle = format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"");
-    let square = |ink: &str| {
-        format!(
-            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"9\" height=\"9\" fill=\"{ink}\"",
-            x - 4.5,
-            y - 4.5
-        )
+fn mark(area: &Area<'_>, event: Event, (x, y): (i32, i32)) -> Drawn {
+    let disc = |radius: i32, ink: RGBColor| area.draw(&Circle::new((x, y), radius, ink.filled()));
+    let ring = |ink| disc(6, ink).and_then(|()| disc(4, WHITE));
+    let square =
+        |ink: RGBColor| area.draw(&Rectangle::new([(x - 4, y - 4), (x + 5, y + 5)], ink.filled()));
+    let triangle = |ink: RGBColor, tip: i32| {
+        area.draw(&Polygon::new([(x - 5, y - tip), (x + 5, y - tip), (x, y + tip)], ink.filled()))
     };
-    let triangle = |ink: &str, tip: f64| {
-        format!(
-            "<polygon points=\"{:.1},{:.1} {:.1},{:.1} {x:.1},{:.1}\" fill=\"{ink}\"",
-            x - 5.5,
-            y - tip,
-            x + 5.5,
-            y - tip,
-            y + tip
-        )
-    };
-    let shape = match event {
-        Event::Heard => format!("{circle} fill=\"white\" stroke=\"#2563c9\" stroke-width=\"2\""),
-        Event::Addressed => square("#8fb4ea"),
-        Event::Delegated => format!("{circle} fill=\"#d97706\""),
-        Event::Downlinked => square("#f2c078"),
-        Event::Advertised => triangle("#2563c9", 5.0),
-        Event::Tentative => {
-            format!("{circle} fill=\"white\" stroke=\"#15803d\" stroke-width=\"2\"")
-        }
-        Event::Preferred => square("#86c79b"),
-        Event::Reachable => format!("{circle} fill=\"#15803d\""),
-        Event::Deprecated => triangle("#9f3a38", -5.0),
-    };
-    let name = if shape.starts_with("<c") {
-        "circle"
-    } else if shape.starts_with("<r") {
-        "rect"
-    } else {
-        "polygon"
-    };
-    writeln!(body, "{shape}><title>{}</title></{name}>", escape(tip))
+    match event {
+        Event::Heard => ring(BLUE),
+        Event::Addressed => square(RGBColor(0x8f, 0xb4, 0xea)),
+        Event::Delegated => disc(5, RGBColor(0xd9, 0x77, 0x06)),
+        Event::Downlinked => square(RGBColor(0xf2, 0xc0, 0x78)),
+        Event::Advertised => triangle(BLUE, 5),
+        Event::Tentative => ring(GREEN),
+        Event::Preferred => square(RGBColor(0x86, 0xc7, 0x9b)),
+        Event::Reachable => disc(5, GREEN),
+        Event::Deprecated => triangle(RGBColor(0x9f, 0x3a, 0x38), -5),
+    }
 }
 
-fn line(
-    body: &mut String,
-    from: (f64, f64),
-    to: (f64, f64),
-    ink: &str,
-    width: f64,
-) -> std::fmt::Result {
-    let ((x1, y1), (x2, y2)) = (from, to);
-    writeln!(
-        body,
-        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{ink}\" \
-         stroke-width=\"{width}\"/>"
-    )
+/// Text with its middle at the height of `at`, in pixels of height.
+fn text(area: &Area<'_>, at: (i32, i32), from: HPos, ink: RGBColor, size: u8, what: &str) -> Drawn {
+    area.draw(&Text::new(what, at, font(ink, size).pos(Pos::new(from, VPos::Center))))
 }
 
-fn text(
-    body: &mut String,
-    (x, y): (f64, f64),
-    anchor: &str,
-    ink: &str,
-    size: u8,
-    content: &str,
-) -> std::fmt::Result {
-    writeln!(
-        body,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{ink}\" \
-         font-size=\"{size}\">{}</text>",
-        escape(content)
-    )
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// The library's sizes are of a line, not of its letters.
+fn font(ink: RGBColor, size: u8) -> TextStyle<'static> {
+    (FONT, f64::from(size) * 1.24).into_font().color(&ink)
 }
 
 /// Without zeros at the end.
@@ -335,19 +299,9 @@ fn number(value: f64) -> String {
     ((value * 1000.0).round() / 1000.0).to_string()
 }
 
-/// The next number that four lines divide well.
-fn nice(value: f64) -> f64 {
-    if value <= 0.0 {
-        return 1.0;
-    }
-    let decade = 10_f64.powf(value.log10().floor());
-    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0].map(|step| step * decade);
-    steps.into_iter().find(|step| *step >= value).unwrap_or(value)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "lanes and columns are few")]
-const fn count(number: usize) -> f64 {
-    number as f64
+/// Lanes and columns are few.
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]
@@ -358,8 +312,17 @@ mod tests {
     #[test]
     fn every_system_has_a_lane_and_every_element_an_end() {
         let picture = render(&testing::report());
-        for name in ["isp", "outbound", "client1", "renumberd 0.45 ms", "the floor 0.20 ms"] {
-            assert!(picture.contains(&format!(">{name}</text>")), "{name}");
+        // The last is when the last mark of the client was reached.
+        for text in [
+            "isp",
+            "outbound",
+            "client1",
+            "RA sent",
+            "renumberd 0.45 ms",
+            "the floor 0.20 ms",
+            "0.56",
+        ] {
+            assert!(picture.contains(&format!(">\n{text}\n</text>")), "{text}");
         }
         let opened = picture.matches('<').count() - picture.matches("</").count();
         let closed = picture.matches("/>").count() + picture.matches("</").count();
@@ -376,12 +339,5 @@ mod tests {
             }
         }
         assert!(render(&report).ends_with("</svg>\n"));
-    }
-
-    #[test]
-    fn axes_end_at_numbers_that_four_lines_divide() {
-        for (value, expected) in [(0.0, 1.0), (0.07, 0.08), (1.0, 1.0), (7.8, 8.0), (10.3, 12.0)] {
-            assert!((nice(value) - expected).abs() < 1e-9, "{value}: {}", nice(value));
-        }
     }
 }
