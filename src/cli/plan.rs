@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use comfy_table::{Table, presets};
 use ipnet::Ipv6Net;
 
 use crate::config::{Claim, Claimant, Config, Source};
@@ -49,8 +50,14 @@ pub fn render(config: &Config, prefix: Ipv6Net) -> String {
 
 fn write_plan(text: &mut String, config: &Config, whole: &Whole) -> fmt::Result {
     let plan = plan::plan(config, whole);
-    let heads = ["", "for", "place", "prefix", "address or router"].map(str::to_owned);
-    let mut rows = vec![heads];
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "",
+        "for",
+        "place",
+        "prefix",
+        "address or router",
+    ]);
     let mut parts = Vec::new();
     let fed = config.claims().filter(|claim| plan::takes_from(claim.from, whole));
     for (position, claim) in fed.enumerate() {
@@ -70,19 +77,12 @@ fn write_plan(text: &mut String, config: &Config, whole: &Whole) -> fmt::Result 
             (' ', "none".to_owned(), why.unwrap_or_default())
         };
         let who = format!("{} {}", claim.claimant, claim.name);
-        rows.push([mark.to_string(), who, place, prefix, last]);
+        table.add_row([mark.to_string(), who, place, prefix, last]);
     }
-    let widths: Vec<usize> = (0..4)
-        .map(|column| rows.iter().filter_map(|row| Some(row.get(column)?.len())).max())
-        .map(Option::unwrap_or_default)
-        .collect();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths.iter().chain([&0])) {
-            write!(line, "{cell:width$}  ")?;
-        }
-        writeln!(text, "{}", line.trim_end())?;
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
+    writeln!(text, "{}", table.trim_fmt())?;
     write_picture(text, whole.prefix, &parts)
 }
 

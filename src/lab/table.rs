@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use comfy_table::{CellAlignment, Table, presets};
+
 use super::Report;
 use super::json::times_the_floor;
 use super::milestones::{Late, Run};
@@ -74,42 +76,42 @@ fn write_table(text: &mut String, report: &Report, runs: &[Run]) -> std::fmt::Re
     let floor = report.of(Stack::Floor);
     let compare = report.runs.len() > 1 && !floor.is_empty();
     let floors = if compare { statistics::milestones(floor) } else { Default::default() };
-    let head = ["min", "median", "p90", "max"];
-    write!(text, "{:10}{:26}", "system", "milestone (ms)")?;
-    for name in head.into_iter().chain(compare.then_some("floor")) {
-        write!(text, "{name:>10}")?;
-    }
-    writeln!(text)?;
+    let mut table = Table::new();
+    let head = ["system", "milestone (ms)", "min", "median", "p90", "max"];
+    table.set_header(head.into_iter().chain(compare.then_some("floor")));
     let mut last = None;
     for ((node, event), spread) in statistics::milestones(runs) {
         let name = if last == Some(node) { String::new() } else { node.name() };
         last = Some(node);
-        write_row(text, &name, event.title(), Some(spread))?;
-        if let Some(floor) = floors.get(&(node, event)) {
-            write!(text, "{:>10.2}", floor.median)?;
-        }
-        writeln!(text)?;
+        table.add_row(row(&name, event.title(), Some(spread), floors.get(&(node, event))));
     }
-    write_row(text, "all", "converged", statistics::converged(runs))?;
-    if let Some(floor) = statistics::converged(floor).filter(|_| compare) {
-        write!(text, "{:>10.2}", floor.median)?;
-    }
-    writeln!(text)
+    let floor = statistics::converged(floor).filter(|_| compare);
+    table.add_row(row("all", "converged", statistics::converged(runs), floor.as_ref()));
+    writeln!(text, "{}", aligned(table, 2))
 }
 
-fn write_row(
-    text: &mut String,
-    name: &str,
-    what: &str,
-    spread: Option<Spread>,
-) -> std::fmt::Result {
-    write!(text, "{name:10}{what:26}")?;
+fn row(name: &str, what: &str, spread: Option<Spread>, floor: Option<&Spread>) -> Vec<String> {
+    let mut cells = vec![name.to_owned(), what.to_owned()];
     match spread {
         Some(Spread { min, median, p90, max, .. }) => {
-            write!(text, "{min:>10.2}{median:>10.2}{p90:>10.2}{max:>10.2}")
+            cells.extend([min, median, p90, max].map(|time| format!("{time:.2}")));
         }
-        None => write!(text, "{:>10}{:>10}{:>10}{:>10}", "-", "-", "-", "-"),
+        None => cells.extend(["-"; 4].map(str::to_owned)),
     }
+    cells.extend(floor.map(|floor| format!("{:.2}", floor.median)));
+    cells
+}
+
+/// The first `names` columns hold words, the others numbers.
+fn aligned(mut table: Table, names: usize) -> String {
+    table.load_style(presets::NOTHING);
+    for (position, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if position >= names {
+            column.set_padding((2, 0)).set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
 }
 
 /// How fast prefixes are carried, without what clients take.
@@ -137,19 +139,16 @@ fn write_comparison(text: &mut String, report: &Report) -> std::fmt::Result {
 /// What a change costs, by who sent it.
 fn write_packets(text: &mut String, runs: &[Run]) -> std::fmt::Result {
     let summary = packets::summary(runs);
-    if !summary.is_empty() {
-        writeln!(text, "\nPackets sent in a change, in the mean (and at most):")?;
-        let heads = ["RAs to all", "RAs to one", "DHCPv6"];
-        writeln!(text, "  {:10}{:>16}{:>16}{:>16}", "", heads[0], heads[1], heads[2])?;
+    if summary.is_empty() {
+        return Ok(());
     }
+    let mut table = Table::new();
+    table.set_header(["", "RAs to all", "RAs to one", "DHCPv6"]);
     for (node, kinds) in summary {
-        write!(text, "  {:10}", node.name())?;
-        for (_, mean, max) in kinds {
-            write!(text, "{:>16}", format!("{mean:.2} ({max})"))?;
-        }
-        writeln!(text)?;
+        let kinds = kinds.into_iter().map(|(_, mean, max)| format!("{mean:.2} ({max})"));
+        table.add_row(std::iter::once(node.name()).chain(kinds));
     }
-    Ok(())
+    writeln!(text, "\nPackets sent in a change, in the mean (and at most):\n{}", aligned(table, 1))
 }
 
 fn write_late(text: &mut String, stack: Stack, runs: &[Run], report: &Report) -> std::fmt::Result {
@@ -193,14 +192,14 @@ mod tests {
         let expected = "\
 Renumbering: flash, 1 router, 1 client, 3 runs
 
-system    milestone (ms)                   min    median       p90       max     floor
-isp       RA sent                         0.10      0.10      0.10      0.10      0.10
-outbound  new RA heard                    0.10      0.10      0.10      0.10      0.10
-          delegated prefix                0.16      0.16      0.16      0.16      0.16
-          RA sent                         0.50      0.55      0.70      0.70      0.30
-client1   new address, tentative          0.55      0.60      0.75      0.75      0.35
-          first echo reply                0.56      0.58      0.61      0.61      0.36
-all       converged                       0.56      0.58      0.61      0.61      0.36
+system    milestone (ms)             min  median   p90   max  floor
+isp       RA sent                   0.10    0.10  0.10  0.10   0.10
+outbound  new RA heard              0.10    0.10  0.10  0.10   0.10
+          delegated prefix          0.16    0.16  0.16  0.16   0.16
+          RA sent                   0.50    0.55  0.70  0.70   0.30
+client1   new address, tentative    0.55    0.60  0.75  0.75   0.35
+          first echo reply          0.56    0.58  0.61  0.61   0.36
+all       converged                 0.56    0.58  0.61  0.61   0.36
 
 From the provider's RA to outbound's RA, in the median:
   native       0.45 ms, 0.45 ms a router
@@ -208,8 +207,8 @@ From the provider's RA to outbound's RA, in the median:
   2.2 times the floor
 
 Packets sent in a change, in the mean (and at most):
-                  RAs to all      RAs to one          DHCPv6
-  isp               1.00 (1)        0.00 (0)        2.00 (2)
+       RAs to all  RAs to one    DHCPv6
+isp      1.00 (1)    0.00 (0)  2.00 (2)
 
 Timeline of the median run (run 1):
 ";
