@@ -1,4 +1,7 @@
 //! Tables of the file: reads keys, remembers which there are, and collects what is wrong.
+//!
+//! Not by serde's derive, which ends at the first error: an operator is shown all of them at once,
+//! each with its line, its key, and the key or value that was probably meant.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,7 @@
 //! The kernel's state: dumped whole, and changed step by step.
+//!
+//! The netlink crates encode and decode; the loop of requests is our own, as `rtnetlink` waits for
+//! the answer to each request in turn, through a task and a channel: here hundreds go as one.
 
 use std::collections::BTreeSet;
 use std::io;
