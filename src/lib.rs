@@ -10,8 +10,9 @@
 //! | module | holds | may import |
 //! | --- | --- | --- |
 //! | [`time`] | instants, lifetimes, deadlines | nothing |
-//! | [`wire`] | octets to types and back, no judgement | `time` |
-//! | [`config`] | the validated configuration and its errors | `time`, `wire` |
+//! | [`net`] | groups, ports, prefixes, link-layer addresses | nothing |
+//! | [`wire`] | octets to types and back, no judgement | `time`, `net` |
+//! | [`config`] | the validated configuration and its errors | the above |
 //! | [`core`] | protocol and policy: inputs and `now` in, outputs and a deadline out | the above |
 //! | [`platform`] | sockets, kernel state, settings; the only code that knows the system | the above |
 //! | [`daemon`] | the loop, clock, memory on disk, control socket | the above |
@@ -37,6 +38,7 @@ pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod lab;
+pub mod net;
 pub mod platform;
 pub mod time;
 pub mod wire;

@@ -53,6 +53,15 @@ impl Sub<Duration> for Instant {
     }
 }
 
+/// Ends of lifetimes that lie closer together than this are one: the protocols and kernels count
+/// in whole seconds, and each of them may round.
+pub const ROUNDING: Duration = Duration::from_secs(2);
+
+/// Whole seconds of `duration`, rounded down, less than what stands for infinity in 32 bits.
+pub fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).min(u32::MAX - 1)
+}
+
 /// A lifetime as the protocols carry it: whole seconds, all ones for infinity
 /// (RFC 4861 §4.6.2, RFC 9915 §7.7).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -77,6 +86,14 @@ impl Lifetime {
         match self {
             Self::Finite(seconds) => seconds,
             Self::Infinite => u32::MAX,
+        }
+    }
+
+    /// The lifetime that ends, in seconds; none where it does not.
+    pub const fn seconds(self) -> Option<u32> {
+        match self {
+            Self::Finite(seconds) => Some(seconds),
+            Self::Infinite => None,
         }
     }
 
@@ -118,10 +135,7 @@ impl Until {
     /// What is left at `now`, in whole seconds rounded down.
     pub fn remaining(self, now: Instant) -> Lifetime {
         match self {
-            Self::At(at) => {
-                let seconds = at.since(now).as_secs();
-                Lifetime::Finite(u32::try_from(seconds).unwrap_or(u32::MAX - 1).min(u32::MAX - 1))
-            }
+            Self::At(at) => Lifetime::Finite(whole_seconds(at.since(now))),
             Self::Never => Lifetime::Infinite,
         }
     }

@@ -16,21 +16,25 @@ mod source;
 use source::{attributes, code_of, paths};
 
 /// What each room of `src` may import besides itself.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("time", &[]),
-    ("wire", &["time"]),
-    ("config", &["time", "wire"]), // wire for the types of identifiers and preferences
-    ("core", &["time", "wire", "config"]),
-    ("platform", &["time", "wire", "config", "core"]),
-    ("engines", &["time", "wire", "config", "core"]),
-    ("daemon", &["time", "wire", "config", "core", "platform", "engines"]),
-    ("sim", &["time", "wire", "config", "core"]),
-    ("lab", &["time", "wire", "config", "core", "platform", "engines", "daemon"]),
-    ("cli", &["time", "wire", "config", "core", "platform", "engines", "daemon", "sim", "lab"]),
+    ("net", &[]),
+    ("wire", &["time", "net"]),
+    ("config", &["time", "net", "wire"]), // wire for the types of identifiers and preferences
+    ("core", &["time", "net", "wire", "config"]),
+    ("platform", &["time", "net", "wire", "config", "core"]),
+    ("engines", &["time", "net", "wire", "config", "core"]),
+    ("daemon", &["time", "net", "wire", "config", "core", "platform", "engines"]),
+    ("sim", &["time", "net", "wire", "config", "core"]),
+    ("lab", &["time", "net", "wire", "config", "core", "platform", "engines", "daemon"]),
+    (
+        "cli",
+        &["time", "net", "wire", "config", "core", "platform", "engines", "daemon", "sim", "lab"],
+    ),
 ];
 
 /// The rooms in which everything comes in as a value and goes out as a value.
-const PURE: [&str; 4] = ["time", "wire", "config", "core"];
+const PURE: [&str; 5] = ["time", "net", "wire", "config", "core"];
 
 /// Crates that reach outside.
 const OUTSIDE_CRATES: [&str; 12] = [

@@ -24,7 +24,7 @@ use ipnet::Ipv6Net;
 pub use claim::{Claim, Claimant};
 pub use delegation::{Delegation, Layout, Limits, Peer, Pool, Static};
 pub use error::ConfigError;
-pub use relay::{ALL_SERVERS, Relay};
+pub use relay::Relay;
 
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::ndp_option::Preference;

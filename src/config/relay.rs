@@ -3,9 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::Config;
-
-/// All DHCPv6 servers of a site (RFC 9915 §7.1).
-pub const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);
+use crate::net::ALL_SITE_DHCP_SERVERS;
 
 /// What a relay agent does on one link.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,6 +31,6 @@ impl Relay {
 
 impl Default for Relay {
     fn default() -> Self {
-        Self { servers: vec![ALL_SERVERS], uplink: None }
+        Self { servers: vec![ALL_SITE_DHCP_SERVERS], uplink: None }
     }
 }

@@ -57,7 +57,6 @@ mod takeover;
 mod uplink;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::Ipv6Addr;
 
 use self::backlog::Backlog;
 use self::change::Bucket;
@@ -81,15 +80,6 @@ use self::uplink::{Effect, Uplink};
 use crate::config::Config;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
-
-/// All nodes on a link.
-pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-/// All routers on a link.
-pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-/// All DHCPv6 relay agents and servers on a link (RFC 9915 §7.1).
-pub const ALL_DHCP_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-/// All DHCPv6 servers of a site (RFC 9915 §7.1).
-pub const ALL_SITE_DHCP_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);
 
 /// One agent's protocol and policy.
 #[derive(Debug)]

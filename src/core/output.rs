@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::input::IfIndex;
 use super::memory::Record;
 use super::system::{KernelAddress, KernelRoute};
+use crate::net;
 
 /// What to do next.
 #[derive(Clone, PartialEq, Debug)]
@@ -198,9 +199,9 @@ impl Group {
     /// Its address.
     pub const fn address(self) -> Ipv6Addr {
         match self {
-            Self::AllRouters => super::ALL_ROUTERS,
-            Self::DhcpServers => super::ALL_DHCP_SERVERS,
-            Self::SiteDhcpServers => super::ALL_SITE_DHCP_SERVERS,
+            Self::AllRouters => net::ALL_ROUTERS,
+            Self::DhcpServers => net::ALL_DHCP_SERVERS,
+            Self::SiteDhcpServers => net::ALL_SITE_DHCP_SERVERS,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use ipnet::Ipv6Net;
 
 use crate::config::{Claim, Claimant, Config, Layout, Place, PlaceNumber, Source};
+use crate::net::{overlap, stable_hash};
 use crate::wire::dhcpv6_option::Iaid;
 
 mod taken;
@@ -229,7 +230,7 @@ impl<'a> Carving<'a> {
     /// beside it moves nothing but what collides.
     fn scattered(&self, claim: &Claim<'_>, count: u64) -> Option<Ipv6Net> {
         let prefix = self.whole.prefix;
-        let first = at(prefix, claim.length, hash(claim.name) % count)?;
+        let first = at(prefix, claim.length, stable_hash(claim.name.as_bytes()) % count)?;
         self.taken
             .lowest(prefix, claim.length, first)
             .or_else(|| self.taken.lowest(prefix, claim.length, prefix))
@@ -254,15 +255,4 @@ impl<'a> Carving<'a> {
     fn refuse(&mut self, claim: &Claim<'_>, why: Without) {
         self.plan.without.insert(claim.name.to_owned(), why);
     }
-}
-
-fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
-    one.contains(&other) || other.contains(&one)
-}
-
-/// FNV-1a: the same in every version of this program, which the standard library's is not.
-fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

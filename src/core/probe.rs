@@ -87,7 +87,6 @@ impl Probe {
     /// the probe under way.
     pub fn handle_echo_reply(
         &mut self,
-        _now: Instant,
         source: Ipv6Addr,
         destination: Ipv6Addr,
         octets: &[u8],
@@ -190,9 +189,9 @@ mod tests {
                 first.get_or_insert(octets);
             }
             let reply = reply(first.unwrap());
-            let verdict = probe.handle_echo_reply(now, TARGET, SOURCE, &reply);
+            let verdict = probe.handle_echo_reply(TARGET, SOURCE, &reply);
             assert_eq!(verdict, Some(Verdict::Routed(prefix())));
-            assert_eq!(probe.handle_echo_reply(now, TARGET, SOURCE, &reply), None, "once");
+            assert_eq!(probe.handle_echo_reply(TARGET, SOURCE, &reply), None, "once");
             assert_eq!((probe.deadline(), probe.poll_transmit(now)), (None, None));
         }
     }
@@ -219,7 +218,7 @@ mod tests {
     #[test]
     fn only_a_true_reply_counts() {
         let mut probe = started();
-        assert_eq!(probe.handle_echo_reply(Instant::BOOT, TARGET, SOURCE, &[129; 40]), None);
+        assert_eq!(probe.handle_echo_reply(TARGET, SOURCE, &[129; 40]), None);
         let (_, request) = probe.poll_transmit(Instant::BOOT).unwrap();
         let good = reply(request.clone());
         let changed = |at: usize| {
@@ -239,14 +238,14 @@ mod tests {
             ("longer", TARGET, SOURCE, [&good[..], &[0]].concat()),
         ];
         for (name, source, destination, octets) in cases {
-            let verdict = probe.handle_echo_reply(Instant::BOOT, source, destination, &octets);
+            let verdict = probe.handle_echo_reply(source, destination, &octets);
             assert_eq!(verdict, None, "{name}");
         }
         for length in 0..good.len() {
             let short = &good[..length];
-            assert_eq!(probe.handle_echo_reply(Instant::BOOT, TARGET, SOURCE, short), None);
+            assert_eq!(probe.handle_echo_reply(TARGET, SOURCE, short), None);
         }
-        let verdict = probe.handle_echo_reply(Instant::BOOT, TARGET, SOURCE, &good);
+        let verdict = probe.handle_echo_reply(TARGET, SOURCE, &good);
         assert!(verdict.is_some());
     }
 
@@ -257,8 +256,8 @@ mod tests {
         let next: Ipv6Net = "2001:db8:77::/56".parse().unwrap();
         probe.start(Instant::BOOT, SOURCE, next);
         let (_, new) = probe.poll_transmit(Instant::BOOT).unwrap();
-        assert_eq!(probe.handle_echo_reply(Instant::BOOT, TARGET, SOURCE, &reply(old)), None);
-        let verdict = probe.handle_echo_reply(Instant::BOOT, TARGET, SOURCE, &reply(new));
+        assert_eq!(probe.handle_echo_reply(TARGET, SOURCE, &reply(old)), None);
+        let verdict = probe.handle_echo_reply(TARGET, SOURCE, &reply(new));
         assert_eq!(verdict, Some(Verdict::Routed(next)));
 
         let mut stopped = started();

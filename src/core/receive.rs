@@ -13,7 +13,7 @@ use super::lease::Refusal;
 use super::output::{Level, Output, Packet, Stage};
 use super::settle::LAG;
 use super::uplink::Attachment;
-use super::{ALL_DHCP_SERVERS, ALL_ROUTERS};
+use crate::net::{ALL_DHCP_SERVERS, ALL_ROUTERS};
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
@@ -36,7 +36,7 @@ impl Core {
             && let Some(uplink) = self.uplinks.get_mut(name)
         {
             let Received { source, destination, octets, .. } = received;
-            self.derive |= uplink.handle_echo_reply(now, *source, *destination, octets);
+            self.derive |= uplink.handle_echo_reply(*source, *destination, octets);
         }
     }
 

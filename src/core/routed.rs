@@ -75,12 +75,11 @@ impl Routed {
     /// Takes in an echo reply; whether it answers a probe.
     pub(super) fn handle_echo_reply(
         &mut self,
-        now: Instant,
         source: Ipv6Addr,
         destination: Ipv6Addr,
         octets: &[u8],
     ) -> bool {
-        let verdict = self.probe.handle_echo_reply(now, source, destination, octets);
+        let verdict = self.probe.handle_echo_reply(source, destination, octets);
         if let Some(Verdict::Routed(prefix)) = verdict {
             self.finding = Finding::Routed(prefix);
         }
@@ -182,8 +181,8 @@ mod tests {
         let _ = routed.handle_timeout(at(65));
         let (source, _, mut octets) = routed.poll_transmit(at(65)).unwrap();
         octets[0] = 129;
-        assert!(!routed.handle_echo_reply(at(66), source, TARGET, &octets), "not from the target");
-        assert!(routed.handle_echo_reply(at(66), TARGET, source, &octets));
+        assert!(!routed.handle_echo_reply(source, TARGET, &octets), "not from the target");
+        assert!(routed.handle_echo_reply(TARGET, source, &octets));
         assert_eq!((routed.not_routed(), routed.deadline()), (None, None));
     }
 }

@@ -19,6 +19,7 @@ use super::system::KernelRoute;
 use super::takeover::Identity;
 use super::uplink::Effect;
 use crate::config::RelaySources;
+use crate::net::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, link_layer_of};
 use crate::time::Instant;
 use crate::wire::DecodeError;
 use crate::wire::dhcpv6::{Message, MessageType};
@@ -26,8 +27,6 @@ use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 
 /// What changes of static prefixes are recorded under: no interface can bear a name with a space.
 pub(super) const STATIC: &str = "static prefixes";
-const CLIENT_PORT: u16 = 546; // RFC 9915 §7.2
-const SERVER_PORT: u16 = 547;
 /// What relays say in one message that answers have to say again.
 const MAX_RELAY_OCTETS: usize = 1024;
 
@@ -317,9 +316,9 @@ fn direct(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message),
     let contact = Contact {
         next_hop: source,
         peer: source,
-        link_layer: received.link_layer.clone().or_else(|| super::delegate::link_layer_of(source)),
+        link_layer: received.link_layer.clone().or_else(|| link_layer_of(source)),
         neighbor_link_layer: received.link_layer.clone(),
-        port: CLIENT_PORT,
+        port: DHCP_CLIENT_PORT,
         relay: None,
         levels: Vec::new(),
     };
@@ -346,7 +345,7 @@ fn relayed(
     let peer = nearest.peer_address;
     let names_port = |option: &RelayOption| matches!(option, RelayOption::SourcePort(_));
     let first = levels.first().ok_or("truncated")?;
-    let port = if first.options.iter().any(names_port) { received.port } else { SERVER_PORT };
+    let port = if first.options.iter().any(names_port) { received.port } else { DHCP_SERVER_PORT };
     let malformed = levels.iter().flat_map(RelayMessage::malformed).collect();
     for level in &mut levels {
         level.options.retain(|option| {
@@ -361,7 +360,7 @@ fn relayed(
     let contact = Contact {
         next_hop: received.source,
         peer,
-        link_layer: link_layer.or_else(|| super::delegate::link_layer_of(peer)),
+        link_layer: link_layer.or_else(|| link_layer_of(peer)),
         neighbor_link_layer: received.link_layer.clone(),
         port,
         relay: Some(received.source),

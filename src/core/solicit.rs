@@ -71,7 +71,7 @@ impl Solicit {
 
     /// A valid advertisement came; `default_router` when its Router Lifetime is not zero. Ends the
     /// round, but not before one solicitation was sent in it (RS-06, RS-07, RS-09).
-    pub const fn handle_advertisement(&mut self, _now: Instant, default_router: bool) {
+    pub const fn handle_advertisement(&mut self, default_router: bool) {
         let Some(round) = &mut self.round else { return };
         if !default_router || !round.multicast {
             return;

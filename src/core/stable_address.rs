@@ -5,24 +5,6 @@ use sha2::{Digest, Sha256};
 
 use crate::config::InterfaceId;
 
-/// The modified EUI-64 of a link-layer address of 6 or 8 octets (RFC 4291 appendix A); none where
-/// the link has no address to make it from.
-pub fn eui64(link_layer: &[u8]) -> Option<InterfaceId> {
-    if link_layer.iter().all(|octet| *octet == 0) {
-        return None; // all tunnels and loopbacks would share it
-    }
-    let octets = match *link_layer {
-        [a, b, c, d, e, f] => [a, b, c, 0xff, 0xfe, d, e, f],
-        [a, b, c, d, e, f, g, h] => [a, b, c, d, e, f, g, h],
-        _ => return None,
-    };
-    Some(InterfaceId(u64::from_be_bytes(octets) ^ UNIVERSAL_LOCAL))
-}
-
-/// The universal/local bit, inverted so that an identifier given by hand is local without setting
-/// it (RFC 4291 §2.5.1).
-const UNIVERSAL_LOCAL: u64 = 0x0200_0000_0000_0000;
-
 /// A stable and opaque identifier (RFC 7217 §5): the same for the same arguments, another one in
 /// another prefix. `dad_counter` is 0, and one more after each duplicate that was found.
 ///
@@ -72,24 +54,6 @@ mod tests {
 
     fn secret() -> [u8; 32] {
         std::array::from_fn(|index| u8::try_from(index).unwrap())
-    }
-
-    /// RFC 4291 appendix A.
-    #[test]
-    fn eui64_inverts_the_universal_bit() {
-        let cases: [(&str, &[u8], Option<u64>); 8] = [
-            ("48 bits", &[0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde], Some(0x3656_78ff_fe9a_bcde)),
-            ("48 bits, local", &[0x02, 0, 0x5e, 0x10, 0, 1], Some(0x0000_5eff_fe10_0001)),
-            ("64 bits", &[0x34, 0x56, 0x78, 1, 2, 3, 4, 5], Some(0x3656_7801_0203_0405)),
-            ("no address", &[], None),
-            ("an address of zeros", &[0; 6], None),
-            ("IPv4 tunnel", &[192, 0, 2, 1], None),
-            ("seven octets", &[1; 7], None),
-            ("InfiniBand", &[1; 20], None),
-        ];
-        for (name, link_layer, expected) in cases {
-            assert_eq!(eui64(link_layer), expected.map(InterfaceId), "{name}");
-        }
     }
 
     /// UPL-06. The vectors are SHA-256 over 00 01 … 1f, the prefix, its length, the counter and

@@ -11,7 +11,7 @@ use super::Core;
 use super::history::{Cause, Prefixes};
 use super::output::Stage;
 use super::relay::RelayStatus;
-use crate::time::{Instant, Lifetime, Until};
+use crate::time::Instant;
 use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;
 
@@ -277,7 +277,7 @@ impl Core {
         let (server, state) = uplink.lease().describe();
         let routers = uplink.routers().routers(now).into_iter().map(|router| RouterStatus {
             address: router.address,
-            lifetime: seconds(now, router.lifetime_until),
+            lifetime: router.lifetime_until.remaining(now).seconds(),
             preference: router.preference,
             managed: router.managed,
             other: router.other,
@@ -288,8 +288,8 @@ impl Core {
                     prefix: prefix.prefix,
                     on_link: prefix.on_link,
                     autonomous: prefix.autonomous,
-                    preferred: seconds(now, prefix.preferred_until),
-                    valid: seconds(now, prefix.valid_until),
+                    preferred: prefix.preferred_until.remaining(now).seconds(),
+                    valid: prefix.valid_until.remaining(now).seconds(),
                     condition: prefix.condition.to_owned(),
                 })
                 .collect(),
@@ -305,8 +305,8 @@ impl Core {
             iaid: prefix.iaid.0,
             prefix: prefix.prefix,
             exclude: prefix.exclude,
-            preferred: seconds(now, prefix.preferred_until),
-            valid: seconds(now, prefix.valid_until),
+            preferred: prefix.preferred_until.remaining(now).seconds(),
+            valid: prefix.valid_until.remaining(now).seconds(),
             gone: prefix.gone_since.is_some(),
         });
         let mut passed_on: Vec<&str> =
@@ -318,8 +318,8 @@ impl Core {
             addresses: addresses
                 .map(|address| AddressStatus {
                     address: address.address,
-                    preferred: seconds(now, address.preferred_until),
-                    valid: seconds(now, address.valid_until),
+                    preferred: address.preferred_until.remaining(now).seconds(),
+                    valid: address.valid_until.remaining(now).seconds(),
                     tentative: address.tentative,
                 })
                 .collect(),
@@ -328,13 +328,5 @@ impl Core {
             leases: leases.collect(),
             passed_on: passed_on.into_iter().map(str::to_owned).collect(),
         })
-    }
-}
-
-/// What is left, in seconds; none for what does not end.
-pub(super) fn seconds(now: Instant, until: Until) -> Option<u32> {
-    match until.remaining(now) {
-        Lifetime::Finite(seconds) => Some(seconds),
-        Lifetime::Infinite => None,
     }
 }

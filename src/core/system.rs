@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
-use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use super::input::{IfIndex, KernelEvent, Received};
-use crate::time::Until;
+use crate::time::{ROUNDING, Until};
 
 /// An interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -121,14 +120,11 @@ pub struct System {
     pub forwarding: bool,
 }
 
-/// Ends that lie closer together than this are one: the kernel counts in whole seconds.
-const TOLERANCE: Duration = Duration::from_secs(2);
-
 /// Whether two ends are one.
 pub fn same_end(a: Until, b: Until) -> bool {
     match (a, b) {
         (Until::Never, Until::Never) => true,
-        (Until::At(a), Until::At(b)) => a.since(b).max(b.since(a)) <= TOLERANCE,
+        (Until::At(a), Until::At(b)) => a.since(b).max(b.since(a)) <= ROUNDING,
         (Until::Never, Until::At(_)) | (Until::At(_), Until::Never) => false,
     }
 }

@@ -27,6 +27,7 @@ use super::routed::Routed;
 use super::solicit::Solicit;
 use super::system::System;
 use crate::config;
+use crate::net;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::Duid;
@@ -221,7 +222,7 @@ impl Uplink {
             Trigger::FirstWords { router: source }
         };
         self.heard_at = Some(now);
-        self.solicit.handle_advertisement(now, advertisement.router_lifetime > 0);
+        self.solicit.handle_advertisement(advertisement.router_lifetime > 0);
         // That is how a delegating router notifies those that it had to refuse (SRV-58); where it
         // has something new for all, one advertisement to all is the notification. Copies of it
         // bring nothing forward, so they use up nothing of what may be.
@@ -394,7 +395,7 @@ impl Uplink {
         let attached = self.attached.as_ref()?;
         let destination = match self.routers.poll_solicitation(now) {
             Some(router) => router,
-            None if self.solicit.poll(now) => super::ALL_ROUTERS,
+            None if self.solicit.poll(now) => net::ALL_ROUTERS,
             None => return None,
         };
         let address = attached.link_layer_address.clone();

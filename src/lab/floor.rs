@@ -26,6 +26,7 @@ use crate::core::input::IfIndex;
 use crate::core::output::Packet;
 use crate::core::system::System;
 use crate::daemon::clock;
+use crate::net::{ALL_DHCP_SERVERS, ALL_NODES, DHCP_CLIENT_PORT, DHCP_SERVER_PORT};
 use crate::platform::linux::Kernel;
 use crate::platform::linux::encode::request_with;
 use crate::platform::sockets::Icmpv6Socket;
@@ -35,10 +36,6 @@ use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};
 use crate::wire::ndp::RouterAdvertisement;
 use crate::wire::ndp_option::{NdpOption, PrefixInformation};
 
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-const CLIENT_PORT: u16 = 546;
-const SERVER_PORT: u16 = 547;
 const PREFERRED: u32 = 7200;
 const VALID: u32 = 14_400;
 const QUIET_MILLIS: u8 = 100;
@@ -171,7 +168,7 @@ struct Uplink {
 impl Uplink {
     fn open(system: &System) -> anyhow::Result<Self> {
         let interface = system.link(UPLINK).context("no uplink")?.index;
-        let client = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, CLIENT_PORT))?;
+        let client = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, DHCP_CLIENT_PORT))?;
         client.set_read_timeout(Some(Duration::from_secs(1)))?;
         Ok(Self { interface, client })
     }
@@ -179,7 +176,7 @@ impl Uplink {
     /// Asks, and waits for what is delegated.
     fn renew(&self) -> anyhow::Result<Ipv6Net> {
         let renew = message(MessageType::Renew, TransactionId([1, 2, 3]), Vec::new()).encode();
-        let to = SocketAddrV6::new(ALL_SERVERS, SERVER_PORT, 0, self.interface.0);
+        let to = SocketAddrV6::new(ALL_DHCP_SERVERS, DHCP_SERVER_PORT, 0, self.interface.0);
         let mut octets = [0; 1500];
         loop {
             self.client.send_to(&renew, to)?;
@@ -219,8 +216,8 @@ impl Downlink {
         let link = system.link(name).with_context(|| format!("no interface {name}"))?;
         let interface = link.index;
         let link_local = system.link_local(interface).context("no link-local address")?;
-        let server = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, SERVER_PORT))?;
-        server.join_multicast_v6(&ALL_SERVERS, interface.0)?;
+        let server = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, DHCP_SERVER_PORT))?;
+        server.join_multicast_v6(&ALL_DHCP_SERVERS, interface.0)?;
         Ok(Self {
             site,
             depth,

@@ -20,14 +20,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::socket_options;
 use crate::core::input::{IfIndex, Received};
 use crate::core::output::{Hearing, Packet};
+use crate::net::{ALL_ROUTERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT};
 
-const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 const ECHO_REPLY: u8 = 129;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
-const CLIENT_PORT: u16 = 546; // RFC 9915 §7.2
-const SERVER_PORT: u16 = 547;
 const HOP_LIMIT: libc::c_int = 255; // RFC 4861 §6.1: proof that no router forwarded it
 const RELAY_HOP_LIMIT: u32 = 8; // RFC 9915 §19: to ff05::1:3
 const LARGEST_PACKET: usize = 65_535;
@@ -126,7 +124,7 @@ impl Dhcpv6Socket {
         let socket = udp_socket()?;
         // Another client may serve other interfaces of this machine.
         socket.set_reuse_address(true)?;
-        PacketSocket::bound(socket, CLIENT_PORT).map(Self)
+        PacketSocket::bound(socket, DHCP_CLIENT_PORT).map(Self)
     }
 
     /// The next datagram; none when there is none yet. Its sender's port is not looked at
@@ -145,7 +143,7 @@ impl Dhcpv6Socket {
     ///
     /// What the system says; EINVAL where the source is tentative or not on the interface.
     pub fn send(&self, packet: &Packet) -> io::Result<()> {
-        self.0.send(packet, SERVER_PORT, &[])
+        self.0.send(packet, DHCP_SERVER_PORT, &[])
     }
 
     /// Datagrams received and dropped because they or their control messages were cut.
@@ -174,7 +172,7 @@ impl ServerSocket {
         socket.set_multicast_hops_v6(RELAY_HOP_LIMIT)?;
         let mut is_shared = false;
         let socket = PacketSocket::new(socket)?;
-        if let Err(error) = socket.bind(SERVER_PORT) {
+        if let Err(error) = socket.bind(DHCP_SERVER_PORT) {
             if error.kind() != io::ErrorKind::AddrInUse {
                 return Err(error);
             }
@@ -183,7 +181,7 @@ impl ServerSocket {
         }
         socket.socket.set_reuse_address(true)?;
         if is_shared {
-            socket.bind(SERVER_PORT)?;
+            socket.bind(DHCP_SERVER_PORT)?;
         }
         Ok(Self { socket, is_shared })
     }

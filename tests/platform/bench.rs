@@ -1,7 +1,6 @@
 //! A machine with the platform layer on it.
 
 use std::net::Ipv6Addr;
-use std::time::Duration;
 
 use renumberd::core::input::{IfIndex, KernelEvent};
 use renumberd::core::output::{Group, Packet, Step};
@@ -9,13 +8,12 @@ use renumberd::core::system::{KernelAddress, KernelRoute, RouteTarget, System};
 use renumberd::daemon::clock;
 use renumberd::platform::linux::{Drained, Events, Kernel};
 use renumberd::platform::sockets::Icmpv6Socket;
-use renumberd::time::{Instant, Until};
+use renumberd::time::{Instant, ROUNDING, Until};
 
 use crate::lab::net::{Namespace, Net};
 use crate::lab::{eventually, secs, sys};
 
 /// What the kernel's whole seconds and the time between two questions may add up to.
-const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The platform layer, and what it has told so far.
 pub(super) struct Platform {
@@ -163,7 +161,7 @@ pub(super) fn same_end(one: Until, other: Until) -> bool {
     let apart = |one: Instant, other: Instant| one.since(other).max(other.since(one));
     match (one, other) {
         (Until::Never, Until::Never) => true,
-        (Until::At(one), Until::At(other)) => apart(one, other) <= TOLERANCE,
+        (Until::At(one), Until::At(other)) => apart(one, other) <= ROUNDING,
         (Until::Never, Until::At(_)) | (Until::At(_), Until::Never) => false,
     }
 }

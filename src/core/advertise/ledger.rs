@@ -9,16 +9,12 @@ use ipnet::Ipv6Net;
 
 use super::lifetimes::Statement;
 use super::{Content, Promise, Promises};
-use crate::time::{Instant, Until};
+use crate::time::{Instant, ROUNDING, Until};
 
 /// Entries of each kind. Beyond it the one that ends first is forgotten: hosts have room for 16
 /// addresses, and at three seconds between advertisements and the shortest lifetimes of RA-TX-60
 /// no more than 100 prefixes can be alive.
 const MAX_ENTRIES: usize = 256;
-
-/// Ends that a lease renewal rounds and the network delays differ by this much without being
-/// shorter in earnest.
-const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// What had no end before a restart is believed for so long after it.
 const UNRECORDED: Duration = Duration::from_secs(1800);
@@ -149,7 +145,7 @@ impl Ledger {
             };
             let beyond = |said: Option<Instant>, old: Until, end: Until| {
                 said.is_some_and(|said| {
-                    said > now && end < old && end.at().is_some_and(|end| said > end + TOLERANCE)
+                    said > now && end < old && end.at().is_some_and(|end| said > end + ROUNDING)
                 })
             };
             beyond(held.preferred_said, old.0, *preferred) || beyond(held.valid_said, old.1, *valid)

@@ -9,7 +9,7 @@ use ipnet::Ipv6Net;
 use super::Content;
 use super::ledger::Ledger;
 use crate::config;
-use crate::time::{Instant, Lifetime, Until};
+use crate::time::{Instant, Lifetime, Until, whole_seconds};
 use crate::wire::ndp_option::Preference;
 
 /// Routes per link (RFC 4191 §4).
@@ -91,7 +91,8 @@ impl Statement {
             0 => (2, Reverse(ledger.held_until(&said.prefix))),
             1.. => (1, Reverse(None)),
         });
-        let resolver_limit = seconds(max_interval).saturating_mul(3).max(MIN_RESOLVER_LIFETIME);
+        let resolver_limit =
+            whole_seconds(max_interval).saturating_mul(3).max(MIN_RESOLVER_LIFETIME);
         Self {
             router_lifetime: router_lifetime(rules, content),
             prefixes,
@@ -166,8 +167,8 @@ impl Limits {
     /// Hosts have room for few prefixes: the more retired ones they may hold, the shorter is what
     /// is promised for the current ones (RA-TX-60).
     fn new(rules: &config::Advertise, retired: usize, has_stub_router: bool) -> Self {
-        let preferred = seconds(rules.preferred_limit);
-        let valid = seconds(rules.valid_limit);
+        let preferred = whole_seconds(rules.preferred_limit);
+        let valid = whole_seconds(rules.valid_limit);
         let under_fire = match retired {
             0 => None,
             1 => Some(VALID_AFTER_ONE),
@@ -287,9 +288,4 @@ fn at_most(end: Until, now: Instant, limit: u32) -> u32 {
         Lifetime::Finite(remaining) => remaining.min(limit),
         Lifetime::Infinite => limit,
     }
-}
-
-/// Whole seconds, less than infinity.
-pub(super) fn seconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).min(u32::MAX - 1)
 }

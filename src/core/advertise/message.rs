@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::lifetimes::{PrefixLifetimes, Statement, seconds};
+use super::lifetimes::{PrefixLifetimes, Statement};
 use crate::config;
-use crate::time::Lifetime;
+use crate::time::{Lifetime, whole_seconds};
 use crate::wire::ndp::RouterAdvertisement;
 use crate::wire::ndp_option::{NdpOption, Pref64, Preference, PrefixInformation, RouteInformation};
 
@@ -115,7 +115,7 @@ fn pref64(rules: &config::Advertise, statement: &Statement) -> Vec<NdpOption> {
         });
         return passed.collect();
     };
-    let seconds = seconds(rules.max_interval).saturating_mul(3).min(MAX_PREF64_LIFETIME);
+    let seconds = whole_seconds(rules.max_interval).saturating_mul(3).min(MAX_PREF64_LIFETIME);
     let lifetime = u16::try_from(seconds.next_multiple_of(8)).unwrap_or(u16::MAX);
     vec![NdpOption::Pref64(Pref64 { prefix, lifetime })]
 }

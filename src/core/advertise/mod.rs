@@ -30,10 +30,11 @@ pub use content::Content;
 use self::ledger::Ledger;
 use self::lifetimes::Statement;
 use self::message::Link;
-use self::schedule::{ALL_NODES, Schedule};
+use self::schedule::Schedule;
 use super::input::Neighbor;
 use super::random::Random;
 use crate::config;
+use crate::net::ALL_NODES;
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
 use crate::wire::ndp_option::NdpOption;
@@ -275,16 +276,6 @@ impl Advertiser {
     /// The Router Lifetime that the next advertisement would say, in seconds.
     pub fn router_lifetime(&self) -> u16 {
         self.content.as_ref().map_or(0, |content| lifetimes::router_lifetime(&self.rules, content))
-    }
-
-    /// The routes of the content for which the 17 of RFC 4191 §4 leave no room.
-    pub fn unsaid_routes(&self, now: Instant) -> Vec<Ipv6Net> {
-        let Some(content) = &self.content else { return Vec::new() };
-        lifetimes::routes_by_preference(content, now)
-            .into_iter()
-            .skip(lifetimes::MAX_ROUTES)
-            .map(|(prefix, _, _)| prefix)
-            .collect()
     }
 }
 

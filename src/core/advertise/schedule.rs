@@ -8,10 +8,8 @@ use super::copies::Copies;
 use crate::core::change::bucket::Bucket;
 use crate::core::input::Neighbor;
 use crate::core::random::Random;
+use crate::net::ALL_NODES;
 use crate::time::{Deadline, Instant};
-
-/// All nodes on the link.
-pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// Advertisements sent in quick succession after a start or a change (RFC 4861 §10).
 const MAX_INITIAL_RTR_ADVERTISEMENTS: u8 = 3;

@@ -12,6 +12,7 @@ use super::offers::{Offer, Slot};
 use super::places::{Neighbor, Shares, Taken, has_room};
 use super::{Arrival, BindingKey, Contact, Delegating};
 use crate::config::{Limits, Peer, Pool, RelaySources};
+use crate::net::stable_hash;
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::Iaid;
@@ -148,10 +149,10 @@ impl Delegating {
         let fitting = wanted.named.iter().filter(|prefix| prefix.prefix_len() == pool.length);
         let named = fitting.take(MAX_NAMED).filter_map(|prefix| offer?.number_of(*prefix));
         let named = named.filter(|number| *number < count && free_from(*number) == Some(*number));
-        let mut next = hash(&seed(wanted.key, 0)) % count.max(1);
+        let mut next = stable_hash(&seed(wanted.key, 0)) % count.max(1);
         let tried = (0..MAX_TRIES).map_while(|attempt| {
             if attempt >= SIDE_BY_SIDE {
-                next = hash(&seed(wanted.key, attempt)) % count.max(1);
+                next = stable_hash(&seed(wanted.key, attempt)) % count.max(1);
             }
             let free = free_from(next)?;
             next = free.checked_add(1).filter(|next| *next < count).unwrap_or_default();
@@ -397,11 +398,4 @@ fn places_of(pool: &Pool) -> Option<u64> {
 fn serves(pool: &Pool, key: &BindingKey, contact: &Contact) -> bool {
     let is_link = |link: Ipv6Net| contact.link().is_some_and(|named| link.contains(&named));
     *pool.downlink == *key.downlink && pool.link.is_none_or(is_link)
-}
-
-/// FNV-1a: the same in every version of this program.
-pub(super) fn hash(octets: &[u8]) -> u64 {
-    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

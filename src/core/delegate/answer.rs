@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::allot::{Wanted, hash};
+use super::allot::Wanted;
 use super::binding::Due;
 use super::times::Pace;
 use super::{Arrival, BindingKey, Delegating, Reject, Served, Slot, information, release, request};
 use crate::core::output::Safety;
 use crate::core::rkap;
+use crate::net::stable_hash;
 use crate::time::{Instant, Lifetime, Until};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{
@@ -344,7 +345,7 @@ impl Making<'_> {
     /// The same T1 and T2 in all (SRV-27).
     fn set_times(&mut self, ias: &mut [IaPd], accepts_reconfigure: bool) {
         let renewed_at = self.delegating.offers.renewed_at;
-        let chance = hash(self.client.octets());
+        let chance = stable_hash(self.client.octets());
         let Some((mut t1, t2)) = self.pace.times(self.now, renewed_at, chance) else { return };
         if let Some(every) = self.renew_every.filter(|_| !accepts_reconfigure) {
             // Nothing else may reach it after a change (SRV-62).

@@ -16,7 +16,7 @@ use crate::config::Limits;
 use crate::core::input::IfIndex;
 use crate::core::rkap;
 use crate::core::system::{KernelRoute, RouteTarget};
-use crate::time::{Instant, Until};
+use crate::time::{Instant, ROUNDING, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
 /// Metric of a route to a delegation: behind a link of ours, before any learnt route.
@@ -28,9 +28,6 @@ const UNDERWAY: Duration = Duration::from_secs(3);
 
 /// A lifetime begins where it is heard: its holder may hold a prefix so much longer.
 const LATER: Duration = Duration::from_secs(5);
-
-/// Ends that differ by less are one: lifetimes are told in whole seconds.
-const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// Whose binding it is (SRV-40).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -177,7 +174,7 @@ impl Promise {
 /// Whether `a` is later than `b` by more than rounding.
 fn is_later(a: Until, b: Until) -> bool {
     match (a, b) {
-        (Until::At(a), Until::At(b)) => a.since(b) > TOLERANCE,
+        (Until::At(a), Until::At(b)) => a.since(b) > ROUNDING,
         (Until::Never, Until::At(_)) => true,
         (Until::At(_) | Until::Never, Until::Never) => false,
     }
@@ -263,19 +260,9 @@ impl Binding {
         self.due().any(|due| due == prefix)
     }
 
-    /// Whether its router can be sent a Reconfigure.
-    pub const fn has_key(&self) -> bool {
-        self.reconfigure_key.is_some()
-    }
-
     /// Whether its router is being called.
     pub const fn is_called(&self) -> bool {
         self.push.is_some()
-    }
-
-    /// Whether something that is due to it may still be held by another (SRV-57).
-    pub const fn is_blocked(&self) -> bool {
-        !self.blocked.is_empty()
     }
 
     /// What its router may hold, also what is not due to it any more and so in quarantine.

@@ -73,13 +73,3 @@ pub struct Place {
     /// What relay agents say of whence they come, each the peer and the interface: next to us first.
     pub behind: Vec<(Ipv6Addr, Option<Vec<u8>>)>,
 }
-
-/// The link-layer address that a link-local address was made from, if it was (RFC 4291 App. A).
-pub fn link_layer_of(address: Ipv6Addr) -> Option<Vec<u8>> {
-    match address.octets() {
-        [0xfe, 0x80, 0, 0, 0, 0, 0, 0, first, a, b, 0xff, 0xfe, c, d, e] => {
-            Some(vec![first ^ 2, a, b, c, d, e])
-        }
-        _ => None,
-    }
-}

@@ -48,7 +48,7 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 
 pub use answer::Answer;
 pub use binding::{Binding, BindingKey, Promise, StoredBinding};
-pub use contact::{Contact, Place, link_layer_of};
+pub use contact::{Contact, Place};
 pub use contested::Holder;
 pub use information::HostOptions;
 pub use offers::{Offer, Offers, Slot};

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Limits;
-use crate::time::{Instant, Lifetime, Until};
+use crate::time::{Instant, Lifetime, Until, whole_seconds};
 
 /// The part of one delegated prefix that falls to one delegation or pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,14 +63,18 @@ impl fmt::Display for Slot {
 impl Offer {
     /// The lifetimes to give at `now`: no longer than ours, nor than `limits` (CRV-07, SRV-37).
     pub(super) fn lifetimes(&self, now: Instant, limits: Limits) -> (Lifetime, Lifetime) {
-        let valid = self.valid_until.remaining(now).min(seconds(limits.valid));
-        let preferred = self.preferred_until.remaining(now).min(seconds(limits.preferred));
+        let valid =
+            self.valid_until.remaining(now).min(Lifetime::Finite(whole_seconds(limits.valid)));
+        let preferred = self
+            .preferred_until
+            .remaining(now)
+            .min(Lifetime::Finite(whole_seconds(limits.preferred)));
         (preferred.min(valid), valid)
     }
 
     /// Whether our own lifetime is what limits a preferred lifetime given at `now`.
     pub(super) fn is_short(&self, now: Instant, limits: Limits) -> bool {
-        self.preferred_until.remaining(now) < seconds(limits.preferred)
+        self.preferred_until.remaining(now) < Lifetime::Finite(whole_seconds(limits.preferred))
     }
 
     /// The place `number` of the pool whose block this is.
@@ -101,8 +104,4 @@ impl Offers {
     pub(super) fn is_ours(&self, prefix: Ipv6Net) -> bool {
         self.held.iter().any(|held| held.contains(&prefix))
     }
-}
-
-fn seconds(limit: Duration) -> Lifetime {
-    Lifetime::Finite(u32::try_from(limit.as_secs()).unwrap_or(u32::MAX - 1))
 }

@@ -18,10 +18,6 @@ pub enum Reject {
     ForeignServer,
     /// An identity association where none belongs.
     IdentityAssociation,
-    /// Sent to an address of ours instead of to the group (SRV-08).
-    Unicast,
-    /// A source that is no address of the link.
-    Source,
     /// Nothing is to be said to it.
     Silent,
 }
@@ -36,8 +32,6 @@ impl Reject {
             Self::NoServerId => "no-server-id",
             Self::ForeignServer => "foreign-server",
             Self::IdentityAssociation => "identity-association",
-            Self::Unicast => "unicast",
-            Self::Source => "source",
             Self::Silent => "silent",
         }
     }

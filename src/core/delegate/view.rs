@@ -3,7 +3,7 @@
 use ipnet::Ipv6Net;
 
 use super::{Binding, BindingKey, Delegating, Promise, Slot};
-use crate::core::status::{BindingStatus, DelegationStatus, seconds};
+use crate::core::status::{BindingStatus, DelegationStatus};
 use crate::time::{Instant, Until};
 
 impl Binding {
@@ -23,8 +23,8 @@ impl Delegating {
         let told =
             |prefix: &Ipv6Net, state: &str, preferred: Until, valid: Until| DelegationStatus {
                 prefix: *prefix,
-                preferred: seconds(now, preferred),
-                valid: seconds(now, valid),
+                preferred: preferred.remaining(now).seconds(),
+                valid: valid.remaining(now).seconds(),
                 state: state.to_owned(),
             };
         // What is not ours any more and has lost its route blocks nobody.

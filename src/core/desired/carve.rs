@@ -8,6 +8,7 @@ use super::Facts;
 use crate::core::delegate::{Offer, Offers};
 use crate::core::lease::DelegatedPrefix;
 use crate::core::plan::{self, Whole, Without};
+use crate::net::overlap;
 use crate::time::Instant;
 
 /// All delegated prefixes with their plans.
@@ -108,7 +109,7 @@ impl Carved {
     /// What an advertisement on an uplink says of `advertised` against what DHCPv6 delegated to us.
     pub(super) fn claim_on(&self, advertised: &Ipv6Net) -> Claim {
         let ours = &self.prefix.prefix;
-        if !overlap(ours, advertised) {
+        if !overlap(*ours, *advertised) {
             Claim::Elsewhere
         } else if self.prefix.exclude.is_some_and(|kept| kept.contains(advertised)) {
             Claim::Excluded
@@ -124,12 +125,8 @@ impl Carved {
     /// Whether somebody has something of `part`.
     fn has(&self, part: &Ipv6Net) -> bool {
         let all = [&self.subnets, &self.delegations, &self.pools];
-        all.into_iter().flat_map(BTreeMap::values).any(|other| overlap(other, part))
+        all.into_iter().flat_map(BTreeMap::values).any(|other| overlap(*other, *part))
     }
-}
-
-fn overlap(a: &Ipv6Net, b: &Ipv6Net) -> bool {
-    a.contains(b) || b.contains(a)
 }
 
 #[cfg(test)]
@@ -200,7 +197,7 @@ mod tests {
             let all: Vec<_> = all.collect();
             for (position, (name, part)) in all.iter().enumerate() {
                 for (with, taken) in &all[..position] {
-                    assert!(!overlap(part, taken), "{name} {part}, {with} {taken}");
+                    assert!(!overlap(**part, **taken), "{name} {part}, {with} {taken}");
                 }
             }
             assert!(carving.parts[0].subnets.contains_key("lan0"));

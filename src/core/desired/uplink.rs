@@ -14,6 +14,7 @@ use crate::core::hear::{EffectivePrefix, SpecificRoute};
 use crate::core::output::Sysctl;
 use crate::core::stable_address;
 use crate::core::system::{KernelAddress, Link, RouteTarget};
+use crate::net;
 use crate::time::{Instant, Until};
 use crate::wire::ndp_option::Preference;
 
@@ -163,7 +164,7 @@ impl Place<'_> {
             AddressMode::Fixed(id) => Some(id).filter(free),
             AddressMode::Eui64 => {
                 let octets = self.link.link_layer_address.as_deref();
-                match octets.and_then(stable_address::eui64) {
+                match octets.and_then(net::eui64).map(InterfaceId) {
                     Some(id) => Some(id).filter(free),
                     None => stable(),
                 }

@@ -5,9 +5,10 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::refusal::{Acceptance, Refusal, overlap};
+use super::refusal::{Acceptance, Refusal};
 use super::timers::Timers;
 use super::{DelegatedPrefix, LeasedAddress};
+use crate::net::overlap;
 use crate::time::{Instant, Lifetime, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid, StatusCode};
 

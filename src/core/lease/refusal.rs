@@ -7,6 +7,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::held::{GivenLease, Ia};
+use crate::net::overlap;
 
 /// No link is numbered from less than this (CRV-10).
 const LONGEST: u8 = 64;
@@ -105,10 +106,6 @@ impl Acceptance {
             }
         }
     }
-}
-
-pub(super) fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
-    one.contains(&other) || other.contains(&one)
 }
 
 /// What servers gave last and was not taken.

@@ -13,7 +13,6 @@ use crate::core::desired::Desired;
 use crate::core::input::Received;
 use crate::core::memory::{Record, RelayedLease};
 use crate::core::output::{Group, Level, Output, Report};
-use crate::core::status::seconds;
 use crate::core::system::{KernelRoute, System};
 use crate::time::Instant;
 use crate::wire::dhcpv6_relay::RelayKind;
@@ -124,8 +123,8 @@ impl Core {
             iaid: lease.iaid.0,
             prefix,
             next_hop: lease.next_hop,
-            preferred: seconds(now, lease.preferred_until),
-            valid: seconds(now, lease.valid_until),
+            preferred: lease.preferred_until.remaining(now).seconds(),
+            valid: lease.valid_until.remaining(now).seconds(),
         };
         let relay = |name: &String| {
             let link = self.system.link(name);

@@ -15,21 +15,17 @@ use std::net::Ipv6Addr;
 pub use self::agent::{RelayStatus, RelayedStatus};
 pub use self::leases::Leases;
 use self::link::ClientLink;
-use super::delegate::link_layer_of;
 use super::input::Received;
 use super::memory::Record;
 use super::output::{Packet, Safety, ServerPacket};
 use super::system::System;
 use crate::config::Config;
+use crate::net::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, link_layer_of};
 use crate::time::Instant;
 use crate::wire::DecodeError;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_relay::{HOP_COUNT_LIMIT, RelayKind, RelayMessage, RelayOption, innermost};
 
-/// Where clients listen (RFC 9915 §7.2), whatever port they send from.
-const CLIENT_PORT: u16 = 546;
-/// Where servers and relay agents listen.
-const SERVER_PORT: u16 = 547;
 /// Type and transaction id, or type, message type and flags: no message is shorter.
 const SHORTEST: usize = 4;
 const ETHERNET: u16 = 1;
@@ -177,7 +173,7 @@ impl Relays {
                     destination,
                     octets: octets.clone(),
                 },
-                port: SERVER_PORT,
+                port: DHCP_SERVER_PORT,
                 memory: Safety::Written,
             })
             .collect();
@@ -214,9 +210,9 @@ impl Relays {
         }
         let source = link.link_local().ok_or(Reject::Detached)?;
         let port = if octets.first() == Some(&RelayKind::Reply.to_wire()) {
-            level.source_port().filter(|port| *port != 0).unwrap_or(SERVER_PORT)
+            level.source_port().filter(|port| *port != 0).unwrap_or(DHCP_SERVER_PORT)
         } else {
-            CLIENT_PORT
+            DHCP_CLIENT_PORT
         };
         let interface = link.index();
         let packet = Packet { interface, source, destination: peer, octets: octets.to_vec() };

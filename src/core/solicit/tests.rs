@@ -27,7 +27,7 @@ fn nothing_is_solicited_before_an_event() {
     let mut solicit = solicit(0);
     assert_eq!(solicit.deadline(), None);
     assert!(!solicit.poll(secs(9000)));
-    solicit.handle_advertisement(secs(1), DEFAULT_ROUTER);
+    solicit.handle_advertisement(DEFAULT_ROUTER);
     assert_eq!(solicit.deadline(), None, "an advertisement is no event");
 }
 
@@ -107,7 +107,7 @@ fn only_a_default_router_on_a_multicast_link_ends_the_round() {
         solicit.start(Instant::BOOT, multicast);
         assert_eq!(run(&mut solicit, secs(3)).len(), 1);
         let next = solicit.deadline();
-        solicit.handle_advertisement(secs(3), default_router);
+        solicit.handle_advertisement(default_router);
         assert_eq!(solicit.deadline(), next.filter(|_| goes_on), "{name}: at the same rate or not");
         assert_eq!(run(&mut solicit, secs(3600)).is_empty(), !goes_on, "{name}");
     }
@@ -118,8 +118,8 @@ fn only_a_default_router_on_a_multicast_link_ends_the_round() {
 fn an_early_advertisement_leaves_one_solicitation() {
     let mut solicit = solicit(2);
     solicit.start(Instant::BOOT, MULTICAST);
-    solicit.handle_advertisement(Instant::BOOT, DEFAULT_ROUTER);
-    solicit.handle_advertisement(Instant::BOOT, false);
+    solicit.handle_advertisement(DEFAULT_ROUTER);
+    solicit.handle_advertisement(false);
     assert_eq!(run(&mut solicit, secs(3600)).len(), 1);
     assert_eq!(solicit.deadline(), None);
 }
@@ -129,7 +129,7 @@ fn an_early_advertisement_leaves_one_solicitation() {
 fn without_multicast_an_early_advertisement_ends_nothing() {
     let mut solicit = solicit(2);
     solicit.start(Instant::BOOT, !MULTICAST);
-    solicit.handle_advertisement(Instant::BOOT, DEFAULT_ROUTER);
+    solicit.handle_advertisement(DEFAULT_ROUTER);
     assert!(run(&mut solicit, secs(60)).len() > 3);
 }
 
@@ -146,7 +146,7 @@ fn rounds_on_one_link_keep_their_distance() {
         if solicit.poll(now) {
             sent.push(now);
         }
-        solicit.handle_advertisement(now, DEFAULT_ROUTER);
+        solicit.handle_advertisement(DEFAULT_ROUTER);
     }
     assert!(sent.windows(2).all(|pair| pair[1].since(pair[0]) >= Duration::from_secs(4)));
     assert!((20..=26).contains(&sent.len()), "{} in 100 s", sent.len());
@@ -158,7 +158,7 @@ fn losing_all_routers_starts_the_backoff_anew() {
     let mut solicit = solicit(4);
     solicit.start(Instant::BOOT, MULTICAST);
     run(&mut solicit, secs(500));
-    solicit.handle_advertisement(secs(500), DEFAULT_ROUTER);
+    solicit.handle_advertisement(DEFAULT_ROUTER);
     solicit.start(secs(2300), MULTICAST);
     let sent = run(&mut solicit, secs(2340));
     assert_eq!(sent.len(), 4, "at about 0, 4, 12 and 28 s: {sent:?}");

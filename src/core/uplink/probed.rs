@@ -32,13 +32,12 @@ impl Uplink {
     /// Takes in an echo reply; whether it was waited for.
     pub(in crate::core) fn handle_echo_reply(
         &mut self,
-        now: Instant,
         source: Ipv6Addr,
         destination: Ipv6Addr,
         octets: &[u8],
     ) -> bool {
         let routed = self.routed.as_mut();
-        routed.is_some_and(|routed| routed.handle_echo_reply(now, source, destination, octets))
+        routed.is_some_and(|routed| routed.handle_echo_reply(source, destination, octets))
     }
 
     /// The delegated prefix that the provider does not route.

@@ -17,7 +17,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use super::MARK;
 use crate::core::output::Step;
 use crate::core::system::{KernelAddress, KernelRoute, RouteTarget};
-use crate::time::{Instant, Lifetime, Until};
+use crate::time::{Instant, Until};
 
 /// The request for a step; none where netlink is not the way to take it.
 pub(super) fn request(
@@ -78,10 +78,10 @@ const fn address_header(interface: u32, prefix_len: u8) -> AddressHeader {
 
 fn address(now: Instant, wanted: &KernelAddress, mark: bool) -> AddressMessage {
     // The kernel refuses a valid lifetime of zero, and a preferred one above it.
-    let valid = seconds(now, wanted.valid_until).max(1);
+    let valid = wanted.valid_until.remaining(now).to_wire().max(1);
     let mut lifetimes = CacheInfo::default();
     lifetimes.ifa_valid = valid;
-    lifetimes.ifa_preferred = seconds(now, wanted.preferred_until).min(valid);
+    lifetimes.ifa_preferred = wanted.preferred_until.remaining(now).to_wire().min(valid);
     let mut message = AddressMessage::default();
     message.header = address_header(wanted.interface.0, wanted.prefix_len);
     message.attributes = vec![
@@ -122,15 +122,9 @@ fn route(now: Instant, wanted: &KernelRoute) -> RouteMessage {
         message.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet6(router)));
     }
     if let Until::At(_) = wanted.until {
-        message.attributes.push(RouteAttribute::Expires(seconds(now, wanted.until).max(1)));
+        message
+            .attributes
+            .push(RouteAttribute::Expires(wanted.until.remaining(now).to_wire().max(1)));
     }
     message
-}
-
-/// Whole seconds that are left, all ones for no end.
-fn seconds(now: Instant, until: Until) -> u32 {
-    match until.remaining(now) {
-        Lifetime::Finite(seconds) => seconds,
-        Lifetime::Infinite => u32::MAX,
-    }
 }

@@ -113,7 +113,6 @@ fn a_router_is_known_by_its_link_layer_address() {
     let mut world = World::new(&config, A);
     assert!(world.hear(2, Request, &[ia(1, &[])]).map(|answer| told(&answer, 1)).unwrap().is_err());
     let octets = vec![2, 0, 0x5e, 0, 0x53, 1];
-    assert_eq!(link_layer_of("fe80::5eff:fe00:5301".parse().unwrap()), Some(octets.clone()));
     let at = Contact { link_layer: Some(octets), ..contact(2) };
     let answer = world.hear_at("lan0", at.clone(), &message(2, Request, &[ia(1, &[])])).unwrap();
     assert_eq!(told(&answer, 1).unwrap()[0].0, net("2001:db8:a00:30::/60"));

@@ -211,7 +211,7 @@ fn who_waits_with_a_key_gets_a_reconfigure() {
     world.hear(2, Request, &[ia(1, &[]), accept]).unwrap();
     world.reload(&handed_on());
     world.calls();
-    assert!(world.delegating.bindings()[&key(2, 1)].is_blocked());
+    assert!(!world.delegating.bindings()[&key(2, 1)].blocked.is_empty());
     let told = world.ask(2, Renew, &["2001:db8:a00:30::/60"]).unwrap();
     assert_eq!(told, ["2001:db8:a00:30::/60 0 0"]);
     assert_eq!(world.calls(), []);
