@@ -55,6 +55,7 @@ pub fn run(options: &Run, config: Config) -> anyhow::Result<()> {
             state_dir: options.state_dir.clone(),
             runtime_dir: options.runtime_dir.clone(),
             address_mark: !options.no_address_protocol,
+            log_fields: options.log_format == LogFormat::Json,
         },
         &reload,
     )
@@ -66,6 +67,6 @@ fn start_log(options: &Run) {
     let log = log.with_writer(std::io::stderr).with_ansi(false);
     match options.log_format {
         LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Json => log.event_format(daemon::JsonLines).init(),
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
+use serde::Serialize;
 
 mod carve;
 mod passed;
@@ -161,7 +162,8 @@ pub struct Desired {
 
 /// How a prefix that a router on an uplink advertises is in conflict with a delegated one, which
 /// it carries.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "conflict", content = "delegated", rename_all = "kebab-case")]
 pub enum Conflict {
     /// It is on-link around the delegated prefix. Both are routes, and the longer one decides.
     Around(Ipv6Net),

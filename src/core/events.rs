@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::event::Event;
 use super::input::{IfIndex, KernelEvent};
-use super::output::{Group, Level, Output, Step};
+use super::output::{Group, Output, Step};
 use super::settle::LAG;
 use super::system::{KernelAddress, System};
 use super::{Core, receive};
@@ -100,8 +101,8 @@ impl Core {
             if let Some(uplink) = uplink {
                 uplink.decline(now, address.address);
             }
-            let text = format!("{} is in use by another node", address.address);
-            self.report(Level::Error, Some(address.interface), text);
+            let interface = self.name_of(address.interface);
+            self.report(Event::AddressDuplicate { interface, address: address.address });
         } else if before.tentative
             && !address.tentative
             && let Some(attached) = uplink.and_then(|uplink| uplink.attached())

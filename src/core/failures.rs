@@ -4,13 +4,13 @@
 //! those. None is forgotten while the step is still to be taken, or it would be tried again at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use super::event::RefusedStep;
 use super::input::IfIndex;
 use super::output::{Group, Step, Sysctl};
-use super::system::{KernelRoute, RouteKey, RouteTarget, System};
+use super::system::{RouteKey, RouteTarget, System};
 use crate::time::{Deadline, Instant};
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -68,50 +68,30 @@ pub(super) struct Failure {
     retry_at: Option<Instant>,
 }
 
-/// What was refused and why, for an operator.
-pub(super) fn refusal(step: &Step, errno: i32, system: &System) -> String {
-    let why = io::Error::from_raw_os_error(errno);
-    format!("the kernel refused to {}: {why}", in_words(step, system))
+/// What was refused and why, with the name of the interface.
+pub(super) fn refused(step: &Step, errno: i32, system: &System) -> RefusedStep {
+    let interface = if let Step::SetSysctl { interface, .. } = step {
+        Some(interface.as_str())
+    } else {
+        interface_of(step).and_then(|index| system.name_of(index))
+    };
+    RefusedStep { interface: interface.map(str::to_owned), step: step.clone(), errno }
 }
 
-/// A step with the names of interfaces.
-fn in_words(step: &Step, system: &System) -> String {
-    let name = |index: &IfIndex| {
-        let link = system.links.get(index);
-        link.map_or_else(|| format!("interface {}", index.0), |link| link.name.clone())
-    };
-    let route = |route: &KernelRoute| match &route.target {
-        RouteTarget::Gateway(interface, gateway) => {
-            format!("route {} via {gateway} on {}", route.destination, name(interface))
-        }
-        RouteTarget::OnLink(interface) => {
-            format!("route {} on {}", route.destination, name(interface))
-        }
-        RouteTarget::Unreachable => format!("unreachable route {}", route.destination),
-    };
+fn interface_of(step: &Step) -> Option<IfIndex> {
     match step {
-        Step::SetAddress(wanted) => {
-            let interface = name(&wanted.interface);
-            format!("set address {}/{} on {interface}", wanted.address, wanted.prefix_len)
-        }
-        Step::RemoveAddress { interface, address, prefix_len } => {
-            format!("remove address {address}/{prefix_len} on {}", name(interface))
-        }
-        Step::AddRoute(wanted) => format!("add {}", route(wanted)),
-        Step::ReplaceRoute(wanted) => format!("replace {}", route(wanted)),
-        Step::RemoveRoute(wanted) => format!("remove {}", route(wanted)),
-        Step::SetSysctl { interface, name, value } => {
-            format!("set net.ipv6.conf.{interface}.{} to {value}", name.file())
-        }
-        Step::Join(group, interface) => format!("join {} on {}", group.address(), name(interface)),
-        Step::Leave(group, interface) => {
-            format!("leave {} on {}", group.address(), name(interface))
-        }
-        Step::Serve(true) => "open UDP port 547".to_owned(),
-        Step::Serve(false) => "close UDP port 547".to_owned(),
-        Step::DropKernelMade(interface) => {
-            format!("drop what it made of advertisements on {}", name(interface))
-        }
+        Step::SetAddress(address) => Some(address.interface),
+        Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route) => match route
+            .target
+        {
+            RouteTarget::Gateway(interface, _) | RouteTarget::OnLink(interface) => Some(interface),
+            RouteTarget::Unreachable => None,
+        },
+        Step::RemoveAddress { interface, .. }
+        | Step::Join(_, interface)
+        | Step::Leave(_, interface)
+        | Step::DropKernelMade(interface) => Some(*interface),
+        Step::SetSysctl { .. } | Step::Serve(_) => None,
     }
 }
 

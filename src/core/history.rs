@@ -1,12 +1,16 @@
 //! The last changes, numbered, each with the time of every stage that it reached.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use super::output::Stage;
+use super::Core;
+use super::event::Event;
+use super::output::{Milestone, Output, Stage};
+use super::uplink::Effect;
 use crate::time::Instant;
 
 /// How many changes are kept.
@@ -61,46 +65,37 @@ pub struct Change {
     pub told: bool,
 }
 
-impl Change {
-    /// Time from hearing of it to `stage`, if that was reached.
-    pub fn latency(&self, stage: Stage) -> Option<Duration> {
-        self.stages.get(&stage).map(|at| at.since(self.began_at))
-    }
-
-    /// One line for an operator.
-    pub fn describe(&self) -> String {
-        let mut parts = Vec::new();
-        for (what, from, to) in [
-            ("delegated", &self.from.delegated, &self.to.delegated),
-            ("on-link", &self.from.on_link, &self.to.on_link),
-        ] {
-            if from != to {
-                parts.push(format!("{what} {} -> {}", list(from), list(to)));
-            }
-        }
-        if parts.is_empty() {
-            parts.push("prefixes confirmed".to_owned());
-        }
-        for (stage, word) in [
-            (Stage::Asked, "asked"),
-            (Stage::Delegated, "answered"),
-            (Stage::Applied, "applied"),
-            (Stage::Advertised, "advertised"),
-        ] {
-            // What an operator sets is nobody's answer.
-            if let Some(latency) = self.latency(stage).filter(|latency| !latency.is_zero()) {
-                parts.push(format!("{word} after {:.3} ms", latency.as_secs_f64() * 1e3));
-            }
-        }
-        format!("change {}: {}", self.number, parts.join(", "))
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Advertisement => "a router advertises other prefixes",
+            Self::Link => "the link is up",
+            Self::Command => "it was asked for",
+            Self::Reconfigure => "the delegating router asks for it",
+            Self::Lease => "the lease has changed",
+        })
     }
 }
 
-fn list(prefixes: &[Ipv6Net]) -> String {
-    if prefixes.is_empty() {
-        return "none".to_owned();
+impl Change {
+    /// That it has begun.
+    pub fn began(&self) -> Event {
+        let interface = self.uplink.clone();
+        Event::ChangeBegan { interface, change: self.number, cause: self.cause }
     }
-    prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+
+    /// That it has reached its last stage.
+    pub fn finished(&self) -> Event {
+        let latency = |(stage, at): (&Stage, &Instant)| (*stage, at.since(self.began_at));
+        Event::ChangeFinished {
+            interface: self.uplink.clone(),
+            change: self.number,
+            cause: self.cause,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            latencies: self.stages.iter().map(latency).collect(),
+        }
+    }
 }
 
 /// The last changes.
@@ -139,8 +134,13 @@ impl History {
     }
 
     /// The lease of `uplink` changed: part of its last change if that is recent, else a change of
-    /// its own. Returns its number.
-    pub fn delegated(&mut self, now: Instant, uplink: &str, from: Prefixes) -> u64 {
+    /// its own. Its number, and that it has reached this stage.
+    pub fn delegated(
+        &mut self,
+        now: Instant,
+        uplink: &str,
+        from: Prefixes,
+    ) -> (u64, Option<Event>) {
         let recent = |change: &&mut Change| now.since(change.began_at) <= BELONGS;
         let number = match self.last_mut(uplink).filter(recent) {
             Some(change) if !change.stages.contains_key(&Stage::Delegated) || !change.told => {
@@ -149,26 +149,35 @@ impl History {
             }
             Some(_) | None => self.begin(now, uplink, Cause::Lease, from),
         };
-        self.reached(now, number, Stage::Delegated);
-        number
+        (number, self.reached(now, number, Stage::Delegated))
     }
 
     /// Change `number` has reached `stage`. Asking again counts until there was an answer; every
-    /// other stage counts once.
-    pub fn reached(&mut self, now: Instant, number: u64, stage: Stage) {
-        let Some(change) = self.changes.iter_mut().find(|change| change.number == number) else {
-            return;
-        };
-        if stage != Stage::Asked || change.stages.contains_key(&Stage::Delegated) {
-            change.stages.entry(stage).or_insert(now);
-        } else {
-            change.stages.insert(stage, now);
+    /// other stage counts once. That it did, unless it does not count.
+    pub fn reached(&mut self, now: Instant, number: u64, stage: Stage) -> Option<Event> {
+        let change = self.change_mut(number)?;
+        let asks_again = stage == Stage::Asked && !change.stages.contains_key(&Stage::Delegated);
+        if change.stages.contains_key(&stage) && !asks_again {
+            return None;
         }
+        change.stages.insert(stage, now);
+        let latency = now.since(change.began_at);
+        Some(Event::ChangeReached {
+            interface: change.uplink.clone(),
+            change: number,
+            stage,
+            latency,
+        })
     }
 
     /// The last change of `uplink`.
     pub fn last_mut(&mut self, uplink: &str) -> Option<&mut Change> {
         self.changes.iter_mut().rev().find(|change| change.uplink == uplink)
+    }
+
+    /// How many have begun.
+    pub const fn count(&self) -> u64 {
+        self.count
     }
 
     /// The change of this number, if it is still kept.
@@ -179,6 +188,51 @@ impl History {
     /// All that are kept, oldest first.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter()
+    }
+}
+
+impl Core {
+    /// Begins a change, or goes on with one.
+    pub(super) fn follow_change(&mut self, now: Instant, name: &str, effect: &Effect) {
+        let from = |told: &BTreeMap<String, Prefixes>| told.get(name).cloned().unwrap_or_default();
+        let count = self.history.count();
+        if let Some(cause) = effect.began {
+            self.history.begin(now, name, cause, from(&self.told));
+        }
+        let mut delegated = None;
+        if effect.delegated {
+            let (change, event) = self.history.delegated(now, name, from(&self.told));
+            self.unadvertised = Some(change);
+            delegated = event;
+        }
+        if self.history.count() != count {
+            self.events.extend(self.history.last_mut(name).map(|change| change.began()));
+        }
+        self.events.extend(delegated);
+    }
+
+    pub(super) fn milestone(&mut self, uplink: &str, stage: Stage) {
+        if let Some(change) = self.history.last_mut(uplink).filter(|change| !change.told) {
+            let milestone = Milestone { change: change.number, stage };
+            self.outputs.push_back(Output::Milestone(milestone));
+        }
+    }
+
+    /// A stage was reached; the last one tells the operator.
+    pub(super) fn reach(&mut self, now: Instant, milestone: Milestone) {
+        let Milestone { change, stage } = milestone;
+        self.events.extend(self.history.reached(now, change, stage));
+        let advertised = Output::Milestone(Milestone { change, stage: Stage::Advertised });
+        let waits = self.unadvertised == Some(change) || self.outputs.contains(&advertised);
+        let last = stage == Stage::Advertised || (stage == Stage::Applied && !waits);
+        let statics = self.static_prefixes(now);
+        let change = self.history.change_mut(change).filter(|change| last && !change.told);
+        let Some(change) = change else { return };
+        let uplink = self.uplinks.get(&change.uplink);
+        change.to = uplink.map_or(statics, |uplink| uplink.current(now));
+        change.told = true;
+        self.told.insert(change.uplink.clone(), change.to.clone());
+        self.events.push_back(change.finished());
     }
 }
 
@@ -193,9 +247,9 @@ mod tests {
         let number = history.begin(start, "tap0", Cause::Advertisement, Prefixes::default());
         history.change_mut(number).unwrap().told = true;
         let late = start + Duration::from_secs(13);
-        assert_eq!(history.delegated(late, "tap0", Prefixes::default()), number);
+        assert_eq!(history.delegated(late, "tap0", Prefixes::default()).0, number);
         let much_later = start + Duration::from_secs(1300);
-        assert_eq!(history.delegated(much_later, "tap0", Prefixes::default()), number + 1);
+        assert_eq!(history.delegated(much_later, "tap0", Prefixes::default()).0, number + 1);
     }
 
     #[test]

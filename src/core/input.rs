@@ -151,3 +151,26 @@ pub enum Command {
     /// Stop: final advertisements, then the end of the loop.
     Stop,
 }
+
+impl Command {
+    /// Its name, as an operator types it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Renew { .. } => "renew",
+            Self::LinkUp { .. } => "linkup",
+            Self::Forget { .. } => "forget",
+            Self::SetPrefixes { .. } => "prefix",
+            Self::Reload(_) => "reload",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// The uplink that it is about, where it is about one.
+    pub fn uplink(&self) -> Option<&str> {
+        match self {
+            Self::Renew { uplink } => uplink.as_deref(),
+            Self::LinkUp { uplink } => Some(uplink),
+            Self::Forget { .. } | Self::SetPrefixes { .. } | Self::Reload(_) | Self::Stop => None,
+        }
+    }
+}

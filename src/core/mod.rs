@@ -25,6 +25,7 @@ pub mod delegate;
 pub mod desired;
 pub mod diff;
 mod downlink;
+pub mod event;
 mod events;
 mod failures;
 pub mod hear;
@@ -65,11 +66,12 @@ use self::counters::Counters;
 use self::delegate::Delegating;
 use self::desired::Desired;
 use self::downlink::Downlink;
+use self::event::Event;
 use self::failures::Failures;
-use self::history::{Cause, History, Prefixes};
+use self::history::{History, Prefixes};
 use self::input::{Command, IfIndex, Input};
 use self::memory::{Memory, Record};
-use self::output::{Group, Hearing, Level, Milestone, Output, Report, Stage, Sysctl};
+use self::output::{Group, Hearing, Output, Stage, Sysctl};
 use self::postponed::Postponed;
 use self::random::Random;
 use self::relay::{Leases, Relays};
@@ -114,7 +116,7 @@ pub struct Core {
     /// Which conditions hold has to be found out anew.
     review: bool,
     counters: Counters,
-    /// Somebody reads what is reported at the level of debugging.
+    /// Somebody reads what concerns only who looks for a fault.
     reports_debug: bool,
     history: History,
     /// What was in use when the last change of an uplink was told.
@@ -139,6 +141,8 @@ pub struct Core {
     /// What was taken in then has consequences that are still to be found out.
     unsettled: Option<Instant>,
     outputs: VecDeque<Output>,
+    /// What has happened, which leaves behind all that has to be done.
+    events: VecDeque<Event>,
 }
 
 /// Whether a default route leads to the provider, and since when none does (RA-TX-30).
@@ -215,6 +219,7 @@ impl Core {
             ready: false,
             unsettled: None,
             outputs,
+            events: VecDeque::new(),
         };
         core.configure(now, config);
         core
@@ -266,12 +271,17 @@ impl Core {
     /// What to do next; to be drained before waiting.
     ///
     /// Questions and answers come first. The desired state is derived when they have left: it is
-    /// most of the work, and others wait for them.
+    /// most of the work, and others wait for them. Nobody waits for events: they come last.
     pub fn poll_output(&mut self) -> Option<Output> {
         if self.outputs.is_empty()
             && let Some(now) = self.unsettled.take()
         {
             self.settle(now);
+        }
+        if matches!(self.outputs.front(), None | Some(Output::Exit))
+            && let Some(event) = self.events.pop_front()
+        {
+            return Some(Output::Event(event));
         }
         self.outputs.pop_front()
     }
@@ -344,31 +354,32 @@ impl Core {
     }
 
     fn command(&mut self, now: Instant, command: Command) {
-        let (name, effects): (_, Vec<(String, Effect)>) = match command {
+        let (interface, command_name) = (command.uplink().map(str::to_owned), command.name());
+        self.report(Event::CommandReceived { interface, command: command_name });
+        let effects: Vec<(String, Effect)> = match command {
             Command::Renew { uplink } => {
                 let wanted = |name: &String| uplink.as_ref().is_none_or(|uplink| uplink == name);
                 let uplinks = self.uplinks.iter_mut().filter(|(name, _)| wanted(name));
-                ("renew", uplinks.map(|(name, uplink)| (name.clone(), uplink.renew(now))).collect())
+                uplinks.map(|(name, uplink)| (name.clone(), uplink.renew(now))).collect()
             }
             Command::LinkUp { uplink } => {
                 let found = self.uplinks.get_mut(&uplink);
-                ("linkup", found.map(|found| (uplink, found.link_up(now))).into_iter().collect())
+                found.map(|found| (uplink, found.link_up(now))).into_iter().collect()
             }
             Command::Reload(config) => {
                 self.configure(now, *config);
                 self.attach(now);
-                ("reload", Vec::new())
+                Vec::new()
             }
             Command::Forget { prefix } => {
                 self.forget_relayed(prefix);
-                ("forget", Vec::new())
+                Vec::new()
             }
             Command::SetPrefixes { prefixes, graceful } => {
-                ("prefix", vec![self.set_prefixes(now, prefixes, graceful)])
+                vec![self.set_prefixes(now, prefixes, graceful)]
             }
-            Command::Stop => ("stop", Vec::new()),
+            Command::Stop => Vec::new(),
         };
-        self.report(Level::Info, None, format!("{name} asked for"));
         for (name, effect) in effects {
             self.take_effect(now, &name, &effect);
         }
@@ -402,12 +413,8 @@ impl Core {
             self.derive_heard(now, at);
         }
         self.review |= effect.review;
-        if let Some(cause) = effect.began {
-            self.history.begin(now, name, cause, self.told.get(name).cloned().unwrap_or_default());
-        }
+        self.follow_change(now, name, effect);
         if effect.delegated {
-            let from = self.told.get(name).cloned().unwrap_or_default();
-            self.unadvertised = Some(self.history.delegated(now, name, from));
             self.ask_for_what_was_taken(now, name);
         }
         if effect.asked {
@@ -431,45 +438,18 @@ impl Core {
         }
     }
 
-    fn milestone(&mut self, uplink: &str, stage: Stage) {
-        if let Some(change) = self.history.last_mut(uplink).filter(|change| !change.told) {
-            let milestone = Milestone { change: change.number, stage };
-            self.outputs.push_back(Output::Milestone(milestone));
-        }
-    }
-
-    /// A stage was reached; the last one tells the operator.
-    fn reach(&mut self, now: Instant, milestone: Milestone) {
-        let Milestone { change, stage } = milestone;
-        self.history.reached(now, change, stage);
-        let advertised = Output::Milestone(Milestone { change, stage: Stage::Advertised });
-        let waits = self.unadvertised == Some(change) || self.outputs.contains(&advertised);
-        let last = stage == Stage::Advertised || (stage == Stage::Applied && !waits);
-        let statics = self.static_prefixes(now);
-        let change = self.history.change_mut(change).filter(|change| last && !change.told);
-        let Some(change) = change else { return };
-        let uplink = self.uplinks.get(&change.uplink);
-        change.to = uplink.map_or(statics, |uplink| uplink.current(now));
-        change.told = true;
-        self.told.insert(change.uplink.clone(), change.to.clone());
-        let level = if change.from == change.to && change.cause != Cause::Command {
-            Level::Debug
-        } else {
-            Level::Info
-        };
-        let interface = Some(change.uplink.clone());
-        let text = change.describe();
-        self.outputs.push_back(Output::Report(Report { level, interface, text }));
-    }
-
-    /// Whether what concerns only who looks for a fault is put into words.
+    /// Whether somebody reads what concerns only who looks for a fault: else there is no event for
+    /// what anybody can cause in numbers.
     pub const fn set_reports_debug(&mut self, reports_debug: bool) {
         self.reports_debug = reports_debug;
     }
 
-    fn report(&mut self, level: Level, interface: Option<IfIndex>, text: String) {
-        let link = interface.and_then(|index| self.system.links.get(&index));
-        let interface = link.map(|link| link.name.clone());
-        self.outputs.push_back(Output::Report(Report { level, interface, text }));
+    fn report(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// The name of an interface.
+    fn name_of(&self, interface: IfIndex) -> Option<String> {
+        self.system.name_of(interface).map(str::to_owned)
     }
 }

@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Event;
 use super::input::IfIndex;
 use super::memory::Record;
 use super::system::{KernelAddress, KernelRoute};
@@ -29,8 +30,8 @@ pub enum Output {
     SendServer(ServerPacket),
     /// Tell the core when this was reached.
     Milestone(Milestone),
-    /// A sentence for the operator.
-    Report(Report),
+    /// Something has happened that operators and programs may want to know.
+    Event(Event),
     /// All is done: leave the loop.
     Exit,
 }
@@ -47,7 +48,7 @@ impl Output {
             | Self::SendDhcpv6(_)
             | Self::SendServer(_)
             | Self::Milestone(_)
-            | Self::Report(_)
+            | Self::Event(_)
             | Self::Exit => &[],
         }
     }
@@ -64,7 +65,7 @@ impl Output {
             | Self::Hear(_)
             | Self::ListNeighbors(_)
             | Self::Milestone(_)
-            | Self::Report(_)
+            | Self::Event(_)
             | Self::Exit => false,
         }
     }
@@ -254,28 +255,4 @@ pub enum Stage {
     Applied,
     /// The links have been told.
     Advertised,
-}
-
-/// What an operator would want to read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Report {
-    /// How urgent.
-    pub level: Level,
-    /// The interface that it is about.
-    pub interface: Option<String>,
-    /// The sentence, with its values.
-    pub text: String,
-}
-
-/// Urgency of a report.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Level {
-    /// Needs a human.
-    Error,
-    /// Odd but handled.
-    Warn,
-    /// What an operator would tell a colleague.
-    Info,
-    /// A deviation.
-    Debug,
 }

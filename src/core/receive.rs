@@ -8,9 +8,10 @@ use pnet::packet::icmpv6::Icmpv6Types;
 use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, NeighborAdvertFlags};
 
 use super::Core;
+use super::event::{Event, RejectedPacket};
 use super::input::{IfIndex, Neighbor, Received};
 use super::lease::Refusal;
-use super::output::{Level, Output, Packet, Stage};
+use super::output::{Output, Packet, Stage};
 use super::settle::LAG;
 use super::uplink::Attachment;
 use crate::net::{ALL_DHCP_SERVERS, ALL_ROUTERS};
@@ -116,8 +117,8 @@ impl Core {
             downlink.note_stub_router(now);
         }
         if self.counters.count(now, "ra", "on-downlink") {
-            let text = format!("another router advertises here: {}", received.source);
-            self.report(Level::Warn, Some(received.interface), text);
+            let interface = self.name_of(received.interface);
+            self.report(Event::ForeignRouter { interface, router: received.source });
         }
     }
 
@@ -229,8 +230,10 @@ impl Core {
         received: &Received,
     ) {
         if self.counters.count(now, kind, reason) && self.reports_debug {
-            let text = format!("{kind} from {} dropped: {reason}", received.source);
-            self.report(Level::Debug, Some(received.interface), text);
+            let message_type = received.octets.first().copied();
+            let packet = RejectedPacket { kind, reason, source: received.source, message_type };
+            let interface = self.name_of(received.interface);
+            self.report(Event::PacketRejected { interface, packet });
         }
     }
 

@@ -11,10 +11,11 @@ use super::Core;
 use super::delegate::{Arrival, BindingKey, Call, Contact, Slot};
 use super::desired;
 use super::diff;
+use super::event::{Event, Requester};
 use super::history::{Cause, Prefixes};
 use super::input::Received;
 use super::memory::Record;
-use super::output::{Level, Output, Packet, Safety, ServerPacket, Step};
+use super::output::{Output, Packet, Safety, ServerPacket, Step};
 use super::system::KernelRoute;
 use super::takeover::Identity;
 use super::uplink::Effect;
@@ -208,20 +209,22 @@ impl Core {
         let is_delegation = |slot: &Slot| matches!(slot, Slot::Delegation(_));
         let is_named = binding.is_some_and(|binding| binding.slots().iter().any(is_delegation))
             || self.delegating.names(key);
-        // Of what anybody can have, nothing is put into words that nobody reads.
+        // Of what anybody can have, nothing is told that nobody reads.
         if !is_named && !self.reports_debug {
             return;
         }
-        let level = if is_named { Level::Info } else { Level::Debug };
-        let slots: Vec<String> = binding.map(|binding| binding.names()).unwrap_or_default();
-        let who = match slots.as_slice() {
-            [] => format!("DUID {}", key.duid),
-            names => names.join(" "),
+        let requester = Requester {
+            duid: key.duid.clone(),
+            names: binding.map(|binding| binding.names()).unwrap_or_default(),
+            is_configured: is_named,
         };
-        let interface = self.system.link(&key.downlink).map(|link| link.index);
         for (prefix, is_given) in changes {
-            let verb = if is_given { "delegated to" } else { "no longer delegated to" };
-            self.report(level, interface, format!("{prefix} {verb} {who}"));
+            let (interface, requester) = (key.downlink.to_string(), requester.clone());
+            self.report(if is_given {
+                Event::DelegationGiven { interface, prefix, requester }
+            } else {
+                Event::DelegationEnded { interface, prefix, requester }
+            });
         }
     }
 

@@ -9,9 +9,10 @@ use super::change::Bucket;
 use super::delegate::HostOptions;
 use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
+use super::event::Event;
 use super::failures;
 use super::input::KernelEvent;
-use super::output::{Level, Milestone, Output, Stage, Step};
+use super::output::{Milestone, Output, Stage, Step};
 use super::system::{KernelAddress, RouteTarget};
 use crate::config::AddressMode;
 use crate::time::Instant;
@@ -323,9 +324,9 @@ impl Core {
             // The shell reads the kernel's state anew.
             Step::RemoveAddress { .. } | Step::RemoveRoute(_) => {}
         }
-        let text = failures::refusal(&step, errno, &self.system);
+        let refused = failures::refused(&step, errno, &self.system);
         if self.failures.add(now, step, errno) {
-            self.report(Level::Warn, None, text);
+            self.report(Event::StepRefused(refused));
         }
         self.review = true;
     }

@@ -13,8 +13,9 @@ use probes::{Question, Verdict};
 
 use super::Core;
 use super::delegate::{Arrival, Contact, Holder, Place};
+use super::event::{Event, Newcomer};
 use super::input::Received;
-use super::output::{Hearing, Level, Output, Packet};
+use super::output::{Hearing, Output, Packet};
 use super::receive::check_neighbor;
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
@@ -92,8 +93,7 @@ impl Core {
             self.solicit_holders(now);
             return Ok(());
         }
-        let text = refusal_text(arrival, message, holder);
-        self.takeovers.note_refused(now, holder, text);
+        self.takeovers.note_refused(now, holder, newcomer_of(arrival, message));
         if let Some(answer) = self.delegating.refusal(arrival, message) {
             self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.memory);
         }
@@ -150,14 +150,12 @@ impl Core {
         if question.is_some_and(|one| self.takeovers.is_same_node(now, &one, &holder.contact)) {
             return;
         }
-        let text = format!(
-            "{} takes over what {} had as IA_PD {}, which does not answer any more",
-            newcomer_text(arrival, message),
-            holder.contact.neighbor(),
-            holder.key.iaid,
-        );
-        let interface = self.system.link(&arrival.downlink).map(|link| link.index);
-        self.report(Level::Warn, interface, text);
+        self.report(Event::DelegationTakenOver {
+            interface: Some(arrival.downlink.to_string()),
+            newcomer: newcomer_of(arrival, message),
+            holder: holder.contact.neighbor(),
+            iaid: holder.key.iaid,
+        });
         self.review_contested();
     }
 
@@ -249,23 +247,10 @@ impl Core {
     }
 }
 
-fn newcomer_text(arrival: &Arrival, message: &Message) -> String {
-    let duid = message.client_id().map(ToString::to_string).unwrap_or_default();
-    let way = match arrival.contact.relay {
-        Some(relay) => format!(" by way of the relay agent {relay}"),
-        None => String::new(),
-    };
-    format!("{} (DUID {duid}){way}", arrival.contact.peer)
-}
-
-fn refusal_text(arrival: &Arrival, message: &Message, holder: &Holder) -> String {
-    format!(
-        "{} asks for what {} (DUID {}) has been given as IA_PD {}, and that still answers: nothing is \
-         given to the former; if it is the right one, switch the latter off, and if both are, give \
-         each a DUID of its own",
-        newcomer_text(arrival, message),
-        holder.contact.neighbor(),
-        holder.key.duid,
-        holder.key.iaid,
-    )
+fn newcomer_of(arrival: &Arrival, message: &Message) -> Newcomer {
+    Newcomer {
+        address: arrival.contact.peer,
+        duid: message.client_id().cloned(),
+        relay: arrival.contact.relay,
+    }
 }

@@ -1,13 +1,17 @@
-//! What the agent writes to the log, bounded: a flood of lines of one kind is told by its first
+//! What the agent writes to the log, bounded: a flood of lines of one kind is shortened to its first
 //! lines and their number.
+//!
+//! A line is a sentence for people. In a log for programs it carries the values of the event as
+//! fields beside that.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, enabled, error, info, warn};
 
-use crate::core::output::{Level, Report};
+use crate::core::event::{Event, Level};
 use crate::time::Instant;
 
 /// The lines of one kind are counted for so long.
@@ -20,138 +24,178 @@ const MAX_KINDS: usize = 64;
 /// What was written lately, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    kinds: BTreeMap<u64, Kind>,
+    /// Lines carry fields for programs.
+    has_fields: bool,
+    kinds: BTreeMap<Kind, Count>,
+}
+
+/// A line.
+#[derive(Clone, PartialEq, Debug)]
+enum Line {
+    /// Something has happened in the core.
+    Event(Event),
+    /// The shell has met something odd, of one kind for each place in its source.
+    Warning { text: String, origin: &'static Location<'static> },
+}
+
+/// What lines have in common that are counted together.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    /// The kind of an event, and the interface that it is about.
+    Event((&'static str, &'static str), Option<String>),
+    /// The place in the source.
+    Warning(&'static str, u32),
+    /// Whatever there is beyond [`MAX_KINDS`].
+    Other,
 }
 
 #[derive(Debug)]
-struct Kind {
+struct Count {
     since: Instant,
     count: u64,
     /// The last line that was left out.
-    left_out: Option<Report>,
+    left_out: Option<Line>,
+}
+
+/// A line that was left out, with the number of others of its kind.
+#[derive(PartialEq, Debug)]
+struct LeftOut {
+    line: Line,
+    others: u64,
 }
 
 impl Log {
-    /// Writes a line, unless there were enough of its kind.
-    pub(super) fn write(&mut self, now: Instant, report: Report) {
-        if self.admit(now, &report) {
-            write(&report);
+    /// Nothing written yet; lines carry fields for programs where `has_fields` says so.
+    pub(super) fn new(has_fields: bool) -> Self {
+        Self { has_fields, ..Self::default() }
+    }
+
+    /// Writes what has happened, if somebody reads it, unless there was enough of its kind.
+    pub(super) fn write(&mut self, now: Instant, event: Event) {
+        let is_read = match event.level() {
+            Level::Error => enabled!(tracing::Level::ERROR),
+            Level::Warn => enabled!(tracing::Level::WARN),
+            Level::Info => enabled!(tracing::Level::INFO),
+            Level::Debug => enabled!(tracing::Level::DEBUG),
+        };
+        if is_read {
+            self.write_line(now, Line::Event(event));
         }
     }
 
     /// Writes a warning that is about no interface.
+    #[track_caller]
     pub(super) fn warn(&mut self, now: Instant, text: impl Into<String>) {
-        let text = text.into();
-        self.write(now, Report { level: Level::Warn, interface: None, text });
+        let origin = Location::caller();
+        self.write_line(now, Line::Warning { text: text.into(), origin });
     }
 
     /// Writes one warning each.
+    #[track_caller]
     pub(super) fn warn_all(&mut self, now: Instant, texts: impl IntoIterator<Item = String>) {
-        texts.into_iter().for_each(|text| self.warn(now, text));
+        let origin = Location::caller();
+        for text in texts {
+            self.write_line(now, Line::Warning { text, origin });
+        }
+    }
+
+    fn write_line(&mut self, now: Instant, line: Line) {
+        if self.admit(now, &line) {
+            line.write(self.has_fields, 0);
+        }
     }
 
     /// Whether a line is to be written; one that is not is counted.
-    fn admit(&mut self, now: Instant, report: &Report) -> bool {
+    fn admit(&mut self, now: Instant, line: &Line) -> bool {
         self.flush(now);
-        let kind = kind_of(report);
+        let kind = line.kind();
         let is_known = self.kinds.contains_key(&kind) || self.kinds.len() < MAX_KINDS;
-        let kind = self.kinds.entry(if is_known { kind } else { 0 });
-        let kind = kind.or_insert(Kind { since: now, count: 0, left_out: None });
-        kind.count = kind.count.saturating_add(1);
-        if kind.count > LINES {
-            kind.left_out = Some(report.clone());
+        let count = self.kinds.entry(if is_known { kind } else { Kind::Other });
+        let count = count.or_insert(Count { since: now, count: 0, left_out: None });
+        count.count = count.count.saturating_add(1);
+        if count.count > LINES {
+            count.left_out = Some(line.clone());
         }
-        kind.count <= LINES
+        count.count <= LINES
     }
 
-    /// Tells how many lines were left out, where their time is over.
+    /// Writes how many lines were left out, where their time is over.
     pub(super) fn flush(&mut self, now: Instant) {
-        for report in self.take_left_out(now) {
-            write(&report);
+        for LeftOut { line, others } in self.take_left_out(now) {
+            line.write(self.has_fields, others);
         }
     }
 
-    /// The end: what was left out is told of now.
+    /// The end: what was left out is written now.
     pub(super) fn close(&mut self, now: Instant) {
         self.flush(now + WINDOW);
     }
 
-    fn take_left_out(&mut self, now: Instant) -> Vec<Report> {
-        let mut reports = Vec::new();
+    fn take_left_out(&mut self, now: Instant) -> Vec<LeftOut> {
+        let mut left_out = Vec::new();
         self.kinds.retain(|_, kind| {
             let is_over = now.since(kind.since) >= WINDOW;
-            if is_over && let Some(mut last) = kind.left_out.take() {
+            if is_over && let Some(line) = kind.left_out.take() {
                 let others = kind.count.saturating_sub(LINES).saturating_sub(1);
-                if others > 0 {
-                    last.text = format!("{}, and {others} more like it", last.text);
-                }
-                reports.push(last);
+                left_out.push(LeftOut { line, others });
             }
             !is_over
         });
-        reports
+        left_out
     }
 
-    /// When [`flush`](Self::flush) has something to tell.
+    /// When [`flush`](Self::flush) has something to write.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waiting = self.kinds.values().filter(|kind| kind.left_out.is_some());
         waiting.map(|kind| kind.since + WINDOW).min()
     }
 }
 
-/// Lines are of one kind that differ only in their values: words with a digit or a colon.
-fn kind_of(report: &Report) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (report.level as u8, &report.interface).hash(&mut hasher);
-    let is_value = |word: &&str| word.bytes().any(|octet| octet.is_ascii_digit() || octet == b':');
-    let words = report.text.split_whitespace().filter(|word| !is_value(word));
-    words.for_each(|word| word.hash(&mut hasher));
-    hasher.finish()
+impl Line {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Event(event) => Kind::Event(event.kind(), event.interface().map(str::to_owned)),
+            Self::Warning { origin, .. } => Kind::Warning(origin.file(), origin.line()),
+        }
+    }
+
+    /// Writes the line, which stands for `others` of its kind as well.
+    fn write(&self, has_fields: bool, others: u64) {
+        let (level, interface) = match self {
+            Self::Event(event) => (event.level(), event.interface()),
+            Self::Warning { .. } => (Level::Warn, None),
+        };
+        let others = Some(others).filter(|others| *others > 0);
+        let more = others.map(|others| format!(", and {others} more like it")).unwrap_or_default();
+        let others = others.filter(|_| has_fields);
+        let object = has_fields.then(|| self.fields()).flatten();
+        let object = object.as_deref();
+        // `object` is what `json_lines` takes apart.
+        match level {
+            Level::Error => error!(interface, object, others, "{self}{more}"),
+            Level::Warn => warn!(interface, object, others, "{self}{more}"),
+            Level::Info => info!(interface, object, others, "{self}{more}"),
+            Level::Debug => debug!(interface, object, others, "{self}{more}"),
+        }
+    }
+
+    /// The values of an event as a JSON object.
+    fn fields(&self) -> Option<String> {
+        match self {
+            Self::Event(event) => serde_json::to_string(event).ok(),
+            Self::Warning { .. } => None,
+        }
+    }
 }
 
-fn write(report: &Report) {
-    let Report { level, interface, text } = report;
-    let interface = interface.as_deref();
-    match level {
-        Level::Error => error!(interface, "{text}"),
-        Level::Warn => warn!(interface, "{text}"),
-        Level::Info => info!(interface, "{text}"),
-        Level::Debug => debug!(interface, "{text}"),
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(event) => event.fmt(f),
+            Self::Warning { text, .. } => f.write_str(text),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Instant = Instant::from_secs(100);
-
-    fn report(text: String) -> Report {
-        Report { level: Level::Warn, interface: Some("lan0".to_owned()), text }
-    }
-
-    #[test]
-    fn a_flood_of_one_kind_is_told_by_its_first_lines_and_their_number() {
-        let mut log = Log::default();
-        let line = |number| report(format!("refused to add route 2001:db8:{number:x}::/64"));
-        let written = (0..1100).filter(|number| log.admit(NOW, &line(*number))).count();
-        assert_eq!(written, 10);
-        assert!(log.admit(NOW, &report("something else".to_owned())));
-        assert_eq!(log.deadline(), Some(NOW + WINDOW));
-        assert_eq!(log.take_left_out(NOW + WINDOW / 2), []);
-        let told = log.take_left_out(NOW + WINDOW);
-        let text = "refused to add route 2001:db8:44b::/64, and 1089 more like it";
-        assert_eq!(told, [report(text.to_owned())]);
-        assert_eq!(log.deadline(), None);
-        assert!(log.admit(NOW + WINDOW, &line(1)));
-    }
-
-    #[test]
-    fn kinds_without_number_are_bounded_too() {
-        let mut log = Log::default();
-        let word = |number: u32| char::from_u32(0x4e00 + number).unwrap().to_string();
-        let written = (0..5000).filter(|number| log.admit(NOW, &report(word(*number)))).count();
-        assert_eq!(written, MAX_KINDS + 10);
-        assert!(log.kinds.len() <= MAX_KINDS + 1);
-    }
-}
+mod tests;

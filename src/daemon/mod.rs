@@ -5,6 +5,7 @@ pub mod clock;
 pub mod control;
 mod directory;
 mod disk;
+mod json_lines;
 mod log;
 mod outbox;
 mod send;
@@ -12,6 +13,8 @@ mod server;
 mod shell;
 pub mod store;
 mod turn;
+
+pub use json_lines::JsonLines;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +44,8 @@ pub struct Options {
     pub runtime_dir: PathBuf,
     /// Addresses are marked as ours in the kernel.
     pub address_mark: bool,
+    /// Lines of the log carry the values of events as fields, for [`JsonLines`].
+    pub log_fields: bool,
 }
 
 /// Runs the agent until it is told to stop; `reload` reads the configuration anew.

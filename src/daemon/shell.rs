@@ -78,7 +78,7 @@ impl Shell {
     /// Opens everything; what an earlier run remembered, and this machine's own DUID.
     pub(super) fn open(options: &Options) -> anyhow::Result<(Self, Memory, Duid)> {
         let boot_id = identity::boot_id().context("the kernel names no boot id")?;
-        let mut log = Log::default();
+        let mut log = Log::new(options.log_fields);
         let (mut locks, mut unlocked) = (Vec::new(), Vec::new());
         for dir in [&options.state_dir, &options.runtime_dir] {
             match directory::take(dir)? {
@@ -208,7 +208,7 @@ impl Shell {
             }
             Output::SendServer(packet) => drop(self.send(Parcel::Server(packet))),
             Output::Milestone(milestone) => self.reach(core, milestone),
-            Output::Report(report) => self.log.write(clock::now(), report),
+            Output::Event(event) => self.log.write(clock::now(), event),
             Output::Exit => {}
         }
     }

@@ -84,7 +84,7 @@ impl House {
                 }
                 Output::SendServer(_) => self.sent += 1,
                 // One a refusal.
-                Output::Report(_) => count -= 1,
+                Output::Event(_) => count -= 1,
                 _ => {}
             }
         }

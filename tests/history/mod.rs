@@ -246,7 +246,7 @@ impl World {
                 }
                 Output::Hear(hearing) => self.hearing = hearing,
                 Output::ListNeighbors(interface) => self.list_neighbors(interface),
-                Output::Report(_) => {}
+                Output::Event(_) => {}
                 Output::Exit => return self.restart(),
             }
         }

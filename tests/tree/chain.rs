@@ -238,7 +238,7 @@ impl Tree {
                     let neighbors = self.neighbors(of);
                     self.nodes[of].core.handle(self.now, Input::Neighbors { interface, neighbors });
                 }
-                Output::Hear(_) | Output::Report(_) | Output::Exit => {}
+                Output::Hear(_) | Output::Event(_) | Output::Exit => {}
             }
         }
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use renumberd::config::{Config, file};
 use renumberd::core::Core;
+use renumberd::core::event::Level;
 use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Hearing, Level, Output, Step};
+use renumberd::core::output::{Hearing, Output, Step};
 use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::time::{Instant, Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -164,8 +165,8 @@ impl Lan {
             Output::Remember(record) => self.memory.fold(record),
             Output::Hear(hearing) => self.hearing = hearing,
             Output::Milestone(milestone) => coming.push_back(Input::Milestone(milestone)),
-            Output::Report(report) if report.level == Level::Warn => {
-                self.warnings.push(report.text);
+            Output::Event(event) if event.level() == Level::Warn => {
+                self.warnings.push(event.to_string());
             }
             Output::SendServer(sent) => {
                 let mut octets = sent.packet.octets;

@@ -189,7 +189,7 @@ impl World {
                     let neighbors = self.neighbors.clone();
                     self.core.handle(self.now, Input::Neighbors { interface, neighbors });
                 }
-                Output::Hear(_) | Output::SendServer(_) | Output::Report(_) | Output::Exit => {}
+                Output::Hear(_) | Output::SendServer(_) | Output::Event(_) | Output::Exit => {}
             }
         }
         false

@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::core::desired::Desired;
 use crate::core::input::Received;
 use crate::core::memory::{Record, RelayedLease};
-use crate::core::output::{Group, Level, Output, Report};
+use crate::core::output::{Group, Output};
 use crate::core::system::{KernelRoute, System};
 use crate::time::Instant;
 use crate::wire::dhcpv6_relay::RelayKind;
@@ -79,13 +79,7 @@ impl Core {
             self.reject(now, "relay-option", error.label(), received);
         }
         self.remember_relayed(relaying.records);
-        for text in relaying.sentences {
-            self.outputs.push_back(Output::Report(Report {
-                level: Level::Info,
-                interface: None,
-                text,
-            }));
-        }
+        self.events.extend(relaying.events);
         if relaying.crowded {
             self.reject(now, "relay-lease", "no-room", received);
         }

@@ -8,6 +8,7 @@ use ipnet::Ipv6Net;
 use super::Relaying;
 use super::link::ClientLink;
 use crate::config::Config;
+use crate::core::event::Event;
 use crate::core::memory::{Record, RelayedLease};
 use crate::core::system::{KernelRoute, RouteTarget, System};
 use crate::time::{Deadline, Instant, Until};
@@ -162,9 +163,12 @@ impl Leases {
         let RelayedLease { client, link, next_hop, .. } = &lease;
         let way = |lease: &RelayedLease| (lease.client.clone(), lease.link.clone(), lease.next_hop);
         if held.map(way) != Some(way(&lease)) {
-            let sentence =
-                format!("{prefix} is delegated to {client} by way of {next_hop}, {link}");
-            relaying.sentences.push(sentence);
+            relaying.events.push(Event::RelayedDelegationGiven {
+                interface: link.clone(),
+                prefix,
+                duid: client.clone(),
+                next_hop: *next_hop,
+            });
         }
         relaying.records.push(Record::Relayed { prefix, lease: Some(lease.clone()) });
         self.held.insert(prefix, lease);
@@ -222,8 +226,12 @@ impl Leases {
     }
 
     fn end(&mut self, relaying: &mut Relaying, prefix: Ipv6Net) {
-        if let Some(RelayedLease { client, .. }) = self.held.remove(&prefix) {
-            relaying.sentences.push(format!("{prefix} is no longer delegated to {client}"));
+        if let Some(RelayedLease { client, link, .. }) = self.held.remove(&prefix) {
+            relaying.events.push(Event::RelayedDelegationEnded {
+                interface: link,
+                prefix,
+                duid: client,
+            });
             relaying.records.push(Record::Relayed { prefix, lease: None });
         }
     }

@@ -15,6 +15,7 @@ use std::net::Ipv6Addr;
 pub use self::agent::{RelayStatus, RelayedStatus};
 pub use self::leases::Leases;
 use self::link::ClientLink;
+use super::event::Event;
 use super::input::Received;
 use super::memory::Record;
 use super::output::{Packet, Safety, ServerPacket};
@@ -38,8 +39,8 @@ const ADDR_REG_REPLY: u8 = 37;
 pub struct Relaying {
     /// What is to be remembered before anything leaves; the routes differ where it is not empty.
     pub records: Vec<Record>,
-    /// What an operator would tell a colleague.
-    pub sentences: Vec<String>,
+    /// Delegations that began or ended.
+    pub events: Vec<Event>,
     /// Not all of what is delegated has room here.
     pub crowded: bool,
     /// What is wrong with options that were ignored.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::core::conditions::Conditions;
 use crate::core::delegate::{Contact, Holder, Place};
+use crate::core::event::{Condition, Newcomer};
 use crate::core::input::{IfIndex, Received};
 use crate::time::{Deadline, Instant};
 use crate::wire::ndp::{NeighborAdvertisement, NeighborSolicitation};
@@ -89,7 +90,7 @@ impl Probe {
 #[derive(Clone, Debug)]
 struct Contested {
     last_at: Instant,
-    text: String,
+    condition: Condition,
 }
 
 /// What is known of who is asked.
@@ -128,9 +129,8 @@ impl Takeovers {
 
     /// Adds what is contested to the conditions.
     pub(in crate::core) fn describe(&self, found: &mut Conditions) {
-        for ((downlink, holder), contested) in &self.contested {
-            let (which, text) = (holder.to_string(), contested.text.clone());
-            found.add_of("delegation-contested", downlink, which, text);
+        for ((downlink, _), contested) in &self.contested {
+            found.add(downlink, contested.condition.clone());
         }
     }
 
@@ -306,7 +306,7 @@ impl Takeovers {
         waited
     }
 
-    pub(super) fn note_refused(&mut self, now: Instant, holder: &Holder, text: String) {
+    pub(super) fn note_refused(&mut self, now: Instant, holder: &Holder, newcomer: Newcomer) {
         let key = (Arc::clone(&holder.key.downlink), holder.contact.neighbor());
         if self.contested.len() >= MAX_CONTESTED && !self.contested.contains_key(&key) {
             let oldest = self.contested.iter().min_by_key(|(_, one)| one.last_at);
@@ -315,7 +315,13 @@ impl Takeovers {
             }
         }
         self.is_news |= !self.contested.contains_key(&key);
-        self.contested.insert(key, Contested { last_at: now, text });
+        let condition = Condition::DelegationContested {
+            newcomer,
+            holder: holder.contact.neighbor(),
+            duid: holder.key.duid.clone(),
+            iaid: holder.key.iaid,
+        };
+        self.contested.insert(key, Contested { last_at: now, condition });
     }
 
     /// The holder is not the one any more that others ask against.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::Core;
+use crate::core::event::Event;
 use crate::core::input::Input;
 use crate::core::memory::Memory;
 use crate::core::output::{Group, Output, Step};
@@ -57,9 +58,9 @@ fn a_client_is_answered_when_its_prefix_is_remembered_and_routed() {
     let all = outputs(&mut core);
     let [
         Output::Remember(Record::Relayed { .. }),
-        Output::Report(_),
         Output::Apply(steps),
         Output::SendServer(_),
+        Output::Event(Event::RelayedDelegationGiven { .. }),
     ] = &all[..]
     else {
         panic!("{all:?}")
@@ -109,7 +110,7 @@ fn what_is_dropped_is_counted() {
     core.handle(NOW, Input::Server(received(LAN, CLIENT, "fe80::a", &STRANGE)));
     core.handle(NOW, Input::Server(from_client(WAN, &STRANGE)));
     let told = outputs(&mut core);
-    assert!(told.iter().all(|output| matches!(output, Output::Report(_))), "{told:?}");
+    assert!(told.iter().all(|output| matches!(output, Output::Event(_))), "{told:?}");
     assert_eq!(core.status(NOW).counters["relay-unicast"], 1);
     assert_eq!(core.status(NOW).counters.len(), 1, "what concerns no relay is not counted");
 }

@@ -71,7 +71,8 @@ fn each_prefix_of_a_reply_is_routed_to_its_router() {
         ],
     );
     assert_eq!((relaying.packets.len(), relaying.records.len()), (1, 3));
-    assert!(relaying.sentences[0].contains("2001:db8:100::/56 is delegated to 00:03:00:01:"));
+    let sentence = relaying.events[0].to_string();
+    assert!(sentence.contains("2001:db8:100::/56 is delegated to 00:03:00:01:"), "{sentence}");
     agent.reply(2, OTHER, &[ia_pd(1, &[("2001:db8:400::/56", 600, 900)])]);
     assert_eq!(
         agent.routes(),
@@ -139,7 +140,7 @@ fn a_route_lives_as_long_as_the_lease() {
     agent.reply(1, CLIENT, &[ia_pd(1, &prefixes)]);
     agent.now = Instant::from_secs(1030);
     let relaying = agent.reply(1, CLIENT, &[ia_pd(1, &prefixes[..1])]);
-    assert_eq!((relaying.records.len(), relaying.sentences.len()), (1, 0), "renewed");
+    assert_eq!((relaying.records.len(), relaying.events.len()), (1, 0), "renewed");
     let first = format!("2001:db8:100::/56 via {CLIENT} dev 3 for 2m");
     let second = format!("2001:db8:200::/56 via {CLIENT} dev 3 for 1m 30s");
     assert_eq!(agent.routes(), [first.clone(), second], "what is not mentioned runs on");
@@ -160,7 +161,7 @@ fn a_route_follows_its_router() {
     let given = [ia_pd(1, &[("2001:db8:100::/56", 600, 900)])];
     agent.reply(1, CLIENT, &given);
     let relaying = agent.reply(1, OTHER, &given);
-    assert_eq!(relaying.sentences.len(), 1);
+    assert_eq!(relaying.events.len(), 1);
     assert_eq!(agent.routes(), [format!("2001:db8:100::/56 via {OTHER} dev 3 for 15m")]);
     // To another client: a server gives a prefix to one at a time.
     agent.reply(2, CLIENT, &given);

@@ -1,0 +1,363 @@
+//! Named conditions as values: what only the running system can refute, with what it is about.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use serde::{Serialize, Serializer};
+
+use super::RefusedStep;
+use crate::core::desired::Conflict;
+use crate::core::lease::Refusal;
+use crate::core::plan::Without;
+use crate::wire::dhcpv6_option::{Duid, Iaid};
+
+/// A condition that somebody should mend. Its `Display` says what it is, and the remedy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "condition", rename_all = "kebab-case")]
+pub enum Condition {
+    /// This machine does not forward IPv6.
+    ForwardingOff,
+    /// There is no interface of this name.
+    InterfaceAbsent,
+    /// The interface has no carrier, or was set down.
+    InterfaceDown,
+    /// The interface has no link-local address to send from.
+    NoLinkLocal,
+    /// The provider does not route what it delegates.
+    DelegatedNotRouted {
+        /// The delegated prefix.
+        prefix: Ipv6Net,
+        /// The address that does not answer to it.
+        target: Ipv6Addr,
+    },
+    /// No router is heard on an uplink.
+    NoRouter {
+        /// For so many seconds.
+        silent_for: u64,
+        /// What is used meanwhile.
+        kept: Kept,
+    },
+    /// No DHCPv6 server answers on an uplink.
+    ServerSilent {
+        /// For so many seconds.
+        silent_for: u64,
+        /// What is used meanwhile.
+        kept: Kept,
+    },
+    /// Servers answer and give no prefix for an IA_PD.
+    PrefixUnavailable {
+        /// The IA_PD.
+        iaid: Iaid,
+        /// The server that answered last.
+        server: Duid,
+        /// What it said.
+        answer: String,
+        /// For so many seconds.
+        lacking_for: u64,
+        /// They are asked again in so many seconds; none when a router has to advertise first.
+        again_in: Option<u64>,
+        /// What is used meanwhile.
+        kept: Kept,
+    },
+    /// A server gives a prefix that is not taken.
+    PrefixRefused {
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// Why it is not taken.
+        #[serde(serialize_with = "label")]
+        reason: Refusal,
+    },
+    /// Another node uses an address of ours.
+    DuplicateAddress {
+        /// The address.
+        address: Ipv6Addr,
+    },
+    /// A default router does not answer, while there is another one.
+    RouterSilent {
+        /// Its address.
+        router: Ipv6Addr,
+    },
+    /// A router advertises a prefix that overlaps one delegated to us.
+    PrefixConflict {
+        /// What is advertised.
+        prefix: Ipv6Net,
+        /// What is delegated, and which of them holds.
+        #[serde(flatten)]
+        conflict: Conflict,
+    },
+    /// A downlink goes without a subnet of a delegated prefix.
+    WithoutSubnet {
+        /// The delegated prefix.
+        prefix: Ipv6Net,
+        /// Why.
+        reason: Without,
+    },
+    /// A delegation of the configuration goes without a part of a delegated prefix.
+    WithoutPrefix {
+        /// The delegated prefix.
+        prefix: Ipv6Net,
+        /// Why.
+        reason: Without,
+    },
+    /// There are too many leases that have been relayed.
+    RelayTableFull,
+    /// A requesting router asks for what another one has, which still answers (SEC-18).
+    DelegationContested {
+        /// Who asks.
+        newcomer: Newcomer,
+        /// Who has it.
+        holder: Ipv6Addr,
+        /// The DUID of the holder.
+        duid: Duid,
+        /// As which IA_PD of the holder.
+        iaid: Iaid,
+    },
+    /// Bindings have a next hop that is no neighbor.
+    NextHopOffLink {
+        /// How many.
+        count: usize,
+        /// The next hop of the first.
+        next_hop: Ipv6Addr,
+    },
+    /// UDP port 547 cannot be opened.
+    ServerPortTaken {
+        /// What the kernel said.
+        #[serde(flatten)]
+        refused: RefusedStep,
+    },
+    /// The kernel refuses steps.
+    Refused {
+        /// The first of them.
+        #[serde(flatten)]
+        refused: RefusedStep,
+        /// How often it was refused in a row.
+        times: u32,
+        /// How many others are refused.
+        others: usize,
+    },
+}
+
+/// A requesting router that asks for what another one has.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Newcomer {
+    /// Its address.
+    pub address: Ipv6Addr,
+    /// The DUID that it names.
+    pub duid: Option<Duid>,
+    /// The relay agent that it asks by way of.
+    pub relay: Option<Ipv6Addr>,
+}
+
+/// What an uplink holds while it waits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Kept(pub Vec<KeptPrefix>);
+
+/// A delegated prefix that is held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct KeptPrefix {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// Its valid lifetime, in seconds; none for one without end.
+    pub valid: Option<u32>,
+}
+
+impl Condition {
+    /// Its stable name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ForwardingOff => "forwarding-off",
+            Self::InterfaceAbsent => "interface-absent",
+            Self::InterfaceDown => "interface-down",
+            Self::NoLinkLocal => "no-link-local",
+            Self::DelegatedNotRouted { .. } => "delegated-not-routed",
+            Self::NoRouter { .. } => "no-router",
+            Self::ServerSilent { .. } => "server-silent",
+            Self::PrefixUnavailable { .. } => "prefix-unavailable",
+            Self::PrefixRefused { .. } => "prefix-refused",
+            Self::DuplicateAddress { .. } => "duplicate-address",
+            Self::RouterSilent { .. } => "router-silent",
+            Self::PrefixConflict { .. } => "prefix-conflict",
+            Self::WithoutSubnet { .. } => "without-subnet",
+            Self::WithoutPrefix { .. } => "without-prefix",
+            Self::RelayTableFull => "relay-table-full",
+            Self::DelegationContested { .. } => "delegation-contested",
+            Self::NextHopOffLink { .. } => "next-hop-off-link",
+            Self::ServerPortTaken { .. } => "server-port-taken",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// The address, prefix or IA_PD that it is about, where one interface can have several of the
+    /// kind at a time.
+    pub fn which(&self) -> Option<String> {
+        match self {
+            Self::PrefixUnavailable { iaid, .. } => Some(format!("IA_PD {iaid}")),
+            Self::PrefixRefused { prefix, .. }
+            | Self::PrefixConflict { prefix, .. }
+            | Self::WithoutSubnet { prefix, .. }
+            | Self::WithoutPrefix { prefix, .. } => Some(prefix.to_string()),
+            Self::DuplicateAddress { address } => Some(address.to_string()),
+            Self::RouterSilent { router } => Some(router.to_string()),
+            Self::DelegationContested { holder, .. } => Some(holder.to_string()),
+            Self::ForwardingOff
+            | Self::InterfaceAbsent
+            | Self::InterfaceDown
+            | Self::NoLinkLocal
+            | Self::DelegatedNotRouted { .. }
+            | Self::NoRouter { .. }
+            | Self::ServerSilent { .. }
+            | Self::RelayTableFull
+            | Self::NextHopOffLink { .. }
+            | Self::ServerPortTaken { .. }
+            | Self::Refused { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForwardingOff => f.write_str(
+                "this machine does not forward IPv6, so it is advertised as no default router; \
+                 switch it on with: sysctl -w net.ipv6.conf.all.forwarding=1",
+            ),
+            Self::InterfaceAbsent => f.write_str("there is no such interface yet"),
+            Self::InterfaceDown => f.write_str("the interface is down or has no carrier"),
+            Self::NoLinkLocal => f.write_str(
+                "the interface has no usable link-local address, so nothing can be sent",
+            ),
+            Self::DelegatedNotRouted { prefix, target } => write!(
+                f,
+                "{prefix} is delegated, but nothing comes back to it from {target}: ask the \
+                 provider to route it, or name an address to probe that answers"
+            ),
+            Self::NoRouter { silent_for, kept } => write!(
+                f,
+                "no router has been heard for {silent_for} s, and solicitations go on; is there \
+                 one, and does its ICMPv6 get here? {kept}"
+            ),
+            Self::ServerSilent { silent_for, kept } => write!(
+                f,
+                "no DHCPv6 server has answered for {silent_for} s, and questions go on; is there \
+                 one, and do UDP ports 546 and 547 pass? {kept}"
+            ),
+            Self::PrefixUnavailable { iaid, server, answer, lacking_for, again_in, kept } => {
+                write!(
+                    f,
+                    "servers have given no prefix for IA_PD {iaid} for {lacking_for} s, the last \
+                     that answered was {server}: {answer}; they are asked again "
+                )?;
+                match again_in {
+                    Some(seconds) => write!(f, "in {seconds} s. {kept}"),
+                    None => write!(f, "when a router advertises something new. {kept}"),
+                }
+            }
+            Self::PrefixRefused { prefix, reason } => {
+                write!(f, "a server gives {prefix}, which is refused: {reason}")
+            }
+            Self::DuplicateAddress { address } => write!(
+                f,
+                "{address} is in use by another node; it is tried again when the link comes up \
+                 anew"
+            ),
+            Self::RouterSilent { router } => write!(
+                f,
+                "{router} does not answer, while another default router is heard, which is used \
+                 before it; if it was replaced for good, nothing has to be done"
+            ),
+            Self::PrefixConflict { prefix, conflict } => write_conflict(f, *prefix, *conflict),
+            Self::WithoutSubnet { prefix, reason } | Self::WithoutPrefix { prefix, reason } => {
+                write_without(f, *prefix, *reason)
+            }
+            Self::RelayTableFull => f.write_str(
+                "the table of leases that have been relayed is full: for each further one that \
+                 which ends first of the router with most of them loses its route",
+            ),
+            Self::DelegationContested { newcomer, holder, duid, iaid } => write!(
+                f,
+                "{newcomer} asks for what {holder} (DUID {duid}) has been given as IA_PD {iaid}, \
+                 and that still answers: nothing is given to the former; if it is the right one, \
+                 switch the latter off, and if both are, give each a DUID of its own"
+            ),
+            Self::NextHopOffLink { count, next_hop } => write!(
+                f,
+                "{count} of its bindings have no route, the first with the next hop {next_hop}, \
+                 which is no neighbor: name one that is, with next-hop, in [delegation.NAME]"
+            ),
+            Self::ServerPortTaken { refused } => write!(
+                f,
+                "{refused}, and nothing is delegated or relayed without it: does another DHCPv6 \
+                 server (dhcp6s, Kea, dnsmasq) run here? It is tried again"
+            ),
+            Self::Refused { refused, times, others } => {
+                write!(f, "{refused}, {times} times")?;
+                match others {
+                    0 => Ok(()),
+                    others => write!(f, ", and {others} more"),
+                }
+            }
+        }
+    }
+}
+
+fn write_conflict(
+    f: &mut fmt::Formatter<'_>,
+    advertised: Ipv6Net,
+    conflict: Conflict,
+) -> fmt::Result {
+    match conflict {
+        Conflict::Around(ours) => write!(
+            f,
+            "a router advertises {advertised} as on-link, around {ours} which is delegated to us \
+             and stays ours; if it is none of yours, name the routers to believe: routers = [...]"
+        ),
+        Conflict::Unassigned(ours) => write!(
+            f,
+            "a router advertises {advertised}, a part of {ours} which is delegated to us; nobody \
+             behind us has that part, so it is used; have the delegating router exclude it \
+             (RFC 6603), and give no subnet that place"
+        ),
+        Conflict::Assigned(ours) => write!(
+            f,
+            "a router advertises {advertised}, but {ours} is delegated to us, so it is not used; \
+             give the subnet or delegation another place, or if the router is none of yours, name \
+             the routers to believe: routers = [...]"
+        ),
+    }
+}
+
+fn write_without(f: &mut fmt::Formatter<'_>, prefix: Ipv6Net, reason: Without) -> fmt::Result {
+    match reason {
+        Without::TooLong => write!(f, "{prefix} is smaller than its place"),
+        Without::Taken => {
+            write!(f, "its place does not exist in {prefix}, and where it folds to is taken")
+        }
+        Without::Full => {
+            write!(f, "there is no room left in {prefix}; ask for a shorter prefix")
+        }
+        Without::Excluded => write!(f, "its place in {prefix} is kept by the delegating router"),
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("No delegated prefix is held");
+        }
+        for (index, KeptPrefix { prefix, valid }) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "Kept meanwhile: " } else { ", " };
+            match valid {
+                Some(seconds) => write!(f, "{separator}{prefix} for {seconds} s")?,
+                None => write!(f, "{separator}{prefix} without end")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A refusal by its label.
+fn label<S: Serializer>(refusal: &Refusal, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(refusal.label())
+}

@@ -1,0 +1,296 @@
+//! What has happened, as values: for the log, and for whoever else wants to know.
+//!
+//! An [`Event`] is rendered twice. Its `Display` is a sentence for people; serialized it is a JSON
+//! object for programs, with `event` as the name of its kind, durations in milliseconds where the
+//! name of the field ends in `_ms`, and lifetimes in seconds.
+
+mod condition;
+mod refused_step;
+mod sentence;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use serde::{Serialize, Serializer};
+
+use super::history::{Cause, Prefixes};
+use super::output::Stage;
+use crate::wire::dhcpv6_option::{Duid, Iaid};
+
+pub use condition::{Condition, Kept, KeptPrefix, Newcomer};
+pub use refused_step::RefusedStep;
+
+/// Something that has happened.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The prefixes of an uplink change, or may.
+    ChangeBegan {
+        /// The uplink.
+        interface: String,
+        /// The number of the change.
+        change: u64,
+        /// What began it.
+        cause: Cause,
+    },
+    /// A change has reached a stage.
+    ChangeReached {
+        /// The uplink.
+        interface: String,
+        /// The number of the change.
+        change: u64,
+        /// The stage.
+        stage: Stage,
+        /// Time since the change began.
+        #[serde(rename = "latency_ms", serialize_with = "milliseconds")]
+        latency: Duration,
+    },
+    /// A change has reached its last stage.
+    ChangeFinished {
+        /// The uplink.
+        interface: String,
+        /// The number of the change.
+        change: u64,
+        /// What began it.
+        cause: Cause,
+        /// What held before.
+        from: Prefixes,
+        /// What holds from here on.
+        to: Prefixes,
+        /// Time from its beginning to each stage that it has reached.
+        #[serde(rename = "latency_ms", serialize_with = "milliseconds_each")]
+        latencies: BTreeMap<Stage, Duration>,
+    },
+    /// A requesting router was given a prefix.
+    DelegationGiven {
+        /// The downlink.
+        interface: String,
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// Who has it.
+        #[serde(flatten)]
+        requester: Requester,
+    },
+    /// A prefix is no longer delegated to a requesting router.
+    DelegationEnded {
+        /// The downlink.
+        interface: String,
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// Who had it.
+        #[serde(flatten)]
+        requester: Requester,
+    },
+    /// A server elsewhere has delegated a prefix by way of our relay agent (RFC 8987).
+    RelayedDelegationGiven {
+        /// The link of the requesting router.
+        interface: String,
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// The requesting router.
+        duid: Duid,
+        /// Where packets to the prefix go.
+        next_hop: Ipv6Addr,
+    },
+    /// A delegation by way of our relay agent has ended.
+    RelayedDelegationEnded {
+        /// The link of the requesting router.
+        interface: String,
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// The requesting router.
+        duid: Duid,
+    },
+    /// A requesting router has what another one had that is silent (SEC-18).
+    DelegationTakenOver {
+        /// The downlink.
+        interface: Option<String>,
+        /// Who has it from here on.
+        newcomer: Newcomer,
+        /// Who had it.
+        holder: Ipv6Addr,
+        /// As which IA_PD of the holder.
+        iaid: Iaid,
+    },
+    /// Another router advertises on a downlink.
+    ForeignRouter {
+        /// The downlink.
+        interface: Option<String>,
+        /// Its address.
+        router: Ipv6Addr,
+    },
+    /// Duplicate address detection has found an address of ours at another node (RFC 4862 §5.4).
+    AddressDuplicate {
+        /// The interface.
+        interface: Option<String>,
+        /// The address.
+        address: Ipv6Addr,
+    },
+    /// A condition that somebody should mend holds.
+    ConditionBegan {
+        /// The interface, or the entry of the plan, that it is about; none for the whole machine.
+        interface: Option<String>,
+        /// The condition.
+        #[serde(flatten)]
+        condition: Condition,
+    },
+    /// A condition holds no longer.
+    ConditionOver {
+        /// The interface, or the entry of the plan, that it was about; none for the whole machine.
+        interface: Option<String>,
+        /// The condition, as it was last.
+        #[serde(flatten)]
+        condition: Condition,
+    },
+    /// A packet was dropped. Others like it may have been dropped before it without an event.
+    PacketRejected {
+        /// Where it came in.
+        interface: Option<String>,
+        /// What it is about.
+        #[serde(flatten)]
+        packet: RejectedPacket,
+    },
+    /// The kernel refused a step; it is tried again.
+    StepRefused(
+        /// The step, and why.
+        #[serde(serialize_with = "refused_step::with_interface")]
+        RefusedStep,
+    ),
+    /// An operator or a hook asked for something.
+    CommandReceived {
+        /// The uplink that it is about, where it is about one.
+        interface: Option<String>,
+        /// Its name.
+        command: &'static str,
+    },
+}
+
+/// A requesting router that we delegate to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Requester {
+    /// Its DUID.
+    pub duid: Duid,
+    /// The delegations of the configuration, or the place in a pool, that it has.
+    pub names: Vec<String>,
+    /// The configuration names it, so that not everybody can be it.
+    pub is_configured: bool,
+}
+
+/// A packet that was dropped. Nothing of it is allocated: anybody can send many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct RejectedPacket {
+    /// What kind of message it is, or the part of one that was ignored (`ra`, `ra-option`, …).
+    pub kind: &'static str,
+    /// Why it was dropped.
+    pub reason: &'static str,
+    /// Who sent it.
+    pub source: Ipv6Addr,
+    /// Its first octet: the type of the message (RFC 4443 §2.1, RFC 9915 §7.3).
+    pub message_type: Option<u8>,
+}
+
+/// How urgent an event is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    /// Needs a human.
+    Error,
+    /// Odd but handled.
+    Warn,
+    /// What an operator would tell a colleague.
+    Info,
+    /// A deviation.
+    Debug,
+}
+
+impl Event {
+    /// How urgent it is.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::AddressDuplicate { .. } => Level::Error,
+            Self::DelegationTakenOver { .. }
+            | Self::ForeignRouter { .. }
+            | Self::ConditionBegan { .. }
+            | Self::StepRefused(_) => Level::Warn,
+            Self::ChangeFinished { from, to, cause, .. } => {
+                // That the prefixes are still the same is news to whoever asked.
+                let is_news = from != to || *cause == Cause::Command;
+                if is_news { Level::Info } else { Level::Debug }
+            }
+            Self::DelegationGiven { requester, .. } | Self::DelegationEnded { requester, .. } => {
+                if requester.is_configured {
+                    Level::Info
+                } else {
+                    Level::Debug
+                }
+            }
+            Self::RelayedDelegationGiven { .. }
+            | Self::RelayedDelegationEnded { .. }
+            | Self::ConditionOver { .. }
+            | Self::CommandReceived { .. } => Level::Info,
+            Self::ChangeBegan { .. } | Self::ChangeReached { .. } | Self::PacketRejected { .. } => {
+                Level::Debug
+            }
+        }
+    }
+
+    /// The interface that it is about, by name.
+    pub fn interface(&self) -> Option<&str> {
+        match self {
+            Self::ChangeBegan { interface, .. }
+            | Self::ChangeReached { interface, .. }
+            | Self::ChangeFinished { interface, .. }
+            | Self::DelegationGiven { interface, .. }
+            | Self::DelegationEnded { interface, .. }
+            | Self::RelayedDelegationGiven { interface, .. }
+            | Self::RelayedDelegationEnded { interface, .. } => Some(interface),
+            Self::DelegationTakenOver { interface, .. }
+            | Self::ForeignRouter { interface, .. }
+            | Self::AddressDuplicate { interface, .. }
+            | Self::ConditionBegan { interface, .. }
+            | Self::ConditionOver { interface, .. }
+            | Self::PacketRejected { interface, .. }
+            | Self::CommandReceived { interface, .. }
+            | Self::StepRefused(RefusedStep { interface, .. }) => interface.as_deref(),
+        }
+    }
+
+    /// The name of its kind, as programs read it, and what tells events of this kind apart: the
+    /// name of the condition, or the reason. Both are fixed words of this program.
+    pub const fn kind(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::ChangeBegan { .. } => ("change-began", ""),
+            Self::ChangeReached { .. } => ("change-reached", ""),
+            Self::ChangeFinished { .. } => ("change-finished", ""),
+            Self::DelegationGiven { .. } => ("delegation-given", ""),
+            Self::DelegationEnded { .. } => ("delegation-ended", ""),
+            Self::RelayedDelegationGiven { .. } => ("relayed-delegation-given", ""),
+            Self::RelayedDelegationEnded { .. } => ("relayed-delegation-ended", ""),
+            Self::DelegationTakenOver { .. } => ("delegation-taken-over", ""),
+            Self::ForeignRouter { .. } => ("foreign-router", ""),
+            Self::AddressDuplicate { .. } => ("address-duplicate", ""),
+            Self::ConditionBegan { condition, .. } => ("condition-began", condition.name()),
+            Self::ConditionOver { condition, .. } => ("condition-over", condition.name()),
+            Self::PacketRejected { packet, .. } => ("packet-rejected", packet.reason),
+            Self::StepRefused(_) => ("step-refused", ""),
+            Self::CommandReceived { command, .. } => ("command-received", command),
+        }
+    }
+}
+
+/// A duration in milliseconds, for programs.
+fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64() * 1e3)
+}
+
+/// The same for the stages of a change.
+fn milliseconds_each<S: Serializer>(
+    latencies: &BTreeMap<Stage, Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let each = latencies.iter().map(|(stage, latency)| (stage, latency.as_secs_f64() * 1e3));
+    serializer.collect_map(each)
+}

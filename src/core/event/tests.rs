@@ -1,0 +1,172 @@
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+use crate::core::desired::Conflict;
+use crate::core::input::IfIndex;
+use crate::core::lease::Refusal;
+use crate::core::output::{Group, Step};
+use crate::core::plan::Without;
+
+fn prefix() -> Ipv6Net {
+    "2001:db8:100::/56".parse().unwrap()
+}
+
+fn address(text: &str) -> Ipv6Addr {
+    text.parse().unwrap()
+}
+
+fn duid() -> Duid {
+    Duid::new(&[0, 3, 0, 1, 2, 0, 0, 0, 0, 1]).unwrap()
+}
+
+fn refused() -> RefusedStep {
+    let step = Step::Join(Group::AllRouters, IfIndex(3));
+    RefusedStep { interface: Some("lan0".to_owned()), step, errno: 19 }
+}
+
+/// One of each.
+fn conditions() -> Vec<Condition> {
+    let kept = Kept(vec![KeptPrefix { prefix: prefix(), valid: Some(700) }]);
+    let newcomer = Newcomer { address: address("fe80::2"), duid: Some(duid()), relay: None };
+    vec![
+        Condition::ForwardingOff,
+        Condition::InterfaceAbsent,
+        Condition::InterfaceDown,
+        Condition::NoLinkLocal,
+        Condition::DelegatedNotRouted { prefix: prefix(), target: address("2001:db8::1") },
+        Condition::NoRouter { silent_for: 5, kept: kept.clone() },
+        Condition::ServerSilent { silent_for: 5, kept: Kept(Vec::new()) },
+        Condition::PrefixUnavailable {
+            iaid: Iaid(1),
+            server: duid(),
+            answer: "NoPrefixAvail (6)".to_owned(),
+            lacking_for: 5,
+            again_in: Some(9),
+            kept,
+        },
+        Condition::PrefixRefused { prefix: prefix(), reason: Refusal::Special },
+        Condition::DuplicateAddress { address: address("2001:db8:100::1") },
+        Condition::RouterSilent { router: address("fe80::1") },
+        Condition::PrefixConflict { prefix: prefix(), conflict: Conflict::Assigned(prefix()) },
+        Condition::WithoutSubnet { prefix: prefix(), reason: Without::Full },
+        Condition::WithoutPrefix { prefix: prefix(), reason: Without::Taken },
+        Condition::RelayTableFull,
+        Condition::DelegationContested {
+            newcomer,
+            holder: address("fe80::1"),
+            duid: duid(),
+            iaid: Iaid(1),
+        },
+        Condition::NextHopOffLink { count: 2, next_hop: address("2001:db8::1") },
+        Condition::ServerPortTaken { refused: refused() },
+        Condition::Refused { refused: refused(), times: 2, others: 1 },
+    ]
+}
+
+/// One of each, and each condition.
+fn events() -> Vec<Event> {
+    let interface = || "wan0".to_owned();
+    let named = || Some(interface());
+    let requester = |names: &[&str]| Requester {
+        duid: duid(),
+        names: names.iter().map(ToString::to_string).collect(),
+        is_configured: !names.is_empty(),
+    };
+    let packet = RejectedPacket {
+        kind: "ra",
+        reason: "hop-limit",
+        source: address("fe80::3"),
+        message_type: Some(134),
+    };
+    let mut events = vec![
+        Event::ChangeBegan { interface: interface(), change: 3, cause: Cause::Link },
+        Event::ChangeReached {
+            interface: interface(),
+            change: 3,
+            stage: Stage::Asked,
+            latency: Duration::from_micros(250),
+        },
+        Event::ChangeFinished {
+            interface: interface(),
+            change: 3,
+            cause: Cause::Link,
+            from: Prefixes::default(),
+            to: Prefixes { on_link: Vec::new(), delegated: vec![prefix()] },
+            latencies: BTreeMap::from([(Stage::Applied, Duration::from_micros(250))]),
+        },
+        Event::DelegationGiven {
+            interface: interface(),
+            prefix: prefix(),
+            requester: requester(&["cellar"]),
+        },
+        Event::DelegationEnded {
+            interface: interface(),
+            prefix: prefix(),
+            requester: requester(&[]),
+        },
+        Event::RelayedDelegationGiven {
+            interface: interface(),
+            prefix: prefix(),
+            duid: duid(),
+            next_hop: address("fe80::2"),
+        },
+        Event::RelayedDelegationEnded { interface: interface(), prefix: prefix(), duid: duid() },
+        Event::DelegationTakenOver {
+            interface: named(),
+            newcomer: Newcomer { address: address("fe80::2"), duid: Some(duid()), relay: None },
+            holder: address("fe80::1"),
+            iaid: Iaid(1),
+        },
+        Event::ForeignRouter { interface: named(), router: address("fe80::3") },
+        Event::AddressDuplicate { interface: named(), address: address("2001:db8:100::1") },
+        Event::PacketRejected { interface: named(), packet },
+        Event::StepRefused(refused()),
+        Event::CommandReceived { interface: None, command: "reload" },
+    ];
+    for condition in conditions() {
+        events.push(Event::ConditionBegan { interface: named(), condition: condition.clone() });
+        events.push(Event::ConditionOver { interface: named(), condition });
+    }
+    events
+}
+
+fn json(event: &Event) -> Value {
+    serde_json::to_value(event).unwrap()
+}
+
+/// Programs find the same name, whichever way they look.
+#[test]
+fn each_kind_has_one_name() {
+    let mut kinds = BTreeSet::new();
+    for event in events() {
+        let (name, detail) = event.kind();
+        let fields = json(&event);
+        assert_eq!(fields["event"], name, "{event}");
+        if let Event::ConditionBegan { condition, .. } = &event {
+            assert_eq!(fields["condition"], condition.name(), "{event}");
+            assert_eq!(detail, condition.name());
+        }
+        assert!(kinds.insert((name, detail)), "{name} {detail} stands for two");
+    }
+}
+
+#[test]
+fn each_has_its_interface_as_a_field() {
+    for event in events() {
+        assert_eq!(json(&event)["interface"].as_str(), event.interface(), "{event}");
+    }
+}
+
+/// A log has one sentence a line, without a full stop at its end, and what it stands for is never
+/// left blank.
+#[test]
+fn each_is_a_sentence() {
+    for event in events() {
+        let sentence = event.to_string();
+        assert!(sentence.len() > 10 && !sentence.ends_with(['.', ' ', ':', ',']), "{sentence}");
+        assert!(!sentence.contains("  ") && !sentence.contains("()"), "{sentence}");
+        assert!(!sentence.contains('\n'), "{sentence}");
+    }
+}
