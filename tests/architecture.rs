@@ -67,8 +67,11 @@ const OUTSIDE_STD: [&[&str]; 14] = [
     &["std", "net", "UdpSocket"],
     &["std", "net", "ToSocketAddrs"],
     &["std", "net", "*"],
-    &["std", "io", "stdin"],
+    &["std", "io"],
 ];
+
+/// Where systems keep what is theirs.
+const SYSTEM_PATHS: [&str; 6] = ["/proc", "/sys", "/etc", "/var", "/run", "/dev"];
 
 /// What a test file may use all the same: the way to bound the stack of what it tests.
 const SMALL_STACK: [&str; 3] = ["std", "thread", "Builder"];
@@ -162,6 +165,22 @@ fn purity(file: &str, text: &str) -> Vec<Finding> {
         line: path.line,
         rule: format!("a pure room reaches outside ({})", path.segments.join("::")),
         remedy: "let it come in as an argument or an Input and go out as an Output",
+    });
+    findings.collect()
+}
+
+/// No path of the system stands in what is pure.
+fn system_paths(file: &str, text: &str) -> Vec<Finding> {
+    if !room(file).is_some_and(|room| PURE.contains(&room)) {
+        return Vec::new();
+    }
+    let names = |line: &str| SYSTEM_PATHS.iter().any(|path| line.contains(&format!("\"{path}/")));
+    let lines = text.lines().enumerate().filter(|(_, line)| names(line));
+    let findings = lines.map(|(index, _)| Finding {
+        file: file.to_owned(),
+        line: index + 1,
+        rule: "a pure room names a path of the system".to_owned(),
+        remedy: "name it in src/platform, and let what is there come in as an Input",
     });
     findings.collect()
 }
@@ -281,6 +300,7 @@ fn imports_follow_the_law_of_arrows() {
 #[test]
 fn the_core_is_pure() {
     assert_obeyed(purity);
+    assert_obeyed(system_paths);
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl Core {
     /// One condition for all that the kernel refuses: there can be thousands.
     fn find_refusals(&self, found: &mut Conditions) {
         let refused =
-            |failure: &Failure| failures::refused(&failure.step, failure.errno, &self.system);
+            |failure: &Failure| failures::refused(&failure.step, failure.refusal, &self.system);
         let port = self.failures.of(&Subject::Server);
         let port = port.filter(|failure| failure.step == Step::Serve(true));
         if let Some(failure) = port {

@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::event::RefusedStep;
-use super::input::IfIndex;
+use super::input::{IfIndex, Refusal};
 use super::output::{Group, Step, Sysctl};
 use super::system::{RouteKey, RouteTarget, System};
 use crate::time::{Deadline, Instant};
@@ -60,8 +60,8 @@ impl Subject {
 pub(super) struct Failure {
     /// The step.
     pub step: Step,
-    /// The kernel's error number.
-    pub errno: i32,
+    /// Why.
+    pub refusal: Refusal,
     /// How often in a row.
     pub count: u32,
     /// None once the step was taken again, until that is refused too.
@@ -69,13 +69,13 @@ pub(super) struct Failure {
 }
 
 /// What was refused and why, with the name of the interface.
-pub(super) fn refused(step: &Step, errno: i32, system: &System) -> RefusedStep {
+pub(super) fn refused(step: &Step, refusal: Refusal, system: &System) -> RefusedStep {
     let interface = if let Step::SetSysctl { interface, .. } = step {
         Some(interface.as_str())
     } else {
         interface_of(step).and_then(|index| system.name_of(index))
     };
-    RefusedStep { interface: interface.map(str::to_owned), step: step.clone(), errno }
+    RefusedStep { interface: interface.map(str::to_owned), step: step.clone(), refusal }
 }
 
 fn interface_of(step: &Step) -> Option<IfIndex> {
@@ -105,13 +105,13 @@ pub(super) struct Failures {
 
 impl Failures {
     /// Takes in a refusal; true for the first of a row.
-    pub(super) fn add(&mut self, now: Instant, step: Step, errno: i32) -> bool {
+    pub(super) fn add(&mut self, now: Instant, step: Step, refusal: Refusal) -> bool {
         let subject = Subject::of(&step);
         let count = self.entries.get(&subject).map_or(0, |failure| failure.count);
         let retry_at = retry_time(now, count);
         self.next_retry = Some(self.next_retry.map_or(retry_at, |next| next.min(retry_at)));
         let count = count.saturating_add(1);
-        self.entries.insert(subject, Failure { step, errno, count, retry_at: Some(retry_at) });
+        self.entries.insert(subject, Failure { step, refusal, count, retry_at: Some(retry_at) });
         count == 1
     }
 
@@ -215,13 +215,13 @@ mod tests {
         let mut failures = Failures::default();
         let step = join(3);
         let now = Instant::from_secs(10);
-        assert!(failures.add(now, step.clone(), 19));
+        assert!(failures.add(now, step.clone(), Refusal::NotThere));
         assert!(failures.holds(now, &step));
         assert_eq!(failures.deadline().map(|next| next.at), Some(now + FIRST_RETRY));
         for _ in 0..40 {
             failures.retried(&step);
             assert!(!failures.holds(now, &step));
-            assert!(!failures.add(now, step.clone(), 19));
+            assert!(!failures.add(now, step.clone(), Refusal::NotThere));
         }
         failures.drop_unwanted(now, std::slice::from_ref(&step));
         let later = Instant::from_secs(75); // in the group behind 10 s + LAST_RETRY
@@ -235,7 +235,7 @@ mod tests {
         let mut failures = Failures::default();
         let now = Instant::from_secs(10);
         for interface in 1..=3 {
-            failures.add(now, join(interface), 19);
+            failures.add(now, join(interface), Refusal::NotThere);
         }
         failures.drop_unwanted(now, &[join(2), join(3), join(4)]);
         assert_eq!(failures.len(), 2);
@@ -256,7 +256,7 @@ mod tests {
         let mut now = Instant::from_secs(10);
         let mut delays = Vec::new();
         for _ in 0..4 {
-            failures.add(now, step.clone(), 1);
+            failures.add(now, step.clone(), Refusal::NotPermitted);
             failures.drop_unwanted(now, &[]);
             let retry_at = failures.deadline().map_or(now, |next| next.at);
             delays.push(retry_at.since(now));
@@ -264,7 +264,7 @@ mod tests {
             failures.retried(&step);
         }
         assert!(delays.is_sorted_by(|a, b| a < b), "{delays:?}");
-        failures.add(now, step, 1);
+        failures.add(now, step, Refusal::NotPermitted);
         failures.drop_unwanted(now + LAST_RETRY, &[]);
         assert_eq!(failures.len(), 0);
     }
@@ -276,7 +276,7 @@ mod tests {
         let start = Instant::from_secs(10);
         for number in 0..10_000 {
             let now = start + Duration::from_micros(100 * u64::from(number));
-            failures.add(now, join(number), 19);
+            failures.add(now, join(number), Refusal::NotThere);
         }
         let times: BTreeSet<_> = failures.iter().filter_map(|failure| failure.retry_at).collect();
         assert!(times.len() <= 6, "{times:?}");

@@ -1,5 +1,6 @@
 //! Everything that can happen to the core.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -42,8 +43,8 @@ pub enum Input {
     StepFailed {
         /// The step.
         step: Step,
-        /// The kernel's error number.
-        errno: i32,
+        /// Why not.
+        refusal: Refusal,
     },
     /// The system did not take an ICMPv6 packet at once: it may leave later, or not at all.
     NotSent {
@@ -56,6 +57,60 @@ pub enum Input {
     Milestone(super::output::Milestone),
     /// An operator or a hook asked for something.
     Command(Command),
+}
+
+/// Why the system did not do what it was asked to: as much of it as the core acts on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// What was to be added is there already.
+    Exists,
+    /// What it is about is not there: an interface, an address, a route.
+    NotThere,
+    /// There was no room for the request or for its answer: it may have been taken.
+    NoBuffer,
+    /// The agent may not do that.
+    NotPermitted,
+    /// For another reason.
+    Other {
+        /// The system's own error number, which means something to people alone.
+        number: i32,
+        /// What the system says of it; may be empty.
+        text: &'static str,
+    },
+}
+
+impl Refusal {
+    /// A short stable name, for programs that read the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::NotThere => "not-there",
+            Self::NoBuffer => "no-buffer",
+            Self::NotPermitted => "not-permitted",
+            Self::Other { .. } => "other",
+        }
+    }
+
+    /// The system's own error number, where the refusal is known by nothing else.
+    pub const fn number(self) -> Option<i32> {
+        match self {
+            Self::Other { number, .. } => Some(number),
+            Self::Exists | Self::NotThere | Self::NoBuffer | Self::NotPermitted => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exists => f.write_str("it exists already"),
+            Self::NotThere => f.write_str("there is no such interface, address or route"),
+            Self::NoBuffer => f.write_str("there was no buffer for the request or its answer"),
+            Self::NotPermitted => f.write_str("that is not permitted"),
+            Self::Other { number, text: "" } => write!(f, "error {number}"),
+            Self::Other { number, text } => write!(f, "{text} (error {number})"),
+        }
+    }
 }
 
 /// A packet with what its control messages say.

@@ -245,7 +245,7 @@ impl Core {
             Input::Neighbors { interface, neighbors } => {
                 self.receive_neighbors(now, interface, neighbors);
             }
-            Input::StepFailed { step, errno } => self.step_failed(now, step, errno),
+            Input::StepFailed { step, refusal } => self.step_failed(now, step, refusal),
             Input::SysctlWas { interface, name, before } => {
                 let name = name.file().to_owned();
                 self.memory.fold(Record::Sysctl { interface, name, before: Some(before) });

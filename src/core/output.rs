@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
-use super::input::IfIndex;
+use super::input::{IfIndex, Refusal};
 use super::memory::Record;
 use super::system::{KernelAddress, KernelRoute};
 use crate::net;
@@ -156,14 +156,25 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether a refusal of it leaves it open what the kernel has: an unanswered step, a route that
-    /// is there against all expectation, one that was to be replaced or removed. `errno` is the
-    /// kernel's error number.
-    pub const fn is_doubtful(&self, errno: i32) -> bool {
-        const EEXIST: i32 = 17;
-        const ENOBUFS: i32 = 105;
+    /// Whether it is about the agent's own sockets, and none of the kernel's tables and settings.
+    pub const fn is_of_socket(&self) -> bool {
         match self {
-            Self::AddRoute(_) => errno == ENOBUFS || errno == EEXIST,
+            Self::Join(..) | Self::Leave(..) | Self::Serve(_) => true,
+            Self::SetAddress(_)
+            | Self::RemoveAddress { .. }
+            | Self::AddRoute(_)
+            | Self::ReplaceRoute(_)
+            | Self::RemoveRoute(_)
+            | Self::SetSysctl { .. }
+            | Self::DropKernelMade(_) => false,
+        }
+    }
+
+    /// Whether a refusal of it leaves it open what the kernel has: an unanswered step, a route that
+    /// is there against all expectation, one that was to be replaced or removed.
+    pub const fn is_doubtful(&self, refusal: Refusal) -> bool {
+        match self {
+            Self::AddRoute(_) => matches!(refusal, Refusal::NoBuffer | Refusal::Exists),
             Self::SetAddress(_)
             | Self::RemoveAddress { .. }
             | Self::ReplaceRoute(_)
@@ -172,7 +183,7 @@ impl Step {
             | Self::Join(..)
             | Self::Leave(..)
             | Self::Serve(_)
-            | Self::DropKernelMade(_) => errno == ENOBUFS,
+            | Self::DropKernelMade(_) => matches!(refusal, Refusal::NoBuffer),
         }
     }
 }

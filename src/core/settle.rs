@@ -11,7 +11,7 @@ use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
 use super::event::Event;
 use super::failures;
-use super::input::KernelEvent;
+use super::input::{KernelEvent, Refusal};
 use super::output::{Milestone, Output, Stage, Step};
 use super::system::{KernelAddress, RouteTarget};
 use crate::config::AddressMode;
@@ -290,7 +290,7 @@ impl Core {
 
     /// The kernel refused a step: what was assumed is taken back, and the step waits until its
     /// retry. A refusal alone has nothing derived, or thousands of them would keep the loop busy.
-    pub(super) fn step_failed(&mut self, now: Instant, step: Step, errno: i32) {
+    pub(super) fn step_failed(&mut self, now: Instant, step: Step, refusal: Refusal) {
         match &step {
             Step::SetAddress(address) => {
                 let (interface, address) = (address.interface, address.address);
@@ -324,8 +324,8 @@ impl Core {
             // The shell reads the kernel's state anew.
             Step::RemoveAddress { .. } | Step::RemoveRoute(_) => {}
         }
-        let refused = failures::refused(&step, errno, &self.system);
-        if self.failures.add(now, step, errno) {
+        let refused = failures::refused(&step, refusal, &self.system);
+        if self.failures.add(now, step, refusal) {
             self.report(Event::StepRefused(refused));
         }
         self.review = true;

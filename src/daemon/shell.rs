@@ -27,7 +27,7 @@ use crate::net::link_layer_of;
 use crate::platform::linux::sysctl::read_sysctl;
 use crate::platform::linux::{Drained, Events, Kernel, identity};
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
-use crate::platform::watch;
+use crate::platform::{Refusal, refusal_of, watch};
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 
@@ -228,28 +228,22 @@ impl Shell {
         for step in steps {
             self.prepare(core, step);
         }
-        let Self { kernel, icmpv6, server, .. } = self;
-        let icmpv6 = icmpv6.get_ref();
-        let refused = kernel.apply(clock::now(), steps, &mut |step| match step {
-            Step::Join(Group::AllRouters, interface) => icmpv6.join_all_routers(*interface),
-            Step::Leave(Group::AllRouters, interface) => icmpv6.leave_all_routers(*interface),
-            Step::Join(group, interface) => server.join(*group, *interface),
-            Step::Leave(group, interface) => server.leave(*group, *interface),
-            Step::Serve(serve) => server.serve(*serve),
-            Step::SetAddress(_)
-            | Step::RemoveAddress { .. }
-            | Step::AddRoute(_)
-            | Step::ReplaceRoute(_)
-            | Step::RemoveRoute(_)
-            | Step::SetSysctl { .. }
-            | Step::DropKernelMade(_) => Ok(()),
-        });
-        let mut doubtful = false;
-        for (position, errno) in refused {
-            if let Some(step) = steps.get(position) {
-                doubtful |= step.is_doubtful(errno);
-                core.handle(clock::now(), Input::StepFailed { step: step.clone(), errno });
+        let mut refused: Vec<(&Step, Refusal)> = Vec::new();
+        for steps in steps.chunk_by(|one, next| one.is_of_socket() == next.is_of_socket()) {
+            if steps.first().is_some_and(Step::is_of_socket) {
+                let taken = steps.iter().map(|step| (step, self.take_socket_step(step)));
+                refused.extend(
+                    taken.filter_map(|(step, taken)| Some((step, refusal_of(&taken.err()?)))),
+                );
+            } else {
+                let found = self.kernel.apply(clock::now(), steps).into_iter();
+                refused.extend(found.filter_map(|(at, refusal)| Some((steps.get(at)?, refusal))));
             }
+        }
+        let mut doubtful = false;
+        for (step, refusal) in refused {
+            doubtful |= step.is_doubtful(refusal);
+            core.handle(clock::now(), Input::StepFailed { step: step.clone(), refusal });
         }
         if doubtful {
             self.dump_soon(clock::now(), DUMP_DELAY);
@@ -260,6 +254,25 @@ impl Shell {
                 let complaint = self.disk.ownership.disown(now, *interface, *address);
                 self.log.warn_all(now, complaint);
             }
+        }
+    }
+
+    /// Takes a step that is one of sockets.
+    fn take_socket_step(&mut self, step: &Step) -> io::Result<()> {
+        let icmpv6 = self.icmpv6.get_ref();
+        match step {
+            Step::Join(Group::AllRouters, interface) => icmpv6.join_all_routers(*interface),
+            Step::Leave(Group::AllRouters, interface) => icmpv6.leave_all_routers(*interface),
+            Step::Join(group, interface) => self.server.join(*group, *interface),
+            Step::Leave(group, interface) => self.server.leave(*group, *interface),
+            Step::Serve(serve) => self.server.serve(*serve),
+            Step::SetAddress(_)
+            | Step::RemoveAddress { .. }
+            | Step::AddRoute(_)
+            | Step::ReplaceRoute(_)
+            | Step::RemoveRoute(_)
+            | Step::SetSysctl { .. }
+            | Step::DropKernelMade(_) => Ok(()),
         }
     }
 

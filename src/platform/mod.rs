@@ -4,12 +4,15 @@
 pub mod linux;
 pub mod sockets;
 
+pub use crate::core::input::Refusal;
+
 #[cfg(target_os = "linux")]
 use linux::socket_options;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
 
 /// Lets the event loop watch a descriptor.
@@ -21,4 +24,44 @@ pub fn watch<T: AsFd + AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     #[expect(unsafe_code, reason = "what implements AsFd keeps its descriptor open while it lives")]
     let watched = unsafe { AsyncFd::register(owner) };
     watched.map_err(Into::into)
+}
+
+/// What the core has to know of an error of the system.
+pub fn refusal_of(error: &io::Error) -> Refusal {
+    refusal_of_number(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+pub(crate) fn refusal_of_number(number: i32) -> Refusal {
+    match number {
+        libc::EEXIST => Refusal::Exists,
+        libc::EADDRNOTAVAIL | libc::ESRCH | libc::ENOENT | libc::ENODEV | libc::ENXIO => {
+            Refusal::NotThere
+        }
+        libc::ENOBUFS => Refusal::NoBuffer,
+        libc::EPERM | libc::EACCES => Refusal::NotPermitted,
+        number => Refusal::Other { number, text: Errno::from_raw(number).desc() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_core_acts_on_is_told_apart_and_the_rest_keeps_the_system_s_words() {
+        let cases = [
+            (libc::EEXIST, "it exists already"),
+            (libc::ENODEV, "there is no such interface, address or route"),
+            (libc::ESRCH, "there is no such interface, address or route"),
+            (libc::ENOBUFS, "there was no buffer for the request or its answer"),
+            (libc::EACCES, "that is not permitted"),
+            (libc::EINVAL, "Invalid argument (error 22)"),
+        ];
+        for (number, text) in cases {
+            let refusal = refusal_of(&io::Error::from_raw_os_error(number));
+            assert_eq!(refusal.to_string(), text, "{number}");
+        }
+        let closed = refusal_of(&io::ErrorKind::NotConnected.into());
+        assert_eq!(closed.number(), Some(libc::EIO));
+    }
 }

@@ -1,6 +1,8 @@
 //! The rules on small samples: each fails on a bad one and passes a good one.
 
-use super::{Finding, LONGEST_FILE, arrows, dependencies, length, purity, reasons, systems};
+use super::{
+    Finding, LONGEST_FILE, arrows, dependencies, length, purity, reasons, system_paths, systems,
+};
 
 /// Lines of the findings.
 fn lines(findings: &[Finding]) -> Vec<usize> {
@@ -49,12 +51,13 @@ fn arrows_point_down() {
 #[test]
 fn pure_rooms_reach_for_nothing() {
     let core = "src/core/hear/mod.rs";
-    let cases: [(&str, &str, &[usize]); 20] = [
+    let cases: [(&str, &str, &[usize]); 21] = [
         (core, "use std::net::Ipv6Addr;\nuse std::time::Duration;", &[]),
         (core, "use crate::time::Instant;", &[]),
         (core, "use std::time::{Duration, Instant};", &[1]),
         (core, "let now = std::time::SystemTime::now();", &[1]),
         (core, "use std::{fmt, fs};", &[1]),
+        (core, "use std::{fmt, io};", &[1]),
         (core, "use std::net::{Ipv6Addr, UdpSocket};", &[1]),
         (core, "std::thread::spawn(f);", &[1]),
         (core, "std::thread::Builder::new()", &[1]),
@@ -73,6 +76,19 @@ fn pure_rooms_reach_for_nothing() {
     ];
     for (file, text, expected) in cases {
         assert_eq!(lines(&purity(file, text)), expected, "{file}: {text}");
+    }
+}
+
+#[test]
+fn pure_rooms_name_no_path_of_the_system() {
+    let cases: [(&str, &str, &[usize]); 4] = [
+        ("src/core/plan.rs", "\nlet file = \"/proc/sys/net/ipv6\";", &[2]),
+        ("src/core/plan.rs", "/// Below `/proc/sys`.", &[]),
+        ("src/config/file.rs", "const FILE: &str = \"/etc/x\";", &[1]),
+        ("src/platform/linux/sysctl.rs", "const FILE: &str = \"/etc/x\";", &[]),
+    ];
+    for (file, text, expected) in cases {
+        assert_eq!(lines(&system_paths(file, text)), expected, "{file}: {text}");
     }
 }
 

@@ -2,7 +2,7 @@
 //! outputs, and no deadline passes that nobody acts on.
 
 use renumberd::config::{Config, file};
-use renumberd::core::input::{IfIndex, Received};
+use renumberd::core::input::{IfIndex, Received, Refusal};
 use renumberd::core::output::Group;
 use renumberd::core::system::System;
 use renumberd::wire::dhcpv6::{Message, TransactionId};
@@ -86,13 +86,15 @@ fn index(downlink: bool) -> IfIndex {
     if downlink { DOWNLINK } else { UPLINK }
 }
 
+const DOWN: Refusal = Refusal::Other { number: 100, text: "Network is down" };
+
 /// Refuses nothing, everything, what leads through the downlink, or every other try.
 fn refuses(kind: u8) -> world::Refuses {
     match kind {
         0 => |_, _| None,
-        1 => |_, _| Some(1),
+        1 => |_, _| Some(Refusal::NotPermitted),
         2 => |step, _| {
-            let of = |interface: &IfIndex| (*interface == DOWNLINK).then_some(100);
+            let of = |interface: &IfIndex| (*interface == DOWNLINK).then_some(DOWN);
             match step {
                 Step::SetAddress(address) => of(&address.interface),
                 Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route) => {
@@ -102,7 +104,7 @@ fn refuses(kind: u8) -> world::Refuses {
                 _ => None,
             }
         },
-        _ => |_, tries| (tries % 2 == 1).then_some(105),
+        _ => |_, tries| (tries % 2 == 1).then_some(Refusal::NoBuffer),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use renumberd::config::file;
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Received};
+use renumberd::core::input::{IfIndex, Received, Refusal};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::Output;
 use renumberd::core::system::{Link, RouteTarget, System};
@@ -21,7 +21,11 @@ const SITE: &str = "[static.site]\nprefix = \"2001:db8::/32\"\n[downlink.lan]\n[
     [pool.a]\ndownlink = \"lan\"\nsize = 48\n[pool.b]\ndownlink = \"wlan\"\nsize = 48\n";
 const OTHER: &str = "3fff::/32";
 /// A refusal, with the error number.
-type Refuses = fn(&Step, u32) -> Option<i32>;
+const UNREACHABLE: Refusal = Refusal::Other { number: 113, text: "No route to host" };
+const NO_MEMORY: Refusal = Refusal::Other { number: 12, text: "Cannot allocate memory" };
+const DOWN: Refusal = Refusal::Other { number: 100, text: "Network is down" };
+
+type Refuses = fn(&Step, u32) -> Option<Refusal>;
 
 /// An agent that delegates, and a kernel that takes a step unless `refuses` says otherwise of the
 /// step and of how often it was tried before.
@@ -94,8 +98,8 @@ impl House {
     fn take(&mut self, step: Step) {
         let tries = self.tries.entry(step.clone()).or_default();
         *tries += 1;
-        if let Some(errno) = (self.refuses)(&step, *tries) {
-            return self.core.handle(self.now, Input::StepFailed { step, errno });
+        if let Some(refusal) = (self.refuses)(&step, *tries) {
+            return self.core.handle(self.now, Input::StepFailed { step, refusal });
         }
         self.kernel.handle(match step {
             Step::SetAddress(address) => KernelEvent::Address(address),
@@ -188,7 +192,7 @@ fn is_through_lan(step: &Step) -> bool {
 /// More steps than any table of fixed size could remember.
 #[test]
 fn a_kernel_that_refuses_everything_keeps_nobody_busy() {
-    let mut house = House::new(|_, _| Some(1));
+    let mut house = House::new(|_, _| Some(Refusal::NotPermitted));
     house.delegate(LAN, 2000);
     assert_eq!(house.sent, 2000, "routers are answered");
     assert!(house.most < 50, "{} outputs for one message", house.most);
@@ -206,7 +210,7 @@ fn a_kernel_that_refuses_everything_keeps_nobody_busy() {
 /// A restart would meet the same bindings: what one link refuses holds nothing else up.
 #[test]
 fn routes_that_one_link_refuses_leave_the_others_alone() {
-    let mut house = House::new(|step, _| is_through_lan(step).then_some(113));
+    let mut house = House::new(|step, _| is_through_lan(step).then_some(UNREACHABLE));
     house.delegate(LAN, 1500);
     house.delegate(WLAN, 100);
     house.change();
@@ -220,7 +224,7 @@ fn routes_that_one_link_refuses_leave_the_others_alone() {
 
 #[test]
 fn what_is_refused_every_other_time_is_there_in_the_end() {
-    let mut house = House::new(|_, tries| (tries % 2 == 1).then_some(12));
+    let mut house = House::new(|_, tries| (tries % 2 == 1).then_some(NO_MEMORY));
     house.delegate(LAN, 1200);
     house.run_for(Duration::from_secs(5));
     assert_eq!((house.condition(), house.gateways(LAN)), (None, 1200));
@@ -235,7 +239,7 @@ fn a_link_that_goes_down_in_the_middle_of_a_change_is_no_endless_loop() {
     let mut house = House::new(|_, _| None);
     house.delegate(LAN, 2000);
     assert_eq!(house.gateways(LAN), 2000);
-    house.refuses = |step, _| is_through_lan(step).then_some(100);
+    house.refuses = |step, _| is_through_lan(step).then_some(DOWN);
     house.change();
     let wakes = house.run_for(Duration::from_secs(30));
     assert!(wakes < 200, "{wakes}");

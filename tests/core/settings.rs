@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use renumberd::config::file;
 use renumberd::core::Core;
-use renumberd::core::input::IfIndex;
+use renumberd::core::input::{IfIndex, Refusal};
 use renumberd::core::memory::{Memory, Record};
 use renumberd::core::output::{Group, Output};
 use renumberd::core::system::{Link, System};
@@ -91,7 +91,9 @@ impl Machine {
             }
         }
         if self.refuses {
-            return self.core.handle(self.now, Input::StepFailed { step, errno: 1 });
+            return self
+                .core
+                .handle(self.now, Input::StepFailed { step, refusal: Refusal::NotPermitted });
         }
         match step {
             Step::SetSysctl { interface, value, .. } => {

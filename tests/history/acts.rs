@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
+use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received, Refusal};
 use renumberd::core::system::KernelAddress;
 use renumberd::wire::ndp::RouterSolicitation;
 
 use super::bytes::Bytes;
-use super::kernel::Refusal;
+use super::kernel::Rule;
 use super::upstream::{self, ROUTERS, link_local, net};
 use super::{LINKS, UPLINKS, World, foreign, own_duid, received, subordinate};
 
@@ -32,7 +32,16 @@ const SPANS: [Duration; 16] = [
     Duration::from_secs(7205),
 ];
 
-const ERRNOS: [i32; 10] = [1, 19, 12, 17, 22, 100, 101, 105, 113, 13];
+const REFUSALS: [Refusal; 8] = [
+    Refusal::NotPermitted,
+    Refusal::NotThere,
+    Refusal::Exists,
+    Refusal::NoBuffer,
+    Refusal::Other { number: 12, text: "" },
+    Refusal::Other { number: 22, text: "" },
+    Refusal::Other { number: 101, text: "" },
+    Refusal::Other { number: 113, text: "" },
+];
 
 impl World {
     /// The next act.
@@ -271,9 +280,9 @@ impl World {
         if self.kernel.refusals.len() < 4 {
             let kinds = bytes.octet();
             let interface = bytes.flag().then(|| self.any_link(bytes));
-            let errno = bytes.pick(&ERRNOS);
+            let refusal = bytes.pick(&REFUSALS);
             let left = bytes.pick(&[1, 3, 20, u32::MAX]);
-            self.kernel.refusals.push(Refusal { kinds, interface, errno, left });
+            self.kernel.refusals.push(Rule { kinds, interface, refusal, left });
         }
     }
 

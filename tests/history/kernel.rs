@@ -6,16 +6,14 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use renumberd::core::input::{IfIndex, KernelEvent};
+use renumberd::core::input::{IfIndex, KernelEvent, Refusal};
 use renumberd::core::output::{Group, Step};
 use renumberd::core::system::{KernelAddress, KernelRoute, Link, RouteTarget, System};
 use renumberd::time::{Instant, Until};
 
-const ENODEV: i32 = 19;
-const EEXIST: i32 = 17;
-const EINVAL: i32 = 22;
-const ENETDOWN: i32 = 100;
-const ENOTCONN: i32 = 107;
+const INVALID: Refusal = Refusal::Other { number: 22, text: "Invalid argument" };
+const DOWN: Refusal = Refusal::Other { number: 100, text: "Network is down" };
+const NOT_CONNECTED: Refusal = Refusal::Other { number: 107, text: "" };
 
 /// What each setting of an interface is before somebody sets it.
 pub const UNSET: i32 = 1;
@@ -25,12 +23,12 @@ const DETECTION: Duration = Duration::from_secs(1);
 
 /// What the kernel refuses without a reason.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct Rule {
     /// Kinds of steps, a bit each (see [`kind`]).
     pub kinds: u8,
     /// On this interface only.
     pub interface: Option<IfIndex>,
-    pub errno: i32,
+    pub refusal: Refusal,
     /// How often still.
     pub left: u32,
 }
@@ -42,7 +40,7 @@ pub struct Kernel {
     pub foreign_routes: BTreeSet<(Ipv6Net, u32)>,
     /// Addresses that others have set, as they were set.
     pub foreign_addresses: BTreeMap<(IfIndex, Ipv6Addr), KernelAddress>,
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Rule>,
     /// Changes that the agent has not been told of.
     pub events: Vec<KernelEvent>,
     /// Groups that the agent's sockets are members of.
@@ -82,8 +80,8 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// The error number of a refusal.
-    pub fn take(&mut self, now: Instant, step: &Step) -> Result<(), i32> {
+    /// Why it was refused.
+    pub fn take(&mut self, now: Instant, step: &Step) -> Result<(), Refusal> {
         let interface = self.interface_of(step);
         let kind = kind(step);
         let rule = self.refusals.iter_mut().find(|rule| {
@@ -92,7 +90,7 @@ impl Kernel {
         });
         if let Some(rule) = rule {
             rule.left -= 1;
-            return Err(rule.errno);
+            return Err(rule.refusal);
         }
         match step {
             Step::SetAddress(address) => self.set_address(now, address),
@@ -109,7 +107,7 @@ impl Kernel {
                 self.check_route(now, route)?;
                 let has_slot = self.system.has_slot(route.slot());
                 if has_slot || self.foreign_routes.contains(&route.slot()) {
-                    return Err(EEXIST);
+                    return Err(Refusal::Exists);
                 }
                 self.change(KernelEvent::Route(kept(route)));
                 Ok(())
@@ -117,7 +115,7 @@ impl Kernel {
             Step::ReplaceRoute(route) => {
                 self.check_route(now, route)?;
                 if self.foreign_routes.contains(&route.slot()) {
-                    return Err(EEXIST);
+                    return Err(Refusal::Exists);
                 }
                 self.change(KernelEvent::Route(kept(route)));
                 Ok(())
@@ -131,7 +129,7 @@ impl Kernel {
             Step::Join(group, index) => {
                 self.check_link(*index)?;
                 if group.is_for_servers() && !self.serving {
-                    return Err(ENOTCONN);
+                    return Err(NOT_CONNECTED);
                 }
                 self.groups.insert((*group, *index));
                 Ok(())
@@ -147,7 +145,7 @@ impl Kernel {
             }
             Step::DropKernelMade(index) => self.check_link(*index).map(drop),
             Step::SetSysctl { interface, name, value } => {
-                let index = self.system.link(interface).ok_or(ENODEV)?.index;
+                let index = self.system.link(interface).ok_or(Refusal::NotThere)?.index;
                 let key = (index, name.file().to_owned());
                 match *value {
                     UNSET => self.sysctls.remove(&key),
@@ -185,35 +183,35 @@ impl Kernel {
         }
     }
 
-    fn check_link(&self, index: IfIndex) -> Result<&Link, i32> {
-        self.system.links.get(&index).ok_or(ENODEV)
+    fn check_link(&self, index: IfIndex) -> Result<&Link, Refusal> {
+        self.system.links.get(&index).ok_or(Refusal::NotThere)
     }
 
-    fn check_route(&self, now: Instant, route: &KernelRoute) -> Result<(), i32> {
+    fn check_route(&self, now: Instant, route: &KernelRoute) -> Result<(), Refusal> {
         if let Some(index) = route.target.interface() {
             let link = self.check_link(index)?;
             if !link.running {
-                return Err(ENETDOWN);
+                return Err(DOWN);
             }
         }
         if let RouteTarget::Gateway(index, gateway) = route.target {
             let own = self.system.addresses.contains_key(&(index, gateway));
             if own || gateway.is_unspecified() || gateway.is_multicast() {
-                return Err(EINVAL);
+                return Err(INVALID);
             }
         }
-        if route.until.is_over(now) { Err(EINVAL) } else { Ok(()) }
+        if route.until.is_over(now) { Err(INVALID) } else { Ok(()) }
     }
 
-    fn set_address(&mut self, now: Instant, wanted: &KernelAddress) -> Result<(), i32> {
+    fn set_address(&mut self, now: Instant, wanted: &KernelAddress) -> Result<(), Refusal> {
         self.check_link(wanted.interface)?;
         let key = (wanted.interface, wanted.address);
         let has = self.system.addresses.get(&key);
         if has.is_some_and(|has| !has.ours) {
-            return Err(EEXIST);
+            return Err(Refusal::Exists);
         }
         if wanted.valid_until.is_over(now) || wanted.address.is_multicast() {
-            return Err(EINVAL);
+            return Err(INVALID);
         }
         let tentative = has.is_none_or(|has| has.tentative);
         let duplicate = has.is_some_and(|has| has.duplicate);

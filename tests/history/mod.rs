@@ -22,7 +22,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use renumberd::config::{Config, file};
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received};
+use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received, Refusal};
 use renumberd::core::memory::{Memory, Record};
 use renumberd::core::output::{Hearing, Output, Step};
 use renumberd::core::system::{KernelAddress, Link, System};
@@ -91,7 +91,7 @@ pub struct World {
     outputs: usize,
     wakeups: usize,
     /// Refusals since this was emptied.
-    refused: Vec<(Step, i32)>,
+    refused: Vec<(Step, Refusal)>,
     storms: usize,
     /// Requesting routers that answer no neighbor solicitation, a bit each.
     asleep: u8,
@@ -290,17 +290,17 @@ impl World {
                 self.remember(Record::Sysctl { interface: of, name: file, before: Some(before) });
                 self.core.handle(self.now, Input::SysctlWas { interface, name, before });
             }
-            if let Err(errno) = self.kernel.take(self.now, step) {
-                refused.push((step.clone(), errno));
+            if let Err(refusal) = self.kernel.take(self.now, step) {
+                refused.push((step.clone(), refusal));
             }
         }
-        for (step, errno) in refused {
-            if step.is_doubtful(errno) {
+        for (step, refusal) in refused {
+            if step.is_doubtful(refusal) {
                 let at = self.now + DUMP_DELAY;
                 self.dump_at = Some(self.dump_at.map_or(at, |before| before.min(at)));
             }
-            self.core.handle(self.now, Input::StepFailed { step: step.clone(), errno });
-            self.refused.push((step, errno));
+            self.core.handle(self.now, Input::StepFailed { step: step.clone(), refusal });
+            self.refused.push((step, refusal));
         }
     }
 

@@ -8,6 +8,7 @@ use renumberd::core::system::{KernelAddress, KernelRoute, RouteTarget, System};
 use renumberd::daemon::clock;
 use renumberd::platform::linux::{Drained, Events, Kernel};
 use renumberd::platform::sockets::Icmpv6Socket;
+use renumberd::platform::{Refusal, refusal_of};
 use renumberd::time::{Instant, ROUNDING, Until};
 
 use crate::lab::net::{Namespace, Net};
@@ -55,20 +56,29 @@ impl Platform {
         self.kernel.dump(clock::now()).unwrap()
     }
 
-    /// Takes steps; the positions and errors of those refused.
-    pub(super) fn apply(&mut self, steps: &[Step]) -> Vec<(usize, i32)> {
-        let Self { kernel, icmpv6, .. } = self;
-        kernel.apply(clock::now(), steps, &mut |step| match step {
-            Step::Join(Group::AllRouters, interface) => icmpv6.join_all_routers(*interface),
-            Step::Leave(Group::AllRouters, interface) => icmpv6.leave_all_routers(*interface),
-            other => panic!("{other:?} is no step of this bench"),
-        })
+    /// Takes steps; the positions of those refused, and why.
+    pub(super) fn apply(&mut self, steps: &[Step]) -> Vec<(usize, Refusal)> {
+        let mut refused = self.kernel.apply(clock::now(), steps);
+        for (position, step) in steps.iter().enumerate() {
+            let taken = match step {
+                Step::Join(Group::AllRouters, interface) => {
+                    self.icmpv6.join_all_routers(*interface)
+                }
+                Step::Leave(Group::AllRouters, interface) => {
+                    self.icmpv6.leave_all_routers(*interface)
+                }
+                _ => Ok(()),
+            };
+            refused.extend(taken.err().map(|error| (position, refusal_of(&error))));
+        }
+        refused.sort_by_key(|(position, _)| *position);
+        refused
     }
 
     /// Takes steps, none of which may be refused.
     pub(super) fn take(&mut self, steps: &[Step]) {
         let refused = self.apply(steps);
-        let first = refused.first().map(|(position, errno)| (&steps[*position], errno));
+        let first = refused.first().map(|(position, refusal)| (&steps[*position], refusal));
         assert_eq!(first, None, "and more: {}", refused.len());
     }
 

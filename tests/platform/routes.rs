@@ -1,6 +1,6 @@
 //! Routes: ours as told, others' left alone, and what becomes of the rest when one is refused.
 
-use renumberd::core::input::{IfIndex, KernelEvent};
+use renumberd::core::input::{IfIndex, KernelEvent, Refusal};
 use renumberd::core::output::{Group, Step, Sysctl};
 use renumberd::core::system::{KernelRoute, RouteTarget};
 use serde_json::Value;
@@ -118,7 +118,7 @@ fn a_foreign_route_in_our_place_is_refused_and_stays() {
             route("2001:db8:b::/48", RouteTarget::Unreachable, 4096),
         ];
         let refused = platform.apply(&ours.clone().map(Step::AddRoute));
-        assert_eq!(refused, [(0, libc::EEXIST), (1, libc::EEXIST)]);
+        assert_eq!(refused, [(0, Refusal::Exists), (1, Refusal::Exists)]);
         platform.take(&ours.map(Step::RemoveRoute));
         assert_eq!(machine.snapshot(), before);
     });
@@ -134,7 +134,7 @@ fn another_router_of_the_same_metric_is_refused_until_the_first_is_gone() {
         let second = route(DEFAULT, RouteTarget::Gateway(one, ip("fe80::2")), 1024);
         platform.take(&[Step::AddRoute(first.clone())]);
         let refused = platform.apply(&[Step::AddRoute(second.clone())]);
-        assert_eq!(refused, [(0, libc::EEXIST)]);
+        assert_eq!(refused, [(0, Refusal::Exists)]);
         platform.take(&[Step::RemoveRoute(first), Step::AddRoute(second.clone())]);
         platform.follow();
         assert!(platform.system.routes.values().eq([&second]));
@@ -168,13 +168,14 @@ fn one_refused_step_does_not_hold_up_the_others() {
             Step::AddRoute(rest),
         ];
         let refused = platform.apply(&steps);
+        let invalid = Refusal::Other { number: libc::EINVAL, text: "Invalid argument" };
         let expected = [
-            (1, libc::ENODEV),
-            (3, libc::EEXIST),
-            (4, libc::EINVAL),
-            (6, libc::ENODEV),
-            (7, libc::ENODEV),
-            (12, libc::EINVAL),
+            (1, Refusal::NotThere),
+            (3, Refusal::Exists),
+            (4, invalid),
+            (6, Refusal::NotThere),
+            (7, Refusal::NotThere),
+            (12, invalid),
         ];
         assert_eq!(refused, expected);
         let told = platform.follow();
@@ -197,7 +198,7 @@ fn a_thousand_steps_are_taken_at_once() {
         platform.take(&steps);
         assert_eq!(platform.dump().routes.len(), COUNT);
         let refused = platform.apply(&steps);
-        assert!(refused.iter().copied().eq((0..COUNT).map(|at| (at, libc::EEXIST))));
+        assert!(refused.iter().copied().eq((0..COUNT).map(|at| (at, Refusal::Exists))));
         platform.take(&[set(one, "2001:db8::1")]);
         assert!(platform.dump().addresses.values().any(|address| address.ours));
     });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use renumberd::config::{Config, file};
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received};
+use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received, Refusal};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Output, Packet, Step};
 use renumberd::core::system::{KernelAddress, Link, System};
@@ -304,7 +304,7 @@ impl Tree {
                 // Told gone after it was set anew: the shell reads the kernel's state.
                 let system = kernel.clone();
                 let step = Step::AddRoute(route);
-                self.tell(of, Input::StepFailed { step, errno: 17 });
+                self.tell(of, Input::StepFailed { step, refusal: Refusal::Exists });
                 self.tell(of, Input::System(system));
                 return;
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use renumberd::config::{self, Config};
 use renumberd::core::Core;
-use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Neighbor, Received};
+use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Neighbor, Received, Refusal};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Output, Step};
 use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
@@ -66,7 +66,7 @@ pub struct World {
 }
 
 /// The error number of a refusal, by the step and how often it was tried.
-pub type Refuses = fn(&Step, u32) -> Option<i32>;
+pub type Refuses = fn(&Step, u32) -> Option<Refusal>;
 
 pub fn net(text: &str) -> Ipv6Net {
     text.parse().unwrap()
@@ -214,8 +214,8 @@ impl World {
             // As Linux does.
             route.until = Until::Never;
         }
-        if let Some(errno) = self.refusal(&step) {
-            return self.core.handle(self.now, Input::StepFailed { step, errno });
+        if let Some(refusal) = self.refusal(&step) {
+            return self.core.handle(self.now, Input::StepFailed { step, refusal });
         }
         self.log.push((self.now, Event::Step(step.clone())));
         let event = match step {
@@ -241,14 +241,12 @@ impl World {
     }
 
     /// Why the kernel refuses a step, where it refuses any.
-    fn refusal(&mut self, step: &Step) -> Option<i32> {
-        const ENODEV: i32 = 19;
-        const EEXIST: i32 = 17;
+    fn refusal(&mut self, step: &Step) -> Option<Refusal> {
         let refuses = self.refuses?;
         let tries = self.tries.entry(step.clone()).or_default();
         *tries += 1;
-        if let Some(errno) = refuses(step, *tries) {
-            return Some(errno);
+        if let Some(refusal) = refuses(step, *tries) {
+            return Some(refusal);
         }
         let interface = match step {
             Step::SetAddress(address) => Some(address.interface),
@@ -257,11 +255,11 @@ impl World {
             _ => None,
         };
         if interface.is_some_and(|index| !self.kernel.links.contains_key(&index)) {
-            return Some(ENODEV);
+            return Some(Refusal::NotThere);
         }
         let Step::AddRoute(route) = step else { return None };
         let taken = self.kernel.routes.values().any(|has| has.slot() == route.slot());
-        taken.then_some(EEXIST)
+        taken.then_some(Refusal::Exists)
     }
 
     /// The carrier of an interface comes or goes.

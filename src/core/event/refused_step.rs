@@ -1,9 +1,10 @@
 //! A step that the kernel refused.
 
-use std::{fmt, io};
+use std::fmt;
 
-use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use crate::core::input::Refusal;
 use crate::core::output::Step;
 use crate::core::system::{KernelRoute, RouteTarget};
 
@@ -14,8 +15,8 @@ pub struct RefusedStep {
     pub interface: Option<String>,
     /// The step.
     pub step: Step,
-    /// The kernel's error number.
-    pub errno: i32,
+    /// Why.
+    pub refusal: Refusal,
 }
 
 impl RefusedStep {
@@ -52,24 +53,24 @@ impl RefusedStep {
         }
     }
 
-    /// What the kernel's error number means.
-    fn reason(&self) -> String {
-        io::Error::from_raw_os_error(self.errno).to_string()
+    fn serialize_fields<S: SerializeStruct>(&self, fields: &mut S) -> Result<(), S::Error> {
+        fields.serialize_field("step", &self.in_words())?;
+        fields.serialize_field("refusal", self.refusal.name())?;
+        fields.serialize_field("errno", &self.refusal.number())?;
+        fields.serialize_field("reason", &self.refusal.to_string())
     }
 }
 
 impl fmt::Display for RefusedStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the kernel refused to {}: {}", self.in_words(), self.reason())
+        write!(f, "the kernel refused to {}: {}", self.in_words(), self.refusal)
     }
 }
 
 impl Serialize for RefusedStep {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("RefusedStep", 3)?;
-        fields.serialize_field("step", &self.in_words())?;
-        fields.serialize_field("errno", &self.errno)?;
-        fields.serialize_field("reason", &self.reason())?;
+        let mut fields = serializer.serialize_struct("RefusedStep", 4)?;
+        self.serialize_fields(&mut fields)?;
         fields.end()
     }
 }
@@ -79,10 +80,8 @@ pub(super) fn with_interface<S: Serializer>(
     refused: &RefusedStep,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let mut fields = serializer.serialize_struct("RefusedStep", 4)?;
+    let mut fields = serializer.serialize_struct("RefusedStep", 5)?;
     fields.serialize_field("interface", &refused.interface)?;
-    fields.serialize_field("step", &refused.in_words())?;
-    fields.serialize_field("errno", &refused.errno)?;
-    fields.serialize_field("reason", &refused.reason())?;
+    refused.serialize_fields(&mut fields)?;
     fields.end()
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::core::desired::Conflict;
-use crate::core::input::IfIndex;
+use crate::core::input::{self, IfIndex};
 use crate::core::lease::Refusal;
 use crate::core::output::{Group, Step};
 use crate::core::plan::Without;
@@ -23,7 +23,7 @@ fn duid() -> Duid {
 
 fn refused() -> RefusedStep {
     let step = Step::Join(Group::AllRouters, IfIndex(3));
-    RefusedStep { interface: Some("lan0".to_owned()), step, errno: 19 }
+    RefusedStep { interface: Some("lan0".to_owned()), step, refusal: input::Refusal::NotThere }
 }
 
 /// One of each.

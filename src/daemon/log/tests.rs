@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::core::event::{Condition, RefusedStep, RejectedPacket};
 use crate::core::history::{Cause, Prefixes};
+use crate::core::input::Refusal;
 use crate::core::output::{Stage, Step};
 use crate::daemon::JsonLines;
 
@@ -97,6 +98,8 @@ fn json(write: impl FnOnce(&mut Log)) -> Vec<Value> {
     lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+const IN_USE: Refusal = Refusal::Other { number: 98, text: "Address already in use" };
+
 /// CHG-11: values are fields of a line, and no part of a string.
 #[test]
 fn a_log_for_programs_carries_values_as_fields() {
@@ -129,7 +132,11 @@ fn a_log_for_programs_carries_values_as_fields() {
                 reason: crate::core::plan::Without::Full,
             },
         },
-        Event::StepRefused(RefusedStep { interface: None, step: Step::Serve(true), errno: 98 }),
+        Event::StepRefused(RefusedStep {
+            interface: None,
+            step: Step::Serve(true),
+            refusal: IN_USE,
+        }),
     ];
     let lines = json(|log| events.into_iter().for_each(|event| log.write(NOW, event)));
     let [change, packet, condition, step] = &lines[..] else { panic!("{lines:?}") };
@@ -161,6 +168,7 @@ fn a_log_for_programs_carries_values_as_fields() {
 
     let step = &step["fields"];
     assert_eq!((&step["step"], &step["errno"]), (&"open UDP port 547".into(), &98.into()));
+    assert_eq!((&step["refusal"], &step["reason"]), (&"other".into(), &IN_USE.to_string().into()));
     assert!(step["interface"].is_null());
 }
 

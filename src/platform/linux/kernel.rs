@@ -18,9 +18,10 @@ use netlink_sys::{Socket, SocketAddr};
 
 use super::events::Events;
 use super::{decode, encode, sysctl, takeover};
-use crate::core::input::KernelEvent;
+use crate::core::input::{KernelEvent, Refusal};
 use crate::core::output::Step;
 use crate::core::system::System;
+use crate::platform::{refusal_of, refusal_of_number};
 use crate::time::Instant;
 
 /// Requests sent at once. Should all of them be refused, all answers wait in the socket before the
@@ -208,21 +209,16 @@ impl Kernel {
         }
     }
 
-    /// Takes the steps in their order; the positions of those refused, with the error number.
-    /// What is already so is not refused. Steps of sockets are left to `sockets`, in their turn.
-    pub fn apply(
-        &mut self,
-        now: Instant,
-        steps: &[Step],
-        sockets: &mut dyn FnMut(&Step) -> io::Result<()>,
-    ) -> Vec<(usize, i32)> {
+    /// Takes the steps in their order; the positions of those refused, and why. What is already so
+    /// is not refused. Steps of sockets are none of the kernel's, and passed over.
+    pub fn apply(&mut self, now: Instant, steps: &[Step]) -> Vec<(usize, Refusal)> {
         let mut refused = Vec::new();
         let mut batch = Batch::default();
         for (position, step) in steps.iter().enumerate() {
             let Some(request) = encode::request(now, step, self.mark) else {
                 self.flush(steps, &mut batch, &mut refused);
-                if let Err(error) = self.take(step, sockets) {
-                    refused.push((position, error.raw_os_error().unwrap_or(libc::EIO)));
+                if let Err(error) = self.take(step) {
+                    refused.push((position, refusal_of(&error)));
                 }
                 continue;
             };
@@ -281,18 +277,16 @@ impl Kernel {
     }
 
     /// Takes a step that is no single request of netlink.
-    fn take(
-        &mut self,
-        step: &Step,
-        sockets: &mut dyn FnMut(&Step) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn take(&mut self, step: &Step) -> io::Result<()> {
         match step {
             Step::SetSysctl { interface, name, value } => {
                 sysctl::write_sysctl(interface, *name, *value)
             }
-            Step::Join(..) | Step::Leave(..) | Step::Serve(_) => sockets(step),
             Step::DropKernelMade(interface) => takeover::drop_kernel_made(self, *interface),
-            Step::SetAddress(_)
+            Step::Join(..)
+            | Step::Leave(..)
+            | Step::Serve(_)
+            | Step::SetAddress(_)
             | Step::RemoveAddress { .. }
             | Step::AddRoute(_)
             | Step::ReplaceRoute(_)
@@ -301,14 +295,16 @@ impl Kernel {
     }
 
     /// Sends what was collected, and adds those refused that were not so already.
-    fn flush(&mut self, steps: &[Step], batch: &mut Batch, refused: &mut Vec<(usize, i32)>) {
+    fn flush(&mut self, steps: &[Step], batch: &mut Batch, refused: &mut Vec<(usize, Refusal)>) {
         let errors = match self.exchange(batch) {
             Ok(errors) => errors,
             Err(error) => unanswered(&batch.requests, &error),
         };
         batch.clear();
-        refused.extend(errors.into_iter().filter(|(position, errno)| {
-            steps.get(*position).is_none_or(|step| !is_so(step, *errno))
+        let errors =
+            errors.into_iter().map(|(position, errno)| (position, refusal_of_number(errno)));
+        refused.extend(errors.filter(|(position, refusal)| {
+            steps.get(*position).is_none_or(|step| !is_so(step, *refusal))
         }));
     }
 
@@ -380,11 +376,9 @@ fn unanswered(requests: &[(usize, u32)], error: &io::Error) -> Vec<(usize, i32)>
 }
 
 /// Whether a refusal says that what was wanted is so already.
-fn is_so(step: &Step, errno: i32) -> bool {
+fn is_so(step: &Step, refusal: Refusal) -> bool {
     match step {
-        Step::RemoveAddress { .. } | Step::RemoveRoute(_) => {
-            [libc::EADDRNOTAVAIL, libc::ESRCH, libc::ENOENT, libc::ENODEV].contains(&errno)
-        }
+        Step::RemoveAddress { .. } | Step::RemoveRoute(_) => refusal == Refusal::NotThere,
         Step::SetAddress(_)
         | Step::AddRoute(_)
         | Step::ReplaceRoute(_)
