@@ -1,6 +1,7 @@
 //! Packets: what is not to be believed is counted by reason, the rest goes to its uplink or
 //! downlink.
 
+use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
@@ -13,7 +14,7 @@ use super::input::{IfIndex, Neighbor, Received};
 use super::lease::Refusal;
 use super::output::{Output, Packet, Stage};
 use super::settle::LAG;
-use super::uplink::Attachment;
+use super::uplink::{Attachment, Uplink};
 use crate::net::{ALL_DHCP_SERVERS, ALL_ROUTERS};
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
@@ -194,7 +195,10 @@ impl Core {
         }
         match handled {
             Ok(effect) => self.take_effect(now, &name, &effect),
-            Err(reject) => self.reject(now, "dhcpv6", reject.label(), received),
+            Err(reject) => {
+                self.report_exchanges(&name);
+                self.reject(now, "dhcpv6", reject.label(), received);
+            }
         }
     }
 
@@ -237,6 +241,13 @@ impl Core {
         }
     }
 
+    /// Reports the steps that exchanges of an uplink have taken.
+    pub(super) fn report_exchanges(&mut self, name: &str) {
+        if let Some(uplink) = self.uplinks.get_mut(name) {
+            report_exchanges(&mut self.events, name, uplink);
+        }
+    }
+
     /// Sends what an uplink has to send.
     pub(super) fn send_from_uplink(&mut self, now: Instant, name: &str) {
         let Some(uplink) = self.uplinks.get_mut(name) else { return };
@@ -251,6 +262,7 @@ impl Core {
             self.outputs.push_back(Output::SendDhcpv6(packet(ALL_DHCP_SERVERS, octets)));
         }
         self.review |= uplink.review_silence(now);
+        report_exchanges(&mut self.events, name, uplink);
         while let Some((destination, octets)) = uplink.poll_solicitation(now) {
             self.outputs.push_back(Output::SendIcmpv6(packet(destination, octets)));
         }
@@ -300,6 +312,12 @@ impl Core {
             let milestone = super::output::Milestone { change, stage: Stage::Advertised };
             self.outputs.push_back(Output::Milestone(milestone));
         }
+    }
+}
+
+fn report_exchanges(events: &mut VecDeque<Event>, name: &str, uplink: &mut Uplink) {
+    while let Some(transition) = uplink.poll_transition() {
+        events.push_back(Event::Lease { interface: name.to_owned(), transition });
     }
 }
 

@@ -18,6 +18,7 @@ use ipnet::Ipv6Net;
 use serde::{Serialize, Serializer};
 
 use super::history::{Cause, Prefixes};
+use super::lease::Transition;
 use super::output::Stage;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
@@ -64,6 +65,14 @@ pub enum Event {
         /// Time from its beginning to each stage that it has reached.
         #[serde(rename = "latency_ms", serialize_with = "milliseconds_each")]
         latencies: BTreeMap<Stage, Duration>,
+    },
+    /// An exchange with a delegating router has taken a step.
+    Lease {
+        /// The uplink.
+        interface: String,
+        /// The step.
+        #[serde(flatten)]
+        transition: Transition,
     },
     /// A requesting router was given a prefix.
     DelegationGiven {
@@ -227,6 +236,13 @@ impl Event {
                     Level::Debug
                 }
             }
+            Self::Lease { transition, .. } => {
+                if transition.is_repetition() {
+                    Level::Debug
+                } else {
+                    Level::Info
+                }
+            }
             Self::RelayedDelegationGiven { .. }
             | Self::RelayedDelegationEnded { .. }
             | Self::ConditionOver { .. }
@@ -243,6 +259,7 @@ impl Event {
             Self::ChangeBegan { interface, .. }
             | Self::ChangeReached { interface, .. }
             | Self::ChangeFinished { interface, .. }
+            | Self::Lease { interface, .. }
             | Self::DelegationGiven { interface, .. }
             | Self::DelegationEnded { interface, .. }
             | Self::RelayedDelegationGiven { interface, .. }
@@ -259,12 +276,13 @@ impl Event {
     }
 
     /// The name of its kind, as programs read it, and what tells events of this kind apart: the
-    /// name of the condition, or the reason. Both are fixed words of this program.
+    /// name of the condition, transition or command, or the reason. Both are fixed words of this program.
     pub const fn kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::ChangeBegan { .. } => ("change-began", ""),
             Self::ChangeReached { .. } => ("change-reached", ""),
             Self::ChangeFinished { .. } => ("change-finished", ""),
+            Self::Lease { transition, .. } => ("lease", transition.name()),
             Self::DelegationGiven { .. } => ("delegation-given", ""),
             Self::DelegationEnded { .. } => ("delegation-ended", ""),
             Self::RelayedDelegationGiven { .. } => ("relayed-delegation-given", ""),

@@ -18,6 +18,7 @@ impl fmt::Display for Event {
                 write!(f, "change {change}: {} after {latency:.3} ms", word(*stage))
             }
             Self::ChangeFinished { .. } => self.write_change(f),
+            Self::Lease { transition, .. } => transition.fmt(f),
             Self::DelegationGiven { prefix, requester, .. } => {
                 write!(f, "{prefix} delegated to {requester}")
             }

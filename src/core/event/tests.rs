@@ -8,6 +8,7 @@ use crate::core::input::{self, IfIndex};
 use crate::core::lease::Refusal;
 use crate::core::output::{Group, Step};
 use crate::core::plan::Without;
+use crate::wire::dhcpv6::MessageType;
 
 fn prefix() -> Ipv6Net {
     "2001:db8:100::/56".parse().unwrap()
@@ -95,6 +96,13 @@ fn events() -> Vec<Event> {
             from: Prefixes::default(),
             to: Prefixes { on_link: Vec::new(), delegated: vec![prefix()] },
             latencies: BTreeMap::from([(Stage::Applied, Duration::from_micros(250))]),
+        },
+        Event::Lease {
+            interface: interface(),
+            transition: Transition::Unanswered {
+                message: MessageType::Renew,
+                next: Some(MessageType::Rebind),
+            },
         },
         Event::DelegationGiven {
             interface: interface(),

@@ -9,7 +9,7 @@ use super::Lease;
 use super::exchange::{Aim, Exchange, Kind};
 use super::held::Ia;
 use crate::time::{Instant, Lifetime};
-use crate::wire::dhcpv6::{Message, MessageType};
+use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::{Dhcpv6Option, IaAddress, IaNa, IaPd, IaPrefix, Iaid, code};
 use crate::wire::dhcpv6_service::ServiceOption;
 
@@ -29,15 +29,7 @@ const OF_INFORMATION: [u16; 4] =
 impl Lease {
     /// The message that `exchange` sends at `now`.
     pub(super) fn message(&self, now: Instant, exchange: &Exchange) -> Message {
-        let kind = match &exchange.kind {
-            Kind::Solicit { .. } => MessageType::Solicit,
-            Kind::Request { .. } => MessageType::Request,
-            Kind::Renew { .. } => MessageType::Renew,
-            Kind::Rebind => MessageType::Rebind,
-            Kind::Confirm => MessageType::Confirm,
-            Kind::Decline { .. } => MessageType::Decline,
-            Kind::InformationRequest { .. } => MessageType::InformationRequest,
-        };
+        let kind = exchange.kind.message_type();
         let server = match &exchange.kind {
             Kind::Request { offer, .. } => Some(&offer.server),
             Kind::Renew { server } | Kind::Decline { server, .. } => Some(server),

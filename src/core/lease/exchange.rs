@@ -7,7 +7,7 @@ use super::offer::Offer;
 use crate::core::random::Random;
 use crate::core::retransmit::{Parameters, Retransmit};
 use crate::time::Instant;
-use crate::wire::dhcpv6::TransactionId;
+use crate::wire::dhcpv6::{MessageType, TransactionId};
 use crate::wire::dhcpv6_option::Duid;
 
 /// SOL_TIMEOUT, SOL_MAX_RT (RFC 9915 §7.6).
@@ -77,6 +77,19 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// The type of its message.
+    pub(super) const fn message_type(&self) -> MessageType {
+        match self {
+            Self::Solicit { .. } => MessageType::Solicit,
+            Self::Request { .. } => MessageType::Request,
+            Self::Renew { .. } => MessageType::Renew,
+            Self::Rebind => MessageType::Rebind,
+            Self::Confirm => MessageType::Confirm,
+            Self::Decline { .. } => MessageType::Decline,
+            Self::InformationRequest { .. } => MessageType::InformationRequest,
+        }
+    }
+
     /// Whether it ends when the lease is settled.
     pub(super) const fn is_for_lease(&self) -> bool {
         match self {

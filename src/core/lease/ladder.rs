@@ -77,6 +77,7 @@ impl Lease {
     /// delay of up to a second unless `hurry`). Ends in a [`Progress::outcome`](super::Progress).
     pub fn link_up(&mut self, now: Instant, hurry: bool) {
         self.up = true;
+        self.transitions.forget_unanswered();
         let max_delay = if hurry { Duration::ZERO } else { MAX_DELAY };
         let start = now + self.random.duration(Duration::ZERO, max_delay);
         self.exchanges.clear();
@@ -93,6 +94,7 @@ impl Lease {
     /// The uplink cannot send: exchanges rest, prefixes run on.
     pub fn link_down(&mut self) {
         self.up = false;
+        self.transitions.forget_unanswered();
         self.unanswered_since = None;
         self.unavailable.clear();
         self.exchanges.clear();
@@ -282,6 +284,7 @@ impl Lease {
     /// Takes the ladder down if nothing came of it in its time.
     pub(super) fn give_up(&mut self, now: Instant) -> Option<Outcome> {
         self.ladder.take_if(|ladder| ladder.started + GIVES_UP_AFTER <= now)?;
+        self.transitions.note_given_up();
         if !self.held.is_empty() {
             self.exchanges
                 .retain(|exchange| !exchange.kind.is_for_lease() || exchange.kind.is_discovery());

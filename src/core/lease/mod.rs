@@ -8,7 +8,7 @@
 //! (`exchange`), which are several at times: the ladder's Rebinds and the Solicit beside them. The
 //! first answer of use ends the others. `ladder` says what is asked and when, `ask` builds the
 //! messages, `offer`, `reply` and `reconfigure` take in the answers, `limit` bounds it all,
-//! `remember` carries it over a restart.
+//! `remember` carries it over a restart, `transition` says what happened.
 
 mod ask;
 mod exchange;
@@ -22,9 +22,11 @@ mod refusal;
 mod remember;
 mod reply;
 mod round_trip;
+mod send;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod transition;
 mod types;
 mod unavailable;
 
@@ -43,6 +45,7 @@ use crate::wire::dhcpv6_option::Duid;
 use crate::wire::dhcpv6_service::ServiceOption;
 
 pub use refusal::Refusal;
+pub use transition::{Loss, Transition};
 pub use types::{DelegatedPrefix, Ending, LeasedAddress, Progress, Reject, Rules};
 pub use unavailable::Unavailable;
 
@@ -55,6 +58,7 @@ use reconfigure::Keyring;
 use refusal::Refusals;
 use reply::{Resolvers, Verdict};
 use round_trip::RoundTrips;
+use transition::Transitions;
 
 /// An address that others use is not asked for again for so long (UPL-05).
 const DECLINED_REST: Duration = Duration::from_secs(600);
@@ -103,6 +107,7 @@ pub struct Lease {
     limit: Limit,
     /// Until when the passing of time has been told of.
     seen: Instant,
+    transitions: Transitions,
 }
 
 /// What [`Progress`] is the difference of.
@@ -147,6 +152,7 @@ impl Lease {
             information_cap: IntervalCap::default(),
             limit: Limit::default(),
             seen: now,
+            transitions: Transitions::default(),
         };
         if let Some(stored) = stored {
             lease.restore(now, &stored);
@@ -238,15 +244,19 @@ impl Lease {
         let verdict = match message.kind {
             MessageType::Reply => {
                 let server = self.sender(message)?;
+                let asked = self.asked(message);
                 self.note_answer(now, message, server);
                 let verdict = self.handle_reply(now, message, server);
+                self.note_answered(message, server, asked);
                 self.calm(message, &verdict);
                 verdict?
             }
             MessageType::Advertise => {
                 let server = self.sender(message)?;
+                let asked = self.asked(message);
                 self.note_answer(now, message, server);
                 let verdict = self.handle_advertise(now, message, server);
+                self.note_answered(message, server, asked);
                 self.calm(message, &verdict);
                 verdict?;
                 Verdict::UnderWay
@@ -332,39 +342,6 @@ impl Lease {
                 exchange.has_offers() || !matches!(exchange.kind, Kind::Solicit { .. })
             });
         }
-    }
-
-    /// The next message to send to ff02::1:2 port 547, encoded.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
-        self.poll_message(now).map(|message| message.encode())
-    }
-
-    fn poll_message(&mut self, now: Instant) -> Option<Message> {
-        if !self.up || !self.limit.allows(now) {
-            return None;
-        }
-        let position = self.exchanges.iter().position(|exchange| exchange.is_due(now))?;
-        let message = self.message(now, self.exchanges.get(position)?);
-        let exchange = self.exchanges.get_mut(position)?;
-        match exchange.kind {
-            Kind::Solicit { .. } => {
-                exchange.retransmit.set_max_interval(self.solicit_cap.interval());
-            }
-            Kind::InformationRequest { .. } => {
-                exchange.retransmit.set_max_interval(self.information_cap.interval());
-            }
-            Kind::Request { .. }
-            | Kind::Renew { .. }
-            | Kind::Rebind
-            | Kind::Confirm
-            | Kind::Decline { .. } => {}
-        }
-        exchange.retransmit.handle_sent(now, &mut self.random);
-        if exchange.kind.is_for_lease() && exchange.aim == Aim::Everything {
-            self.unanswered_since.get_or_insert(now);
-        }
-        self.limit.handle_sent(now);
-        Some(message)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
@@ -479,6 +456,9 @@ impl Lease {
     fn progress_since(&mut self, now: Instant, before: &View) -> Progress {
         self.seen = now.max(self.seen);
         let after = self.view();
+        if after.set != before.set {
+            self.note_lost(now, before, &after);
+        }
         let remembers = after.prefixes != before.prefixes
             || after.keyring != before.keyring
             || after.server != before.server;

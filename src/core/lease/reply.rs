@@ -128,6 +128,7 @@ impl Lease {
             self.server = Some(server.clone());
         }
         self.settled_at = Some(now);
+        self.note_bound(now, server);
         self.learn_key(message, server);
         self.resolvers = Resolvers { stateless: false, ..resolvers(message) };
         Ok(match aim {

@@ -15,6 +15,7 @@ mod renew;
 mod replacement;
 mod reply;
 mod restart;
+mod transitions;
 
 use super::*;
 use crate::config::Delegate;
@@ -176,6 +177,7 @@ pub(super) struct World {
     /// All that was told, and when; without what says nothing.
     pub(super) told: Vec<(Duration, Progress)>,
     pub(super) rejects: Vec<Reject>,
+    pub(super) transitions: Vec<Transition>,
     /// Time from a question to its answer.
     pub(super) latency: Duration,
     /// How often in a row it was woken at an instant that was already served.
@@ -199,6 +201,7 @@ impl World {
             sent: Vec::new(),
             told: Vec::new(),
             rejects: Vec::new(),
+            transitions: Vec::new(),
             latency: millis(1),
             spins: 0,
             on_the_way: Vec::new(),
@@ -219,6 +222,7 @@ impl World {
         world.latency = millis(1);
         world.sent.clear();
         world.told.clear();
+        world.transitions.clear();
         world
     }
 
@@ -273,6 +277,7 @@ impl World {
             self.on_the_way.extend(servers(&message).into_iter().map(|answer| (at, answer)));
             self.sent.push((self.elapsed(), message));
         }
+        self.transitions.extend(std::iter::from_fn(|| self.lease.poll_transition()));
     }
 
     pub(super) fn receive(&mut self, message: &Message) {

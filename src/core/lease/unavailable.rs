@@ -29,13 +29,18 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.status {
             None => f.write_str("no reason given"),
-            Some(status) if status.text.is_empty() => name(status.code).fmt(f),
-            Some(status) => {
-                let text: String = status.text.chars().take(LETTERS).collect();
-                write!(f, "{}, \"{text}\"", name(status.code))
-            }
+            Some(status) => f.write_str(&status_in_words(status)),
         }
     }
+}
+
+/// What a server said, shortened.
+pub(super) fn status_in_words(status: &Status) -> String {
+    if status.text.is_empty() {
+        return name(status.code);
+    }
+    let text: String = status.text.chars().take(LETTERS).collect();
+    format!("{}, \"{text}\"", name(status.code))
 }
 
 /// A status code as RFC 9915 §21.13 calls it, with its number.
@@ -119,4 +124,16 @@ fn reason(message: &Message, iaid: Iaid) -> Option<Status> {
         .chain(prefixes.filter_map(|prefix| prefix.status.as_ref()))
         .chain(message.status());
     statuses.into_iter().find(|status| status.code != StatusCode::Success).cloned()
+}
+
+/// Why `message` does not give what was asked for: the first status of its associations, their
+/// prefixes, or all of it, that is no success.
+pub(super) fn failure(message: &Message) -> Option<Status> {
+    let prefixes = message.ia_pds().flat_map(|ia_pd| {
+        let each = ia_pd.prefixes.iter().filter_map(|prefix| prefix.status.as_ref());
+        ia_pd.status.iter().chain(each)
+    });
+    let addresses = message.ia_nas().filter_map(|ia_na| ia_na.status.as_ref());
+    let mut statuses = prefixes.chain(addresses).chain(message.status());
+    statuses.find(|status| status.code != StatusCode::Success).cloned()
 }

@@ -1,9 +1,10 @@
-//! What other sources hold, and what of a server's gifts is refused.
+//! What the lease of an uplink shares with the rest: what other sources hold, what of a server's gifts
+//! is refused, and the steps of its exchanges.
 
 use ipnet::Ipv6Net;
 
 use super::Uplink;
-use crate::core::lease::Refusal;
+use crate::core::lease::{Refusal, Transition};
 use crate::time::Instant;
 
 impl Uplink {
@@ -15,6 +16,11 @@ impl Uplink {
     /// The next refusal of what a server gave that is to be counted.
     pub(in crate::core) fn poll_refusal(&mut self) -> Option<Refusal> {
         self.lease.poll_refusal()
+    }
+
+    /// The next step that an exchange has taken.
+    pub(in crate::core) fn poll_transition(&mut self) -> Option<Transition> {
+        self.lease.poll_transition()
     }
 
     /// Another source gave up a prefix: asks soon where a server gave what overlapped one.

@@ -1,0 +1,288 @@
+//! What happens in the exchanges of a lease, step by step, for whoever wants to follow them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use serde::{Serialize, Serializer};
+
+use super::unavailable::{failure, status_in_words};
+use super::{Lease, View};
+use crate::time::Instant;
+use crate::wire::dhcpv6::{Message, MessageType};
+use crate::wire::dhcpv6_option::{Duid, Status};
+
+/// So many are kept until they are asked for; then the oldest goes.
+const KEPT: usize = 16;
+
+/// A step of an exchange with a delegating router (RFC 9915 §18.2).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "transition", rename_all = "kebab-case")]
+pub enum Transition {
+    /// A message leaves.
+    Sent {
+        /// Its type.
+        message: MessageType,
+        /// 1 for the first, more for repetitions.
+        attempt: u32,
+    },
+    /// Nobody has answered in time.
+    Unanswered {
+        /// The message.
+        message: MessageType,
+        /// What is sent after it; none where nothing is until the lease's own times ask for it.
+        next: Option<MessageType>,
+    },
+    /// A server has answered a message that asks for no prefix.
+    Answered {
+        /// The message.
+        message: MessageType,
+        /// Who answered.
+        server: Duid,
+    },
+    /// A server has given or confirmed what is held from here on.
+    Bound {
+        /// Who gave it.
+        server: Duid,
+        /// The delegated prefixes.
+        prefixes: Vec<Ipv6Net>,
+        /// The addresses (IA_NA).
+        addresses: Vec<Ipv6Addr>,
+        /// When it is renewed, in seconds; none for never.
+        t1: Option<u32>,
+        /// When others are asked as well, in seconds; none for never.
+        t2: Option<u32>,
+    },
+    /// A server answers that it does not give what was asked for.
+    Refused {
+        /// The message that it answers.
+        message: MessageType,
+        /// How often that was sent.
+        attempt: u32,
+        /// The server.
+        server: Duid,
+        /// The reason.
+        #[serde(serialize_with = "in_words")]
+        status: Status,
+    },
+    /// A prefix or address is no longer held.
+    Lost {
+        /// The prefix; a /128 stands for an address.
+        prefix: Ipv6Net,
+        /// Why.
+        reason: Loss,
+    },
+}
+
+/// Why a prefix is no longer held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Its valid lifetime has ended.
+    Expired,
+    /// The server took it back or put another one in its place, or it is not to be used.
+    Withdrawn,
+}
+
+impl Transition {
+    /// The name of its kind, as programs read it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sent { .. } => "sent",
+            Self::Unanswered { .. } => "unanswered",
+            Self::Answered { .. } => "answered",
+            Self::Bound { .. } => "bound",
+            Self::Refused { .. } => "refused",
+            Self::Lost { .. } => "lost",
+        }
+    }
+
+    /// Whether it is part of a repetition: the exchange is where it was.
+    pub const fn is_repetition(&self) -> bool {
+        match self {
+            Self::Sent { attempt, .. } | Self::Refused { attempt, .. } => *attempt > 1,
+            Self::Unanswered { .. }
+            | Self::Answered { .. }
+            | Self::Bound { .. }
+            | Self::Lost { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sent { message, attempt: 1 } => write!(f, "{} sent", name(*message)),
+            Self::Sent { message, attempt } => {
+                write!(f, "{} sent, attempt {attempt}", name(*message))
+            }
+            Self::Unanswered { message, next: Some(next) } => {
+                write!(f, "{} unanswered, {}", name(*message), name(*next))
+            }
+            Self::Unanswered { message, next: None } => {
+                write!(f, "{} unanswered: the refresh is given up", name(*message))
+            }
+            Self::Answered { message, server } => {
+                write!(f, "the server {server} has answered {}", name(*message))
+            }
+            Self::Bound { server, prefixes, addresses, t1, t2 } => {
+                f.write_str("bound:")?;
+                for prefix in prefixes {
+                    write!(f, " {prefix}")?;
+                }
+                for address in addresses {
+                    write!(f, " {address}")?;
+                }
+                write!(f, " from the server {server}")?;
+                let (t1, t2) = (t1.map(|t1| ("Renew", t1)), t2.map(|t2| ("Rebind", t2)));
+                [t1, t2]
+                    .into_iter()
+                    .flatten()
+                    .try_for_each(|(message, seconds)| write!(f, ", {message} after {seconds} s"))
+            }
+            Self::Refused { message, server, status, .. } => write!(
+                f,
+                "the server {server} answers {}: {}",
+                name(*message),
+                status_in_words(status)
+            ),
+            Self::Lost { prefix, reason: Loss::Expired } => {
+                write!(f, "{prefix} is no longer held: its lifetime has ended")
+            }
+            Self::Lost { prefix, reason: Loss::Withdrawn } => {
+                write!(f, "{prefix} is no longer held: it was withdrawn or replaced")
+            }
+        }
+    }
+}
+
+/// A message type as RFC 9915 calls it.
+const fn name(message: MessageType) -> &'static str {
+    match message {
+        MessageType::Solicit => "Solicit",
+        MessageType::Advertise => "Advertise",
+        MessageType::Request => "Request",
+        MessageType::Confirm => "Confirm",
+        MessageType::Renew => "Renew",
+        MessageType::Rebind => "Rebind",
+        MessageType::Reply => "Reply",
+        MessageType::Release => "Release",
+        MessageType::Decline => "Decline",
+        MessageType::Reconfigure => "Reconfigure",
+        MessageType::InformationRequest => "Information-request",
+    }
+}
+
+fn in_words<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&status_in_words(status))
+}
+
+/// The last transitions, until they are asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Transitions {
+    steps: VecDeque<Transition>,
+    /// What was sent last for the whole lease, while nobody has answered it.
+    unanswered: Option<MessageType>,
+}
+
+impl Transitions {
+    pub(super) fn add(&mut self, transition: Transition) {
+        if self.steps.len() >= KEPT {
+            self.steps.pop_front();
+        }
+        self.steps.push_back(transition);
+    }
+
+    /// A message leaves for the `attempt`th time. Where it is the first of another
+    /// type, what was sent before has found no answer.
+    pub(super) fn note_sent(&mut self, message: MessageType, attempt: u32, is_for_lease: bool) {
+        let before = self.unanswered.filter(|before| *before != message);
+        if let Some(before) = before.filter(|_| is_for_lease && attempt == 1) {
+            self.add(Transition::Unanswered { message: before, next: Some(message) });
+        }
+        if is_for_lease {
+            self.unanswered = Some(message);
+        }
+        self.add(Transition::Sent { message, attempt });
+    }
+
+    /// A refresh is given up.
+    pub(super) fn note_given_up(&mut self) {
+        if let Some(message) = self.unanswered {
+            self.add(Transition::Unanswered { message, next: None });
+        }
+    }
+
+    /// The link went down or is another one: nobody has to answer any more.
+    pub(super) const fn forget_unanswered(&mut self) {
+        self.unanswered = None;
+    }
+}
+
+impl Lease {
+    /// The next step that its exchanges have taken.
+    pub fn poll_transition(&mut self) -> Option<Transition> {
+        self.transitions.steps.pop_front()
+    }
+
+    /// What `message` answers, and how often that was sent.
+    pub(super) fn asked(&self, message: &Message) -> Option<(MessageType, u32)> {
+        let exchange = self.exchanges.get(self.position_of(message)?)?;
+        Some((exchange.kind.message_type(), exchange.retransmit.count()))
+    }
+
+    /// An answer of `server` to what was `asked` has been taken in.
+    pub(super) fn note_answered(
+        &mut self,
+        answer: &Message,
+        server: &Duid,
+        asked: Option<(MessageType, u32)>,
+    ) {
+        let Some((message, attempt)) = asked else { return };
+        let server = server.clone();
+        let is_for_lease =
+            !matches!(message, MessageType::Decline | MessageType::InformationRequest);
+        if is_for_lease {
+            self.transitions.forget_unanswered();
+        }
+        if let Some(status) = failure(answer) {
+            self.transitions.add(Transition::Refused { message, attempt, server, status });
+        } else if !is_for_lease || message == MessageType::Confirm {
+            self.transitions.add(Transition::Answered { message, server });
+        }
+    }
+
+    /// `server` has given what is held.
+    pub(super) fn note_bound(&mut self, now: Instant, server: &Duid) {
+        let timers = self.held.timers();
+        let prefixes = self.held.prefixes().into_iter().filter(|held| held.gone_since.is_none());
+        self.transitions.add(Transition::Bound {
+            server: server.clone(),
+            prefixes: prefixes.map(|held| held.prefix).collect(),
+            addresses: self.held.addresses().iter().map(|leased| leased.address).collect(),
+            t1: timers.and_then(|timers| timers.t1.remaining(now).seconds()),
+            t2: timers.and_then(|timers| timers.t2.remaining(now).seconds()),
+        });
+    }
+
+    /// What was held `before` and is not held any more.
+    pub(super) fn note_lost(&mut self, now: Instant, before: &View, after: &View) {
+        let live = |view: &View| -> Vec<_> {
+            let prefixes = view.prefixes.iter().filter(|held| held.gone_since.is_none());
+            let addresses = view.addresses.iter();
+            prefixes
+                .map(|held| (held.prefix, held.valid_until))
+                .chain(addresses.map(|held| (Ipv6Net::from(held.address), held.valid_until)))
+                .collect()
+        };
+        let stays = live(after);
+        for (prefix, until) in live(before) {
+            if !stays.iter().any(|(other, _)| *other == prefix) {
+                let is_over = until.is_over(now);
+                let reason = if is_over { Loss::Expired } else { Loss::Withdrawn };
+                self.transitions.add(Transition::Lost { prefix, reason });
+            }
+        }
+    }
+}
