@@ -4,6 +4,8 @@
 
 #[path = "core/downlink.rs"]
 mod downlink;
+#[path = "core/events.rs"]
+mod events;
 #[path = "core/heard.rs"]
 mod heard;
 #[path = "core/histories.rs"]

@@ -413,6 +413,7 @@ impl Core {
             self.derive_heard(now, at);
         }
         self.review |= effect.review;
+        self.report_routers(name, &effect.routers);
         self.report_exchanges(name);
         self.follow_change(now, name, effect);
         if effect.delegated {

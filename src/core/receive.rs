@@ -10,6 +10,7 @@ use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, Nei
 
 use super::Core;
 use super::event::{Event, RejectedPacket};
+use super::hear::RouterChange;
 use super::input::{IfIndex, Neighbor, Received};
 use super::lease::Refusal;
 use super::output::{Output, Packet, Stage};
@@ -238,6 +239,18 @@ impl Core {
             let packet = RejectedPacket { kind, reason, source: received.source, message_type };
             let interface = self.name_of(received.interface);
             self.report(Event::PacketRejected { interface, packet });
+        }
+    }
+
+    /// Reports default routers that appeared on an uplink or are lost.
+    pub(super) fn report_routers(&mut self, name: &str, changes: &[RouterChange]) {
+        for RouterChange { address: router, is_default } in changes.iter().copied() {
+            let interface = name.to_owned();
+            self.report(if is_default {
+                Event::RouterAppeared { interface, router }
+            } else {
+                Event::RouterLost { interface, router }
+            });
         }
     }
 

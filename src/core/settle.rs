@@ -365,7 +365,8 @@ impl Core {
             });
             heard || adopted || !uplink.config().default_route
         }) || self.uplinks.is_empty();
-        self.default_route = match self.default_route {
+        let before = self.default_route;
+        self.default_route = match before {
             _ if routed => DefaultRoute::Present,
             DefaultRoute::Present => DefaultRoute::LostAt(now),
             DefaultRoute::LostAt(at) if now.since(at) >= self.config.uplink_loss_hold => {
@@ -373,5 +374,14 @@ impl Core {
             }
             unchanged @ (DefaultRoute::LostAt(_) | DefaultRoute::Absent) => unchanged,
         };
+        match (before, self.default_route) {
+            (DefaultRoute::Absent, DefaultRoute::Present) if !self.uplinks.is_empty() => {
+                self.report(Event::DefaultRouteFound);
+            }
+            (DefaultRoute::LostAt(_), DefaultRoute::Absent) => {
+                self.report(Event::DefaultRouteLost);
+            }
+            _ => {}
+        }
     }
 }

@@ -140,7 +140,8 @@ impl Uplink {
         let mut effect = Effect::default();
         if self.last_index.is_some() && self.last_index != index {
             // The kernel dropped all addresses and routes with the interface.
-            self.routers = Routers::new(hear_rules(&self.config));
+            let routers = Routers::new(hear_rules(&self.config));
+            effect.routers = std::mem::replace(&mut self.routers, routers).lost(now);
             self.heard = false;
             self.last_index = None;
             effect.derive = true;
@@ -241,6 +242,7 @@ impl Uplink {
         let mut effect = Effect {
             heard: heard.others || !heard.prefixes.is_empty(),
             derive_by: heard.refresh_by,
+            routers: heard.routers.clone(),
             ..Effect::default()
         };
         if heard.others {

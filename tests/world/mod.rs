@@ -61,6 +61,8 @@ pub struct World {
     /// could not take is a failure of the test.
     pub refuses: Option<Refuses>,
     tries: BTreeMap<Step, u32>,
+    /// What the agent has reported.
+    pub events: Vec<renumberd::core::event::Event>,
     /// Most outputs that one input had.
     pub most_outputs: usize,
 }
@@ -148,6 +150,7 @@ impl World {
             seed: 7,
             refuses: None,
             tries: BTreeMap::new(),
+            events: Vec::new(),
             most_outputs: 0,
         };
         let system = world.kernel.clone();
@@ -189,7 +192,8 @@ impl World {
                     let neighbors = self.neighbors.clone();
                     self.core.handle(self.now, Input::Neighbors { interface, neighbors });
                 }
-                Output::Hear(_) | Output::SendServer(_) | Output::Event(_) | Output::Exit => {}
+                Output::Event(event) => self.events.push(event),
+                Output::Hear(_) | Output::SendServer(_) | Output::Exit => {}
             }
         }
         false

@@ -125,6 +125,24 @@ pub enum Event {
         /// As which IA_PD of the holder.
         iaid: Iaid,
     },
+    /// A router on an uplink advertises itself as a default router.
+    RouterAppeared {
+        /// The uplink.
+        interface: String,
+        /// Its address.
+        router: Ipv6Addr,
+    },
+    /// A router on an uplink is no default router any more: it said so, or was not heard for so long.
+    RouterLost {
+        /// The uplink.
+        interface: String,
+        /// Its address.
+        router: Ipv6Addr,
+    },
+    /// A default route leads to the provider, where none did: links are advertised a default router.
+    DefaultRouteFound,
+    /// No default route leads to the provider, after the hold (RA-TX-30).
+    DefaultRouteLost,
     /// Another router advertises on a downlink.
     ForeignRouter {
         /// The downlink.
@@ -245,6 +263,10 @@ impl Event {
             }
             Self::RelayedDelegationGiven { .. }
             | Self::RelayedDelegationEnded { .. }
+            | Self::RouterAppeared { .. }
+            | Self::RouterLost { .. }
+            | Self::DefaultRouteFound
+            | Self::DefaultRouteLost
             | Self::ConditionOver { .. }
             | Self::CommandReceived { .. } => Level::Info,
             Self::ChangeBegan { .. } | Self::ChangeReached { .. } | Self::PacketRejected { .. } => {
@@ -263,7 +285,10 @@ impl Event {
             | Self::DelegationGiven { interface, .. }
             | Self::DelegationEnded { interface, .. }
             | Self::RelayedDelegationGiven { interface, .. }
-            | Self::RelayedDelegationEnded { interface, .. } => Some(interface),
+            | Self::RelayedDelegationEnded { interface, .. }
+            | Self::RouterAppeared { interface, .. }
+            | Self::RouterLost { interface, .. } => Some(interface),
+            Self::DefaultRouteFound | Self::DefaultRouteLost => None,
             Self::DelegationTakenOver { interface, .. }
             | Self::ForeignRouter { interface, .. }
             | Self::AddressDuplicate { interface, .. }
@@ -288,6 +313,10 @@ impl Event {
             Self::RelayedDelegationGiven { .. } => ("relayed-delegation-given", ""),
             Self::RelayedDelegationEnded { .. } => ("relayed-delegation-ended", ""),
             Self::DelegationTakenOver { .. } => ("delegation-taken-over", ""),
+            Self::RouterAppeared { .. } => ("router-appeared", ""),
+            Self::RouterLost { .. } => ("router-lost", ""),
+            Self::DefaultRouteFound => ("default-route-found", ""),
+            Self::DefaultRouteLost => ("default-route-lost", ""),
             Self::ForeignRouter { .. } => ("foreign-router", ""),
             Self::AddressDuplicate { .. } => ("address-duplicate", ""),
             Self::ConditionBegan { condition, .. } => ("condition-began", condition.name()),

@@ -36,6 +36,16 @@ impl fmt::Display for Event {
                 "{newcomer} takes over what {holder} had as IA_PD {iaid}, which does not answer \
                  any more"
             ),
+            Self::RouterAppeared { router, .. } => {
+                write!(f, "the default router {router} is heard")
+            }
+            Self::RouterLost { router, .. } => {
+                write!(f, "{router} is no default router any more")
+            }
+            Self::DefaultRouteFound => f.write_str("a default route leads to the provider"),
+            Self::DefaultRouteLost => {
+                f.write_str("no default route leads to the provider any more")
+            }
             Self::ForeignRouter { router, .. } => {
                 write!(f, "another router advertises here: {router}")
             }

@@ -9,7 +9,7 @@ use super::prefix::Gone;
 use super::room::Entry;
 use super::{
     Announced, DefaultRouter, EffectivePrefix, Heard, Parameters, PrefixChange, PrefixChangeKind,
-    Routers, SpecificRoute,
+    RouterChange, Routers, SpecificRoute,
 };
 use crate::time::{Instant, Until};
 use crate::wire::ndp_option::Preference;
@@ -121,9 +121,24 @@ impl Snapshot {
                 heard.prefixes.push(PrefixChange { prefix: *prefix, kind });
             }
         }
-        heard.others |= self.default_routers != after.default_routers
-            || self.routes != after.routes
-            || self.parameters != after.parameters;
+        if self.default_routers != after.default_routers {
+            heard.others = true;
+            heard.routers.extend(self.router_changes(after));
+        }
+        heard.others |= self.routes != after.routes || self.parameters != after.parameters;
+    }
+
+    /// The default routers that appeared since, and those that are lost.
+    fn router_changes(&self, after: &Self) -> Vec<RouterChange> {
+        let addresses = |snapshot: &Self| -> BTreeSet<Ipv6Addr> {
+            snapshot.default_routers.iter().map(|(address, ..)| *address).collect()
+        };
+        let (before, after) = (addresses(self), addresses(after));
+        let change = |address: &Ipv6Addr| RouterChange {
+            address: *address,
+            is_default: after.contains(address),
+        };
+        before.symmetric_difference(&after).map(change).collect()
     }
 }
 
@@ -210,6 +225,13 @@ impl Routers {
             (router.silent, std::cmp::Reverse(router.preference), router.address)
         });
         routers
+    }
+
+    /// That all default routers are lost: with the interface.
+    pub fn lost(&self, now: Instant) -> Vec<RouterChange> {
+        let lost =
+            |router: &DefaultRouter| RouterChange { address: router.address, is_default: false };
+        self.default_routers(now).iter().map(lost).collect()
     }
 
     /// More specific routes, by destination and router.

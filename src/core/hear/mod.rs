@@ -28,7 +28,7 @@ use self::room::{Standing, least_useful};
 use self::router::{Arrival, Router};
 pub use self::types::{
     DefaultRouter, EffectivePrefix, Parameters, PrefixChange, PrefixChangeKind, Reject,
-    SpecificRoute,
+    RouterChange, SpecificRoute,
 };
 use self::verify::{Scope, Suspicion, Suspicions};
 use crate::time::{Deadline, Instant};
@@ -82,6 +82,8 @@ pub struct Heard {
     /// This router was found to have gone back to prefixes that it had left out for others, which
     /// no other change has told of.
     pub went_back: Option<Ipv6Addr>,
+    /// Default routers that appeared or are lost.
+    pub routers: Vec<RouterChange>,
 }
 
 impl Routers {

@@ -33,6 +33,15 @@ pub enum PrefixChangeKind {
     Expired,
 }
 
+/// A router has become a default router, or is none any more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct RouterChange {
+    /// Its link-local address.
+    pub address: Ipv6Addr,
+    /// It is one from here on.
+    pub is_default: bool,
+}
+
 /// A prefix as the union of the routers has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EffectivePrefix {

@@ -1,6 +1,7 @@
 //! What follows from an event at an uplink.
 
 use crate::core::change::Outcome;
+use crate::core::hear::RouterChange;
 use crate::core::history::Cause;
 use crate::time::Instant;
 
@@ -25,6 +26,8 @@ pub(in crate::core) struct Effect {
     pub review: bool,
     /// The lease has to be remembered.
     pub remember: bool,
+    /// Default routers that appeared or are lost.
+    pub routers: Vec<RouterChange>,
 }
 
 impl Effect {
@@ -39,5 +42,6 @@ impl Effect {
         self.outcome = other.outcome.or(self.outcome);
         self.review |= other.review;
         self.remember |= other.remember;
+        self.routers.extend(other.routers);
     }
 }
