@@ -1,13 +1,16 @@
 //! What a change means for many bindings: the first follow in the same pass, the others in slices,
 //! between which packets are answered. Whoever asks meanwhile gets a whole answer all the same:
-//! its binding follows before that. Routes come before records, without which a restarted agent
-//! finds out the same.
+//! its binding follows before that. Routes that are added come first, then those that end or live
+//! longer, then records, without which a restarted agent finds out the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
 use super::delegate::BindingKey;
+use super::diff;
+use super::failures::Subject;
 use super::output::Step;
+use super::settle::LAG;
 use super::system::{KernelRoute, RouteKey};
 use crate::time::{Deadline, Instant};
 
@@ -17,52 +20,121 @@ const SLICE: usize = 256;
 /// What is left to be done for bindings.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backlog {
+    /// Whose routes are to be derived.
+    bindings: BTreeSet<BindingKey>,
+    /// Routes that a comparison of everything found to be missing.
+    steps: BTreeMap<RouteKey, Step>,
+    /// Routes that end, or whose lifetimes move: nobody waits for that.
+    later: BTreeMap<RouteKey, Step>,
+    /// When those have their turn.
+    later_at: Option<Instant>,
+    /// None of them removes what is wanted.
+    later_is_checked: bool,
     /// Whose records are to be written.
     records: BTreeSet<BindingKey>,
-    /// Steps about routes to what is delegated. They are derived whenever the desired state is.
-    steps: BTreeMap<RouteKey, Step>,
 }
 
 impl Backlog {
     pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.steps.is_empty()
+        !self.has_steps() && self.later.is_empty() && self.records.is_empty()
     }
 
-    /// Whether steps are left.
+    /// Whether something is left that others wait for.
     pub(super) fn has_steps(&self) -> bool {
-        !self.steps.is_empty()
+        !self.bindings.is_empty() || !self.steps.is_empty()
     }
 
-    /// The records of bindings are to be written.
-    pub(super) fn add_records(&mut self, mut touched: BTreeSet<BindingKey>) {
-        self.records.append(&mut touched);
+    /// Routes and records of bindings are to follow.
+    pub(super) fn add_bindings(&mut self, mut touched: BTreeSet<BindingKey>) {
+        self.records.extend(touched.iter().cloned());
+        self.bindings.append(&mut touched);
     }
 
-    /// Forgets the steps, as they are about to be derived.
-    pub(super) fn clear_steps(&mut self) {
+    /// Routes of bindings are to follow.
+    pub(super) fn add_rerouted(&mut self, mut rerouted: BTreeSet<BindingKey>) {
+        self.bindings.append(&mut rerouted);
+    }
+
+    /// Everything is about to be compared: returns the bindings whose routes are to be derived
+    /// before, and forgets all steps.
+    pub(super) fn take_all(&mut self) -> BTreeSet<BindingKey> {
         self.steps.clear();
+        self.later.clear();
+        std::mem::take(&mut self.bindings)
     }
 
     /// A binding is looked at apart: what was left to be done for it follows from that.
-    pub(super) fn remove(&mut self, key: &BindingKey, routes: &[KernelRoute]) {
+    pub(super) fn remove(&mut self, key: &BindingKey) {
+        self.bindings.remove(key);
         self.records.remove(key);
-        if !self.steps.is_empty() {
-            routes.iter().for_each(|route| drop(self.steps.remove(&route.key())));
+    }
+
+    /// Forgets the steps about some routes; whether there were any.
+    fn remove_steps(&mut self, routes: &[KernelRoute]) -> bool {
+        let mut removed = false;
+        for steps in [&mut self.steps, &mut self.later] {
+            if !steps.is_empty() {
+                for route in routes {
+                    removed |= steps.remove(&route.key()).is_some();
+                }
+            }
+        }
+        removed
+    }
+
+    /// Steps about routes that nobody waits for.
+    fn add_later(&mut self, now: Instant, steps: Vec<(RouteKey, Step)>) {
+        if !steps.is_empty() {
+            self.later.extend(steps);
+            self.later_at.get_or_insert(now + LAG);
+            self.later_is_checked = false;
         }
     }
 
-    /// There is always time for the next slice.
+    /// When the next slice has its turn: at once while others wait for it.
     pub(super) fn deadline(&self, now: Instant) -> Option<Deadline> {
-        (!self.is_empty()).then(|| Deadline::new(now, "routes and records of bindings"))
+        let at = if self.has_steps() || !self.records.is_empty() {
+            now
+        } else {
+            self.later_at.filter(|_| !self.later.is_empty())?
+        };
+        Some(Deadline::new(at, "routes and records of bindings"))
     }
 
     fn next_records(&mut self) -> BTreeSet<BindingKey> {
         std::iter::from_fn(|| self.records.pop_first()).take(SLICE).collect()
     }
 
+    fn next_bindings(&mut self) -> Vec<BindingKey> {
+        std::iter::from_fn(|| self.bindings.pop_first()).take(SLICE).collect()
+    }
+
     fn next_steps(&mut self) -> Vec<Step> {
         let next = std::iter::from_fn(|| self.steps.pop_first());
         next.map(|(_, step)| step).take(SLICE).collect()
+    }
+
+    fn next_later(&mut self) -> Vec<Step> {
+        let next = std::iter::from_fn(|| self.later.pop_first());
+        let steps = next.map(|(_, step)| step).take(SLICE).collect();
+        if self.later.is_empty() {
+            self.later_at = None;
+        }
+        steps
+    }
+}
+
+/// The route that a step is about.
+fn route_of(step: &Step) -> Option<&KernelRoute> {
+    match step {
+        Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route) => Some(route),
+        Step::SetAddress(_)
+        | Step::RemoveAddress { .. }
+        | Step::SetSysctl { .. }
+        | Step::Join(..)
+        | Step::Leave(..)
+        | Step::Serve(_)
+        | Step::DropKernelMade(_) => None,
     }
 }
 
@@ -78,37 +150,123 @@ impl Core {
         if steps.len() <= SLICE {
             return steps;
         }
-        let Self { backlog, desired, .. } = self;
+        let Self { backlog, desired, failures, .. } = self;
         let mut room = SLICE;
+        let mut postponed = Vec::new();
         steps.retain(|step| {
-            let (Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route)) =
-                step
-            else {
-                return true;
-            };
-            if desired.routes.contains_key(&route.key()) {
-                return true;
-            }
+            let route = route_of(step).filter(|route| !desired.routes.contains_key(&route.key()));
+            let Some(route) = route else { return true };
             if room == 0 {
+                postponed.push(Subject::Route(route.key()));
                 backlog.steps.insert(route.key(), step.clone());
                 return false;
             }
             room -= 1;
             true
         });
+        failures.queued(postponed.into_iter());
         steps
+    }
+
+    /// Keeps the steps for later that remove routes, or are about those of bindings; returns the
+    /// others.
+    pub(super) fn postpone_routes(&mut self, now: Instant, steps: Vec<Step>) -> Vec<Step> {
+        let Self { backlog, desired, failures, .. } = self;
+        let is_of_route = |step: &Step| {
+            route_of(step).is_some_and(|route| !desired.routes.contains_key(&route.key()))
+        };
+        let (routes, others): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(is_of_route);
+        let routes = routes.into_iter().filter_map(|step| Some((route_of(&step)?.key(), step)));
+        let routes: Vec<(RouteKey, Step)> = routes.collect();
+        failures.queued(routes.iter().map(|(key, _)| Subject::Route(*key)));
+        backlog.add_later(now, routes);
+        others
     }
 
     /// Does the next slice of what is left.
     pub(super) fn work_off(&mut self, now: Instant) {
-        if self.backlog.is_empty() {
+        if !self.backlog.bindings.is_empty() {
+            let steps = self.follow_next(now);
+            self.take_steps(steps);
+        } else if !self.backlog.steps.is_empty() {
+            let steps = self.backlog.next_steps();
+            self.take_steps(steps);
+        } else if self.backlog.later_at.is_some_and(|at| at <= now) {
+            self.drop_needless_removals(now);
+            let steps = self.backlog.next_later();
+            self.take_steps(steps);
+        } else {
+            self.remember_next();
+        }
+    }
+
+    /// Derives the routes of the next bindings: the steps that others wait for.
+    pub(super) fn follow_next(&mut self, now: Instant) -> Vec<Step> {
+        let keys = self.backlog.next_bindings();
+        let (first, later) = self.follow_routes(now, keys.iter());
+        let is_allowed = |step: &Step| match step {
+            Step::RemoveRoute(route) => self.removable.allows(route),
+            _ => true,
+        };
+        let later = later.into_iter().filter(is_allowed).collect();
+        let _ = self.postpone_routes(now, later);
+        first
+    }
+
+    /// Derives the routes of bindings: the steps that others wait for, and those that nobody does.
+    pub(super) fn follow_routes<'a>(
+        &mut self,
+        now: Instant,
+        keys: impl Iterator<Item = &'a BindingKey>,
+    ) -> (Vec<Step>, Vec<Step>) {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for key in keys {
+            let (had, has) = self.follow_binding(key);
+            for routes in [&had, &has] {
+                if self.backlog.remove_steps(routes) {
+                    let subjects = routes.iter().map(|route| Subject::Route(route.key()));
+                    self.failures.dequeued(now, subjects);
+                }
+            }
+            before.extend(had);
+            after.extend(has);
+        }
+        let mut steps = diff::binding_diff(now, &self.system, &before, &after);
+        steps.retain(|step| !self.failures.holds(now, step));
+        steps.into_iter().partition(|step| self.is_awaited(step))
+    }
+
+    /// Derives the routes of a binding: those that it had, and those that it has now.
+    pub(super) fn follow_binding(
+        &mut self,
+        key: &BindingKey,
+    ) -> (Vec<KernelRoute>, Vec<KernelRoute>) {
+        let stranded_count = self.delegated.stranded().len();
+        let (had, has) = self.delegated.follow(&self.system, &self.delegating, key);
+        self.review |= self.delegated.stranded().len() != stranded_count;
+        self.report_delegations(key, &had, &has);
+        (had, has)
+    }
+
+    /// Bindings follow one after the other: what one has lost another may have got since, and what
+    /// is replaced needs no removal.
+    fn drop_needless_removals(&mut self, now: Instant) {
+        let Self { backlog, delegated, desired, system, failures, .. } = self;
+        if std::mem::replace(&mut backlog.later_is_checked, true) {
             return;
         }
-        if !self.backlog.has_steps() {
-            return self.remember_next();
+        let removals = backlog.later.values().filter_map(|step| match step {
+            Step::RemoveRoute(route) => Some(route.key()),
+            _ => None,
+        });
+        let mut needless: BTreeSet<RouteKey> =
+            removals.filter(|key| !system.routes.contains_key(key)).collect();
+        for route in delegated.routes().chain(desired.routes.values()) {
+            if matches!(backlog.later.get(&route.key()), Some(Step::RemoveRoute(_))) {
+                needless.insert(route.key());
+            }
         }
-        let mut steps = self.backlog.next_steps();
-        steps.retain(|step| !self.failures.holds(now, step));
-        self.take_steps(steps);
+        backlog.later.retain(|key, _| !needless.contains(key));
+        failures.dequeued(now, needless.into_iter().map(Subject::Route));
     }
 }

@@ -144,10 +144,10 @@ impl Core {
             found.add("", Condition::RelayTableFull);
         }
         self.takeovers.describe(&mut found);
-        if let Some(first) = self.desired.stranded.first()
+        if let Some(first) = self.delegated.stranded().first()
             && let Some(binding) = self.delegating.bindings().get(first)
         {
-            let count = self.desired.stranded.len();
+            let count = self.delegated.stranded().len();
             let next_hop = binding.contact().next_hop;
             found.add(&first.downlink, Condition::NextHopOffLink { count, next_hop });
         }

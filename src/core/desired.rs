@@ -10,11 +10,12 @@ use ipnet::Ipv6Net;
 use serde::Serialize;
 
 mod carve;
+mod delegated;
 mod passed;
 mod uplink;
 
 use super::advertise::Content;
-use super::delegate::{BindingKey, Delegating};
+use super::delegate::Delegating;
 use super::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
 use super::input::IfIndex;
 use super::lease::{DelegatedPrefix, Ending, LeasedAddress};
@@ -28,6 +29,7 @@ use crate::wire::ndp_option::Preference;
 
 use carve::Carved;
 pub use carve::Carving;
+pub use delegated::Delegated;
 
 /// Metric of a route to a link of ours: better than any learnt route, and than the 256 of the
 /// kernel's own, which others' addresses in the same subnet bring.
@@ -86,48 +88,8 @@ impl Desired {
 
     fn ends(&self) -> impl Iterator<Item = Instant> {
         let addresses = self.addresses.values().map(|address| address.valid_until);
+        // The routes of bindings end with those, which have deadlines of their own.
         addresses.chain(self.routes.values().map(|route| route.until)).filter_map(Until::at)
-    }
-
-    /// Takes over what [`delegated_routes`] has found; the routes that the binding had.
-    pub(super) fn set_delegated(
-        &mut self,
-        key: &BindingKey,
-        routes: Option<Vec<KernelRoute>>,
-    ) -> Vec<KernelRoute> {
-        if routes.is_none() {
-            self.stranded.insert(key.clone());
-        } else {
-            self.stranded.remove(key);
-        }
-        let before = match routes.filter(|routes| !routes.is_empty()) {
-            Some(routes) => self.delegated.insert(key.clone(), routes),
-            None => self.delegated.remove(key),
-        };
-        before.unwrap_or_default()
-    }
-
-    /// Finds out the [`delegated_routes`] of all bindings, in one pass over them.
-    fn delegate(&mut self, system: &System, delegating: &Delegating) {
-        let running = system.links.values().filter(|link| link.running);
-        let running: BTreeMap<&str, IfIndex> =
-            running.map(|link| (link.name.as_str(), link.index)).collect();
-        let mut stranded = BTreeSet::new();
-        let routed = delegating.bindings().iter().filter_map(|(key, binding)| {
-            let routes = delegating.routes_of(binding, *running.get(&*key.downlink)?);
-            if !is_by_neighbors(system, &routes) {
-                stranded.insert(key.clone());
-                return None;
-            }
-            (!routes.is_empty()).then(|| (key.clone(), routes))
-        });
-        self.delegated = routed.collect();
-        self.stranded = stranded;
-    }
-
-    /// All routes.
-    pub fn all_routes(&self) -> impl Iterator<Item = &KernelRoute> {
-        self.routes.values().chain(self.delegated.values().flatten())
     }
 }
 
@@ -138,10 +100,6 @@ pub struct Desired {
     pub addresses: BTreeMap<(IfIndex, Ipv6Addr), KernelAddress>,
     /// Routes with our mark, but those to what is delegated onward.
     pub routes: BTreeMap<RouteKey, KernelRoute>,
-    /// Routes to what is delegated onward. One message changes those of one binding.
-    pub delegated: BTreeMap<BindingKey, Vec<KernelRoute>>,
-    /// Bindings without routes, as their next hop is no neighbor.
-    pub stranded: BTreeSet<BindingKey>,
     /// Settings, by interface name.
     pub sysctls: BTreeMap<(String, Sysctl), i32>,
     /// Uplinks that are ours now: what the kernel made of earlier advertisements goes.
@@ -206,28 +164,7 @@ pub fn from_scratch(
             );
         }
     }
-    desired.delegate(facts.system, delegating);
     desired
-}
-
-/// The routes of a binding; none by way of what is no neighbor, which the kernel would refuse.
-pub fn delegated_routes(
-    system: &System,
-    delegating: &Delegating,
-    key: &BindingKey,
-) -> Option<Vec<KernelRoute>> {
-    let Some(link) = system.link(&key.downlink).filter(|link| link.running) else {
-        return Some(Vec::new());
-    };
-    let routes = delegating.routes(key, link.index);
-    is_by_neighbors(system, &routes).then_some(routes)
-}
-
-fn is_by_neighbors(system: &System, routes: &[KernelRoute]) -> bool {
-    routes.iter().all(|route| match route.target {
-        RouteTarget::Gateway(interface, next_hop) => system.is_on_link(interface, next_hop),
-        RouteTarget::OnLink(_) | RouteTarget::Unreachable => true,
-    })
 }
 
 /// The end of what is made from a delegated prefix: that of the lease, or of the grace time.

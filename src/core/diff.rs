@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::desired::Desired;
+use super::desired::{Delegated, Desired};
 use super::input::IfIndex;
 use super::output::Step;
 use super::system::{self, KernelAddress, KernelRoute, System};
@@ -19,11 +19,67 @@ pub struct Removable {
     pub unbound: bool,
 }
 
-/// The steps from what `system` has to `desired`. Only what carries our mark is ever replaced or
-/// removed; an address of another in our place stands for ours.
-pub fn diff(now: Instant, system: &System, desired: &Desired, removable: &Removable) -> Vec<Step> {
+impl Removable {
+    /// Whether a route that is not desired may be removed.
+    pub fn allows(&self, route: &KernelRoute) -> bool {
+        match route.target.interface() {
+            Some(interface) => self.interfaces.contains(&interface),
+            None => self.unbound,
+        }
+    }
+}
+
+/// The steps from what `system` has to `desired` and `delegated`, of everything. Only what carries
+/// our mark is ever replaced or removed; an address of another in our place stands for ours.
+pub fn diff(
+    now: Instant,
+    system: &System,
+    desired: &Desired,
+    delegated: &Delegated,
+    removable: &Removable,
+) -> Vec<Step> {
+    let wanted = || desired.routes.values().chain(delegated.routes());
     let mut steps: Vec<Step> =
-        desired.all_routes().filter_map(|route| route_step(now, system, route)).collect();
+        wanted().filter_map(|route| route_step(now, system, route)).collect();
+    steps.extend(address_steps(now, system, desired, removable));
+    let swapped: BTreeSet<_> = wanted().map(KernelRoute::slot).collect();
+    let over = system.routes.values().filter(|has| !swapped.contains(&has.slot()));
+    let over = over.filter(|route| removable.allows(route));
+    steps.extend(over.cloned().map(Step::RemoveRoute));
+    steps
+}
+
+/// The steps where neither the kernel nor a binding has changed: from what was desired `before`
+/// beside the routes of bindings, to what is now.
+pub fn own_diff(
+    now: Instant,
+    system: &System,
+    before: &Desired,
+    desired: &Desired,
+    delegated: &Delegated,
+    removable: &Removable,
+) -> Vec<Step> {
+    let wanted = desired.routes.values();
+    let mut steps: Vec<Step> = wanted.filter_map(|route| route_step(now, system, route)).collect();
+    steps.extend(address_steps(now, system, desired, removable));
+    let over = before.routes.keys().filter(|key| !desired.routes.contains_key(key));
+    let mut over: Vec<&KernelRoute> = over.filter_map(|key| system.routes.get(key)).collect();
+    if !over.is_empty() {
+        let swapped: BTreeSet<_> =
+            desired.routes.values().chain(delegated.routes()).map(KernelRoute::slot).collect();
+        over.retain(|route| !swapped.contains(&route.slot()) && removable.allows(route));
+    }
+    steps.extend(over.into_iter().cloned().map(Step::RemoveRoute));
+    steps
+}
+
+fn address_steps(
+    now: Instant,
+    system: &System,
+    desired: &Desired,
+    removable: &Removable,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
     for (key, address) in &desired.addresses {
         match system.addresses.get(key) {
             Some(has) if !has.ours || same_address(now, has, address) => {}
@@ -40,11 +96,6 @@ pub fn diff(now: Instant, system: &System, desired: &Desired, removable: &Remova
                 prefix_len: has.prefix_len,
             });
         }
-    }
-    let swapped: BTreeSet<_> = desired.all_routes().map(KernelRoute::slot).collect();
-    let routes = system.routes.values().filter(|has| !swapped.contains(&has.slot()));
-    for has in routes.filter(|route| route_removable(route, removable)) {
-        steps.push(Step::RemoveRoute(has.clone()));
     }
     steps
 }
@@ -81,13 +132,6 @@ fn route_step(now: Instant, system: &System, route: &KernelRoute) -> Option<Step
         None => Some(Step::AddRoute(route.clone())),
         Some(has) if same_end(now, has.until, route.until) => None,
         Some(_) => Some(Step::ReplaceRoute(route.clone())),
-    }
-}
-
-fn route_removable(route: &KernelRoute, removable: &Removable) -> bool {
-    match route.target.interface() {
-        Some(interface) => removable.interfaces.contains(&interface),
-        None => removable.unbound,
     }
 }
 
@@ -178,7 +222,7 @@ mod tests {
             Step::RemoveAddress { interface: LAN, address: old.address, prefix_len: 64 },
             Step::RemoveRoute(old_route),
         ];
-        assert_eq!(diff(NOW, &system, &desired, &all()), wanted);
+        assert_eq!(diff(NOW, &system, &desired, &Delegated::default(), &all()), wanted);
     }
 
     /// UPL-12
@@ -188,7 +232,7 @@ mod tests {
         system.handle(KernelEvent::Address(address("fd00::101", 60, false)));
         system.handle(KernelEvent::Address(address("2001:db8:a::1", 60, false)));
         let desired = desired(&[address("2001:db8:a::1", 900, true)], &[]);
-        assert_eq!(diff(NOW, &system, &desired, &all()), []);
+        assert_eq!(diff(NOW, &system, &desired, &Delegated::default(), &all()), []);
     }
 
     #[test]
@@ -197,13 +241,13 @@ mod tests {
         system.handle(KernelEvent::Address(address("2001:db8:a::1", 61, true)));
         system.handle(KernelEvent::Route(route("2001:db8:a::/64", 60)));
         let same = desired(&[address("2001:db8:a::1", 60, true)], &[route("2001:db8:a::/64", 61)]);
-        assert_eq!(diff(NOW, &system, &same, &all()), []);
+        assert_eq!(diff(NOW, &system, &same, &Delegated::default(), &all()), []);
         let refreshed = address("2001:db8:a::1", 900, true);
         let refreshed_route = route("2001:db8:a::/64", 900);
         let more =
             desired(std::slice::from_ref(&refreshed), std::slice::from_ref(&refreshed_route));
         let wanted = [Step::ReplaceRoute(refreshed_route), Step::SetAddress(refreshed)];
-        assert_eq!(diff(NOW, &system, &more, &all()), wanted);
+        assert_eq!(diff(NOW, &system, &more, &Delegated::default(), &all()), wanted);
     }
 
     #[test]
@@ -214,7 +258,7 @@ mod tests {
         let mut wanted = has.clone();
         wanted.preferred_until = Until::At(Instant::from_secs(1));
         system.handle(KernelEvent::Address(has));
-        assert_eq!(diff(NOW, &system, &desired(&[wanted], &[]), &all()), []);
+        assert_eq!(diff(NOW, &system, &desired(&[wanted], &[]), &Delegated::default(), &all()), []);
     }
 
     #[test]
@@ -222,12 +266,15 @@ mod tests {
         let mut system = system(true);
         let mut over = route("2001:db8:a::/64", 0);
         let wanted = desired(&[], std::slice::from_ref(&over));
-        assert_eq!(diff(NOW, &system, &wanted, &all()), []);
+        assert_eq!(diff(NOW, &system, &wanted, &Delegated::default(), &all()), []);
         system.handle(KernelEvent::Route(over.clone()));
-        assert_eq!(diff(NOW, &system, &wanted, &all()), []);
+        assert_eq!(diff(NOW, &system, &wanted, &Delegated::default(), &all()), []);
         over.until = Until::At(NOW + Duration::from_secs(1));
         system.handle(KernelEvent::Route(over.clone()));
-        assert_eq!(diff(NOW, &system, &wanted, &all()), [Step::RemoveRoute(over)]);
+        assert_eq!(
+            diff(NOW, &system, &wanted, &Delegated::default(), &all()),
+            [Step::RemoveRoute(over)]
+        );
     }
 
     #[test]
@@ -235,8 +282,11 @@ mod tests {
         let mut up = system(true);
         up.handle(KernelEvent::Address(address("2001:db8:a::1", 60, true)));
         up.handle(KernelEvent::Route(route("2001:db8:a::/64", 60)));
-        assert_eq!(diff(NOW, &up, &Desired::default(), &Removable::default()), []);
-        assert_eq!(diff(NOW, &up, &Desired::default(), &all()).len(), 2);
+        assert_eq!(
+            diff(NOW, &up, &Desired::default(), &Delegated::default(), &Removable::default()),
+            []
+        );
+        assert_eq!(diff(NOW, &up, &Desired::default(), &Delegated::default(), &all()).len(), 2);
         let unspecified = Ipv6Addr::UNSPECIFIED;
         assert!(up.link_local(LAN).is_none_or(|address| address != unspecified));
     }

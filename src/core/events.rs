@@ -26,7 +26,7 @@ impl Core {
         self.forget_vanished_links();
         let pending: Vec<Step> = self.outputs.iter().flat_map(Output::steps).cloned().collect();
         pending.into_iter().for_each(|step| self.assume(step));
-        self.derive = true;
+        (self.derive, self.compare_all) = (true, true);
         self.attach(now);
     }
 
@@ -47,6 +47,7 @@ impl Core {
     }
 
     fn take_event(&mut self, now: Instant, event: KernelEvent) {
+        self.compare_all |= matches!(event, KernelEvent::Route(_) | KernelEvent::RouteGone(_));
         if let KernelEvent::Address(address) = &event {
             self.address_event(now, address);
         }

@@ -64,8 +64,26 @@ pub(super) struct Failure {
     pub refusal: Refusal,
     /// How often in a row.
     pub count: u32,
-    /// None once the step was taken again, until that is refused too.
-    retry_at: Option<Instant>,
+    retry: Retry,
+}
+
+/// When a refused step is tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Retry {
+    At(Instant),
+    /// It has its turn among others that nobody waits for.
+    Queued,
+    /// It was taken again, and if that is refused too, it is known soon.
+    Taken,
+}
+
+impl Failure {
+    const fn retry_at(&self) -> Option<Instant> {
+        match self.retry {
+            Retry::At(at) => Some(at),
+            Retry::Queued | Retry::Taken => None,
+        }
+    }
 }
 
 /// What was refused and why, with the name of the interface.
@@ -111,7 +129,7 @@ impl Failures {
         let retry_at = retry_time(now, count);
         self.next_retry = Some(self.next_retry.map_or(retry_at, |next| next.min(retry_at)));
         let count = count.saturating_add(1);
-        self.entries.insert(subject, Failure { step, refusal, count, retry_at: Some(retry_at) });
+        self.entries.insert(subject, Failure { step, refusal, count, retry: Retry::At(retry_at) });
         count == 1
     }
 
@@ -121,7 +139,36 @@ impl Failures {
             return false;
         }
         let failure = self.entries.get(&Subject::of(step));
-        failure.is_some_and(|failure| failure.retry_at.is_some_and(|at| at > now))
+        failure.is_some_and(|failure| failure.retry_at().is_some_and(|at| at > now))
+    }
+
+    /// Takes note that steps about these are taken when they have their turn.
+    pub(super) fn queued(&mut self, subjects: impl Iterator<Item = Subject>) {
+        self.set_all(subjects, |_| Retry::Queued);
+    }
+
+    /// Takes note that steps about these are not to be taken after all, or not as they were.
+    pub(super) fn dequeued(&mut self, now: Instant, subjects: impl Iterator<Item = Subject>) {
+        self.set_all(subjects, |retry| match retry {
+            Retry::Queued => Retry::At(now),
+            Retry::At(_) | Retry::Taken => retry,
+        });
+    }
+
+    fn set_all(
+        &mut self,
+        subjects: impl Iterator<Item = Subject>,
+        change: impl Fn(Retry) -> Retry,
+    ) {
+        if self.entries.is_empty() {
+            return;
+        }
+        for subject in subjects {
+            if let Some(failure) = self.entries.get_mut(&subject) {
+                failure.retry = change(failure.retry);
+            }
+        }
+        self.find_next_retry();
     }
 
     /// Takes note that `step` is taken again.
@@ -130,7 +177,7 @@ impl Failures {
             return;
         }
         if let Some(failure) = self.entries.get_mut(&Subject::of(step)) {
-            failure.retry_at = None;
+            failure.retry = Retry::Taken;
         }
     }
 
@@ -138,7 +185,7 @@ impl Failures {
     /// performed. True when something was dropped.
     pub(super) fn drop_succeeded(&mut self) -> bool {
         let before = self.entries.len();
-        self.entries.retain(|_, failure| failure.retry_at.is_some());
+        self.entries.retain(|_, failure| failure.retry != Retry::Taken);
         let differs = self.entries.len() != before;
         if differs {
             self.find_next_retry();
@@ -147,23 +194,30 @@ impl Failures {
     }
 
     /// Drops what is not wanted any more: it is not among `steps`, which are all that are still to
-    /// be taken. A refused removal stays until its retry: it is wanted again as soon as the kernel's
+    /// be taken of what was `compared`. A refused removal stays until its retry: it is wanted again as soon as the kernel's
     /// state is read.
-    pub(super) fn drop_unwanted(&mut self, now: Instant, steps: &[Step]) {
+    pub(super) fn drop_unwanted(
+        &mut self,
+        now: Instant,
+        steps: &[Step],
+        compared: impl Fn(&Subject) -> bool,
+    ) {
         if self.entries.is_empty() {
             return;
         }
         let wanted: BTreeSet<Subject> = steps.iter().map(Subject::of).collect();
         let waits = |failure: &Failure| {
             let removes = matches!(failure.step, Step::RemoveAddress { .. } | Step::RemoveRoute(_));
-            removes && failure.retry_at.is_some_and(|at| at > now)
+            removes && failure.retry_at().is_some_and(|at| at > now)
         };
-        self.entries.retain(|subject, failure| wanted.contains(subject) || waits(failure));
+        self.entries.retain(|subject, failure| {
+            wanted.contains(subject) || waits(failure) || !compared(subject)
+        });
         self.find_next_retry();
     }
 
     fn find_next_retry(&mut self) {
-        self.next_retry = self.entries.values().filter_map(|failure| failure.retry_at).min();
+        self.next_retry = self.entries.values().filter_map(Failure::retry_at).min();
     }
 
     /// What was refused about `subject`.
@@ -223,7 +277,7 @@ mod tests {
             assert!(!failures.holds(now, &step));
             assert!(!failures.add(now, step.clone(), Refusal::NotThere));
         }
-        failures.drop_unwanted(now, std::slice::from_ref(&step));
+        failures.drop_unwanted(now, std::slice::from_ref(&step), |_| true);
         let later = Instant::from_secs(75); // in the group behind 10 s + LAST_RETRY
         assert_eq!(failures.deadline().map(|next| next.at), Some(later));
         assert!(!failures.holds(later, &step));
@@ -237,13 +291,13 @@ mod tests {
         for interface in 1..=3 {
             failures.add(now, join(interface), Refusal::NotThere);
         }
-        failures.drop_unwanted(now, &[join(2), join(3), join(4)]);
+        failures.drop_unwanted(now, &[join(2), join(3), join(4)], |_| true);
         assert_eq!(failures.len(), 2);
         failures.retried(&join(2));
         assert!(failures.drop_succeeded());
         assert!(!failures.drop_succeeded());
         assert_eq!(failures.iter().map(|failure| &failure.step).collect::<Vec<_>>(), [&join(3)]);
-        failures.drop_unwanted(now, &[]);
+        failures.drop_unwanted(now, &[], |_| true);
         assert_eq!((failures.len(), failures.deadline()), (0, None));
     }
 
@@ -257,7 +311,7 @@ mod tests {
         let mut delays = Vec::new();
         for _ in 0..4 {
             failures.add(now, step.clone(), Refusal::NotPermitted);
-            failures.drop_unwanted(now, &[]);
+            failures.drop_unwanted(now, &[], |_| true);
             let retry_at = failures.deadline().map_or(now, |next| next.at);
             delays.push(retry_at.since(now));
             now = retry_at;
@@ -265,7 +319,7 @@ mod tests {
         }
         assert!(delays.is_sorted_by(|a, b| a < b), "{delays:?}");
         failures.add(now, step, Refusal::NotPermitted);
-        failures.drop_unwanted(now + LAST_RETRY, &[]);
+        failures.drop_unwanted(now + LAST_RETRY, &[], |_| true);
         assert_eq!(failures.len(), 0);
     }
 
@@ -278,10 +332,10 @@ mod tests {
             let now = start + Duration::from_micros(100 * u64::from(number));
             failures.add(now, join(number), Refusal::NotThere);
         }
-        let times: BTreeSet<_> = failures.iter().filter_map(|failure| failure.retry_at).collect();
+        let times: BTreeSet<_> = failures.iter().filter_map(Failure::retry_at).collect();
         assert!(times.len() <= 6, "{times:?}");
         let in_time = |failure: &Failure| {
-            failure.retry_at.is_some_and(|at| {
+            failure.retry_at().is_some_and(|at| {
                 at >= start + FIRST_RETRY && at <= start + Duration::from_millis(1500)
             })
         };

@@ -64,7 +64,8 @@ use self::change::Bucket;
 use self::conditions::Conditions;
 use self::counters::Counters;
 use self::delegate::Delegating;
-use self::desired::Desired;
+use self::desired::{Delegated, Desired};
+use self::diff::Removable;
 use self::downlink::Downlink;
 use self::event::Event;
 use self::failures::Failures;
@@ -103,6 +104,10 @@ pub struct Core {
     postponed: Postponed,
     relays: Relays,
     desired: Desired,
+    /// The routes to what is delegated onward.
+    delegated: Delegated,
+    /// What might be removed when the desired state was derived last.
+    removable: Removable,
     backlog: Backlog,
     /// Settings as they were made, by interface number: a new interface has them unmade.
     settings: BTreeMap<(IfIndex, Sysctl), i32>,
@@ -126,6 +131,8 @@ pub struct Core {
     default_route: DefaultRoute,
     /// The desired state has to be derived anew.
     derive: bool,
+    /// The kernel may differ from what was assumed: all routes are to be compared then.
+    compare_all: bool,
     /// It has to be by then, at the latest.
     derive_by: Option<Instant>,
     /// It has to be by then for what was heard and does not press.
@@ -196,6 +203,8 @@ impl Core {
             postponed: Postponed::default(),
             relays,
             desired: Desired::default(),
+            delegated: Delegated::default(),
+            removable: Removable::default(),
             backlog: Backlog::default(),
             settings: BTreeMap::new(),
             groups: BTreeSet::new(),
@@ -211,6 +220,7 @@ impl Core {
             unadvertised: None,
             default_route: DefaultRoute::Absent,
             derive: true,
+            compare_all: true,
             derive_by: None,
             refresh_by: None,
             derivations: settle::DERIVATIONS,
@@ -347,7 +357,9 @@ impl Core {
         let over = self.desired.next_end_before(now);
         let hold = self.config.uplink_loss_hold;
         let hold = matches!(self.default_route, DefaultRoute::LostAt(at) if at + hold <= now);
-        self.derive |= self.failures.is_retry_due(now) || hold;
+        let is_retry_due = self.failures.is_retry_due(now);
+        self.compare_all |= is_retry_due;
+        self.derive |= is_retry_due || hold;
         if over {
             self.derive_heard(now, now);
         }

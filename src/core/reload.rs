@@ -56,7 +56,9 @@ impl Core {
         self.delegating.configure(&self.duid, &config);
         self.config = config;
         self.follow_hearing();
-        self.derive = true;
+        let bindings = self.delegating.bindings().keys().cloned().collect();
+        self.backlog.add_rerouted(bindings);
+        (self.derive, self.compare_all) = (true, true);
         // The first change of each is one from what is remembered, or configured.
         let statics = self.static_prefixes(now);
         self.told.entry(STATIC.to_owned()).or_insert(statics);

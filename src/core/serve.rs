@@ -9,8 +9,6 @@ use ipnet::Ipv6Net;
 
 use super::Core;
 use super::delegate::{Arrival, BindingKey, Call, Contact, Slot};
-use super::desired;
-use super::diff;
 use super::event::{Event, Requester};
 use super::history::{Cause, Prefixes};
 use super::input::Received;
@@ -165,31 +163,14 @@ impl Core {
             return Vec::new();
         }
         self.remember_bindings(touched);
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        let stranded_count = self.desired.stranded.len();
-        for key in touched {
-            let routes = desired::delegated_routes(&self.system, &self.delegating, key);
-            let has = routes.clone().unwrap_or_default();
-            let had = self.desired.set_delegated(key, routes);
-            self.report_delegations(key, &had, &has);
-            self.backlog.remove(key, &had);
-            self.backlog.remove(key, &has);
-            before.extend(had);
-            after.extend(has);
-        }
-        if self.desired.stranded.len() != stranded_count {
-            // For the condition that says so.
-            self.derive_soon(now);
-        }
-        let mut steps = diff::binding_diff(now, &self.system, &before, &after);
-        steps.retain(|step| !self.failures.holds(now, step));
-        let (first, later) = steps.into_iter().partition(|step| self.is_awaited(step));
+        touched.iter().for_each(|key| self.backlog.remove(key));
+        let (first, later) = self.follow_routes(now, touched.iter());
         self.take_steps(first);
         later
     }
 
     /// Tells of delegations that came and went: at info of those that the configuration names.
-    fn report_delegations(
+    pub(super) fn report_delegations(
         &mut self,
         key: &BindingKey,
         before: &[KernelRoute],

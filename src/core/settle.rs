@@ -7,10 +7,12 @@ use super::Core;
 use super::DefaultRoute;
 use super::change::Bucket;
 use super::delegate::HostOptions;
+#[cfg(debug_assertions)]
+use super::desired::Delegated;
 use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
 use super::event::Event;
-use super::failures;
+use super::failures::{self, Subject};
 use super::input::{KernelEvent, Refusal};
 use super::output::{Milestone, Output, Stage, Step};
 use super::system::{KernelAddress, RouteTarget};
@@ -66,7 +68,6 @@ impl Core {
                 later.clear();
                 self.derive_soon(now);
             }
-            later = self.first_slice(later);
         } else {
             self.work_off(now);
         }
@@ -129,7 +130,7 @@ impl Core {
         let known = self.bindings_known(&self.accounted(sources));
         let offers = carving.offers(known, self.renewed_at(now));
         let touched = self.delegating.set_offers(now, offers);
-        self.backlog.add_records(touched);
+        self.backlog.add_bindings(touched);
         carving
     }
 
@@ -156,9 +157,20 @@ impl Core {
         let sources = self.sources(now);
         let accounted = self.accounted(&sources);
         let carving = self.carve(now, &sources);
+        let rerouted = self.delegated.attach(&self.system, &self.delegating);
+        self.backlog.add_rerouted(rerouted);
+        let removable = self.removable();
+        let all = std::mem::take(&mut self.compare_all) || removable != self.removable;
+        self.removable = removable;
+        if all {
+            for key in self.backlog.take_all() {
+                self.follow_binding(&key);
+            }
+        }
         let facts = self.facts(&sources);
-        self.desired = desired::from_scratch(facts, &carving, &self.delegating, now);
-        self.relays.desire(&mut self.desired, &self.config, &self.system);
+        let mut desired = desired::from_scratch(facts, &carving, &self.delegating, now);
+        self.relays.desire(&mut desired, &self.delegated, &self.config, &self.system);
+        let before = std::mem::replace(&mut self.desired, desired);
         let options = self.desired.contents.iter().map(|(name, content)| {
             let (servers, search) = (content.resolvers.iter(), content.search.iter());
             let options = HostOptions {
@@ -170,24 +182,46 @@ impl Core {
         });
         self.delegating.set_host_options(options.collect());
         self.remember_next();
-        self.backlog.clear_steps();
         self.forget_settings();
         let mut steps = self.setting_steps(now);
-        steps.extend(diff::diff(now, &self.system, &self.desired, &self.removable()));
-        let new = self.desired.taken_over.difference(&self.taken_over);
+        let Self { system, desired, delegated, removable, failures, taken_over, .. } = &mut *self;
+        if all {
+            steps.extend(diff::diff(now, system, desired, delegated, removable));
+        } else {
+            steps.extend(diff::own_diff(now, system, &before, desired, delegated, removable));
+        }
+        let new = desired.taken_over.difference(taken_over);
         steps.extend(new.copied().map(Step::DropKernelMade));
-        self.failures.drop_unwanted(now, &steps);
-        steps.retain(|step| !self.failures.holds(now, step));
+        failures.drop_unwanted(now, &steps, |subject| match subject {
+            Subject::Route(key) => {
+                all || desired.routes.contains_key(key) || before.routes.contains_key(key)
+            }
+            _ => true,
+        });
+        steps.retain(|step| !failures.holds(now, step));
         if steps.iter().any(|step| self.restores(step)) {
             self.derive_soon(now);
         }
         let (first, later) = steps.into_iter().partition(|step| self.is_awaited(step));
-        let first = self.first_slice(first);
+        let later = self.postpone_routes(now, later);
+        let mut first = self.first_slice(first);
+        first.extend(self.follow_next(now));
+        #[cfg(debug_assertions)]
+        self.check_delegated();
         self.apply(first);
         self.tell_links(now, &accounted);
         self.aim_probes(now);
         self.review = true;
         later
+    }
+
+    /// What was kept of earlier derivations equals what all of it gives.
+    #[cfg(debug_assertions)]
+    fn check_delegated(&self) {
+        if !self.backlog.has_steps() {
+            let whole = Delegated::from_scratch(&self.system, &self.delegating);
+            assert_eq!(self.delegated, whole, "kept routes are not those that bindings have");
+        }
     }
 
     /// Whether a step has to be taken before anyone is told of it. What merely moves lifetimes or

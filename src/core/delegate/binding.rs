@@ -394,6 +394,11 @@ impl Binding {
         frees.chain(ends).chain(self.push.map(|push| push.next_at)).min()
     }
 
+    /// Whether a route ends with our own lease, before what its router was promised.
+    pub(super) fn is_limited(&self) -> bool {
+        self.current.iter().any(|due| self.route_until(&due.offer) == due.offer.valid_until)
+    }
+
     /// When the route to what is offered ends: with what its router was promised, which moves when
     /// that router renews and not when we do. Our own lease counts where it ends before that.
     fn route_until(&self, offer: &Offer) -> Until {

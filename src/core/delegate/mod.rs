@@ -403,7 +403,8 @@ impl Delegating {
         from.take_while(move |(key, _)| key.duid == duid && key.downlink == downlink)
     }
 
-    /// Derives anew what is due to a binding; whether that differs, and then calls its router.
+    /// Derives anew what is due to a binding, and calls its router if that differs. Whether its
+    /// routes or its record may be others now.
     fn refresh(&mut self, now: Instant, key: &BindingKey) -> bool {
         let Some(binding) = self.bindings.get(key) else { return false };
         let (current, blocked) = self.worth(now, key, &binding.slots);
@@ -416,6 +417,7 @@ impl Delegating {
         }
         let Self { bindings, offers, .. } = self;
         let Some(binding) = bindings.get_mut(key) else { return moved };
+        let was_limited = binding.is_limited();
         let promises_differ = binding.set_current(now, current, |prefix| offers.is_ours(prefix));
         binding.blocked = blocked;
         if !binding.is_stale() {
@@ -424,7 +426,7 @@ impl Delegating {
             binding.push = Some(Push::new(now));
         }
         reindex(&mut self.due, self.grace, key, binding);
-        moved || promises_differ
+        moved || promises_differ || was_limited || binding.is_limited()
     }
 
     /// What is due to one binding happens: promises end, its router is to be called.

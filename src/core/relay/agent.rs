@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Relays;
 use crate::config::Config;
 use crate::core::Core;
-use crate::core::desired::Desired;
+use crate::core::desired::{Delegated, Desired};
 use crate::core::input::Received;
 use crate::core::memory::{Record, RelayedLease};
 use crate::core::output::{Group, Output};
@@ -45,15 +45,25 @@ pub struct RelayedStatus {
 
 impl Relays {
     /// Adds what relaying needs to what should be.
-    pub(in crate::core) fn desire(&self, desired: &mut Desired, config: &Config, system: &System) {
+    pub(in crate::core) fn desire(
+        &self,
+        desired: &mut Desired,
+        delegated: &Delegated,
+        config: &Config,
+        system: &System,
+    ) {
         let links = config.relays.keys().filter_map(|name| system.link(name));
         let running = links.filter(|link| link.running);
         desired.groups.extend(running.map(|link| (Group::DhcpServers, link.index)));
         desired.serve |= !config.relays.is_empty();
+        let routes = self.leases.routes(config, system);
+        if routes.is_empty() {
+            return;
+        }
         // What this machine itself has a use for is nobody else's, whatever a server says.
-        let taken: BTreeSet<_> = desired.all_routes().map(KernelRoute::slot).collect();
-        let routes = self.leases.routes(config, system).into_iter();
-        let free = routes.filter(|route| !taken.contains(&route.slot()));
+        let own = desired.routes.values().chain(delegated.routes());
+        let taken: BTreeSet<_> = own.map(KernelRoute::slot).collect();
+        let free = routes.into_iter().filter(|route| !taken.contains(&route.slot()));
         desired.routes.extend(free.map(|route| (route.key(), route)));
     }
 }

@@ -1,0 +1,127 @@
+//! The routes to what is delegated onward. They are kept from one derivation to the next: a message
+//! changes those of one binding, and what is heard on an uplink changes none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use crate::core::delegate::{BindingKey, Delegating};
+use crate::core::input::IfIndex;
+use crate::core::system::{KernelRoute, RouteTarget, System};
+
+/// The routes of all bindings.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Delegated {
+    routes: BTreeMap<BindingKey, Vec<KernelRoute>>,
+    /// Bindings without routes, as their next hop is no neighbor.
+    stranded: BTreeSet<BindingKey>,
+    /// The links that the routes were derived for.
+    links: Links,
+}
+
+/// What the routes of bindings depend on beside the bindings.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Links {
+    /// Links that are running.
+    running: BTreeMap<String, IfIndex>,
+    /// Subnets that addresses of ours are in.
+    subnets: BTreeSet<(IfIndex, Ipv6Net)>,
+}
+
+impl Links {
+    fn of(system: &System) -> Self {
+        let running = system.links.values().filter(|link| link.running);
+        let subnets = system.addresses.values().filter_map(|address| {
+            let subnet = Ipv6Net::new(address.address, address.prefix_len).ok()?.trunc();
+            Some((address.interface, subnet))
+        });
+        Self {
+            running: running.map(|link| (link.name.clone(), link.index)).collect(),
+            subnets: subnets.collect(),
+        }
+    }
+}
+
+impl Delegated {
+    /// All of them.
+    pub fn routes(&self) -> impl Iterator<Item = &KernelRoute> {
+        self.routes.values().flatten()
+    }
+
+    /// Bindings without routes, as their next hop is no neighbor.
+    pub(in crate::core) const fn stranded(&self) -> &BTreeSet<BindingKey> {
+        &self.stranded
+    }
+
+    /// Takes over links and subnets; the bindings whose routes may be others now, which
+    /// [`follow`](Self::follow) is to be called for.
+    pub(in crate::core) fn attach(
+        &mut self,
+        system: &System,
+        delegating: &Delegating,
+    ) -> BTreeSet<BindingKey> {
+        let links = Links::of(system);
+        if links == self.links {
+            return BTreeSet::new();
+        }
+        let before = std::mem::replace(&mut self.links, links);
+        let has_moved = |name: &str| before.running.get(name) != self.links.running.get(name);
+        let subnets_differ = before.subnets != self.links.subnets;
+        let depends_on_subnets = |next_hop: Ipv6Addr| !next_hop.is_unicast_link_local();
+        let bindings = delegating.bindings().iter().filter(|(key, binding)| {
+            has_moved(&key.downlink)
+                || (subnets_differ && depends_on_subnets(binding.contact().next_hop))
+        });
+        let unbound = self.routes.keys().filter(|key| has_moved(&key.downlink));
+        bindings.map(|(key, _)| key).chain(unbound).cloned().collect()
+    }
+
+    /// Derives the routes of a binding: those that it had, and those that it has now. It has none
+    /// by way of what is no neighbor, which the kernel would refuse.
+    pub(in crate::core) fn follow(
+        &mut self,
+        system: &System,
+        delegating: &Delegating,
+        key: &BindingKey,
+    ) -> (Vec<KernelRoute>, Vec<KernelRoute>) {
+        let interface = self.links.running.get(&*key.downlink);
+        let binding = delegating.bindings().get(key);
+        let routes = match (binding, interface) {
+            (Some(binding), Some(interface)) => delegating.routes_of(binding, *interface),
+            (None, _) | (_, None) => Vec::new(),
+        };
+        let (routes, is_stranded) =
+            if are_by_neighbors(system, &routes) { (routes, false) } else { (Vec::new(), true) };
+        if is_stranded {
+            self.stranded.insert(key.clone());
+        } else if !self.stranded.is_empty() {
+            self.stranded.remove(key);
+        }
+        let before = if routes.is_empty() {
+            self.routes.remove(key)
+        } else if let Some(known) = self.routes.get_mut(key) {
+            Some(std::mem::replace(known, routes.clone()))
+        } else {
+            self.routes.insert(key.clone(), routes.clone())
+        };
+        (before.unwrap_or_default(), routes)
+    }
+
+    /// Those that are derived at once, for comparison with what was kept.
+    #[cfg(debug_assertions)]
+    pub(in crate::core) fn from_scratch(system: &System, delegating: &Delegating) -> Self {
+        let mut delegated = Self { links: Links::of(system), ..Self::default() };
+        for key in delegating.bindings().keys() {
+            delegated.follow(system, delegating, key);
+        }
+        delegated
+    }
+}
+
+fn are_by_neighbors(system: &System, routes: &[KernelRoute]) -> bool {
+    routes.iter().all(|route| match route.target {
+        RouteTarget::Gateway(interface, next_hop) => system.is_on_link(interface, next_hop),
+        RouteTarget::OnLink(_) | RouteTarget::Unreachable => true,
+    })
+}
