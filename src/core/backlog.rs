@@ -187,14 +187,14 @@ impl Core {
     pub(super) fn work_off(&mut self, now: Instant) {
         if !self.backlog.bindings.is_empty() {
             let steps = self.follow_next(now);
-            self.take_steps(steps);
+            self.take_steps(now, steps);
         } else if !self.backlog.steps.is_empty() {
             let steps = self.backlog.next_steps();
-            self.take_steps(steps);
+            self.take_steps(now, steps);
         } else if self.backlog.later_at.is_some_and(|at| at <= now) {
             self.drop_needless_removals(now);
             let steps = self.backlog.next_later();
-            self.take_steps(steps);
+            self.take_steps(now, steps);
         } else {
             self.remember_next();
         }

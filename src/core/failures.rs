@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::event::RefusedStep;
 use super::input::{IfIndex, Refusal};
 use super::output::{Group, Step, Sysctl};
+use super::settle::LAG;
 use super::system::{RouteKey, RouteTarget, System};
 use crate::time::{Deadline, Instant};
 
@@ -119,6 +120,8 @@ pub(super) struct Failures {
     entries: BTreeMap<Subject, Failure>,
     /// No retry comes before that.
     next_retry: Option<Instant>,
+    /// Some were taken again: by then it is known of what.
+    known_at: Option<Instant>,
 }
 
 impl Failures {
@@ -172,18 +175,22 @@ impl Failures {
     }
 
     /// Takes note that `step` is taken again.
-    pub(super) fn retried(&mut self, step: &Step) {
+    pub(super) fn retried(&mut self, now: Instant, step: &Step) {
         if self.entries.is_empty() {
             return;
         }
         if let Some(failure) = self.entries.get_mut(&Subject::of(step)) {
             failure.retry = Retry::Taken;
+            self.known_at.get_or_insert(now + LAG);
         }
     }
 
     /// Drops what was taken again and not refused; to be called when all steps have been
     /// performed. True when something was dropped.
     pub(super) fn drop_succeeded(&mut self) -> bool {
+        if self.known_at.take().is_none() {
+            return false;
+        }
         let before = self.entries.len();
         self.entries.retain(|_, failure| failure.retry != Retry::Taken);
         let differs = self.entries.len() != before;
@@ -242,7 +249,9 @@ impl Failures {
 
     /// When the next retry is due.
     pub(super) fn deadline(&self) -> Option<Deadline> {
-        self.next_retry.map(|at| Deadline::new(at, "retry of a refused step"))
+        let retry = self.next_retry.map(|at| Deadline::new(at, "retry of a refused step"));
+        let known = self.known_at.map(|at| Deadline::new(at, "outcome of a retry"));
+        Deadline::first([retry, known])
     }
 }
 
@@ -273,9 +282,10 @@ mod tests {
         assert!(failures.holds(now, &step));
         assert_eq!(failures.deadline().map(|next| next.at), Some(now + FIRST_RETRY));
         for _ in 0..40 {
-            failures.retried(&step);
+            failures.retried(now, &step);
             assert!(!failures.holds(now, &step));
             assert!(!failures.add(now, step.clone(), Refusal::NotThere));
+            assert!(!failures.drop_succeeded());
         }
         failures.drop_unwanted(now, std::slice::from_ref(&step), |_| true);
         let later = Instant::from_secs(75); // in the group behind 10 s + LAST_RETRY
@@ -293,7 +303,7 @@ mod tests {
         }
         failures.drop_unwanted(now, &[join(2), join(3), join(4)], |_| true);
         assert_eq!(failures.len(), 2);
-        failures.retried(&join(2));
+        failures.retried(now, &join(2));
         assert!(failures.drop_succeeded());
         assert!(!failures.drop_succeeded());
         assert_eq!(failures.iter().map(|failure| &failure.step).collect::<Vec<_>>(), [&join(3)]);
@@ -311,11 +321,12 @@ mod tests {
         let mut delays = Vec::new();
         for _ in 0..4 {
             failures.add(now, step.clone(), Refusal::NotPermitted);
+            failures.drop_succeeded();
             failures.drop_unwanted(now, &[], |_| true);
             let retry_at = failures.deadline().map_or(now, |next| next.at);
             delays.push(retry_at.since(now));
             now = retry_at;
-            failures.retried(&step);
+            failures.retried(now, &step);
         }
         assert!(delays.is_sorted_by(|a, b| a < b), "{delays:?}");
         failures.add(now, step, Refusal::NotPermitted);

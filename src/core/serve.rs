@@ -110,7 +110,7 @@ impl Core {
         if let Some(answer) = served.answer {
             self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.memory);
         }
-        self.take_steps(later);
+        self.take_steps(now, later);
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl Core {
         self.remember_bindings(touched);
         touched.iter().for_each(|key| self.backlog.remove(key));
         let (first, later) = self.follow_routes(now, touched.iter());
-        self.take_steps(first);
+        self.take_steps(now, first);
         later
     }
 
@@ -221,7 +221,7 @@ impl Core {
     pub(super) fn serve_timeouts(&mut self, now: Instant) {
         let touched = self.delegating.handle_timeout(now);
         let later = self.follow_bindings(now, &touched);
-        self.take_steps(later);
+        self.take_steps(now, later);
     }
 
     /// Calls those whom a change concerns: everything that they will ask for has been switched.

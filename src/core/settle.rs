@@ -13,7 +13,7 @@ use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
 use super::event::Event;
 use super::failures::{self, Subject};
-use super::input::{KernelEvent, Refusal};
+use super::input::KernelEvent;
 use super::output::{Milestone, Output, Stage, Step};
 use super::system::{KernelAddress, RouteTarget};
 use crate::config::AddressMode;
@@ -77,7 +77,7 @@ impl Core {
         self.answer_postponed(now);
         self.notify_subordinates(now);
         self.send_from_downlinks(now);
-        self.take_steps(later);
+        self.take_steps(now, later);
     }
 
     /// Has the desired state derived when there is time.
@@ -208,7 +208,7 @@ impl Core {
         first.extend(self.follow_next(now));
         #[cfg(debug_assertions)]
         self.check_delegated();
-        self.apply(first);
+        self.apply(now, first);
         self.tell_links(now, &accounted);
         self.aim_probes(now);
         self.review = true;
@@ -263,18 +263,18 @@ impl Core {
     }
 
     /// Hands steps to the shell and takes them as taken: a refusal comes back as an input.
-    fn apply(&mut self, steps: Vec<Step>) {
-        self.take_steps(steps);
+    fn apply(&mut self, now: Instant, steps: Vec<Step>) {
+        self.take_steps(now, steps);
         if let Some(change) = self.unadvertised {
             let stage = Stage::Applied;
             self.outputs.push_back(Output::Milestone(Milestone { change, stage }));
         }
     }
 
-    pub(super) fn take_steps(&mut self, steps: Vec<Step>) {
+    pub(super) fn take_steps(&mut self, now: Instant, steps: Vec<Step>) {
         self.hand_over(steps.clone());
         for step in steps {
-            self.failures.retried(&step);
+            self.failures.retried(now, &step);
             self.assume(step);
         }
     }
