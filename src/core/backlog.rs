@@ -125,7 +125,7 @@ impl Backlog {
 }
 
 /// The route that a step is about.
-fn route_of(step: &Step) -> Option<&KernelRoute> {
+const fn route_of(step: &Step) -> Option<&KernelRoute> {
     match step {
         Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route) => Some(route),
         Step::SetAddress(_)
@@ -136,6 +136,11 @@ fn route_of(step: &Step) -> Option<&KernelRoute> {
         | Step::Serve(_)
         | Step::DropKernelMade(_) => None,
     }
+}
+
+/// The route that a step removes.
+const fn removed(step: &Step) -> Option<&KernelRoute> {
+    if let Step::RemoveRoute(route) = step { Some(route) } else { None }
 }
 
 impl Core {
@@ -204,10 +209,8 @@ impl Core {
     pub(super) fn follow_next(&mut self, now: Instant) -> Vec<Step> {
         let keys = self.backlog.next_bindings();
         let (first, later) = self.follow_routes(now, keys.iter());
-        let is_allowed = |step: &Step| match step {
-            Step::RemoveRoute(route) => self.removable.allows(route),
-            _ => true,
-        };
+        let is_allowed =
+            |step: &Step| removed(step).is_none_or(|route| self.removable.allows(route));
         let later = later.into_iter().filter(is_allowed).collect();
         let _ = self.postpone_routes(now, later);
         first
@@ -255,14 +258,11 @@ impl Core {
         if std::mem::replace(&mut backlog.later_is_checked, true) {
             return;
         }
-        let removals = backlog.later.values().filter_map(|step| match step {
-            Step::RemoveRoute(route) => Some(route.key()),
-            _ => None,
-        });
+        let removals = backlog.later.values().filter_map(removed).map(KernelRoute::key);
         let mut needless: BTreeSet<RouteKey> =
             removals.filter(|key| !system.routes.contains_key(key)).collect();
         for route in delegated.routes().chain(desired.routes.values()) {
-            if matches!(backlog.later.get(&route.key()), Some(Step::RemoveRoute(_))) {
+            if backlog.later.get(&route.key()).is_some_and(|step| removed(step).is_some()) {
                 needless.insert(route.key());
             }
         }

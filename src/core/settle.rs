@@ -192,11 +192,9 @@ impl Core {
         }
         let new = desired.taken_over.difference(taken_over);
         steps.extend(new.copied().map(Step::DropKernelMade));
-        failures.drop_unwanted(now, &steps, |subject| match subject {
-            Subject::Route(key) => {
-                all || desired.routes.contains_key(key) || before.routes.contains_key(key)
-            }
-            _ => true,
+        failures.drop_unwanted(now, &steps, |subject| {
+            let Subject::Route(key) = subject else { return true };
+            all || desired.routes.contains_key(key) || before.routes.contains_key(key)
         });
         steps.retain(|step| !failures.holds(now, step));
         if steps.iter().any(|step| self.restores(step)) {
