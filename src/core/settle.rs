@@ -13,7 +13,7 @@ use super::desired::{self, Carving, Facts, UplinkFacts};
 use super::diff::{self, Removable};
 use super::event::Event;
 use super::failures::{self, Subject};
-use super::input::KernelEvent;
+use super::input::{KernelEvent, Refusal};
 use super::output::{Milestone, Output, Stage, Step};
 use super::system::{KernelAddress, RouteTarget};
 use crate::config::AddressMode;
