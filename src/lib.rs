@@ -37,6 +37,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod daemon;
+#[cfg(target_os = "linux")]
 pub mod lab;
 pub mod net;
 pub mod platform;

@@ -70,6 +70,9 @@ const OUTSIDE_STD: [&[&str]; 14] = [
     &["std", "io"],
 ];
 
+/// The backends of `platform`.
+const SYSTEMS: [&str; 2] = ["linux", "freebsd"];
+
 /// Where systems keep what is theirs.
 const SYSTEM_PATHS: [&str; 6] = ["/proc", "/sys", "/etc", "/var", "/run", "/dev"];
 
@@ -197,9 +200,11 @@ fn length(file: &str, text: &str) -> Vec<Finding> {
     finding.into_iter().collect()
 }
 
-/// Only `platform` knows the system.
+/// Only `platform` knows the system. The laboratory is made of what Linux alone has: it and its
+/// command are left out elsewhere.
 fn systems(file: &str, text: &str) -> Vec<Finding> {
-    if room(file) == Some("platform") || !file.starts_with("src/") {
+    let leaves_out_the_lab = ["src/lib.rs", "src/cli/mod.rs"].contains(&file);
+    if room(file) == Some("platform") || !file.starts_with("src/") || leaves_out_the_lab {
         return Vec::new();
     }
     let code = code_of(text);
@@ -209,6 +214,26 @@ fn systems(file: &str, text: &str) -> Vec<Finding> {
         line: path.line,
         rule: "`target_os` outside of src/platform".to_owned(),
         remedy: "put what differs behind the surface of src/platform/mod.rs",
+    });
+    findings.collect()
+}
+
+/// Nobody looks behind the surface of `platform`, but the laboratory.
+fn backends(file: &str, text: &str) -> Vec<Finding> {
+    if matches!(room(file), Some("platform" | "lab")) || !file.starts_with("src/") {
+        return Vec::new();
+    }
+    let code = code_of(text);
+    let is_backend = |segments: &[String]| {
+        let of = |system: &str| segments == ["platform", system];
+        SYSTEMS.into_iter().any(of)
+    };
+    let named = paths(&code).into_iter().filter(|path| path.segments.windows(2).any(is_backend));
+    let findings = named.map(|path| Finding {
+        file: file.to_owned(),
+        line: path.line,
+        rule: format!("a backend outside of src/platform ({})", path.segments.join("::")),
+        remedy: "use what src/platform/mod.rs names, or put it there for each system",
     });
     findings.collect()
 }
@@ -311,6 +336,7 @@ fn no_file_is_too_long() {
 #[test]
 fn only_the_platform_knows_the_system() {
     assert_obeyed(systems);
+    assert_obeyed(backends);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 not converged in
 //! time.
 
+#[cfg(target_os = "linux")]
 pub mod bench;
 pub mod check;
 pub mod control;
@@ -16,17 +17,13 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
 use crate::config::{Config, ConfigError, Peer};
+#[cfg(target_os = "linux")]
 use crate::lab::part::{self, Part};
-
-/// Where the configuration is looked for.
-const CONFIG_FILE: &str = "/etc/renumberd.toml";
-/// Where the control socket and the ownership record are.
-const RUNTIME_DIR: &str = "/run/renumberd";
-/// Where the memory is.
-const STATE_DIR: &str = "/var/lib/renumberd";
+use crate::platform::paths::{CONFIG_FILE, RUNTIME_DIR};
 
 const FAILED: u8 = 1;
 const BAD_CONFIGURATION: u8 = 2;
+#[cfg(target_os = "linux")]
 const NOT_CONVERGED: u8 = 3;
 
 #[derive(Debug, Parser)]
@@ -125,6 +122,7 @@ enum Command {
         /// The uplink
         uplink: String,
     },
+    #[cfg(target_os = "linux")]
     /// Measure how fast prefix changes go through a site in network namespaces of this machine
     #[command(after_help = "Examples:\n  \
         renumberd bench\n  \
@@ -132,6 +130,7 @@ enum Command {
         renumberd bench --loss 2 --max 5s --json bench.json\n\n\
         Needs root, or a system that allows user namespaces. All it makes is gone afterwards.")]
     Bench(bench::Bench),
+    #[cfg(target_os = "linux")]
     /// A process of `bench`
     #[command(hide = true)]
     BenchPart(Part),
@@ -199,6 +198,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
+        #[cfg(target_os = "linux")]
         Err(Failure::Told(code)) => ExitCode::from(code),
         Err(Failure::Configuration(errors)) => {
             for error in errors {
@@ -217,6 +217,7 @@ pub fn main() -> ExitCode {
 enum Failure {
     Configuration(Vec<ConfigError>),
     /// What was printed says why.
+    #[cfg(target_os = "linux")]
     Told(u8),
     Other(anyhow::Error),
 }
@@ -256,6 +257,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         }
         Command::Forget { agent, prefix } => control::forget(&agent.runtime_dir, prefix)?,
         Command::Linkup { agent, uplink } => control::linkup(&agent.runtime_dir, uplink)?,
+        #[cfg(target_os = "linux")]
         Command::Bench(options) => {
             let program = std::env::current_exe().map_err(anyhow::Error::from)?;
             let (code, text) = bench::run(&options, program)?;
@@ -264,6 +266,7 @@ fn perform(command: Command) -> Result<(), Failure> {
                 return Err(Failure::Told(code));
             }
         }
+        #[cfg(target_os = "linux")]
         Command::BenchPart(part) => part::play(&part)?,
     }
     Ok(())

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use super::{RUNTIME_DIR, STATE_DIR, Site};
+use super::Site;
 use crate::config::Config;
 use crate::daemon::{self, Options};
+use crate::platform::paths::{RUNTIME_DIR, STATE_DIR};
 
 /// Options of the agent.
 #[derive(Debug, Clone, Args)]

@@ -30,7 +30,7 @@ use self::turn::{Flow, Pauses};
 use crate::config::{Config, Scheduling};
 use crate::core::Core;
 use crate::core::input::{Command, Input};
-use crate::platform::linux::scheduling;
+use crate::platform;
 
 /// What other threads still write has so long to end when the agent stops.
 const LAST_WRITES: Duration = Duration::from_millis(500);
@@ -72,7 +72,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let (mut shell, memory, duid) = Shell::open(options)?;
     if config.scheduling == Scheduling::Fifo
-        && let Err(error) = scheduling::prefer_this_thread()
+        && let Err(error) = platform::prefer_this_thread()
     {
         warn!("scheduling = \"fifo\" needs root or CAP_SYS_NICE, and goes without: {error}");
     }

@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tracing::{debug, error, info, trace, warn};
 
 use super::Options;
-use super::clock::{self, Timer};
+use super::clock;
 use super::directory::{self, Taken};
 use super::disk::{Disk, Done};
 use super::log::Log;
@@ -24,10 +24,8 @@ use crate::core::input::{Input, KernelEvent, Received};
 use crate::core::memory::{Memory, Record};
 use crate::core::output::{Group, Output, Safety, Step};
 use crate::net::link_layer_of;
-use crate::platform::linux::sysctl::read_sysctl;
-use crate::platform::linux::{Drained, Events, Kernel, identity};
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
-use crate::platform::{Refusal, refusal_of, watch};
+use crate::platform::{Drained, Events, Kernel, Refusal, Timer, identity, refusal_of, watch};
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 
@@ -285,7 +283,7 @@ impl Shell {
                 self.log.warn_all(now, complaint);
             }
             Step::SetSysctl { interface, name, value } => {
-                let before = read_sysctl(interface, *name);
+                let before = self.kernel.setting(interface, *name);
                 if let Some(before) = before.filter(|before| before != value) {
                     info!(interface, "net.ipv6.conf {} set from {before} to {value}", name.file());
                     let (interface, file) = (interface.clone(), name.file().to_owned());

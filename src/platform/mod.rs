@@ -1,19 +1,42 @@
-//! The system: sockets, kernel state, settings. The only code that knows which system it is.
+//! The system: sockets, kernel state, settings, timer, identity, paths. The only code that knows
+//! which system it is.
+//!
+//! What stands here is the same for each system; nobody but the laboratory looks behind it. A
+//! backend is a folder beside this file with the items that `pub use backend::…` names and the
+//! module `socket_options`, chosen by `target_os` below; its crates stand in Cargo.toml under that
+//! target.
 
+#[cfg(target_os = "freebsd")]
+mod freebsd;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod sockets;
 
-pub use crate::core::input::Refusal;
-
+#[cfg(target_os = "freebsd")]
+use freebsd as backend;
 #[cfg(target_os = "linux")]
-use linux::socket_options;
+use linux as backend;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use backend::socket_options;
+pub use backend::{Events, Kernel, Timer, identity, now, paths, prefer_this_thread};
 use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
+
+pub use crate::core::input::Refusal;
+
+/// Whether events came whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drained {
+    /// All that has happened is told.
+    Whole,
+    /// More waits to be read.
+    More,
+    /// Some was lost: the state has to be dumped anew.
+    Overrun,
+}
 
 /// Lets the event loop watch a descriptor.
 ///

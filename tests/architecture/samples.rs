@@ -1,7 +1,8 @@
 //! The rules on small samples: each fails on a bad one and passes a good one.
 
 use super::{
-    Finding, LONGEST_FILE, arrows, dependencies, length, purity, reasons, system_paths, systems,
+    Finding, LONGEST_FILE, arrows, backends, dependencies, length, purity, reasons, system_paths,
+    systems,
 };
 
 /// Lines of the findings.
@@ -101,8 +102,9 @@ fn a_file_ends_in_time() {
 
 #[test]
 fn the_system_is_named_in_the_platform_only() {
-    let cases: [(&str, &str, &[usize]); 5] = [
-        ("src/lib.rs", "\n#[cfg(target_os = \"linux\")]\nmod a;", &[2]),
+    let cases: [(&str, &str, &[usize]); 6] = [
+        ("src/lib.rs", "\n#[cfg(target_os = \"linux\")]\nmod a;", &[]),
+        ("src/cli/bench.rs", "\n#[cfg(target_os = \"linux\")]\nmod a;", &[2]),
         ("src/daemon/mod.rs", "if cfg!(not(target_os = \"linux\")) {}", &[1]),
         ("src/core/mod.rs", "// cfg(target_os)", &[]),
         ("src/platform/mod.rs", "#[cfg(target_os = \"linux\")]", &[]),
@@ -110,6 +112,21 @@ fn the_system_is_named_in_the_platform_only() {
     ];
     for (file, text, expected) in cases {
         assert_eq!(lines(&systems(file, text)), expected, "{file}: {text}");
+    }
+}
+
+#[test]
+fn nobody_looks_behind_the_platform() {
+    let cases: [(&str, &str, &[usize]); 6] = [
+        ("src/daemon/shell.rs", "\nuse crate::platform::linux::Kernel;", &[2]),
+        ("src/daemon/shell.rs", "use crate::platform::{Kernel, freebsd::x};", &[1]),
+        ("src/daemon/shell.rs", "use crate::platform::{Kernel, identity};", &[]),
+        ("src/lab/cable.rs", "use crate::platform::linux::Kernel;", &[]),
+        ("src/platform/mod.rs", "use crate::platform::linux::Kernel;", &[]),
+        ("tests/platform.rs", "use renumberd::platform::linux::Kernel;", &[]),
+    ];
+    for (file, text, expected) in cases {
+        assert_eq!(lines(&backends(file, text)), expected, "{file}: {text}");
     }
 }
 

@@ -6,8 +6,8 @@ use renumberd::core::input::{IfIndex, KernelEvent};
 use renumberd::core::output::{Group, Packet, Step};
 use renumberd::core::system::{KernelAddress, KernelRoute, RouteTarget, System};
 use renumberd::daemon::clock;
-use renumberd::platform::linux::{Drained, Events, Kernel};
 use renumberd::platform::sockets::Icmpv6Socket;
+use renumberd::platform::{Drained, Events, Kernel};
 use renumberd::platform::{Refusal, refusal_of};
 use renumberd::time::{Instant, ROUNDING, Until};
 

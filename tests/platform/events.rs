@@ -5,7 +5,7 @@ use renumberd::core::input::{IfIndex, KernelEvent};
 use renumberd::core::output::Step;
 use renumberd::core::system::{RouteTarget, System};
 use renumberd::daemon::clock;
-use renumberd::platform::linux::Drained;
+use renumberd::platform::Drained;
 
 use super::bench::{Platform, is_route_gone, on_machine, route, set};
 use crate::lab::net::Namespace;

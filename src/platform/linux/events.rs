@@ -12,6 +12,7 @@ use socket2::{SockFilter, SockRef};
 use super::kernel::{Kernel, messages};
 use super::{decode, sysctl};
 use crate::core::input::KernelEvent;
+use crate::platform::Drained;
 use crate::time::Instant;
 
 // linux/rtnetlink.h
@@ -35,17 +36,6 @@ const RECEIVE_OCTETS: usize = 64 * 1024;
 const SOCKET_OCTETS: usize = 4 << 20;
 /// Datagrams read before others have their turn.
 const BATCH: usize = 64;
-
-/// Whether events came whole.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Drained {
-    /// All that has happened is told.
-    Whole,
-    /// More waits to be read.
-    More,
-    /// Some was lost: the state has to be dumped anew.
-    Overrun,
-}
 
 /// A socket that tells what happens.
 #[derive(Debug)]

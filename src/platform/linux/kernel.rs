@@ -19,7 +19,7 @@ use netlink_sys::{Socket, SocketAddr};
 use super::events::Events;
 use super::{decode, encode, sysctl, takeover};
 use crate::core::input::{KernelEvent, Refusal};
-use crate::core::output::Step;
+use crate::core::output::{Step, Sysctl};
 use crate::core::system::System;
 use crate::platform::{refusal_of, refusal_of_number};
 use crate::time::Instant;
@@ -106,6 +106,12 @@ impl Kernel {
     /// Whether addresses are marked as ours; not marking them simulates a kernel before 5.18.
     pub const fn set_address_mark(&mut self, mark: bool) {
         self.mark = mark;
+    }
+
+    /// The value of a setting of an interface; none where the interface is gone or the value is no
+    /// number.
+    pub fn setting(&self, interface: &str, name: Sysctl) -> Option<i32> {
+        sysctl::read_sysctl(interface, name)
     }
 
     /// What the kernel has, whole.

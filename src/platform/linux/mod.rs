@@ -6,13 +6,17 @@ pub mod events;
 pub mod identity;
 pub mod kernel;
 mod neighbors;
-pub mod scheduling;
+pub mod paths;
+mod scheduling;
 pub(super) mod socket_options;
 pub mod sysctl;
 mod takeover;
+mod timer;
 
-pub use events::{Drained, Events};
+pub use events::Events;
 pub use kernel::Kernel;
+pub use scheduling::prefer_this_thread;
+pub use timer::{Timer, now};
 
 /// Our owner mark: the protocol of our routes (`proto 82` in `ip route`) and, as IFA_PROTO, of
 /// our addresses.
