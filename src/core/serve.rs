@@ -190,7 +190,7 @@ impl Core {
         let is_delegation = |slot: &Slot| matches!(slot, Slot::Delegation(_));
         let is_named = binding.is_some_and(|binding| binding.slots().iter().any(is_delegation))
             || self.delegating.names(key);
-        // Of what anybody can have, nothing is told that nobody reads.
+        // Of what anybody can have, there is no event that nobody reads.
         if !is_named && !self.reports_debug {
             return;
         }

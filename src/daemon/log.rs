@@ -167,15 +167,15 @@ impl Line {
         };
         let others = Some(others).filter(|others| *others > 0);
         let more = others.map(|others| format!(", and {others} more like it")).unwrap_or_default();
-        let others = others.filter(|_| has_fields);
+        let left_out = others.filter(|_| has_fields);
         let object = has_fields.then(|| self.fields()).flatten();
         let object = object.as_deref();
         // `object` is what `json_lines` takes apart.
         match level {
-            Level::Error => error!(interface, object, others, "{self}{more}"),
-            Level::Warn => warn!(interface, object, others, "{self}{more}"),
-            Level::Info => info!(interface, object, others, "{self}{more}"),
-            Level::Debug => debug!(interface, object, others, "{self}{more}"),
+            Level::Error => error!(interface, object, left_out, "{self}{more}"),
+            Level::Warn => warn!(interface, object, left_out, "{self}{more}"),
+            Level::Info => info!(interface, object, left_out, "{self}{more}"),
+            Level::Debug => debug!(interface, object, left_out, "{self}{more}"),
         }
     }
 

@@ -37,7 +37,7 @@ fn settled() -> World {
 
 /// Each step of a change is an event, in its order, and the last one has all of it.
 #[test]
-fn a_change_is_told_from_its_beginning_to_its_end() {
+fn a_change_is_reported_from_its_beginning_to_its_end() {
     let mut world = settled();
     world.server.prefix = net(SECOND);
     world.advertise(vec![pio(A, 7200, 0), pio(B, 7200, 3600)]);
@@ -114,7 +114,7 @@ fn a_packet_that_is_dropped_is_no_event_where_nobody_reads_it() {
     }
 }
 
-/// A condition is told when it begins and when it is over, with what it is about.
+/// A condition is reported when it begins and when it is over, with what it is about.
 #[test]
 fn conditions_begin_and_end() {
     let mut world = settled();
@@ -127,9 +127,9 @@ fn conditions_begin_and_end() {
     assert!(kinds.contains(&"condition-over interface-down".to_owned()), "{kinds:?}");
 }
 
-/// RA-RX-12: another router on a downlink is told, rarely, and changes nothing.
+/// RA-RX-12: another router on a downlink is reported, rarely, and changes nothing.
 #[test]
-fn another_router_on_a_downlink_is_told_once_in_a_while() {
+fn another_router_on_a_downlink_is_reported_once_in_a_while() {
     let mut world = settled();
     let (addresses, routes) = (world.addresses(), world.routes());
     let router: Ipv6Addr = "fe80::99".parse().unwrap();
@@ -137,7 +137,7 @@ fn another_router_on_a_downlink_is_told_once_in_a_while() {
         let octets = world::advertisement(vec![pio("2001:db8:dead::/64", 7200, 3600)]).encode();
         world.tell(world::icmpv6(DOWNLINK, router, octets));
     }
-    let told = Event::ForeignRouter { interface: Some("lan".to_owned()), router };
-    assert_eq!(world.events, [told]);
+    let reported = Event::ForeignRouter { interface: Some("lan".to_owned()), router };
+    assert_eq!(world.events, [reported]);
     assert_eq!((world.addresses(), world.routes()), (addresses, routes));
 }

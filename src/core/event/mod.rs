@@ -330,7 +330,7 @@ impl Event {
 
 /// A duration in milliseconds, for programs.
 fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64() * 1e3)
+    serializer.serialize_f64(in_milliseconds(*duration))
 }
 
 /// The same for the stages of a change.
@@ -338,6 +338,11 @@ fn milliseconds_each<S: Serializer>(
     latencies: &BTreeMap<Stage, Duration>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let each = latencies.iter().map(|(stage, latency)| (stage, latency.as_secs_f64() * 1e3));
+    let each = latencies.iter().map(|(stage, latency)| (stage, in_milliseconds(*latency)));
     serializer.collect_map(each)
+}
+
+/// Nanoseconds first: a binary fraction of a second would show digits that nobody has measured.
+fn in_milliseconds(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e6
 }

@@ -23,6 +23,7 @@ pub enum Transition {
     /// A message leaves.
     Sent {
         /// Its type.
+        #[serde(rename = "dhcpv6_message")]
         message: MessageType,
         /// 1 for the first, more for repetitions.
         attempt: u32,
@@ -30,6 +31,7 @@ pub enum Transition {
     /// Nobody has answered in time.
     Unanswered {
         /// The message.
+        #[serde(rename = "dhcpv6_message")]
         message: MessageType,
         /// What is sent after it; none where nothing is until the lease's own times ask for it.
         next: Option<MessageType>,
@@ -37,6 +39,7 @@ pub enum Transition {
     /// A server has answered a message that asks for no prefix.
     Answered {
         /// The message.
+        #[serde(rename = "dhcpv6_message")]
         message: MessageType,
         /// Who answered.
         server: Duid,
@@ -57,6 +60,7 @@ pub enum Transition {
     /// A server answers that it does not give what was asked for.
     Refused {
         /// The message that it answers.
+        #[serde(rename = "dhcpv6_message")]
         message: MessageType,
         /// How often that was sent.
         attempt: u32,

@@ -181,7 +181,7 @@ fn what_was_left_out_is_counted_in_a_field() {
     });
     assert_eq!(lines.len(), 12);
     let last = &lines[10]["fields"];
-    assert_eq!((&last["others"], &last["router"]), (&9.into(), &"fe80::13".into()));
+    assert_eq!((&last["left_out"], &last["router"]), (&9.into(), &"fe80::13".into()));
     let message = last["message"].as_str().unwrap();
     assert!(message.ends_with(", and 9 more like it"), "{message}");
     let warning = &lines[11];

@@ -16,7 +16,7 @@ fn story(world: &World) -> Vec<String> {
 
 /// RFC 9915 §18.2: Solicit, Request, Reply; then nobody answers any more.
 #[test]
-fn the_life_of_a_lease_is_told_step_by_step() {
+fn the_life_of_a_lease_is_reported_step_by_step() {
     let mut world = World::new(Rules { rapid_commit: false, ..rules() });
     world.lease.link_up(START, true);
     world.run(secs(10), |question| serve(question, gives(A)));
@@ -41,12 +41,12 @@ fn the_life_of_a_lease_is_told_step_by_step() {
         Transition::Sent { attempt, .. } => *attempt,
         _ => 0,
     });
-    assert!(attempts.eq(1..=world.times_of(MessageType::Renew).len() as u32), "each is told");
+    assert!(attempts.eq(1..=world.times_of(MessageType::Renew).len() as u32), "each is reported");
 }
 
 /// CHG-05: the ladder of a change, climbed in vain.
 #[test]
-fn each_step_of_a_refresh_in_vain_is_told() {
+fn each_step_of_a_refresh_in_vain_is_reported() {
     let mut world = World::bound();
     world.lease.refresh(START, RENEW);
     world.run(secs(12), silence);
@@ -65,7 +65,7 @@ fn each_step_of_a_refresh_in_vain_is_told() {
 
 /// A refusal is no silence, and what another prefix replaces is withdrawn.
 #[test]
-fn refusals_and_replacements_are_told() {
+fn refusals_and_replacements_are_reported() {
     let mut world = World::bound();
     world.lease.refresh(START, RENEW);
     world.run(secs(5), |question| match question.kind {
