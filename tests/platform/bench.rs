@@ -14,8 +14,6 @@ use renumberd::time::{Instant, ROUNDING, Until};
 use crate::lab::net::{Namespace, Net};
 use crate::lab::{eventually, secs, sys};
 
-/// What the kernel's whole seconds and the time between two questions may add up to.
-
 /// The platform layer, and what it has told so far.
 pub(super) struct Platform {
     pub(super) kernel: Kernel,
