@@ -26,6 +26,7 @@ use renumberd::core::output::{Output, Step};
 use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::daemon::clock;
 use renumberd::daemon::store::Journal;
+use renumberd::platform::CAPABILITIES;
 use renumberd::platform::linux::identity;
 use renumberd::time::{Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -80,7 +81,7 @@ fn remember_bindings(state: &Path) -> String {
     }));
     let duid = Duid::from_uuid([7; 16]);
     let config = file::parse("test.toml", CONFIG).unwrap();
-    let mut core = Core::new(config, Memory::default(), duid.clone(), [7; 32], now);
+    let mut core = Core::new(config, Memory::default(), duid.clone(), CAPABILITIES, [7; 32], now);
     let (mut journal, ..) = Journal::open(state, now, wall, &identity::boot_id().unwrap());
     let mut routes = String::new();
     let mut inputs = vec![Input::System(system)];

@@ -12,6 +12,7 @@ use renumberd::core::output::Output;
 use renumberd::core::system::{KernelAddress, Link, System};
 use renumberd::daemon::clock;
 use renumberd::daemon::store::Journal;
+use renumberd::platform::CAPABILITIES;
 use renumberd::platform::linux::identity;
 use renumberd::time::Until;
 use renumberd::wire::dhcpv6_option::Duid;
@@ -48,7 +49,7 @@ fn records(config: &str, count: u32) -> Vec<Record> {
     let config = config.replace("[uplink.wan0]\naddress = \"::2\"\n", "");
     let config = file::parse("hostile.toml", &config).unwrap();
     let duid = Duid::from_uuid([1; 16]);
-    let mut core = Core::new(config, Memory::default(), duid, [7; 32], clock::now());
+    let mut core = Core::new(config, Memory::default(), duid, CAPABILITIES, [7; 32], clock::now());
     let mut system = System { forwarding: true, ..System::default() };
     system.handle(KernelEvent::Link(Link {
         index: LAN,

@@ -15,6 +15,7 @@ mod passed;
 mod uplink;
 
 use super::advertise::Content;
+use super::capabilities::Capabilities;
 use super::delegate::Delegating;
 use super::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
 use super::input::IfIndex;
@@ -64,6 +65,8 @@ pub struct UplinkFacts {
 pub struct Facts<'a> {
     /// The configuration.
     pub config: &'a Config,
+    /// What the kernel can do.
+    pub capabilities: Capabilities,
     /// Links and what is on them.
     pub system: &'a System,
     /// By uplink or static prefix.
@@ -84,6 +87,19 @@ impl Desired {
     /// Whether an object has ended.
     pub(super) fn next_end_before(&self, now: Instant) -> bool {
         self.ends().any(|at| at <= now)
+    }
+
+    /// Leaves of the routes to one destination that of the best metric, of which `delegated` may
+    /// have it: where routes have no metrics.
+    pub(super) fn keep_one_route_each(&mut self, delegated: &Delegated) {
+        let mut best: BTreeMap<Ipv6Net, (u32, RouteTarget)> = BTreeMap::new();
+        for route in self.routes.values().chain(delegated.routes()) {
+            let rank = (route.metric, route.target);
+            let known = best.entry(route.destination).or_insert(rank);
+            *known = rank.min(*known);
+        }
+        self.routes
+            .retain(|_, route| best.get(&route.destination) == Some(&(route.metric, route.target)));
     }
 
     fn ends(&self) -> impl Iterator<Item = Instant> {
@@ -153,14 +169,12 @@ pub fn from_scratch(
     for part in carved {
         let until = end_of(&part.prefix, facts.config, part.prefix.valid_until);
         if !until.is_over(now) {
-            // Linux keeps no end of a route that leads nowhere: one that is wanted would be a
-            // difference for ever.
             route(
                 &mut desired,
                 part.prefix.prefix,
                 RouteTarget::Unreachable,
                 UNREACHABLE_METRIC,
-                Until::Never,
+                if facts.capabilities.unreachable_routes_end { until } else { Until::Never },
             );
         }
     }
@@ -316,4 +330,79 @@ fn route(
 ) {
     let route = KernelRoute { destination, target, metric, until };
     desired.routes.entry(route.key()).or_insert(route);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_secs(100);
+    const LINUX: Capabilities =
+        Capabilities { routes_have_metrics: true, unreachable_routes_end: false };
+
+    fn net(text: &str) -> Ipv6Net {
+        text.parse().unwrap()
+    }
+
+    /// The route that keeps the rest of a delegated prefix from the uplink.
+    fn unreachable(capabilities: Capabilities) -> KernelRoute {
+        let config = config::file::parse("", "[uplink.wan0]\n[downlink.lan0]\n").unwrap();
+        let end = Until::At(Instant::from_secs(500));
+        let delegated = DelegatedPrefix {
+            iaid: crate::wire::dhcpv6_option::Iaid(1),
+            prefix: net("2001:db8::/56"),
+            exclude: None,
+            preferred_until: end,
+            valid_until: end,
+            gone_since: None,
+        };
+        let source = UplinkFacts { delegated: vec![delegated], ..UplinkFacts::default() };
+        let (sources, system) = (BTreeMap::from([("wan0".to_owned(), source)]), System::default());
+        let (secret, default_route) = (&[0; 32], true);
+        let facts = Facts {
+            config: &config,
+            capabilities,
+            system: &system,
+            sources: &sources,
+            secret,
+            default_route,
+        };
+        let duid = crate::wire::dhcpv6_option::Duid::from_uuid([7; 16]);
+        let random = crate::core::random::Random::new([7; 32]);
+        let delegating = Delegating::new(duid, &BTreeMap::new(), 0, random);
+        let desired = from_scratch(facts, &Carving::new(facts), &delegating, NOW);
+        let mut routes = desired.routes.into_values();
+        routes.find(|route| route.target == RouteTarget::Unreachable).unwrap()
+    }
+
+    #[test]
+    fn an_unreachable_route_ends_where_the_kernel_keeps_its_end() {
+        let capable = Capabilities { unreachable_routes_end: true, ..LINUX };
+        let route = unreachable(capable);
+        assert_eq!(route.destination, net("2001:db8::/56"));
+        assert_eq!(route.until, Until::At(Instant::from_secs(500)));
+        assert_eq!(unreachable(LINUX).until, Until::Never);
+    }
+
+    #[test]
+    fn without_metrics_the_best_route_to_a_destination_is_the_only_one() {
+        let link = |index| RouteTarget::OnLink(IfIndex(index));
+        let route = |destination: &str, target, metric| {
+            let (destination, until) = (net(destination), Until::Never);
+            KernelRoute { destination, target, metric, until }
+        };
+        let all = [
+            route("::/0", link(2), 1024),
+            route("::/0", link(3), 512),
+            route("2001:db8::/56", RouteTarget::Unreachable, 4096),
+            route("2001:db8::/64", link(4), 240),
+            route("2001:db8::/64", link(5), 240),
+        ];
+        let routes = all.iter().map(|route| (route.key(), route.clone())).collect();
+        let mut desired = Desired { routes, ..Desired::default() };
+        desired.keep_one_route_each(&Delegated::default());
+        let kept: Vec<_> = desired.routes.into_values().collect();
+        assert_eq!(kept.len(), 3);
+        assert!([1, 2, 3].iter().all(|at| kept.contains(&all[*at])), "{kept:?}");
+    }
 }

@@ -18,6 +18,7 @@
 
 pub mod advertise;
 mod backlog;
+pub mod capabilities;
 pub mod change;
 mod conditions;
 mod counters;
@@ -60,6 +61,7 @@ mod uplink;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::backlog::Backlog;
+use self::capabilities::Capabilities;
 use self::change::Bucket;
 use self::conditions::Conditions;
 use self::counters::Counters;
@@ -88,6 +90,7 @@ use crate::wire::dhcpv6_option::Duid;
 #[derive(Debug)]
 pub struct Core {
     config: Config,
+    capabilities: Capabilities,
     duid: Duid,
     secret: [u8; 32],
     memory: Memory,
@@ -161,11 +164,13 @@ enum DefaultRoute {
 }
 
 impl Core {
-    /// An agent with `config` that remembers `memory`; `duid` is this machine's, `seed` is secret.
+    /// An agent with `config` that remembers `memory`; `duid` is this machine's, `capabilities`
+    /// are its kernel's, `seed` is secret.
     pub fn new(
         config: Config,
         mut memory: Memory,
         duid: Duid,
+        capabilities: Capabilities,
         seed: [u8; 32],
         now: Instant,
     ) -> Self {
@@ -189,6 +194,7 @@ impl Core {
         memory.secret = Some(secret);
         let mut core = Self {
             config: Config::default(),
+            capabilities,
             duid,
             secret,
             memory,

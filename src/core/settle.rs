@@ -145,6 +145,7 @@ impl Core {
     fn facts<'a>(&'a self, sources: &'a BTreeMap<String, UplinkFacts>) -> Facts<'a> {
         Facts {
             config: &self.config,
+            capabilities: self.capabilities,
             system: &self.system,
             sources,
             secret: &self.secret,
@@ -170,6 +171,9 @@ impl Core {
         let facts = self.facts(&sources);
         let mut desired = desired::from_scratch(facts, &carving, &self.delegating, now);
         self.relays.desire(&mut desired, &self.delegated, &self.config, &self.system);
+        if !self.capabilities.routes_have_metrics {
+            desired.keep_one_route_each(&self.delegated);
+        }
         let before = std::mem::replace(&mut self.desired, desired);
         let options = self.desired.contents.iter().map(|(name, content)| {
             let (servers, search) = (content.resolvers.iter(), content.search.iter());

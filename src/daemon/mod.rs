@@ -78,7 +78,7 @@ async fn serve(
     }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    let mut core = Core::new(config, memory, duid, seed, clock::now());
+    let mut core = Core::new(config, memory, duid, platform::CAPABILITIES, seed, clock::now());
     core.set_reports_debug(tracing::enabled!(tracing::Level::DEBUG));
     let mut signals = Signals::new()?;
     let mut requests = control::listen(&options.runtime_dir)

@@ -21,7 +21,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use backend::socket_options;
-pub use backend::{Events, Kernel, Timer, identity, now, paths, prefer_this_thread};
+pub use backend::{CAPABILITIES, Events, Kernel, Timer, identity, now, paths, prefer_this_thread};
 use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
 

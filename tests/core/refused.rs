@@ -9,6 +9,7 @@ use renumberd::core::input::{IfIndex, Received, Refusal};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::Output;
 use renumberd::core::system::{Link, RouteTarget, System};
+use renumberd::platform::CAPABILITIES;
 use renumberd::wire::dhcpv6::{Message, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
 
@@ -63,7 +64,7 @@ impl House {
             kernel.handle(KernelEvent::Address(address(index, &own, false)));
         }
         let config = file::parse("test.toml", SITE).unwrap();
-        let core = Core::new(config, Memory::default(), own_duid(), [7; 32], now);
+        let core = Core::new(config, Memory::default(), own_duid(), CAPABILITIES, [7; 32], now);
         let tries = BTreeMap::new();
         let mut house =
             Self { core, now, kernel, refuses, tries, most: 0, sent: 0, is_changed: false };

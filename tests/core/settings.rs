@@ -9,6 +9,7 @@ use renumberd::core::input::{IfIndex, Refusal};
 use renumberd::core::memory::{Memory, Record};
 use renumberd::core::output::{Group, Output};
 use renumberd::core::system::{Link, System};
+use renumberd::platform::CAPABILITIES;
 
 use super::world::own_duid;
 use super::*;
@@ -31,7 +32,7 @@ struct Machine {
 
 fn core(text: &str, memory: &Memory, now: Instant) -> Core {
     let config = file::parse("test.toml", text).unwrap();
-    Core::new(config, memory.clone(), own_duid(), [7; 32], now)
+    Core::new(config, memory.clone(), own_duid(), CAPABILITIES, [7; 32], now)
 }
 
 impl Machine {

@@ -26,6 +26,7 @@ use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received, Re
 use renumberd::core::memory::{Memory, Record};
 use renumberd::core::output::{Hearing, Output, Step};
 use renumberd::core::system::{KernelAddress, Link, System};
+use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Until};
 use renumberd::wire::dhcpv6::Message;
 use renumberd::wire::dhcpv6_option::Duid;
@@ -147,7 +148,14 @@ impl World {
         let configs = configs();
         let mut kernel = Kernel::default();
         kernel.system.forwarding = true;
-        let core = Core::new(configs[config].clone(), Memory::default(), own_duid(), [7; 32], now);
+        let core = Core::new(
+            configs[config].clone(),
+            Memory::default(),
+            own_duid(),
+            CAPABILITIES,
+            [7; 32],
+            now,
+        );
         let good = |(number, (_, prefix)): (usize, &(&str, &str))| {
             let router = upstream::ROUTERS[number];
             ((number, router), upstream::good_advertisement(prefix))
@@ -319,7 +327,8 @@ impl World {
         self.restarts = self.restarts.wrapping_add(1);
         let config = self.configs[self.config].clone();
         let seed = [self.restarts; 32];
-        self.core = Core::new(config, self.memory.clone(), own_duid(), seed, self.now);
+        self.core =
+            Core::new(config, self.memory.clone(), own_duid(), CAPABILITIES, seed, self.now);
         self.dump();
     }
 

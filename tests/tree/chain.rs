@@ -12,6 +12,7 @@ use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received, Re
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Output, Packet, Step};
 use renumberd::core::system::{KernelAddress, Link, System};
+use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Until};
 use renumberd::wire::dhcpv6::Message;
 use renumberd::wire::dhcpv6_option::Duid;
@@ -89,7 +90,8 @@ impl Node {
             let address = link_local(small, index).to_string();
             kernel.handle(KernelEvent::Address(world::address(index, &address, false)));
         }
-        let core = Core::new(config.clone(), Memory::default(), duid(number), [7; 32], now);
+        let core =
+            Core::new(config.clone(), Memory::default(), duid(number), CAPABILITIES, [7; 32], now);
         Self { core, config, memory: Memory::default(), kernel, parent, number: small, restarts: 0 }
     }
 
@@ -393,7 +395,7 @@ impl Tree {
         node.restarts += 1;
         let seed = [node.restarts; 32];
         let memory = node.memory.clone();
-        node.core = Core::new(node.config.clone(), memory, duid(number), seed, now);
+        node.core = Core::new(node.config.clone(), memory, duid(number), CAPABILITIES, seed, now);
         let system = node.kernel.clone();
         self.tell(number, Input::System(system));
     }

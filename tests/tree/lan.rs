@@ -13,6 +13,7 @@ use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Hearing, Output, Step};
 use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
+use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};
@@ -116,7 +117,14 @@ impl Lan {
         }));
         kernel.handle(KernelEvent::Address(world::address(LAN, OWN, false)));
         let config = file::parse("test.toml", config).unwrap();
-        let core = Core::new(config.clone(), memory.clone(), world::own_duid(), [7; 32], now);
+        let core = Core::new(
+            config.clone(),
+            memory.clone(),
+            world::own_duid(),
+            CAPABILITIES,
+            [7; 32],
+            now,
+        );
         let mut lan = Self {
             core,
             now,
@@ -143,7 +151,7 @@ impl Lan {
         self.restarts += 1;
         let seed = [self.restarts; 32];
         let (config, memory) = (self.config.clone(), self.memory.clone());
-        self.core = Core::new(config, memory, world::own_duid(), seed, self.now);
+        self.core = Core::new(config, memory, world::own_duid(), CAPABILITIES, seed, self.now);
         self.hearing = Hearing::default();
         self.tell(Input::System(self.kernel.clone()));
     }

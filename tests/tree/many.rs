@@ -12,6 +12,7 @@ use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
 use renumberd::core::memory::{Memory, Record};
 use renumberd::core::output::{Output, Step};
 use renumberd::core::system::{Link, System};
+use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};
@@ -94,7 +95,7 @@ impl Many {
         let bindings = (0..COUNT).map(|number| stored(now, number)).collect();
         let memory = Memory { bindings, ..Memory::default() };
         let config = file::parse("test.toml", &config(SITES[0])).unwrap();
-        let core = Core::new(config, memory, world::own_duid(), [7; 32], now);
+        let core = Core::new(config, memory, world::own_duid(), CAPABILITIES, [7; 32], now);
         let mut many = Self { core, now, kernel, records: BTreeMap::new() };
         let system = many.kernel.clone();
         many.tell(Input::System(system));

@@ -12,6 +12,7 @@ use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Group, Output, Safety, ServerPacket, Step};
 use renumberd::core::system::{Link, RouteTarget, System};
+use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
@@ -56,7 +57,8 @@ impl One {
             system.handle(KernelEvent::Address(world::address(index, &address, false)));
         }
         let config = file::parse("test.toml", SITE).unwrap();
-        let core = Core::new(config, Memory::default(), world::own_duid(), [7; 32], now);
+        let core =
+            Core::new(config, Memory::default(), world::own_duid(), CAPABILITIES, [7; 32], now);
         let mut one = Self { core, now, groups: Vec::new(), serves: false, steps: Vec::new() };
         one.tell(Input::System(system));
         one

@@ -15,6 +15,7 @@ use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Neighbor, Rec
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Output, Step};
 use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
+use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType};
 use renumberd::wire::dhcpv6_option::Duid;
@@ -134,7 +135,8 @@ impl World {
         ] {
             kernel.handle(event);
         }
-        let core = Core::new(config.clone(), Memory::default(), own_duid(), [7; 32], now);
+        let core =
+            Core::new(config.clone(), Memory::default(), own_duid(), CAPABILITIES, [7; 32], now);
         let mut world = Self {
             now,
             core,
@@ -391,7 +393,8 @@ impl World {
         self.seed = self.seed.wrapping_add(1);
         let seed = [self.seed; 32];
         let memory = self.memory.clone();
-        self.core = Core::new(self.config.clone(), memory, own_duid(), seed, self.now);
+        self.core =
+            Core::new(self.config.clone(), memory, own_duid(), CAPABILITIES, seed, self.now);
         let system = self.kernel.clone();
         self.tell(Input::System(system));
     }

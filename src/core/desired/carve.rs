@@ -186,6 +186,10 @@ mod tests {
             ]);
             let carving = Carving::new(Facts {
                 config: &config,
+                capabilities: crate::core::capabilities::Capabilities {
+                    routes_have_metrics: true,
+                    unreachable_routes_end: false,
+                },
                 system: &System::default(),
                 sources: &sources,
                 secret: &[0; 32],

@@ -12,11 +12,16 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
+use crate::core::capabilities::Capabilities;
 use crate::core::input::{IfIndex, KernelEvent, Neighbor, Refusal};
 use crate::core::output::{Step, Sysctl};
 use crate::core::system::System;
 use crate::platform::Drained;
 use crate::time::Instant;
+
+/// What the kernel can do: its routes have weights in place of metrics, and may all have an end.
+pub const CAPABILITIES: Capabilities =
+    Capabilities { routes_have_metrics: false, unreachable_routes_end: true };
 
 fn not_yet() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "not yet supported on FreeBSD")

@@ -13,10 +13,16 @@ pub mod sysctl;
 mod takeover;
 mod timer;
 
+use crate::core::capabilities::Capabilities;
+
 pub use events::Events;
 pub use kernel::Kernel;
 pub use scheduling::prefer_this_thread;
 pub use timer::{Timer, now};
+
+/// What the kernel can do.
+pub const CAPABILITIES: Capabilities =
+    Capabilities { routes_have_metrics: true, unreachable_routes_end: false };
 
 /// Our owner mark: the protocol of our routes (`proto 82` in `ip route`) and, as IFA_PROTO, of
 /// our addresses.

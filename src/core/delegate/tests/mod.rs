@@ -234,6 +234,10 @@ impl World {
         });
         Carving::new(Facts {
             config: &self.config,
+            capabilities: crate::core::capabilities::Capabilities {
+                routes_have_metrics: true,
+                unreachable_routes_end: false,
+            },
             system: &System::default(),
             sources: &sources.collect(),
             secret: &[0; 32],

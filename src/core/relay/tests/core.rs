@@ -2,15 +2,19 @@
 
 use super::*;
 use crate::core::Core;
+use crate::core::capabilities::Capabilities;
 use crate::core::event::Event;
 use crate::core::input::Input;
 use crate::core::memory::Memory;
 use crate::core::output::{Group, Output, Step};
 use crate::core::system::RouteTarget;
 
+const CAPABILITIES: Capabilities =
+    Capabilities { routes_have_metrics: true, unreachable_routes_end: false };
+
 fn core(memory: Memory) -> Core {
     let duid = Duid::from_uuid([0x52; 16]);
-    let mut core = Core::new(config(), memory, duid, [7; 32], NOW);
+    let mut core = Core::new(config(), memory, duid, CAPABILITIES, [7; 32], NOW);
     core.handle(NOW, Input::System(System { forwarding: true, ..system() }));
     core
 }
