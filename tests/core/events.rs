@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use renumberd::core::event::{Event, Level};
-use renumberd::core::input::Command;
+use renumberd::core::input::{Command, Refusal};
 
 use crate::world::{DOWNLINK, ROUTER};
 
@@ -140,4 +140,44 @@ fn another_router_on_a_downlink_is_reported_once_in_a_while() {
     let reported = Event::ForeignRouter { interface: Some("lan".to_owned()), router };
     assert_eq!(world.events, [reported]);
     assert_eq!((world.addresses(), world.routes()), (addresses, routes));
+}
+
+/// LOOP-06: however often a refused step is tried, it is one event, which says where and why.
+#[test]
+fn a_refused_step_is_reported_once() {
+    let mut world = World::new(config(), FIRST);
+    world.refuses = Some(|step, _| {
+        let is_address = matches!(step, Step::SetAddress(address) if address.interface == DOWNLINK);
+        is_address.then_some(Refusal::NotPermitted)
+    });
+    world.advertise(vec![pio(A, 7200, 3600)]);
+    world.run_for(Duration::from_secs(30));
+    let refused = world.events.iter().filter(|event| event.kind().0 == "step-refused");
+    let [refused] = refused.collect::<Vec<_>>()[..] else { panic!("{:?}", world.events) };
+    assert_eq!((refused.level(), refused.interface()), (Level::Warn, Some("lan")));
+    let sentence = refused.to_string();
+    assert!(sentence.starts_with("the kernel refused to set address 2001:db8:a000:"), "{sentence}");
+    assert!(sentence.contains("/64 on lan: "), "{sentence}");
+}
+
+/// UPL-05: an address that another node has is an error that names it.
+#[test]
+fn an_address_that_another_node_has_is_reported() {
+    let mut world = settled();
+    let ours = world.kernel.addresses.values().find(|one| one.ours && one.interface == DOWNLINK);
+    let ours = ours.cloned().unwrap();
+    find_in_use(&mut world, &ours);
+    let interface = Some("lan".to_owned());
+    let reported = Event::AddressDuplicate { interface, address: ours.address };
+    assert_eq!(reported.level(), Level::Error);
+    assert!(world.events.contains(&reported), "{:?}", world.events);
+}
+
+/// What an operator asked for is reported with what it is about.
+#[test]
+fn commands_are_reported() {
+    let mut world = settled();
+    world.command(Command::LinkUp { uplink: "up".to_owned() });
+    let interface = Some("up".to_owned());
+    assert_eq!(world.events[0], Event::CommandReceived { interface, command: "linkup" });
 }
