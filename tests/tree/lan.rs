@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use renumberd::config::{Config, file};
 use renumberd::core::Core;
-use renumberd::core::event::Level;
+use renumberd::core::event::Event;
 use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Hearing, Output, Step};
@@ -92,7 +92,8 @@ pub struct Lan {
     pub solicited: Vec<Ipv6Addr>,
     /// Answers since the last look, without what relay agents wrap around them: to whom, and what.
     pub answers: Vec<(Ipv6Addr, Message)>,
-    pub warnings: Vec<String>,
+    /// What the agent has reported.
+    pub events: Vec<Event>,
     /// Outputs since the last look.
     pub outputs: usize,
     restarts: u8,
@@ -137,7 +138,7 @@ impl Lan {
             refuses: false,
             solicited: Vec::new(),
             answers: Vec::new(),
-            warnings: Vec::new(),
+            events: Vec::new(),
             outputs: 0,
             restarts: 0,
         };
@@ -173,9 +174,7 @@ impl Lan {
             Output::Remember(record) => self.memory.fold(record),
             Output::Hear(hearing) => self.hearing = hearing,
             Output::Milestone(milestone) => coming.push_back(Input::Milestone(milestone)),
-            Output::Event(event) if event.level() == Level::Warn => {
-                self.warnings.push(event.to_string());
-            }
+            Output::Event(event) => self.events.push(event),
             Output::SendServer(sent) => {
                 let mut octets = sent.packet.octets;
                 while let Ok(level) = RelayMessage::decode(&octets) {

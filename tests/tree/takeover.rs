@@ -5,9 +5,10 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
+use renumberd::core::event::{Event, Newcomer};
 use renumberd::core::input::{Input, KernelEvent, Received};
 use renumberd::wire::dhcpv6::MessageType::{Rebind, Release, Renew, Request, Solicit};
-use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, StatusCode};
+use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, Iaid, StatusCode};
 use renumberd::wire::dhcpv6_relay::RelayOption;
 
 use super::lan::{LAN, Lan, address, advertised, duid, ia, message, option_79, relayed};
@@ -32,7 +33,7 @@ const SITE: &str = r#"
     downlink = "lan"
     prefix = "0x3/56"
 "#;
-const VICTIM: &str = "fe80::11";
+pub const VICTIM: &str = "fe80::11";
 const OTHER: &str = "fe80::bad";
 const LINK_LAYER: [u8; 6] = [2, 0, 0, 0, 0, 0x22];
 /// The address that is made from it.
@@ -43,7 +44,7 @@ fn net(text: &str) -> Ipv6Net {
 }
 
 /// Router 1 has its delegation, and answers neighbor solicitations.
-fn bound() -> Lan {
+pub fn bound() -> Lan {
     let mut lan = Lan::new(SITE);
     lan.answering.insert(address(VICTIM));
     let accept = Dhcpv6Option::ReconfigureAccept;
@@ -150,7 +151,8 @@ fn a_holder_that_answers_keeps_what_it_has() {
             let said = lan.conditions("delegation-contested");
             assert_eq!(said.len(), 1);
             assert!(said[0].contains(OTHER) && said[0].contains(VICTIM), "{}", said[0]);
-            assert!(lan.warnings.iter().any(|text| text.starts_with("delegation-contested")));
+            let kinds: Vec<_> = lan.events.iter().map(Event::kind).collect();
+            assert!(kinds.contains(&("condition-began", "delegation-contested")), "{kinds:?}");
             assert!(lan.counted("dhcpv6-server-held-elsewhere") > 0);
             // The holder is asked once a second, whatever comes; and the newcomer, which could be the
             // same, once in five while it does not answer.
@@ -212,7 +214,14 @@ fn who_replaces_a_silent_holder_is_served_within_a_second_and_a_half() {
         assert_eq!(lan.given(), [held]);
         assert_eq!(lan.routes()[&held], address(OTHER));
         assert!(lan.now.since(started) < millis(1500));
-        assert!(lan.warnings.iter().any(|text| text.contains("takes over")), "{:?}", lan.warnings);
+        let newcomer = Newcomer { address: address(OTHER), duid: Some(duid(1)), relay: None };
+        let taken_over = Event::DelegationTakenOver {
+            interface: Some("lan".to_owned()),
+            newcomer,
+            holder: address(VICTIM),
+            iaid: Iaid(1),
+        };
+        assert!(lan.events.contains(&taken_over), "{:?}", lan.events);
         assert!(!lan.hearing.neighbor_advertisements, "nothing is heard that nobody waits for");
         assert_eq!(lan.solicited.len(), 6);
         lan.nothing_is_left_to_do();
