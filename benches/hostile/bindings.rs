@@ -12,6 +12,7 @@ use renumberd::core::output::Output;
 use renumberd::core::system::{KernelAddress, Link, System};
 use renumberd::daemon::clock;
 use renumberd::daemon::store::Journal;
+use renumberd::net::ALL_DHCP_SERVERS;
 use renumberd::platform::CAPABILITIES;
 use renumberd::platform::linux::identity;
 use renumberd::time::Until;
@@ -86,7 +87,7 @@ fn records(config: &str, count: u32) -> Vec<Record> {
             source: messages::address_of(number),
             port: 546,
             link_layer: Some(messages::link_layer_of(number)),
-            destination: messages::SERVERS,
+            destination: ALL_DHCP_SERVERS,
             hop_limit: 1,
             fragmented: false,
             octets: messages::rapid_solicit(number).encode(),

@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 use pnet::util::MacAddr;
+use renumberd::net::{ALL_DHCP_SERVERS, ALL_NODES, ALL_ROUTERS, ALL_SITE_DHCP_SERVERS};
 use renumberd::time::Lifetime;
 use renumberd::wire::dhcpv6::{Message as Dhcpv6, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};
@@ -14,11 +15,6 @@ use renumberd::wire::ndp_option::{NdpOption, PrefixInformation};
 use crate::lab::packet::Envelope;
 use crate::lab::site::DUID;
 
-/// All DHCPv6 servers on a link.
-pub const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-/// All DHCPv6 servers of a site.
-const SITE_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);
-const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const HOSTILE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xbad, 1);
 const STRANGER: Ipv6Addr = Ipv6Addr::new(0x3fff, 0xbad, 0, 0, 0, 0, 0, 1);
 
@@ -76,7 +72,7 @@ pub fn make(kind: Kind, number: u32, given: &[Ipv6Net]) -> Message {
     // Not those of the bindings.
     let unknown = number + 0x0100_0000;
     let from_above = matches!(kind, Kind::UnchangedAdvertisement | Kind::NewAdvertisement);
-    let dhcpv6 = |message: &Dhcpv6| envelope(SERVERS).udp((546, 547), &message.encode());
+    let dhcpv6 = |message: &Dhcpv6| envelope(ALL_DHCP_SERVERS).udp((546, 547), &message.encode());
     let frame = match kind {
         Kind::UnchangedAdvertisement => advertisement(0, 1800),
         Kind::NewAdvertisement => advertisement(number, 600 + number % 1000),
@@ -101,11 +97,11 @@ pub fn make(kind: Kind, number: u32, given: &[Ipv6Net]) -> Message {
                 source: STRANGER,
                 hop_limit: 64,
                 destination_mac: MacAddr(0x33, 0x33, 0, 1, 0, 3),
-                ..envelope(SITE_SERVERS)
+                ..envelope(ALL_SITE_DHCP_SERVERS)
             };
             far.udp((547, 547), &relayed(unknown))
         }
-        Kind::RelayOnLink => envelope(SERVERS).udp((547, 547), &relayed(unknown)),
+        Kind::RelayOnLink => envelope(ALL_DHCP_SERVERS).udp((547, 547), &relayed(unknown)),
     };
     Message { frame, from_above }
 }
@@ -135,7 +131,7 @@ fn advertisement(number: u32, valid: u32) -> Vec<u8> {
     let options = vec![NdpOption::Prefix(prefix)];
     let octets =
         RouterAdvertisement { router_lifetime: 0, options, ..RouterAdvertisement::default() };
-    envelope(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)).icmpv6(&octets.encode())
+    envelope(ALL_NODES).icmpv6(&octets.encode())
 }
 
 fn duid_of(number: u32) -> Duid {

@@ -4,12 +4,13 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
+use renumberd::net::ALL_NODES;
 use renumberd::time::Lifetime;
 use renumberd::wire::dhcpv6::MessageType;
 
 use super::client::INTERFACE;
 use super::delegating::{AgentSide, next_hop};
-use super::packet::{ALL_NODES, Frame};
+use super::packet::Frame;
 use super::peer::{Kind, Place};
 use super::relay::Relay;
 use super::requesting::{Below, Followed, behind, eras, gives, is_who_it_should_be, place};

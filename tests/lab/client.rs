@@ -4,6 +4,7 @@ use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
+use renumberd::net::{ALL_DHCP_SERVERS, DHCP_SERVER_PORT};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid};
 use serde_json::Value;
@@ -56,8 +57,12 @@ impl Client {
         let answer = sys::in_namespace(self.namespace.name(), || {
             let socket = UdpSocket::bind("[::]:546").ok()?;
             socket.set_read_timeout(Some(secs(1))).ok()?;
-            let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-            socket.send_to(&question.encode(), SocketAddrV6::new(servers, 547, 0, index)).ok()?;
+            socket
+                .send_to(
+                    &question.encode(),
+                    SocketAddrV6::new(ALL_DHCP_SERVERS, DHCP_SERVER_PORT, 0, index),
+                )
+                .ok()?;
             let mut octets = [0; 2048];
             let length = socket.recv(&mut octets).ok()?;
             Message::decode(&octets[..length]).ok()

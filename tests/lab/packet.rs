@@ -10,6 +10,7 @@ use pnet::packet::ipv6::{Ipv6Packet, MutableIpv6Packet};
 use pnet::packet::udp::{self, MutableUdpPacket, UdpPacket};
 use pnet::packet::{MutablePacket as _, Packet as _};
 use pnet::util::MacAddr;
+use renumberd::net::ALL_NODES;
 use renumberd::wire::dhcpv6::Message;
 use renumberd::wire::ndp::RouterAdvertisement;
 
@@ -87,9 +88,6 @@ pub struct Envelope {
     pub destination: Ipv6Addr,
     pub hop_limit: u8,
 }
-
-/// All nodes on the link.
-pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 impl Envelope {
     /// To all nodes, as an advertisement goes.
