@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 use renumberd::config::file;
 use renumberd::core::Core;
 use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
+use renumberd::core::kernel::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Output, Step};
-use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
+use renumberd::core::output::{Object, Output, Step};
 use renumberd::daemon::clock;
 use renumberd::daemon::store::Journal;
 use renumberd::platform::CAPABILITIES;
@@ -93,7 +93,7 @@ fn remember_bindings(state: &Path) -> String {
                 Output::Remember(record) => drop(journal.append(record, now, wall)),
                 Output::Apply(steps) => {
                     for step in steps {
-                        let Step::AddRoute(route) = step else { continue };
+                        let Step::Set(Object::Route(route)) = step else { continue };
                         if let RouteTarget::Gateway(..) = route.target {
                             let (to, metric) = (route.destination, route.metric);
                             routes +=

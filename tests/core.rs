@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use renumberd::core::input::{Command, Input, KernelEvent};
-use renumberd::core::output::Step;
+use renumberd::core::output::{Object, Step};
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::MessageType::{self, Rebind, Renew, Request, Solicit};
 
@@ -83,7 +83,7 @@ fn a_change_is_asked_for_in_the_pass_that_hears_of_it() {
 fn a_new_address_on_the_uplink_waits_for_the_answer_but_not_for_long() {
     let uplink_set = |world: &World, since| {
         world.events(since).any(|event| {
-            matches!(event, Event::Step(Step::SetAddress(address))
+            matches!(event, Event::Step(Step::Set(Object::Address(address)))
                 if net(B).contains(&address.address))
         })
     };
@@ -114,7 +114,7 @@ fn a_change_is_applied_before_it_is_advertised_and_both_in_one_pass() {
         world.events(start).position(wanted).expect("it happened")
     };
     let added = position(&|event| {
-        matches!(event, Event::Step(Step::SetAddress(address))
+        matches!(event, Event::Step(Step::Set(Object::Address(address)))
             if address.address.to_string() == "2001:db8:b000:1::1")
     });
     let told = position(&|event| matches!(event, Event::Advertise(..)));
@@ -243,8 +243,8 @@ fn addresses_of_others_stay() {
     world.run_for(Duration::from_secs(60));
     world.command(Command::Stop);
     let touched = world.log.iter().any(|(_, event)| match event {
-        Event::Step(Step::SetAddress(address)) => address.address == foreign.address,
-        Event::Step(Step::RemoveAddress { address, .. }) => *address == foreign.address,
+        Event::Step(Step::Set(Object::Address(address))) => address.address == foreign.address,
+        Event::Step(Step::Remove(Object::Address(address))) => address.address == foreign.address,
         _ => false,
     });
     assert!(!touched);
@@ -324,7 +324,7 @@ fn a_restart_is_no_outage() {
     world.run_for(Duration::from_secs(10));
     assert_eq!((world.addresses(), world.routes()), before);
     let withdrawn = world.events(start).any(|event| {
-        matches!(event, Event::Step(Step::RemoveAddress { .. } | Step::RemoveRoute(_)))
+        matches!(event, Event::Step(Step::Remove(Object::Address(_) | Object::Route(_))))
     });
     assert!(!withdrawn);
     assert!(!world.sent(start).contains(&MessageType::Release));
@@ -408,10 +408,10 @@ fn a_default_router_takes_another_s_place_in_one_step() {
     world.run_for(Duration::from_secs(1));
     let left = defaults(&world);
     assert!(left.len() == 1 && left[0].contains("fe80::b"), "{left:?}");
-    let is_removed = |event: &Event| matches!(event, Event::Step(Step::RemoveRoute(route)) if route.destination == net("::/0"));
+    let is_removed = |event: &Event| matches!(event, Event::Step(Step::Remove(Object::Route(route))) if route.destination == net("::/0"));
     let swapped = world
         .events(since)
-        .position(|event| matches!(event, Event::Step(Step::ReplaceRoute(_))))
+        .position(|event| matches!(event, Event::Step(Step::Replace(Object::Route(_)))))
         .expect("one is replaced");
     assert!(world.events(since).position(is_removed).is_none_or(|removed| removed > swapped));
 }
@@ -428,7 +428,7 @@ fn a_duplicate_is_no_retry_loop() {
     let set: Vec<_> = world
         .events(since)
         .filter_map(|event| match event {
-            Event::Step(Step::SetAddress(address)) => Some(address.address),
+            Event::Step(Step::Set(Object::Address(address))) => Some(address.address),
             _ => None,
         })
         .collect();
@@ -446,9 +446,10 @@ fn a_duplicate_is_no_retry_loop() {
 }
 
 /// The kernel finds an address in use, and drops it.
-fn find_in_use(world: &mut World, address: &renumberd::core::system::KernelAddress) {
+fn find_in_use(world: &mut World, address: &renumberd::core::kernel::system::KernelAddress) {
     let (interface, gone) = (address.interface, address.address);
-    let found = renumberd::core::system::KernelAddress { duplicate: true, ..address.clone() };
+    let found =
+        renumberd::core::kernel::system::KernelAddress { duplicate: true, ..address.clone() };
     let gone = KernelEvent::AddressGone { interface, address: gone };
     world.kernel.handle(gone.clone());
     world.tell(Input::Kernel(vec![KernelEvent::Address(found), gone]));

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
 use super::event::{Condition, Event, Kept, KeptPrefix};
-use super::failures::{self, Failure, Subject};
-use super::output::Step;
+use super::kernel::object::Key as ObjectKey;
+use super::kernel::refusals::{self, Refused};
+use super::output::{Object, Step};
 use super::status;
 use super::uplink::Uplink;
 use crate::config::Config;
@@ -100,7 +101,7 @@ impl Core {
     /// The conditions that hold at `now`.
     pub(super) fn find_conditions(&self, now: Instant) -> Conditions {
         let mut found = Conditions::default();
-        if !self.system.forwarding
+        if !self.kernel.state.system.forwarding
             && (!self.config.downlinks.is_empty() || !self.config.relays.is_empty())
         {
             found.add("", Condition::ForwardingOff);
@@ -117,18 +118,18 @@ impl Core {
                 found.add(name, Condition::PrefixRefused { prefix, reason });
             }
         }
-        for (interface, address) in &self.system.duplicates {
-            let name = self.system.name_of(*interface).unwrap_or_default();
+        for (interface, address) in &self.kernel.state.system.duplicates {
+            let name = self.kernel.state.system.name_of(*interface).unwrap_or_default();
             found.add(name, Condition::DuplicateAddress { address: *address });
         }
-        for (name, router) in &self.desired.silent_routers {
+        for (name, router) in &self.kernel.desired.silent_routers {
             found.add(name, Condition::RouterSilent { router: *router });
         }
-        for ((name, prefix), conflict) in &self.desired.conflicts {
+        for ((name, prefix), conflict) in &self.kernel.desired.conflicts {
             let (prefix, conflict) = (*prefix, *conflict);
             found.add(name, Condition::PrefixConflict { prefix, conflict });
         }
-        for ((name, prefix), reason) in &self.desired.without {
+        for ((name, prefix), reason) in &self.kernel.desired.without {
             let (prefix, reason) = (*prefix, *reason);
             let is_link = self.config.downlinks.contains_key(name);
             found.add(
@@ -144,10 +145,10 @@ impl Core {
             found.add("", Condition::RelayTableFull);
         }
         self.takeovers.describe(&mut found);
-        if let Some(first) = self.delegated.stranded().first()
+        if let Some(first) = self.kernel.delegated.stranded().first()
             && let Some(binding) = self.delegating.bindings().get(first)
         {
-            let count = self.delegated.stranded().len();
+            let count = self.kernel.delegated.stranded().len();
             let next_hop = binding.contact().next_hop;
             found.add(&first.downlink, Condition::NextHopOffLink { count, next_hop });
         }
@@ -161,10 +162,10 @@ impl Core {
         let names: BTreeSet<&String> =
             uplinks.keys().chain(downlinks.keys()).chain(relays.keys()).collect();
         for name in names {
-            match self.system.link(name) {
+            match self.kernel.state.system.link(name) {
                 None => found.add(name, Condition::InterfaceAbsent),
                 Some(link) if !link.running => found.add(name, Condition::InterfaceDown),
-                Some(link) if !self.system.has_link_local(link.index) => {
+                Some(link) if !self.kernel.state.system.has_link_local(link.index) => {
                     found.add(name, Condition::NoLinkLocal);
                 }
                 Some(_) => {}
@@ -174,17 +175,17 @@ impl Core {
 
     /// One condition for all that the kernel refuses: there can be thousands.
     fn find_refusals(&self, found: &mut Conditions) {
-        let refused =
-            |failure: &Failure| failures::refused(&failure.step, failure.refusal, &self.system);
-        let port = self.failures.of(&Subject::Server);
-        let port = port.filter(|failure| failure.step == Step::Serve(true));
-        if let Some(failure) = port {
-            found.add("", Condition::ServerPortTaken { refused: refused(failure) });
+        let system = &self.kernel.state.system;
+        let view = |refused: &Refused| refusals::refused(&refused.step, refused.refusal, system);
+        let port = self.kernel.refusals.of(&ObjectKey::Port);
+        let port = port.filter(|refused| refused.step == Step::Set(Object::Port));
+        if let Some(refused) = port {
+            found.add("", Condition::ServerPortTaken { refused: view(refused) });
         }
-        let mut others = self.failures.iter().filter(|failure| Some(*failure) != port);
+        let mut others = self.kernel.refusals.iter().filter(|refused| Some(*refused) != port);
         if let Some(first) = others.next() {
-            let others = self.failures.len() - usize::from(port.is_some()) - 1;
-            let (refused, times) = (refused(first), first.count);
+            let others = self.kernel.refusals.len() - usize::from(port.is_some()) - 1;
+            let (refused, times) = (view(first), first.count);
             found.add("", Condition::Refused { refused, times, others });
         }
     }

@@ -19,10 +19,10 @@ use super::capabilities::Capabilities;
 use super::delegate::Delegating;
 use super::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
 use super::input::IfIndex;
+use super::kernel::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
 use super::lease::{DelegatedPrefix, Ending, LeasedAddress};
-use super::output::{Group, Sysctl};
+use super::output::{Group, Key, Object};
 use super::plan::Without;
-use super::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
 use crate::config::{self, Config, Resolver, SearchList};
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6_service::ServiceOption;
@@ -78,6 +78,16 @@ pub struct Facts<'a> {
 }
 
 impl Desired {
+    /// Adds an object that the kernel does not tell of.
+    pub(super) fn want(&mut self, object: Object) {
+        self.made.insert(object.key(), object);
+    }
+
+    /// Whether UDP port 547 has to be open.
+    pub fn serves(&self) -> bool {
+        self.made.contains_key(&Key::Port)
+    }
+
     /// When the first of the objects ends.
     pub(super) fn next_end(&self, now: Instant) -> Option<Deadline> {
         let ends = self.ends().filter(|at| *at > now);
@@ -116,14 +126,8 @@ pub struct Desired {
     pub addresses: BTreeMap<(IfIndex, Ipv6Addr), KernelAddress>,
     /// Routes with our mark, but those to what is delegated onward.
     pub routes: BTreeMap<RouteKey, KernelRoute>,
-    /// Settings, by interface name.
-    pub sysctls: BTreeMap<(String, Sysctl), i32>,
-    /// Uplinks that are ours now: what the kernel made of earlier advertisements goes.
-    pub taken_over: BTreeSet<IfIndex>,
-    /// Groups that have to be heard.
-    pub groups: BTreeSet<(Group, IfIndex)>,
-    /// UDP port 547 has to be open.
-    pub serve: bool,
+    /// Objects of other kinds: settings, memberships, the server's port, uplinks that are ours.
+    pub made: BTreeMap<Key, Object>,
     /// What the links are told, by downlink.
     pub contents: BTreeMap<String, Content>,
     /// Downlinks that go without a subnet, with the delegation and the reason.
@@ -199,17 +203,19 @@ fn downlink_state(
     if let Some(link) = link
         && downlink.advertise.enabled
     {
-        desired.groups.insert((Group::AllRouters, link.index));
+        desired.want(Object::Membership(Group::AllRouters, link.index));
     }
     let mut content = Content::default();
     passed::pass_on(facts, downlink, &mut content);
     let serves = delegating.serves(name) || (content.informs() && downlink.advertise.may_inform());
-    desired.serve |= serves;
+    if serves {
+        desired.want(Object::Port);
+    }
     if let Some(link) = link
         && serves
     {
-        desired.groups.insert((Group::DhcpServers, link.index));
-        desired.groups.insert((Group::SiteDhcpServers, link.index));
+        desired.want(Object::Membership(Group::DhcpServers, link.index));
+        desired.want(Object::Membership(Group::SiteDhcpServers, link.index));
     }
     let mut own = Vec::new();
     for part in carved {

@@ -6,8 +6,8 @@ use ipnet::Ipv6Net;
 
 use super::advertise::{Advertiser, Content, Promise, Promises, Transmit};
 use super::input::{IfIndex, Neighbor};
+use super::kernel::system::System;
 use super::random::Random;
-use super::system::System;
 use super::uplink::Attachment;
 use crate::config;
 use crate::time::{Deadline, Instant};

@@ -1,12 +1,10 @@
 //! What the kernel tells: whole at the start and after lost events, and change by change.
 
-use std::collections::BTreeSet;
-
 use super::event::Event;
-use super::input::{IfIndex, KernelEvent};
-use super::output::{Group, Output, Step};
+use super::input::KernelEvent;
+use super::kernel::system::{KernelAddress, System};
+use super::output::{Output, Step};
 use super::settle::LAG;
-use super::system::{KernelAddress, System};
 use super::{Core, receive};
 use crate::time::Instant;
 
@@ -15,18 +13,10 @@ impl Core {
     /// taken, as they did before.
     pub(super) fn take_system(&mut self, now: Instant, system: System) {
         self.ready = true;
-        let before = std::mem::replace(&mut self.system, system);
-        let returned = |index: &IfIndex| {
-            let running = |system: &System| system.links.get(index).map(|link| link.running);
-            running(&self.system) == Some(true) && running(&before) == Some(false)
-        };
-        let mut duplicates = before.duplicates.clone();
-        duplicates.retain(|(index, _)| !returned(index));
-        self.system.duplicates.extend(duplicates);
-        self.forget_vanished_links();
         let pending: Vec<Step> = self.outputs.iter().flat_map(Output::steps).cloned().collect();
-        pending.into_iter().for_each(|step| self.assume(step));
-        (self.derive, self.compare_all) = (true, true);
+        let steps = self.kernel.replace(system, pending);
+        self.hand_over(steps);
+        self.derive = true;
         self.attach(now);
     }
 
@@ -35,7 +25,7 @@ impl Core {
     pub(super) fn take_events(&mut self, now: Instant, events: Vec<KernelEvent>) -> bool {
         let mut differs = false;
         for event in events {
-            if !self.system.has(&event) {
+            if !self.kernel.state.system.has(&event) {
                 differs = true;
                 self.take_event(now, event);
             }
@@ -47,7 +37,8 @@ impl Core {
     }
 
     fn take_event(&mut self, now: Instant, event: KernelEvent) {
-        self.compare_all |= matches!(event, KernelEvent::Route(_) | KernelEvent::RouteGone(_));
+        self.kernel.compare_all |=
+            matches!(event, KernelEvent::Route(_) | KernelEvent::RouteGone(_));
         if let KernelEvent::Address(address) = &event {
             self.address_event(now, address);
         }
@@ -71,30 +62,20 @@ impl Core {
             | KernelEvent::RouteGone(_)
             | KernelEvent::Forwarding(_) => self.derive_soon(now),
         }
-        self.system.handle(event);
+        self.kernel.state.system.handle(event);
         if is_gone {
-            self.forget_vanished_links();
+            let steps = self.kernel.forget_links();
+            self.hand_over(steps);
         }
-    }
-
-    /// Forgets all that was about interfaces that are not there any more. An interface that comes
-    /// back has another number.
-    fn forget_vanished_links(&mut self) {
-        let links = &self.system.links;
-        self.settings.retain(|(index, _), _| links.contains_key(index));
-        self.taken_over.retain(|index| links.contains_key(index));
-        self.system.duplicates.retain(|(index, _)| links.contains_key(index));
-        let (stay, gone): (BTreeSet<(Group, IfIndex)>, BTreeSet<_>) =
-            self.groups.iter().partition(|(_, index)| links.contains_key(index));
-        self.groups = stay;
-        // The socket would keep the memberships for ever.
-        self.hand_over(gone.into_iter().map(|(group, of)| Step::Leave(group, of)).collect());
     }
 
     /// Duplicate address detection has ended for an address of ours, one way or the other.
     fn address_event(&mut self, now: Instant, address: &KernelAddress) {
         let key = (address.interface, address.address);
-        let Some(before) = self.system.addresses.get(&key).filter(|_| address.ours) else { return };
+        let Some(before) = self.kernel.state.system.addresses.get(&key).filter(|_| address.ours)
+        else {
+            return;
+        };
         let uplink = self.uplinks.values_mut().find(|uplink| {
             uplink.attached().is_some_and(|attached| attached.index == address.interface)
         });

@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use super::kernel::system::{KernelAddress, KernelRoute, Link, System};
 use super::output::{Step, Sysctl};
-use super::system::{KernelAddress, KernelRoute, Link, System};
 use crate::config::Config;
 
 /// Something happened.

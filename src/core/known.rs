@@ -54,7 +54,7 @@ impl Core {
     pub(super) fn tell_links(&mut self, now: Instant, accounted: &Accounted) {
         let mut differs = false;
         let mut is_held = false;
-        for (name, content) in &self.desired.contents {
+        for (name, content) in &self.kernel.desired.contents {
             let Some(downlink) = self.downlinks.get_mut(name) else { continue };
             let withdrawn = downlink.would_withdraw(content, now);
             // Who says that there is nothing has to wait MIN_DELAY_BETWEEN_RAS when there is. What

@@ -17,21 +17,19 @@
 //! Apart from that stands `relay`: what passes between requesting routers and servers elsewhere.
 
 pub mod advertise;
-mod backlog;
 pub mod capabilities;
 pub mod change;
 mod conditions;
 mod counters;
 pub mod delegate;
 pub mod desired;
-pub mod diff;
 mod downlink;
 pub mod event;
 mod events;
-mod failures;
 pub mod hear;
 pub mod history;
 pub mod input;
+pub mod kernel;
 mod known;
 mod lasting;
 pub mod lease;
@@ -48,38 +46,32 @@ pub mod retransmit;
 pub mod rkap;
 mod routed;
 mod serve;
-mod settings;
 mod settle;
 pub mod solicit;
 pub mod stable_address;
 mod statics;
 pub mod status;
-pub mod system;
 mod takeover;
 mod uplink;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use self::backlog::Backlog;
 use self::capabilities::Capabilities;
 use self::change::Bucket;
 use self::conditions::Conditions;
 use self::counters::Counters;
 use self::delegate::Delegating;
-use self::desired::{Delegated, Desired};
-use self::diff::Removable;
 use self::downlink::Downlink;
 use self::event::Event;
-use self::failures::Failures;
 use self::history::{History, Prefixes};
 use self::input::{Command, IfIndex, Input};
+use self::kernel::Reconciler;
 use self::memory::{Memory, Record};
-use self::output::{Group, Hearing, Output, Stage, Sysctl};
+use self::output::{Hearing, Output, Stage};
 use self::postponed::Postponed;
 use self::random::Random;
 use self::relay::{Leases, Relays};
 use self::statics::Statics;
-use self::system::System;
 use self::takeover::Takeovers;
 use self::uplink::{Effect, Uplink};
 use crate::config::Config;
@@ -95,7 +87,7 @@ pub struct Core {
     secret: [u8; 32],
     memory: Memory,
     random: Random,
-    system: System,
+    kernel: Reconciler,
     uplinks: BTreeMap<String, Uplink>,
     downlinks: BTreeMap<String, Downlink>,
     statics: Statics,
@@ -106,20 +98,6 @@ pub struct Core {
     /// Messages that wait for our own lease.
     postponed: Postponed,
     relays: Relays,
-    desired: Desired,
-    /// The routes to what is delegated onward.
-    delegated: Delegated,
-    /// What might be removed when the desired state was derived last.
-    removable: Removable,
-    backlog: Backlog,
-    /// Settings as they were made, by interface number: a new interface has them unmade.
-    settings: BTreeMap<(IfIndex, Sysctl), i32>,
-    groups: BTreeSet<(Group, IfIndex)>,
-    /// UDP port 547 is open.
-    serving: bool,
-    /// Uplinks on which the kernel's own work was undone.
-    taken_over: BTreeSet<IfIndex>,
-    failures: Failures,
     conditions: Conditions,
     /// Which conditions hold has to be found out anew.
     review: bool,
@@ -134,8 +112,6 @@ pub struct Core {
     default_route: DefaultRoute,
     /// The desired state has to be derived anew.
     derive: bool,
-    /// The kernel may differ from what was assumed: all routes are to be compared then.
-    compare_all: bool,
     /// It has to be by then, at the latest.
     derive_by: Option<Instant>,
     /// It has to be by then for what was heard and does not press.
@@ -199,7 +175,7 @@ impl Core {
             secret,
             memory,
             random,
-            system: System::default(),
+            kernel: Reconciler::default(),
             uplinks: BTreeMap::new(),
             downlinks: BTreeMap::new(),
             statics: Statics::default(),
@@ -208,15 +184,6 @@ impl Core {
             hearing: Hearing::default(),
             postponed: Postponed::default(),
             relays,
-            desired: Desired::default(),
-            delegated: Delegated::default(),
-            removable: Removable::default(),
-            backlog: Backlog::default(),
-            settings: BTreeMap::new(),
-            groups: BTreeSet::new(),
-            serving: false,
-            taken_over: BTreeSet::new(),
-            failures: Failures::default(),
             conditions: Conditions::default(),
             review: false,
             counters: Counters::default(),
@@ -226,7 +193,6 @@ impl Core {
             unadvertised: None,
             default_route: DefaultRoute::Absent,
             derive: true,
-            compare_all: true,
             derive_by: None,
             refresh_by: None,
             derivations: settle::DERIVATIONS,
@@ -321,17 +287,17 @@ impl Core {
             }
             DefaultRoute::Absent | DefaultRoute::Present => None,
         };
-        let end = self.desired.next_end(now);
+        let end = self.kernel.desired.next_end(now);
         let lag = self.derive_by.map(|at| Deadline::new(at, "what nobody waits for"));
         let refresh = self.refresh_by.map(|at| Deadline::new(at, "lifetimes that were heard"));
         let more = [
             lag,
             refresh,
-            self.backlog.deadline(now),
+            self.kernel.backlog.deadline(now),
             hold,
             held,
             end,
-            self.failures.deadline(),
+            self.kernel.refusals.deadline(),
             self.statics.deadline(self.config.grace),
             self.delegating.deadline(),
             self.takeovers.deadline(),
@@ -343,7 +309,7 @@ impl Core {
 
     /// Whether something is left to be done that nobody waits for.
     pub fn lags(&self) -> bool {
-        self.derive_by.is_some() || !self.backlog.is_empty()
+        self.derive_by.is_some() || !self.kernel.backlog.is_empty()
     }
 
     fn handle_timeouts(&mut self, now: Instant) {
@@ -360,11 +326,11 @@ impl Core {
         self.serve_timeouts(now);
         self.handle_takeovers(now);
         self.end_relayed(now);
-        let over = self.desired.next_end_before(now);
+        let over = self.kernel.desired.next_end_before(now);
         let hold = self.config.uplink_loss_hold;
         let hold = matches!(self.default_route, DefaultRoute::LostAt(at) if at + hold <= now);
-        let is_retry_due = self.failures.is_retry_due(now);
-        self.compare_all |= is_retry_due;
+        let is_retry_due = self.kernel.refusals.is_retry_due(now);
+        self.kernel.compare_all |= is_retry_due;
         self.derive |= is_retry_due || hold;
         if over {
             self.derive_heard(now, now);
@@ -408,7 +374,7 @@ impl Core {
         if !self.ready {
             return;
         }
-        let system = &self.system;
+        let system = &self.kernel.state.system;
         let effects: Vec<(String, Effect)> = self
             .uplinks
             .iter_mut()
@@ -470,6 +436,6 @@ impl Core {
 
     /// The name of an interface.
     fn name_of(&self, interface: IfIndex) -> Option<String> {
-        self.system.name_of(interface).map(str::to_owned)
+        self.kernel.state.system.name_of(interface).map(str::to_owned)
     }
 }

@@ -35,7 +35,7 @@ impl Core {
         } else if kind == Some(Icmpv6Types::NeighborAdvert.0) {
             self.receive_neighbor_advertisement(now, received);
         } else if kind == Some(Icmpv6Types::EchoReply.0)
-            && let Some(name) = self.system.name_of(received.interface)
+            && let Some(name) = self.kernel.state.system.name_of(received.interface)
             && let Some(uplink) = self.uplinks.get_mut(name)
         {
             let Received { source, destination, octets, .. } = received;
@@ -59,7 +59,7 @@ impl Core {
                 self.reject(now, "ra-option", error.label(), received);
             }
         }
-        let Some(name) = self.system.name_of(received.interface) else { return };
+        let Some(name) = self.kernel.state.system.name_of(received.interface) else { return };
         let Some(uplink) = self.uplinks.get_mut(name) else { return };
         let to_us = !received.destination.is_multicast();
         let handled = uplink.handle_advertisement(now, received.source, &advertisement, to_us);
@@ -85,7 +85,7 @@ impl Core {
         if !received.source.is_unicast_link_local() {
             return Err("source");
         }
-        if self.system.is_own(received.interface, received.source) {
+        if self.kernel.state.system.is_own(received.interface, received.source) {
             return Err("own");
         }
         let advertisement =
@@ -105,7 +105,7 @@ impl Core {
                 matches!(option, NdpOption::SourceLinkLayer(sender) if sender.starts_with(own))
             })
         };
-        let mut links = self.system.links_with(received.source, received.interface);
+        let mut links = self.kernel.state.system.links_with(received.source, received.interface);
         links.any(|link| link.link_layer_address.as_deref().is_some_and(is_from))
     }
 
@@ -113,7 +113,7 @@ impl Core {
     fn advertisement_on_downlink(&mut self, now: Instant, received: &Received) {
         let Ok(advertisement) = self.checked_advertisement(received) else { return };
         if advertisement.snac_router
-            && let Some(name) = self.system.name_of(received.interface)
+            && let Some(name) = self.kernel.state.system.name_of(received.interface)
             && let Some(downlink) = self.downlinks.get_mut(name)
         {
             downlink.note_stub_router(now);
@@ -146,7 +146,7 @@ impl Core {
                         self.reject(now, "rs-option", error.label(), received);
                     }
                 }
-                if let Some(name) = self.system.name_of(received.interface)
+                if let Some(name) = self.kernel.state.system.name_of(received.interface)
                     && let Some(downlink) = self.downlinks.get_mut(name)
                 {
                     downlink.handle_solicitation(now, received.source, &solicitation);
@@ -169,7 +169,7 @@ impl Core {
         if source.is_unspecified() || source.is_loopback() || source.is_multicast() {
             return self.reject(now, "dhcpv6", "source", received);
         }
-        if self.system.is_own(received.interface, source) {
+        if self.kernel.state.system.is_own(received.interface, source) {
             return self.reject(now, "dhcpv6", "own", received);
         }
         let message = match Message::decode(&received.octets) {
@@ -179,7 +179,10 @@ impl Core {
         for (_, error) in message.malformed() {
             self.reject(now, "dhcpv6-option", error.label(), received);
         }
-        let Some(name) = self.system.name_of(received.interface).map(str::to_owned) else { return };
+        let Some(name) = self.kernel.state.system.name_of(received.interface).map(str::to_owned)
+        else {
+            return;
+        };
         // Anybody can send answers to nothing.
         let is_answer =
             self.uplinks.get(&name).is_some_and(|uplink| uplink.lease().awaits(&message));
@@ -220,11 +223,19 @@ impl Core {
     }
 
     fn is_uplink(&self, interface: IfIndex) -> bool {
-        self.system.name_of(interface).is_some_and(|name| self.uplinks.contains_key(name))
+        self.kernel
+            .state
+            .system
+            .name_of(interface)
+            .is_some_and(|name| self.uplinks.contains_key(name))
     }
 
     fn is_downlink(&self, interface: IfIndex) -> bool {
-        self.system.name_of(interface).is_some_and(|name| self.downlinks.contains_key(name))
+        self.kernel
+            .state
+            .system
+            .name_of(interface)
+            .is_some_and(|name| self.downlinks.contains_key(name))
     }
 
     pub(super) fn reject(
@@ -292,7 +303,7 @@ impl Core {
         interface: IfIndex,
         neighbors: Vec<Neighbor>,
     ) {
-        let Some(name) = self.system.name_of(interface) else { return };
+        let Some(name) = self.kernel.state.system.name_of(interface) else { return };
         if let Some(downlink) = self.downlinks.get_mut(name) {
             downlink.set_neighbors(now, neighbors);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Core;
 use super::downlink::Downlink;
-use super::output::{Output, Step};
+use super::output::{Object, Output, Step};
 use super::receive::advertisements;
 use super::serve::STATIC;
 use super::uplink::Uplink;
@@ -57,8 +57,8 @@ impl Core {
         self.config = config;
         self.follow_hearing();
         let bindings = self.delegating.bindings().keys().cloned().collect();
-        self.backlog.add_rerouted(bindings);
-        (self.derive, self.compare_all) = (true, true);
+        self.kernel.backlog.add_rerouted(bindings);
+        (self.derive, self.kernel.compare_all) = (true, true);
         // The first change of each is one from what is remembered, or configured.
         let statics = self.static_prefixes(now);
         self.told.entry(STATIC.to_owned()).or_insert(statics);
@@ -78,15 +78,19 @@ impl Core {
             self.say_goodbye(now, &mut downlink, remove);
         }
         if remove {
-            let addresses = self.system.addresses.values().filter(|address| address.ours);
-            let mut steps: Vec<Step> = addresses
-                .map(|address| Step::RemoveAddress {
-                    interface: address.interface,
-                    address: address.address,
-                    prefix_len: address.prefix_len,
-                })
-                .collect();
-            steps.extend(self.system.routes.values().cloned().map(Step::RemoveRoute));
+            let addresses =
+                self.kernel.state.system.addresses.values().filter(|address| address.ours);
+            let mut steps: Vec<Step> =
+                addresses.map(|address| Step::Remove(Object::Address(address.clone()))).collect();
+            steps.extend(
+                self.kernel
+                    .state
+                    .system
+                    .routes
+                    .values()
+                    .cloned()
+                    .map(|route| Step::Remove(Object::Route(route))),
+            );
             self.hand_over(steps);
             self.restore_all_settings();
         }

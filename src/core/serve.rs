@@ -12,9 +12,9 @@ use super::delegate::{Arrival, BindingKey, Call, Contact, Slot};
 use super::event::{Event, Requester};
 use super::history::{Cause, Prefixes};
 use super::input::Received;
+use super::kernel::system::KernelRoute;
 use super::memory::Record;
 use super::output::{Output, Packet, Safety, ServerPacket, Step};
-use super::system::KernelRoute;
 use super::takeover::Identity;
 use super::uplink::Effect;
 use crate::config::RelaySources;
@@ -35,7 +35,7 @@ impl Core {
         if self.is_relayed(received) {
             return self.receive_relayed(now, received);
         }
-        let Some(name) = self.system.name_of(received.interface) else { return };
+        let Some(name) = self.kernel.state.system.name_of(received.interface) else { return };
         if !self.downlinks.contains_key(name) {
             return;
         }
@@ -57,7 +57,7 @@ impl Core {
         received: &Received,
         may_wait: bool,
     ) -> Result<(), &'static str> {
-        if self.system.is_own(received.interface, received.source) {
+        if self.kernel.state.system.is_own(received.interface, received.source) {
             return Err("own");
         }
         let is_relayed = received.octets.first().copied().and_then(RelayKind::from_wire);
@@ -72,7 +72,13 @@ impl Core {
         // A bridge between our links hands us what we sent (compare RA-RX-11). A neighbor may have
         // the link-local address that we have on another link, but not our DUID as well.
         if message.client_id() == Some(&self.duid)
-            && self.system.links_with(received.source, received.interface).next().is_some()
+            && self
+                .kernel
+                .state
+                .system
+                .links_with(received.source, received.interface)
+                .next()
+                .is_some()
         {
             return Err("own");
         }
@@ -118,7 +124,8 @@ impl Core {
     /// and a relay agent is one that the downlink believes (RLY-19). What any other relay agent
     /// says of links and link-layer addresses, it says of others.
     fn check_source(&self, arrival: &Arrival, received: &Received) -> Result<(), &'static str> {
-        let is_neighbor = || self.system.is_on_link(received.interface, received.source);
+        let is_neighbor =
+            || self.kernel.state.system.is_on_link(received.interface, received.source);
         if arrival.contact.relay.is_none() {
             return if is_neighbor() { Ok(()) } else { Err("source") };
         }
@@ -142,10 +149,12 @@ impl Core {
         memory: Safety,
     ) {
         // Not the downlink's attachment, which is there only where advertisements are ours.
-        let Some(link) = self.system.link(downlink).filter(|link| link.running) else { return };
+        let Some(link) = self.kernel.state.system.link(downlink).filter(|link| link.running) else {
+            return;
+        };
         let destination = contact.relay.unwrap_or(contact.peer);
         let source = if destination.is_unicast_link_local() {
-            let Some(source) = self.system.link_local(link.index) else { return };
+            let Some(source) = self.kernel.state.system.link_local(link.index) else { return };
             source
         } else {
             Ipv6Addr::UNSPECIFIED
@@ -163,7 +172,7 @@ impl Core {
             return Vec::new();
         }
         self.remember_bindings(touched);
-        touched.iter().for_each(|key| self.backlog.remove(key));
+        touched.iter().for_each(|key| self.kernel.backlog.remove(key));
         let (first, later) = self.follow_routes(now, touched.iter());
         self.take_steps(now, first);
         later
@@ -228,7 +237,7 @@ impl Core {
     pub(super) fn notify_subordinates(&mut self, now: Instant) {
         self.serve_timeouts(now);
         // Before a value of it is used.
-        let serves = self.desired.serve;
+        let serves = self.kernel.desired.serves();
         let reserved = serves.then(|| self.delegating.reserve_replay()).flatten();
         if let Some(reserved) = reserved {
             let record = Record::Replay { reserved };

@@ -10,12 +10,13 @@ use super::delegate::HostOptions;
 #[cfg(debug_assertions)]
 use super::desired::Delegated;
 use super::desired::{self, Carving, Facts, UplinkFacts};
-use super::diff::{self, Removable};
 use super::event::Event;
-use super::failures::{self, Subject};
-use super::input::{KernelEvent, Refusal};
+use super::kernel::diff::Removable;
+use super::kernel::refusals;
+
+use super::input::Refusal;
+use super::kernel::system::{KernelAddress, RouteTarget};
 use super::output::{Milestone, Output, Stage, Step};
-use super::system::{KernelAddress, RouteTarget};
 use crate::config::AddressMode;
 use crate::time::Instant;
 
@@ -42,14 +43,14 @@ impl Core {
             return;
         }
         // All outputs have been performed: what was not refused again went well.
-        self.review |= self.failures.drop_succeeded();
+        self.review |= self.kernel.refusals.drop_succeeded();
         let names: Vec<String> = self.uplinks.keys().cloned().collect();
         for name in &names {
             self.send_from_uplink(now, name);
         }
         // What moves lifetimes or removes comes behind all that is awaited.
         let is_due = [self.derive_by, self.refresh_by].into_iter().flatten().any(|at| at <= now)
-            && !self.backlog.has_steps();
+            && !self.kernel.backlog.has_steps();
         let mut later = Vec::new();
         if self.derive && self.notified_at.is_none() && self.notify_ahead(now) {
             // The rest follows when that has left, and was answered.
@@ -63,7 +64,7 @@ impl Core {
             (self.notified_at, self.derive_by, self.refresh_by) = (None, None, None);
             later = self.derive_and_apply(now);
             // Who is about to be told may ask at once, and is answered first.
-            self.lags = !later.is_empty() && (!self.lags || self.backlog.has_steps());
+            self.lags = !later.is_empty() && (!self.lags || self.kernel.backlog.has_steps());
             if self.lags {
                 later.clear();
                 self.derive_soon(now);
@@ -109,7 +110,7 @@ impl Core {
     /// are on their way, and the Renew messages that answer them, routes and addresses follow.
     /// Whether anything leaves.
     fn notify_ahead(&mut self, now: Instant) -> bool {
-        if !self.desired.serve || self.delegating.bindings().is_empty() {
+        if !self.kernel.desired.serves() || self.delegating.bindings().is_empty() {
             return false;
         }
         let sources = self.sources(now);
@@ -130,7 +131,7 @@ impl Core {
         let known = self.bindings_known(&self.accounted(sources));
         let offers = carving.offers(known, self.renewed_at(now));
         let touched = self.delegating.set_offers(now, offers);
-        self.backlog.add_bindings(touched);
+        self.kernel.backlog.add_bindings(touched);
         carving
     }
 
@@ -146,7 +147,7 @@ impl Core {
         Facts {
             config: &self.config,
             capabilities: self.capabilities,
-            system: &self.system,
+            system: &self.kernel.state.system,
             sources,
             secret: &self.secret,
             default_route: self.default_route != DefaultRoute::Absent,
@@ -158,24 +159,30 @@ impl Core {
         let sources = self.sources(now);
         let accounted = self.accounted(&sources);
         let carving = self.carve(now, &sources);
-        let rerouted = self.delegated.attach(&self.system, &self.delegating);
-        self.backlog.add_rerouted(rerouted);
+        let rerouted = self.kernel.delegated.attach(&self.kernel.state.system, &self.delegating);
+        self.kernel.backlog.add_rerouted(rerouted);
         let removable = self.removable();
-        let all = std::mem::take(&mut self.compare_all) || removable != self.removable;
-        self.removable = removable;
+        let all =
+            std::mem::take(&mut self.kernel.compare_all) || removable != self.kernel.removable;
+        self.kernel.removable = removable;
         if all {
-            for key in self.backlog.take_all() {
+            for key in self.kernel.backlog.take_all() {
                 self.follow_binding(&key);
             }
         }
         let facts = self.facts(&sources);
         let mut desired = desired::from_scratch(facts, &carving, &self.delegating, now);
-        self.relays.desire(&mut desired, &self.delegated, &self.config, &self.system);
+        self.relays.desire(
+            &mut desired,
+            &self.kernel.delegated,
+            &self.config,
+            &self.kernel.state.system,
+        );
         if !self.capabilities.routes_have_metrics {
-            desired.keep_one_route_each(&self.delegated);
+            desired.keep_one_route_each(&self.kernel.delegated);
         }
-        let before = std::mem::replace(&mut self.desired, desired);
-        let options = self.desired.contents.iter().map(|(name, content)| {
+        let before = std::mem::replace(&mut self.kernel.desired, desired);
+        let options = self.kernel.desired.contents.iter().map(|(name, content)| {
             let (servers, search) = (content.resolvers.iter(), content.search.iter());
             let options = HostOptions {
                 servers: servers.map(|(address, _)| *address).collect(),
@@ -187,24 +194,12 @@ impl Core {
         self.delegating.set_host_options(options.collect());
         self.remember_next();
         self.forget_settings();
-        let mut steps = self.setting_steps(now);
-        let Self { system, desired, delegated, removable, failures, taken_over, .. } = &mut *self;
-        if all {
-            steps.extend(diff::diff(now, system, desired, delegated, removable));
-        } else {
-            steps.extend(diff::own_diff(now, system, &before, desired, delegated, removable));
-        }
-        let new = desired.taken_over.difference(taken_over);
-        steps.extend(new.copied().map(Step::DropKernelMade));
-        failures.drop_unwanted(now, &steps, |subject| {
-            let Subject::Route(key) = subject else { return true };
-            all || desired.routes.contains_key(key) || before.routes.contains_key(key)
-        });
-        steps.retain(|step| !failures.holds(now, step));
+        let restored = self.restored_settings();
+        let steps = self.kernel.steps(now, &before, restored, all);
         if steps.iter().any(|step| self.restores(step)) {
             self.derive_soon(now);
         }
-        let (first, later) = steps.into_iter().partition(|step| self.is_awaited(step));
+        let (first, later) = steps.into_iter().partition(|step| self.kernel.is_awaited(step));
         let later = self.postpone_routes(now, later);
         let mut first = self.first_slice(first);
         first.extend(self.follow_next(now));
@@ -220,27 +215,12 @@ impl Core {
     /// What was kept of earlier derivations equals what all of it gives.
     #[cfg(debug_assertions)]
     fn check_delegated(&self) {
-        if !self.backlog.has_steps() {
-            let whole = Delegated::from_scratch(&self.system, &self.delegating);
-            assert_eq!(self.delegated, whole, "kept routes are not those that bindings have");
-        }
-    }
-
-    /// Whether a step has to be taken before anyone is told of it. What merely moves lifetimes or
-    /// removes can wait until everyone has been told.
-    pub(super) fn is_awaited(&self, step: &Step) -> bool {
-        match step {
-            Step::SetAddress(address) => {
-                !self.system.addresses.contains_key(&(address.interface, address.address))
-            }
-            Step::ReplaceRoute(route) => !self.system.routes.contains_key(&route.key()),
-            Step::RemoveAddress { .. } | Step::RemoveRoute(_) => false,
-            Step::AddRoute(_)
-            | Step::SetSysctl { .. }
-            | Step::Join(..)
-            | Step::Leave(..)
-            | Step::Serve(_)
-            | Step::DropKernelMade(_) => true,
+        if !self.kernel.backlog.has_steps() {
+            let whole = Delegated::from_scratch(&self.kernel.state.system, &self.delegating);
+            assert_eq!(
+                self.kernel.delegated, whole,
+                "kept routes are not those that bindings have"
+            );
         }
     }
 
@@ -256,7 +236,7 @@ impl Core {
                 let within = |address: &&KernelAddress| {
                     address.is_usable() && held.prefix.contains(&address.address)
                 };
-                let address = self.system.addresses.values().find(within)?;
+                let address = self.kernel.state.system.addresses.values().find(within)?;
                 Some((address.address, held.prefix))
             });
             let candidate = candidates.next();
@@ -275,10 +255,7 @@ impl Core {
 
     pub(super) fn take_steps(&mut self, now: Instant, steps: Vec<Step>) {
         self.hand_over(steps.clone());
-        for step in steps {
-            self.failures.retried(now, &step);
-            self.assume(step);
-        }
+        self.kernel.assume(now, steps);
     }
 
     /// Hands steps to the shell, in batches.
@@ -290,78 +267,11 @@ impl Core {
         }
     }
 
-    pub(super) fn assume(&mut self, step: Step) {
-        match step {
-            Step::SetAddress(mut address) => {
-                let before = self.system.addresses.get(&(address.interface, address.address));
-                // A new address is usable only when the kernel says so.
-                address.tentative = before.is_none_or(|before| before.tentative);
-                address.duplicate = before.is_some_and(|before| before.duplicate);
-                self.system.handle(KernelEvent::Address(address));
-            }
-            Step::RemoveAddress { interface, address, .. } => {
-                self.system.handle(KernelEvent::AddressGone { interface, address });
-            }
-            Step::AddRoute(route) | Step::ReplaceRoute(route) => {
-                self.system.handle(KernelEvent::Route(route));
-            }
-            Step::RemoveRoute(route) => self.system.handle(KernelEvent::RouteGone(route)),
-            Step::SetSysctl { interface, name, value } => {
-                if let Some(index) = self.system.link(&interface).map(|link| link.index) {
-                    self.settings.insert((index, name), value);
-                }
-            }
-            Step::Join(group, interface) => {
-                self.groups.insert((group, interface));
-            }
-            Step::Leave(group, interface) => {
-                self.groups.remove(&(group, interface));
-            }
-            Step::Serve(serve) => self.serving = serve,
-            Step::DropKernelMade(interface) => {
-                self.taken_over.insert(interface);
-            }
-        }
-    }
-
     /// The kernel refused a step: what was assumed is taken back, and the step waits until its
     /// retry. A refusal alone has nothing derived, or thousands of them would keep the loop busy.
     pub(super) fn step_failed(&mut self, now: Instant, step: Step, refusal: Refusal) {
-        match &step {
-            Step::SetAddress(address) => {
-                let (interface, address) = (address.interface, address.address);
-                self.system.handle(KernelEvent::AddressGone { interface, address });
-            }
-            Step::AddRoute(route) | Step::ReplaceRoute(route) => {
-                self.system.handle(KernelEvent::RouteGone(route.clone()));
-            }
-            Step::SetSysctl { interface, name, .. } => {
-                if let Some(index) = self.system.link(interface).map(|link| link.index) {
-                    self.settings.remove(&(index, *name));
-                }
-            }
-            Step::Join(group, interface) => {
-                self.groups.remove(&(*group, *interface));
-                if group.is_for_servers() && !self.serving {
-                    // The port is what is refused.
-                    return;
-                }
-            }
-            Step::Serve(serve) => self.serving = !serve,
-            Step::DropKernelMade(interface) => {
-                self.taken_over.remove(interface);
-            }
-            Step::Leave(group, interface) => {
-                let closed = group.is_for_servers() && !self.serving;
-                if !closed && self.system.links.contains_key(interface) {
-                    self.groups.insert((*group, *interface));
-                }
-            }
-            // The shell reads the kernel's state anew.
-            Step::RemoveAddress { .. } | Step::RemoveRoute(_) => {}
-        }
-        let refused = failures::refused(&step, refusal, &self.system);
-        if self.failures.add(now, step, refusal) {
+        let refused = refusals::refused(&step, refusal, &self.kernel.state.system);
+        if self.kernel.refused(now, step, refusal) {
             self.report(Event::StepRefused(refused));
         }
         self.review = true;
@@ -371,7 +281,7 @@ impl Core {
     /// what is delegated.
     fn removable(&self) -> Removable {
         let known = self.leases_known();
-        let interfaces = self.system.links.values().filter(|link| link.running);
+        let interfaces = self.kernel.state.system.links.values().filter(|link| link.running);
         let interfaces = interfaces
             .filter(|link| match self.uplinks.get(&link.name) {
                 Some(uplink) => uplink.heard() || uplink.config().address == AddressMode::Kernel,
@@ -395,7 +305,7 @@ impl Core {
             let Some(attached) = uplink.attached() else { return false };
             // Before the first advertisement after a restart the route of the earlier run counts,
             // and where another program owns the route, the link does.
-            let adopted = !uplink.heard() && self.system.routes.values().any(|route| {
+            let adopted = !uplink.heard() && self.kernel.state.system.routes.values().any(|route| {
                 route.destination.prefix_len() == 0
                     && matches!(route.target, RouteTarget::Gateway(at, _) if at == attached.index)
             });

@@ -226,7 +226,7 @@ impl Core {
     /// What the agent is doing at `now`.
     pub fn status(&self, now: Instant) -> Status {
         let downlinks = self.downlinks.iter().map(|(name, downlink)| {
-            let without = self.desired.without.iter().filter(|((of, _), _)| of == name);
+            let without = self.kernel.desired.without.iter().filter(|((of, _), _)| of == name);
             let advertised = downlink.advertiser().advertised(now).into_iter();
             let status = DownlinkStatus {
                 attached: downlink.attached().is_some(),
@@ -294,9 +294,9 @@ impl Core {
                 })
                 .collect(),
         });
-        let index = self.system.link(name).map(|link| link.index);
+        let index = self.kernel.state.system.link(name).map(|link| link.index);
         let kernel = uplink.config().address == crate::config::AddressMode::Kernel;
-        let addresses = self.system.addresses.values().filter(|address| {
+        let addresses = self.kernel.state.system.addresses.values().filter(|address| {
             Some(address.interface) == index
                 && (address.ours || kernel)
                 && !address.address.is_unicast_link_local()

@@ -77,7 +77,7 @@ impl Core {
         // Who speaks for both is there, and who cannot be asked may be.
         let question = question.filter(|question| {
             question.holder != newcomer.neighbor
-                && self.system.is_on_link(question.interface, question.holder)
+                && self.kernel.state.system.is_on_link(question.interface, question.holder)
         });
         let verdict = question.map(|question| {
             let may_be_same = question.may_be_same_node(&holder.contact);
@@ -111,13 +111,13 @@ impl Core {
         message: &Message,
         received: &Received,
     ) -> Identity {
-        let link = self.system.links.get(&received.interface);
+        let link = self.kernel.state.system.links.get(&received.interface);
         let has_addresses = link.is_some_and(|link| link.link_layer_address.is_some());
         let holder = arrival.contact.neighbor();
         let is_needed = has_addresses
             && arrival.contact.neighbor_link_layer.is_none()
             && self.delegating.is_crowded(arrival, message)
-            && self.system.is_on_link(received.interface, holder);
+            && self.kernel.state.system.is_on_link(received.interface, holder);
         if !is_needed {
             return Identity::NotNeeded;
         }
@@ -183,10 +183,11 @@ impl Core {
     /// Lets holders be asked again, and found silent.
     pub(super) fn handle_takeovers(&mut self, now: Instant) {
         // Who cannot be asked is not silent.
-        let Self { takeovers, system, .. } = self;
+        let Self { takeovers, kernel, .. } = self;
         takeovers.forget_unless(now, |interface| {
-            let is_running = system.links.get(&interface).is_some_and(|link| link.running);
-            is_running && system.link_local(interface).is_some()
+            let is_running =
+                kernel.state.system.links.get(&interface).is_some_and(|link| link.running);
+            is_running && kernel.state.system.link_local(interface).is_some()
         });
         let waited = self.takeovers.handle_timeout(now);
         self.serve_waiting(now, waited);
@@ -222,8 +223,8 @@ impl Core {
     fn solicit_holders(&mut self, now: Instant) {
         self.follow_hearing();
         while let Some((interface, target)) = self.takeovers.poll_solicitation(now) {
-            let Some(source) = self.system.link_local(interface) else { continue };
-            let link = self.system.links.get(&interface);
+            let Some(source) = self.kernel.state.system.link_local(interface) else { continue };
+            let link = self.kernel.state.system.links.get(&interface);
             let source_link_layer = link.and_then(|link| link.link_layer_address.clone());
             let octets = NeighborSolicitation { target, source_link_layer }.encode();
             for destination in [NeighborSolicitation::group_of(target), target] {
@@ -241,8 +242,8 @@ impl Core {
     }
 
     fn question(&self, downlink: &str, holder: &Contact, newcomer: &Place) -> Option<Question> {
-        let interface = self.system.link(downlink).filter(|link| link.running)?.index;
-        self.system.link_local(interface)?;
+        let interface = self.kernel.state.system.link(downlink).filter(|link| link.running)?.index;
+        self.kernel.state.system.link_local(interface)?;
         Some(Question { interface, holder: holder.neighbor(), newcomer: newcomer.clone() })
     }
 }

@@ -22,7 +22,7 @@ use super::turn::{Brake, Flow, Rests, Source, Turn};
 use crate::core::Core;
 use crate::core::input::{Input, KernelEvent, Received};
 use crate::core::memory::{Memory, Record};
-use crate::core::output::{Group, Output, Safety, Step};
+use crate::core::output::{Executor, Group, Object, Output, Safety, Setting, Step};
 use crate::net::link_layer_of;
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use crate::platform::{Drained, Events, Kernel, Refusal, Timer, identity, refusal_of, watch};
@@ -227,8 +227,8 @@ impl Shell {
             self.prepare(core, step);
         }
         let mut refused: Vec<(&Step, Refusal)> = Vec::new();
-        for steps in steps.chunk_by(|one, next| one.is_of_socket() == next.is_of_socket()) {
-            if steps.first().is_some_and(Step::is_of_socket) {
+        for steps in steps.chunk_by(|one, next| executor(one) == executor(next)) {
+            if steps.first().map(executor) == Some(Executor::Sockets) {
                 let taken = steps.iter().map(|step| (step, self.take_socket_step(step)));
                 refused.extend(
                     taken.filter_map(|(step, taken)| Some((step, refusal_of(&taken.err()?)))),
@@ -247,9 +247,9 @@ impl Shell {
             self.dump_soon(clock::now(), DUMP_DELAY);
         }
         for step in steps {
-            if let Step::RemoveAddress { interface, address, .. } = step {
+            if let Step::Remove(Object::Address(address)) = step {
                 let now = clock::now();
-                let complaint = self.disk.ownership.disown(now, *interface, *address);
+                let complaint = self.disk.ownership.disown(now, address.interface, address.address);
                 self.log.warn_all(now, complaint);
             }
         }
@@ -259,30 +259,31 @@ impl Shell {
     fn take_socket_step(&mut self, step: &Step) -> io::Result<()> {
         let icmpv6 = self.icmpv6.get_ref();
         match step {
-            Step::Join(Group::AllRouters, interface) => icmpv6.join_all_routers(*interface),
-            Step::Leave(Group::AllRouters, interface) => icmpv6.leave_all_routers(*interface),
-            Step::Join(group, interface) => self.server.join(*group, *interface),
-            Step::Leave(group, interface) => self.server.leave(*group, *interface),
-            Step::Serve(serve) => self.server.serve(*serve),
-            Step::SetAddress(_)
-            | Step::RemoveAddress { .. }
-            | Step::AddRoute(_)
-            | Step::ReplaceRoute(_)
-            | Step::RemoveRoute(_)
-            | Step::SetSysctl { .. }
-            | Step::DropKernelMade(_) => Ok(()),
+            Step::Set(Object::Membership(Group::AllRouters, interface)) => {
+                icmpv6.join_all_routers(*interface)
+            }
+            Step::Remove(Object::Membership(Group::AllRouters, interface)) => {
+                icmpv6.leave_all_routers(*interface)
+            }
+            Step::Set(Object::Membership(group, interface)) => self.server.join(*group, *interface),
+            Step::Remove(Object::Membership(group, interface)) => {
+                self.server.leave(*group, *interface)
+            }
+            Step::Set(Object::Port) => self.server.serve(true),
+            Step::Remove(Object::Port) => self.server.serve(false),
+            Step::Set(_) | Step::Replace(_) | Step::Remove(_) => Ok(()),
         }
     }
 
     /// What has to be on record before a step is taken, or a crash would leave it ownerless.
     fn prepare(&mut self, core: &mut Core, step: &Step) {
         match step {
-            Step::SetAddress(address) => {
+            Step::Set(Object::Address(address)) | Step::Replace(Object::Address(address)) => {
                 let (now, ownership) = (clock::now(), &mut self.disk.ownership);
                 let complaint = ownership.own(now, address.interface, address.address);
                 self.log.warn_all(now, complaint);
             }
-            Step::SetSysctl { interface, name, value } => {
+            Step::Set(Object::Setting(Setting { interface, name, value, .. })) => {
                 let before = self.kernel.setting(interface, *name);
                 if let Some(before) = before.filter(|before| before != value) {
                     info!(interface, "net.ipv6.conf {} set from {before} to {value}", name.file());
@@ -294,14 +295,7 @@ impl Shell {
                     core.handle(clock::now(), was);
                 }
             }
-            Step::RemoveAddress { .. }
-            | Step::AddRoute(_)
-            | Step::ReplaceRoute(_)
-            | Step::RemoveRoute(_)
-            | Step::Join(..)
-            | Step::Leave(..)
-            | Step::Serve(_)
-            | Step::DropKernelMade(_) => {}
+            Step::Set(_) | Step::Replace(_) | Step::Remove(_) => {}
         }
     }
 
@@ -491,4 +485,8 @@ fn random_uuid() -> anyhow::Result<[u8; 16]> {
     let mut uuid = [0; 16];
     getrandom::fill(&mut uuid).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     Ok(uuid)
+}
+
+const fn executor(step: &Step) -> Executor {
+    step.object().executor()
 }

@@ -147,7 +147,8 @@ fn another_router_on_a_downlink_is_reported_once_in_a_while() {
 fn a_refused_step_is_reported_once() {
     let mut world = World::new(config(), FIRST);
     world.refuses = Some(|step, _| {
-        let is_address = matches!(step, Step::SetAddress(address) if address.interface == DOWNLINK);
+        let is_address =
+            matches!(step, Step::Set(Object::Address(address)) if address.interface == DOWNLINK);
         is_address.then_some(Refusal::NotPermitted)
     });
     world.advertise(vec![pio(A, 7200, 3600)]);

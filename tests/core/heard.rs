@@ -1,6 +1,6 @@
 //! What advertisements cost that say nothing new, or that somebody forges (CHG-01, SEC-06).
 
-use renumberd::core::system::RouteTarget;
+use renumberd::core::kernel::system::RouteTarget;
 use renumberd::wire::ndp::RouterAdvertisement;
 use renumberd::wire::ndp_option::NdpOption;
 use world::{ROUTER, icmpv6};
@@ -12,7 +12,11 @@ fn steps(world: &World, since: Instant) -> usize {
     let steps = world.events(since).filter(|event| {
         matches!(
             event,
-            Event::Step(Step::SetAddress(_) | Step::AddRoute(_) | Step::ReplaceRoute(_))
+            Event::Step(
+                Step::Set(Object::Address(_))
+                    | Step::Set(Object::Route(_))
+                    | Step::Replace(Object::Route(_))
+            )
         )
     });
     steps.count()

@@ -3,8 +3,8 @@
 
 use renumberd::config::{Config, file};
 use renumberd::core::input::{IfIndex, Received, Refusal};
+use renumberd::core::kernel::system::System;
 use renumberd::core::output::Group;
-use renumberd::core::system::System;
 use renumberd::wire::dhcpv6::{Message, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
 use renumberd::wire::ndp::RouterAdvertisement;
@@ -96,11 +96,14 @@ fn refuses(kind: u8) -> world::Refuses {
         2 => |step, _| {
             let of = |interface: &IfIndex| (*interface == DOWNLINK).then_some(DOWN);
             match step {
-                Step::SetAddress(address) => of(&address.interface),
-                Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route) => {
+                Step::Set(Object::Address(address)) => of(&address.interface),
+                Step::Set(Object::Route(route))
+                | Step::Replace(Object::Route(route))
+                | Step::Remove(Object::Route(route)) => {
                     route.target.interface().as_ref().and_then(of)
                 }
-                Step::Join(_, interface) | Step::Leave(_, interface) => of(interface),
+                Step::Set(Object::Membership(_, interface))
+                | Step::Remove(Object::Membership(_, interface)) => of(interface),
                 _ => None,
             }
         },
@@ -186,7 +189,7 @@ fn perform(world: &mut World, act: Act) {
         Act::Duplicate => {
             let ours = world.kernel.addresses.values().find(|address| address.ours).cloned();
             if let Some(ours) = ours {
-                let event = KernelEvent::Address(renumberd::core::system::KernelAddress {
+                let event = KernelEvent::Address(renumberd::core::kernel::system::KernelAddress {
                     duplicate: true,
                     ..ours
                 });

@@ -6,9 +6,9 @@ use std::net::Ipv6Addr;
 use renumberd::config::file;
 use renumberd::core::Core;
 use renumberd::core::input::{IfIndex, Received, Refusal};
+use renumberd::core::kernel::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::Output;
-use renumberd::core::system::{Link, RouteTarget, System};
 use renumberd::platform::CAPABILITIES;
 use renumberd::wire::dhcpv6::{Message, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
@@ -103,12 +103,14 @@ impl House {
             return self.core.handle(self.now, Input::StepFailed { step, refusal });
         }
         self.kernel.handle(match step {
-            Step::SetAddress(address) => KernelEvent::Address(address),
-            Step::RemoveAddress { interface, address, .. } => {
+            Step::Set(Object::Address(address)) => KernelEvent::Address(address),
+            Step::Remove(Object::Address(KernelAddress { interface, address, .. })) => {
                 KernelEvent::AddressGone { interface, address }
             }
-            Step::AddRoute(route) | Step::ReplaceRoute(route) => KernelEvent::Route(route),
-            Step::RemoveRoute(route) => KernelEvent::RouteGone(route),
+            Step::Set(Object::Route(route)) | Step::Replace(Object::Route(route)) => {
+                KernelEvent::Route(route)
+            }
+            Step::Remove(Object::Route(route)) => KernelEvent::RouteGone(route),
             _ => return,
         });
     }
@@ -186,7 +188,7 @@ impl House {
 }
 
 fn is_through_lan(step: &Step) -> bool {
-    matches!(step, Step::AddRoute(route) | Step::ReplaceRoute(route)
+    matches!(step, Step::Set(Object::Route(route)) | Step::Replace(Object::Route(route))
         if matches!(route.target, RouteTarget::Gateway(LAN, _)))
 }
 

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use renumberd::config::file;
 use renumberd::core::Core;
 use renumberd::core::input::{IfIndex, Refusal};
+use renumberd::core::kernel::system::{Link, System};
 use renumberd::core::memory::{Memory, Record};
-use renumberd::core::output::{Group, Output};
-use renumberd::core::system::{Link, System};
+use renumberd::core::output::{Group, Output, Setting};
 use renumberd::platform::CAPABILITIES;
 
 use super::world::own_duid;
@@ -78,7 +78,7 @@ impl Machine {
     }
 
     fn take(&mut self, step: Step) {
-        if let Step::SetSysctl { interface, name, value } = &step {
+        if let Step::Set(Object::Setting(Setting { interface, name, value, .. })) = &step {
             let before = self.accept_ra(interface);
             if before != *value {
                 let (interface, name) = (interface.clone(), *name);
@@ -97,13 +97,13 @@ impl Machine {
                 .handle(self.now, Input::StepFailed { step, refusal: Refusal::NotPermitted });
         }
         match step {
-            Step::SetSysctl { interface, value, .. } => {
+            Step::Set(Object::Setting(Setting { interface, value, .. })) => {
                 self.settings.insert(interface, value);
             }
-            Step::Join(group, interface) => {
+            Step::Set(Object::Membership(group, interface)) => {
                 self.groups.insert((group, interface));
             }
-            Step::Leave(group, interface) => {
+            Step::Remove(Object::Membership(group, interface)) => {
                 self.groups.remove(&(group, interface));
             }
             _ => {}

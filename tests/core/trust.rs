@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use renumberd::core::system::KernelAddress;
+use renumberd::core::kernel::system::KernelAddress;
 use renumberd::time::Lifetime;
 use renumberd::wire::ndp::RouterAdvertisement;
 use renumberd::wire::ndp_option::{NdpOption, Preference, RouteInformation};
@@ -66,7 +66,13 @@ fn nothing_advertised_takes_what_is_delegated() {
             assert_eq!(on_lan(&world), before, "{option:?}");
             assert!(world.told(LAN).is_some_and(|(left, _)| left > 0), "{option:?}");
             let removed = world.events(since).any(|event| {
-                matches!(event, Event::Step(Step::RemoveAddress { .. } | Step::RemoveRoute(_)))
+                matches!(
+                    event,
+                    Event::Step(
+                        Step::Remove(Object::Address(KernelAddress { .. }))
+                            | Step::Remove(Object::Route(_))
+                    )
+                )
             });
             assert!(!removed, "{option:?}");
             let routes = world.kernel.routes.values();

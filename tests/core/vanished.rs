@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use renumberd::core::input::IfIndex;
+use renumberd::core::output::Setting;
 
 use crate::world::{DOWNLINK, ROUTER, advertisement, icmpv6};
 
@@ -14,19 +15,22 @@ const DELEGATED: &str = "2001:db8:a000::/56";
 /// What was made on the interface `name`, whose number was `index`, without the time it lasts for.
 fn made(world: &World, since: Instant, name: &str, index: IfIndex) -> BTreeSet<String> {
     let on_it = |interface: IfIndex, what: String| (interface == index).then_some(what);
-    let what = |event: &Event| match event {
-        Event::Step(Step::SetAddress(address)) => {
-            on_it(address.interface, address.address.to_string())
-        }
-        Event::Step(Step::AddRoute(route) | Step::ReplaceRoute(route)) => {
-            on_it(route.target.interface()?, route.destination.to_string())
-        }
-        Event::Step(Step::Join(group, interface)) => on_it(*interface, format!("{group:?}")),
-        Event::Step(Step::SetSysctl { interface, name: setting, .. }) if interface == name => {
-            Some(format!("{setting:?}"))
-        }
-        _ => None,
-    };
+    let what =
+        |event: &Event| match event {
+            Event::Step(Step::Set(Object::Address(address))) => {
+                on_it(address.interface, address.address.to_string())
+            }
+            Event::Step(Step::Set(Object::Route(route)) | Step::Replace(Object::Route(route))) => {
+                on_it(route.target.interface()?, route.destination.to_string())
+            }
+            Event::Step(Step::Set(Object::Membership(group, interface))) => {
+                on_it(*interface, format!("{group:?}"))
+            }
+            Event::Step(Step::Set(Object::Setting(Setting {
+                interface, name: setting, ..
+            }))) if interface == name => Some(format!("{setting:?}")),
+            _ => None,
+        };
     world.events(since).filter_map(what).collect()
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received, Refusal};
-use renumberd::core::system::KernelAddress;
+use renumberd::core::kernel::system::KernelAddress;
 use renumberd::wire::ndp::RouterSolicitation;
 
 use super::bytes::Bytes;

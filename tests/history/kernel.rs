@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use renumberd::core::input::{IfIndex, KernelEvent, Refusal};
-use renumberd::core::output::{Group, Step};
-use renumberd::core::system::{KernelAddress, KernelRoute, Link, RouteTarget, System};
+use renumberd::core::kernel::system::{KernelAddress, KernelRoute, Link, RouteTarget, System};
+use renumberd::core::output::{Group, Object, Setting, Step};
 use renumberd::time::{Instant, Until};
 
 const INVALID: Refusal = Refusal::Other { number: 22, text: "Invalid argument" };
@@ -57,16 +57,22 @@ pub struct Kernel {
 
 /// The kind of a step, as a bit.
 pub const fn kind(step: &Step) -> u8 {
-    match step {
-        Step::SetAddress(_) => 1,
-        Step::RemoveAddress { .. } => 2,
-        Step::AddRoute(_) => 4,
-        Step::ReplaceRoute(_) => 8,
-        Step::RemoveRoute(_) => 16,
-        Step::SetSysctl { .. } => 32,
-        Step::Join(..) | Step::Leave(..) => 64,
-        Step::Serve(_) | Step::DropKernelMade(_) => 128,
+    match step.object() {
+        Object::Address(_) if is_removal(step) => 2,
+        Object::Address(_) => 1,
+        Object::Route(_) => match step {
+            Step::Set(_) => 4,
+            Step::Replace(_) => 8,
+            Step::Remove(_) => 16,
+        },
+        Object::Setting(_) => 32,
+        Object::Membership(..) => 64,
+        Object::Port | Object::Takeover(_) => 128,
     }
+}
+
+const fn is_removal(step: &Step) -> bool {
+    matches!(step, Step::Remove(_))
 }
 
 impl Kernel {
@@ -93,8 +99,8 @@ impl Kernel {
             return Err(rule.refusal);
         }
         match step {
-            Step::SetAddress(address) => self.set_address(now, address),
-            Step::RemoveAddress { interface, address, .. } => {
+            Step::Set(Object::Address(address)) => self.set_address(now, address),
+            Step::Remove(Object::Address(KernelAddress { interface, address, .. })) => {
                 let has = self.system.addresses.get(&(*interface, *address));
                 if let Some(has) = has {
                     assert!(has.ours, "an address of another is removed: {has:?}");
@@ -103,7 +109,7 @@ impl Kernel {
                 }
                 Ok(())
             }
-            Step::AddRoute(route) => {
+            Step::Set(Object::Route(route)) => {
                 self.check_route(now, route)?;
                 let has_slot = self.system.has_slot(route.slot());
                 if has_slot || self.foreign_routes.contains(&route.slot()) {
@@ -112,7 +118,7 @@ impl Kernel {
                 self.change(KernelEvent::Route(kept(route)));
                 Ok(())
             }
-            Step::ReplaceRoute(route) => {
+            Step::Replace(Object::Route(route)) => {
                 self.check_route(now, route)?;
                 if self.foreign_routes.contains(&route.slot()) {
                     return Err(Refusal::Exists);
@@ -120,13 +126,13 @@ impl Kernel {
                 self.change(KernelEvent::Route(kept(route)));
                 Ok(())
             }
-            Step::RemoveRoute(route) => {
+            Step::Remove(Object::Route(route)) => {
                 if self.system.routes.contains_key(&route.key()) {
                     self.change(KernelEvent::RouteGone(route.clone()));
                 }
                 Ok(())
             }
-            Step::Join(group, index) => {
+            Step::Set(Object::Membership(group, index)) => {
                 self.check_link(*index)?;
                 if group.is_for_servers() && !self.serving {
                     return Err(NOT_CONNECTED);
@@ -134,17 +140,18 @@ impl Kernel {
                 self.groups.insert((*group, *index));
                 Ok(())
             }
-            Step::Leave(group, index) => {
+            Step::Remove(Object::Membership(group, index)) => {
                 self.groups.remove(&(*group, *index));
                 Ok(())
             }
-            Step::Serve(serve) => {
+            Step::Set(Object::Port) | Step::Remove(Object::Port) => {
                 self.groups.retain(|(group, _)| !group.is_for_servers());
-                self.serving = *serve;
+                self.serving = !is_removal(step);
                 Ok(())
             }
-            Step::DropKernelMade(index) => self.check_link(*index).map(drop),
-            Step::SetSysctl { interface, name, value } => {
+            Step::Set(Object::Takeover(index)) => self.check_link(*index).map(drop),
+            Step::Replace(_) | Step::Remove(_) => unreachable!("{step:?}"),
+            Step::Set(Object::Setting(Setting { interface, name, value, .. })) => {
                 let index = self.system.link(interface).ok_or(Refusal::NotThere)?.index;
                 let key = (index, name.file().to_owned());
                 match *value {
@@ -169,18 +176,7 @@ impl Kernel {
     }
 
     fn interface_of(&self, step: &Step) -> Option<IfIndex> {
-        match step {
-            Step::SetAddress(address) => Some(address.interface),
-            Step::RemoveAddress { interface, .. } => Some(*interface),
-            Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route) => {
-                route.target.interface()
-            }
-            Step::SetSysctl { interface, .. } => self.system.link(interface).map(|link| link.index),
-            Step::Join(_, index) | Step::Leave(_, index) | Step::DropKernelMade(index) => {
-                Some(*index)
-            }
-            Step::Serve(_) => None,
-        }
+        step.object().interface()
     }
 
     fn check_link(&self, index: IfIndex) -> Result<&Link, Refusal> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use renumberd::core::input::{IfIndex, Input, KernelEvent};
-use renumberd::core::system::RouteTarget;
+use renumberd::core::kernel::system::RouteTarget;
 use renumberd::time::Until;
 
 use super::kernel::Kernel;

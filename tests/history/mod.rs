@@ -23,9 +23,9 @@ use ipnet::Ipv6Net;
 use renumberd::config::{Config, file};
 use renumberd::core::Core;
 use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received, Refusal};
+use renumberd::core::kernel::system::{KernelAddress, Link, System};
 use renumberd::core::memory::{Memory, Record};
-use renumberd::core::output::{Hearing, Output, Step};
-use renumberd::core::system::{KernelAddress, Link, System};
+use renumberd::core::output::{Hearing, Object, Output, Setting, Step};
 use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Until};
 use renumberd::wire::dhcpv6::Message;
@@ -289,7 +289,7 @@ impl World {
     fn apply(&mut self, steps: &[Step]) {
         let mut refused = Vec::new();
         for step in steps {
-            if let Step::SetSysctl { interface, name, value } = step
+            if let Step::Set(Object::Setting(Setting { interface, name, value, .. })) = step
                 && let Some(before) = self.kernel.sysctl(interface, name.file())
                 && before != *value
             {

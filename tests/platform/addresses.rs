@@ -1,8 +1,8 @@
 //! Addresses: ours as told, others' left alone.
 
 use renumberd::core::input::KernelEvent;
-use renumberd::core::output::Step;
-use renumberd::core::system::{KernelAddress, RouteTarget};
+use renumberd::core::kernel::system::{KernelAddress, RouteTarget};
+use renumberd::core::output::{Object, Step};
 use renumberd::daemon::clock;
 use renumberd::time::{Instant, Until};
 use serde_json::Value;
@@ -27,7 +27,7 @@ fn is_usable(address: &str) -> impl Fn(&KernelEvent) -> bool {
 }
 
 fn remove(of: &KernelAddress) -> Step {
-    Step::RemoveAddress { interface: of.interface, address: of.address, prefix_len: of.prefix_len }
+    Step::Remove(Object::Address(of.clone()))
 }
 
 /// DWN-01, UPL-07, §15c: lifetimes as told, our mark, and no route that we have not asked for.
@@ -36,7 +36,7 @@ fn an_address_has_lifetimes_and_our_mark_and_brings_no_route() {
     on_machine(|machine, mut platform| {
         let one = platform.index("one0");
         let wanted = address(one, OURS, after(900), after(1800));
-        platform.take(&[Step::SetAddress(wanted.clone())]);
+        platform.take(&[Step::Set(Object::Address(wanted.clone()))]);
         let seen = shown(machine, "one0", OURS).unwrap();
         let seconds = |name: &str| seen[name].as_u64().unwrap();
         assert!((898..=900).contains(&seconds("preferred_life_time")), "{seen}");
@@ -72,7 +72,7 @@ fn lifetimes_are_replaced_without_the_address_ever_being_gone() {
             (past, Until::Never, true),
             (after(60), after(120), false),
         ] {
-            platform.take(&[Step::SetAddress(address(one, OURS, preferred, valid))]);
+            platform.take(&[Step::Set(Object::Address(address(one, OURS, preferred, valid)))]);
             let told = platform.follow();
             assert!(!told.iter().any(is_address_gone), "{told:?}");
             let has = platform.address("one0", OURS).unwrap();
@@ -95,8 +95,8 @@ fn an_address_whose_time_is_over_goes_by_itself() {
         let past = Until::At(Instant::BOOT);
         let (brief, cut) = ("2001:db8:2::1", after(1));
         platform.take(&[
-            Step::SetAddress(address(one, OURS, past, past)),
-            Step::SetAddress(address(one, brief, after(3600), cut)),
+            Step::Set(Object::Address(address(one, OURS, past, past))),
+            Step::Set(Object::Address(address(one, brief, after(3600), cut))),
         ]);
         platform.follow();
         for text in [OURS, brief] {
@@ -112,7 +112,7 @@ fn an_address_is_removed_and_may_be_gone_before() {
     on_machine(|machine, mut platform| {
         let one = platform.index("one0");
         let ours = address(one, OURS, after(900), after(1800));
-        platform.take(&[Step::SetAddress(ours.clone()), remove(&ours)]);
+        platform.take(&[Step::Set(Object::Address(ours.clone())), remove(&ours)]);
         let told = platform.follow();
         assert!(told.iter().any(is_address_gone), "{told:?}");
         assert_eq!(shown(machine, "one0", OURS), None);
@@ -147,9 +147,9 @@ fn what_others_have_set_is_foreign_and_stays() {
         let far = route("2001:db8:f::/48", RouteTarget::OnLink(one), 1024);
         let routes = [link, far];
         platform.take(&ours);
-        platform.take(&routes.clone().map(Step::AddRoute));
+        platform.take(&routes.clone().map(|route| Step::Set(Object::Route(route))));
         assert!(before.iter().all(|line| machine.snapshot().contains(line)));
-        platform.take(&routes.map(Step::RemoveRoute));
+        platform.take(&routes.map(|route| Step::Remove(Object::Route(route))));
         for text in [OURS, "fd00::102"] {
             platform.take(&[remove(&address(one, text, after(1), after(1)))]);
         }
@@ -191,7 +191,7 @@ fn a_duplicate_is_told_before_it_is_gone() {
         assert_eq!(platform.address("one0", OURS), None);
 
         let endless = address(one, "2001:db8:2::1", Until::Never, Until::Never);
-        platform.take(&[Step::SetAddress(endless)]);
+        platform.take(&[Step::Set(Object::Address(endless))]);
         let told = platform.until("the endless one is a duplicate", is_duplicate);
         assert!(!told.iter().any(is_address_gone), "{told:?}");
         assert!(platform.address("one0", "2001:db8:2::1").unwrap().duplicate);

@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 
 use renumberd::core::input::{IfIndex, KernelEvent};
-use renumberd::core::output::{Group, Packet, Step};
-use renumberd::core::system::{KernelAddress, KernelRoute, RouteTarget, System};
+use renumberd::core::kernel::system::{KernelAddress, KernelRoute, RouteTarget, System};
+use renumberd::core::output::{Group, Object, Packet, Step};
 use renumberd::daemon::clock;
 use renumberd::platform::sockets::Icmpv6Socket;
 use renumberd::platform::{Drained, Events, Kernel};
@@ -59,10 +59,10 @@ impl Platform {
         let mut refused = self.kernel.apply(clock::now(), steps);
         for (position, step) in steps.iter().enumerate() {
             let taken = match step {
-                Step::Join(Group::AllRouters, interface) => {
+                Step::Set(Object::Membership(Group::AllRouters, interface)) => {
                     self.icmpv6.join_all_routers(*interface)
                 }
-                Step::Leave(Group::AllRouters, interface) => {
+                Step::Remove(Object::Membership(Group::AllRouters, interface)) => {
                     self.icmpv6.leave_all_routers(*interface)
                 }
                 _ => Ok(()),
@@ -151,7 +151,12 @@ pub(super) fn address(
 
 /// A step that gives an address for an hour.
 pub(super) fn set(interface: IfIndex, text: &str) -> Step {
-    Step::SetAddress(address(interface, text, after(3600), after(3600)))
+    Step::Set(Object::Address(address(interface, text, after(3600), after(3600))))
+}
+
+/// A step that removes it.
+pub(super) fn unset(interface: IfIndex, text: &str) -> Step {
+    Step::Remove(Object::Address(address(interface, text, after(3600), after(3600))))
 }
 
 /// A route of ours without end.

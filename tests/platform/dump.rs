@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use renumberd::core::input::KernelEvent;
-use renumberd::core::output::Step;
-use renumberd::core::system::RouteTarget;
+use renumberd::core::kernel::system::RouteTarget;
+use renumberd::core::output::{Object, Step};
 
-use super::bench::{Platform, inside, on_machine, route, set};
+use super::bench::{Platform, inside, on_machine, route, set, unset};
 use crate::lab::net::Net;
 
 /// §15c: a start finds links, addresses, our routes and the forwarding switch as they are.
@@ -55,7 +55,7 @@ fn all_of_many_addresses_and_routes_are_dumped() {
         let steps = (0..COUNT).flat_map(|number| {
             let at = if number % 2 == 0 { one } else { two };
             let far = route(&format!("2001:db8:f{number:03x}::/48"), RouteTarget::OnLink(at), 7);
-            [set(at, &format!("2001:db8::{number:x}")), Step::AddRoute(far)]
+            [set(at, &format!("2001:db8::{number:x}")), Step::Set(Object::Route(far))]
         });
         platform.take(&steps.collect::<Vec<_>>());
         let system = platform.dump();
@@ -82,11 +82,7 @@ fn a_dump_amid_changes_lacks_nothing_that_was_there() {
             scope.spawn(|| {
                 let mut other = Platform::open();
                 let add = |number: usize| set(one, &format!("2001:db8:{:x}::7", number % 16));
-                let remove = |number: usize| Step::RemoveAddress {
-                    interface: one,
-                    address: format!("2001:db8:{:x}::7", number % 16).parse().unwrap(),
-                    prefix_len: 64,
-                };
+                let remove = |number: usize| unset(one, &format!("2001:db8:{:x}::7", number % 16));
                 let mut number = 0;
                 while !over.load(Ordering::Relaxed) {
                     other.apply(&[add(number), remove(number + 8)]);

@@ -2,8 +2,8 @@
 
 use nix::sys::socket::{setsockopt, sockopt};
 use renumberd::core::input::{IfIndex, KernelEvent};
-use renumberd::core::output::Step;
-use renumberd::core::system::{RouteTarget, System};
+use renumberd::core::kernel::system::{RouteTarget, System};
+use renumberd::core::output::{Object, Step};
 use renumberd::daemon::clock;
 use renumberd::platform::Drained;
 
@@ -49,7 +49,11 @@ fn the_life_of_an_interface_is_told() {
         platform.until("br0", is_link("br0"));
         let index = platform.index("br0");
         platform.take(&[set(index, "2001:db8::1")]);
-        platform.take(&[Step::AddRoute(route("2001:db8::/64", RouteTarget::OnLink(index), 9))]);
+        platform.take(&[Step::Set(Object::Route(route(
+            "2001:db8::/64",
+            RouteTarget::OnLink(index),
+            9,
+        )))]);
         machine.ip("link set br0 mtu 1400");
         platform.until("its MTU", |event| {
             matches!(event, KernelEvent::Link(link) if link.index == index && link.mtu == 1400)
@@ -119,7 +123,13 @@ fn more_events_than_one_turn_takes_are_told_in_the_next() {
         let one = platform.index("one0");
         let far = |number| route(&format!("2001:db8:{number:x}::/48"), RouteTarget::OnLink(one), 9);
         let routes: Vec<_> = (0..200).map(far).collect();
-        platform.take(&routes.iter().cloned().map(Step::AddRoute).collect::<Vec<_>>());
+        platform.take(
+            &routes
+                .iter()
+                .cloned()
+                .map(|route| Step::Set(Object::Route(route)))
+                .collect::<Vec<_>>(),
+        );
         let mut told = Vec::new();
         assert_eq!(platform.events.read(clock::now(), &mut told).unwrap(), Drained::More);
         let first = told.len();
@@ -127,7 +137,9 @@ fn more_events_than_one_turn_takes_are_told_in_the_next() {
         platform.follow();
         told.into_iter().for_each(|event| platform.system.handle(event));
         assert_eq!(platform.system.routes.len(), 200);
-        platform.take(&routes.into_iter().map(Step::RemoveRoute).collect::<Vec<_>>());
+        platform.take(
+            &routes.into_iter().map(|route| Step::Remove(Object::Route(route))).collect::<Vec<_>>(),
+        );
         assert_eq!(platform.follow().iter().filter(|event| is_route_gone(event)).count(), 200);
     });
 }
@@ -139,7 +151,11 @@ fn overrun(platform: &mut Platform, stale: &[Step], lost: &[Step]) {
     setsockopt(&platform.events, sockopt::RcvBuf, &8192).unwrap();
     platform.take(stale);
     let flood = (0..100).map(|number| {
-        Step::AddRoute(route(&format!("2001:db8:f:{number:x}::/64"), RouteTarget::OnLink(one), 9))
+        Step::Set(Object::Route(route(
+            &format!("2001:db8:f:{number:x}::/64"),
+            RouteTarget::OnLink(one),
+            9,
+        )))
     });
     platform.take(&flood.collect::<Vec<_>>());
     platform.take(lost);
@@ -152,7 +168,8 @@ fn after_an_overrun_nothing_stale_is_told() {
     on_machine(|_, mut platform| {
         let one = platform.index("one0");
         let passing = route("2001:db8:dead::/48", RouteTarget::OnLink(one), 9);
-        let steps = [Step::AddRoute(passing.clone()), Step::RemoveRoute(passing)];
+        let steps =
+            [Step::Set(Object::Route(passing.clone())), Step::Remove(Object::Route(passing))];
         overrun(&mut platform, &steps[..1], &steps[1..]);
         let mut void = Vec::new();
         let drained = platform.events.read(clock::now(), &mut void).unwrap();
@@ -175,7 +192,7 @@ fn what_happens_after_an_overrun_is_told() {
         assert_eq!(drained, Drained::Overrun);
         platform.system = platform.dump();
         let late = route("2001:db8:beef::/48", RouteTarget::OnLink(one), 9);
-        platform.take(&[Step::AddRoute(late.clone())]);
+        platform.take(&[Step::Set(Object::Route(late.clone()))]);
         let told = platform.follow();
         assert_eq!(told, [KernelEvent::Route(late)]);
     });
@@ -195,8 +212,18 @@ fn a_flood_of_events_ends_in_the_right_state() {
                         let text = format!("2001:db8:{round:x}:{number:x}::/64");
                         route(&text, RouteTarget::OnLink(one), 9)
                     };
-                    other.take(&(0..50).map(far).map(Step::AddRoute).collect::<Vec<_>>());
-                    other.take(&(5..50).map(far).map(Step::RemoveRoute).collect::<Vec<_>>());
+                    other.take(
+                        &(0..50)
+                            .map(far)
+                            .map(|route| Step::Set(Object::Route(route)))
+                            .collect::<Vec<_>>(),
+                    );
+                    other.take(
+                        &(5..50)
+                            .map(far)
+                            .map(|route| Step::Remove(Object::Route(route)))
+                            .collect::<Vec<_>>(),
+                    );
                 }
             });
             let mut last = false;
@@ -228,8 +255,8 @@ fn routes_that_the_asker_has_changed_can_be_left_out() {
         let one = platform.index("one0");
         let ours = route("2001:db8:a::/64", RouteTarget::OnLink(one), 240);
         let stays = route("2001:db8:b::/64", RouteTarget::OnLink(one), 240);
-        platform.take(&[Step::AddRoute(ours.clone()), Step::AddRoute(stays)]);
-        platform.take(&[Step::RemoveRoute(ours), set(one, "2001:db8:a::1")]);
+        platform.take(&[Step::Set(Object::Route(ours.clone())), Step::Set(Object::Route(stays))]);
+        platform.take(&[Step::Remove(Object::Route(ours)), set(one, "2001:db8:a::1")]);
         let told = platform.until(
             "the address",
             |event| matches!(event, KernelEvent::Address(address) if address.ours),

@@ -1,8 +1,8 @@
 //! Routes: ours as told, others' left alone, and what becomes of the rest when one is refused.
 
 use renumberd::core::input::{IfIndex, KernelEvent, Refusal};
-use renumberd::core::output::{Group, Step, Sysctl};
-use renumberd::core::system::{KernelRoute, RouteTarget};
+use renumberd::core::kernel::system::{KernelRoute, RouteTarget};
+use renumberd::core::output::{Group, Object, Setting, Step, Sysctl};
 use serde_json::Value;
 
 use super::bench::{Platform, after, ip, is_route_gone, on_machine, route, same_end, set};
@@ -31,7 +31,7 @@ fn shown(machine: &Namespace, destination: &str) -> Vec<Value> {
 fn routes_of_each_kind_come_and_go() {
     on_machine(|machine, mut platform| {
         let routes = one_of_each(platform.index("one0"));
-        platform.take(&routes.clone().map(Step::AddRoute));
+        platform.take(&routes.clone().map(|route| Step::Set(Object::Route(route))));
         let text = machine.ip("-6 -details route show proto 82");
         for line in [
             "unicast default via fe80::1 dev one0 scope global metric 1024",
@@ -47,12 +47,12 @@ fn routes_of_each_kind_come_and_go() {
         for has in [&platform.system.routes, &dump.routes] {
             assert!(has.values().eq(&sorted(&routes)), "{has:?}");
         }
-        platform.take(&routes.clone().map(Step::RemoveRoute));
+        platform.take(&routes.clone().map(|route| Step::Remove(Object::Route(route))));
         platform.follow();
         assert_eq!(platform.system.routes.len(), 0);
         assert_eq!(machine.ip("-6 route show proto 82"), "");
         // And once more: they are gone already.
-        platform.take(&routes.map(Step::RemoveRoute));
+        platform.take(&routes.map(|route| Step::Remove(Object::Route(route))));
     });
 }
 
@@ -67,11 +67,11 @@ fn sorted(routes: &[KernelRoute]) -> Vec<KernelRoute> {
 fn the_end_of_a_route_is_replaced_in_place() {
     on_machine(|machine, mut platform| {
         let [default, ..] = one_of_each(platform.index("one0"));
-        platform.take(&[Step::AddRoute(default.clone())]);
+        platform.take(&[Step::Set(Object::Route(default.clone()))]);
         platform.follow();
         for until in [after(1800), after(60), default.until, after(600)] {
             let wanted = KernelRoute { until, ..default.clone() };
-            platform.take(&[Step::ReplaceRoute(wanted.clone())]);
+            platform.take(&[Step::Replace(Object::Route(wanted.clone()))]);
             let told = platform.follow();
             assert!(!told.iter().any(is_route_gone), "{told:?}");
             let dump = platform.dump();
@@ -91,12 +91,13 @@ fn two_default_routes_live_side_by_side() {
         let (one, two) = (platform.index("one0"), platform.index("two0"));
         let preferred = route(DEFAULT, RouteTarget::Gateway(one, ip("fe80::1")), 512);
         let other = route(DEFAULT, RouteTarget::Gateway(two, ip("fe80::1")), 1536);
-        platform.take(&[other.clone(), preferred.clone()].map(Step::AddRoute));
+        platform
+            .take(&[other.clone(), preferred.clone()].map(|route| Step::Set(Object::Route(route))));
         platform.follow();
         assert_eq!(platform.system.routes.len(), 2);
         let used = machine.ip("-6 route get 2001:db8::1 from ::");
         assert!(used.contains("dev one0") && used.contains("metric 512"), "{used}");
-        platform.take(&[Step::RemoveRoute(preferred)]);
+        platform.take(&[Step::Remove(Object::Route(preferred))]);
         platform.follow();
         assert!(platform.system.routes.values().eq([&other]));
         let used = machine.ip("-6 route get 2001:db8::1 from ::");
@@ -117,9 +118,9 @@ fn a_foreign_route_in_our_place_is_refused_and_stays() {
             route(DEFAULT, RouteTarget::Gateway(one, ip("fe80::1")), 1024),
             route("2001:db8:b::/48", RouteTarget::Unreachable, 4096),
         ];
-        let refused = platform.apply(&ours.clone().map(Step::AddRoute));
+        let refused = platform.apply(&ours.clone().map(|route| Step::Set(Object::Route(route))));
         assert_eq!(refused, [(0, Refusal::Exists), (1, Refusal::Exists)]);
-        platform.take(&ours.map(Step::RemoveRoute));
+        platform.take(&ours.map(|route| Step::Remove(Object::Route(route))));
         assert_eq!(machine.snapshot(), before);
     });
 }
@@ -132,10 +133,11 @@ fn another_router_of_the_same_metric_is_refused_until_the_first_is_gone() {
         let one = platform.index("one0");
         let first = route(DEFAULT, RouteTarget::Gateway(one, ip("fe80::1")), 1024);
         let second = route(DEFAULT, RouteTarget::Gateway(one, ip("fe80::2")), 1024);
-        platform.take(&[Step::AddRoute(first.clone())]);
-        let refused = platform.apply(&[Step::AddRoute(second.clone())]);
+        platform.take(&[Step::Set(Object::Route(first.clone()))]);
+        let refused = platform.apply(&[Step::Set(Object::Route(second.clone()))]);
         assert_eq!(refused, [(0, Refusal::Exists)]);
-        platform.take(&[Step::RemoveRoute(first), Step::AddRoute(second.clone())]);
+        platform
+            .take(&[Step::Remove(Object::Route(first)), Step::Set(Object::Route(second.clone()))]);
         platform.follow();
         assert!(platform.system.routes.values().eq([&second]));
     });
@@ -148,24 +150,34 @@ fn one_refused_step_does_not_hold_up_the_others() {
         let one = platform.index("one0");
         let nowhere = IfIndex(4711);
         let [default, delegation, link, rest] = one_of_each(one);
-        let setting =
-            |value| Step::SetSysctl { interface: "one0".to_owned(), name: Sysctl::Mtu, value };
+        let setting = |value| {
+            Step::Set(Object::Setting(Setting {
+                index: one,
+                interface: "one0".to_owned(),
+                name: Sysctl::Mtu,
+                value,
+            }))
+        };
         let steps = [
             set(one, "2001:db8:b:1::1"),
             set(nowhere, "2001:db8:b:2::1"),
-            Step::AddRoute(default.clone()),
-            Step::AddRoute(default),
+            Step::Set(Object::Route(default.clone())),
+            Step::Set(Object::Route(default)),
             setting(1),
             setting(1400),
-            Step::AddRoute(route("2001:db8:c::/48", RouteTarget::OnLink(nowhere), 256)),
-            Step::Join(Group::AllRouters, nowhere),
-            Step::Join(Group::AllRouters, one),
-            Step::Join(Group::AllRouters, one),
-            Step::AddRoute(delegation),
-            Step::AddRoute(link),
+            Step::Set(Object::Route(route("2001:db8:c::/48", RouteTarget::OnLink(nowhere), 256))),
+            Step::Set(Object::Membership(Group::AllRouters, nowhere)),
+            Step::Set(Object::Membership(Group::AllRouters, one)),
+            Step::Set(Object::Membership(Group::AllRouters, one)),
+            Step::Set(Object::Route(delegation)),
+            Step::Set(Object::Route(link)),
             // Not on the link, nor behind one: no route could lead there.
-            Step::AddRoute(route("2001:db8:d::/48", RouteTarget::Gateway(one, ip("ff02::1")), 1)),
-            Step::AddRoute(rest),
+            Step::Set(Object::Route(route(
+                "2001:db8:d::/48",
+                RouteTarget::Gateway(one, ip("ff02::1")),
+                1,
+            ))),
+            Step::Set(Object::Route(rest)),
         ];
         let refused = platform.apply(&steps);
         let invalid = Refusal::Other { number: libc::EINVAL, text: "Invalid argument" };
@@ -193,7 +205,9 @@ fn a_thousand_steps_are_taken_at_once() {
     on_machine(|_, mut platform: Platform| {
         let one = platform.index("one0");
         let destination = |number: usize| format!("2001:db8:{number:x}::/48");
-        let add = |number| Step::AddRoute(route(&destination(number), RouteTarget::OnLink(one), 9));
+        let add = |number| {
+            Step::Set(Object::Route(route(&destination(number), RouteTarget::OnLink(one), 9)))
+        };
         let steps: Vec<Step> = (0..COUNT).map(add).collect();
         platform.take(&steps);
         assert_eq!(platform.dump().routes.len(), COUNT);

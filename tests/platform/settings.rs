@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::process::Command;
 
-use renumberd::core::output::{Step, Sysctl};
+use renumberd::core::output::{Object, Step, Sysctl};
 use renumberd::platform::linux::identity;
 use renumberd::platform::linux::sysctl::{read_sysctl, write_sysctl};
 use renumberd::wire::dhcpv6_option::Duid;
@@ -134,7 +134,7 @@ fn what_the_kernel_made_is_dropped() {
         ] {
             machine.ip(&format!("-6 {command}"));
         }
-        let step = Step::DropKernelMade(platform.index("one0"));
+        let step = Step::Set(Object::Takeover(platform.index("one0")));
         platform.take(&[step.clone(), step]);
         let addresses = machine.ip("-6 addr show dev one0");
         assert!(!addresses.contains("2001:db8:1:"), "{addresses}");

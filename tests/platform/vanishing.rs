@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use renumberd::core::input::{KernelEvent, Refusal};
-use renumberd::core::output::{Group, Step, Sysctl};
-use renumberd::core::system::RouteTarget;
+use renumberd::core::kernel::system::RouteTarget;
+use renumberd::core::output::{Group, Object, Setting, Step, Sysctl};
 use renumberd::platform::linux::sysctl::{read_sysctl, write_sysctl};
 use renumberd::platform::sockets::Dhcpv6Socket;
 
-use super::bench::{Platform, ip, on_machine, packet, route, set};
+use super::bench::{Platform, ip, on_machine, packet, route, set, unset};
 use crate::lab::{millis, pause};
 
 fn steps(platform: &Platform, interface: &str) -> Vec<Step> {
@@ -17,14 +17,19 @@ fn steps(platform: &Platform, interface: &str) -> Vec<Step> {
     let far = route("2001:db8:1::/48", RouteTarget::Gateway(index, ip("fe80::1")), 512);
     vec![
         set(index, "2001:db8::1"),
-        Step::AddRoute(link.clone()),
-        Step::ReplaceRoute(far.clone()),
-        Step::Join(Group::AllRouters, index),
-        Step::SetSysctl { interface: interface.to_owned(), name: Sysctl::AcceptRa, value: 0 },
-        Step::Leave(Group::AllRouters, index),
-        Step::RemoveRoute(link),
-        Step::RemoveRoute(far),
-        Step::RemoveAddress { interface: index, address: ip("2001:db8::1"), prefix_len: 64 },
+        Step::Set(Object::Route(link.clone())),
+        Step::Replace(Object::Route(far.clone())),
+        Step::Set(Object::Membership(Group::AllRouters, index)),
+        Step::Set(Object::Setting(Setting {
+            index,
+            interface: interface.to_owned(),
+            name: Sysctl::AcceptRa,
+            value: 0,
+        })),
+        Step::Remove(Object::Membership(Group::AllRouters, index)),
+        Step::Remove(Object::Route(link)),
+        Step::Remove(Object::Route(far)),
+        unset(index, "2001:db8::1"),
     ]
 }
 
@@ -55,10 +60,10 @@ fn steps_on_an_interface_that_is_gone_fail_alone() {
 fn the_group_of_an_interface_that_is_gone_can_be_left() {
     on_machine(|machine, mut platform| {
         let index = platform.index("one0");
-        platform.take(&[Step::Join(Group::AllRouters, index)]);
+        platform.take(&[Step::Set(Object::Membership(Group::AllRouters, index))]);
         machine.ip("link del one0");
-        platform.take(&[Step::Leave(Group::AllRouters, index)]);
-        let refused = platform.apply(&[Step::Join(Group::AllRouters, index)]);
+        platform.take(&[Step::Remove(Object::Membership(Group::AllRouters, index))]);
+        let refused = platform.apply(&[Step::Set(Object::Membership(Group::AllRouters, index))]);
         assert_eq!(refused, [(0, Refusal::NotThere)]);
     });
 }

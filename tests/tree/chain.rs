@@ -9,9 +9,9 @@ use std::time::Duration;
 use renumberd::config::{Config, file};
 use renumberd::core::Core;
 use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received, Refusal};
+use renumberd::core::kernel::system::{KernelAddress, Link, System};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Output, Packet, Step};
-use renumberd::core::system::{KernelAddress, Link, System};
+use renumberd::core::output::{Object, Output, Packet, Step};
 use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Until};
 use renumberd::wire::dhcpv6::Message;
@@ -298,34 +298,30 @@ impl Tree {
         let kernel = &mut self.nodes[of].kernel;
         self.watch.steps += 1;
         let event = match step {
-            Step::SetAddress(address) => KernelEvent::Address(address),
-            Step::RemoveAddress { interface, address, .. } => {
+            Step::Set(Object::Address(address)) => KernelEvent::Address(address),
+            Step::Remove(Object::Address(KernelAddress { interface, address, .. })) => {
                 KernelEvent::AddressGone { interface, address }
             }
-            Step::AddRoute(route) if kernel.routes.contains_key(&route.key()) => {
+            Step::Set(Object::Route(route)) if kernel.routes.contains_key(&route.key()) => {
                 // Told gone after it was set anew: the shell reads the kernel's state.
                 let system = kernel.clone();
-                let step = Step::AddRoute(route);
+                let step = Step::Set(Object::Route(route));
                 self.tell(of, Input::StepFailed { step, refusal: Refusal::Exists });
                 self.tell(of, Input::System(system));
                 return;
             }
-            Step::AddRoute(route) => {
+            Step::Set(Object::Route(route)) => {
                 let taken = kernel.routes.values().any(|has| has.slot() == route.slot());
                 assert!(!taken, "the kernel of {of} would refuse {route:?}");
                 KernelEvent::Route(route)
             }
-            Step::ReplaceRoute(route) => KernelEvent::Route(route),
-            Step::RemoveRoute(route) => {
+            Step::Replace(Object::Route(route)) => KernelEvent::Route(route),
+            Step::Remove(Object::Route(route)) => {
                 let is_there = kernel.routes.contains_key(&route.key());
                 assert!(is_there || route.until.is_over(self.now), "{of} has no {route:?}");
                 KernelEvent::RouteGone(route)
             }
-            Step::SetSysctl { .. }
-            | Step::Join(..)
-            | Step::Leave(..)
-            | Step::Serve(_)
-            | Step::DropKernelMade(_) => return,
+            Step::Set(_) | Step::Replace(_) | Step::Remove(_) => return,
         };
         kernel.handle(event.clone());
         self.deliver(of, Input::Kernel(vec![event]));

@@ -10,9 +10,9 @@ use renumberd::config::{Config, file};
 use renumberd::core::Core;
 use renumberd::core::event::Event;
 use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
+use renumberd::core::kernel::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Hearing, Output, Step};
-use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
+use renumberd::core::output::{Hearing, Object, Output, Step};
 use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -202,7 +202,7 @@ impl Lan {
 
     fn apply(&mut self, step: Step) {
         match step {
-            Step::AddRoute(route) => {
+            Step::Set(Object::Route(route)) => {
                 let taken = self.kernel.routes.values().any(|has| has.slot() == route.slot());
                 assert!(!taken, "the kernel would refuse {route:?}");
                 if let RouteTarget::Gateway(_, gateway) = route.target {
@@ -211,10 +211,12 @@ impl Lan {
                 }
                 self.kernel.handle(KernelEvent::Route(route));
             }
-            Step::ReplaceRoute(route) => self.kernel.handle(KernelEvent::Route(route)),
-            Step::RemoveRoute(route) => self.kernel.handle(KernelEvent::RouteGone(route)),
-            Step::SetAddress(address) => self.kernel.handle(KernelEvent::Address(address)),
-            Step::RemoveAddress { interface, address, .. } => {
+            Step::Replace(Object::Route(route)) => self.kernel.handle(KernelEvent::Route(route)),
+            Step::Remove(Object::Route(route)) => self.kernel.handle(KernelEvent::RouteGone(route)),
+            Step::Set(Object::Address(address)) => {
+                self.kernel.handle(KernelEvent::Address(address))
+            }
+            Step::Remove(Object::Address(KernelAddress { interface, address, .. })) => {
                 self.kernel.handle(KernelEvent::AddressGone { interface, address });
             }
             _ => {}

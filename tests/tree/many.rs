@@ -9,9 +9,9 @@ use renumberd::config::file;
 use renumberd::core::Core;
 use renumberd::core::delegate::{BindingKey, StoredBinding};
 use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
+use renumberd::core::kernel::system::{KernelAddress, Link, System};
 use renumberd::core::memory::{Memory, Record};
-use renumberd::core::output::{Output, Step};
-use renumberd::core::system::{Link, System};
+use renumberd::core::output::{Object, Output, Step};
 use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -127,7 +127,7 @@ impl Many {
                     done.push(Done::Record);
                 }
                 Output::Apply(steps) => steps.into_iter().for_each(|step| {
-                    done.extend(matches!(step, Step::AddRoute(_)).then_some(Done::Route));
+                    done.extend(matches!(step, Step::Set(Object::Route(_))).then_some(Done::Route));
                     self.apply(step);
                 }),
                 // Each router has one of its own beside that.
@@ -143,16 +143,16 @@ impl Many {
 
     fn apply(&mut self, step: Step) {
         let event = match step {
-            Step::SetAddress(address) => KernelEvent::Address(address),
-            Step::RemoveAddress { interface, address, .. } => {
+            Step::Set(Object::Address(address)) => KernelEvent::Address(address),
+            Step::Remove(Object::Address(KernelAddress { interface, address, .. })) => {
                 KernelEvent::AddressGone { interface, address }
             }
-            Step::AddRoute(route) => {
+            Step::Set(Object::Route(route)) => {
                 assert!(!self.kernel.has_slot(route.slot()), "the kernel would refuse {route:?}");
                 KernelEvent::Route(route)
             }
-            Step::ReplaceRoute(route) => KernelEvent::Route(route),
-            Step::RemoveRoute(route) => KernelEvent::RouteGone(route),
+            Step::Replace(Object::Route(route)) => KernelEvent::Route(route),
+            Step::Remove(Object::Route(route)) => KernelEvent::RouteGone(route),
             _ => return,
         };
         self.kernel.handle(event);

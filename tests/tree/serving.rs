@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use renumberd::config::file;
 use renumberd::core::Core;
 use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
+use renumberd::core::kernel::system::{Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Group, Output, Safety, ServerPacket, Step};
-use renumberd::core::system::{Link, RouteTarget, System};
+use renumberd::core::output::{Group, Object, Output, Safety, ServerPacket, Step};
 use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -75,9 +75,14 @@ impl One {
                 Output::Apply(steps) => {
                     for step in steps {
                         match &step {
-                            Step::Join(group, index) => self.groups.push((*group, *index)),
-                            Step::Serve(serves) => self.serves = *serves,
-                            Step::AddRoute(_) | Step::ReplaceRoute(_) => routed = true,
+                            Step::Set(Object::Membership(group, index)) => {
+                                self.groups.push((*group, *index))
+                            }
+                            Step::Set(Object::Port) => self.serves = true,
+                            Step::Remove(Object::Port) => self.serves = false,
+                            Step::Set(Object::Route(_)) | Step::Replace(Object::Route(_)) => {
+                                routed = true
+                            }
                             _ => {}
                         }
                         self.steps.push(step);
@@ -163,7 +168,7 @@ fn a_binding_is_kept_and_routed_before_it_is_told() {
     let (sent, remembered, routed) = &sent[0];
     assert!(*remembered && *routed && sent.memory == Safety::Synced);
     let routed = one.steps.iter().any(|step| {
-        matches!(step, Step::AddRoute(route) if route.target == RouteTarget::Gateway(LAN, CLIENT))
+        matches!(step, Step::Set(Object::Route(route)) if route.target == RouteTarget::Gateway(LAN, CLIENT))
     });
     assert!(routed);
 }
@@ -197,7 +202,7 @@ fn an_answer_to_a_reconfigure_goes_before_the_desired_state() {
             one.now = deadline.at;
             one.tell(Input::Timeout);
         }
-        let addressed = |step: &Step| matches!(step, Step::SetAddress(_));
+        let addressed = |step: &Step| matches!(step, Step::Set(Object::Address(_)));
         assert!(one.steps.iter().any(addressed), "{renews}: {:?}", one.steps);
     }
 }
@@ -263,7 +268,7 @@ fn an_answer_to_a_relay_goes_to_its_port() {
         let level = RelayMessage::decode(&sent.packet.octets).unwrap();
         assert_eq!((level.kind, level.peer_address), (RelayKind::Reply, CLIENT));
         let routed = one.steps.iter().any(|step| {
-            matches!(step, Step::AddRoute(route) if route.target == RouteTarget::Gateway(LAN, source))
+            matches!(step, Step::Set(Object::Route(route)) if route.target == RouteTarget::Gateway(LAN, source))
         });
         assert!(routed, "the relay is the next hop");
     }

@@ -12,9 +12,9 @@ use ipnet::Ipv6Net;
 use renumberd::config::{self, Config};
 use renumberd::core::Core;
 use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Neighbor, Received, Refusal};
+use renumberd::core::kernel::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Output, Step};
-use renumberd::core::system::{KernelAddress, Link, RouteTarget, System};
+use renumberd::core::output::{Object, Output, Step};
 use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType};
@@ -214,7 +214,7 @@ impl World {
     }
 
     fn apply(&mut self, mut step: Step) {
-        if let Step::AddRoute(route) | Step::ReplaceRoute(route) = &mut step
+        if let Step::Set(Object::Route(route)) | Step::Replace(Object::Route(route)) = &mut step
             && route.target == RouteTarget::Unreachable
         {
             // As Linux does.
@@ -225,22 +225,18 @@ impl World {
         }
         self.log.push((self.now, Event::Step(step.clone())));
         let event = match step {
-            Step::SetAddress(address) => KernelEvent::Address(address),
-            Step::RemoveAddress { interface, address, .. } => {
+            Step::Set(Object::Address(address)) => KernelEvent::Address(address),
+            Step::Remove(Object::Address(KernelAddress { interface, address, .. })) => {
                 KernelEvent::AddressGone { interface, address }
             }
-            Step::AddRoute(route) => {
+            Step::Set(Object::Route(route)) => {
                 let taken = self.kernel.routes.values().any(|has| has.slot() == route.slot());
                 assert!(!taken, "the kernel would refuse {route:?}");
                 KernelEvent::Route(route)
             }
-            Step::ReplaceRoute(route) => KernelEvent::Route(route),
-            Step::RemoveRoute(route) => KernelEvent::RouteGone(route),
-            Step::SetSysctl { .. }
-            | Step::Join(..)
-            | Step::Leave(..)
-            | Step::Serve(_)
-            | Step::DropKernelMade(_) => return,
+            Step::Replace(Object::Route(route)) => KernelEvent::Route(route),
+            Step::Remove(Object::Route(route)) => KernelEvent::RouteGone(route),
+            Step::Set(_) | Step::Replace(_) | Step::Remove(_) => return,
         };
         self.kernel.handle(event.clone());
         self.deliver(self.now + Duration::from_micros(50), Input::Kernel(vec![event]));
@@ -255,15 +251,17 @@ impl World {
             return Some(refusal);
         }
         let interface = match step {
-            Step::SetAddress(address) => Some(address.interface),
-            Step::AddRoute(route) | Step::ReplaceRoute(route) => route.target.interface(),
-            Step::Join(_, interface) => Some(*interface),
+            Step::Set(Object::Address(address)) => Some(address.interface),
+            Step::Set(Object::Route(route)) | Step::Replace(Object::Route(route)) => {
+                route.target.interface()
+            }
+            Step::Set(Object::Membership(_, interface)) => Some(*interface),
             _ => None,
         };
         if interface.is_some_and(|index| !self.kernel.links.contains_key(&index)) {
             return Some(Refusal::NotThere);
         }
-        let Step::AddRoute(route) = step else { return None };
+        let Step::Set(Object::Route(route)) = step else { return None };
         let taken = self.kernel.routes.values().any(|has| has.slot() == route.slot());
         taken.then_some(Refusal::Exists)
     }

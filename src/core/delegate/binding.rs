@@ -14,8 +14,8 @@ use super::promises::Promises;
 use super::push::Push;
 use crate::config::Limits;
 use crate::core::input::IfIndex;
+use crate::core::kernel::system::{KernelRoute, RouteTarget};
 use crate::core::rkap;
-use crate::core::system::{KernelRoute, RouteTarget};
 use crate::time::{Instant, ROUNDING, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 

@@ -39,8 +39,8 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::input::IfIndex;
+use super::kernel::system::KernelRoute;
 use super::random::Random;
-use super::system::KernelRoute;
 use crate::config::{self, Config};
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::Message;

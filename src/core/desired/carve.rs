@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::config::file;
     use crate::core::desired::UplinkFacts;
-    use crate::core::system::System;
+    use crate::core::kernel::system::System;
     use crate::time::Until;
     use crate::wire::dhcpv6_option::Iaid;
 

@@ -8,7 +8,7 @@ use ipnet::Ipv6Net;
 
 use crate::core::delegate::{BindingKey, Delegating};
 use crate::core::input::IfIndex;
-use crate::core::system::{KernelRoute, RouteTarget, System};
+use crate::core::kernel::system::{KernelRoute, RouteTarget, System};
 
 /// The routes of all bindings.
 #[derive(Clone, PartialEq, Debug, Default)]

@@ -11,9 +11,9 @@ use super::carve::{Carved, Claim};
 use super::{Conflict, Desired, Facts, ON_LINK_METRIC, UplinkFacts, ours, route};
 use crate::config::{self, AddressMode, InterfaceId};
 use crate::core::hear::{EffectivePrefix, SpecificRoute};
-use crate::core::output::Sysctl;
+use crate::core::kernel::system::{KernelAddress, Link, RouteTarget};
+use crate::core::output::{Object, Setting, Sysctl};
 use crate::core::stable_address;
-use crate::core::system::{KernelAddress, Link, RouteTarget};
 use crate::net;
 use crate::time::{Instant, Until};
 use crate::wire::ndp_option::Preference;
@@ -56,7 +56,7 @@ impl Place<'_> {
             return;
         }
         if self.heard.heard {
-            desired.taken_over.insert(self.link.index);
+            desired.want(Object::Takeover(self.link.index));
         }
         self.on_link_routes(desired);
         self.formed_addresses(desired);
@@ -65,8 +65,11 @@ impl Place<'_> {
     }
 
     fn settings(self, desired: &mut Desired) {
-        let name = &self.link.name;
-        let mut set = |setting, value| desired.sysctls.insert((name.clone(), setting), value);
+        let (index, interface) = (self.link.index, &self.link.name);
+        let mut set = |name, value| {
+            let interface = interface.clone();
+            desired.want(Object::Setting(Setting { index, interface, name, value }));
+        };
         // The kernel's own processing would make a second address per prefix (RA-RX-80); where it
         // is wanted, forwarding needs 2 (RA-RX-81).
         let by_kernel = self.uplink.address == AddressMode::Kernel;

@@ -6,7 +6,6 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::core::input::Refusal;
 use crate::core::output::Step;
-use crate::core::system::{KernelRoute, RouteTarget};
 
 /// A step that the kernel refused, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,34 +22,7 @@ impl RefusedStep {
     /// What was to be done.
     fn in_words(&self) -> String {
         let interface = self.interface.as_deref().unwrap_or("an interface that has vanished");
-        let route = |route: &KernelRoute| match &route.target {
-            RouteTarget::Gateway(_, gateway) => {
-                format!("route {} via {gateway} on {interface}", route.destination)
-            }
-            RouteTarget::OnLink(_) => format!("route {} on {interface}", route.destination),
-            RouteTarget::Unreachable => format!("unreachable route {}", route.destination),
-        };
-        match &self.step {
-            Step::SetAddress(wanted) => {
-                format!("set address {}/{} on {interface}", wanted.address, wanted.prefix_len)
-            }
-            Step::RemoveAddress { address, prefix_len, .. } => {
-                format!("remove address {address}/{prefix_len} on {interface}")
-            }
-            Step::AddRoute(wanted) => format!("add {}", route(wanted)),
-            Step::ReplaceRoute(wanted) => format!("replace {}", route(wanted)),
-            Step::RemoveRoute(wanted) => format!("remove {}", route(wanted)),
-            Step::SetSysctl { interface, name, value } => {
-                format!("set net.ipv6.conf.{interface}.{} to {value}", name.file())
-            }
-            Step::Join(group, _) => format!("join {} on {interface}", group.address()),
-            Step::Leave(group, _) => format!("leave {} on {interface}", group.address()),
-            Step::Serve(true) => "open UDP port 547".to_owned(),
-            Step::Serve(false) => "close UDP port 547".to_owned(),
-            Step::DropKernelMade(_) => {
-                format!("drop what it made of advertisements on {interface}")
-            }
-        }
+        self.step.describe(interface).to_string()
     }
 
     fn serialize_fields<S: SerializeStruct>(&self, fields: &mut S) -> Result<(), S::Error> {

@@ -6,7 +6,7 @@ use super::*;
 use crate::core::desired::Conflict;
 use crate::core::input::{self, IfIndex};
 use crate::core::lease::{Loss, Refusal};
-use crate::core::output::{Group, Step};
+use crate::core::output::{Group, Object, Step};
 use crate::core::plan::Without;
 use crate::wire::dhcpv6::MessageType;
 use crate::wire::dhcpv6_option::{Status, StatusCode};
@@ -24,7 +24,7 @@ fn duid() -> Duid {
 }
 
 fn refused() -> RefusedStep {
-    let step = Step::Join(Group::AllRouters, IfIndex(3));
+    let step = Step::Set(Object::Membership(Group::AllRouters, IfIndex(3)));
     RefusedStep { interface: Some("lan0".to_owned()), step, refusal: input::Refusal::NotThere }
 }
 

@@ -11,9 +11,9 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::core::desired::{Delegated, Desired};
 use crate::core::input::Received;
+use crate::core::kernel::system::{KernelRoute, System};
 use crate::core::memory::{Record, RelayedLease};
-use crate::core::output::{Group, Output};
-use crate::core::system::{KernelRoute, System};
+use crate::core::output::{Group, Object, Output};
 use crate::time::Instant;
 use crate::wire::dhcpv6_relay::RelayKind;
 
@@ -54,8 +54,12 @@ impl Relays {
     ) {
         let links = config.relays.keys().filter_map(|name| system.link(name));
         let running = links.filter(|link| link.running);
-        desired.groups.extend(running.map(|link| (Group::DhcpServers, link.index)));
-        desired.serve |= !config.relays.is_empty();
+        running.for_each(|link| {
+            desired.want(Object::Membership(Group::DhcpServers, link.index));
+        });
+        if !config.relays.is_empty() {
+            desired.want(Object::Port);
+        }
         let routes = self.leases.routes(config, system);
         if routes.is_empty() {
             return;
@@ -72,7 +76,7 @@ impl Core {
     /// Whether a datagram to UDP port 547 is for the relay agent: what comes in where it relays,
     /// and what only relay agents are told.
     pub(in crate::core) fn is_relayed(&self, received: &Received) -> bool {
-        let link = self.system.links.get(&received.interface);
+        let link = self.kernel.state.system.links.get(&received.interface);
         link.is_some_and(|link| self.config.relays.contains_key(&link.name))
             || (!self.config.relays.is_empty()
                 && received.octets.first() == Some(&RelayKind::Reply.to_wire()))
@@ -81,10 +85,11 @@ impl Core {
     /// Takes in a datagram for the relay agent. Routes are there before the client hears that it
     /// has something to route.
     pub(in crate::core) fn receive_relayed(&mut self, now: Instant, received: &Received) {
-        let relaying = match self.relays.handle(now, &self.config, &self.system, received) {
-            Ok(relaying) => relaying,
-            Err(reject) => return self.reject(now, "relay", reject.label(), received),
-        };
+        let relaying =
+            match self.relays.handle(now, &self.config, &self.kernel.state.system, received) {
+                Ok(relaying) => relaying,
+                Err(reject) => return self.reject(now, "relay", reject.label(), received),
+            };
         for error in relaying.malformed {
             self.reject(now, "relay-option", error.label(), received);
         }
@@ -131,11 +136,12 @@ impl Core {
             valid: lease.valid_until.remaining(now).seconds(),
         };
         let relay = |name: &String| {
-            let link = self.system.link(name);
+            let link = self.kernel.state.system.link(name);
             let on_link = self.relays.leases().iter().filter(|(_, lease)| lease.link == *name);
             RelayStatus {
-                attached: link
-                    .is_some_and(|link| self.groups.contains(&(Group::DhcpServers, link.index))),
+                attached: link.is_some_and(|link| {
+                    self.kernel.state.is_member(Group::DhcpServers, link.index)
+                }),
                 leases: on_link.map(lease).collect(),
             }
         };

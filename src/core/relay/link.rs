@@ -6,7 +6,7 @@ use ipnet::Ipv6Net;
 
 use crate::config::{Config, Relay};
 use crate::core::input::{IfIndex, Received};
-use crate::core::system::{KernelAddress, Link, System};
+use crate::core::kernel::system::{KernelAddress, Link, System};
 use crate::time::Instant;
 use crate::wire::dhcpv6_relay::RelayMessage;
 

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::core::input::IfIndex;
-use crate::core::system::System;
+use crate::core::kernel::system::System;
 
 /// How packets leave through an uplink that can send.
 #[derive(Clone, PartialEq, Eq, Debug)]

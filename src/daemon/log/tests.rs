@@ -7,7 +7,7 @@ use super::*;
 use crate::core::event::{Condition, RefusedStep, RejectedPacket};
 use crate::core::history::{Cause, Prefixes};
 use crate::core::input::Refusal;
-use crate::core::output::{Stage, Step};
+use crate::core::output::{Object, Stage, Step};
 use crate::daemon::JsonLines;
 
 const NOW: Instant = Instant::from_secs(100);
@@ -134,7 +134,7 @@ fn a_log_for_programs_carries_values_as_fields() {
         },
         Event::StepRefused(RefusedStep {
             interface: None,
-            step: Step::Serve(true),
+            step: Step::Set(Object::Port),
             refusal: IN_USE,
         }),
     ];

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::LineFile;
 use crate::core::input::IfIndex;
-use crate::core::system::System;
+use crate::core::kernel::system::System;
 use crate::time::Instant;
 
 const NAME: &str = "owned.jsonl";

@@ -14,8 +14,8 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::core::capabilities::Capabilities;
 use crate::core::input::{IfIndex, KernelEvent, Neighbor, Refusal};
+use crate::core::kernel::system::System;
 use crate::core::output::{Step, Sysctl};
-use crate::core::system::System;
 use crate::platform::Drained;
 use crate::time::Instant;
 

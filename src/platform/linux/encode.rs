@@ -15,8 +15,8 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::MARK;
-use crate::core::output::Step;
-use crate::core::system::{KernelAddress, KernelRoute, RouteTarget};
+use crate::core::kernel::system::{KernelAddress, KernelRoute, RouteTarget};
+use crate::core::output::{Object, Step};
 use crate::time::{Instant, Until};
 
 /// The request for a step; none where netlink is not the way to take it.
@@ -26,32 +26,28 @@ pub(super) fn request(
     mark: bool,
 ) -> Option<NetlinkMessage<RouteNetlinkMessage>> {
     let (flags, message) = match step {
-        Step::SetAddress(wanted) => (
+        Step::Set(Object::Address(wanted)) | Step::Replace(Object::Address(wanted)) => (
             NLM_F_CREATE | NLM_F_REPLACE,
             RouteNetlinkMessage::NewAddress(address(now, wanted, mark)),
         ),
-        Step::RemoveAddress { interface, address, prefix_len } => {
+        Step::Remove(Object::Address(has)) => {
             let mut message = AddressMessage::default();
-            message.header = address_header(interface.0, *prefix_len);
-            message.attributes = vec![AddressAttribute::Address(IpAddr::V6(*address))];
+            message.header = address_header(has.interface.0, has.prefix_len);
+            message.attributes = vec![AddressAttribute::Address(IpAddr::V6(has.address))];
             (0, RouteNetlinkMessage::DelAddress(message))
         }
-        Step::AddRoute(wanted) => {
+        Step::Set(Object::Route(wanted)) => {
             (NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewRoute(route(now, wanted)))
         }
-        Step::ReplaceRoute(wanted) => {
+        Step::Replace(Object::Route(wanted)) => {
             (NLM_F_CREATE | NLM_F_REPLACE, RouteNetlinkMessage::NewRoute(route(now, wanted)))
         }
-        Step::RemoveRoute(has) => {
+        Step::Remove(Object::Route(has)) => {
             let mut message = route(now, has);
             message.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::Expires(_)));
             (0, RouteNetlinkMessage::DelRoute(message))
         }
-        Step::SetSysctl { .. }
-        | Step::Join(..)
-        | Step::Leave(..)
-        | Step::Serve(_)
-        | Step::DropKernelMade(_) => return None,
+        Step::Set(_) | Step::Replace(_) | Step::Remove(_) => return None,
     };
     Some(request_with(flags, message))
 }

@@ -19,8 +19,8 @@ use netlink_sys::{Socket, SocketAddr};
 use super::events::Events;
 use super::{decode, encode, sysctl, takeover};
 use crate::core::input::{KernelEvent, Refusal};
-use crate::core::output::{Step, Sysctl};
-use crate::core::system::System;
+use crate::core::kernel::system::System;
+use crate::core::output::{Object, Setting, Step, Sysctl};
 use crate::platform::{refusal_of, refusal_of_number};
 use crate::time::Instant;
 
@@ -285,18 +285,11 @@ impl Kernel {
     /// Takes a step that is no single request of netlink.
     fn take(&mut self, step: &Step) -> io::Result<()> {
         match step {
-            Step::SetSysctl { interface, name, value } => {
+            Step::Set(Object::Setting(Setting { interface, name, value, .. })) => {
                 sysctl::write_sysctl(interface, *name, *value)
             }
-            Step::DropKernelMade(interface) => takeover::drop_kernel_made(self, *interface),
-            Step::Join(..)
-            | Step::Leave(..)
-            | Step::Serve(_)
-            | Step::SetAddress(_)
-            | Step::RemoveAddress { .. }
-            | Step::AddRoute(_)
-            | Step::ReplaceRoute(_)
-            | Step::RemoveRoute(_) => Ok(()),
+            Step::Set(Object::Takeover(interface)) => takeover::drop_kernel_made(self, *interface),
+            Step::Set(_) | Step::Replace(_) | Step::Remove(_) => Ok(()),
         }
     }
 
@@ -383,17 +376,8 @@ fn unanswered(requests: &[(usize, u32)], error: &io::Error) -> Vec<(usize, i32)>
 
 /// Whether a refusal says that what was wanted is so already.
 fn is_so(step: &Step, refusal: Refusal) -> bool {
-    match step {
-        Step::RemoveAddress { .. } | Step::RemoveRoute(_) => refusal == Refusal::NotThere,
-        Step::SetAddress(_)
-        | Step::AddRoute(_)
-        | Step::ReplaceRoute(_)
-        | Step::SetSysctl { .. }
-        | Step::Join(..)
-        | Step::Leave(..)
-        | Step::Serve(_)
-        | Step::DropKernelMade(_) => false,
-    }
+    matches!(step, Step::Remove(Object::Address(_) | Object::Route(_)))
+        && refusal == Refusal::NotThere
 }
 
 /// The messages in a datagram; one that is not understood is passed over.

@@ -32,8 +32,9 @@ fn the_next_hop_is_who_asked_last_or_as_configured() {
     let mut world = World::new(SITE, A);
     world.ask(1, Request, &[]).unwrap();
     let next_hop = |world: &World| world.delegating.routes(&key(1, 1), LAN)[0].target;
-    let via =
-        |address: &str| crate::core::system::RouteTarget::Gateway(LAN, address.parse().unwrap());
+    let via = |address: &str| {
+        crate::core::kernel::system::RouteTarget::Gateway(LAN, address.parse().unwrap())
+    };
     assert_eq!(next_hop(&world), via("fe80::1"));
     let renew = message(1, Renew, &[ia(1, &[ONE])]);
     world.hear_at("lan0", contact(0x99), &renew).unwrap();

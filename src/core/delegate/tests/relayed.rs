@@ -3,7 +3,7 @@
 use MessageType::*;
 
 use super::*;
-use crate::core::system::RouteTarget;
+use crate::core::kernel::system::RouteTarget;
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption};
 
 const RELAY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xa);

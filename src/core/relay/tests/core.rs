@@ -5,9 +5,9 @@ use crate::core::Core;
 use crate::core::capabilities::Capabilities;
 use crate::core::event::Event;
 use crate::core::input::Input;
+use crate::core::kernel::system::RouteTarget;
 use crate::core::memory::Memory;
-use crate::core::output::{Group, Output, Step};
-use crate::core::system::RouteTarget;
+use crate::core::output::{Group, Object, Output, Step};
 
 const CAPABILITIES: Capabilities =
     Capabilities { routes_have_metrics: true, unreachable_routes_end: false };
@@ -45,12 +45,19 @@ fn the_group_is_joined_where_clients_are() {
     let mut core = core(Memory::default());
     let joined: Vec<Step> = steps(&outputs(&mut core));
     let group = Group::DhcpServers;
-    assert_eq!(joined, [Step::Serve(true), Step::Join(group, LAN), Step::Join(group, LAN1)]);
+    assert_eq!(
+        joined,
+        [
+            Step::Set(Object::Port),
+            Step::Set(Object::Membership(group, LAN)),
+            Step::Set(Object::Membership(group, LAN1))
+        ]
+    );
     let down = KernelEvent::Link(Link { running: false, ..link(LAN, "lan0") });
     core.handle(NOW, Input::Kernel(vec![down]));
-    assert_eq!(steps(&outputs(&mut core)), [Step::Leave(group, LAN)]);
+    assert_eq!(steps(&outputs(&mut core)), [Step::Remove(Object::Membership(group, LAN))]);
     core.handle(NOW, Input::Kernel(vec![KernelEvent::LinkGone(LAN1)]));
-    assert_eq!(steps(&outputs(&mut core)), [Step::Leave(group, LAN1)]);
+    assert_eq!(steps(&outputs(&mut core)), [Step::Remove(Object::Membership(group, LAN1))]);
 }
 
 /// Law 6: remembered first, then routed, and only then told.
@@ -69,7 +76,7 @@ fn a_client_is_answered_when_its_prefix_is_remembered_and_routed() {
     else {
         panic!("{all:?}")
     };
-    let [Step::AddRoute(route)] = &steps[..] else { panic!("{steps:?}") };
+    let [Step::Set(Object::Route(route))] = &steps[..] else { panic!("{steps:?}") };
     assert_eq!(route.destination, "2001:db8:100::/56".parse().unwrap());
     assert_eq!(route.target, RouteTarget::Gateway(LAN, ip(CLIENT)));
     let status = core.status(NOW);
@@ -92,7 +99,7 @@ fn a_restart_knows_the_routes_and_their_ends() {
     }
     let mut core = core(memory);
     let added = steps(&outputs(&mut core));
-    assert!(added.iter().any(|step| matches!(step, Step::AddRoute(_))), "{added:?}");
+    assert!(added.iter().any(|step| matches!(step, Step::Set(Object::Route(_)))), "{added:?}");
     let end = core.deadline(NOW).unwrap().at;
     assert_eq!(end, Instant::from_secs(1900));
     core.handle(end, Input::Timeout);
@@ -101,7 +108,7 @@ fn a_restart_knows_the_routes_and_their_ends() {
     let end = core.deadline(end).unwrap().at;
     core.handle(end, Input::Timeout);
     all.extend(outputs(&mut core));
-    assert!(matches!(steps(&all)[..], [Step::RemoveRoute(_)]), "{all:?}");
+    assert!(matches!(steps(&all)[..], [Step::Remove(Object::Route(_))]), "{all:?}");
     assert!(all.iter().any(|output| matches!(output, Output::Remember(_))));
     assert_eq!(core.deadline(end), None);
 }

@@ -2,8 +2,8 @@
 
 use super::super::leases::{MAX_LEASES, MAX_PER_CLIENT};
 use super::*;
+use crate::core::kernel::system::{KernelRoute, RouteTarget};
 use crate::core::memory::{Memory, RelayedLease};
-use crate::core::system::{KernelRoute, RouteTarget};
 
 const OTHER: &str = "fe80::200:5eff:fe00:5302";
 

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use super::input::{IfIndex, KernelEvent, Received};
+use crate::core::input::{IfIndex, KernelEvent, Received};
 use crate::time::{ROUNDING, Until};
 
 /// An interface.

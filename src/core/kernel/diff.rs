@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::desired::{Delegated, Desired};
-use super::input::IfIndex;
-use super::output::Step;
+use super::object::{Object, Step};
+use super::state::State;
 use super::system::{self, KernelAddress, KernelRoute, System};
+use crate::core::desired::{Delegated, Desired};
+use crate::core::input::IfIndex;
 use crate::time::{Instant, Until};
 
 /// What may be removed. Nothing is before the uplink has spoken, or a restart would be an outage
@@ -29,6 +30,23 @@ impl Removable {
     }
 }
 
+/// The steps about objects that the kernel does not tell of. `restored` are settings that get back
+/// the values that they had.
+pub(super) fn made_diff(state: &State, desired: &Desired, restored: Vec<Object>) -> Vec<Step> {
+    let wanted = desired.made.values().cloned().chain(restored);
+    let mut steps: Vec<Step> =
+        wanted.filter(|object| !state.has_made(object)).map(Step::Set).collect();
+    let over = state.made().filter(|(key, _)| !desired.made.contains_key(key));
+    let over = over.map(|(_, object)| object).filter(|object| object.is_removable());
+    steps.extend(over.cloned().map(Step::Remove));
+    steps
+}
+
+/// Whether a step can be taken only while UDP port 547 is open.
+pub(super) const fn needs_port(step: &Step) -> bool {
+    matches!(step, Step::Set(Object::Membership(group, _)) if group.is_for_servers())
+}
+
 /// The steps from what `system` has to `desired` and `delegated`, of everything. Only what carries
 /// our mark is ever replaced or removed; an address of another in our place stands for ours.
 pub fn diff(
@@ -45,7 +63,7 @@ pub fn diff(
     let swapped: BTreeSet<_> = wanted().map(KernelRoute::slot).collect();
     let over = system.routes.values().filter(|has| !swapped.contains(&has.slot()));
     let over = over.filter(|route| removable.allows(route));
-    steps.extend(over.cloned().map(Step::RemoveRoute));
+    steps.extend(over.cloned().map(|route| Step::Remove(Object::Route(route))));
     steps
 }
 
@@ -69,7 +87,7 @@ pub fn own_diff(
             desired.routes.values().chain(delegated.routes()).map(KernelRoute::slot).collect();
         over.retain(|route| !swapped.contains(&route.slot()) && removable.allows(route));
     }
-    steps.extend(over.into_iter().cloned().map(Step::RemoveRoute));
+    steps.extend(over.into_iter().cloned().map(|route| Step::Remove(Object::Route(route))));
     steps
 }
 
@@ -83,18 +101,14 @@ fn address_steps(
     for (key, address) in &desired.addresses {
         match system.addresses.get(key) {
             Some(has) if !has.ours || same_address(now, has, address) => {}
-            Some(_) | None => steps.push(Step::SetAddress(address.clone())),
+            Some(_) | None => steps.push(Step::Set(Object::Address(address.clone()))),
         }
     }
     let running = |interface| system.links.get(&interface).is_some_and(|link| link.running);
     for (key, has) in &system.addresses {
         let removable = running(has.interface) && removable.interfaces.contains(&has.interface);
         if has.ours && removable && !desired.addresses.contains_key(key) {
-            steps.push(Step::RemoveAddress {
-                interface: has.interface,
-                address: has.address,
-                prefix_len: has.prefix_len,
-            });
+            steps.push(Step::Remove(Object::Address(has.clone())));
         }
     }
     steps
@@ -114,7 +128,7 @@ pub fn binding_diff(
     let stays = |route: &KernelRoute| wanted.contains(&route.slot());
     let has = |route: &&KernelRoute| system.routes.contains_key(&route.key());
     let gone = before.iter().filter(|route| !stays(route)).filter(has);
-    steps.extend(gone.cloned().map(Step::RemoveRoute));
+    steps.extend(gone.cloned().map(|route| Step::Remove(Object::Route(route))));
     steps
 }
 
@@ -124,14 +138,14 @@ fn route_step(now: Instant, system: &System, route: &KernelRoute) -> Option<Step
         // The kernel takes no end in the past: set once more, the route would be there for another
         // second, and then again.
         let has = system.routes.get(&route.key()).filter(|has| !has.until.is_over(now));
-        return has.map(|has| Step::RemoveRoute(has.clone()));
+        return has.map(|has| Step::Remove(Object::Route(has.clone())));
     }
     match system.routes.get(&route.key()) {
         // Another router in the place of ours: swapped in one step, without a gap.
-        None if system.has_slot(route.slot()) => Some(Step::ReplaceRoute(route.clone())),
-        None => Some(Step::AddRoute(route.clone())),
+        None if system.has_slot(route.slot()) => Some(Step::Replace(Object::Route(route.clone()))),
+        None => Some(Step::Set(Object::Route(route.clone()))),
         Some(has) if same_end(now, has.until, route.until) => None,
-        Some(_) => Some(Step::ReplaceRoute(route.clone())),
+        Some(_) => Some(Step::Replace(Object::Route(route.clone()))),
     }
 }
 
@@ -152,7 +166,7 @@ mod tests {
 
     use super::*;
     use crate::core::input::KernelEvent;
-    use crate::core::system::{Link, RouteTarget};
+    use crate::core::kernel::system::{Link, RouteTarget};
 
     const LAN: IfIndex = IfIndex(3);
     const NOW: Instant = Instant::from_secs(1000);
@@ -217,10 +231,10 @@ mod tests {
         system.handle(KernelEvent::Route(old_route.clone()));
         let desired = desired(std::slice::from_ref(&new), std::slice::from_ref(&new_route));
         let wanted = [
-            Step::AddRoute(new_route),
-            Step::SetAddress(new),
-            Step::RemoveAddress { interface: LAN, address: old.address, prefix_len: 64 },
-            Step::RemoveRoute(old_route),
+            Step::Set(Object::Route(new_route)),
+            Step::Set(Object::Address(new)),
+            Step::Remove(Object::Address(old)),
+            Step::Remove(Object::Route(old_route)),
         ];
         assert_eq!(diff(NOW, &system, &desired, &Delegated::default(), &all()), wanted);
     }
@@ -246,7 +260,8 @@ mod tests {
         let refreshed_route = route("2001:db8:a::/64", 900);
         let more =
             desired(std::slice::from_ref(&refreshed), std::slice::from_ref(&refreshed_route));
-        let wanted = [Step::ReplaceRoute(refreshed_route), Step::SetAddress(refreshed)];
+        let wanted =
+            [Step::Replace(Object::Route(refreshed_route)), Step::Set(Object::Address(refreshed))];
         assert_eq!(diff(NOW, &system, &more, &Delegated::default(), &all()), wanted);
     }
 
@@ -273,7 +288,7 @@ mod tests {
         system.handle(KernelEvent::Route(over.clone()));
         assert_eq!(
             diff(NOW, &system, &wanted, &Delegated::default(), &all()),
-            [Step::RemoveRoute(over)]
+            [Step::Remove(Object::Route(over))]
         );
     }
 

@@ -5,13 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Core;
-use super::delegate::BindingKey;
-use super::diff;
-use super::failures::Subject;
-use super::output::Step;
-use super::settle::LAG;
+use super::object::{Key, Step};
 use super::system::{KernelRoute, RouteKey};
+use super::{Reconciler, diff};
+use crate::core::Core;
+use crate::core::delegate::BindingKey;
+use crate::core::settle::LAG;
 use crate::time::{Deadline, Instant};
 
 /// What is done in one pass: some 2 ms of the kernel's time.
@@ -19,7 +18,7 @@ const SLICE: usize = 256;
 
 /// What is left to be done for bindings.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Backlog {
+pub(in crate::core) struct Backlog {
     /// Whose routes are to be derived.
     bindings: BTreeSet<BindingKey>,
     /// Routes that a comparison of everything found to be missing.
@@ -35,36 +34,36 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::core) fn is_empty(&self) -> bool {
         !self.has_steps() && self.later.is_empty() && self.records.is_empty()
     }
 
     /// Whether something is left that others wait for.
-    pub(super) fn has_steps(&self) -> bool {
+    pub(in crate::core) fn has_steps(&self) -> bool {
         !self.bindings.is_empty() || !self.steps.is_empty()
     }
 
     /// Routes and records of bindings are to follow.
-    pub(super) fn add_bindings(&mut self, mut touched: BTreeSet<BindingKey>) {
+    pub(in crate::core) fn add_bindings(&mut self, mut touched: BTreeSet<BindingKey>) {
         self.records.extend(touched.iter().cloned());
         self.bindings.append(&mut touched);
     }
 
     /// Routes of bindings are to follow.
-    pub(super) fn add_rerouted(&mut self, mut rerouted: BTreeSet<BindingKey>) {
+    pub(in crate::core) fn add_rerouted(&mut self, mut rerouted: BTreeSet<BindingKey>) {
         self.bindings.append(&mut rerouted);
     }
 
     /// Everything is about to be compared: returns the bindings whose routes are to be derived
     /// before, and forgets all steps.
-    pub(super) fn take_all(&mut self) -> BTreeSet<BindingKey> {
+    pub(in crate::core) fn take_all(&mut self) -> BTreeSet<BindingKey> {
         self.steps.clear();
         self.later.clear();
         std::mem::take(&mut self.bindings)
     }
 
     /// A binding is looked at apart: what was left to be done for it follows from that.
-    pub(super) fn remove(&mut self, key: &BindingKey) {
+    pub(in crate::core) fn remove(&mut self, key: &BindingKey) {
         self.bindings.remove(key);
         self.records.remove(key);
     }
@@ -92,7 +91,7 @@ impl Backlog {
     }
 
     /// When the next slice has its turn: at once while others wait for it.
-    pub(super) fn deadline(&self, now: Instant) -> Option<Deadline> {
+    pub(in crate::core) fn deadline(&self, now: Instant) -> Option<Deadline> {
         let at = if self.has_steps() || !self.records.is_empty() {
             now
         } else {
@@ -124,81 +123,62 @@ impl Backlog {
     }
 }
 
-/// The route that a step is about.
-const fn route_of(step: &Step) -> Option<&KernelRoute> {
-    match step {
-        Step::AddRoute(route) | Step::ReplaceRoute(route) | Step::RemoveRoute(route) => Some(route),
-        Step::SetAddress(_)
-        | Step::RemoveAddress { .. }
-        | Step::SetSysctl { .. }
-        | Step::Join(..)
-        | Step::Leave(..)
-        | Step::Serve(_)
-        | Step::DropKernelMade(_) => None,
-    }
-}
-
-/// The route that a step removes.
-const fn removed(step: &Step) -> Option<&KernelRoute> {
-    if let Step::RemoveRoute(route) = step { Some(route) } else { None }
-}
-
 impl Core {
     /// Has the next records written.
-    pub(super) fn remember_next(&mut self) {
-        let records = self.backlog.next_records();
+    pub(in crate::core) fn remember_next(&mut self) {
+        let records = self.kernel.backlog.next_records();
         self.remember_bindings(&records);
     }
 
     /// The steps to be taken at once: of those about routes to what is delegated a slice.
-    pub(super) fn first_slice(&mut self, mut steps: Vec<Step>) -> Vec<Step> {
+    pub(in crate::core) fn first_slice(&mut self, mut steps: Vec<Step>) -> Vec<Step> {
         if steps.len() <= SLICE {
             return steps;
         }
-        let Self { backlog, desired, failures, .. } = self;
+        let Reconciler { backlog, desired, refusals, .. } = &mut self.kernel;
         let mut room = SLICE;
         let mut postponed = Vec::new();
         steps.retain(|step| {
-            let route = route_of(step).filter(|route| !desired.routes.contains_key(&route.key()));
+            let route = step.route().filter(|route| !desired.routes.contains_key(&route.key()));
             let Some(route) = route else { return true };
             if room == 0 {
-                postponed.push(Subject::Route(route.key()));
+                postponed.push(Key::Route(route.key()));
                 backlog.steps.insert(route.key(), step.clone());
                 return false;
             }
             room -= 1;
             true
         });
-        failures.queued(postponed.into_iter());
+        refusals.queued(postponed.into_iter());
         steps
     }
 
     /// Keeps the steps for later that remove routes, or are about those of bindings; returns the
     /// others.
-    pub(super) fn postpone_routes(&mut self, now: Instant, steps: Vec<Step>) -> Vec<Step> {
-        let Self { backlog, desired, failures, .. } = self;
+    pub(in crate::core) fn postpone_routes(&mut self, now: Instant, steps: Vec<Step>) -> Vec<Step> {
+        let Reconciler { backlog, desired, refusals, .. } = &mut self.kernel;
         let is_of_route = |step: &Step| {
-            route_of(step).is_some_and(|route| !desired.routes.contains_key(&route.key()))
+            step.route().is_some_and(|route| !desired.routes.contains_key(&route.key()))
         };
         let (routes, others): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(is_of_route);
-        let routes = routes.into_iter().filter_map(|step| Some((route_of(&step)?.key(), step)));
+        let routes = routes.into_iter().filter_map(|step| Some((step.route()?.key(), step)));
         let routes: Vec<(RouteKey, Step)> = routes.collect();
-        failures.queued(routes.iter().map(|(key, _)| Subject::Route(*key)));
+        refusals.queued(routes.iter().map(|(key, _)| Key::Route(*key)));
         backlog.add_later(now, routes);
         others
     }
 
     /// Does the next slice of what is left.
-    pub(super) fn work_off(&mut self, now: Instant) {
-        if !self.backlog.bindings.is_empty() {
+    pub(in crate::core) fn work_off(&mut self, now: Instant) {
+        if !self.kernel.backlog.bindings.is_empty() {
             let steps = self.follow_next(now);
             self.take_steps(now, steps);
-        } else if !self.backlog.steps.is_empty() {
-            let steps = self.backlog.next_steps();
+        } else if !self.kernel.backlog.steps.is_empty() {
+            let steps = self.kernel.backlog.next_steps();
             self.take_steps(now, steps);
-        } else if self.backlog.later_at.is_some_and(|at| at <= now) {
+        } else if self.kernel.backlog.later_at.is_some_and(|at| at <= now) {
             self.drop_needless_removals(now);
-            let steps = self.backlog.next_later();
+            let steps = self.kernel.backlog.next_later();
             self.take_steps(now, steps);
         } else {
             self.remember_next();
@@ -206,18 +186,19 @@ impl Core {
     }
 
     /// Derives the routes of the next bindings: the steps that others wait for.
-    pub(super) fn follow_next(&mut self, now: Instant) -> Vec<Step> {
-        let keys = self.backlog.next_bindings();
+    pub(in crate::core) fn follow_next(&mut self, now: Instant) -> Vec<Step> {
+        let keys = self.kernel.backlog.next_bindings();
         let (first, later) = self.follow_routes(now, keys.iter());
-        let is_allowed =
-            |step: &Step| removed(step).is_none_or(|route| self.removable.allows(route));
+        let is_allowed = |step: &Step| {
+            step.removed_route().is_none_or(|route| self.kernel.removable.allows(route))
+        };
         let later = later.into_iter().filter(is_allowed).collect();
         let _ = self.postpone_routes(now, later);
         first
     }
 
     /// Derives the routes of bindings: the steps that others wait for, and those that nobody does.
-    pub(super) fn follow_routes<'a>(
+    pub(in crate::core) fn follow_routes<'a>(
         &mut self,
         now: Instant,
         keys: impl Iterator<Item = &'a BindingKey>,
@@ -226,27 +207,28 @@ impl Core {
         for key in keys {
             let (had, has) = self.follow_binding(key);
             for routes in [&had, &has] {
-                if self.backlog.remove_steps(routes) {
-                    let subjects = routes.iter().map(|route| Subject::Route(route.key()));
-                    self.failures.dequeued(now, subjects);
+                if self.kernel.backlog.remove_steps(routes) {
+                    let subjects = routes.iter().map(|route| Key::Route(route.key()));
+                    self.kernel.refusals.dequeued(now, subjects);
                 }
             }
             before.extend(had);
             after.extend(has);
         }
-        let mut steps = diff::binding_diff(now, &self.system, &before, &after);
-        steps.retain(|step| !self.failures.holds(now, step));
-        steps.into_iter().partition(|step| self.is_awaited(step))
+        let mut steps = diff::binding_diff(now, &self.kernel.state.system, &before, &after);
+        steps.retain(|step| !self.kernel.refusals.holds(now, step));
+        steps.into_iter().partition(|step| self.kernel.is_awaited(step))
     }
 
     /// Derives the routes of a binding: those that it had, and those that it has now.
-    pub(super) fn follow_binding(
+    pub(in crate::core) fn follow_binding(
         &mut self,
         key: &BindingKey,
     ) -> (Vec<KernelRoute>, Vec<KernelRoute>) {
-        let stranded_count = self.delegated.stranded().len();
-        let (had, has) = self.delegated.follow(&self.system, &self.delegating, key);
-        self.review |= self.delegated.stranded().len() != stranded_count;
+        let stranded_count = self.kernel.delegated.stranded().len();
+        let (had, has) =
+            self.kernel.delegated.follow(&self.kernel.state.system, &self.delegating, key);
+        self.review |= self.kernel.delegated.stranded().len() != stranded_count;
         self.report_delegations(key, &had, &has);
         (had, has)
     }
@@ -254,19 +236,19 @@ impl Core {
     /// Bindings follow one after the other: what one has lost another may have got since, and what
     /// is replaced needs no removal.
     fn drop_needless_removals(&mut self, now: Instant) {
-        let Self { backlog, delegated, desired, system, failures, .. } = self;
+        let Reconciler { backlog, delegated, desired, state, refusals, .. } = &mut self.kernel;
         if std::mem::replace(&mut backlog.later_is_checked, true) {
             return;
         }
-        let removals = backlog.later.values().filter_map(removed).map(KernelRoute::key);
+        let removals = backlog.later.values().filter_map(Step::removed_route).map(KernelRoute::key);
         let mut needless: BTreeSet<RouteKey> =
-            removals.filter(|key| !system.routes.contains_key(key)).collect();
+            removals.filter(|key| !state.system.routes.contains_key(key)).collect();
         for route in delegated.routes().chain(desired.routes.values()) {
-            if backlog.later.get(&route.key()).is_some_and(|step| removed(step).is_some()) {
+            if backlog.later.get(&route.key()).is_some_and(|step| step.removed_route().is_some()) {
                 needless.insert(route.key());
             }
         }
         backlog.later.retain(|key, _| !needless.contains(key));
-        failures.dequeued(now, needless.into_iter().map(Subject::Route));
+        refusals.dequeued(now, needless.into_iter().map(Key::Route));
     }
 }

@@ -1,0 +1,282 @@
+//! What the agent has the kernel hold, and the steps towards it: `Set | Replace | Remove` × object.
+//!
+//! An object knows its key, its rank among the steps, who carries its steps out, and how they read
+//! in a sentence. A new kind is one variant here, a contributor in `desired`, and an executor.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::system::{KernelAddress, KernelRoute, RouteKey, RouteTarget};
+use crate::core::input::{IfIndex, Refusal};
+use crate::net;
+
+/// Something that the kernel holds for the agent.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Object {
+    /// An address with our mark.
+    Address(KernelAddress),
+    /// A route with our mark.
+    Route(KernelRoute),
+    /// The value of a setting below `net.ipv6.conf.<interface>`.
+    Setting(Setting),
+    /// Membership in a group on an interface.
+    Membership(Group, IfIndex),
+    /// UDP port 547, open.
+    Port,
+    /// An interface whose advertisements the agent follows in the kernel's place: addresses and
+    /// routes that the kernel made of earlier ones are removed (RA-RX-80).
+    Takeover(IfIndex),
+}
+
+/// What makes two objects the same one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Key {
+    /// Interface and address.
+    Address(IfIndex, Ipv6Addr),
+    /// Destination, target and metric.
+    Route(RouteKey),
+    /// Interface and setting.
+    Setting(IfIndex, Sysctl),
+    /// Group and interface.
+    Membership(Group, IfIndex),
+    /// UDP port 547.
+    Port,
+    /// The interface.
+    Takeover(IfIndex),
+}
+
+/// Who carries out the steps about an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Executor {
+    /// The kernel's tables and settings.
+    Kernel,
+    /// The agent's own sockets.
+    Sockets,
+}
+
+/// The value of a setting of an interface.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Setting {
+    /// The interface: another one of the same name has its own settings.
+    pub index: IfIndex,
+    /// Its name.
+    pub interface: String,
+    /// Name of the setting.
+    pub name: Sysctl,
+    /// The value.
+    pub value: i32,
+}
+
+/// One operation on the kernel's state. What is already so is no error.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Step {
+    /// Adds an object. Of an address and a setting it replaces lifetimes and value; it fails where
+    /// another's route of the same key is in the place of a route.
+    Set(Object),
+    /// Replaces our own route of the same key, or of the same destination and metric.
+    Replace(Object),
+    /// Removes an object.
+    Remove(Object),
+}
+
+impl Object {
+    /// What makes it the same one as another.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Address(address) => Key::Address(address.interface, address.address),
+            Self::Route(route) => Key::Route(route.key()),
+            Self::Setting(setting) => Key::Setting(setting.index, setting.name),
+            Self::Membership(group, interface) => Key::Membership(*group, *interface),
+            Self::Port => Key::Port,
+            Self::Takeover(interface) => Key::Takeover(*interface),
+        }
+    }
+
+    /// Its place among objects that are made, and among those that are removed. All that is made
+    /// comes before anything is removed but what others could take for ours (CHG-12).
+    const fn ranks(&self) -> (u8, u8) {
+        match self {
+            Self::Setting(_) => (0, 9),
+            Self::Port => (1, 1),
+            Self::Membership(..) => (2, 3),
+            Self::Route(_) => (4, 7),
+            Self::Address(_) => (5, 6),
+            Self::Takeover(_) => (8, 9),
+        }
+    }
+
+    /// Who carries out steps about it.
+    pub const fn executor(&self) -> Executor {
+        match self {
+            Self::Membership(..) | Self::Port => Executor::Sockets,
+            Self::Address(_) | Self::Route(_) | Self::Setting(_) | Self::Takeover(_) => {
+                Executor::Kernel
+            }
+        }
+    }
+
+    /// Whether it goes when it is desired no more. A setting gets back the value that it had, which
+    /// is a step of its own; what the kernel made of advertisements does not come back.
+    pub(super) const fn is_removable(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Route(_) | Self::Membership(..) | Self::Port => true,
+            Self::Setting(_) | Self::Takeover(_) => false,
+        }
+    }
+
+    /// The interface that it is on, if any.
+    pub const fn interface(&self) -> Option<IfIndex> {
+        match self {
+            Self::Address(address) => Some(address.interface),
+            Self::Route(route) => route.target.interface(),
+            Self::Setting(setting) => Some(setting.index),
+            Self::Membership(_, interface) | Self::Takeover(interface) => Some(*interface),
+            Self::Port => None,
+        }
+    }
+}
+
+impl Step {
+    /// What it is about.
+    pub const fn object(&self) -> &Object {
+        match self {
+            Self::Set(object) | Self::Replace(object) | Self::Remove(object) => object,
+        }
+    }
+
+    /// Its place among other steps: make before break.
+    pub const fn rank(&self) -> u8 {
+        let (making, breaking) = self.object().ranks();
+        match self {
+            Self::Set(_) | Self::Replace(_) => making,
+            Self::Remove(_) => breaking,
+        }
+    }
+
+    /// The route that it is about.
+    pub const fn route(&self) -> Option<&KernelRoute> {
+        if let Object::Route(route) = self.object() { Some(route) } else { None }
+    }
+
+    /// The route that it removes.
+    pub const fn removed_route(&self) -> Option<&KernelRoute> {
+        if let Self::Remove(Object::Route(route)) = self { Some(route) } else { None }
+    }
+
+    /// Whether a refusal of it leaves it open what the kernel has: an unanswered step, a route that
+    /// is there against all expectation, one that was to be replaced or removed.
+    pub const fn is_doubtful(&self, refusal: Refusal) -> bool {
+        match self {
+            Self::Set(Object::Route(_)) => {
+                matches!(refusal, Refusal::NoBuffer | Refusal::Exists)
+            }
+            Self::Set(Object::Address(_))
+            | Self::Replace(Object::Address(_) | Object::Route(_))
+            | Self::Remove(Object::Address(_) | Object::Route(_)) => true,
+            Self::Set(_) | Self::Replace(_) | Self::Remove(_) => {
+                matches!(refusal, Refusal::NoBuffer)
+            }
+        }
+    }
+
+    /// What it does, for a sentence; `interface` is the name of the interface of its object.
+    pub fn describe<'a>(&'a self, interface: &'a str) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |f| {
+            let verb = |set: &'static str, remove: &'static str| match self {
+                Self::Set(_) => set,
+                Self::Replace(_) => "replace",
+                Self::Remove(_) => remove,
+            };
+            match self.object() {
+                Object::Address(address) => {
+                    let KernelAddress { address, prefix_len, .. } = address;
+                    let verb = verb("set", "remove");
+                    write!(f, "{verb} address {address}/{prefix_len} on {interface}")
+                }
+                Object::Route(KernelRoute { destination, target, .. }) => {
+                    let verb = verb("add", "remove");
+                    match target {
+                        RouteTarget::Gateway(_, gateway) => {
+                            write!(f, "{verb} route {destination} via {gateway} on {interface}")
+                        }
+                        RouteTarget::OnLink(_) => {
+                            write!(f, "{verb} route {destination} on {interface}")
+                        }
+                        RouteTarget::Unreachable => {
+                            write!(f, "{verb} unreachable route {destination}")
+                        }
+                    }
+                }
+                Object::Setting(Setting { name, value, .. }) => {
+                    write!(f, "set net.ipv6.conf.{interface}.{} to {value}", name.file())
+                }
+                Object::Membership(group, _) => {
+                    write!(f, "{} {} on {interface}", verb("join", "leave"), group.address())
+                }
+                Object::Port => write!(f, "{} UDP port 547", verb("open", "close")),
+                Object::Takeover(_) => {
+                    write!(f, "drop what it made of advertisements on {interface}")
+                }
+            }
+        })
+    }
+}
+
+/// The groups that the agent hears.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Group {
+    /// All routers on the link: solicitations.
+    AllRouters,
+    /// All DHCPv6 relay agents and servers on the link.
+    DhcpServers,
+    /// All DHCPv6 servers of the site: what relay agents forward.
+    SiteDhcpServers,
+}
+
+impl Group {
+    /// Whether it is joined with the socket of UDP port 547.
+    pub const fn is_for_servers(self) -> bool {
+        match self {
+            Self::AllRouters => false,
+            Self::DhcpServers | Self::SiteDhcpServers => true,
+        }
+    }
+
+    /// Its address.
+    pub const fn address(self) -> Ipv6Addr {
+        match self {
+            Self::AllRouters => net::ALL_ROUTERS,
+            Self::DhcpServers => net::ALL_DHCP_SERVERS,
+            Self::SiteDhcpServers => net::ALL_SITE_DHCP_SERVERS,
+        }
+    }
+}
+
+/// The interface settings that the agent may change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Sysctl {
+    /// `accept_ra`: 0 where the agent manages, 2 where the kernel does.
+    AcceptRa,
+    /// `hop_limit`, as routers advertise it.
+    HopLimit,
+    /// `mtu`, as routers advertise it.
+    Mtu,
+}
+
+impl Sysctl {
+    /// The setting whose file is named so.
+    pub fn from_file(file: &str) -> Option<Self> {
+        [Self::AcceptRa, Self::HopLimit, Self::Mtu].into_iter().find(|name| name.file() == file)
+    }
+
+    /// The file's name below `/proc/sys/net/ipv6/conf/<interface>`.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::AcceptRa => "accept_ra",
+            Self::HopLimit => "hop_limit",
+            Self::Mtu => "mtu",
+        }
+    }
+}

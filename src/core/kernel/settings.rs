@@ -1,0 +1,77 @@
+//! Settings of interfaces that are no uplinks any more get the values back that they had.
+
+use super::object::{Object, Setting, Step, Sysctl};
+use crate::core::Core;
+use crate::core::memory::Record;
+use crate::core::output::Output;
+
+impl Core {
+    /// Settings of interfaces that are no uplinks any more, with the values that they had.
+    pub(in crate::core) fn restored_settings(&self) -> Vec<Object> {
+        let system = &self.kernel.state.system;
+        let earlier = self.earlier_settings();
+        let settings = earlier.filter_map(|(interface, name, value)| {
+            let index = system.link(&interface)?.index;
+            Some(Object::Setting(Setting { index, interface, name, value }))
+        });
+        settings.collect()
+    }
+
+    /// The values that settings had on interfaces that are no uplinks any more.
+    fn earlier_settings(&self) -> impl Iterator<Item = (String, Sysctl, i32)> + '_ {
+        let remembered = self.memory.sysctls.iter();
+        let others =
+            remembered.filter(|((interface, _), _)| !self.config.uplinks.contains_key(interface));
+        others.filter_map(|((interface, file), before)| {
+            let name = Sysctl::from_file(file)?;
+            self.kernel.state.system.link(interface)?;
+            Some((interface.clone(), name, *before))
+        })
+    }
+
+    /// Whether a step gives back a value. When it was taken that can be forgotten.
+    pub(in crate::core) fn restores(&self, step: &Step) -> bool {
+        matches!(step, Step::Set(Object::Setting(Setting { interface, .. }))
+            if !self.config.uplinks.contains_key(interface))
+    }
+
+    /// Forgets the values that were given back, and those of interfaces that have vanished: one
+    /// that comes back has its own.
+    pub(in crate::core) fn forget_settings(&mut self) {
+        let is_restored = |(interface, name, before): &(String, Sysctl, i32)| {
+            self.kernel.state.setting(interface, *name) == Some(*before)
+        };
+        let restored = self.earlier_settings().filter(is_restored);
+        let restored = restored.map(|(interface, name, _)| (interface, name.file().to_owned()));
+        let remembered = self.memory.sysctls.keys();
+        let vanished =
+            remembered.filter(|(interface, _)| self.kernel.state.system.link(interface).is_none());
+        let over: Vec<(String, String)> = restored.chain(vanished.cloned()).collect();
+        over.into_iter().for_each(|(interface, file)| self.forget_setting(interface, file));
+    }
+
+    fn forget_setting(&mut self, interface: String, name: String) {
+        let record = Record::Sysctl { interface, name, before: None };
+        self.memory.fold(record.clone());
+        self.outputs.push_back(Output::Remember(record));
+    }
+
+    /// Gives all settings back at the end: there will be no other time for it.
+    pub(in crate::core) fn restore_all_settings(&mut self) {
+        let remembered = std::mem::take(&mut self.memory.sysctls);
+        let mut steps = Vec::new();
+        for ((interface, file), value) in &remembered {
+            if let Some(name) = Sysctl::from_file(file)
+                && let Some(link) = self.kernel.state.system.link(interface)
+            {
+                let (index, interface) = (link.index, interface.clone());
+                let setting = Setting { index, interface, name, value: *value };
+                steps.push(Step::Set(Object::Setting(setting)));
+            }
+        }
+        self.hand_over(steps);
+        for ((interface, file), _) in remembered {
+            self.forget_setting(interface, file);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What the kernel holds, as far as the agent knows: what it says of links, addresses and routes,
+//! and what the agent alone knows to have made.
+
+use std::collections::BTreeMap;
+
+use super::object::{Key, Object, Setting, Step, Sysctl};
+use super::system::System;
+use crate::core::input::{IfIndex, KernelEvent};
+use crate::core::output::Group;
+
+/// What the kernel holds.
+#[derive(Clone, Debug, Default)]
+pub(in crate::core) struct State {
+    /// Links, addresses and routes.
+    pub system: System,
+    /// Objects of other kinds, which the kernel does not tell of.
+    made: BTreeMap<Key, Object>,
+}
+
+impl State {
+    /// Objects that the kernel does not tell of.
+    pub(super) fn made(&self) -> impl Iterator<Item = (&Key, &Object)> {
+        self.made.iter()
+    }
+
+    /// Whether an object that the kernel does not tell of was made as it is.
+    pub(super) fn has_made(&self, object: &Object) -> bool {
+        self.made.get(&object.key()) == Some(object)
+    }
+
+    /// Whether a group is heard on an interface.
+    pub(in crate::core) fn is_member(&self, group: Group, interface: IfIndex) -> bool {
+        self.made.contains_key(&Key::Membership(group, interface))
+    }
+
+    /// Whether UDP port 547 is open.
+    pub(super) fn is_port_open(&self) -> bool {
+        self.made.contains_key(&Key::Port)
+    }
+
+    /// The value that the agent gave a setting of the interface of this name.
+    pub(super) fn setting(&self, interface: &str, name: Sysctl) -> Option<i32> {
+        let index = self.system.link(interface)?.index;
+        match self.made.get(&Key::Setting(index, name)) {
+            Some(Object::Setting(Setting { value, .. })) => Some(*value),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Takes a step as taken.
+    pub(super) fn assume(&mut self, step: Step) {
+        match step {
+            Step::Set(Object::Address(mut address))
+            | Step::Replace(Object::Address(mut address)) => {
+                let before = self.system.addresses.get(&(address.interface, address.address));
+                // A new address is usable only when the kernel says so.
+                address.tentative = before.is_none_or(|before| before.tentative);
+                address.duplicate = before.is_some_and(|before| before.duplicate);
+                self.system.handle(KernelEvent::Address(address));
+            }
+            Step::Set(Object::Route(route)) | Step::Replace(Object::Route(route)) => {
+                self.system.handle(KernelEvent::Route(route));
+            }
+            Step::Remove(Object::Address(address)) => self.forget_address(&address),
+            Step::Remove(Object::Route(route)) => {
+                self.system.handle(KernelEvent::RouteGone(route));
+            }
+            Step::Set(object) | Step::Replace(object) => self.make(object),
+            Step::Remove(object) => drop(self.made.remove(&object.key())),
+        }
+    }
+
+    /// Takes back what was assumed of a step that the kernel refused; false where that tells
+    /// nothing that is not known.
+    pub(super) fn refuse(&mut self, step: &Step) -> bool {
+        match step {
+            Step::Set(Object::Address(address)) | Step::Replace(Object::Address(address)) => {
+                self.forget_address(address);
+            }
+            Step::Set(Object::Route(route)) | Step::Replace(Object::Route(route)) => {
+                self.system.handle(KernelEvent::RouteGone(route.clone()));
+            }
+            // The shell reads the kernel's state anew.
+            Step::Remove(Object::Address(_) | Object::Route(_)) => {}
+            Step::Set(object) | Step::Replace(object) => {
+                self.made.remove(&object.key());
+                // Where the port is refused its groups are, too.
+                return !self.is_without_port(object);
+            }
+            Step::Remove(object) => {
+                let is_there = |index| self.system.links.contains_key(&index);
+                if !self.is_without_port(object) && object.interface().is_none_or(is_there) {
+                    self.make(object.clone());
+                }
+            }
+        }
+        true
+    }
+
+    /// The clean-up of links that have vanished, after one event or a whole new state: one that
+    /// comes back has another number. Returns the steps for what outlives its link.
+    pub(super) fn forget_links(&mut self) -> Vec<Step> {
+        let links = &self.system.links;
+        self.system.duplicates.retain(|(index, _)| links.contains_key(index));
+        let has_vanished = |_: &Key, object: &mut Object| {
+            object.interface().is_some_and(|index| !links.contains_key(&index))
+        };
+        let over = self.made.extract_if(.., has_vanished).map(|(_, object)| object);
+        // A socket keeps its memberships for ever.
+        over.filter(|object| matches!(object, Object::Membership(..))).map(Step::Remove).collect()
+    }
+
+    /// Takes over what the kernel has, whole.
+    pub(super) fn replace(&mut self, system: System) {
+        let before = std::mem::replace(&mut self.system, system);
+        let running =
+            |system: &System, index: &IfIndex| system.links.get(index).map(|link| link.running);
+        let returned = |index: &IfIndex| {
+            running(&self.system, index) == Some(true) && running(&before, index) == Some(false)
+        };
+        let duplicates = before.duplicates.iter().filter(|(index, _)| !returned(index));
+        let duplicates: Vec<_> = duplicates.copied().collect();
+        self.system.duplicates.extend(duplicates);
+    }
+
+    fn make(&mut self, object: Object) {
+        self.made.insert(object.key(), object);
+    }
+
+    fn forget_address(&mut self, address: &super::system::KernelAddress) {
+        let (interface, address) = (address.interface, address.address);
+        self.system.handle(KernelEvent::AddressGone { interface, address });
+    }
+
+    /// Whether it belongs to UDP port 547, which is closed.
+    fn is_without_port(&self, object: &Object) -> bool {
+        let is_of_port = matches!(object, Object::Membership(group, _) if group.is_for_servers());
+        is_of_port && !self.is_port_open()
+    }
+}
