@@ -10,6 +10,7 @@ use tracing::debug;
 
 use crate::core::input::IfIndex;
 use crate::core::output::{Milestone, Packet, ServerPacket, Stage};
+use crate::platform;
 use crate::time::Instant;
 
 const FIRST_RETRY: Duration = Duration::from_millis(10);
@@ -20,9 +21,6 @@ const MAX_TRIES: u32 = 10;
 const WARN_AFTER: u32 = 3;
 /// At the bound the oldest goes.
 const MAX_PACKETS: usize = 256;
-/// No later try will do better: the interface or the socket is not there, or the packet is too
-/// long.
-const FINAL: [i32; 5] = [libc::ENODEV, libc::ENXIO, libc::ENETDOWN, libc::EMSGSIZE, libc::ENOTCONN];
 
 /// A packet and the socket that it leaves by.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -132,9 +130,7 @@ impl Outbox {
     /// Whether it is of no use to try again; the packet is dropped then.
     fn is_final(&mut self, parcel: &Parcel, error: &io::Error, tries: u32) -> bool {
         let destination = parcel.packet().destination;
-        let is_final = tries >= MAX_TRIES
-            || error.kind() == io::ErrorKind::NotConnected
-            || error.raw_os_error().is_some_and(|errno| FINAL.contains(&errno));
+        let is_final = tries >= MAX_TRIES || platform::is_final(error);
         if is_final {
             debug!(%error, %destination, tries, "not sent");
             self.lose(parcel);
@@ -242,14 +238,8 @@ fn delay(tries: u32) -> Duration {
 
 fn in_words(parcel: &Parcel, error: &io::Error) -> String {
     let destination = parcel.packet().destination;
-    // Linux says so where it finds no room for the neighbor.
-    let remedy = match error.raw_os_error() {
-        Some(libc::EINVAL | libc::ENOBUFS) => {
-            "; if the kernel's table of neighbors is full (dmesg names it), raise \
-             net.ipv6.neigh.default.gc_thresh3"
-        }
-        _ => "",
-    };
+    let remedy = platform::remedy_for_unsent(error).map(|remedy| format!("; {remedy}"));
+    let remedy = remedy.unwrap_or_default();
     format!("packets cannot be sent, to {destination} for instance: {error}{remedy}")
 }
 

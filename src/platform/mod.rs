@@ -21,7 +21,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use backend::socket_options;
-pub use backend::{CAPABILITIES, Events, Kernel, Timer, identity, now, paths, prefer_this_thread};
+pub use backend::{
+    CAPABILITIES, Events, Kernel, Timer, identity, now, paths, prefer_this_thread,
+    remedy_for_unsent,
+};
 use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
 
@@ -47,6 +50,15 @@ pub fn watch<T: AsFd + AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     #[expect(unsafe_code, reason = "what implements AsFd keeps its descriptor open while it lives")]
     let watched = unsafe { AsyncFd::register(owner) };
     watched.map_err(Into::into)
+}
+
+/// Whether no later try to send a packet will do better: the interface or the socket is not there,
+/// or the packet is too long.
+pub fn is_final(error: &io::Error) -> bool {
+    const FINAL: [i32; 5] =
+        [libc::ENODEV, libc::ENXIO, libc::ENETDOWN, libc::EMSGSIZE, libc::ENOTCONN];
+    error.kind() == io::ErrorKind::NotConnected
+        || error.raw_os_error().is_some_and(|number| FINAL.contains(&number))
 }
 
 /// What the core has to know of an error of the system.

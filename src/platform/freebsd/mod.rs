@@ -175,3 +175,8 @@ impl AsRawFd for Timer {
 pub fn prefer_this_thread() -> io::Result<()> {
     Err(not_yet())
 }
+
+/// What an operator can do about packets that are not sent for `error`: nothing is known yet.
+pub const fn remedy_for_unsent(_error: &io::Error) -> Option<&'static str> {
+    None
+}

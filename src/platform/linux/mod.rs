@@ -17,6 +17,7 @@ use crate::core::capabilities::Capabilities;
 
 pub use events::Events;
 pub use kernel::Kernel;
+pub use neighbors::remedy_for_unsent;
 pub use scheduling::prefer_this_thread;
 pub use timer::{Timer, now};
 

@@ -16,6 +16,17 @@ use crate::core::input::{IfIndex, Neighbor};
 /// The kernel tells ages in hundredths of a second on all but the oldest machines (USER_HZ).
 const TICK: Duration = Duration::from_millis(10);
 
+/// What an operator can do about packets that are not sent for `error`, where something is known
+/// to help.
+pub fn remedy_for_unsent(error: &io::Error) -> Option<&'static str> {
+    // That is what is said where there is no room for the neighbor.
+    let is_full = matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOBUFS));
+    is_full.then_some(
+        "if the kernel's table of neighbors is full (dmesg names it), raise \
+         net.ipv6.neigh.default.gc_thresh3",
+    )
+}
+
 impl Kernel {
     /// The IPv6 neighbors on `interface` whose link-layer address the kernel knows from neighbor
     /// discovery. Entries that others have set by hand are none, and nobody is asked on the link.
