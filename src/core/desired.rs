@@ -3,6 +3,8 @@
 //! Every lifetime here is an absolute instant, so that what was merely refreshed on its way does
 //! not differ from what was there.
 
+pub mod stable_address;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
@@ -14,16 +16,16 @@ mod delegated;
 mod passed;
 mod uplink;
 
-use super::advertise::Content;
 use super::capabilities::Capabilities;
 use super::delegate::Delegating;
-use super::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
 use super::input::IfIndex;
 use super::kernel::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
-use super::lease::{DelegatedPrefix, Ending, LeasedAddress};
 use super::output::{Group, Key, Object};
 use super::plan::Without;
 use crate::config::{self, Config, Resolver, SearchList};
+use crate::core::downlink::advertise::Content;
+use crate::core::uplink::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
+use crate::core::uplink::lease::{DelegatedPrefix, Ending, LeasedAddress};
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;

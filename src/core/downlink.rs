@@ -1,10 +1,12 @@
 //! One downlink: who is told what on it, and how it can send.
 
+pub mod advertise;
+
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::advertise::{Advertiser, Content, Promise, Promises, Transmit};
+use self::advertise::{Advertiser, Content, Promise, Promises, Transmit};
 use super::input::{IfIndex, Neighbor};
 use super::kernel::system::System;
 use super::random::Random;

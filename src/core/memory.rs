@@ -13,8 +13,8 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use super::advertise::Promises;
 use super::delegate::{BindingKey, StoredBinding};
+use crate::core::downlink::advertise::Promises;
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 

@@ -16,50 +16,29 @@
 //!
 //! Apart from that stands `relay`: what passes between requesting routers and servers elsewhere.
 
-pub mod advertise;
+mod agent;
 pub mod capabilities;
-pub mod change;
-mod conditions;
-mod counters;
 pub mod delegate;
 pub mod desired;
-mod downlink;
+pub mod downlink;
 pub mod event;
-mod events;
-pub mod hear;
 pub mod history;
 pub mod input;
 pub mod kernel;
-mod known;
 mod lasting;
-pub mod lease;
 pub mod memory;
 pub mod output;
 pub mod plan;
-mod postponed;
-pub mod probe;
 pub mod random;
-mod receive;
 pub mod relay;
-mod reload;
-pub mod retransmit;
 pub mod rkap;
-mod routed;
-mod serve;
-mod settle;
-pub mod solicit;
-pub mod stable_address;
 mod statics;
 pub mod status;
-mod takeover;
-mod uplink;
+pub mod uplink;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use self::capabilities::Capabilities;
-use self::change::Bucket;
-use self::conditions::Conditions;
-use self::counters::Counters;
 use self::delegate::Delegating;
 use self::downlink::Downlink;
 use self::event::Event;
@@ -68,13 +47,16 @@ use self::input::{Command, IfIndex, Input};
 use self::kernel::Reconciler;
 use self::memory::{Memory, Record};
 use self::output::{Hearing, Output, Stage};
-use self::postponed::Postponed;
 use self::random::Random;
 use self::relay::{Leases, Relays};
 use self::statics::Statics;
-use self::takeover::Takeovers;
 use self::uplink::{Effect, Uplink};
 use crate::config::Config;
+use crate::core::agent::conditions::Conditions;
+use crate::core::agent::counters::Counters;
+use crate::core::agent::postponed::Postponed;
+use crate::core::agent::takeover::Takeovers;
+use crate::core::uplink::change::Bucket;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 
@@ -195,7 +177,7 @@ impl Core {
             derive: true,
             derive_by: None,
             refresh_by: None,
-            derivations: settle::DERIVATIONS,
+            derivations: agent::settle::DERIVATIONS,
             notified_at: None,
             lags: false,
             ready: false,

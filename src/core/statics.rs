@@ -6,9 +6,9 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::desired::UplinkFacts;
-use super::lease::DelegatedPrefix;
 use super::memory::{Record, StoredStatic};
 use crate::config::Static;
+use crate::core::uplink::lease::DelegatedPrefix;
 use crate::time::{Deadline, Instant, Lifetime, Until};
 use crate::wire::dhcpv6_option::Iaid;
 

@@ -1,5 +1,13 @@
 //! One uplink: what it hears, when it asks, what it holds. Wires hear, change and lease together.
 
+pub mod change;
+pub mod hear;
+pub mod lease;
+pub mod probe;
+pub mod retransmit;
+mod routed;
+pub mod solicit;
+
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -15,17 +23,17 @@ pub(super) use attachment::Attachment;
 pub(super) use effect::Effect;
 pub(super) use silence::Silence;
 
-use super::change::{Changes, Refresh, Trigger};
+use self::change::{Changes, Refresh, Trigger};
+use self::hear::{Heard, PrefixChangeKind, Routers};
+use self::lease::{Lease, Progress};
+use self::routed::Routed;
+use self::solicit::Solicit;
 use super::desired::UplinkFacts;
-use super::hear::{self, Heard, PrefixChangeKind, Routers};
 use super::history::{Cause, Prefixes};
 use super::input::IfIndex;
 use super::kernel::system::System;
-use super::lease::{self, Lease, Progress};
 use super::memory::StoredLease;
 use super::random::Random;
-use super::routed::Routed;
-use super::solicit::Solicit;
 use crate::config;
 use crate::net;
 use crate::time::{Deadline, Instant};

@@ -23,7 +23,7 @@ fn a_finding_names_place_rule_and_remedy() {
 fn arrows_point_down() {
     let cases: [(&str, &str, &[usize]); 21] = [
         ("src/core/plan.rs", "use crate::config::Config;", &[]),
-        ("src/core/plan.rs", "use crate::core::hear::X;", &[]),
+        ("src/core/plan.rs", "use crate::core::uplink::hear::X;", &[]),
         ("src/core/plan.rs", "use crate::daemon::X;", &[1]),
         ("src/core/plan.rs", "use crate::{\n    time::Instant,\n    daemon::X,\n};", &[3]),
         ("src/core/plan.rs", "fn f() {\n    crate::platform::g();\n}", &[2]),

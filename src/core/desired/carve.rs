@@ -6,8 +6,8 @@ use ipnet::Ipv6Net;
 
 use super::Facts;
 use crate::core::delegate::{Offer, Offers};
-use crate::core::lease::DelegatedPrefix;
 use crate::core::plan::{self, Whole, Without};
+use crate::core::uplink::lease::DelegatedPrefix;
 use crate::net::overlap;
 use crate::time::Instant;
 

@@ -8,12 +8,12 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::carve::{Carved, Claim};
+use super::stable_address;
 use super::{Conflict, Desired, Facts, ON_LINK_METRIC, UplinkFacts, ours, route};
 use crate::config::{self, AddressMode, InterfaceId};
-use crate::core::hear::{EffectivePrefix, SpecificRoute};
 use crate::core::kernel::system::{KernelAddress, Link, RouteTarget};
 use crate::core::output::{Object, Setting, Sysctl};
-use crate::core::stable_address;
+use crate::core::uplink::hear::{EffectivePrefix, SpecificRoute};
 use crate::net;
 use crate::time::{Instant, Until};
 use crate::wire::ndp_option::Preference;

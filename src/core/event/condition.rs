@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 
 use super::RefusedStep;
 use crate::core::desired::Conflict;
-use crate::core::lease::Refusal;
 use crate::core::plan::Without;
+use crate::core::uplink::lease::Refusal;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
 /// A condition that somebody should mend. Its `Display` says what it is, and the remedy.

@@ -18,8 +18,8 @@ use ipnet::Ipv6Net;
 use serde::{Serialize, Serializer};
 
 use super::history::{Cause, Prefixes};
-use super::lease::Transition;
 use super::output::Stage;
+use crate::core::uplink::lease::Transition;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
 pub use condition::{Condition, Kept, KeptPrefix, Newcomer};

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::*;
 use crate::core::desired::Conflict;
 use crate::core::input::{self, IfIndex};
-use crate::core::lease::{Loss, Refusal};
 use crate::core::output::{Group, Object, Step};
 use crate::core::plan::Without;
+use crate::core::uplink::lease::{Loss, Refusal};
 use crate::wire::dhcpv6::MessageType;
 use crate::wire::dhcpv6_option::{Status, StatusCode};
 

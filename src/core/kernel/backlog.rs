@@ -9,8 +9,8 @@ use super::object::{Key, Step};
 use super::system::{KernelRoute, RouteKey};
 use super::{Reconciler, diff};
 use crate::core::Core;
+use crate::core::agent::settle::LAG;
 use crate::core::delegate::BindingKey;
-use crate::core::settle::LAG;
 use crate::time::{Deadline, Instant};
 
 /// What is done in one pass: some 2 ms of the kernel's time.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::object::{Key, Object, Step};
 use super::system::System;
+use crate::core::agent::settle::LAG;
 use crate::core::event::RefusedStep;
 use crate::core::input::Refusal;
-use crate::core::settle::LAG;
 use crate::time::{Deadline, Instant};
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);

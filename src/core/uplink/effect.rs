@@ -1,7 +1,7 @@
 //! What follows from an event at an uplink.
 
-use crate::core::change::Outcome;
-use crate::core::hear::RouterChange;
+use super::change::Outcome;
+use super::hear::RouterChange;
 use crate::core::history::Cause;
 use crate::time::Instant;
 

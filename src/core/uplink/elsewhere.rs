@@ -4,7 +4,7 @@
 use ipnet::Ipv6Net;
 
 use super::Uplink;
-use crate::core::lease::{Refusal, Transition};
+use super::lease::{Refusal, Transition};
 use crate::time::Instant;
 
 impl Uplink {

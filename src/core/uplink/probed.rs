@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::Uplink;
-use crate::core::routed::Routed;
+use super::routed::Routed;
 use crate::time::Instant;
 
 impl Uplink {

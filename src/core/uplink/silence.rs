@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use super::lease::Unavailable;
 use super::{SPOKEN_LATELY, Uplink};
-use crate::core::lease::Unavailable;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Iaid;
 

@@ -37,8 +37,8 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::change::Outcome;
-use super::memory::StoredLease;
-use super::random::Random;
+use crate::core::memory::StoredLease;
+use crate::core::random::Random;
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::Duid;

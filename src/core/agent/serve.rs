@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 
-use super::Core;
-use super::delegate::{Arrival, BindingKey, Call, Contact, Slot};
-use super::event::{Event, Requester};
-use super::history::{Cause, Prefixes};
-use super::input::Received;
-use super::kernel::system::KernelRoute;
-use super::memory::Record;
-use super::output::{Output, Packet, Safety, ServerPacket, Step};
 use super::takeover::Identity;
-use super::uplink::Effect;
 use crate::config::RelaySources;
+use crate::core::Core;
+use crate::core::delegate::{Arrival, BindingKey, Call, Contact, Slot};
+use crate::core::event::{Event, Requester};
+use crate::core::history::{Cause, Prefixes};
+use crate::core::input::Received;
+use crate::core::kernel::system::KernelRoute;
+use crate::core::memory::Record;
+use crate::core::output::{Output, Packet, Safety, ServerPacket, Step};
+use crate::core::uplink::Effect;
 use crate::net::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, link_layer_of};
 use crate::time::Instant;
 use crate::wire::DecodeError;
@@ -25,13 +25,13 @@ use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 
 /// What changes of static prefixes are recorded under: no interface can bear a name with a space.
-pub(super) const STATIC: &str = "static prefixes";
+pub(in crate::core) const STATIC: &str = "static prefixes";
 /// What relays say in one message that answers have to say again.
 const MAX_RELAY_OCTETS: usize = 1024;
 
 impl Core {
     /// Takes in a datagram that came to the server's port.
-    pub(super) fn receive_server(&mut self, now: Instant, received: &Received) {
+    pub(in crate::core) fn receive_server(&mut self, now: Instant, received: &Received) {
         if self.is_relayed(received) {
             return self.receive_relayed(now, received);
         }
@@ -50,7 +50,7 @@ impl Core {
     }
 
     /// Answers a message, or keeps it until our own lease is renewed where it `may_wait` for that.
-    pub(super) fn serve(
+    pub(in crate::core) fn serve(
         &mut self,
         now: Instant,
         downlink: Arc<str>,
@@ -141,7 +141,7 @@ impl Core {
     }
 
     /// Sends to a requesting router, or to the relay before it.
-    pub(super) fn send_server(
+    pub(in crate::core) fn send_server(
         &mut self,
         downlink: &str,
         contact: &Contact,
@@ -179,7 +179,7 @@ impl Core {
     }
 
     /// Tells of delegations that came and went: at info of those that the configuration names.
-    pub(super) fn report_delegations(
+    pub(in crate::core) fn report_delegations(
         &mut self,
         key: &BindingKey,
         before: &[KernelRoute],
@@ -218,7 +218,7 @@ impl Core {
         }
     }
 
-    pub(super) fn remember_bindings(&mut self, touched: &BTreeSet<BindingKey>) {
+    pub(in crate::core) fn remember_bindings(&mut self, touched: &BTreeSet<BindingKey>) {
         for key in touched {
             let binding = self.delegating.stored(key);
             let record = Record::Binding { key: key.clone(), binding };
@@ -227,14 +227,14 @@ impl Core {
     }
 
     /// Lets what is due to bindings happen.
-    pub(super) fn serve_timeouts(&mut self, now: Instant) {
+    pub(in crate::core) fn serve_timeouts(&mut self, now: Instant) {
         let touched = self.delegating.handle_timeout(now);
         let later = self.follow_bindings(now, &touched);
         self.take_steps(now, later);
     }
 
     /// Calls those whom a change concerns: everything that they will ask for has been switched.
-    pub(super) fn notify_subordinates(&mut self, now: Instant) {
+    pub(in crate::core) fn notify_subordinates(&mut self, now: Instant) {
         self.serve_timeouts(now);
         // Before a value of it is used.
         let serves = self.kernel.desired.serves();
@@ -262,7 +262,7 @@ impl Core {
     }
 
     /// Puts other prefixes in the place of static ones, all in one pass.
-    pub(super) fn set_prefixes(
+    pub(in crate::core) fn set_prefixes(
         &mut self,
         now: Instant,
         prefixes: BTreeMap<String, Option<Ipv6Net>>,
@@ -294,7 +294,7 @@ impl Core {
     }
 
     /// What static prefixes are told to have become.
-    pub(super) fn static_prefixes(&self, now: Instant) -> Prefixes {
+    pub(in crate::core) fn static_prefixes(&self, now: Instant) -> Prefixes {
         Prefixes { delegated: self.statics.current(now), ..Prefixes::default() }
     }
 }

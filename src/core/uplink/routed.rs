@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::probe::{Probe, Verdict};
-use super::random::Random;
+use crate::core::random::Random;
 use crate::time::{Deadline, Instant};
 
 /// A prefix that was found not routed is probed again so much later.
@@ -15,7 +15,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// What is known of one uplink's newest prefix.
 #[derive(Clone, Debug)]
-pub(super) struct Routed {
+pub(in crate::core) struct Routed {
     target: Ipv6Addr,
     probe: Probe,
     /// Where the next probe leaves from, and the prefix it is for.
@@ -33,13 +33,13 @@ enum Finding {
 
 impl Routed {
     /// Nothing is known.
-    pub(super) const fn new(target: Ipv6Addr, random: Random) -> Self {
+    pub(in crate::core) const fn new(target: Ipv6Addr, random: Random) -> Self {
         let probe = Probe::new(target, random);
         Self { target, probe, candidate: None, finding: Finding::Nothing }
     }
 
     /// Takes over which prefix is in use, and an address in it that packets can leave from.
-    pub(super) fn aim(&mut self, now: Instant, candidate: Option<(Ipv6Addr, Ipv6Net)>) {
+    pub(in crate::core) fn aim(&mut self, now: Instant, candidate: Option<(Ipv6Addr, Ipv6Net)>) {
         self.candidate = candidate;
         let Some((_, prefix)) = candidate else {
             self.probe.stop();
@@ -67,13 +67,16 @@ impl Routed {
     }
 
     /// The echo request that is due: source, destination, and octets from the ICMPv6 header on.
-    pub(super) fn poll_transmit(&mut self, now: Instant) -> Option<(Ipv6Addr, Ipv6Addr, Vec<u8>)> {
+    pub(in crate::core) fn poll_transmit(
+        &mut self,
+        now: Instant,
+    ) -> Option<(Ipv6Addr, Ipv6Addr, Vec<u8>)> {
         let (source, octets) = self.probe.poll_transmit(now)?;
         Some((source, self.target, octets))
     }
 
     /// Takes in an echo reply; whether it answers a probe.
-    pub(super) fn handle_echo_reply(
+    pub(in crate::core) fn handle_echo_reply(
         &mut self,
         source: Ipv6Addr,
         destination: Ipv6Addr,
@@ -88,7 +91,7 @@ impl Routed {
 
     /// Lets what is due happen; whether a prefix has been found not routed that was not known as
     /// such.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
+    pub(in crate::core) fn handle_timeout(&mut self, now: Instant) -> bool {
         if let Some(Verdict::NotRouted(prefix)) = self.probe.handle_timeout(now) {
             let is_new = self.not_routed() != Some(prefix);
             self.finding = Finding::NotRouted(prefix, now + AGAIN);
@@ -104,7 +107,7 @@ impl Routed {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) or a request is due.
-    pub(super) fn deadline(&self) -> Option<Deadline> {
+    pub(in crate::core) fn deadline(&self) -> Option<Deadline> {
         match self.finding {
             Finding::NotRouted(_, again_at) if self.probe.deadline().is_none() => {
                 Some(Deadline::new(again_at, "another probe"))
@@ -116,7 +119,7 @@ impl Routed {
     }
 
     /// The prefix that is not routed, if one is.
-    pub(super) const fn not_routed(&self) -> Option<Ipv6Net> {
+    pub(in crate::core) const fn not_routed(&self) -> Option<Ipv6Net> {
         match self.finding {
             Finding::NotRouted(prefix, _) => Some(prefix),
             Finding::Nothing | Finding::Asking(_) | Finding::Routed(_) => None,

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use crate::config::Delegate;
-use crate::core::change::Outcome;
+use crate::core::uplink::change::Outcome;
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 

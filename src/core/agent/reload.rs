@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::Core;
-use super::downlink::Downlink;
-use super::output::{Object, Output, Step};
 use super::receive::advertisements;
 use super::serve::STATIC;
-use super::uplink::Uplink;
 use crate::config::{Config, OnStop};
+use crate::core::Core;
+use crate::core::downlink::Downlink;
+use crate::core::output::{Object, Output, Step};
+use crate::core::uplink::Uplink;
 use crate::time::Instant;
 
 impl Core {
     /// Takes over `config`: what is configured as before goes on undisturbed.
-    pub(super) fn configure(&mut self, now: Instant, config: Config) {
+    pub(in crate::core) fn configure(&mut self, now: Instant, config: Config) {
         if let Some(duid) = config.duid.clone()
             && duid != self.duid
         {
@@ -68,7 +68,7 @@ impl Core {
     }
 
     /// Final advertisements; then everything stays, or everything goes.
-    pub(super) fn stop(&mut self, now: Instant) {
+    pub(in crate::core) fn stop(&mut self, now: Instant) {
         let remove = self.config.on_stop == OnStop::Remove;
         if self.ready && std::mem::take(&mut self.derive) {
             // The last advertisements promise nothing that is over since the one before.

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::conditions::Conditions;
+use crate::core::agent::conditions::Conditions;
 use crate::core::delegate::{Contact, Holder, Place};
 use crate::core::event::{Condition, Newcomer};
 use crate::core::input::{IfIndex, Received};

@@ -3,26 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Core;
-use super::DefaultRoute;
-use super::change::Bucket;
-use super::delegate::HostOptions;
+use crate::core::Core;
+use crate::core::DefaultRoute;
+use crate::core::delegate::HostOptions;
 #[cfg(debug_assertions)]
-use super::desired::Delegated;
-use super::desired::{self, Carving, Facts, UplinkFacts};
-use super::event::Event;
-use super::kernel::diff::Removable;
-use super::kernel::refusals;
+use crate::core::desired::Delegated;
+use crate::core::desired::{self, Carving, Facts, UplinkFacts};
+use crate::core::event::Event;
+use crate::core::kernel::diff::Removable;
+use crate::core::kernel::refusals;
+use crate::core::uplink::change::Bucket;
 
-use super::input::Refusal;
-use super::kernel::system::{KernelAddress, RouteTarget};
-use super::output::{Milestone, Output, Stage, Step};
 use crate::config::AddressMode;
+use crate::core::input::Refusal;
+use crate::core::kernel::system::{KernelAddress, RouteTarget};
+use crate::core::output::{Milestone, Output, Stage, Step};
 use crate::time::Instant;
 
 /// What nobody waits for is done so much later, or with what comes up until then: a change goes
 /// through a whole tree of routers meanwhile, and has their processors for itself.
-pub(super) const LAG: Duration = Duration::from_millis(10);
+pub(in crate::core) const LAG: Duration = Duration::from_millis(10);
 
 /// The desired state is derived so much after requesting routers were notified that have not come
 /// until then. A Renew message that finds the agent deriving waits for longer, and all that are
@@ -30,7 +30,7 @@ pub(super) const LAG: Duration = Duration::from_millis(10);
 const ANSWERS_FIRST: Duration = Duration::from_micros(500);
 
 /// How often what was heard on uplinks has the whole derived.
-pub(super) const DERIVATIONS: Bucket = Bucket::new(10, Duration::from_millis(500));
+pub(in crate::core) const DERIVATIONS: Bucket = Bucket::new(10, Duration::from_millis(500));
 
 /// Steps that are handed over at once. Between two batches the loop looks at packets, timers and
 /// signals.
@@ -38,7 +38,7 @@ const BATCH: usize = 1024;
 
 impl Core {
     /// Derives and compares if anything was heard that could matter, then lets the links know.
-    pub(super) fn settle(&mut self, now: Instant) {
+    pub(in crate::core) fn settle(&mut self, now: Instant) {
         if !self.ready {
             return;
         }
@@ -82,7 +82,7 @@ impl Core {
     }
 
     /// Has the desired state derived when there is time.
-    pub(super) fn derive_soon(&mut self, now: Instant) {
+    pub(in crate::core) fn derive_soon(&mut self, now: Instant) {
         self.derive_at(now + LAG);
     }
 
@@ -92,7 +92,7 @@ impl Core {
 
     /// Has it derived at `at` for something that anybody on an uplink can bring about: as often as
     /// routers really change, and a flood cannot have it done more often than that.
-    pub(super) fn derive_heard(&mut self, now: Instant, at: Instant) {
+    pub(in crate::core) fn derive_heard(&mut self, now: Instant, at: Instant) {
         let mut pending = [self.derive_by, self.refresh_by].into_iter().flatten();
         if self.derive || pending.any(|known| known <= at) {
             return;
@@ -120,7 +120,7 @@ impl Core {
     }
 
     /// Until when the desired state waits for Renew messages of those who were just notified.
-    pub(super) fn answers_first(&self) -> Option<Instant> {
+    pub(in crate::core) fn answers_first(&self) -> Option<Instant> {
         let since = self.notified_at.filter(|_| self.derive)?;
         self.delegating.awaits_renewal(since).then_some(since + ANSWERS_FIRST)
     }
@@ -155,7 +155,7 @@ impl Core {
     }
 
     /// Brings about what is new; the steps are left over that nobody waits for.
-    pub(super) fn derive_and_apply(&mut self, now: Instant) -> Vec<Step> {
+    pub(in crate::core) fn derive_and_apply(&mut self, now: Instant) -> Vec<Step> {
         let sources = self.sources(now);
         let accounted = self.accounted(&sources);
         let carving = self.carve(now, &sources);
@@ -253,13 +253,13 @@ impl Core {
         }
     }
 
-    pub(super) fn take_steps(&mut self, now: Instant, steps: Vec<Step>) {
+    pub(in crate::core) fn take_steps(&mut self, now: Instant, steps: Vec<Step>) {
         self.hand_over(steps.clone());
         self.kernel.assume(now, steps);
     }
 
     /// Hands steps to the shell, in batches.
-    pub(super) fn hand_over(&mut self, steps: Vec<Step>) {
+    pub(in crate::core) fn hand_over(&mut self, steps: Vec<Step>) {
         if steps.len() > BATCH {
             self.outputs.extend(steps.chunks(BATCH).map(|batch| Output::Apply(batch.to_vec())));
         } else if !steps.is_empty() {
@@ -269,7 +269,7 @@ impl Core {
 
     /// The kernel refused a step: what was assumed is taken back, and the step waits until its
     /// retry. A refusal alone has nothing derived, or thousands of them would keep the loop busy.
-    pub(super) fn step_failed(&mut self, now: Instant, step: Step, refusal: Refusal) {
+    pub(in crate::core) fn step_failed(&mut self, now: Instant, step: Step, refusal: Refusal) {
         let refused = refusals::refused(&step, refusal, &self.kernel.state.system);
         if self.kernel.refused(now, step, refusal) {
             self.report(Event::StepRefused(refused));

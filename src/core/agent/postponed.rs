@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Core;
-use super::input::Received;
+use crate::core::Core;
+use crate::core::input::Received;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::{Message, MessageType};
 
@@ -25,12 +25,12 @@ struct Waiting {
 
 /// The messages that wait, the oldest first.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Postponed(VecDeque<Waiting>);
+pub(in crate::core) struct Postponed(VecDeque<Waiting>);
 
 impl Postponed {
     /// Keeps a message. One of each neighbour waits: a later one of the same takes its place, but
     /// waits no longer. Returns a message that has to be answered at once to make room.
-    pub(super) fn add(
+    pub(in crate::core) fn add(
         &mut self,
         now: Instant,
         downlink: Arc<str>,
@@ -56,7 +56,7 @@ impl Postponed {
     }
 
     /// When the first has waited for long enough.
-    pub(super) fn deadline(&self) -> Option<Deadline> {
+    pub(in crate::core) fn deadline(&self) -> Option<Deadline> {
         self.0.front().map(|waiting| Deadline::new(waiting.until, "answer after our own renewal"))
     }
 }
@@ -64,7 +64,7 @@ impl Postponed {
 impl Core {
     /// Renews our own leases first where a new binding could be given only little of them; whether
     /// the answer is to wait for that.
-    pub(super) fn waits_for_renewal(&mut self, now: Instant, message: &Message) -> bool {
+    pub(in crate::core) fn waits_for_renewal(&mut self, now: Instant, message: &Message) -> bool {
         let asks = matches!(message.kind, MessageType::Solicit | MessageType::Request);
         let mut waits = false;
         if asks && message.ia_pds().next().is_some() {
@@ -76,7 +76,7 @@ impl Core {
     }
 
     /// Answers those who have waited for our own renewal, once what it brought has been derived.
-    pub(super) fn answer_postponed(&mut self, now: Instant) {
+    pub(in crate::core) fn answer_postponed(&mut self, now: Instant) {
         let awaited = self.derive
             || self.derive_by.is_some()
             || self.uplinks.values().any(|uplink| uplink.lease().is_renewing(now, PATIENCE));

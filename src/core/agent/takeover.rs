@@ -7,23 +7,23 @@
 
 mod probes;
 
-pub(super) use probes::Takeovers;
+pub(in crate::core) use probes::Takeovers;
 
 use probes::{Question, Verdict};
 
-use super::Core;
-use super::delegate::{Arrival, Contact, Holder, Place};
-use super::event::{Event, Newcomer};
-use super::input::Received;
-use super::output::{Hearing, Output, Packet};
 use super::receive::check_neighbor;
+use crate::core::Core;
+use crate::core::delegate::{Arrival, Contact, Holder, Place};
+use crate::core::event::{Event, Newcomer};
+use crate::core::input::Received;
+use crate::core::output::{Hearing, Output, Packet};
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 use crate::wire::ndp::{NeighborAdvertisement, NeighborSolicitation};
 
 /// What is known of the neighbor that a message comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Identity {
+pub(in crate::core) enum Identity {
     /// It asks for nothing of which there is little.
     NotNeeded,
     /// It has this link-layer address.
@@ -36,7 +36,7 @@ pub(super) enum Identity {
 
 impl Core {
     /// The holder at another place of what a message asks for, unless it was found silent.
-    pub(super) fn holder_against(
+    pub(in crate::core) fn holder_against(
         &self,
         now: Instant,
         arrival: &Arrival,
@@ -53,7 +53,7 @@ impl Core {
     }
 
     /// Any holder at another place, silent or not, for [`Core::report_takeover`].
-    pub(super) fn holder_before(
+    pub(in crate::core) fn holder_before(
         &self,
         now: Instant,
         arrival: &Arrival,
@@ -64,7 +64,7 @@ impl Core {
     }
 
     /// A message asks for what `holder` has: it waits for an answer of that, or is refused.
-    pub(super) fn contest(
+    pub(in crate::core) fn contest(
         &mut self,
         now: Instant,
         arrival: &Arrival,
@@ -104,7 +104,7 @@ impl Core {
     /// Who a message comes from, where that has to be known: a place of a pool of which invented
     /// addresses may hold much is given to a neighbor that answers, and counts for its link-layer
     /// address (SEC-17).
-    pub(super) fn identify(
+    pub(in crate::core) fn identify(
         &mut self,
         now: Instant,
         arrival: &Arrival,
@@ -134,7 +134,7 @@ impl Core {
     }
 
     /// Says that a message has taken over what a silent holder had.
-    pub(super) fn report_takeover(
+    pub(in crate::core) fn report_takeover(
         &mut self,
         now: Instant,
         arrival: &Arrival,
@@ -160,7 +160,11 @@ impl Core {
     }
 
     /// A neighbor advertisement: the raw socket passes them only while a holder is asked.
-    pub(super) fn receive_neighbor_advertisement(&mut self, now: Instant, received: &Received) {
+    pub(in crate::core) fn receive_neighbor_advertisement(
+        &mut self,
+        now: Instant,
+        received: &Received,
+    ) {
         let checked = check_neighbor(received).and_then(|()| {
             let decoded = NeighborAdvertisement::decode(&received.octets);
             decoded.map_err(|error| error.label())
@@ -181,7 +185,7 @@ impl Core {
     }
 
     /// Lets holders be asked again, and found silent.
-    pub(super) fn handle_takeovers(&mut self, now: Instant) {
+    pub(in crate::core) fn handle_takeovers(&mut self, now: Instant) {
         // Who cannot be asked is not silent.
         let Self { takeovers, kernel, .. } = self;
         takeovers.forget_unless(now, |interface| {
@@ -197,7 +201,7 @@ impl Core {
     }
 
     /// Has the raw socket pass what there is a use for.
-    pub(super) fn follow_hearing(&mut self) {
+    pub(in crate::core) fn follow_hearing(&mut self) {
         let wanted = Hearing {
             echo_replies: self.config.uplinks.values().any(|uplink| uplink.probe.is_some()),
             neighbor_advertisements: self.takeovers.is_asking(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::offer::Offer;
 use crate::core::random::Random;
-use crate::core::retransmit::{Parameters, Retransmit};
+use crate::core::uplink::retransmit::{Parameters, Retransmit};
 use crate::time::Instant;
 use crate::wire::dhcpv6::{MessageType, TransactionId};
 use crate::wire::dhcpv6_option::Duid;

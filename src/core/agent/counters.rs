@@ -12,7 +12,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// program, so their number is bounded, and to count what is dropped allocates nothing once its
 /// reason is known: anybody can send what is dropped.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Counters {
+pub(in crate::core) struct Counters {
     counts: BTreeMap<(&'static str, &'static str), Count>,
 }
 
@@ -25,7 +25,12 @@ struct Count {
 impl Counters {
     /// Counts a message of this kind that was dropped for `reason`; true when it is time for a line
     /// in the log.
-    pub(super) fn count(&mut self, now: Instant, kind: &'static str, reason: &'static str) -> bool {
+    pub(in crate::core) fn count(
+        &mut self,
+        now: Instant,
+        kind: &'static str,
+        reason: &'static str,
+    ) -> bool {
         let Some(count) = self.counts.get_mut(&(kind, reason)) else {
             self.counts.insert((kind, reason), Count { number: 1, logged_at: now });
             return true;
@@ -39,7 +44,7 @@ impl Counters {
     }
 
     /// All counts, by kind and reason.
-    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
+    pub(in crate::core) fn counts(&self) -> BTreeMap<String, u64> {
         let named = |((kind, reason), count): (&(&str, &str), &Count)| {
             (format!("{kind}-{reason}"), count.number)
         };

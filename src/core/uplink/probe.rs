@@ -9,7 +9,7 @@ use pnet::packet::icmpv6::echo_reply::EchoReplyPacket;
 use pnet::packet::icmpv6::echo_request::MutableEchoRequestPacket;
 use pnet::packet::icmpv6::{Icmpv6Code, Icmpv6Types};
 
-use super::random::Random;
+use crate::core::random::Random;
 use crate::time::{Deadline, Instant};
 
 /// So many requests may stay unanswered: the first ones pay for neighbor discovery on the way and

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use crate::time::{Deadline, Instant};
 
-pub(super) mod bucket;
+pub(in crate::core) mod bucket;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -47,7 +47,7 @@ mod world;
 #[cfg(test)]
 mod world_tests;
 
-pub(super) use bucket::Bucket;
+pub(in crate::core) use bucket::Bucket;
 use waiting::{Advertised, Waiting};
 
 /// Refreshes that advertisements start (CHG-04): anyone on the link can forge those.

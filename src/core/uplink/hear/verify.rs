@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use crate::core::change::Bucket;
+use crate::core::uplink::change::Bucket;
 use crate::time::{Deadline, Instant};
 
 /// Times of the solicitations, from the first; while no advertisement answers.

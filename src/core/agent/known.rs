@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 
 use ipnet::Ipv6Net;
 
-use super::Core;
-use super::desired::UplinkFacts;
-use super::output::{Milestone, Output, Stage};
-use super::uplink::Uplink;
+use crate::core::Core;
+use crate::core::desired::UplinkFacts;
+use crate::core::output::{Milestone, Output, Stage};
+use crate::core::uplink::Uplink;
 use crate::time::Instant;
 
 /// The prefixes that known sources hold or have held lately.
-pub(super) struct Accounted(Option<Vec<Ipv6Net>>);
+pub(in crate::core) struct Accounted(Option<Vec<Ipv6Net>>);
 
 impl Accounted {
     /// Whether `prefix` is, or was, of a source that is known. What is not may be of one that has
@@ -25,18 +25,18 @@ impl Accounted {
 
 impl Core {
     /// Whether it is known what every uplink has been delegated.
-    pub(super) fn leases_known(&self) -> bool {
+    pub(in crate::core) fn leases_known(&self) -> bool {
         self.uplinks.values().all(Uplink::lease_known)
     }
 
     /// What is accounted for: everything, once all is known.
-    pub(super) fn accounted(&self, sources: &BTreeMap<String, UplinkFacts>) -> Accounted {
+    pub(in crate::core) fn accounted(&self, sources: &BTreeMap<String, UplinkFacts>) -> Accounted {
         let held = || sources.values().flat_map(|source| &source.delegated);
         Accounted((!self.leases_known()).then(|| held().map(|held| held.prefix).collect()))
     }
 
     /// Whether all that subordinate routers may hold is accounted for.
-    pub(super) fn bindings_known(&self, accounted: &Accounted) -> bool {
+    pub(in crate::core) fn bindings_known(&self, accounted: &Accounted) -> bool {
         let bindings = || self.delegating.bindings().values();
         accounted.0.is_none()
             || bindings().all(|held| held.promised().all(|(prefix, _)| accounted.has(prefix)))
@@ -44,14 +44,14 @@ impl Core {
 
     /// Until when nothing is advertised after a restart, unless an answer comes before. An uplink
     /// that cannot send is not answered.
-    pub(super) fn words_held_until(&self, now: Instant) -> Option<Instant> {
+    pub(in crate::core) fn words_held_until(&self, now: Instant) -> Option<Instant> {
         let asking = self.uplinks.values().filter(|uplink| uplink.attached().is_some());
         asking.filter_map(Uplink::confirmed_by).max().filter(|until| *until > now)
     }
 
     /// Hands the contents over; but what a restart would withdraw only when it is certain that
     /// nobody confirms it.
-    pub(super) fn tell_links(&mut self, now: Instant, accounted: &Accounted) {
+    pub(in crate::core) fn tell_links(&mut self, now: Instant, accounted: &Accounted) {
         let mut differs = false;
         let mut is_held = false;
         for (name, content) in &self.kernel.desired.contents {
@@ -70,7 +70,8 @@ impl Core {
             differs |= told && downlink.attached().is_some();
         }
         // What is announced already but has to wait for its turn is still to be told of.
-        differs |= is_held || self.downlinks.values().any(super::downlink::Downlink::is_announcing);
+        differs |=
+            is_held || self.downlinks.values().any(crate::core::downlink::Downlink::is_announcing);
         if !differs && let Some(change) = self.unadvertised.take() {
             let stage = Stage::Applied;
             self.outputs.push_back(Output::Milestone(Milestone { change, stage }));

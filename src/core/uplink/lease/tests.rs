@@ -19,7 +19,7 @@ mod transitions;
 
 use super::*;
 use crate::config::Delegate;
-use crate::core::change::Refresh;
+use crate::core::uplink::change::Refresh;
 use crate::time::Lifetime;
 use crate::wire::dhcpv6_option::{
     Authentication, Dhcpv6Option, IaAddress, IaNa, IaPd, IaPrefix, Iaid, Status, StatusCode,

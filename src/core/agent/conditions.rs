@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Core;
-use super::event::{Condition, Event, Kept, KeptPrefix};
-use super::kernel::object::Key as ObjectKey;
-use super::kernel::refusals::{self, Refused};
-use super::output::{Object, Step};
-use super::status;
-use super::uplink::Uplink;
 use crate::config::Config;
+use crate::core::Core;
+use crate::core::event::{Condition, Event, Kept, KeptPrefix};
+use crate::core::kernel::object::Key as ObjectKey;
+use crate::core::kernel::refusals::{self, Refused};
+use crate::core::output::{Object, Step};
+use crate::core::status;
+use crate::core::uplink::Uplink;
 use crate::time::Instant;
 
 /// The conditions that hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Conditions(BTreeMap<Key, Condition>);
+pub(in crate::core) struct Conditions(BTreeMap<Key, Condition>);
 
 /// What a condition is: its name, the interface or plan entry that it is about, and the address or
 /// prefix where there can be several.
@@ -23,7 +23,7 @@ type Key = (&'static str, String, Option<String>);
 impl Conditions {
     /// Adds what holds about an interface or plan entry, or, with an empty `subject`, about the
     /// whole machine.
-    pub(super) fn add(&mut self, subject: &str, condition: Condition) {
+    pub(in crate::core) fn add(&mut self, subject: &str, condition: Condition) {
         self.0.insert((condition.name(), subject.to_owned(), condition.which()), condition);
     }
 
@@ -58,7 +58,7 @@ impl Conditions {
     }
 
     /// For status.
-    pub(super) fn view(&self) -> Vec<status::Condition> {
+    pub(in crate::core) fn view(&self) -> Vec<status::Condition> {
         let view = |((name, subject, _), condition): (&Key, &Condition)| status::Condition {
             name: (*name).to_owned(),
             subject: subject.clone(),
@@ -80,7 +80,7 @@ fn kept(now: Instant, uplink: &Uplink) -> Kept {
 
 impl Core {
     /// Finds out which conditions hold, and reports those that came and went.
-    pub(super) fn review_conditions(&mut self, now: Instant) {
+    pub(in crate::core) fn review_conditions(&mut self, now: Instant) {
         let found = self.find_conditions(now);
         let before = std::mem::replace(&mut self.conditions, found);
         let interface = |key: &Key| Some(key.1.clone()).filter(|subject| !subject.is_empty());
@@ -99,7 +99,7 @@ impl Core {
     }
 
     /// The conditions that hold at `now`.
-    pub(super) fn find_conditions(&self, now: Instant) -> Conditions {
+    pub(in crate::core) fn find_conditions(&self, now: Instant) -> Conditions {
         let mut found = Conditions::default();
         if !self.kernel.state.system.forwarding
             && (!self.config.downlinks.is_empty() || !self.config.relays.is_empty())

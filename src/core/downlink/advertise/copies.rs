@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use crate::core::change::bucket::Bucket;
 use crate::core::input::Neighbor;
+use crate::core::uplink::change::bucket::Bucket;
 use crate::time::{Deadline, Instant};
 
 /// When the copies to all hosts begin, counted from the change. The first come late enough for

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::random::Random;
+use crate::core::random::Random;
 use crate::time::Instant;
 
 /// The parameters of one kind of exchange; zero means "no limit" for the last three.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::advertise::message::octets;
+use crate::core::downlink::advertise::message::octets;
 
 fn size(message: &RouterAdvertisement) -> usize {
     16 + message.options.iter().map(octets).sum::<usize>()

@@ -13,9 +13,9 @@ use super::exchange::{
     SECOND_STEP, SOLICIT,
 };
 use super::round_trip::UNKNOWN;
-use crate::core::change::{Outcome, Refresh};
 use crate::core::lasting;
-use crate::core::retransmit::{Parameters, Retransmit};
+use crate::core::uplink::change::{Outcome, Refresh};
+use crate::core::uplink::retransmit::{Parameters, Retransmit};
 use crate::time::{Deadline, Instant, Lifetime};
 use crate::wire::dhcpv6_option::Duid;
 

@@ -8,14 +8,14 @@ use ipnet::Ipv6Net;
 use pnet::packet::icmpv6::Icmpv6Types;
 use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, NeighborAdvertFlags};
 
-use super::Core;
-use super::event::{Event, RejectedPacket};
-use super::hear::RouterChange;
-use super::input::{IfIndex, Neighbor, Received};
-use super::lease::Refusal;
-use super::output::{Output, Packet, Stage};
 use super::settle::LAG;
-use super::uplink::{Attachment, Uplink};
+use crate::core::Core;
+use crate::core::event::{Event, RejectedPacket};
+use crate::core::input::{IfIndex, Neighbor, Received};
+use crate::core::output::{Output, Packet, Stage};
+use crate::core::uplink::hear::RouterChange;
+use crate::core::uplink::lease::Refusal;
+use crate::core::uplink::{Attachment, Uplink};
 use crate::net::{ALL_DHCP_SERVERS, ALL_ROUTERS};
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
@@ -26,7 +26,7 @@ use crate::wire::ndp_option::NdpOption;
 const UNFORWARDED: u8 = 255;
 
 impl Core {
-    pub(super) fn receive_icmpv6(&mut self, now: Instant, received: &Received) {
+    pub(in crate::core) fn receive_icmpv6(&mut self, now: Instant, received: &Received) {
         let kind = received.octets.first().copied();
         if kind == Some(Icmpv6Types::RouterAdvert.0) {
             self.receive_advertisement(now, received);
@@ -156,7 +156,7 @@ impl Core {
         }
     }
 
-    pub(super) fn receive_dhcpv6(&mut self, now: Instant, received: &Received) {
+    pub(in crate::core) fn receive_dhcpv6(&mut self, now: Instant, received: &Received) {
         if !self.is_uplink(received.interface) {
             return;
         }
@@ -216,7 +216,7 @@ impl Core {
     }
 
     /// What `name` held may be free: other uplinks that were given what overlapped it ask again.
-    pub(super) fn ask_for_what_was_taken(&mut self, now: Instant, name: &str) {
+    pub(in crate::core) fn ask_for_what_was_taken(&mut self, now: Instant, name: &str) {
         for (_, uplink) in self.uplinks.iter_mut().filter(|(other, _)| *other != name) {
             uplink.ask_for_what_was_taken(now);
         }
@@ -238,7 +238,7 @@ impl Core {
             .is_some_and(|name| self.downlinks.contains_key(name))
     }
 
-    pub(super) fn reject(
+    pub(in crate::core) fn reject(
         &mut self,
         now: Instant,
         kind: &'static str,
@@ -254,7 +254,7 @@ impl Core {
     }
 
     /// Reports default routers that appeared on an uplink or are lost.
-    pub(super) fn report_routers(&mut self, name: &str, changes: &[RouterChange]) {
+    pub(in crate::core) fn report_routers(&mut self, name: &str, changes: &[RouterChange]) {
         for RouterChange { address: router, is_default } in changes.iter().copied() {
             let interface = name.to_owned();
             self.report(if is_default {
@@ -266,14 +266,14 @@ impl Core {
     }
 
     /// Reports the steps that exchanges of an uplink have taken.
-    pub(super) fn report_exchanges(&mut self, name: &str) {
+    pub(in crate::core) fn report_exchanges(&mut self, name: &str) {
         if let Some(uplink) = self.uplinks.get_mut(name) {
             report_exchanges(&mut self.events, name, uplink);
         }
     }
 
     /// Sends what an uplink has to send.
-    pub(super) fn send_from_uplink(&mut self, now: Instant, name: &str) {
+    pub(in crate::core) fn send_from_uplink(&mut self, now: Instant, name: &str) {
         let Some(uplink) = self.uplinks.get_mut(name) else { return };
         let Some(attached) = uplink.attached().cloned() else { return };
         let packet = |destination, octets| Packet {
@@ -297,7 +297,7 @@ impl Core {
     }
 
     /// Takes in who is known on a link.
-    pub(super) fn receive_neighbors(
+    pub(in crate::core) fn receive_neighbors(
         &mut self,
         now: Instant,
         interface: IfIndex,
@@ -310,7 +310,7 @@ impl Core {
     }
 
     /// Sends the advertisements that are due, each behind the promises it makes.
-    pub(super) fn send_from_downlinks(&mut self, now: Instant) {
+    pub(in crate::core) fn send_from_downlinks(&mut self, now: Instant) {
         if self.words_held_until(now).is_some() {
             return;
         }
@@ -318,7 +318,7 @@ impl Core {
         for downlink in self.downlinks.values_mut() {
             while let Some((attached, promises, transmit)) = downlink.poll_transmit(now) {
                 for promise in promises {
-                    let record = super::memory::Record::Advertised {
+                    let record = crate::core::memory::Record::Advertised {
                         downlink: downlink.name().to_owned(),
                         prefix: promise.prefix,
                         is_route: promise.is_route,
@@ -333,7 +333,7 @@ impl Core {
             self.outputs.extend(downlink.poll_neighbors(now).map(Output::ListNeighbors));
         }
         if sent && let Some(change) = self.unadvertised.take() {
-            let milestone = super::output::Milestone { change, stage: Stage::Advertised };
+            let milestone = crate::core::output::Milestone { change, stage: Stage::Advertised };
             self.outputs.push_back(Output::Milestone(milestone));
         }
     }
@@ -346,9 +346,9 @@ fn report_exchanges(events: &mut VecDeque<Event>, name: &str, uplink: &mut Uplin
 }
 
 /// The packets of an advertisement.
-pub(super) fn advertisements(
+pub(in crate::core) fn advertisements(
     attached: &Attachment,
-    transmit: super::advertise::Transmit,
+    transmit: crate::core::downlink::advertise::Transmit,
 ) -> impl Iterator<Item = Output> {
     let (interface, source) = (attached.index, attached.link_local);
     let destination = transmit.destination;
@@ -358,7 +358,7 @@ pub(super) fn advertisements(
 }
 
 /// What holds for every neighbor discovery message (RFC 4861 §6.1, RFC 6980 §5).
-pub(super) const fn check_neighbor(received: &Received) -> Result<(), &'static str> {
+pub(in crate::core) const fn check_neighbor(received: &Received) -> Result<(), &'static str> {
     if received.hop_limit != UNFORWARDED {
         return Err("hop-limit");
     }
@@ -370,7 +370,7 @@ pub(super) const fn check_neighbor(received: &Received) -> Result<(), &'static s
 
 /// An unsolicited neighbor advertisement to the routers, so that the first answers to a new
 /// address find its holder (RFC 9131 §6).
-pub(super) fn neighbor_advertisement(attached: &Attachment, address: Ipv6Addr) -> Packet {
+pub(in crate::core) fn neighbor_advertisement(attached: &Attachment, address: Ipv6Addr) -> Packet {
     let mut octets = vec![0; MutableNeighborAdvertPacket::minimum_packet_size()];
     if let Some(mut packet) = MutableNeighborAdvertPacket::new(&mut octets) {
         packet.set_icmpv6_type(Icmpv6Types::NeighborAdvert);

@@ -1,17 +1,18 @@
 //! What the kernel tells: whole at the start and after lost events, and change by change.
 
-use super::event::Event;
-use super::input::KernelEvent;
-use super::kernel::system::{KernelAddress, System};
-use super::output::{Output, Step};
+use super::receive;
 use super::settle::LAG;
-use super::{Core, receive};
+use crate::core::Core;
+use crate::core::event::Event;
+use crate::core::input::KernelEvent;
+use crate::core::kernel::system::{KernelAddress, System};
+use crate::core::output::{Output, Step};
 use crate::time::Instant;
 
 impl Core {
     /// Takes over what the kernel has, whole. Steps that are still on their way to it count as
     /// taken, as they did before.
-    pub(super) fn take_system(&mut self, now: Instant, system: System) {
+    pub(in crate::core) fn take_system(&mut self, now: Instant, system: System) {
         self.ready = true;
         let pending: Vec<Step> = self.outputs.iter().flat_map(Output::steps).cloned().collect();
         let steps = self.kernel.replace(system, pending);
@@ -22,7 +23,7 @@ impl Core {
 
     /// Takes in changes in their order; whether any told something new. Most tell of what was done
     /// on our behalf.
-    pub(super) fn take_events(&mut self, now: Instant, events: Vec<KernelEvent>) -> bool {
+    pub(in crate::core) fn take_events(&mut self, now: Instant, events: Vec<KernelEvent>) -> bool {
         let mut differs = false;
         for event in events {
             if !self.kernel.state.system.has(&event) {
