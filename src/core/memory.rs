@@ -14,6 +14,8 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use super::delegate::{BindingKey, StoredBinding};
+use super::output::Output;
+use super::random::Random;
 use crate::core::downlink::advertise::Promises;
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
@@ -166,6 +168,28 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Who the agent is: the DUID that is configured, or remembered, or else `machine`'s, and the
+    /// secret of its addresses. What of that is new is remembered.
+    pub(super) fn identify(
+        &mut self,
+        configured: Option<&Duid>,
+        machine: Duid,
+        random: &mut Random,
+    ) -> (Duid, [u8; 32], Vec<Output>) {
+        let mut new = Vec::new();
+        let duid = configured.cloned().or_else(|| self.duid.clone()).unwrap_or(machine);
+        if self.duid.as_ref() != Some(&duid) {
+            new.push(Output::Remember(Record::Duid { duid: duid.clone() }));
+        }
+        let secret = self.secret.unwrap_or_else(|| {
+            let secret = random.secret();
+            new.push(Output::Remember(Record::Secret { secret }));
+            secret
+        });
+        (self.duid, self.secret) = (Some(duid.clone()), Some(secret));
+        (duid, secret, new)
+    }
+
     /// Takes in a record.
     pub fn fold(&mut self, record: Record) {
         match record {

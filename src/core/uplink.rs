@@ -1,23 +1,22 @@
 //! One uplink: what it hears, when it asks, what it holds. Wires hear, change and lease together.
 
+mod attachment;
 pub mod change;
+mod effect;
+mod elsewhere;
 pub mod hear;
 pub mod lease;
 pub mod probe;
+mod probed;
 pub mod retransmit;
 mod routed;
+mod silence;
 pub mod solicit;
+#[cfg(test)]
+mod tests;
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
-
-mod attachment;
-mod effect;
-mod elsewhere;
-mod probed;
-mod silence;
-#[cfg(test)]
-mod tests;
 
 pub(super) use attachment::Attachment;
 pub(super) use effect::Effect;

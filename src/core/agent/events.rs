@@ -1,7 +1,7 @@
 //! What the kernel tells: whole at the start and after lost events, and change by change.
 
+use super::pass::DEFER;
 use super::receive;
-use super::settle::LAG;
 use crate::core::Core;
 use crate::core::event::Event;
 use crate::core::input::KernelEvent;
@@ -17,7 +17,7 @@ impl Core {
         let pending: Vec<Step> = self.outputs.iter().flat_map(Output::steps).cloned().collect();
         let steps = self.kernel.replace(system, pending);
         self.hand_over(steps);
-        self.derive = true;
+        self.pass.request();
         self.attach(now);
     }
 
@@ -46,22 +46,22 @@ impl Core {
         let is_gone = matches!(event, KernelEvent::LinkGone(_));
         match &event {
             // Who can be told of something has come or gone.
-            KernelEvent::Link(_) | KernelEvent::LinkGone(_) => self.derive = true,
+            KernelEvent::Link(_) | KernelEvent::LinkGone(_) => self.pass.request(),
             KernelEvent::Address(KernelAddress { address, .. })
             | KernelEvent::AddressGone { address, .. }
                 if address.is_unicast_link_local() =>
             {
-                self.derive = true;
+                self.pass.request();
             }
             // One that was made for an advertisement can be used now.
             KernelEvent::Address(address) if address.ours && !address.duplicate => {
-                self.derive_heard(now, now + LAG);
+                self.pass.request_heard(now, now + DEFER);
             }
             KernelEvent::Address(_)
             | KernelEvent::AddressGone { .. }
             | KernelEvent::Route(_)
             | KernelEvent::RouteGone(_)
-            | KernelEvent::Forwarding(_) => self.derive_soon(now),
+            | KernelEvent::Forwarding(_) => self.pass.request_soon(now),
         }
         self.kernel.state.system.handle(event);
         if is_gone {

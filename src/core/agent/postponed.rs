@@ -77,8 +77,7 @@ impl Core {
 
     /// Answers those who have waited for our own renewal, once what it brought has been derived.
     pub(in crate::core) fn answer_postponed(&mut self, now: Instant) {
-        let awaited = self.derive
-            || self.derive_by.is_some()
+        let awaited = self.pass.is_awaited()
             || self.uplinks.values().any(|uplink| uplink.lease().is_renewing(now, PATIENCE));
         while let Some((downlink, received)) = self.postponed.take_next(now, awaited) {
             if let Err(reason) = self.serve(now, downlink, &received, false) {

@@ -8,7 +8,7 @@ use ipnet::Ipv6Net;
 use pnet::packet::icmpv6::Icmpv6Types;
 use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, NeighborAdvertFlags};
 
-use super::settle::LAG;
+use super::pass::DEFER;
 use crate::core::Core;
 use crate::core::event::{Event, RejectedPacket};
 use crate::core::input::{IfIndex, Neighbor, Received};
@@ -39,7 +39,7 @@ impl Core {
             && let Some(uplink) = self.uplinks.get_mut(name)
         {
             let Received { source, destination, octets, .. } = received;
-            self.derive |= uplink.handle_echo_reply(*source, *destination, octets);
+            self.pass.request_if(uplink.handle_echo_reply(*source, *destination, octets));
         }
     }
 
@@ -69,7 +69,7 @@ impl Core {
                 let name = name.to_owned();
                 // The answer will change more: one pass for both.
                 if uplink.is_asking() && std::mem::take(&mut effect.heard) {
-                    self.derive_heard(now, now + LAG);
+                    self.pass.request_heard(now, now + DEFER);
                 }
                 self.take_effect(now, &name, &effect);
             }

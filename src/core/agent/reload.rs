@@ -58,7 +58,8 @@ impl Core {
         self.follow_hearing();
         let bindings = self.delegating.bindings().keys().cloned().collect();
         self.kernel.backlog.add_rerouted(bindings);
-        (self.derive, self.kernel.compare_all) = (true, true);
+        self.pass.request();
+        self.kernel.compare_all = true;
         // The first change of each is one from what is remembered, or configured.
         let statics = self.static_prefixes(now);
         self.told.entry(STATIC.to_owned()).or_insert(statics);
@@ -70,7 +71,7 @@ impl Core {
     /// Final advertisements; then everything stays, or everything goes.
     pub(in crate::core) fn stop(&mut self, now: Instant) {
         let remove = self.config.on_stop == OnStop::Remove;
-        if self.ready && std::mem::take(&mut self.derive) {
+        if self.ready && self.pass.begin_pressing() {
             // The last advertisements promise nothing that is over since the one before.
             self.derive_and_apply(now);
         }

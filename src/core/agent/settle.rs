@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::Core;
-use crate::core::DefaultRoute;
 use crate::core::delegate::HostOptions;
 #[cfg(debug_assertions)]
 use crate::core::desired::Delegated;
@@ -12,7 +11,6 @@ use crate::core::desired::{self, Carving, Facts, UplinkFacts};
 use crate::core::event::Event;
 use crate::core::kernel::diff::Removable;
 use crate::core::kernel::refusals;
-use crate::core::uplink::change::Bucket;
 
 use crate::config::AddressMode;
 use crate::core::input::Refusal;
@@ -20,21 +18,22 @@ use crate::core::kernel::system::{KernelAddress, RouteTarget};
 use crate::core::output::{Milestone, Output, Stage, Step};
 use crate::time::Instant;
 
-/// What nobody waits for is done so much later, or with what comes up until then: a change goes
-/// through a whole tree of routers meanwhile, and has their processors for itself.
-pub(in crate::core) const LAG: Duration = Duration::from_millis(10);
-
 /// The desired state is derived so much after requesting routers were notified that have not come
 /// until then. A Renew message that finds the agent deriving waits for longer, and all that are
 /// below its sender with it.
 const ANSWERS_FIRST: Duration = Duration::from_micros(500);
 
-/// How often what was heard on uplinks has the whole derived.
-pub(in crate::core) const DERIVATIONS: Bucket = Bucket::new(10, Duration::from_millis(500));
-
 /// Steps that are handed over at once. Between two batches the loop looks at packets, timers and
 /// signals.
 const BATCH: usize = 1024;
+
+/// Whether a default route leads to the provider, and since when none does (RA-TX-30).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::core) enum DefaultRoute {
+    Absent,
+    Present,
+    LostAt(Instant),
+}
 
 impl Core {
     /// Derives and compares if anything was heard that could matter, then lets the links know.
@@ -48,26 +47,23 @@ impl Core {
         for name in &names {
             self.send_from_uplink(now, name);
         }
-        // What moves lifetimes or removes comes behind all that is awaited.
-        let is_due = [self.derive_by, self.refresh_by].into_iter().flatten().any(|at| at <= now)
-            && !self.kernel.backlog.has_steps();
-        let mut later = Vec::new();
-        if self.derive && self.notified_at.is_none() && self.notify_ahead(now) {
+        if self.pass.is_to_be_announced() && self.notify_ahead(now) {
             // The rest follows when that has left, and was answered.
-            (self.notified_at, self.unsettled) = (Some(now), Some(now));
+            self.pass.announced(now);
+            self.unsettled = Some(now);
             return;
         }
         if self.answers_first().is_some_and(|until| until > now) {
             return;
         }
-        if std::mem::take(&mut self.derive) || is_due {
-            (self.notified_at, self.derive_by, self.refresh_by) = (None, None, None);
+        let mut later = Vec::new();
+        // What moves lifetimes or removes comes behind all that others wait for.
+        if self.pass.begin(now, self.kernel.backlog.has_steps()) {
             later = self.derive_and_apply(now);
-            // Who is about to be told may ask at once, and is answered first.
-            self.lags = !later.is_empty() && (!self.lags || self.kernel.backlog.has_steps());
-            if self.lags {
+            // Who is about to be notified may ask at once, and is answered first.
+            let is_busy = self.kernel.backlog.has_steps();
+            if self.pass.postpones(now, !later.is_empty(), is_busy) {
                 later.clear();
-                self.derive_soon(now);
             }
         } else {
             self.work_off(now);
@@ -79,31 +75,6 @@ impl Core {
         self.notify_subordinates(now);
         self.send_from_downlinks(now);
         self.take_steps(now, later);
-    }
-
-    /// Has the desired state derived when there is time.
-    pub(in crate::core) fn derive_soon(&mut self, now: Instant) {
-        self.derive_at(now + LAG);
-    }
-
-    fn derive_at(&mut self, at: Instant) {
-        self.derive_by = Some(self.derive_by.map_or(at, |known| known.min(at)));
-    }
-
-    /// Has it derived at `at` for something that anybody on an uplink can bring about: as often as
-    /// routers really change, and a flood cannot have it done more often than that.
-    pub(in crate::core) fn derive_heard(&mut self, now: Instant, at: Instant) {
-        let mut pending = [self.derive_by, self.refresh_by].into_iter().flatten();
-        if self.derive || pending.any(|known| known <= at) {
-            return;
-        }
-        let at =
-            if self.derivations.take(now) { at } else { self.derivations.available_at().max(at) };
-        if at <= now + LAG {
-            self.derive_at(at);
-        } else {
-            self.refresh_by = Some(self.refresh_by.map_or(at, |known| known.min(at)));
-        }
     }
 
     /// Moves the bindings to what there is to give, and sends Reconfigure messages: while those
@@ -121,7 +92,7 @@ impl Core {
 
     /// Until when the desired state waits for Renew messages of those who were just notified.
     pub(in crate::core) fn answers_first(&self) -> Option<Instant> {
-        let since = self.notified_at.filter(|_| self.derive)?;
+        let since = self.pass.announced_at()?;
         self.delegating.awaits_renewal(since).then_some(since + ANSWERS_FIRST)
     }
 
@@ -197,7 +168,7 @@ impl Core {
         let restored = self.restored_settings();
         let steps = self.kernel.steps(now, &before, restored, all);
         if steps.iter().any(|step| self.restores(step)) {
-            self.derive_soon(now);
+            self.pass.request_soon(now);
         }
         let (first, later) = steps.into_iter().partition(|step| self.kernel.is_awaited(step));
         let later = self.postpone_routes(now, later);

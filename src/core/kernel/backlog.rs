@@ -9,7 +9,7 @@ use super::object::{Key, Step};
 use super::system::{KernelRoute, RouteKey};
 use super::{Reconciler, diff};
 use crate::core::Core;
-use crate::core::agent::settle::LAG;
+use crate::core::agent::pass::DEFER;
 use crate::core::delegate::BindingKey;
 use crate::time::{Deadline, Instant};
 
@@ -85,7 +85,7 @@ impl Backlog {
     fn add_later(&mut self, now: Instant, steps: Vec<(RouteKey, Step)>) {
         if !steps.is_empty() {
             self.later.extend(steps);
-            self.later_at.get_or_insert(now + LAG);
+            self.later_at.get_or_insert(now + DEFER);
             self.later_is_checked = false;
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::object::{Key, Object, Step};
 use super::system::System;
-use crate::core::agent::settle::LAG;
+use crate::core::agent::pass::DEFER;
 use crate::core::event::RefusedStep;
 use crate::core::input::Refusal;
 use crate::time::{Deadline, Instant};
@@ -122,7 +122,7 @@ impl Refusals {
         }
         if let Some(refused) = self.entries.get_mut(&step.object().key()) {
             refused.retry = Retry::Taken;
-            self.known_at.get_or_insert(now + LAG);
+            self.known_at.get_or_insert(now + DEFER);
         }
     }
 

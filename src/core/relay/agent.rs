@@ -121,7 +121,7 @@ impl Core {
     }
 
     fn remember_relayed(&mut self, records: Vec<Record>) {
-        self.derive |= !records.is_empty();
+        self.pass.request_if(!records.is_empty());
         self.outputs.extend(records.into_iter().map(Output::Remember));
     }
 

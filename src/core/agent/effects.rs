@@ -1,0 +1,177 @@
+//! What follows from an input: for uplinks, for the record of a change, for the next deadline.
+
+use super::settle::DefaultRoute;
+use crate::core::Core;
+use crate::core::downlink::Downlink;
+use crate::core::event::Event;
+use crate::core::input::{Command, IfIndex};
+use crate::core::memory::Record;
+use crate::core::output::{Output, Stage};
+use crate::core::uplink::Effect;
+use crate::time::{Deadline, Instant};
+
+impl Core {
+    /// The first of all deadlines.
+    pub(in crate::core) fn first_deadline(&self, now: Instant) -> Option<Deadline> {
+        let uplinks = self.uplinks.values().map(|uplink| uplink.deadline(self.config.grace));
+        let held = self.words_held_until(now);
+        let downlinks = self.downlinks.values().map(Downlink::deadline);
+        let downlinks = downlinks.filter(|_| held.is_none());
+        let held = held.map(|until| Deadline::new(until, "answer about a remembered lease"));
+        let hold = match self.default_route {
+            DefaultRoute::LostAt(at) => {
+                Some(Deadline::new(at + self.config.uplink_loss_hold, "loss of the default route"))
+            }
+            DefaultRoute::Absent | DefaultRoute::Present => None,
+        };
+        let end = self.kernel.desired.next_end(now);
+        let more = [
+            self.pass.deadline(),
+            self.kernel.backlog.deadline(now),
+            hold,
+            held,
+            end,
+            self.kernel.refusals.deadline(),
+            self.statics.deadline(self.config.grace),
+            self.delegating.deadline(),
+            self.takeovers.deadline(),
+            self.postponed.deadline(),
+            self.relays.leases().deadline(),
+        ];
+        Deadline::first(uplinks.chain(downlinks).chain(more))
+    }
+
+    /// Lets everything happen whose time has come.
+    pub(in crate::core) fn handle_timeouts(&mut self, now: Instant) {
+        let grace = self.config.grace;
+        let effects: Vec<(String, Effect)> = self
+            .uplinks
+            .iter_mut()
+            .map(|(name, uplink)| (name.clone(), uplink.handle_timeout(now, grace)))
+            .collect();
+        for (name, effect) in effects {
+            self.take_effect(now, &name, &effect);
+        }
+        self.pass.request_if(self.statics.handle_timeout(now, grace));
+        self.serve_timeouts(now);
+        self.handle_takeovers(now);
+        self.end_relayed(now);
+        let over = self.kernel.desired.next_end_before(now);
+        let hold = self.config.uplink_loss_hold;
+        let hold = matches!(self.default_route, DefaultRoute::LostAt(at) if at + hold <= now);
+        let is_retry_due = self.kernel.refusals.is_retry_due(now);
+        self.kernel.compare_all |= is_retry_due;
+        self.pass.request_if(is_retry_due || hold);
+        if over {
+            self.pass.request_heard(now, now);
+        }
+    }
+
+    /// Does what an operator or a hook asks for.
+    pub(in crate::core) fn command(&mut self, now: Instant, command: Command) {
+        let (interface, command_name) = (command.uplink().map(str::to_owned), command.name());
+        self.report(Event::CommandReceived { interface, command: command_name });
+        let effects: Vec<(String, Effect)> = match command {
+            Command::Renew { uplink } => {
+                let wanted = |name: &String| uplink.as_ref().is_none_or(|uplink| uplink == name);
+                let uplinks = self.uplinks.iter_mut().filter(|(name, _)| wanted(name));
+                uplinks.map(|(name, uplink)| (name.clone(), uplink.renew(now))).collect()
+            }
+            Command::LinkUp { uplink } => {
+                let found = self.uplinks.get_mut(&uplink);
+                found.map(|found| (uplink, found.link_up(now))).into_iter().collect()
+            }
+            Command::Reload(config) => {
+                self.configure(now, *config);
+                self.attach(now);
+                Vec::new()
+            }
+            Command::Forget { prefix } => {
+                self.forget_relayed(prefix);
+                Vec::new()
+            }
+            Command::SetPrefixes { prefixes, graceful } => {
+                vec![self.set_prefixes(now, prefixes, graceful)]
+            }
+            Command::Stop => Vec::new(),
+        };
+        for (name, effect) in effects {
+            self.take_effect(now, &name, &effect);
+        }
+    }
+
+    /// Brings uplinks and downlinks to what the kernel has.
+    pub(in crate::core) fn attach(&mut self, now: Instant) {
+        if !self.ready {
+            return;
+        }
+        let system = &self.kernel.state.system;
+        let effects: Vec<(String, Effect)> = self
+            .uplinks
+            .iter_mut()
+            .map(|(name, uplink)| (name.clone(), uplink.attach(now, system)))
+            .collect();
+        for downlink in self.downlinks.values_mut() {
+            downlink.attach(now, system);
+        }
+        for (name, effect) in effects {
+            self.take_effect(now, &name, &effect);
+        }
+    }
+
+    /// Turns what an event meant for an uplink into the record of a change, and into outputs.
+    pub(in crate::core) fn take_effect(&mut self, now: Instant, name: &str, effect: &Effect) {
+        self.pass.request_if(effect.derive);
+        if effect.heard {
+            self.pass.request_heard(now, now);
+        } else if let Some(at) = effect.derive_by {
+            self.pass.request_heard(now, at);
+        }
+        self.review |= effect.review;
+        self.report_routers(name, &effect.routers);
+        self.report_exchanges(name);
+        self.follow_change(now, name, effect);
+        if effect.delegated {
+            self.ask_for_what_was_taken(now, name);
+        }
+        if effect.asked {
+            // A question promises nothing to anybody.
+            self.send_from_uplink(now, name);
+        }
+        if effect.remember
+            && let Some(uplink) = self.uplinks.get(name)
+        {
+            let lease = uplink.lease().stored();
+            let record = Record::Lease { uplink: name.to_owned(), lease };
+            self.memory.fold(record.clone());
+            self.outputs.push_back(Output::Remember(record));
+        }
+        self.send_from_uplink(now, name);
+        if effect.asked {
+            self.milestone(name, Stage::Asked);
+        }
+        if effect.outcome.is_some() && !effect.delegated {
+            self.milestone(name, Stage::Applied);
+        }
+    }
+
+    pub(in crate::core) fn report(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// The name of an interface.
+    pub(in crate::core) fn name_of(&self, interface: IfIndex) -> Option<String> {
+        self.kernel.state.system.name_of(interface).map(str::to_owned)
+    }
+
+    /// Whether something is left to be done that nobody waits for.
+    pub fn lags(&self) -> bool {
+        self.pass.is_deferred() || !self.kernel.backlog.is_empty()
+    }
+
+    /// Whether somebody reads what concerns only who looks for a fault: else there is no event for
+    /// what anybody can cause in numbers.
+    pub const fn set_reports_debug(&mut self, reports_debug: bool) {
+        self.reports_debug = reports_debug;
+    }
+}

@@ -1,0 +1,138 @@
+//! When the desired state is derived next.
+
+use std::time::Duration;
+
+use crate::core::uplink::change::Bucket;
+use crate::time::{Deadline, Instant};
+
+/// Removals and lifetime updates run this much later than what is new, so that routers further
+/// down the tree get the processor first.
+pub(in crate::core) const DEFER: Duration = Duration::from_millis(10);
+
+/// How often what was heard on uplinks has the whole derived.
+const HEARD: Bucket = Bucket::new(10, Duration::from_millis(500));
+
+/// The next derivation of the desired state.
+#[derive(Clone, Debug)]
+pub(in crate::core) struct Pass {
+    /// It is derived as soon as all outputs have left.
+    is_pressing: bool,
+    /// It is derived by then, at the latest.
+    recompute_by: Option<Instant>,
+    /// It is derived by then for what was heard and does not press.
+    refresh_by: Option<Instant>,
+    heard: Bucket,
+    /// When Reconfigure messages left ahead of it.
+    notified_at: Option<Instant>,
+    /// Steps that nobody waits for are left over from the last one.
+    is_postponed: bool,
+}
+
+impl Default for Pass {
+    /// The first one is wanted at once.
+    fn default() -> Self {
+        Self {
+            is_pressing: true,
+            recompute_by: None,
+            refresh_by: None,
+            heard: HEARD,
+            notified_at: None,
+            is_postponed: false,
+        }
+    }
+}
+
+impl Pass {
+    /// Wants it at once.
+    pub(in crate::core) const fn request(&mut self) {
+        self.is_pressing = true;
+    }
+
+    /// Wants it at once where something `differs`.
+    pub(in crate::core) const fn request_if(&mut self, differs: bool) {
+        self.is_pressing |= differs;
+    }
+
+    /// Wants it when there is time.
+    pub(in crate::core) fn request_soon(&mut self, now: Instant) {
+        self.request_by(now + DEFER);
+    }
+
+    fn request_by(&mut self, at: Instant) {
+        self.recompute_by = Some(self.recompute_by.map_or(at, |known| known.min(at)));
+    }
+
+    /// Wants it at `at` for something that anybody on an uplink can bring about: as often as
+    /// routers really change, and a flood cannot have it done more often than that.
+    pub(in crate::core) fn request_heard(&mut self, now: Instant, at: Instant) {
+        let mut pending = [self.recompute_by, self.refresh_by].into_iter().flatten();
+        if self.is_pressing || pending.any(|known| known <= at) {
+            return;
+        }
+        let at = if self.heard.take(now) { at } else { self.heard.available_at().max(at) };
+        if at <= now + DEFER {
+            self.request_by(at);
+        } else {
+            self.refresh_by = Some(self.refresh_by.map_or(at, |known| known.min(at)));
+        }
+    }
+
+    /// Whether it is wanted at once, and no Reconfigure messages have left ahead of it.
+    pub(super) const fn is_to_be_announced(&self) -> bool {
+        self.is_pressing && self.notified_at.is_none()
+    }
+
+    /// Reconfigure messages have left ahead of it.
+    pub(super) const fn announced(&mut self, now: Instant) {
+        self.notified_at = Some(now);
+    }
+
+    /// When Reconfigure messages left, while it waits.
+    pub(super) fn announced_at(&self) -> Option<Instant> {
+        self.notified_at.filter(|_| self.is_pressing)
+    }
+
+    /// Whether something is known that has not been derived yet and soon will be.
+    pub(super) const fn is_awaited(&self) -> bool {
+        self.is_pressing || self.recompute_by.is_some()
+    }
+
+    /// Whether it is wanted when there is time.
+    pub(in crate::core) const fn is_deferred(&self) -> bool {
+        self.recompute_by.is_some()
+    }
+
+    /// Whether it is to be derived now, where `is_busy` says that others wait for something else;
+    /// then all requests are met.
+    pub(super) fn begin(&mut self, now: Instant, is_busy: bool) -> bool {
+        let mut by = [self.recompute_by, self.refresh_by].into_iter().flatten();
+        let begins = self.is_pressing || (!is_busy && by.any(|at| at <= now));
+        if begins {
+            self.is_pressing = false;
+            (self.notified_at, self.recompute_by, self.refresh_by) = (None, None, None);
+        }
+        begins
+    }
+
+    /// Takes it as begun if it is wanted at once.
+    pub(super) const fn begin_pressing(&mut self) -> bool {
+        std::mem::replace(&mut self.is_pressing, false)
+    }
+
+    /// Whether steps that nobody waits for are postponed to another pass: once, or for as long as
+    /// others wait for something else (`is_busy`).
+    pub(super) fn postpones(&mut self, now: Instant, has_steps: bool, is_busy: bool) -> bool {
+        self.is_postponed = has_steps && (!self.is_postponed || is_busy);
+        if self.is_postponed {
+            self.request_soon(now);
+        }
+        self.is_postponed
+    }
+
+    /// When it is to be derived.
+    pub(in crate::core) fn deadline(&self) -> Option<Deadline> {
+        let recompute = self.recompute_by.map(|at| Deadline::new(at, "removals and lifetimes"));
+        let refresh = self.refresh_by.map(|at| Deadline::new(at, "lifetimes that were heard"));
+        Deadline::first([recompute, refresh])
+    }
+}
