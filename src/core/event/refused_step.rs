@@ -22,7 +22,7 @@ impl RefusedStep {
     /// What was to be done.
     fn in_words(&self) -> String {
         let interface = self.interface.as_deref().unwrap_or("an interface that has vanished");
-        self.step.describe(interface).to_string()
+        self.step.in_words(interface).to_string()
     }
 
     fn serialize_fields<S: SerializeStruct>(&self, fields: &mut S) -> Result<(), S::Error> {

@@ -182,45 +182,52 @@ impl Step {
     }
 
     /// What it does, for a sentence; `interface` is the name of the interface of its object.
-    pub fn describe<'a>(&'a self, interface: &'a str) -> impl fmt::Display + 'a {
-        fmt::from_fn(move |f| {
-            let verb = |set: &'static str, remove: &'static str| match self {
-                Self::Set(_) => set,
-                Self::Replace(_) => "replace",
-                Self::Remove(_) => remove,
-            };
-            match self.object() {
-                Object::Address(address) => {
-                    let KernelAddress { address, prefix_len, .. } = address;
-                    let verb = verb("set", "remove");
-                    write!(f, "{verb} address {address}/{prefix_len} on {interface}")
-                }
-                Object::Route(KernelRoute { destination, target, .. }) => {
-                    let verb = verb("add", "remove");
-                    match target {
-                        RouteTarget::Gateway(_, gateway) => {
-                            write!(f, "{verb} route {destination} via {gateway} on {interface}")
-                        }
-                        RouteTarget::OnLink(_) => {
-                            write!(f, "{verb} route {destination} on {interface}")
-                        }
-                        RouteTarget::Unreachable => {
-                            write!(f, "{verb} unreachable route {destination}")
-                        }
+    pub const fn in_words<'a>(&'a self, interface: &'a str) -> InWords<'a> {
+        InWords { step: self, interface }
+    }
+}
+
+/// A step as a part of a sentence.
+#[derive(Clone, Copy, Debug)]
+pub struct InWords<'a> {
+    step: &'a Step,
+    interface: &'a str,
+}
+
+impl fmt::Display for InWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, interface } = self;
+        let verb = |set, remove| match step {
+            Step::Set(_) => set,
+            Step::Replace(_) => "replace",
+            Step::Remove(_) => remove,
+        };
+        match step.object() {
+            Object::Address(KernelAddress { address, prefix_len, .. }) => {
+                let verb = verb("set", "remove");
+                write!(f, "{verb} address {address}/{prefix_len} on {interface}")
+            }
+            Object::Route(KernelRoute { destination, target, .. }) => {
+                let verb = verb("add", "remove");
+                match target {
+                    RouteTarget::Gateway(_, gateway) => {
+                        write!(f, "{verb} route {destination} via {gateway} on {interface}")
                     }
-                }
-                Object::Setting(Setting { name, value, .. }) => {
-                    write!(f, "set net.ipv6.conf.{interface}.{} to {value}", name.file())
-                }
-                Object::Membership(group, _) => {
-                    write!(f, "{} {} on {interface}", verb("join", "leave"), group.address())
-                }
-                Object::Port => write!(f, "{} UDP port 547", verb("open", "close")),
-                Object::Takeover(_) => {
-                    write!(f, "drop what it made of advertisements on {interface}")
+                    RouteTarget::OnLink(_) => {
+                        write!(f, "{verb} route {destination} on {interface}")
+                    }
+                    RouteTarget::Unreachable => write!(f, "{verb} unreachable route {destination}"),
                 }
             }
-        })
+            Object::Setting(Setting { name, value, .. }) => {
+                write!(f, "set net.ipv6.conf.{interface}.{} to {value}", name.file())
+            }
+            Object::Membership(group, _) => {
+                write!(f, "{} {} on {interface}", verb("join", "leave"), group.address())
+            }
+            Object::Port => write!(f, "{} UDP port 547", verb("open", "close")),
+            Object::Takeover(_) => write!(f, "drop what it made of advertisements on {interface}"),
+        }
     }
 }
 

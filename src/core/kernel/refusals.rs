@@ -52,10 +52,8 @@ impl Refused {
 
 /// What was refused and why, with the name of the interface.
 pub(in crate::core) fn refused(step: &Step, refusal: Refusal, system: &System) -> RefusedStep {
-    let interface = match step.object() {
-        Object::Setting(setting) => Some(setting.interface.clone()),
-        other => other.interface().and_then(|index| system.name_of(index)).map(str::to_owned),
-    };
+    let interface = step.object().interface().and_then(|index| system.name_of(index));
+    let interface = interface.map(str::to_owned);
     RefusedStep { interface, step: step.clone(), refusal }
 }
 

@@ -102,12 +102,16 @@ impl State {
     pub(super) fn forget_links(&mut self) -> Vec<Step> {
         let links = &self.system.links;
         self.system.duplicates.retain(|(index, _)| links.contains_key(index));
-        let has_vanished = |_: &Key, object: &mut Object| {
-            object.interface().is_some_and(|index| !links.contains_key(&index))
-        };
-        let over = self.made.extract_if(.., has_vanished).map(|(_, object)| object);
-        // A socket keeps its memberships for ever.
-        over.filter(|object| matches!(object, Object::Membership(..))).map(Step::Remove).collect()
+        let mut left = Vec::new();
+        self.made.retain(|_, object| {
+            let stays = object.interface().is_none_or(|index| links.contains_key(&index));
+            if !stays && matches!(object, Object::Membership(..)) {
+                // The socket would keep it for ever.
+                left.push(Step::Remove(object.clone()));
+            }
+            stays
+        });
+        left
     }
 
     /// Takes over what the kernel has, whole.
