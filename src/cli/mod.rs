@@ -199,15 +199,15 @@ pub fn main() -> ExitCode {
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         #[cfg(target_os = "linux")]
-        Err(Failure::Told(code)) => ExitCode::from(code),
+        Err(Failure::Reported(code)) => ExitCode::from(code),
         Err(Failure::Configuration(errors)) => {
             for error in errors {
-                complain(&error);
+                print_error(&error);
             }
             ExitCode::from(BAD_CONFIGURATION)
         }
         Err(Failure::Other(error)) => {
-            complain(&format_args!("{error:#}"));
+            print_error(&format_args!("{error:#}"));
             ExitCode::from(FAILED)
         }
     }
@@ -218,7 +218,7 @@ enum Failure {
     Configuration(Vec<ConfigError>),
     /// What was printed says why.
     #[cfg(target_os = "linux")]
-    Told(u8),
+    Reported(u8),
     Other(anyhow::Error),
 }
 
@@ -263,7 +263,7 @@ fn perform(command: Command) -> Result<(), Failure> {
             let (code, text) = bench::run(&options, program)?;
             say(&text);
             if code != 0 {
-                return Err(Failure::Told(code));
+                return Err(Failure::Reported(code));
             }
         }
         #[cfg(target_os = "linux")]
@@ -301,6 +301,6 @@ fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn complain(problem: &dyn std::fmt::Display) {
+fn print_error(problem: &dyn std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{problem}");
 }

@@ -21,7 +21,7 @@ use super::delegate::Delegating;
 use super::input::IfIndex;
 use super::kernel::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
 use super::output::{Group, Key, Object};
-use super::plan::Without;
+use super::plan::Unassigned;
 use crate::config::{self, Config, Resolver, SearchList};
 use crate::core::downlink::advertise::Content;
 use crate::core::uplink::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
@@ -133,7 +133,7 @@ pub struct Desired {
     /// What the links are told, by downlink.
     pub contents: BTreeMap<String, Content>,
     /// Downlinks that go without a subnet, with the delegation and the reason.
-    pub without: BTreeMap<(String, Ipv6Net), Without>,
+    pub without: BTreeMap<(String, Ipv6Net), Unassigned>,
     /// What routers on an uplink advertise and DHCPv6 delegated to us, by uplink and prefix.
     pub conflicts: BTreeMap<(String, Ipv6Net), Conflict>,
     /// Default routers that do not answer while others are heard, by uplink.

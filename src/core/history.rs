@@ -62,7 +62,7 @@ pub struct Change {
     /// When each stage was reached.
     pub stages: BTreeMap<Stage, Instant>,
     /// The line in the log is written.
-    pub told: bool,
+    pub reported: bool,
 }
 
 impl fmt::Display for Cause {
@@ -110,7 +110,7 @@ impl History {
     /// one cause triggers several times is one change.
     pub fn begin(&mut self, now: Instant, uplink: &str, cause: Cause, from: Prefixes) -> u64 {
         if let Some(open) = self.last_mut(uplink)
-            && !open.told
+            && !open.reported
             && now.since(open.began_at) <= BELONGS
         {
             return open.number;
@@ -124,7 +124,7 @@ impl History {
             to: from.clone(),
             from,
             stages: BTreeMap::new(),
-            told: false,
+            reported: false,
         };
         if self.changes.len() >= KEPT {
             self.changes.pop_front();
@@ -143,8 +143,8 @@ impl History {
     ) -> (u64, Option<Event>) {
         let recent = |change: &&mut Change| now.since(change.began_at) <= BELONGS;
         let number = match self.last_mut(uplink).filter(recent) {
-            Some(change) if !change.stages.contains_key(&Stage::Delegated) || !change.told => {
-                change.told = false;
+            Some(change) if !change.stages.contains_key(&Stage::Delegated) || !change.reported => {
+                change.reported = false;
                 change.number
             }
             Some(_) | None => self.begin(now, uplink, Cause::Lease, from),
@@ -194,14 +194,15 @@ impl History {
 impl Core {
     /// Begins a change, or goes on with one.
     pub(super) fn follow_change(&mut self, now: Instant, name: &str, effect: &Effect) {
-        let from = |told: &BTreeMap<String, Prefixes>| told.get(name).cloned().unwrap_or_default();
+        let from =
+            |reported: &BTreeMap<String, Prefixes>| reported.get(name).cloned().unwrap_or_default();
         let count = self.history.count();
         if let Some(cause) = effect.began {
-            self.history.begin(now, name, cause, from(&self.told));
+            self.history.begin(now, name, cause, from(&self.reported));
         }
         let mut delegated = None;
         if effect.delegated {
-            let (change, event) = self.history.delegated(now, name, from(&self.told));
+            let (change, event) = self.history.delegated(now, name, from(&self.reported));
             self.unadvertised = Some(change);
             delegated = event;
         }
@@ -212,7 +213,7 @@ impl Core {
     }
 
     pub(super) fn milestone(&mut self, uplink: &str, stage: Stage) {
-        if let Some(change) = self.history.last_mut(uplink).filter(|change| !change.told) {
+        if let Some(change) = self.history.last_mut(uplink).filter(|change| !change.reported) {
             let milestone = Milestone { change: change.number, stage };
             self.outputs.push_back(Output::Milestone(milestone));
         }
@@ -226,12 +227,12 @@ impl Core {
         let waits = self.unadvertised == Some(change) || self.outputs.contains(&advertised);
         let last = stage == Stage::Advertised || (stage == Stage::Applied && !waits);
         let statics = self.static_prefixes(now);
-        let change = self.history.change_mut(change).filter(|change| last && !change.told);
+        let change = self.history.change_mut(change).filter(|change| last && !change.reported);
         let Some(change) = change else { return };
         let uplink = self.uplinks.get(&change.uplink);
         change.to = uplink.map_or(statics, |uplink| uplink.current(now));
-        change.told = true;
-        self.told.insert(change.uplink.clone(), change.to.clone());
+        change.reported = true;
+        self.reported.insert(change.uplink.clone(), change.to.clone());
         self.events.push_back(change.finished());
     }
 }
@@ -245,7 +246,7 @@ mod tests {
         let mut history = History::default();
         let start = Instant::from_secs(100);
         let number = history.begin(start, "tap0", Cause::Advertisement, Prefixes::default());
-        history.change_mut(number).unwrap().told = true;
+        history.change_mut(number).unwrap().reported = true;
         let late = start + Duration::from_secs(13);
         assert_eq!(history.delegated(late, "tap0", Prefixes::default()).0, number);
         let much_later = start + Duration::from_secs(1300);
@@ -262,7 +263,7 @@ mod tests {
                 history.begin(now, "tap0", Cause::Advertisement, Prefixes::default()),
                 number
             );
-            history.change_mut(number).unwrap().told = true;
+            history.change_mut(number).unwrap().reported = true;
         }
         assert_eq!(history.changes().count(), KEPT);
         assert_eq!(history.changes().last().unwrap().number, 100);

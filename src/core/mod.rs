@@ -111,8 +111,8 @@ pub struct Core {
     /// Somebody reads what concerns only who looks for a fault.
     reports_debug: bool,
     history: History,
-    /// What was in use when the last change of an uplink was told.
-    told: BTreeMap<String, Prefixes>,
+    /// What was in use when the last change of an uplink was reported.
+    reported: BTreeMap<String, Prefixes>,
     /// A change whose advertisements are still to be sent.
     unadvertised: Option<u64>,
     default_route: DefaultRoute,
@@ -163,7 +163,7 @@ impl Core {
             counters: Counters::default(),
             reports_debug: true,
             history: History::default(),
-            told: BTreeMap::new(),
+            reported: BTreeMap::new(),
             unadvertised: None,
             default_route: DefaultRoute::Absent,
             pass: Pass::default(),

@@ -13,7 +13,7 @@ use super::memory::Record;
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
     /// Append to the memory; written, not yet synced, before the next packet that tells of it
-    /// ([`Output::tells`]) leaves.
+    /// ([`Output::is_promise`]) leaves.
     Remember(Record),
     /// Bring the kernel nearer to the desired state, in this order, as one batch.
     Apply(Vec<Step>),
@@ -52,9 +52,9 @@ impl Output {
         }
     }
 
-    /// Whether it tells others what has to be in the memory by then. A question does not, and
+    /// Whether it promises others what has to be in the memory by then. A question does not, and
     /// neither does a Reconfigure message, which only has questions asked.
-    pub const fn tells(&self) -> bool {
+    pub const fn is_promise(&self) -> bool {
         match self {
             Self::SendIcmpv6(_) => true,
             Self::SendServer(packet) => !matches!(packet.memory, Safety::NotNeeded),

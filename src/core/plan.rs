@@ -40,10 +40,10 @@ pub struct Plan {
     /// The blocks that pools give from, by pool.
     pub pools: BTreeMap<String, Ipv6Net>,
     /// What could not be given, by name, with the reason.
-    pub without: BTreeMap<String, Without>,
+    pub without: BTreeMap<String, Unassigned>,
 }
 
-impl fmt::Display for Without {
+impl fmt::Display for Unassigned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooLong => "the delegated prefix is smaller than the place",
@@ -57,7 +57,7 @@ impl fmt::Display for Without {
 /// Why a claim goes without a part of a delegated prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Without {
+pub enum Unassigned {
     /// The delegated prefix is smaller than the place.
     TooLong,
     /// Its place does not exist in this prefix, and where it folds to is taken.
@@ -195,11 +195,11 @@ impl<'a> Carving<'a> {
 
     fn give(&mut self, claim: &Claim<'_>, part: Option<Ipv6Net>) {
         match part {
-            None => self.refuse(claim, Without::TooLong),
+            None => self.refuse(claim, Unassigned::TooLong),
             Some(part) if self.whole.exclude.is_some_and(|kept| overlap(kept, part)) => {
-                self.refuse(claim, Without::Excluded);
+                self.refuse(claim, Unassigned::Excluded);
             }
-            Some(part) if self.taken.overlaps(part) => self.refuse(claim, Without::Taken),
+            Some(part) if self.taken.overlaps(part) => self.refuse(claim, Unassigned::Taken),
             Some(part) => self.grant(claim, part),
         }
     }
@@ -207,7 +207,7 @@ impl<'a> Carving<'a> {
     /// Gives what the layout finds.
     fn give_any(&mut self, claim: &Claim<'_>) {
         let Some(count) = count(self.whole.prefix, claim.length) else {
-            return self.refuse(claim, Without::TooLong);
+            return self.refuse(claim, Unassigned::TooLong);
         };
         let found = if claim.length <= self.full {
             None
@@ -221,7 +221,7 @@ impl<'a> Carving<'a> {
             Some(part) => self.grant(claim, part),
             None => {
                 self.full = self.full.max(claim.length);
-                self.refuse(claim, Without::Full);
+                self.refuse(claim, Unassigned::Full);
             }
         }
     }
@@ -252,7 +252,7 @@ impl<'a> Carving<'a> {
         parts.insert(claim.name.to_owned(), part);
     }
 
-    fn refuse(&mut self, claim: &Claim<'_>, why: Without) {
+    fn refuse(&mut self, claim: &Claim<'_>, why: Unassigned) {
         self.plan.without.insert(claim.name.to_owned(), why);
     }
 }

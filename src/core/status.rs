@@ -153,7 +153,7 @@ pub struct DownlinkStatus {
     /// What hosts are told; lifetimes of zero withdraw.
     pub advertised: Vec<AdvertisedStatus>,
     /// Delegated prefixes of which this link gets nothing, with the reason.
-    pub without: BTreeMap<Ipv6Net, super::plan::Without>,
+    pub without: BTreeMap<Ipv6Net, super::plan::Unassigned>,
 }
 
 /// A prefix that hosts are told.

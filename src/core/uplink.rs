@@ -166,7 +166,7 @@ impl Uplink {
                 effect.derive = before != after;
                 if before.link_local != after.link_local {
                     // Whoever delegated routes to the old one (PDC-51).
-                    effect.merge(self.trigger(now, Trigger::Told, Cause::Link));
+                    effect.merge(self.trigger(now, Trigger::Requested, Cause::Link));
                 }
             }
             (Some(_) | None, Some(after)) => {
@@ -207,7 +207,7 @@ impl Uplink {
 
     /// An operator asks for a refresh.
     pub(super) fn renew(&mut self, now: Instant) -> Effect {
-        self.trigger(now, Trigger::Told, Cause::Command)
+        self.trigger(now, Trigger::Requested, Cause::Command)
     }
 
     /// Takes in a valid advertisement from `source`; `to_us` when it came to us alone.

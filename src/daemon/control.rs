@@ -70,7 +70,7 @@ pub enum Answer {
 }
 
 /// A request on its way to the loop, and where the answer goes.
-pub type Asked = (Request, oneshot::Sender<Answer>);
+pub type Pending = (Request, oneshot::Sender<Answer>);
 
 /// The socket's path in a runtime directory.
 pub fn path(runtime_dir: &Path) -> PathBuf {
@@ -82,7 +82,7 @@ pub fn path(runtime_dir: &Path) -> PathBuf {
 /// # Errors
 ///
 /// When the socket cannot be made.
-pub fn listen(runtime_dir: &Path) -> std::io::Result<mpsc::Receiver<Asked>> {
+pub fn listen(runtime_dir: &Path) -> std::io::Result<mpsc::Receiver<Pending>> {
     let path = path(runtime_dir);
     // What a killed agent left behind answers nobody; a living one holds the lock of the state.
     let _ = std::fs::remove_file(&path);
@@ -94,7 +94,7 @@ pub fn listen(runtime_dir: &Path) -> std::io::Result<mpsc::Receiver<Asked>> {
 }
 
 /// Takes connections for as long as the agent runs, whatever fails in between.
-async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
+async fn accept(listener: UnixListener, sender: mpsc::Sender<Pending>) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut is_failing = false;
     loop {
@@ -130,7 +130,7 @@ fn turn_away(stream: &UnixStream) {
     }
 }
 
-async fn serve(stream: UnixStream, sender: mpsc::Sender<Asked>) -> std::io::Result<()> {
+async fn serve(stream: UnixStream, sender: mpsc::Sender<Pending>) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     BufReader::new(reader.take(MAX_REQUEST)).read_line(&mut line).await?;

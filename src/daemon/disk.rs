@@ -157,16 +157,16 @@ impl Disk {
             return;
         }
         let Some(unsynced) = self.journal.take_unsynced() else {
-            return self.refused.extend(server.depart().send());
+            return self.refused.extend(server.release().send());
         };
-        let departing = server.depart();
+        let released = server.release();
         let (done, synced) = oneshot::channel();
         self.syncing = Some(synced);
         tokio::task::spawn_blocking(move || {
             let synced = unsynced.sync();
             // A disk that takes nothing ends no service: what is answered then is known from
             // memory alone, and the operator is told (STO-09).
-            let refused = departing.send();
+            let refused = released.send();
             let _ = done.send((synced, refused));
         });
     }

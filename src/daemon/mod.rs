@@ -24,7 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-use self::control::{Answer, Asked, Request};
+use self::control::{Answer, Pending, Request};
 use self::shell::{Ready, Shell};
 use self::turn::{Flow, Pauses};
 use crate::config::{Config, Scheduling};
@@ -103,7 +103,7 @@ async fn serve(
         };
         let flow = match woken {
             Woken::Ready(ready) => shell.take_in(&mut core, ready),
-            Woken::Asked((request, reply)) => {
+            Woken::Pending((request, reply)) => {
                 // Who asked may have gone away.
                 let _ = reply.send(execute(&mut core, request));
                 Flow::Idle
@@ -138,16 +138,16 @@ async fn serve(
 enum Woken {
     Signal(Signalled),
     Ready(Ready),
-    Asked(Asked),
+    Pending(Pending),
     /// What was left over from the last turn.
     More,
 }
 
 /// Waits for one of all but signals, which go before; not at all where `more` is left over.
-async fn wait(shell: &mut Shell, requests: &mut mpsc::Receiver<Asked>, more: bool) -> Woken {
+async fn wait(shell: &mut Shell, requests: &mut mpsc::Receiver<Pending>, more: bool) -> Woken {
     tokio::select! {
         ready = shell.ready() => Woken::Ready(ready),
-        Some(asked) = requests.recv() => Woken::Asked(asked),
+        Some(pending) = requests.recv() => Woken::Pending(pending),
         () = tokio::task::yield_now(), if more => Woken::More,
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Server {
 
 /// Answers that leave when a sync has ended, on the thread that it ran on; at once where there was
 /// nothing to sync.
-pub(super) struct Departing {
+pub(super) struct Released {
     sender: Option<ServerSender>,
     packets: Vec<ServerPacket>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Departing {
 /// Answers that the system did not take.
 pub(super) type Refused = Vec<(ServerPacket, io::Error)>;
 
-impl Departing {
+impl Released {
     /// Sends them; those that the system did not take.
     pub(super) fn send(self) -> Refused {
         let mut refused = Refused::new();
@@ -107,9 +107,9 @@ impl Server {
     }
 
     /// What is held leaves when the sync that begins has ended.
-    pub(super) fn depart(&mut self) -> Departing {
+    pub(super) fn release(&mut self) -> Released {
         let sender = self.socket.as_ref().map(|socket| socket.get_ref().sender());
-        Departing { sender, packets: std::mem::take(&mut self.held) }
+        Released { sender, packets: std::mem::take(&mut self.held) }
     }
 }
 

@@ -164,7 +164,7 @@ impl Shell {
                 flow = Flow::Exit;
                 break;
             }
-            if output.tells() {
+            if output.is_promise() {
                 self.write();
             }
             self.perform_one(core, output);

@@ -14,7 +14,7 @@ impl Core {
     /// The first of all deadlines.
     pub(in crate::core) fn first_deadline(&self, now: Instant) -> Option<Deadline> {
         let uplinks = self.uplinks.values().map(|uplink| uplink.deadline(self.config.grace));
-        let held = self.words_held_until(now);
+        let held = self.advertising_held_until(now);
         let downlinks = self.downlinks.values().map(Downlink::deadline);
         let downlinks = downlinks.filter(|_| held.is_none());
         let held = held.map(|until| Deadline::new(until, "answer about a remembered lease"));

@@ -44,14 +44,14 @@ impl Core {
 
     /// Until when nothing is advertised after a restart, unless an answer comes before. An uplink
     /// that cannot send is not answered.
-    pub(in crate::core) fn words_held_until(&self, now: Instant) -> Option<Instant> {
+    pub(in crate::core) fn advertising_held_until(&self, now: Instant) -> Option<Instant> {
         let asking = self.uplinks.values().filter(|uplink| uplink.attached().is_some());
         asking.filter_map(Uplink::confirmed_by).max().filter(|until| *until > now)
     }
 
     /// Hands the contents over; but what a restart would withdraw only when it is certain that
     /// nobody confirms it.
-    pub(in crate::core) fn tell_links(&mut self, now: Instant, accounted: &Accounted) {
+    pub(in crate::core) fn set_contents(&mut self, now: Instant, accounted: &Accounted) {
         let mut differs = false;
         let mut is_held = false;
         for (name, content) in &self.kernel.desired.contents {

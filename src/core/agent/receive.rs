@@ -311,7 +311,7 @@ impl Core {
 
     /// Sends the advertisements that are due, each behind the promises it makes.
     pub(in crate::core) fn send_from_downlinks(&mut self, now: Instant) {
-        if self.words_held_until(now).is_some() {
+        if self.advertising_held_until(now).is_some() {
             return;
         }
         let mut sent = false;

@@ -62,9 +62,9 @@ impl Core {
         self.kernel.compare_all = true;
         // The first change of each is one from what is remembered, or configured.
         let statics = self.static_prefixes(now);
-        self.told.entry(STATIC.to_owned()).or_insert(statics);
+        self.reported.entry(STATIC.to_owned()).or_insert(statics);
         for (name, uplink) in &self.uplinks {
-            self.told.entry(name.clone()).or_insert_with(|| uplink.current(now));
+            self.reported.entry(name.clone()).or_insert_with(|| uplink.current(now));
         }
     }
 

@@ -10,7 +10,7 @@ use ipnet::Ipv6Net;
 use super::takeover::Identity;
 use crate::config::RelaySources;
 use crate::core::Core;
-use crate::core::delegate::{Arrival, BindingKey, Call, Contact, Slot};
+use crate::core::delegate::{Arrival, BindingKey, Contact, Notification, Slot};
 use crate::core::event::{Event, Requester};
 use crate::core::history::{Cause, Prefixes};
 use crate::core::input::Received;
@@ -244,15 +244,15 @@ impl Core {
             self.memory.fold(record.clone());
             self.outputs.push_back(Output::Remember(record));
         }
-        while let Some(call) = self.delegating.poll_call() {
-            match call {
-                Call::Reconfigure { downlink, contact, octets } => {
+        while let Some(notification) = self.delegating.poll_notification() {
+            match notification {
+                Notification::Reconfigure { downlink, contact, octets } => {
                     // A replay value that may have been used before must not be used again.
                     let memory =
                         if reserved.is_some() { Safety::Synced } else { Safety::NotNeeded };
                     self.send_server(&downlink, &contact, octets, memory);
                 }
-                Call::Advertise { downlink, host } => {
+                Notification::Advertise { downlink, host } => {
                     if let Some(downlink) = self.downlinks.get_mut(&*downlink) {
                         downlink.notify(now, host);
                     }

@@ -177,7 +177,7 @@ impl Core {
         #[cfg(debug_assertions)]
         self.check_delegated();
         self.apply(now, first);
-        self.tell_links(now, &accounted);
+        self.set_contents(now, &accounted);
         self.aim_probes(now);
         self.review = true;
         later

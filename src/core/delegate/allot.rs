@@ -1,4 +1,4 @@
-//! Which slots an IA_PD has, and what they are worth.
+//! Which slots an IA_PD has, and which prefixes are available in them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::answer::distinct_ia_pds;
-use super::binding::{Binding, Due};
+use super::binding::{Binding, Grant};
 use super::offers::{Offer, Slot};
 use super::places::{Neighbor, Shares, Taken, has_room};
 use super::{Arrival, BindingKey, Contact, Delegating};
@@ -23,6 +23,15 @@ const MAX_TRIES: u8 = 32;
 const SIDE_BY_SIDE: u8 = 16;
 /// How many of the prefixes that a message names are looked for in a pool.
 const MAX_NAMED: usize = 8;
+
+/// The prefixes of slots.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Available {
+    /// Those that can be given.
+    pub(super) grants: Vec<Grant>,
+    /// Those that another router may still hold (SRV-57).
+    pub(super) blocked: Vec<Ipv6Net>,
+}
 
 /// What slots are sought for.
 pub(super) struct Wanted<'a> {
@@ -159,8 +168,9 @@ impl Delegating {
             Some(free)
         });
         // What is free may be in quarantine.
-        let is_usable =
-            |slot: &Slot| self.worth(now, wanted.key, std::slice::from_ref(slot)).1.is_empty();
+        let is_usable = |slot: &Slot| {
+            self.available(now, wanted.key, std::slice::from_ref(slot)).blocked.is_empty()
+        };
         named.chain(tried).map(place).find(is_usable)
     }
 
@@ -290,36 +300,29 @@ impl Delegating {
         touched.insert(key.clone());
     }
 
-    /// What slots are worth now, in order of prefix and without what another may still hold; and
-    /// the latter. Who has one of the slots does not count: it is taken from them.
-    pub(super) fn worth(
-        &self,
-        now: Instant,
-        key: &BindingKey,
-        slots: &[Slot],
-    ) -> (Vec<Due>, Vec<Ipv6Net>) {
+    /// The prefixes of slots, in order. Who has one of the slots does not count: it is taken from them.
+    pub(super) fn available(&self, now: Instant, key: &BindingKey, slots: &[Slot]) -> Available {
         #[cfg(test)]
         super::tests::LOOKS.set(super::tests::LOOKS.get() + 1);
         let counts = |holder: &BindingKey| {
             holder != key && !slots.iter().any(|slot| self.slots.get(slot) == Some(holder))
         };
-        let mut worth = Vec::new();
-        let mut blocked = Vec::new();
+        let mut available = Available::default();
         for (offer, limits) in slots.iter().flat_map(|slot| self.offers_of(slot)) {
             if offer.valid_until.remaining(now).is_zero() {
                 continue;
             }
             if self.holders.blocks(offer.prefix, counts) {
-                blocked.push(offer.prefix);
+                available.blocked.push(offer.prefix);
             } else {
-                worth.push(Due { offer, limits });
+                available.grants.push(Grant { offer, limits });
             }
         }
-        worth.sort_by_key(|due| due.offer.prefix);
-        (worth, blocked)
+        available.grants.sort_by_key(|grant| grant.offer.prefix);
+        available
     }
 
-    /// What is due to a binding that another router may still hold (SRV-57).
+    /// Prefixes of a binding's slots that another router may still hold (SRV-57).
     pub(super) fn blocked_prefixes(
         &self,
         now: Instant,
@@ -361,7 +364,7 @@ impl Delegating {
             by_message: false,
         };
         let slots = self.slots_for(now, &wanted);
-        !self.worth(now, key, &slots).0.is_empty()
+        !self.available(now, key, &slots).grants.is_empty()
     }
 
     /// How often routers with one of `slots` are to renew that accept no Reconfigure.

@@ -1,4 +1,4 @@
-//! What a requesting router is told (RFC 9915 §18.3).
+//! What a requesting router is answered (RFC 9915 §18.3).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::allot::Wanted;
-use super::binding::Due;
+use super::binding::Grant;
 use super::times::Pace;
 use super::{Arrival, BindingKey, Delegating, Reject, Served, Slot, information, release, request};
 use crate::core::output::Safety;
@@ -22,7 +22,7 @@ use crate::wire::dhcpv6_option::{
 /// IA_PDs of one message that are looked at; beyond the default limit of a pool (SRV-39) there is
 /// nothing to be had.
 pub(super) const MAX_IAS: usize = 32;
-/// Prefixes of one IA_PD that are not its and are told so: an answer has to fit a datagram.
+/// Prefixes of one IA_PD that are withdrawn in one answer: it has to fit a datagram.
 const MAX_JUDGED: usize = 64;
 /// Who is refused comes back soon (SRV-38): the least that RFC 9915 §21.24 allows.
 const SOON: u32 = 60;
@@ -50,7 +50,7 @@ enum Purpose {
 }
 
 /// The answer to one message while it is made.
-struct Making<'a> {
+struct ReplyBuilder<'a> {
     delegating: &'a mut Delegating,
     now: Instant,
     arrival: &'a Arrival,
@@ -97,7 +97,7 @@ pub(super) fn answer(
         }
     };
     let client = client.ok_or(Reject::NoClientId)?;
-    let making = Making {
+    let reply = ReplyBuilder {
         delegating,
         now,
         arrival,
@@ -112,7 +112,7 @@ pub(super) fn answer(
         bound: false,
         refused: false,
     };
-    making.make(message, rapid, is_rapid)
+    reply.make(message, rapid, is_rapid)
 }
 
 /// Answers `message` while it is not known what is delegated to us. Who solicits comes back soon, or
@@ -136,7 +136,7 @@ pub(super) fn early(
     Ok(Served { answer, ..Served::default() })
 }
 
-impl Making<'_> {
+impl ReplyBuilder<'_> {
     fn make(mut self, message: &Message, rapid: bool, is_rapid: bool) -> Result<Served, Reject> {
         let (mut ias, mut unknown) = (Vec::new(), Vec::new());
         for ia in distinct_ia_pds(message) {
@@ -200,11 +200,11 @@ impl Making<'_> {
         self.reserved.extend(slots.iter().cloned());
         let every = self.delegating.renew_every(&slots);
         self.renew_every = self.renew_every.into_iter().chain(every).min();
-        let (worth, _) = self.delegating.worth(self.now, &key, &slots);
+        let grants = self.delegating.available(self.now, &key, &slots).grants;
         if self.purpose == Purpose::Offer {
-            return Some(match worth.is_empty() {
+            return Some(match grants.is_empty() {
                 true => self.refusal(&key, ia, StatusCode::NoPrefixAvail),
-                false => self.grant(ia, &worth, &BTreeSet::new()),
+                false => self.grant(ia, &grants, &BTreeSet::new()),
             });
         }
         // Another server may have given what is named where none was chosen: only what belongs to
@@ -215,7 +215,7 @@ impl Making<'_> {
             .filter(|prefix| message.server_id().is_some() || is_ours(prefix))
             .take(MAX_JUDGED)
             .collect();
-        if !known && worth.is_empty() {
+        if !known && grants.is_empty() {
             return self.unbound(&key, ia, &judged, slots.is_empty());
         }
         self.bind(&key, slots);
@@ -296,32 +296,33 @@ impl Making<'_> {
         self.delegating.assign(self.now, key, slots, contact, &mut self.served.touched);
     }
 
-    /// Promises what is due; that, and what the router may hold and is not its any more.
-    fn commit(&mut self, key: &BindingKey, judged: &[Ipv6Net]) -> (Vec<Due>, BTreeSet<Ipv6Net>) {
+    /// Promises what is to be given; returns that, and what the router may hold and is not its any
+    /// more.
+    fn commit(&mut self, key: &BindingKey, judged: &[Ipv6Net]) -> (Vec<Grant>, BTreeSet<Ipv6Net>) {
         let now = self.now;
         let committed = self.delegating.change(key, |binding| {
             let current = binding.current.clone();
-            let wrong = judged.iter().filter(|prefix| !binding.is_due(prefix)).copied();
+            let wrong = judged.iter().filter(|prefix| !binding.is_granted(prefix)).copied();
             let stale: BTreeSet<Ipv6Net> = binding.stale().chain(wrong).collect();
-            for due in &current {
-                let (preferred, valid) = due.offer.lifetimes(now, due.limits);
+            for grant in &current {
+                let (preferred, valid) = grant.offer.lifetimes(now, grant.limits);
                 let (preferred, valid) = (Until::after(now, preferred), Until::after(now, valid));
-                binding.promise(now, due.offer.prefix, preferred, valid);
+                binding.promise(now, grant.offer.prefix, preferred, valid);
             }
             stale.iter().for_each(|prefix| binding.withdraw(now, prefix));
             binding.push = None;
             (current, stale)
         });
         let (current, stale) = committed.unwrap_or_default();
-        for due in &current {
-            self.delegating.holders.insert(due.offer.prefix, key);
+        for grant in &current {
+            self.delegating.holders.insert(grant.offer.prefix, key);
         }
         (current, stale)
     }
 
     /// An IA_PD with these prefixes, and others withdrawn (RFC 9096 §3.5). Global ones come before
     /// unique local ones (SRV-41).
-    fn grant(&mut self, ia: &IaPd, current: &[Due], stale: &BTreeSet<Ipv6Net>) -> IaPd {
+    fn grant(&mut self, ia: &IaPd, current: &[Grant], stale: &BTreeSet<Ipv6Net>) -> IaPd {
         let prefix = |prefix, preferred, valid| IaPrefix {
             prefix,
             preferred,
@@ -330,10 +331,10 @@ impl Making<'_> {
             status: None,
         };
         let mut prefixes = Vec::new();
-        for due in current {
-            let (preferred, valid) = due.offer.lifetimes(self.now, due.limits);
-            self.pace.note(preferred, valid, due.offer.is_short(self.now, due.limits));
-            prefixes.push(prefix(due.offer.prefix, preferred, valid));
+        for grant in current {
+            let (preferred, valid) = grant.offer.lifetimes(self.now, grant.limits);
+            self.pace.note(preferred, valid, grant.offer.is_short(self.now, grant.limits));
+            prefixes.push(prefix(grant.offer.prefix, preferred, valid));
         }
         prefixes.sort_by_key(|given| given.prefix.network().is_unique_local());
         prefixes.extend(stale.iter().map(|net| prefix(*net, Lifetime::ZERO, Lifetime::ZERO)));

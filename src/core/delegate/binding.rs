@@ -43,20 +43,21 @@ pub struct BindingKey {
 /// A prefix that the requesting router may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Promise {
-    /// Preferred until, as last told.
+    /// Preferred until, as the last message said.
     pub preferred_until: Until,
-    /// Valid until, as last told.
+    /// Valid until, as the last message said.
     pub valid_until: Until,
-    /// It may hold it until then: the longest that it was told.
+    /// The requesting router may hold it until then: the longest valid lifetime that it was sent.
     pub held_until: Until,
-    /// When it was last told anything of it.
-    pub said_at: Instant,
+    /// When a message about it last left.
+    #[serde(alias = "said_at")]
+    pub last_sent_at: Instant,
     /// Since when it is not its any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_at: Option<Instant>,
     /// When it was told so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told_at: Option<Instant>,
+    #[serde(default, alias = "told_at", skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<Instant>,
     /// Since when its route is on its way out: when the prefix is not ours any more, or its holder
     /// was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,12 +79,12 @@ pub struct Binding {
     pub(super) slots: Vec<Slot>,
     pub(super) contact: Contact,
     /// What it has to be given, in order of prefix: derived from slots and offers.
-    pub(super) current: Vec<Due>,
+    pub(super) current: Vec<Grant>,
     /// What it may hold.
     pub(super) promised: Promises,
     pub(super) reconfigure_key: Option<rkap::Key>,
     pub(super) push: Option<Push>,
-    /// What is due that another router may still hold (SRV-57).
+    /// Prefixes of its slots that another router may still hold (SRV-57).
     pub(super) blocked: Vec<Ipv6Net>,
     /// Where it stands in the index of deadlines.
     pub(super) indexed_at: Option<Instant>,
@@ -91,7 +92,7 @@ pub struct Binding {
 
 /// An offer with the caps of what is given of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Due {
+pub(super) struct Grant {
     pub(super) offer: Offer,
     pub(super) limits: Limits,
 }
@@ -117,15 +118,15 @@ impl Promise {
         shift(&mut self.valid_until);
         shift(&mut self.held_until);
         self.elsewhere_until.iter_mut().for_each(shift);
-        let instants = [&mut self.retired_at, &mut self.told_at, &mut self.leaving_at];
-        for at in instants.into_iter().flatten().chain([&mut self.said_at]) {
+        let instants = [&mut self.retired_at, &mut self.withdrawn_at, &mut self.leaving_at];
+        for at in instants.into_iter().flatten().chain([&mut self.last_sent_at]) {
             let mut until = Until::At(*at);
             shift(&mut until);
             *at = until.at().unwrap_or(*at);
         }
     }
 
-    /// When the prefix can be given to another (SRV-57). That its holder was told is not enough,
+    /// When the prefix can be given to another (SRV-57). That a message has withdrawn it is not enough,
     /// as the answer may have got lost.
     pub(super) fn free_at(&self, grace: Duration) -> Until {
         match (self.route_end(grace), self.heard) {
@@ -155,8 +156,8 @@ impl Promise {
     }
 
     fn withdraw(&mut self, now: Instant) {
-        self.said_at = now;
-        self.told_at = Some(now);
+        self.last_sent_at = now;
+        self.withdrawn_at = Some(now);
         self.leaving_at.get_or_insert(now);
     }
 
@@ -166,7 +167,7 @@ impl Promise {
     }
 
     const fn restore(&mut self) {
-        (self.retired_at, self.told_at, self.leaving_at) = (None, None, None);
+        (self.retired_at, self.withdrawn_at, self.leaving_at) = (None, None, None);
         (self.heard, self.routed) = (false, true);
     }
 }
@@ -211,7 +212,7 @@ impl Binding {
         }
     }
 
-    /// Promises a prefix that is due: what was told before holds to its end all the same, as the
+    /// Promises a prefix: an earlier promise of it holds to its end all the same, as the
     /// answer may get lost.
     pub(super) fn promise(
         &mut self,
@@ -226,9 +227,9 @@ impl Binding {
             valid_until,
             held_until: before.map_or(valid_until, |before| before.held_until.max(valid_until)),
             elsewhere_until: before.and_then(|before| before.elsewhere_until),
-            said_at: now,
+            last_sent_at: now,
             retired_at: None,
-            told_at: None,
+            withdrawn_at: None,
             leaving_at: None,
             heard: false,
             routed: true,
@@ -251,21 +252,21 @@ impl Binding {
         &self.contact
     }
 
-    /// What is due to it.
-    pub fn due(&self) -> impl Iterator<Item = &Ipv6Net> {
-        self.current.iter().map(|due| &due.offer.prefix)
+    /// The prefixes that it is to be given.
+    pub fn granted(&self) -> impl Iterator<Item = &Ipv6Net> {
+        self.current.iter().map(|grant| &grant.offer.prefix)
     }
 
-    pub(super) fn is_due(&self, prefix: &Ipv6Net) -> bool {
-        self.due().any(|due| due == prefix)
+    pub(super) fn is_granted(&self, prefix: &Ipv6Net) -> bool {
+        self.granted().any(|granted| granted == prefix)
     }
 
-    /// Whether its router is being called.
-    pub const fn is_called(&self) -> bool {
+    /// Whether its router is being notified.
+    pub const fn is_notified(&self) -> bool {
         self.push.is_some()
     }
 
-    /// What its router may hold, also what is not due to it any more and so in quarantine.
+    /// What its router may hold, also what is not to be its any more and so in quarantine.
     pub fn promised(&self) -> impl Iterator<Item = (&Ipv6Net, &Promise)> {
         self.promised.iter()
     }
@@ -294,7 +295,7 @@ impl Binding {
         self.reconfigure_key = self.reconfigure_key.or(other.reconfigure_key);
     }
 
-    /// Its router is told that a prefix is not its any more.
+    /// A message withdraws a prefix.
     pub(super) fn withdraw(&mut self, now: Instant, prefix: &Ipv6Net) {
         if let Some(promise) = self.promised.get_mut(prefix) {
             promise.withdraw(now);
@@ -303,27 +304,29 @@ impl Binding {
 
     /// What it may hold and is not its any more.
     pub(super) fn stale(&self) -> impl Iterator<Item = Ipv6Net> {
-        let stale =
-            self.promised.iter().filter(|(prefix, promise)| !promise.heard && !self.is_due(prefix));
+        let stale = self
+            .promised
+            .iter()
+            .filter(|(prefix, promise)| !promise.heard && !self.is_granted(prefix));
         stale.map(|(prefix, _)| *prefix)
     }
 
     /// Its router has named what it holds. What is not among it and has retired is free, unless a
     /// word about it may still be underway. Who solicits may leave out what it holds, but not
-    /// renew it any more: it counts once it was told. Whether any promise differs.
+    /// renew it any more: it counts once a message has withdrawn it. Whether any promise differs.
     pub(super) fn note_named(&mut self, now: Instant, named: &[Ipv6Net], solicits: bool) -> bool {
         let mut differs = false;
         for (prefix, promise) in self.promised.iter_mut() {
             let before = *promise;
-            let knows = (!solicits || promise.told_at.is_some()) && !promise.is_elsewhere(now);
+            let knows = (!solicits || promise.withdrawn_at.is_some()) && !promise.is_elsewhere(now);
             if named.contains(prefix) {
                 promise.heard = false;
             } else if promise.retired_at.is_some()
                 && knows
-                && now.since(promise.said_at) >= UNDERWAY
+                && now.since(promise.last_sent_at) >= UNDERWAY
             {
                 promise.heard = true;
-                promise.told_at.get_or_insert(now);
+                promise.withdrawn_at.get_or_insert(now);
                 promise.leaving_at.get_or_insert(now);
             }
             differs |= *promise != before;
@@ -331,12 +334,12 @@ impl Binding {
         differs
     }
 
-    /// Takes over what is due; what is not due any more retires. `is_ours` says whether a prefix
+    /// Takes over what it is to be given; what is not among that any more retires. `is_ours` says whether a prefix
     /// still belongs to what is delegated to us. Whether any promise differs.
     pub(super) fn set_current(
         &mut self,
         now: Instant,
-        current: Vec<Due>,
+        current: Vec<Grant>,
         is_ours: impl Fn(Ipv6Net) -> bool,
     ) -> bool {
         self.current = current;
@@ -344,7 +347,7 @@ impl Binding {
         let mut differs = false;
         for (prefix, promise) in self.promised.iter_mut() {
             let before = *promise;
-            if !self.current.iter().any(|due| due.offer.prefix == *prefix) {
+            if !self.current.iter().any(|grant| grant.offer.prefix == *prefix) {
                 promise.retire(now, is_ours(*prefix));
             } else if promise.retired_at.is_some() {
                 promise.restore();
@@ -354,17 +357,17 @@ impl Binding {
         differs
     }
 
-    /// Whether the requesting router holds something else than what is due, or for longer than we
-    /// do: it has to be called (SRV-50).
+    /// Whether the requesting router holds something else than it is to be given, or for longer than we
+    /// do: it has to be notified (SRV-50).
     pub(super) fn is_stale(&self) -> bool {
-        let wrong = |due: &Due| {
-            self.promised.get(&due.offer.prefix).is_none_or(|promise| {
-                is_later(promise.preferred_until, due.offer.preferred_until)
-                    || is_later(promise.valid_until, due.offer.valid_until)
+        let wrong = |grant: &Grant| {
+            self.promised.get(&grant.offer.prefix).is_none_or(|promise| {
+                is_later(promise.preferred_until, grant.offer.preferred_until)
+                    || is_later(promise.valid_until, grant.offer.valid_until)
             })
         };
         let untold = |(prefix, promise): (&Ipv6Net, &Promise)| {
-            !self.is_due(prefix) && promise.told_at.is_none()
+            !self.is_granted(prefix) && promise.withdrawn_at.is_none()
         };
         self.current.iter().any(wrong) || self.promised().any(untold)
     }
@@ -386,8 +389,8 @@ impl Binding {
         (gone, unrouted)
     }
 
-    /// When something of it is due.
-    pub(super) fn due_at(&self, grace: Duration) -> Option<Instant> {
+    /// When something of it has to happen.
+    pub(super) fn wakes_at(&self, grace: Duration) -> Option<Instant> {
         let frees = self.promised.values().filter_map(|promise| promise.free_at(grace).at());
         let routed = self.promised.values().filter(|promise| promise.routed);
         let ends = routed.filter_map(|promise| promise.route_end(grace));
@@ -396,7 +399,7 @@ impl Binding {
 
     /// Whether a route ends with our own lease, before what its router was promised.
     pub(super) fn is_limited(&self) -> bool {
-        self.current.iter().any(|due| self.route_until(&due.offer) == due.offer.valid_until)
+        self.current.iter().any(|grant| self.route_until(&grant.offer) == grant.offer.valid_until)
     }
 
     /// When the route to what is offered ends: with what its router was promised, which moves when
@@ -411,14 +414,17 @@ impl Binding {
         }
     }
 
-    /// Routes to what it has been given, and is due (DWN-03): the latter before it hears of it.
+    /// Routes to what it has been given and to what it is to be given (DWN-03): to the latter before
+    /// it hears of it.
     pub(super) fn routes(&self, interface: IfIndex, grace: Duration) -> Vec<KernelRoute> {
         let target = RouteTarget::Gateway(interface, self.contact.next_hop);
         let route = |destination, until| KernelRoute { destination, target, metric: METRIC, until };
-        let current =
-            self.current.iter().map(|due| route(due.offer.prefix, self.route_until(&due.offer)));
+        let current = self
+            .current
+            .iter()
+            .map(|grant| route(grant.offer.prefix, self.route_until(&grant.offer)));
         let retired = self.promised.iter().filter(|(prefix, promise)| {
-            promise.routed && promise.retired_at.is_some() && !self.is_due(prefix)
+            promise.routed && promise.retired_at.is_some() && !self.is_granted(prefix)
         });
         let retired = retired.map(|(prefix, promise)| {
             let end = promise.route_end(grace).map_or(Until::Never, Until::At);
@@ -432,20 +438,20 @@ impl Binding {
 
 /// Keeps the index of deadlines equal to what it is derived from.
 pub(super) fn reindex(
-    due: &mut BTreeSet<(Instant, BindingKey)>,
+    wake_ups: &mut BTreeSet<(Instant, BindingKey)>,
     grace: Duration,
     key: &BindingKey,
     binding: &mut Binding,
 ) {
-    let at = binding.due_at(grace);
+    let at = binding.wakes_at(grace);
     let before = std::mem::replace(&mut binding.indexed_at, at);
     if before == at {
         return;
     }
     if let Some(before) = before {
-        due.remove(&(before, key.clone()));
+        wake_ups.remove(&(before, key.clone()));
     }
     if let Some(at) = at {
-        due.insert((at, key.clone()));
+        wake_ups.insert((at, key.clone()));
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, code};
 use crate::wire::dhcpv6_service::ServiceOption;
 
-/// What hosts and routers of a link are told beside prefixes, where they ask for it.
+/// What hosts and routers of a link are given beside prefixes, where they ask for it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct HostOptions {
     /// DNS servers.

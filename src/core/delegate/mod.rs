@@ -1,15 +1,15 @@
 //! The delegating router (RFC 9915 §18.3): bindings of subordinate routers, kept at the same places
 //! through every change of what is delegated to us.
 //!
-//! A [`Binding`] stands for *slots* (`offers`): configured delegations, or numbers in a pool. What a
-//! slot is worth now follows from the plan alone, so bindings move with it. What a requesting
+//! A [`Binding`] stands for *slots* (`offers`): configured delegations, or numbers in a pool. Which
+//! prefix a slot has follows from the plan alone, so bindings move with it. What a requesting
 //! router *may hold* is remembered apart, until it has run out or its holder knows better: no
 //! other router is given anything that overlaps it (`holders`).
 //!
 //! `request` says which messages are heard, `allot` which slots a requesting router has, `answer`
-//! and `release` what it is told, `times` when it comes again, `push` how it is called after a
-//! change. One message touches one router's
-//! bindings; deadlines are in one ordered index.
+//! and `release` what it is answered, `times` when it comes again, `push` how it is
+//! notified after a change. One message touches one router's bindings; deadlines are in one ordered
+//! index.
 
 mod allot;
 mod answer;
@@ -54,6 +54,7 @@ pub use information::HostOptions;
 pub use offers::{Offer, Offers, Slot};
 pub use request::Reject;
 
+use allot::Available;
 use binding::reindex;
 use holders::Holders;
 use places::{Shares, Taken};
@@ -62,7 +63,7 @@ use refused::Refused;
 use repeat::Awaited;
 
 /// Bindings that are seen to in one pass, however many deadlines have passed.
-const MAX_DUE: usize = 256;
+const MAX_WAKE_UPS: usize = 256;
 
 /// A message that came to a downlink.
 #[derive(Clone, PartialEq, Debug)]
@@ -82,9 +83,9 @@ pub struct Served {
     pub answer: Option<Answer>,
 }
 
-/// A way to call a requesting router after a change.
+/// A way to notify a requesting router of a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Call {
+pub enum Notification {
     /// A signed Reconfigure.
     Reconfigure {
         /// Where it is.
@@ -125,12 +126,12 @@ pub struct Delegating {
     holders: Holders,
     /// What bindings wait for because another router may still hold it.
     waiting: Holders,
-    /// When something is due, for each binding where that is so.
-    due: BTreeSet<(Instant, BindingKey)>,
+    /// When something has to happen, for each binding where that is so.
+    wake_ups: BTreeSet<(Instant, BindingKey)>,
     refused: Refused,
     replay: Replay,
-    calls: VecDeque<Call>,
-    /// Who was called and has not come yet.
+    notifications: VecDeque<Notification>,
+    /// Who was notified and has not come yet.
     awaited: Awaited,
     /// A configuration was taken over: slots are to be allotted anew.
     realign: bool,
@@ -160,10 +161,10 @@ impl Delegating {
             shares: Shares::default(),
             holders: Holders::default(),
             waiting: Holders::default(),
-            due: BTreeSet::new(),
+            wake_ups: BTreeSet::new(),
             refused: Refused::default(),
             replay: Replay::new(replay),
-            calls: VecDeque::new(),
+            notifications: VecDeque::new(),
             awaited: Awaited::default(),
             realign: false,
         };
@@ -192,11 +193,11 @@ impl Delegating {
         self.offers.known = false;
         self.realign = true;
         for (key, binding) in &mut self.bindings {
-            reindex(&mut self.due, self.grace, key, binding);
+            reindex(&mut self.wake_ups, self.grace, key, binding);
         }
     }
 
-    /// Takes over what each downlink is told beside prefixes.
+    /// Takes over what each downlink is given beside prefixes.
     pub fn set_host_options(&mut self, options: BTreeMap<String, HostOptions>) {
         self.host_options = options;
     }
@@ -220,7 +221,7 @@ impl Delegating {
         by_peer.is_some_and(|by_peer| by_peer.contains_key(&config::Peer::Duid(key.duid.clone())))
     }
 
-    /// Takes over what there is to give: bindings move, and whom that concerns is called. Returns
+    /// Takes over what there is to give: bindings move, and whom that concerns is notified. Returns
     /// the bindings that were touched.
     pub fn set_offers(&mut self, now: Instant, offers: Offers) -> BTreeSet<BindingKey> {
         if offers == self.offers {
@@ -270,51 +271,51 @@ impl Delegating {
         Ok(served)
     }
 
-    /// Lets what is due happen, of very much a part: the next deadline has passed then. Returns the
-    /// bindings that were touched.
+    /// Lets everything happen whose time has come, of very much a part: the next deadline has passed
+    /// then. Returns the bindings that were touched.
     pub fn handle_timeout(&mut self, now: Instant) -> BTreeSet<BindingKey> {
         let mut touched = BTreeSet::new();
-        // One call serves all IA_PDs of a router.
-        let mut called = BTreeSet::new();
-        for _ in 0..MAX_DUE {
-            let due = self.due.first().filter(|(at, _)| *at <= now).cloned();
-            let Some((_, key)) = due else { break };
-            let due = self.handle_due(now, &key);
-            if let Some(attempt) = due.call
-                && called.insert((key.downlink.clone(), key.duid.clone()))
+        // One notification serves all IA_PDs of a router.
+        let mut notified = BTreeSet::new();
+        for _ in 0..MAX_WAKE_UPS {
+            let first = self.wake_ups.first().filter(|(at, _)| *at <= now).cloned();
+            let Some((_, key)) = first else { break };
+            let happened = self.wake(now, &key);
+            if let Some(attempt) = happened.notification
+                && notified.insert((key.downlink.clone(), key.duid.clone()))
             {
-                self.call(now, &key, attempt == 0);
+                self.notify(now, &key, attempt == 0);
             }
-            // What has become free is due to somebody, who is to be called.
-            self.give_on(now, &due.freed, &mut touched);
-            if due.differs {
+            // What has become free goes to who waits for it, and that router is notified.
+            self.give_on(now, &happened.freed, &mut touched);
+            if happened.differs {
                 touched.insert(key);
             }
         }
-        self.call_refused(now);
+        self.notify_refused(now);
         while let Some((downlink, host)) = self.awaited.poll(now) {
-            self.calls.push_back(Call::Advertise { downlink, host });
+            self.notifications.push_back(Notification::Advertise { downlink, host });
         }
         touched
     }
 
-    /// The next call.
-    pub fn poll_call(&mut self) -> Option<Call> {
-        self.calls.pop_front()
+    /// The next notification.
+    pub fn poll_notification(&mut self) -> Option<Notification> {
+        self.notifications.pop_front()
     }
 
-    /// Up to where replay values are to be set aside on disk: ahead, so that no call has to wait
+    /// Up to where replay values are to be set aside on disk: ahead, so that no Reconfigure message has to wait
     /// for that.
     pub const fn reserve_replay(&mut self) -> Option<u64> {
         self.replay.reserve()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     pub fn deadline(&self) -> Option<Deadline> {
-        let due = self.due.first().map(|(at, _)| Deadline::new(*at, "binding"));
+        let first = self.wake_ups.first().map(|(at, _)| Deadline::new(*at, "binding"));
         let refused = self.refused.deadline();
         let refused = refused.map(|at| Deadline::new(at, "notification of the refused"));
-        Deadline::first([due, refused, self.awaited.deadline()])
+        Deadline::first([first, refused, self.awaited.deadline()])
     }
 
     /// All bindings.
@@ -348,14 +349,14 @@ impl Delegating {
         for prefix in binding.promised.keys() {
             self.holders.insert(*prefix, key);
         }
-        reindex(&mut self.due, self.grace, key, &mut binding);
+        reindex(&mut self.wake_ups, self.grace, key, &mut binding);
         self.bindings.insert(key.clone(), binding);
     }
 
     fn remove(&mut self, key: &BindingKey) -> Option<Binding> {
         let binding = self.bindings.remove(key)?;
         if let Some(at) = binding.indexed_at {
-            self.due.remove(&(at, key.clone()));
+            self.wake_ups.remove(&(at, key.clone()));
         }
         for slot in &binding.slots {
             if self.slots.get(slot) == Some(key) {
@@ -387,7 +388,7 @@ impl Delegating {
     fn change<T>(&mut self, key: &BindingKey, change: impl FnOnce(&mut Binding) -> T) -> Option<T> {
         let binding = self.bindings.get_mut(key)?;
         let changed = change(binding);
-        reindex(&mut self.due, self.grace, key, binding);
+        reindex(&mut self.wake_ups, self.grace, key, binding);
         Some(changed)
     }
 
@@ -403,12 +404,12 @@ impl Delegating {
         from.take_while(move |(key, _)| key.duid == duid && key.downlink == downlink)
     }
 
-    /// Derives anew what is due to a binding, and calls its router if that differs. Whether its
-    /// routes or its record may be others now.
+    /// Derives anew what a binding is to be given, and has its router notified if that differs.
+    /// Whether its routes or its record may be others now.
     fn refresh(&mut self, now: Instant, key: &BindingKey) -> bool {
         let Some(binding) = self.bindings.get(key) else { return false };
-        let (current, blocked) = self.worth(now, key, &binding.slots);
-        let moved = !current.iter().map(|due| &due.offer.prefix).eq(binding.due());
+        let Available { grants: current, blocked } = self.available(now, key, &binding.slots);
+        let moved = !current.iter().map(|grant| &grant.offer.prefix).eq(binding.granted());
         for prefix in &binding.blocked {
             self.waiting.remove(*prefix, key);
         }
@@ -425,17 +426,17 @@ impl Delegating {
         } else if moved || binding.push.is_none() {
             binding.push = Some(Push::new(now));
         }
-        reindex(&mut self.due, self.grace, key, binding);
+        reindex(&mut self.wake_ups, self.grace, key, binding);
         moved || promises_differ || was_limited || binding.is_limited()
     }
 
-    /// What is due to one binding happens: promises end, its router is to be called.
-    fn handle_due(&mut self, now: Instant, key: &BindingKey) -> Happened {
+    /// The time of a binding has come: promises end, its router is to be notified.
+    fn wake(&mut self, now: Instant, key: &BindingKey) -> Happened {
         let grace = self.grace;
-        let mut call = None;
+        let mut notification = None;
         let expired = self.change(key, |binding| {
             if let Some(push) = binding.push.filter(|push| push.next_at <= now) {
-                call = Some(push.attempts());
+                notification = Some(push.attempts());
                 binding.push = push.sent(now).filter(|_| binding.reconfigure_key.is_some());
             }
             binding.expire(now, grace)
@@ -450,10 +451,10 @@ impl Delegating {
             self.refused.look(now);
         }
         let differs = over || unrouted || !freed.is_empty();
-        Happened { call: call.filter(|_| !over), freed, differs }
+        Happened { notification: notification.filter(|_| !over), freed, differs }
     }
 
-    /// Prefixes have become free: who waited for one gets it, and is called. That costs about as
+    /// Prefixes have become free: who waited for one gets it, and is notified. That costs about as
     /// much as has become free.
     fn give_on(&mut self, now: Instant, freed: &[Ipv6Net], touched: &mut BTreeSet<BindingKey>) {
         for prefix in freed {
@@ -472,10 +473,10 @@ impl Delegating {
     }
 }
 
-/// What became of a binding when something was due.
+/// What became of a binding when its time had come.
 struct Happened {
-    /// Its router is to be called, after so many times.
-    call: Option<u32>,
+    /// Its router is to be notified, after so many times.
+    notification: Option<u32>,
     /// Prefixes that nobody may hold any more.
     freed: Vec<Ipv6Net>,
     /// Its routes or its record differ.

@@ -30,7 +30,7 @@ pub struct Offers {
     pub pools: BTreeMap<String, Vec<Offer>>,
     /// All that is delegated to us, whole.
     pub held: Vec<Ipv6Net>,
-    /// It is known what is delegated to us; before that nobody is told anything.
+    /// It is known what is delegated to us; before that no message says anything of it.
     pub known: bool,
     /// When our own lease is to be renewed.
     pub renewed_at: Option<Instant>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BindingKey, Call, Delegating};
+use super::{BindingKey, Delegating, Notification};
 use crate::core::rkap;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -26,17 +26,17 @@ pub(super) struct Push {
 }
 
 impl Push {
-    /// The first call is due at once.
+    /// The first notification leaves at once.
     pub(super) const fn new(now: Instant) -> Self {
         Self { attempts: 0, next_at: now }
     }
 
-    /// How many calls there have been.
+    /// How many notifications there have been.
     pub(super) const fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Takes note of a call; what is left to do, if the first was not the last.
+    /// Takes note of a notification; what is left to do, if the first was not the last.
     pub(super) fn sent(self, now: Instant) -> Option<Self> {
         let attempts = self.attempts + 1;
         let next_at = now + FIRST_TIMEOUT * 2_u32.pow(self.attempts.min(MAX_ATTEMPTS));
@@ -74,8 +74,8 @@ impl Replay {
 }
 
 impl Delegating {
-    /// Calls a router in its way; after the first call it is awaited.
-    pub(super) fn call(&mut self, now: Instant, key: &BindingKey, is_first: bool) {
+    /// Notifies a router in its way; after the first time it is awaited.
+    pub(super) fn notify(&mut self, now: Instant, key: &BindingKey, is_first: bool) {
         let Some(binding) = self.bindings.get(key) else { return };
         let (downlink, contact) = (key.downlink.clone(), binding.contact.clone());
         // An advertisement reaches no further than its own link (SRV-60).
@@ -85,26 +85,31 @@ impl Delegating {
         }
         match binding.reconfigure_key {
             Some(secret) => {
-                let answered = binding.promised.values().map(|promise| promise.said_at).max();
+                let answered = binding.promised.values().map(|promise| promise.last_sent_at).max();
                 let lately = answered.is_some_and(|at| now.since(at) <= ANSWERED_LATELY);
                 if is_first && lately && contact.relay.is_none() {
                     let (downlink, host) = (Arc::clone(&downlink), contact.peer);
-                    self.calls.push_back(Call::Advertise { downlink, host });
+                    self.notifications.push_back(Notification::Advertise { downlink, host });
                 }
                 let replay = self.replay.next();
                 let octets = reconfigure(&self.duid, &key.duid, &secret, replay);
                 let octets = contact.wrap(octets);
-                self.calls.push_back(Call::Reconfigure { downlink, contact, octets });
+                self.notifications.push_back(Notification::Reconfigure {
+                    downlink,
+                    contact,
+                    octets,
+                });
             }
             None if contact.relay.is_none() => {
-                self.calls.push_back(Call::Advertise { downlink, host: contact.peer });
+                self.notifications
+                    .push_back(Notification::Advertise { downlink, host: contact.peer });
             }
             None => {}
         }
     }
 
     /// Calls those who were refused and can be given something (SRV-58).
-    pub(super) fn call_refused(&mut self, now: Instant) {
+    pub(super) fn notify_refused(&mut self, now: Instant) {
         for (key, contact) in self.refused.batch(now) {
             if !self.could_serve(now, &key, &contact) {
                 continue;
@@ -113,7 +118,8 @@ impl Delegating {
             if !self.bindings_of(&key).any(|(_, binding)| binding.push.is_some()) {
                 let host = contact.peer;
                 self.awaited.insert(now, (key.duid, Arc::clone(&key.downlink)), host, false);
-                self.calls.push_back(Call::Advertise { downlink: key.downlink, host });
+                self.notifications
+                    .push_back(Notification::Advertise { downlink: key.downlink, host });
             }
         }
     }

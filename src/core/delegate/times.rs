@@ -9,7 +9,7 @@ use crate::time::{Instant, Lifetime};
 const BEHIND: (Duration, u64) = (Duration::from_secs(1), 2000);
 /// Children of one whose own T1 is next to nothing come no sooner, in seconds.
 const SOONEST: u32 = 30;
-/// Who was told that a prefix is gone which others may wait for shows so soon that it has heard, in
+/// A router that had a prefix withdrawn which others may wait for shows so soon that it has heard, in
 /// seconds.
 const CONFIRM: u32 = 10;
 

@@ -29,20 +29,20 @@ impl Delegating {
             };
         // What is not ours any more and has lost its route blocks nobody.
         let is_told = |(prefix, promise): &(&Ipv6Net, &Promise)| {
-            binding.is_due(prefix)
+            binding.is_granted(prefix)
                 || promise.routed
-                || promise.told_at.is_none()
+                || promise.withdrawn_at.is_none()
                 || self.offers.is_ours(**prefix)
         };
         let held = binding.promised().filter(is_told).map(|(prefix, promise)| {
-            if binding.is_due(prefix) {
+            if binding.is_granted(prefix) {
                 told(prefix, "given", promise.preferred_until, promise.valid_until)
             } else {
                 told(prefix, "withdrawn", Until::At(now), promise.free_at(self.grace))
             }
         });
         let is_new = |prefix: &&Ipv6Net| !binding.promised.contains_key(prefix);
-        let due = binding.due().filter(is_new);
+        let due = binding.granted().filter(is_new);
         let due = due.map(|prefix| told(prefix, "due", Until::At(now), Until::At(now)));
         let blocked = self.blocked_prefixes(now, key, binding);
         let blocked = blocked

@@ -6,7 +6,7 @@ use ipnet::Ipv6Net;
 
 use super::Facts;
 use crate::core::delegate::{Offer, Offers};
-use crate::core::plan::{self, Whole, Without};
+use crate::core::plan::{self, Unassigned, Whole};
 use crate::core::uplink::lease::DelegatedPrefix;
 use crate::net::overlap;
 use crate::time::Instant;
@@ -17,7 +17,7 @@ pub struct Carving {
     /// What is held first, then what is gone.
     pub(super) parts: Vec<Carved>,
     /// Who goes without a part of what is held, with the reason.
-    pub(super) without: BTreeMap<(String, Ipv6Net), Without>,
+    pub(super) without: BTreeMap<(String, Ipv6Net), Unassigned>,
 }
 
 /// How a prefix that a router on an uplink advertises lies to one that DHCPv6 delegated to us.
@@ -69,7 +69,7 @@ impl Carving {
                 parts.retain(|name, part| {
                     let taken = carving.parts.iter().any(|other| other.has(part));
                     if taken {
-                        plan.without.insert(name.clone(), Without::Taken);
+                        plan.without.insert(name.clone(), Unassigned::Taken);
                     }
                     !taken
                 });

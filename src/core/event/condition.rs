@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::RefusedStep;
 use crate::core::desired::Conflict;
-use crate::core::plan::Without;
+use crate::core::plan::Unassigned;
 use crate::core::uplink::lease::Refusal;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
@@ -91,14 +91,14 @@ pub enum Condition {
         /// The delegated prefix.
         prefix: Ipv6Net,
         /// Why.
-        reason: Without,
+        reason: Unassigned,
     },
     /// A delegation of the configuration goes without a part of a delegated prefix.
     WithoutPrefix {
         /// The delegated prefix.
         prefix: Ipv6Net,
         /// Why.
-        reason: Without,
+        reason: Unassigned,
     },
     /// There are too many leases that have been relayed.
     RelayTableFull,
@@ -328,16 +328,16 @@ fn write_conflict(
     }
 }
 
-fn write_without(f: &mut fmt::Formatter<'_>, prefix: Ipv6Net, reason: Without) -> fmt::Result {
+fn write_without(f: &mut fmt::Formatter<'_>, prefix: Ipv6Net, reason: Unassigned) -> fmt::Result {
     match reason {
-        Without::TooLong => write!(f, "{prefix} is smaller than its place"),
-        Without::Taken => {
+        Unassigned::TooLong => write!(f, "{prefix} is smaller than its place"),
+        Unassigned::Taken => {
             write!(f, "its place does not exist in {prefix}, and where it folds to is taken")
         }
-        Without::Full => {
+        Unassigned::Full => {
             write!(f, "there is no room left in {prefix}; ask for a shorter prefix")
         }
-        Without::Excluded => write!(f, "its place in {prefix} is kept by the delegating router"),
+        Unassigned::Excluded => write!(f, "its place in {prefix} is kept by the delegating router"),
     }
 }
 

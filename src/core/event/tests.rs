@@ -6,7 +6,7 @@ use super::*;
 use crate::core::desired::Conflict;
 use crate::core::input::{self, IfIndex};
 use crate::core::output::{Group, Object, Step};
-use crate::core::plan::Without;
+use crate::core::plan::Unassigned;
 use crate::core::uplink::lease::{Loss, Refusal};
 use crate::wire::dhcpv6::MessageType;
 use crate::wire::dhcpv6_option::{Status, StatusCode};
@@ -52,8 +52,8 @@ fn conditions() -> Vec<Condition> {
         Condition::DuplicateAddress { address: address("2001:db8:100::1") },
         Condition::RouterSilent { router: address("fe80::1") },
         Condition::PrefixConflict { prefix: prefix(), conflict: Conflict::Assigned(prefix()) },
-        Condition::WithoutSubnet { prefix: prefix(), reason: Without::Full },
-        Condition::WithoutPrefix { prefix: prefix(), reason: Without::Taken },
+        Condition::WithoutSubnet { prefix: prefix(), reason: Unassigned::Full },
+        Condition::WithoutPrefix { prefix: prefix(), reason: Unassigned::Taken },
         Condition::RelayTableFull,
         Condition::DelegationContested {
             newcomer,

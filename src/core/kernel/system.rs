@@ -1,4 +1,4 @@
-//! What the kernel has, as the core has been told: links, addresses, our routes.
+//! What the kernel has, as far as the core knows: links, addresses, our routes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;

@@ -142,8 +142,8 @@ fn what_the_delegating_router_keeps_is_given_to_nobody() {
     let kept = Whole { exclude: Some(net("2001:db8::/63")), ..whole("2001:db8::/62") };
     let plan = plan(&config, &kept);
     assert_eq!(plan.subnets, [("lan0".to_owned(), net("2001:db8:0:2::/63"))].into());
-    assert_eq!(plan.without["wl0"], Without::Excluded);
-    assert_eq!(plan.without["guest0"], Without::Full);
+    assert_eq!(plan.without["wl0"], Unassigned::Excluded);
+    assert_eq!(plan.without["guest0"], Unassigned::Full);
 }
 
 #[test]

@@ -51,10 +51,10 @@ pub(in crate::core) use bucket::Bucket;
 use waiting::{Advertised, Waiting};
 
 /// Refreshes that advertisements start (CHG-04): anyone on the link can forge those.
-const ADVERTISED: Bucket = Bucket::new(3, Duration::from_secs(30));
+const FORGEABLE: Bucket = Bucket::new(3, Duration::from_secs(30));
 
 /// Refreshes that the link, an operator or an authenticated Reconfigure start (CHG-04).
-const TOLD: Bucket = Bucket::new(5, Duration::from_secs(2));
+const TRUSTED: Bucket = Bucket::new(5, Duration::from_secs(2));
 
 /// From the end of a refresh that brought nothing to its follow-up (CHG-15).
 const FOLLOW_UP_GAPS: [Duration; 4] = [
@@ -97,7 +97,7 @@ pub enum Trigger {
     /// The link came up or back (CHG-05).
     Link,
     /// An operator or ppp said so.
-    Told,
+    Requested,
     /// A valid Reconfigure (PDC-89).
     Reconfigure {
         /// Its sender.
@@ -130,10 +130,10 @@ pub enum Outcome {
 /// The refreshes of one uplink.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    advertised: Bucket,
+    forgeable: Bucket,
     /// Calls to who asks in vain: as easy to forge.
-    called: Bucket,
-    told: Bucket,
+    notified: Bucket,
+    trusted: Bucket,
     running: Option<Running>,
     waiting: Option<Waiting>,
     series: Option<Series>,
@@ -181,9 +181,9 @@ impl Changes {
     /// Full buckets, nothing under way.
     pub const fn new() -> Self {
         Self {
-            advertised: ADVERTISED,
-            called: ADVERTISED,
-            told: TOLD,
+            forgeable: FORGEABLE,
+            notified: FORGEABLE,
+            trusted: TRUSTED,
             running: None,
             waiting: None,
             series: None,
@@ -209,12 +209,12 @@ impl Changes {
     /// The earliest time to which an advertisement may bring the next question of a discovery
     /// forward.
     pub fn may_ask_at(&self, now: Instant) -> Instant {
-        self.called.available_at().max(now)
+        self.notified.available_at().max(now)
     }
 
     /// An advertisement has brought a question forward.
     pub fn handle_brought_forward(&mut self, now: Instant) {
-        self.called.reserve(now);
+        self.notified.reserve(now);
     }
 
     /// The refresh under way has ended; `source` is the link-local address of who answered. What
@@ -225,7 +225,7 @@ impl Changes {
             Outcome::Fruitful => {
                 let advertiser = self.series.map(|series| series.router);
                 if self.series.is_some_and(|series| series.paid) {
-                    self.advertised.give_back();
+                    self.forgeable.give_back();
                 }
                 self.series = self.series.and_then(Series::answered);
                 self.series = self.series.and_then(|series| series.rested(now));
@@ -280,7 +280,7 @@ impl Changes {
             return Some(Deadline::new(running.since + OUTCOME_LIMIT, "refresh without outcome"));
         }
         if let Some(waiting) = self.waiting {
-            let bucket = if waiting.is_told() { &self.told } else { &self.advertised };
+            let bucket = if waiting.is_trusted() { &self.trusted } else { &self.forgeable };
             return Some(Deadline::new(bucket.available_at(), "throttled refresh"));
         }
         self.series.map(|series| Deadline::new(series.next_at, "follow-up refresh"))
@@ -306,7 +306,7 @@ impl Changes {
                     fruitful.server == Some(server) && now.since(fruitful.at) <= ACKNOWLEDGED_WINDOW
                 }),
             },
-            Trigger::Link | Trigger::Told => false,
+            Trigger::Link | Trigger::Requested => false,
         }
     }
 
@@ -348,8 +348,8 @@ impl Changes {
             return None;
         }
         let waiting = self.waiting?;
-        let paid = !waiting.is_told();
-        let bucket = if paid { &mut self.advertised } else { &mut self.told };
+        let paid = !waiting.is_trusted();
+        let bucket = if paid { &mut self.forgeable } else { &mut self.trusted };
         if !bucket.take(now) {
             return None;
         }

@@ -129,7 +129,7 @@ fn a_log_for_programs_carries_values_as_fields() {
             interface: Some("lan0".to_owned()),
             condition: Condition::WithoutSubnet {
                 prefix: "2001:db8:200::/64".parse().unwrap(),
-                reason: crate::core::plan::Without::Full,
+                reason: crate::core::plan::Unassigned::Full,
             },
         },
         Event::StepRefused(RefusedStep {

@@ -321,12 +321,12 @@ impl World {
     /// The calls since the last time: for a Reconfigure the message, for an advertisement none.
     pub(super) fn calls(&mut self) -> Vec<(Ipv6Addr, Option<Message>)> {
         let mut calls = Vec::new();
-        while let Some(call) = self.delegating.poll_call() {
+        while let Some(call) = self.delegating.poll_notification() {
             calls.push(match call {
-                Call::Reconfigure { contact, octets, .. } => {
+                Notification::Reconfigure { contact, octets, .. } => {
                     (contact.peer, Some(Message::decode(&octets).expect("it decodes")))
                 }
-                Call::Advertise { host, .. } => (host, None),
+                Notification::Advertise { host, .. } => (host, None),
             });
         }
         calls
@@ -341,11 +341,12 @@ impl World {
 
     /// What is kept beside what it is derived from equals it.
     pub(super) fn check(&self) {
-        let Delegating { bindings, due, slots, holders, waiting, grace, .. } = &self.delegating;
+        let Delegating { bindings, wake_ups, slots, holders, waiting, grace, .. } =
+            &self.delegating;
         let Delegating { taken: numbers, shares, .. } = &self.delegating;
         let derived =
-            bindings.iter().filter_map(|(key, one)| Some((one.due_at(*grace)?, key.clone())));
-        assert_eq!(*due, derived.collect(), "deadlines");
+            bindings.iter().filter_map(|(key, one)| Some((one.wakes_at(*grace)?, key.clone())));
+        assert_eq!(*wake_ups, derived.collect(), "deadlines");
         let taken = bindings.iter().flat_map(|(key, one)| one.slots.iter().map(move |s| (s, key)));
         let taken: Vec<_> = taken.collect();
         assert_eq!(taken.len(), slots.len(), "slots");
@@ -363,7 +364,8 @@ impl World {
         let (mut held, mut waited) = (Holders::default(), Holders::default());
         for (key, binding) in bindings {
             binding.promised.keys().for_each(|prefix| held.insert(*prefix, key));
-            let (current, blocked) = self.delegating.worth(self.now, key, &binding.slots);
+            let Available { grants: current, blocked } =
+                self.delegating.available(self.now, key, &binding.slots);
             assert_eq!(current, binding.current, "what is due to {key:?}");
             assert_eq!(blocked, binding.blocked);
             blocked.iter().for_each(|prefix| waited.insert(*prefix, key));

@@ -70,18 +70,20 @@ fn a_reconfigure_goes_through_the_relays_too() {
     let mut world = World::new(SITE, A);
     hear(&mut world, 1, Request, "fd00:1::1");
     world.renumber(B);
-    let Some(Call::Reconfigure { contact, octets, .. }) = world.delegating.poll_call() else {
+    let Some(Notification::Reconfigure { contact, octets, .. }) =
+        world.delegating.poll_notification()
+    else {
         panic!("a Reconfigure")
     };
     assert_eq!((contact.relay, contact.port), (Some(RELAY), 547));
     assert_eq!(unwrapped(&octets).kind, Reconfigure);
-    assert_eq!(world.delegating.poll_call(), None);
+    assert_eq!(world.delegating.poll_notification(), None);
     let mut world = World::new(SITE, A);
     let request = message(1, Request, &[ia(1, &[])]);
     let arrival = Arrival { downlink: "lan0".into(), contact: behind("fd00:1::1") };
     world.delegating.handle_message(world.now, &arrival, &request).unwrap();
     world.renumber(B);
-    assert_eq!(world.delegating.poll_call(), None, "without a key nothing reaches it");
+    assert_eq!(world.delegating.poll_notification(), None, "without a key nothing reaches it");
 }
 
 /// RLY-31: the innermost link that is named.

@@ -19,36 +19,37 @@ const MAX_ENTRIES: usize = 256;
 /// What had no end before a restart is believed for so long after it.
 const UNRECORDED: Duration = Duration::from_secs(1800);
 
-/// All that was said.
+/// All that was advertised.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
     prefixes: BTreeMap<Ipv6Net, Held>,
-    routes: Told<Ipv6Net>,
+    routes: Advertised<Ipv6Net>,
     /// What a restart would take for the longest promises of routes.
     recorded_routes: BTreeMap<Ipv6Net, Instant>,
-    resolvers: Told<Ipv6Addr>,
-    search: Told<String>,
-    pref64: Told<Ipv6Net>,
+    resolvers: Advertised<Ipv6Addr>,
+    search: Advertised<String>,
+    pref64: Advertised<Ipv6Net>,
 }
 
-/// What was said of a prefix.
+/// What was advertised of a prefix.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     /// The longest promise: some host may hold it until then.
     until: Until,
     /// What a restart would take for the longest promise; not before `until`.
     recorded: Until,
-    /// The end of the preferred lifetime last said.
-    preferred_said: Option<Instant>,
-    /// The end of the valid lifetime last said.
-    valid_said: Option<Instant>,
+    /// The end of the preferred lifetime last advertised.
+    preferred_advertised: Option<Instant>,
+    /// The end of the valid lifetime last advertised.
+    valid_advertised: Option<Instant>,
 }
 
 impl Ledger {
     /// With what was remembered over a restart.
     pub(super) fn new(promised: Promises) -> Self {
         let prefixes = promised.prefixes.into_iter().map(|(prefix, until)| {
-            let held = Held { until, recorded: until, preferred_said: None, valid_said: None };
+            let held =
+                Held { until, recorded: until, preferred_advertised: None, valid_advertised: None };
             (prefix.trunc(), held)
         });
         let end = |(route, until): (Ipv6Net, Until)| Some((route.trunc(), until.at()?));
@@ -56,11 +57,11 @@ impl Ledger {
             promised.routes.into_iter().filter_map(end).collect();
         let mut ledger = Self {
             prefixes: prefixes.collect(),
-            routes: Told(routes.clone()),
+            routes: Advertised(routes.clone()),
             recorded_routes: routes,
-            resolvers: Told::default(),
-            search: Told::default(),
-            pref64: Told::default(),
+            resolvers: Advertised::default(),
+            search: Advertised::default(),
+            pref64: Advertised::default(),
         };
         ledger.forget(Instant::BOOT);
         ledger
@@ -95,7 +96,7 @@ impl Ledger {
     /// Whether hosts may still prefer addresses of `prefix`, by what they were told last.
     pub(super) fn prefers(&self, prefix: &Ipv6Net, now: Instant) -> bool {
         let held = self.prefixes.get(prefix);
-        held.is_some_and(|held| held.preferred_said.is_none_or(|end| end > now))
+        held.is_some_and(|held| held.preferred_advertised.is_none_or(|end| end > now))
     }
 
     /// Until when some host may hold `prefix`.
@@ -148,7 +149,8 @@ impl Ledger {
                     said > now && end < old && end.at().is_some_and(|end| said > end + ROUNDING)
                 })
             };
-            beyond(held.preferred_said, old.0, *preferred) || beyond(held.valid_said, old.1, *valid)
+            beyond(held.preferred_advertised, old.0, *preferred)
+                || beyond(held.valid_advertised, old.1, *valid)
         })
     }
 
@@ -194,11 +196,11 @@ impl Ledger {
             let held = self.prefixes.entry(said.prefix).or_insert(Held {
                 until,
                 recorded: Until::At(Instant::BOOT),
-                preferred_said: None,
-                valid_said: None,
+                preferred_advertised: None,
+                valid_advertised: None,
             });
-            held.preferred_said = Some(after(said.preferred));
-            held.valid_said = Some(after(said.valid));
+            held.preferred_advertised = Some(after(said.preferred));
+            held.valid_advertised = Some(after(said.valid));
             held.until = held.until.max(until);
             if said.valid > 0 && until > held.recorded {
                 let end = content.prefixes.get(&said.prefix).map_or(until, |(_, valid)| *valid);
@@ -223,15 +225,15 @@ impl Ledger {
 
 /// Until when hosts may believe in each of several things.
 #[derive(Clone, Debug)]
-struct Told<K>(BTreeMap<K, Instant>);
+struct Advertised<K>(BTreeMap<K, Instant>);
 
-impl<K> Default for Told<K> {
+impl<K> Default for Advertised<K> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
 }
 
-impl<K: Ord + Clone> Told<K> {
+impl<K: Ord + Clone> Advertised<K> {
     /// Takes in that `key` was said with an end; what has ended is forgotten.
     fn note(&mut self, key: K, now: Instant, until: Instant) {
         let known = self.0.get(&key).copied().unwrap_or(until);

@@ -112,7 +112,7 @@ fn what_the_links_leave_of_a_60_goes_to_fourteen_routers() {
         }
         let plan = plan(&config, &whole("2001:db8::/60"));
         assert_eq!((plan.subnets.len(), plan.delegations.len()), (2, 14), "{layout:?}");
-        assert_eq!(plan.without.into_values().collect::<Vec<_>>(), [Without::Full]);
+        assert_eq!(plan.without.into_values().collect::<Vec<_>>(), [Unassigned::Full]);
     }
 }
 
@@ -124,18 +124,18 @@ fn a_delegation_is_the_whole_prefix_only_where_nobody_else_has_a_part() {
     let part = whole("2001:db8::/48");
     assert_eq!(plan(&config, &part).delegations["all"], net("2001:db8::/48"));
     let kept = Whole { exclude: Some(net("2001:db8::/64")), ..part.clone() };
-    assert_eq!(plan(&config, &kept).without["all"], Without::Excluded);
+    assert_eq!(plan(&config, &kept).without["all"], Unassigned::Excluded);
     config.pools.insert("any".to_owned(), pool(None, 48));
-    assert_eq!(plan(&config, &part).without["any"], Without::Full);
+    assert_eq!(plan(&config, &part).without["any"], Unassigned::Full);
     config.downlinks.insert("lan0".to_owned(), Downlink::default());
     let shared = plan(&config, &part);
     assert_eq!(shared.subnets.len(), 1);
-    assert_eq!(shared.without["all"], Without::Taken);
-    assert_eq!(shared.without["any"], Without::Full);
+    assert_eq!(shared.without["all"], Unassigned::Taken);
+    assert_eq!(shared.without["any"], Unassigned::Full);
     config.downlinks.clear();
     config.pools.clear();
     let longer = plan(&config, &whole("2001:db8::/52"));
-    assert_eq!(longer.without["all"], Without::TooLong);
+    assert_eq!(longer.without["all"], Unassigned::TooLong);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn delegations_that_fit_both_prefixes_stay_where_they_are() {
     let narrow = plan(&config, &whole("2001:db8::/60"));
     assert_eq!(wide.delegations["near"], narrow.delegations["near"]);
     assert_eq!(wide.delegations["far"], net("2001:db8:0:18::/62"));
-    assert_eq!(narrow.without["far"], Without::Taken, "folded into the pool");
+    assert_eq!(narrow.without["far"], Unassigned::Taken, "folded into the pool");
     assert_eq!(wide.pools, narrow.pools);
 }
 

@@ -101,7 +101,7 @@ proptest! {
             let all = || places(part.prefix, claim.length);
             let found = match (plan.part(&claim), plan.without.get(claim.name)) {
                 (Some(found), _) => found,
-                (None, Some(Without::Full)) => {
+                (None, Some(Unassigned::Full)) => {
                     prop_assert!(!all().any(|place| is_free(&place)), "{}", claim.name);
                     continue;
                 }

@@ -28,7 +28,7 @@ fn each_trigger_starts_its_message_at_once() {
         ("on-link prefix", advertisement(PARENT), RENEW),
         ("no old prefix confirmed", Trigger::Prefix { router: PARENT, rebind: true }, REBIND),
         ("link", Trigger::Link, REBIND),
-        ("operator", Trigger::Told, RENEW),
+        ("operator", Trigger::Requested, RENEW),
         ("Reconfigure: Renew", reconfigure(PARENT), RENEW),
         ("Reconfigure: Rebind", Trigger::Reconfigure { server: PARENT, rebind: true }, REBIND),
     ];
@@ -81,8 +81,8 @@ fn a_trigger_during_a_refresh_waits_unless_the_request_left_late_enough() {
         ("advertisement, then the next, old lease", ra, ra, Unchanged, RENEW),
         ("advertisement, then another router's", ra, ra_other, Fruitful, RENEW),
         ("link, then an advertisement", Trigger::Link, ra, Fruitful, None),
-        ("operator, then Reconfigure", Trigger::Told, re, Fruitful, None),
-        ("Reconfigure, then operator", re, Trigger::Told, Fruitful, RENEW),
+        ("operator, then Reconfigure", Trigger::Requested, re, Fruitful, None),
+        ("Reconfigure, then operator", re, Trigger::Requested, Fruitful, RENEW),
     ];
     for (name, first, second, outcome, expected) in cases {
         assert_eq!(during(first, second, outcome), expected, "{name}");
@@ -100,13 +100,13 @@ fn a_fruitful_refresh_acknowledges_what_belongs_to_it() {
         ("too late for an echo", re, ra, 5001, RENEW),
         ("another router is no echo", re, advertisement(OTHER), 1, RENEW),
         ("no echo of an advertisement", ra, ra, 1, RENEW),
-        ("no echo of the operator", Trigger::Told, ra, 1, RENEW),
+        ("no echo of the operator", Trigger::Requested, ra, 1, RENEW),
         ("Reconfigure at once", ra, re, 1, None),
         ("Reconfigure at its latest", ra, re, 2000, None),
         ("too late for the Reconfigure", ra, re, 2001, RENEW),
         ("another server", ra, reconfigure(OTHER), 1, RENEW),
         ("Reconfigure again", re, re, 1, None),
-        ("an operator is never wrong", re, Trigger::Told, 1, RENEW),
+        ("an operator is never wrong", re, Trigger::Requested, 1, RENEW),
         ("nor is the link", re, Trigger::Link, 1, REBIND),
     ];
     for (name, first, second, later, expected) in cases {
@@ -190,9 +190,9 @@ fn trusted_triggers_have_their_own_bucket() {
     let mut changes = Changes::new();
     let mut started = Vec::new();
     for second in 0..10 {
-        for trigger in [advertisement(PARENT), Trigger::Told] {
+        for trigger in [advertisement(PARENT), Trigger::Requested] {
             if changes.handle_trigger(millis(1000 * second), trigger).is_some() {
-                started.push((second, trigger == Trigger::Told));
+                started.push((second, trigger == Trigger::Requested));
             }
             changes.handle_outcome(millis(1000 * second), Outcome::Unchanged, Some(PARENT));
         }
@@ -205,10 +205,10 @@ fn trusted_triggers_have_their_own_bucket() {
 #[test]
 fn rebind_is_kept_by_all_that_merge_with_it() {
     let mut changes = Changes::new();
-    changes.handle_trigger(millis(0), Trigger::Told);
+    changes.handle_trigger(millis(0), Trigger::Requested);
     changes.handle_trigger(millis(1), Trigger::Prefix { router: PARENT, rebind: true });
     changes.handle_trigger(millis(2), advertisement(OTHER));
-    changes.handle_trigger(millis(3), Trigger::Told);
+    changes.handle_trigger(millis(3), Trigger::Requested);
     changes.handle_outcome(millis(4), Outcome::Fruitful, Some(PARENT));
     assert_eq!(changes.poll(millis(4)), REBIND);
     changes.handle_outcome(millis(5), Outcome::Unchanged, Some(PARENT));
@@ -262,7 +262,7 @@ fn first_words_after_the_link_s_fruitful_refresh_are_acknowledged() {
 fn an_outcome_that_never_comes_is_a_failure() {
     let mut changes = Changes::new();
     changes.handle_trigger(millis(0), advertisement(PARENT));
-    changes.handle_trigger(millis(10), Trigger::Told);
+    changes.handle_trigger(millis(10), Trigger::Requested);
     let deadline = Deadline::new(millis(20_000), "refresh without outcome");
     assert_eq!(changes.deadline(), Some(deadline));
     assert_eq!(changes.poll(millis(19_999)), None);
@@ -289,7 +289,7 @@ fn follow_ups_count_from_the_outcome_before_them() {
 /// CHG-15: only what advertisements told is worth asking again for.
 #[test]
 fn other_triggers_have_no_follow_ups() {
-    for trigger in [Trigger::Link, Trigger::Told, reconfigure(PARENT)] {
+    for trigger in [Trigger::Link, Trigger::Requested, reconfigure(PARENT)] {
         let mut changes = Changes::new();
         changes.handle_trigger(millis(0), trigger);
         changes.handle_outcome(millis(1), Outcome::Unchanged, Some(PARENT));
@@ -310,7 +310,7 @@ fn no_follow_up_starts_after_its_window() {
 /// CHG-15, CHG-16: a slow parent that then reconfigures needs no follow-ups.
 #[test]
 fn a_fruitful_refresh_ends_the_series_whoever_started_it() {
-    for trigger in [Trigger::Link, Trigger::Told, reconfigure(PARENT)] {
+    for trigger in [Trigger::Link, Trigger::Requested, reconfigure(PARENT)] {
         let mut changes = Changes::new();
         changes.handle_trigger(millis(0), advertisement(PARENT));
         changes.handle_outcome(millis(1), Outcome::Unchanged, Some(PARENT));
@@ -326,7 +326,7 @@ fn a_refresh_in_between_postpones_the_follow_up() {
     let mut changes = Changes::new();
     changes.handle_trigger(millis(0), advertisement(PARENT));
     changes.handle_outcome(millis(1), Outcome::Unchanged, Some(PARENT));
-    assert_eq!(changes.handle_trigger(millis(900), Trigger::Told), RENEW);
+    assert_eq!(changes.handle_trigger(millis(900), Trigger::Requested), RENEW);
     changes.handle_outcome(millis(901), Outcome::Unchanged, Some(PARENT));
     assert_eq!(changes.poll(millis(1900)), None);
     assert_eq!(changes.poll(millis(1901)), FOLLOW_UP);

@@ -27,7 +27,7 @@ pub(super) struct Waiting {
     /// The link came up.
     pub(super) by_link: bool,
     /// Something else that no Reply can acknowledge: the link, an operator, a second server.
-    told: bool,
+    requested: bool,
 }
 
 impl Waiting {
@@ -38,7 +38,7 @@ impl Waiting {
             advertised: None,
             reconfigured_by: None,
             by_link: false,
-            told: false,
+            requested: false,
         });
         match trigger {
             Trigger::Prefix { router, rebind } => {
@@ -48,15 +48,15 @@ impl Waiting {
             Trigger::FirstWords { router } => merged.advertise(now, router),
             Trigger::Reconfigure { server, rebind } => {
                 merged.rebind |= rebind;
-                merged.told |= merged.reconfigured_by.is_some_and(|other| other != server);
+                merged.requested |= merged.reconfigured_by.is_some_and(|other| other != server);
                 merged.reconfigured_by = Some(server);
             }
             Trigger::Link => {
                 merged.rebind = true;
                 merged.by_link = true;
-                merged.told = true;
+                merged.requested = true;
             }
-            Trigger::Told => merged.told = true,
+            Trigger::Requested => merged.requested = true,
         }
         merged
     }
@@ -71,11 +71,11 @@ impl Waiting {
         if server.is_some() && self.reconfigured_by == server {
             self.reconfigured_by = None;
         }
-        (self.advertised.is_some() || self.is_told()).then_some(self)
+        (self.advertised.is_some() || self.is_trusted()).then_some(self)
     }
 
     /// Whether the bucket is that of trusted triggers: one of them pays for all.
-    pub(super) const fn is_told(&self) -> bool {
-        self.told || self.reconfigured_by.is_some()
+    pub(super) const fn is_trusted(&self) -> bool {
+        self.requested || self.reconfigured_by.is_some()
     }
 }

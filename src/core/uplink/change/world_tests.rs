@@ -254,7 +254,7 @@ proptest! {
             let started = match step {
                 0 | 1 => changes.handle_trigger(now, ADVERTISEMENT),
                 2 => changes.handle_trigger(now, RECONFIGURE),
-                3 => changes.handle_trigger(now, Trigger::Told),
+                3 => changes.handle_trigger(now, Trigger::Requested),
                 4 => changes.handle_trigger(now, Trigger::Link),
                 5 => {
                     changes.handle_outcome(now, Outcome::Unchanged, Some(PARENT));
@@ -269,7 +269,7 @@ proptest! {
             prop_assert!(started.is_none() || changes.running.is_some());
             prop_assert!(changes.waiting.is_none() || changes.deadline().is_some());
         }
-        let told = changes.handle_trigger(now, Trigger::Told);
+        let told = changes.handle_trigger(now, Trigger::Requested);
         let mut later = now;
         let acted = told.is_some() || (0..60).any(|_| {
             later = later + Duration::from_secs(1);
