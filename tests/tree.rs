@@ -48,7 +48,7 @@ fn settled(length: usize, reconfigure: bool) -> Tree {
     tree
 }
 
-/// Whatever was done step by step, the whole recompute finds nothing left to do (design §3).
+/// Whatever was done step by step, the whole recompute finds nothing left to do.
 fn nothing_is_left_to_do(tree: &mut Tree) {
     tree.run_for(millis(1));
     while tree.nodes.iter().any(|node| node.core.lags()) {

@@ -137,7 +137,7 @@ impl Ledger {
     }
 
     /// Whether hosts believe in some prefix beyond its end, because that end has come nearer
-    /// since `before` (requirement 15, row 6).
+    /// since `before`.
     pub(super) fn exceeds(&self, before: &Content, content: &Content, now: Instant) -> bool {
         content.prefixes.iter().any(|(prefix, (preferred, valid))| {
             let (Some(held), Some(old)) = (self.prefixes.get(prefix), before.prefixes.get(prefix))

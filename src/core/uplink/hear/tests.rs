@@ -1,4 +1,4 @@
-//! Rows of the change-detection semantics (requirements §15) as far as advertisements make them.
+//! What counts as a change, as far as advertisements make it (rows `ROW-` of the conformance page).
 
 mod bounds;
 mod reach;
