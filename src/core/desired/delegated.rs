@@ -25,15 +25,17 @@ pub struct Delegated {
 struct Links {
     /// Links that are running.
     running: BTreeMap<String, IfIndex>,
-    /// Subnets that addresses of ours are in.
+    /// Subnets of downlinks that addresses of ours are in.
     subnets: BTreeSet<(IfIndex, Ipv6Net)>,
 }
 
 impl Links {
-    fn of(system: &System) -> Self {
+    fn of(system: &System, delegating: &Delegating) -> Self {
         let running = system.links.values().filter(|link| link.running);
         let subnets = system.addresses.values().filter_map(|address| {
+            let name = system.name_of(address.interface)?;
             let subnet = Ipv6Net::new(address.address, address.prefix_len).ok()?.trunc();
+            let subnet = Some(subnet).filter(|_| delegating.has_downlink(name))?;
             Some((address.interface, subnet))
         });
         Self {
@@ -61,7 +63,7 @@ impl Delegated {
         system: &System,
         delegating: &Delegating,
     ) -> BTreeSet<BindingKey> {
-        let links = Links::of(system);
+        let links = Links::of(system, delegating);
         if links == self.links {
             return BTreeSet::new();
         }
@@ -111,7 +113,7 @@ impl Delegated {
     /// Those that are derived at once, for comparison with what was kept.
     #[cfg(debug_assertions)]
     pub(in crate::core) fn from_scratch(system: &System, delegating: &Delegating) -> Self {
-        let mut delegated = Self { links: Links::of(system), ..Self::default() };
+        let mut delegated = Self { links: Links::of(system, delegating), ..Self::default() };
         for key in delegating.bindings().keys() {
             delegated.follow(system, delegating, key);
         }

@@ -82,10 +82,14 @@ pub fn own_diff(
     steps.extend(address_steps(now, system, desired, removable));
     let over = before.routes.keys().filter(|key| !desired.routes.contains_key(key));
     let mut over: Vec<&KernelRoute> = over.filter_map(|key| system.routes.get(key)).collect();
+    over.retain(|route| removable.allows(route));
     if !over.is_empty() {
-        let swapped: BTreeSet<_> =
-            desired.routes.values().chain(delegated.routes()).map(KernelRoute::slot).collect();
-        over.retain(|route| !swapped.contains(&route.slot()) && removable.allows(route));
+        // They are few, and the others can be very many.
+        let mut slots: BTreeSet<_> = over.iter().map(|route| route.slot()).collect();
+        for route in desired.routes.values().chain(delegated.routes()) {
+            slots.remove(&route.slot());
+        }
+        over.retain(|route| slots.contains(&route.slot()));
     }
     steps.extend(over.into_iter().cloned().map(|route| Step::Remove(Object::Route(route))));
     steps
