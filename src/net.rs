@@ -5,6 +5,13 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+/// The kernel's number of an interface; an interface that returns has another one.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct IfIndex(pub u32);
+
 /// All nodes on a link (RFC 4291 §2.7.1).
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// All routers on a link (RFC 4291 §2.7.1).

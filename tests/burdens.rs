@@ -20,12 +20,14 @@ use std::time::{Duration, Instant};
 
 use renumberd::config::file;
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Input, KernelEvent, Received};
+use renumberd::core::input::{Input, Received};
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Object, Output, Step};
 use renumberd::daemon::clock;
 use renumberd::daemon::store::Journal;
+use renumberd::net::IfIndex;
 use renumberd::platform::CAPABILITIES;
 use renumberd::platform::linux::identity;
 use renumberd::time::{Lifetime, Until};

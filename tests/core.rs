@@ -31,7 +31,8 @@ mod world;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use renumberd::core::input::{Command, Input, KernelEvent};
+use renumberd::core::input::{Command, Input};
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::output::{Object, Step};
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::MessageType::{self, Rebind, Renew, Request, Solicit};

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::core::history::Prefixes;
-use crate::core::output::Stage;
+use crate::core::history::Stage;
 use crate::core::relay::{RelayStatus, RelayedStatus};
 use crate::core::status::{BindingStatus, ChangeStatus, DownlinkStatus, Status, UplinkStatus};
 

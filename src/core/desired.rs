@@ -18,14 +18,14 @@ mod uplink;
 
 use super::capabilities::Capabilities;
 use super::delegate::Delegating;
-use super::input::IfIndex;
 use super::kernel::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
-use super::output::{Group, Key, Object};
 use super::plan::Unassigned;
 use crate::config::{self, Config, Resolver, SearchList};
 use crate::core::downlink::advertise::Content;
+use crate::core::kernel::object::{Group, Key, Object};
 use crate::core::uplink::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
 use crate::core::uplink::lease::{DelegatedPrefix, Ending, LeasedAddress};
+use crate::net::IfIndex;
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;

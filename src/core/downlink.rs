@@ -7,11 +7,12 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use self::advertise::{Advertiser, Content, Promise, Promises, Transmit};
-use super::input::{IfIndex, Neighbor};
 use super::kernel::system::System;
 use super::random::Random;
 use super::uplink::Attachment;
 use crate::config;
+use crate::core::kernel::system::Neighbor;
+use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
 use crate::wire::ndp::RouterSolicitation;
 

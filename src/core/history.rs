@@ -7,10 +7,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use super::Core;
 use super::event::Event;
-use super::output::{Milestone, Output, Stage};
-use super::uplink::Effect;
 use crate::time::Instant;
 
 /// How many changes are kept.
@@ -191,50 +188,27 @@ impl History {
     }
 }
 
-impl Core {
-    /// Begins a change, or goes on with one.
-    pub(super) fn follow_change(&mut self, now: Instant, name: &str, effect: &Effect) {
-        let from =
-            |reported: &BTreeMap<String, Prefixes>| reported.get(name).cloned().unwrap_or_default();
-        let count = self.history.count();
-        if let Some(cause) = effect.began {
-            self.history.begin(now, name, cause, from(&self.reported));
-        }
-        let mut delegated = None;
-        if effect.delegated {
-            let (change, event) = self.history.delegated(now, name, from(&self.reported));
-            self.unadvertised = Some(change);
-            delegated = event;
-        }
-        if self.history.count() != count {
-            self.events.extend(self.history.last_mut(name).map(|change| change.began()));
-        }
-        self.events.extend(delegated);
-    }
+/// A stage that a change has reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Milestone {
+    /// The change's number.
+    pub change: u64,
+    /// The stage.
+    pub stage: Stage,
+}
 
-    pub(super) fn milestone(&mut self, uplink: &str, stage: Stage) {
-        if let Some(change) = self.history.last_mut(uplink).filter(|change| !change.reported) {
-            let milestone = Milestone { change: change.number, stage };
-            self.outputs.push_back(Output::Milestone(milestone));
-        }
-    }
-
-    /// A stage was reached; the last one tells the operator.
-    pub(super) fn reach(&mut self, now: Instant, milestone: Milestone) {
-        let Milestone { change, stage } = milestone;
-        self.events.extend(self.history.reached(now, change, stage));
-        let advertised = Output::Milestone(Milestone { change, stage: Stage::Advertised });
-        let waits = self.unadvertised == Some(change) || self.outputs.contains(&advertised);
-        let last = stage == Stage::Advertised || (stage == Stage::Applied && !waits);
-        let statics = self.static_prefixes(now);
-        let change = self.history.change_mut(change).filter(|change| last && !change.reported);
-        let Some(change) = change else { return };
-        let uplink = self.uplinks.get(&change.uplink);
-        change.to = uplink.map_or(statics, |uplink| uplink.current(now));
-        change.reported = true;
-        self.reported.insert(change.uplink.clone(), change.to.clone());
-        self.events.push_back(change.finished());
-    }
+/// The stages of a change, in the order in which it travels (`design` of the crate docs).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The refresh of the lease has left.
+    Asked,
+    /// The lease has changed.
+    Delegated,
+    /// The kernel shows it.
+    Applied,
+    /// The links have been told.
+    Advertised,
 }
 
 #[cfg(test)]

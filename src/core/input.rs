@@ -1,12 +1,12 @@
 //! Everything that can happen to the core.
 
-use std::fmt;
 use std::net::Ipv6Addr;
-use std::time::Duration;
 
-use super::kernel::system::{KernelAddress, KernelRoute, Link, System};
-use super::output::{Step, Sysctl};
+use super::kernel::object::Refusal;
+use super::kernel::system::{KernelEvent, Neighbor, System};
 use crate::config::Config;
+use crate::core::kernel::object::{Step, Sysctl};
+use crate::net::IfIndex;
 
 /// Something happened.
 #[derive(Clone, PartialEq, Debug)]
@@ -54,63 +54,9 @@ pub enum Input {
         destination: Ipv6Addr,
     },
     /// The output of the same name was performed: its time is that of the stage.
-    Milestone(super::output::Milestone),
+    Milestone(super::history::Milestone),
     /// An operator or a hook asked for something.
     Command(Command),
-}
-
-/// Why the system did not do what it was asked to: as much of it as the core acts on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// What was to be added is there already.
-    Exists,
-    /// What it is about is not there: an interface, an address, a route.
-    NotThere,
-    /// There was no room for the request or for its answer: it may have been taken.
-    NoBuffer,
-    /// The agent may not do that.
-    NotPermitted,
-    /// For another reason.
-    Other {
-        /// The system's own error number, which means something to people alone.
-        number: i32,
-        /// What the system says of it; may be empty.
-        text: &'static str,
-    },
-}
-
-impl Refusal {
-    /// A short stable name, for programs that read the log.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Exists => "exists",
-            Self::NotThere => "not-there",
-            Self::NoBuffer => "no-buffer",
-            Self::NotPermitted => "not-permitted",
-            Self::Other { .. } => "other",
-        }
-    }
-
-    /// The system's own error number, where the refusal is known by nothing else.
-    pub const fn number(self) -> Option<i32> {
-        match self {
-            Self::Other { number, .. } => Some(number),
-            Self::Exists | Self::NotThere | Self::NoBuffer | Self::NotPermitted => None,
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exists => f.write_str("it exists already"),
-            Self::NotThere => f.write_str("there is no such interface, address or route"),
-            Self::NoBuffer => f.write_str("there was no buffer for the request or its answer"),
-            Self::NotPermitted => f.write_str("that is not permitted"),
-            Self::Other { number, text: "" } => write!(f, "error {number}"),
-            Self::Other { number, text } => write!(f, "{text} (error {number})"),
-        }
-    }
 }
 
 /// A packet with what its control messages say.
@@ -132,48 +78,6 @@ pub struct Received {
     pub fragmented: bool,
     /// From the ICMPv6 header on, or the UDP payload.
     pub octets: Vec<u8>,
-}
-
-/// An entry of the kernel's neighbor cache (RFC 4861 §5.1).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Neighbor {
-    /// Its address.
-    pub address: Ipv6Addr,
-    /// Its link-layer address.
-    pub link_layer: Vec<u8>,
-    /// How long ago it was last known to be reachable.
-    pub unconfirmed_for: Duration,
-}
-
-/// The kernel's number of an interface; an interface that returns has another one.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
-)]
-#[serde(transparent)]
-pub struct IfIndex(pub u32);
-
-/// A change of what the kernel has.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum KernelEvent {
-    /// An interface appeared or changed.
-    Link(Link),
-    /// An interface vanished.
-    LinkGone(IfIndex),
-    /// An address appeared or changed.
-    Address(KernelAddress),
-    /// An address vanished.
-    AddressGone {
-        /// Of this interface.
-        interface: IfIndex,
-        /// Which.
-        address: Ipv6Addr,
-    },
-    /// A route with our mark appeared or changed.
-    Route(KernelRoute),
-    /// A route with our mark vanished.
-    RouteGone(KernelRoute),
-    /// Forwarding was switched for the whole system.
-    Forwarding(bool),
 }
 
 /// What an operator or a hook can ask for.

@@ -14,7 +14,6 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use super::delegate::{BindingKey, StoredBinding};
-use super::output::Output;
 use super::random::Random;
 use crate::core::downlink::advertise::Promises;
 use crate::time::{Instant, Until};
@@ -175,15 +174,15 @@ impl Memory {
         configured: Option<&Duid>,
         machine: Duid,
         random: &mut Random,
-    ) -> (Duid, [u8; 32], Vec<Output>) {
+    ) -> (Duid, [u8; 32], Vec<Record>) {
         let mut new = Vec::new();
         let duid = configured.cloned().or_else(|| self.duid.clone()).unwrap_or(machine);
         if self.duid.as_ref() != Some(&duid) {
-            new.push(Output::Remember(Record::Duid { duid: duid.clone() }));
+            new.push(Record::Duid { duid: duid.clone() });
         }
         let secret = self.secret.unwrap_or_else(|| {
             let secret = random.secret();
-            new.push(Output::Remember(Record::Secret { secret }));
+            new.push(Record::Secret { secret });
             secret
         });
         (self.duid, self.secret) = (Some(duid.clone()), Some(secret));

@@ -55,6 +55,7 @@ pub mod plan;
 pub mod random;
 pub mod relay;
 pub mod rkap;
+pub mod safety;
 mod statics;
 pub mod status;
 pub mod uplink;
@@ -138,7 +139,7 @@ impl Core {
         now: Instant,
     ) -> Self {
         let mut random = Random::new(seed);
-        let (duid, secret, outputs) = memory.identify(config.duid.as_ref(), duid, &mut random);
+        let (duid, secret, new) = memory.identify(config.duid.as_ref(), duid, &mut random);
         let bindings = std::mem::take(&mut memory.bindings);
         let delegating = Delegating::new(duid.clone(), &bindings, memory.replay, random.fork());
         let relays = Relays::new(Leases::restore(now, std::mem::take(&mut memory.relayed)));
@@ -169,7 +170,7 @@ impl Core {
             pass: Pass::default(),
             ready: false,
             unsettled: None,
-            outputs: outputs.into(),
+            outputs: new.into_iter().map(Output::Remember).collect(),
             events: VecDeque::new(),
         };
         core.configure(now, config);

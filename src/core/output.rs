@@ -2,12 +2,12 @@
 
 use std::net::Ipv6Addr;
 
-use serde::{Deserialize, Serialize};
-
 use super::event::Event;
-use super::input::IfIndex;
+use super::history::Milestone;
 pub use super::kernel::object::{Executor, Group, Key, Object, Setting, Step, Sysctl};
 use super::memory::Record;
+use super::safety::Safety;
+use crate::net::IfIndex;
 
 /// What to do next.
 #[derive(Clone, PartialEq, Debug)]
@@ -101,38 +101,4 @@ pub struct ServerPacket {
     pub port: u16,
     /// How safe what was to be remembered has to be before it leaves.
     pub memory: Safety,
-}
-
-/// How safe what was to be remembered has to be before a packet leaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Safety {
-    /// The packet tells nothing of it.
-    NotNeeded,
-    /// It survives the end of the process.
-    Written,
-    /// It survives the end of the machine.
-    Synced,
-}
-
-/// A stage that a change has reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Milestone {
-    /// The change's number.
-    pub change: u64,
-    /// The stage.
-    pub stage: Stage,
-}
-
-/// The stages of a change, in the order in which it travels (`design` of the crate docs).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// The refresh of the lease has left.
-    Asked,
-    /// The lease has changed.
-    Delegated,
-    /// The kernel shows it.
-    Applied,
-    /// The links have been told.
-    Advertised,
 }

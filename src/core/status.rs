@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Core;
 use super::history::{Cause, Prefixes};
-use super::output::Stage;
 use super::relay::RelayStatus;
+use crate::core::history::Stage;
 use crate::time::Instant;
 use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::core::input::IfIndex;
-use crate::core::output::{Milestone, Packet, ServerPacket, Stage};
+use crate::core::history::{Milestone, Stage};
+use crate::core::output::{Packet, ServerPacket};
+use crate::net::IfIndex;
 use crate::platform;
 use crate::time::Instant;
 

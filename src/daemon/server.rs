@@ -7,8 +7,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::{trace, warn};
 
-use crate::core::input::{IfIndex, Received};
+use crate::core::input::Received;
 use crate::core::output::{Group, ServerPacket};
+use crate::net::IfIndex;
 use crate::platform::sockets::{ServerSender, ServerSocket};
 use crate::platform::watch;
 

@@ -17,7 +17,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::poll::{PollFd, PollFlags, poll};
 
 use super::namespace::Namespace;
-use crate::core::input::KernelEvent;
+use crate::core::kernel::system::KernelEvent;
 use crate::daemon::clock;
 use crate::platform::linux::Kernel;
 use crate::platform::linux::encode::request_with;

@@ -22,10 +22,10 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::site::{DOWNLINK, Era, PROVIDER_DOWNLINK, Site, UPLINK};
-use crate::core::input::IfIndex;
 use crate::core::kernel::system::System;
 use crate::core::output::Packet;
 use crate::daemon::clock;
+use crate::net::IfIndex;
 use crate::net::{ALL_DHCP_SERVERS, ALL_NODES, DHCP_CLIENT_PORT, DHCP_SERVER_PORT};
 use crate::platform::linux::Kernel;
 use crate::platform::linux::encode::request_with;

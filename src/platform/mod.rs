@@ -28,7 +28,7 @@ pub use backend::{
 use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
 
-pub use crate::core::input::Refusal;
+pub use crate::core::kernel::object::Refusal;
 
 /// Whether events came whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -18,8 +18,9 @@ use nix::sys::socket::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::socket_options;
-use crate::core::input::{IfIndex, Received};
+use crate::core::input::Received;
 use crate::core::output::{Hearing, Packet};
+use crate::net::IfIndex;
 use crate::net::{ALL_ROUTERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT};
 
 const ROUTER_SOLICITATION: u8 = 133;

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use renumberd::core::input::Neighbor;
+use renumberd::core::kernel::system::Neighbor;
 use renumberd::wire::ndp::RouterAdvertisement;
 
 use super::world::{CLIENT, DOWNLINK, Event, World, icmpv6, pio};

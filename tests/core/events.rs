@@ -3,7 +3,8 @@
 use std::net::Ipv6Addr;
 
 use renumberd::core::event::{Event, Level};
-use renumberd::core::input::{Command, Refusal};
+use renumberd::core::input::Command;
+use renumberd::core::kernel::object::Refusal;
 
 use crate::world::{DOWNLINK, ROUTER};
 

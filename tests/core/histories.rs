@@ -2,9 +2,11 @@
 //! outputs, and no deadline passes that nobody acts on.
 
 use renumberd::config::{Config, file};
-use renumberd::core::input::{IfIndex, Received, Refusal};
+use renumberd::core::input::Received;
+use renumberd::core::kernel::object::Refusal;
 use renumberd::core::kernel::system::System;
 use renumberd::core::output::Group;
+use renumberd::net::IfIndex;
 use renumberd::wire::dhcpv6::{Message, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
 use renumberd::wire::ndp::RouterAdvertisement;

@@ -5,10 +5,12 @@ use std::net::Ipv6Addr;
 
 use renumberd::config::file;
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Received, Refusal};
+use renumberd::core::input::Received;
+use renumberd::core::kernel::object::Refusal;
 use renumberd::core::kernel::system::{KernelAddress, Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::Output;
+use renumberd::net::IfIndex;
 use renumberd::platform::CAPABILITIES;
 use renumberd::wire::dhcpv6::{Message, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use renumberd::config::file;
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Refusal};
+use renumberd::core::kernel::object::Refusal;
 use renumberd::core::kernel::system::{Link, System};
 use renumberd::core::memory::{Memory, Record};
 use renumberd::core::output::{Group, Output, Setting};
+use renumberd::net::IfIndex;
 use renumberd::platform::CAPABILITIES;
 
 use super::world::own_duid;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use renumberd::core::input::IfIndex;
 use renumberd::core::output::Setting;
+use renumberd::net::IfIndex;
 
 use crate::world::{DOWNLINK, ROUTER, advertisement, icmpv6};
 

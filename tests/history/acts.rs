@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received, Refusal};
+use renumberd::core::input::{Command, Input, Received};
+use renumberd::core::kernel::object::Refusal;
 use renumberd::core::kernel::system::KernelAddress;
+use renumberd::core::kernel::system::KernelEvent;
+use renumberd::net::IfIndex;
 use renumberd::wire::ndp::RouterSolicitation;
 
 use super::bytes::Bytes;

@@ -6,9 +6,11 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use renumberd::core::input::{IfIndex, KernelEvent, Refusal};
+use renumberd::core::kernel::object::Refusal;
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::{KernelAddress, KernelRoute, Link, RouteTarget, System};
 use renumberd::core::output::{Group, Object, Setting, Step};
+use renumberd::net::IfIndex;
 use renumberd::time::{Instant, Until};
 
 const INVALID: Refusal = Refusal::Other { number: 22, text: "Invalid argument" };

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use renumberd::core::input::{IfIndex, Input, KernelEvent};
+use renumberd::core::input::Input;
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::RouteTarget;
+use renumberd::net::IfIndex;
 use renumberd::time::Until;
 
 use super::kernel::Kernel;

@@ -1,6 +1,6 @@
 //! Addresses: ours as told, others' left alone.
 
-use renumberd::core::input::KernelEvent;
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::{KernelAddress, RouteTarget};
 use renumberd::core::output::{Object, Step};
 use renumberd::daemon::clock;

@@ -2,10 +2,11 @@
 
 use std::net::Ipv6Addr;
 
-use renumberd::core::input::{IfIndex, KernelEvent};
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::{KernelAddress, KernelRoute, RouteTarget, System};
 use renumberd::core::output::{Group, Object, Packet, Step};
 use renumberd::daemon::clock;
+use renumberd::net::IfIndex;
 use renumberd::platform::sockets::Icmpv6Socket;
 use renumberd::platform::{Drained, Events, Kernel};
 use renumberd::platform::{Refusal, refusal_of};

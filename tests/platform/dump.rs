@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use renumberd::core::input::KernelEvent;
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::RouteTarget;
 use renumberd::core::output::{Object, Step};
 

@@ -1,10 +1,11 @@
 //! What the kernel tells by itself, and what happens when too much of it is told.
 
 use nix::sys::socket::{setsockopt, sockopt};
-use renumberd::core::input::{IfIndex, KernelEvent};
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::{RouteTarget, System};
 use renumberd::core::output::{Object, Step};
 use renumberd::daemon::clock;
+use renumberd::net::IfIndex;
 use renumberd::platform::Drained;
 
 use super::bench::{Platform, is_route_gone, on_machine, route, set};

@@ -2,8 +2,10 @@
 
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 
-use renumberd::core::input::{IfIndex, KernelEvent, Received};
+use renumberd::core::input::Received;
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::output::Hearing;
+use renumberd::net::IfIndex;
 use renumberd::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 

@@ -1,8 +1,10 @@
 //! Routes: ours as told, others' left alone, and what becomes of the rest when one is refused.
 
-use renumberd::core::input::{IfIndex, KernelEvent, Refusal};
+use renumberd::core::kernel::object::Refusal;
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::{KernelRoute, RouteTarget};
 use renumberd::core::output::{Group, Object, Setting, Step, Sysctl};
+use renumberd::net::IfIndex;
 use serde_json::Value;
 
 use super::bench::{Platform, after, ip, is_route_gone, on_machine, route, same_end, set};

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 
-use renumberd::core::input::IfIndex;
+use renumberd::net::IfIndex;
 use renumberd::platform::linux::Kernel;
 use renumberd::platform::sockets::ServerSocket;
 use socket2::{Domain, Socket, Type};

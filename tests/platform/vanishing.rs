@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use renumberd::core::input::{KernelEvent, Refusal};
+use renumberd::core::kernel::object::Refusal;
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::RouteTarget;
 use renumberd::core::output::{Group, Object, Setting, Step, Sysctl};
 use renumberd::platform::linux::sysctl::{read_sysctl, write_sysctl};

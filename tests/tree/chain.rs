@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use renumberd::config::{Config, file};
 use renumberd::core::Core;
-use renumberd::core::input::{IfIndex, Input, KernelEvent, Neighbor, Received, Refusal};
+use renumberd::core::input::{Input, Received};
+use renumberd::core::kernel::object::Refusal;
+use renumberd::core::kernel::system::KernelEvent;
+use renumberd::core::kernel::system::Neighbor;
 use renumberd::core::kernel::system::{KernelAddress, Link, System};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Object, Output, Packet, Step};
+use renumberd::net::IfIndex;
 use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Until};
 use renumberd::wire::dhcpv6::Message;

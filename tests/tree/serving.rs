@@ -8,10 +8,13 @@ use proptest::prelude::*;
 
 use renumberd::config::file;
 use renumberd::core::Core;
-use renumberd::core::input::{Command, IfIndex, Input, KernelEvent, Received};
+use renumberd::core::input::{Command, Input, Received};
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::{Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Group, Object, Output, Safety, ServerPacket, Step};
+use renumberd::core::output::{Group, Object, Output, ServerPacket, Step};
+use renumberd::core::safety::Safety;
+use renumberd::net::IfIndex;
 use renumberd::platform::CAPABILITIES;
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};

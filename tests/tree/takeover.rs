@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use renumberd::core::event::{Event, Newcomer};
-use renumberd::core::input::{Input, KernelEvent, Received};
+use renumberd::core::input::{Input, Received};
+use renumberd::core::kernel::system::KernelEvent;
 use renumberd::wire::dhcpv6::MessageType::{Rebind, Release, Renew, Request, Solicit};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, Iaid, StatusCode};
 use renumberd::wire::dhcpv6_relay::RelayOption;

@@ -4,10 +4,12 @@ use super::settle::DefaultRoute;
 use crate::core::Core;
 use crate::core::downlink::Downlink;
 use crate::core::event::Event;
-use crate::core::input::{Command, IfIndex};
+use crate::core::history::Stage;
+use crate::core::input::Command;
 use crate::core::memory::Record;
-use crate::core::output::{Output, Stage};
+use crate::core::output::Output;
 use crate::core::uplink::Effect;
+use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
 
 impl Core {

@@ -4,9 +4,10 @@ use super::pass::DEFER;
 use super::receive;
 use crate::core::Core;
 use crate::core::event::Event;
-use crate::core::input::KernelEvent;
+use crate::core::kernel::object::Step;
+use crate::core::kernel::system::KernelEvent;
 use crate::core::kernel::system::{KernelAddress, System};
-use crate::core::output::{Output, Step};
+use crate::core::output::Output;
 use crate::time::Instant;
 
 impl Core {

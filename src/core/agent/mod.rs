@@ -5,6 +5,7 @@
 //! | `receive`, `serve` | packets in: from routers and servers above, from routers below |
 //! | `events` | what the kernel tells |
 //! | `effects` | what follows from an input |
+//! | `changes` | the record of changes |
 //! | `settle` | derives the desired state and brings it about |
 //! | `pass` | when that is done next |
 //! | `known`, `postponed` | what waits until more is known |
@@ -12,6 +13,7 @@
 //! | `reload` | another configuration, and the end |
 //! | `conditions`, `counters` | what people are told |
 
+mod changes;
 pub(super) mod conditions;
 pub(super) mod counters;
 mod effects;

@@ -90,7 +90,7 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::input::IfIndex;
+    use crate::net::IfIndex;
 
     fn received(source: u16, octet: u8) -> Received {
         Received {

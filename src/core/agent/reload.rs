@@ -7,7 +7,8 @@ use super::serve::STATIC;
 use crate::config::{Config, OnStop};
 use crate::core::Core;
 use crate::core::downlink::Downlink;
-use crate::core::output::{Object, Output, Step};
+use crate::core::kernel::object::{Object, Step};
+use crate::core::output::Output;
 use crate::core::uplink::Uplink;
 use crate::time::Instant;
 

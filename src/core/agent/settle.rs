@@ -13,9 +13,11 @@ use crate::core::kernel::diff::Removable;
 use crate::core::kernel::refusals;
 
 use crate::config::AddressMode;
-use crate::core::input::Refusal;
+use crate::core::history::{Milestone, Stage};
+use crate::core::kernel::object::Refusal;
+use crate::core::kernel::object::Step;
 use crate::core::kernel::system::{KernelAddress, RouteTarget};
-use crate::core::output::{Milestone, Output, Stage, Step};
+use crate::core::output::Output;
 use crate::time::Instant;
 
 /// The desired state is derived so much after requesting routers were notified that have not come

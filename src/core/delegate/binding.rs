@@ -13,9 +13,9 @@ use super::offers::{Offer, Slot};
 use super::promises::Promises;
 use super::push::Push;
 use crate::config::Limits;
-use crate::core::input::IfIndex;
 use crate::core::kernel::system::{KernelRoute, RouteTarget};
 use crate::core::rkap;
+use crate::net::IfIndex;
 use crate::time::{Instant, ROUNDING, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 

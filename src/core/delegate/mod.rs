@@ -38,10 +38,10 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::input::IfIndex;
 use super::kernel::system::KernelRoute;
 use super::random::Random;
 use crate::config::{self, Config};
+use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::{Duid, Iaid};

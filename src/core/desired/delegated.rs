@@ -7,8 +7,8 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use crate::core::delegate::{BindingKey, Delegating};
-use crate::core::input::IfIndex;
 use crate::core::kernel::system::{KernelRoute, RouteTarget, System};
+use crate::net::IfIndex;
 
 /// The routes of all bindings.
 #[derive(Clone, PartialEq, Debug, Default)]

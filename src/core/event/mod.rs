@@ -18,7 +18,7 @@ use ipnet::Ipv6Net;
 use serde::{Serialize, Serializer};
 
 use super::history::{Cause, Prefixes};
-use super::output::Stage;
+use crate::core::history::Stage;
 use crate::core::uplink::lease::Transition;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 

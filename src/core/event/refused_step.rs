@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::core::input::Refusal;
-use crate::core::output::Step;
+use crate::core::kernel::object::Refusal;
+use crate::core::kernel::object::Step;
 
 /// A step that the kernel refused, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]

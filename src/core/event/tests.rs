@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::core::desired::Conflict;
-use crate::core::input::{self, IfIndex};
-use crate::core::output::{Group, Object, Step};
+use crate::core::kernel::object::{Group, Object, Step};
 use crate::core::plan::Unassigned;
 use crate::core::uplink::lease::{Loss, Refusal};
+use crate::net::IfIndex;
 use crate::wire::dhcpv6::MessageType;
 use crate::wire::dhcpv6_option::{Status, StatusCode};
 
@@ -25,7 +25,11 @@ fn duid() -> Duid {
 
 fn refused() -> RefusedStep {
     let step = Step::Set(Object::Membership(Group::AllRouters, IfIndex(3)));
-    RefusedStep { interface: Some("lan0".to_owned()), step, refusal: input::Refusal::NotThere }
+    RefusedStep {
+        interface: Some("lan0".to_owned()),
+        step,
+        refusal: crate::core::kernel::object::Refusal::NotThere,
+    }
 }
 
 /// One of each.

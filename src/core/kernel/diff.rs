@@ -7,7 +7,7 @@ use super::object::{Object, Step};
 use super::state::State;
 use super::system::{self, KernelAddress, KernelRoute, System};
 use crate::core::desired::{Delegated, Desired};
-use crate::core::input::IfIndex;
+use crate::net::IfIndex;
 use crate::time::{Instant, Until};
 
 /// What may be removed. Nothing is before the uplink has spoken, or a restart would be an outage
@@ -169,7 +169,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::input::KernelEvent;
+    use crate::core::kernel::system::KernelEvent;
     use crate::core::kernel::system::{Link, RouteTarget};
 
     const LAN: IfIndex = IfIndex(3);

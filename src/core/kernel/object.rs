@@ -9,8 +9,8 @@ use std::net::Ipv6Addr;
 use serde::{Deserialize, Serialize};
 
 use super::system::{KernelAddress, KernelRoute, RouteKey, RouteTarget};
-use crate::core::input::{IfIndex, Refusal};
 use crate::net;
+use crate::net::IfIndex;
 
 /// Something that the kernel holds for the agent.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -284,6 +284,60 @@ impl Sysctl {
             Self::AcceptRa => "accept_ra",
             Self::HopLimit => "hop_limit",
             Self::Mtu => "mtu",
+        }
+    }
+}
+
+/// Why the system did not do what it was asked to: as much of it as the core acts on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// What was to be added is there already.
+    Exists,
+    /// What it is about is not there: an interface, an address, a route.
+    NotThere,
+    /// There was no room for the request or for its answer: it may have been taken.
+    NoBuffer,
+    /// The agent may not do that.
+    NotPermitted,
+    /// For another reason.
+    Other {
+        /// The system's own error number, which means something to people alone.
+        number: i32,
+        /// What the system says of it; may be empty.
+        text: &'static str,
+    },
+}
+
+impl Refusal {
+    /// A short stable name, for programs that read the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::NotThere => "not-there",
+            Self::NoBuffer => "no-buffer",
+            Self::NotPermitted => "not-permitted",
+            Self::Other { .. } => "other",
+        }
+    }
+
+    /// The system's own error number, where the refusal is known by nothing else.
+    pub const fn number(self) -> Option<i32> {
+        match self {
+            Self::Other { number, .. } => Some(number),
+            Self::Exists | Self::NotThere | Self::NoBuffer | Self::NotPermitted => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exists => f.write_str("it exists already"),
+            Self::NotThere => f.write_str("there is no such interface, address or route"),
+            Self::NoBuffer => f.write_str("there was no buffer for the request or its answer"),
+            Self::NotPermitted => f.write_str("that is not permitted"),
+            Self::Other { number, text: "" } => write!(f, "error {number}"),
+            Self::Other { number, text } => write!(f, "{text} (error {number})"),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::refusals::Refusals;
 use super::state::State;
 use super::system::System;
 use crate::core::desired::{Delegated, Desired};
-use crate::core::input::Refusal;
+use crate::core::kernel::object::Refusal;
 use crate::time::Instant;
 
 /// Brings the kernel to the desired state.

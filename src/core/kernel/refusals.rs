@@ -10,7 +10,7 @@ use super::object::{Key, Object, Step};
 use super::system::System;
 use crate::core::agent::pass::DEFER;
 use crate::core::event::RefusedStep;
-use crate::core::input::Refusal;
+use crate::core::kernel::object::Refusal;
 use crate::time::{Deadline, Instant};
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -207,9 +207,9 @@ fn retry_time(now: Instant, count: u32) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::input::IfIndex;
+    use crate::core::kernel::object::Group;
     use crate::core::kernel::system::{KernelRoute, RouteTarget};
-    use crate::core::output::Group;
+    use crate::net::IfIndex;
     use crate::time::Until;
 
     fn join(interface: u32) -> Step {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::object::{Key, Object, Setting, Step, Sysctl};
 use super::system::System;
-use crate::core::input::{IfIndex, KernelEvent};
-use crate::core::output::Group;
+use crate::core::kernel::object::Group;
+use crate::core::kernel::system::KernelEvent;
+use crate::net::IfIndex;
 
 /// What the kernel holds.
 #[derive(Clone, Debug, Default)]

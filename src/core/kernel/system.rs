@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use crate::core::input::{IfIndex, KernelEvent, Received};
+use crate::net::IfIndex;
 use crate::time::{ROUNDING, Until};
 
 /// An interface.
@@ -103,6 +104,41 @@ impl KernelRoute {
     pub const fn slot(&self) -> (Ipv6Net, u32) {
         (self.destination, self.metric)
     }
+}
+
+/// An entry of the kernel's neighbor cache (RFC 4861 §5.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Neighbor {
+    /// Its address.
+    pub address: Ipv6Addr,
+    /// Its link-layer address.
+    pub link_layer: Vec<u8>,
+    /// How long ago it was last known to be reachable.
+    pub unconfirmed_for: Duration,
+}
+
+/// A change of what the kernel has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KernelEvent {
+    /// An interface appeared or changed.
+    Link(Link),
+    /// An interface vanished.
+    LinkGone(IfIndex),
+    /// An address appeared or changed.
+    Address(KernelAddress),
+    /// An address vanished.
+    AddressGone {
+        /// Of this interface.
+        interface: IfIndex,
+        /// Which.
+        address: Ipv6Addr,
+    },
+    /// A route with our mark appeared or changed.
+    Route(KernelRoute),
+    /// A route with our mark vanished.
+    RouteGone(KernelRoute),
+    /// Forwarding was switched for the whole system.
+    Forwarding(bool),
 }
 
 /// What the kernel has.
@@ -273,11 +309,16 @@ impl System {
 
     /// Whether a packet came from this machine, also over a bridge between two of its links: as far
     /// as the link-layer address of its sender is known.
-    pub fn has_sent(&self, received: &Received) -> bool {
-        let Received { interface, source, link_layer, .. } = received;
-        let mut links = self.links_with(*source, *interface);
-        self.is_own(*interface, *source)
-            || (link_layer.is_some() && links.any(|link| link.link_layer_address == *link_layer))
+    pub fn has_sent(
+        &self,
+        interface: IfIndex,
+        source: Ipv6Addr,
+        link_layer: Option<&Vec<u8>>,
+    ) -> bool {
+        let mut links = self.links_with(source, interface);
+        self.is_own(interface, source)
+            || (link_layer.is_some()
+                && links.any(|link| link.link_layer_address.as_ref() == link_layer))
     }
 
     /// The links other than `interface` on which we have `address`. What comes from it may have

@@ -11,9 +11,10 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::core::desired::{Delegated, Desired};
 use crate::core::input::Received;
+use crate::core::kernel::object::{Group, Object};
 use crate::core::kernel::system::{KernelRoute, System};
 use crate::core::memory::{Record, RelayedLease};
-use crate::core::output::{Group, Object, Output};
+use crate::core::output::Output;
 use crate::time::Instant;
 use crate::wire::dhcpv6_relay::RelayKind;
 

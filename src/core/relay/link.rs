@@ -5,8 +5,9 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use crate::config::{Config, Relay};
-use crate::core::input::{IfIndex, Received};
+use crate::core::input::Received;
 use crate::core::kernel::system::{KernelAddress, Link, System};
+use crate::net::IfIndex;
 use crate::time::Instant;
 use crate::wire::dhcpv6_relay::RelayMessage;
 

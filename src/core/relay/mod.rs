@@ -19,8 +19,9 @@ use super::event::Event;
 use super::input::Received;
 use super::kernel::system::System;
 use super::memory::Record;
-use super::output::{Packet, Safety, ServerPacket};
+use super::output::{Packet, ServerPacket};
 use crate::config::Config;
+use crate::core::safety::Safety;
 use crate::net::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, link_layer_of};
 use crate::time::Instant;
 use crate::wire::DecodeError;
@@ -161,7 +162,13 @@ impl Relays {
         received: &Received,
         level: &RelayMessage,
     ) -> Result<Relaying, Reject> {
-        if !is_host(received.source) || link.system.has_sent(received) {
+        if !is_host(received.source)
+            || link.system.has_sent(
+                received.interface,
+                received.source,
+                received.link_layer.as_ref(),
+            )
+        {
             return Err(Reject::Source);
         }
         let octets = level.encode();

@@ -5,8 +5,9 @@ mod remembered;
 
 use super::*;
 use crate::config::Relay;
-use crate::core::input::{IfIndex, KernelEvent};
+use crate::core::kernel::system::KernelEvent;
 use crate::core::kernel::system::{KernelAddress, Link};
+use crate::net::IfIndex;
 use crate::time::{Lifetime, Until};
 use crate::wire::dhcpv6::TransactionId;
 use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};

@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use crate::core::input::IfIndex;
 use crate::core::kernel::system::System;
+use crate::net::IfIndex;
 
 /// How packets leave through an uplink that can send.
 #[derive(Clone, PartialEq, Eq, Debug)]

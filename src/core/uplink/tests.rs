@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::input::KernelEvent;
+use crate::core::kernel::system::KernelEvent;
 use crate::core::kernel::system::{KernelAddress, Link};
 use crate::time::{Lifetime, Until};
 use crate::wire::ndp_option::PrefixInformation;

@@ -9,8 +9,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::file::LineFile;
-use crate::core::input::IfIndex;
 use crate::core::kernel::system::System;
+use crate::net::IfIndex;
 use crate::time::Instant;
 
 const NAME: &str = "owned.jsonl";

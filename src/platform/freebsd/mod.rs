@@ -13,9 +13,12 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::core::capabilities::Capabilities;
-use crate::core::input::{IfIndex, KernelEvent, Neighbor, Refusal};
+use crate::core::kernel::object::Refusal;
+use crate::core::kernel::system::KernelEvent;
+use crate::core::kernel::system::Neighbor;
 use crate::core::kernel::system::System;
 use crate::core::output::{Step, Sysctl};
+use crate::net::IfIndex;
 use crate::platform::Drained;
 use crate::time::Instant;
 

@@ -14,8 +14,9 @@ use netlink_packet_route::route::{
 };
 
 use super::MARK;
-use crate::core::input::{IfIndex, KernelEvent};
+use crate::core::kernel::system::KernelEvent;
 use crate::core::kernel::system::{KernelAddress, KernelRoute, Link, RouteTarget};
+use crate::net::IfIndex;
 use crate::time::{Instant, Lifetime, Until};
 
 /// Ticks of a route's expiry in a second (USER_HZ).

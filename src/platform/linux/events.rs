@@ -11,7 +11,7 @@ use socket2::{SockFilter, SockRef};
 
 use super::kernel::{Kernel, messages};
 use super::{decode, sysctl};
-use crate::core::input::KernelEvent;
+use crate::core::kernel::system::KernelEvent;
 use crate::platform::Drained;
 use crate::time::Instant;
 

@@ -18,7 +18,8 @@ use netlink_sys::{Socket, SocketAddr};
 
 use super::events::Events;
 use super::{decode, encode, sysctl, takeover};
-use crate::core::input::{KernelEvent, Refusal};
+use crate::core::kernel::object::Refusal;
+use crate::core::kernel::system::KernelEvent;
 use crate::core::kernel::system::System;
 use crate::core::output::{Object, Setting, Step, Sysctl};
 use crate::platform::{refusal_of, refusal_of_number};

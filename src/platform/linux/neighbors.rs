@@ -11,7 +11,8 @@ use netlink_packet_route::neighbour::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::kernel::{Kernel, Received, messages};
-use crate::core::input::{IfIndex, Neighbor};
+use crate::core::kernel::system::Neighbor;
+use crate::net::IfIndex;
 
 /// The kernel tells ages in hundredths of a second on all but the oldest machines (USER_HZ).
 const TICK: Duration = Duration::from_millis(10);

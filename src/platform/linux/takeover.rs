@@ -14,7 +14,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::encode::request_with;
 use super::kernel::Kernel;
-use crate::core::input::IfIndex;
+use crate::net::IfIndex;
 
 /// Removes the addresses that the kernel made of advertisements on `interface`, the routes to
 /// their links, and the routes that it learnt there. What cannot be removed is gone already.

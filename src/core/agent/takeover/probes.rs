@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::core::agent::conditions::Conditions;
 use crate::core::delegate::{Contact, Holder, Place};
 use crate::core::event::{Condition, Newcomer};
-use crate::core::input::{IfIndex, Received};
+use crate::core::input::Received;
+use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
 use crate::wire::ndp::{NeighborAdvertisement, NeighborSolicitation};
 

@@ -19,7 +19,7 @@ use crate::config::file;
 use crate::core::desired::{Carving, Facts, UplinkFacts};
 use crate::core::kernel::system::System;
 use crate::core::memory::{Memory, Record};
-use crate::core::output::Safety;
+use crate::core::safety::Safety;
 use crate::core::uplink::lease::DelegatedPrefix;
 use crate::time::{Lifetime, Until};
 use crate::wire::dhcpv6::{MessageType, TransactionId};

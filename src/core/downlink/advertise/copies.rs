@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use crate::core::input::Neighbor;
+use crate::core::kernel::system::Neighbor;
 use crate::core::uplink::change::bucket::Bucket;
 use crate::time::{Deadline, Instant};
 

@@ -32,7 +32,7 @@ use self::lifetimes::Statement;
 use self::message::Link;
 use self::schedule::Schedule;
 use crate::config;
-use crate::core::input::Neighbor;
+use crate::core::kernel::system::Neighbor;
 use crate::core::random::Random;
 use crate::net::ALL_NODES;
 use crate::time::{Deadline, Instant, Until};

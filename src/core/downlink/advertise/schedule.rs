@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::copies::Copies;
-use crate::core::input::Neighbor;
+use crate::core::kernel::system::Neighbor;
 use crate::core::random::Random;
 use crate::core::uplink::change::bucket::Bucket;
 use crate::net::ALL_NODES;

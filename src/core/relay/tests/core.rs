@@ -5,9 +5,10 @@ use crate::core::Core;
 use crate::core::capabilities::Capabilities;
 use crate::core::event::Event;
 use crate::core::input::Input;
+use crate::core::kernel::object::{Group, Object, Step};
 use crate::core::kernel::system::RouteTarget;
 use crate::core::memory::Memory;
-use crate::core::output::{Group, Object, Output, Step};
+use crate::core::output::Output;
 
 const CAPABILITIES: Capabilities =
     Capabilities { routes_have_metrics: true, unreachable_routes_end: false };

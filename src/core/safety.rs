@@ -1,0 +1,12 @@
+//! What a packet asks of the memory.
+
+/// How safe what was to be remembered has to be before a packet leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Safety {
+    /// The packet tells nothing of it.
+    NotNeeded,
+    /// It survives the end of the process.
+    Written,
+    /// It survives the end of the machine.
+    Synced,
+}
