@@ -130,7 +130,7 @@ pub struct Desired {
     pub routes: BTreeMap<RouteKey, KernelRoute>,
     /// Objects of other kinds: settings, memberships, the server's port, uplinks that are ours.
     pub made: BTreeMap<Key, Object>,
-    /// What the links are told, by downlink.
+    /// What is advertised on the links, by downlink.
     pub contents: BTreeMap<String, Content>,
     /// Downlinks that go without a subnet, with the delegation and the reason.
     pub without: BTreeMap<(String, Ipv6Net), Unassigned>,

@@ -1,4 +1,4 @@
-//! One downlink: who is told what on it, and how it can send.
+//! One downlink: what is advertised on it to whom, and how it can send.
 
 pub mod advertise;
 
@@ -82,7 +82,7 @@ impl Downlink {
         self.advertiser.would_withdraw(content, now)
     }
 
-    /// Takes over what should be said; whether that is a real difference.
+    /// Takes over what should be advertised; whether that is a real difference.
     pub(super) fn set_content(&mut self, now: Instant, content: Content) -> bool {
         self.config.advertise.enabled && self.advertiser.set_content(now, content)
     }

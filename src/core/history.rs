@@ -207,7 +207,7 @@ pub enum Stage {
     Delegated,
     /// The kernel shows it.
     Applied,
-    /// The links have been told.
+    /// The links have the advertisements.
     Advertised,
 }
 

@@ -148,15 +148,15 @@ pub struct LeaseStatus {
 pub struct DownlinkStatus {
     /// It can send.
     pub attached: bool,
-    /// Router Lifetime that hosts are told, in seconds.
+    /// Router Lifetime that is advertised, in seconds.
     pub router_lifetime: u16,
-    /// What hosts are told; lifetimes of zero withdraw.
+    /// What is advertised to hosts; lifetimes of zero withdraw.
     pub advertised: Vec<AdvertisedStatus>,
     /// Delegated prefixes of which this link gets nothing, with the reason.
     pub without: BTreeMap<Ipv6Net, super::plan::Unassigned>,
 }
 
-/// A prefix that hosts are told.
+/// A prefix that is advertised to hosts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AdvertisedStatus {
     /// The prefix.
@@ -193,9 +193,9 @@ pub struct BindingStatus {
 pub struct DelegationStatus {
     /// The prefix.
     pub prefix: Ipv6Net,
-    /// Preferred lifetime left of what the router was told.
+    /// Preferred lifetime left of what the router was sent.
     pub preferred: Option<u32>,
-    /// Valid lifetime left of what the router was told.
+    /// Valid lifetime left of what the router was sent.
     pub valid: Option<u32>,
     /// `given`; `due`: the router has not come for it yet; `withdrawn`: it is not the router's any
     /// more, and kept from others until it knows (SRV-57); `held-elsewhere`: it is due, but another

@@ -195,7 +195,7 @@ impl Uplink {
         if !self.asks() {
             return Effect::default();
         }
-        // The lease does what the link event calls for by itself; the policy is told that a
+        // The lease does what the link event calls for by itself; the policy hears that a
         // refresh is under way, so that the router's first words start no second one.
         let _ = self.changes.handle_trigger(now, Trigger::Link);
         // The random delay is for many that wake up at a time; a router that speaks ends it. Its

@@ -50,7 +50,7 @@ impl Disk {
     pub(super) fn remember(&mut self, record: Record) -> Option<String> {
         let (now, wall) = (clock::now(), clock::wall());
         let complaint = match record {
-            // Who we are has to be on disk before anyone is told.
+            // Who we are has to be on disk before anyone hears it.
             // Replay values are set aside long before they are used.
             Record::Duid { .. } | Record::Secret { .. } | Record::Replay { .. } => {
                 self.journal.append_synced(record, now, wall)
@@ -165,7 +165,7 @@ impl Disk {
         tokio::task::spawn_blocking(move || {
             let synced = unsynced.sync();
             // A disk that takes nothing ends no service: what is answered then is known from
-            // memory alone, and the operator is told (STO-09).
+            // memory alone, and the operator reads of it (STO-09).
             let refused = released.send();
             let _ = done.send((synced, refused));
         });

@@ -1,5 +1,5 @@
 //! Packets that the system does not take at once: they are tried again for a moment, in their
-//! order, and what they stand for is not told as done before they have left.
+//! order, and what they stand for does not count as done before they have left.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -167,7 +167,7 @@ impl Outbox {
     }
 
     /// What is reached when the packets of a milestone have left or are lost. Where all are lost
-    /// nobody was asked, and what is applied was told to nobody.
+    /// nobody was asked, and what is applied was advertised to nobody.
     fn judge(&mut self, milestone: Milestone) -> Option<Milestone> {
         let Some(fate) = self.fate(Some(milestone.stage)) else { return Some(milestone) };
         let Fate { left, lost } = std::mem::take(fate);

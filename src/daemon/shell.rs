@@ -457,7 +457,7 @@ impl Shell {
             Ok(Drained::Whole | Drained::More) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
-                // Some may have been read and not told.
+                // Some may have been read and not handed on.
                 self.dump_soon(now, DUMP_DELAY);
                 return Err(error);
             }

@@ -11,7 +11,7 @@
 //! | [`stage`] | a site at work |
 //! | [`watch`], [`tap`], [`echo`], [`log`] | what is seen, and when |
 //! | [`milestones`], [`packets`], [`statistics`] | what that amounts to |
-//! | [`table`], [`timeline`], [`picture`], [`json`] | how it is told |
+//! | [`table`], [`timeline`], [`picture`], [`json`] | how it is shown |
 //!
 //! All times are read from one clock. Packets carry the kernel's stamps. Kernel events are stamped
 //! when their watcher wakes up, which under load is later than they happened.
@@ -124,7 +124,7 @@ impl Report {
     }
 }
 
-/// Who is told how far the benchmark is.
+/// Who hears how far the benchmark is.
 pub trait Audience {
     /// Something is under way.
     fn stage(&mut self, what: &str);

@@ -81,7 +81,7 @@ struct Watcher {
     taps: Vec<Tap>,
     kernel: Kernel,
     echo: Option<Echo>,
-    /// Something went wrong: what the events have not told is looked up.
+    /// Something went wrong: what the events have left out is looked up.
     lost: bool,
 }
 

@@ -33,7 +33,7 @@ pub use crate::core::kernel::object::Refusal;
 /// Whether events came whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Drained {
-    /// All that has happened is told.
+    /// All that has happened has been handed on.
     Whole,
     /// More waits to be read.
     More,

@@ -22,7 +22,7 @@ impl Core {
         self.attach(now);
     }
 
-    /// Takes in changes in their order; whether any told something new. Most tell of what was done
+    /// Takes in changes in their order; whether any is news. Most are about what was done
     /// on our behalf.
     pub(in crate::core) fn take_events(&mut self, now: Instant, events: Vec<KernelEvent>) -> bool {
         let mut differs = false;
@@ -46,7 +46,7 @@ impl Core {
         }
         let is_gone = matches!(event, KernelEvent::LinkGone(_));
         match &event {
-            // Who can be told of something has come or gone.
+            // A link on which something is advertised has come or gone.
             KernelEvent::Link(_) | KernelEvent::LinkGone(_) => self.pass.request(),
             KernelEvent::Address(KernelAddress { address, .. })
             | KernelEvent::AddressGone { address, .. }

@@ -70,7 +70,7 @@ impl Core {
             let told = downlink.set_content(now, content.clone());
             differs |= told && downlink.attached().is_some();
         }
-        // What is announced already but has to wait for its turn is still to be told of.
+        // What is announced already but has to wait for its turn is still to be advertised.
         differs |=
             is_held || self.downlinks.values().any(crate::core::downlink::Downlink::is_announcing);
         if !differs && let Some(change) = self.unadvertised.take() {

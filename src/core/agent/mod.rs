@@ -11,7 +11,7 @@
 //! | `known`, `postponed` | what waits until more is known |
 //! | `takeover` | whether the holder of a place still answers |
 //! | `reload` | another configuration, and the end |
-//! | `conditions`, `counters` | what people are told |
+//! | `conditions`, `counters` | what people read |
 
 mod changes;
 pub(super) mod conditions;

@@ -22,6 +22,8 @@ pub(in crate::core) struct Pass {
     /// It is derived by then for what was heard and does not press.
     refresh_by: Option<Instant>,
     heard: Bucket,
+    /// From when on the token counts that the next one for what was heard has taken.
+    token_at: Option<Instant>,
     /// When Reconfigure messages left ahead of it.
     notified_at: Option<Instant>,
     /// Steps that nobody waits for are left over from the last one.
@@ -36,6 +38,7 @@ impl Default for Pass {
             recompute_by: None,
             refresh_by: None,
             heard: HEARD,
+            token_at: None,
             notified_at: None,
             is_postponed: false,
         }
@@ -69,7 +72,8 @@ impl Pass {
         if self.is_pressing || pending.any(|known| known <= at) {
             return;
         }
-        let at = if self.heard.take(now) { at } else { self.heard.available_at().max(at) };
+        // One pass costs one token, however many messages it is for.
+        let at = at.max(*self.token_at.get_or_insert_with(|| self.heard.reserve(now)));
         if at <= now + DEFER {
             self.request_by(at);
         } else {
@@ -110,6 +114,7 @@ impl Pass {
         if begins {
             self.is_pressing = false;
             (self.notified_at, self.recompute_by, self.refresh_by) = (None, None, None);
+            self.token_at = None;
         }
         begins
     }
@@ -134,5 +139,64 @@ impl Pass {
         let recompute = self.recompute_by.map(|at| Deadline::new(at, "removals and lifetimes"));
         let refresh = self.refresh_by.map(|at| Deadline::new(at, "lifetimes that were heard"));
         Deadline::first([recompute, refresh])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_secs(1000);
+
+    /// The pass that a start has is over.
+    fn idle() -> Pass {
+        let mut pass = Pass::default();
+        assert!(pass.begin(NOW, true), "the first one is wanted at once");
+        pass
+    }
+
+    #[test]
+    fn one_pass_meets_all_requests() {
+        let mut pass = idle();
+        pass.request_soon(NOW);
+        pass.request();
+        assert!(pass.is_awaited());
+        assert!(pass.begin(NOW, true));
+        assert!(!pass.is_awaited() && pass.deadline().is_none());
+        assert!(!pass.begin(NOW + DEFER, false));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_comes_later_and_behind_what_others_wait_for() {
+        let mut pass = idle();
+        pass.request_soon(NOW);
+        pass.request_soon(NOW + DEFER / 2);
+        let at = NOW + DEFER;
+        assert_eq!(pass.deadline().map(|deadline| deadline.at), Some(at));
+        assert!(!pass.begin(NOW, false));
+        assert!(!pass.begin(at, true));
+        assert!(pass.begin(at, false));
+    }
+
+    #[test]
+    fn steps_are_postponed_once_or_while_others_wait() {
+        let mut pass = idle();
+        assert!(!pass.postpones(NOW, false, false));
+        assert!(pass.postpones(NOW, true, false));
+        assert!(pass.postpones(NOW, true, true));
+        assert!(!pass.postpones(NOW, true, false), "they have waited for long enough");
+    }
+
+    /// A flood of advertisements has it done twice a second.
+    #[test]
+    fn what_anybody_can_bring_about_is_bounded() {
+        let mut pass = idle();
+        let mut passes = 0;
+        for millisecond in 0..10_000 {
+            let now = NOW + Duration::from_millis(millisecond);
+            pass.request_heard(now, now);
+            passes += u32::from(pass.begin(now, false));
+        }
+        assert!((20..=40).contains(&passes), "{passes}");
     }
 }

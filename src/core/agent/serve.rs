@@ -1,5 +1,5 @@
 //! Serving subordinate routers: what comes to UDP port 547, what bindings mean for routes and
-//! memory, and calls after a change.
+//! memory, and notifications after a change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -228,7 +228,7 @@ impl Core {
         }
     }
 
-    /// Lets what is due to bindings happen.
+    /// Lets everything happen to bindings whose time has come.
     pub(in crate::core) fn serve_timeouts(&mut self, now: Instant) {
         let touched = self.delegating.handle_timeout(now);
         let later = self.follow_bindings(now, &touched);
@@ -295,7 +295,7 @@ impl Core {
         self.statics.contains(name)
     }
 
-    /// What static prefixes are told to have become.
+    /// The static prefixes as they are now, for the record of a change.
     pub(in crate::core) fn static_prefixes(&self, now: Instant) -> Prefixes {
         Prefixes { delegated: self.statics.current(now), ..Prefixes::default() }
     }

@@ -1,4 +1,4 @@
-//! The second half of an event: the desired state is derived, compared, applied and told.
+//! The second half of an event: the desired state is derived, compared, applied and advertised.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -55,11 +55,11 @@ pub struct Promise {
     /// Since when it is not its any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_at: Option<Instant>,
-    /// When it was told so.
+    /// When a message has withdrawn it.
     #[serde(default, alias = "told_at", skip_serializing_if = "Option::is_none")]
     pub withdrawn_at: Option<Instant>,
-    /// Since when its route is on its way out: when the prefix is not ours any more, or its holder
-    /// was told.
+    /// Since when its route is on its way out: when the prefix is not ours any more, or a
+    /// message has withdrawn it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving_at: Option<Instant>,
     /// Its holder has shown that it does not hold it any more.

@@ -7,10 +7,10 @@ use crate::config;
 use crate::time::Until;
 use crate::wire::dhcpv6_service::ServiceOption;
 
-/// NAT64 prefixes that a link is told of at most.
+/// NAT64 prefixes that are advertised on a link at most.
 const MAX_PREF64: usize = 8;
 
-/// Adds what uplinks told to the content of a link. An option is that of the first uplink that has
+/// Adds what uplinks pass on to the content of a link. An option is that of the first uplink that has
 /// it, by name: hosts could not tell what belongs to whom. The link's own captive portal and NAT64
 /// prefix come before all that.
 pub(super) fn pass_on(facts: Facts<'_>, downlink: &config::Downlink, content: &mut Content) {

@@ -143,3 +143,94 @@ impl State {
         is_of_port && !self.is_port_open()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::kernel::object::Refusal;
+    use crate::core::kernel::system::Link;
+
+    const LAN: IfIndex = IfIndex(3);
+    const WLAN: IfIndex = IfIndex(4);
+
+    fn link(index: IfIndex) -> KernelEvent {
+        KernelEvent::Link(Link {
+            index,
+            name: format!("link{}", index.0),
+            running: true,
+            multicast: true,
+            point_to_point: false,
+            link_layer_address: None,
+            mtu: 1500,
+        })
+    }
+
+    fn setting(index: IfIndex, value: i32) -> Object {
+        let interface = format!("link{}", index.0);
+        Object::Setting(Setting { index, interface, name: Sysctl::AcceptRa, value })
+    }
+
+    fn state() -> State {
+        let mut state = State::default();
+        [link(LAN), link(WLAN)].into_iter().for_each(|event| state.system.handle(event));
+        let objects = [LAN, WLAN].map(|index| {
+            [
+                setting(index, 0),
+                Object::Membership(Group::AllRouters, index),
+                Object::Takeover(index),
+            ]
+        });
+        objects.into_iter().flatten().for_each(|object| state.assume(Step::Set(object)));
+        state.assume(Step::Set(Object::Port));
+        state
+    }
+
+    /// The one clean-up, whichever way a link vanishes.
+    #[test]
+    fn what_was_made_on_a_link_goes_with_it_and_its_membership_is_left() {
+        let one_event = {
+            let mut state = state();
+            state.system.handle(KernelEvent::LinkGone(LAN));
+            state
+        };
+        let whole = {
+            let mut state = state();
+            let mut system = System::default();
+            system.handle(link(WLAN));
+            state.replace(system);
+            state
+        };
+        for mut state in [one_event, whole] {
+            let left = state.forget_links();
+            assert_eq!(left, [Step::Remove(Object::Membership(Group::AllRouters, LAN))]);
+            assert_eq!(state.setting("link3", Sysctl::AcceptRa), None);
+            assert_eq!(state.setting("link4", Sysctl::AcceptRa), Some(0));
+            assert!(state.is_member(Group::AllRouters, WLAN) && state.is_port_open());
+            assert!(!state.is_member(Group::AllRouters, LAN));
+            assert_eq!(state.made().count(), 4);
+            assert_eq!(state.forget_links(), []);
+        }
+    }
+
+    #[test]
+    fn a_refused_step_is_taken_back() {
+        let mut state = state();
+        assert!(state.refuse(&Step::Set(setting(LAN, 0))));
+        assert!(!state.has_made(&setting(LAN, 0)));
+        let membership = Object::Membership(Group::AllRouters, LAN);
+        state.assume(Step::Remove(membership.clone()));
+        assert!(state.refuse(&Step::Remove(membership.clone())));
+        assert!(state.has_made(&membership), "it is still there");
+    }
+
+    /// Where the port is refused its groups say nothing more.
+    #[test]
+    fn groups_of_a_port_that_is_refused_are_not_refused_beside_it() {
+        let mut state = state();
+        let group = Step::Set(Object::Membership(Group::DhcpServers, LAN));
+        state.assume(group.clone());
+        assert!(state.refuse(&Step::Set(Object::Port)));
+        assert!(!state.refuse(&group));
+        assert!(group.is_doubtful(Refusal::NoBuffer) && !group.is_doubtful(Refusal::Exists));
+    }
+}

@@ -75,7 +75,7 @@ impl Relays {
 
 impl Core {
     /// Whether a datagram to UDP port 547 is for the relay agent: what comes in where it relays,
-    /// and what only relay agents are told.
+    /// and what is sent to relay agents alone.
     pub(in crate::core) fn is_relayed(&self, received: &Received) -> bool {
         let link = self.kernel.state.system.links.get(&received.interface);
         link.is_some_and(|link| self.config.relays.contains_key(&link.name))

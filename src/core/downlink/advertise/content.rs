@@ -1,4 +1,4 @@
-//! What should be said on a link, and what makes a real difference to hosts.
+//! What should be advertised on a link, and what makes a real difference to hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;

@@ -1,4 +1,4 @@
-//! What hosts on the link were told, and until when they may believe it.
+//! What was advertised on the link, and until when hosts may believe it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -93,7 +93,7 @@ impl Ledger {
         self.prefixes.iter().filter(gone).map(|(prefix, _)| *prefix).collect()
     }
 
-    /// Whether hosts may still prefer addresses of `prefix`, by what they were told last.
+    /// Whether hosts may still prefer addresses of `prefix`, by what was advertised last.
     pub(super) fn prefers(&self, prefix: &Ipv6Net, now: Instant) -> bool {
         let held = self.prefixes.get(prefix);
         held.is_some_and(|held| held.preferred_advertised.is_none_or(|end| end > now))
@@ -104,7 +104,7 @@ impl Ledger {
         self.prefixes.get(prefix).map(|held| held.until)
     }
 
-    /// The routes to be said with lifetime 0, the longest promised first.
+    /// The routes to be advertised with lifetime 0, the longest promised first.
     pub(super) fn stale_routes(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
         let current = |prefix: &Ipv6Net| {
             content.routes.get(prefix).is_some_and(|(_, until)| !until.is_over(now))
@@ -112,7 +112,7 @@ impl Ledger {
         self.routes.stale(now, current)
     }
 
-    /// The DNS servers to be said with lifetime 0.
+    /// The DNS servers to be advertised with lifetime 0.
     pub(super) fn stale_resolvers(&self, content: &Content, now: Instant) -> Vec<Ipv6Addr> {
         let current = |server: &Ipv6Addr| {
             content.resolvers.iter().any(|(other, until)| other == server && !until.is_over(now))
@@ -120,7 +120,7 @@ impl Ledger {
         self.resolvers.stale(now, current)
     }
 
-    /// The search domains to be said with lifetime 0.
+    /// The search domains to be advertised with lifetime 0.
     pub(super) fn stale_search(&self, content: &Content, now: Instant) -> Vec<String> {
         let current = |name: &String| {
             content.search.iter().any(|(other, until)| other == name && !until.is_over(now))
@@ -128,7 +128,7 @@ impl Ledger {
         self.search.stale(now, current)
     }
 
-    /// The NAT64 prefixes to be said with lifetime 0.
+    /// The NAT64 prefixes to be advertised with lifetime 0.
     pub(super) fn stale_pref64(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
         let current = |prefix: &Ipv6Net| {
             content.pref64.iter().any(|(other, until)| other == prefix && !until.is_over(now))
@@ -234,7 +234,7 @@ impl<K> Default for Advertised<K> {
 }
 
 impl<K: Ord + Clone> Advertised<K> {
-    /// Takes in that `key` was said with an end; what has ended is forgotten.
+    /// Takes in that `key` was advertised with an end; what has ended is forgotten.
     fn note(&mut self, key: K, now: Instant, until: Instant) {
         let known = self.0.get(&key).copied().unwrap_or(until);
         self.0.insert(key, until.max(known));

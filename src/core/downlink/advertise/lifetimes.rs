@@ -24,7 +24,7 @@ const VALID_AFTER_SEVERAL: u32 = 300;
 /// a Thread network. It takes a prefix that is preferred for less for none, and advertises one of
 /// its own (draft-ietf-snac-simple §5.1.1, MIN_SUITABLE_PREFIX_PREFERRED_LIFETIME).
 const PREFERRED_FOR_STUB_ROUTERS: u32 = 1800;
-/// RA-TX-60: DNS servers and search domains are said for at least this long.
+/// RA-TX-60: DNS servers and search domains are advertised for at least this long.
 const MIN_RESOLVER_LIFETIME: u32 = 240;
 
 /// The smallest MaxRtrAdvInterval and MinRtrAdvInterval (RFC 4861 §6.2.1).
@@ -66,7 +66,7 @@ pub(super) struct PrefixLifetimes {
 }
 
 impl Statement {
-    /// What is to be said at `now` of `content`, to hosts that were told what is in `ledger`, among
+    /// What is to be said at `now` of `content`, to hosts that have heard what is in `ledger`, among
     /// them perhaps a stub router.
     pub(super) fn new(
         rules: &config::Advertise,
@@ -85,7 +85,7 @@ impl Statement {
         // and loses what an option brings while that runs, until the next advertisement. What
         // comes first is seen by all of its runs.
         // Where one packet cannot hold all, the first brings what is new: who hears of it in two is
-        // told of two changes. What ended last is what hosts hold for longest.
+        // heard of two changes. What ended last is what hosts hold for longest.
         prefixes.sort_by_key(|said| match said.preferred {
             0 if ledger.prefers(&said.prefix, now) => (0, Reverse(None)),
             0 => (2, Reverse(ledger.held_until(&said.prefix))),
@@ -204,7 +204,7 @@ fn prefixes(limits: Limits, content: &Content, now: Instant) -> Vec<PrefixLifeti
 }
 
 /// MaxRtrAdvInterval: as configured, but often enough for hosts to hear several advertisements
-/// within each lifetime that they are told. Else what is short now would run out on the hosts
+/// within each lifetime that they hear. Else what is short now would run out on the hosts
 /// although it was refreshed upstream in time.
 fn max_interval(
     rules: &config::Advertise,

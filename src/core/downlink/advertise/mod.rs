@@ -5,7 +5,7 @@
 //! for as long as some host may hold it (RFC 9096 §3.5).
 //!
 //! `schedule` knows when to speak, `lifetimes` what can be said at a moment, `ledger` what hosts
-//! were told before, `message` how it is put into packets, `copies` which hosts are sent what is new
+//! have heard before, `message` how it is put into packets, `copies` which hosts are sent what is new
 //! by unicast as well.
 
 mod content;
@@ -59,7 +59,7 @@ pub struct Promise {
     pub prefix: Ipv6Net,
     /// That it is reached by way of this router (RFC 4191), not that it is on the link.
     pub is_route: bool,
-    /// Hosts may hold it until then. Up to MaxRtrAdvInterval beyond what was said, so that it
+    /// Hosts may hold it until then. Up to MaxRtrAdvInterval beyond what was advertised, so that it
     /// need not be written again for each advertisement (STO-11), but not beyond the prefix's end.
     pub until: Until,
 }
@@ -115,7 +115,7 @@ impl Advertiser {
         self.schedule.silence();
     }
 
-    /// Takes over what should be said. A real difference, not a mere refresh of lifetimes, is
+    /// Takes over what should be advertised. A real difference, not a mere refresh of lifetimes, is
     /// advertised at once, as far as MIN_DELAY_BETWEEN_RAS allows (RA-TX-07, RA-TX-09).
     /// Returns whether it was one.
     pub fn set_content(&mut self, now: Instant, content: Content) -> bool {
@@ -201,8 +201,8 @@ impl Advertiser {
     }
 
     /// The final advertisement, with Router Lifetime 0 (RA-TX-57), at once; silence follows.
-    /// `withdraw` says the prefixes are to be withdrawn too; else they are said as ever, but
-    /// with no new promise. Without messages where nothing could have been said before.
+    /// `withdraw` says the prefixes are to be withdrawn too; else they are advertised as ever, but
+    /// with no new promise. Without messages where nothing could have been advertised before.
     pub fn stop(&mut self, now: Instant, withdraw: bool) -> Transmit {
         let messages = encode(&self.final_advertisement(now, withdraw));
         self.link_down();

@@ -80,7 +80,7 @@ pub struct Heard {
     /// An advertisement after a link event brought prefixes, none of them known before it.
     pub none_confirmed: bool,
     /// This router was found to have gone back to prefixes that it had left out for others, which
-    /// no other change has told of.
+    /// no other change has shown.
     pub went_back: Option<Ipv6Addr>,
     /// Default routers that appeared or are lost.
     pub routers: Vec<RouterChange>,

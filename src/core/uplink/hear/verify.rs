@@ -31,7 +31,7 @@ pub(super) enum Scope {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Suspicion {
     pub(super) scope: Scope,
-    /// Nothing has told of the change yet: that the prefix is missing is the news.
+    /// Nothing has shown the change yet: that the prefix is missing is the news.
     pub(super) is_news: bool,
     ask_from: Instant,
     asked: usize,

@@ -15,7 +15,7 @@ use crate::wire::dhcpv6_option::{Duid, Iaid, StatusCode};
 /// Leases kept of one identity association.
 const PER_IA: usize = 16;
 
-/// Prefixes that are gone and still told of.
+/// Prefixes that are gone and still listed.
 const GONE: usize = 32;
 
 /// An identity association.

@@ -105,7 +105,7 @@ pub struct Lease {
     solicit_cap: IntervalCap,
     information_cap: IntervalCap,
     limit: Limit,
-    /// Until when the passing of time has been told of.
+    /// Until when the passing of time has been reported.
     seen: Instant,
     transitions: Transitions,
 }

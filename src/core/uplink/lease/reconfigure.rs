@@ -8,7 +8,7 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::Duid;
 
-/// What a server has told for the authentication of its Reconfigures.
+/// What a server has given for the authentication of its Reconfigures.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Keyring {
     pub(super) server: Duid,

@@ -201,7 +201,7 @@ impl Lease {
         self.resolvers = Resolvers { stateless, ..resolvers(message) };
         let refresh = message.information_refresh_time().unwrap_or(INFORMATION_REFRESH);
         let refresh = Duration::from_secs(refresh.max(INFORMATION_REFRESH_FLOOR).into());
-        // The delay keeps hosts that were told together from asking together.
+        // The delay keeps hosts that heard of it together from asking together.
         let delay = self.random.duration(Duration::ZERO, Duration::from_secs(1));
         self.inform_at =
             (refresh.as_secs() != u64::from(u32::MAX)).then_some(now + refresh + delay);

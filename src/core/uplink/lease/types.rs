@@ -1,4 +1,4 @@
-//! What the lease is told and what it tells.
+//! What goes into the lease and what comes out of it.
 
 use std::net::Ipv6Addr;
 
@@ -41,7 +41,7 @@ pub struct DelegatedPrefix {
     pub preferred_until: Until,
     /// Valid until; in the past for a prefix that is gone.
     pub valid_until: Until,
-    /// When it was withdrawn, replaced or ran out: it is not in use any more, only told of.
+    /// When it was withdrawn, replaced or ran out: it is not in use any more, only listed.
     pub gone_since: Option<Instant>,
 }
 

@@ -68,7 +68,7 @@ fn what_is_a_difference() {
     }
 }
 
-/// 15 row 6: the shortened end is said once, not with each refresh that comes later.
+/// 15 row 6: the shortened end is advertised once, not with each refresh that comes later.
 #[test]
 fn a_shortened_lease_is_said_once() {
     let mut world = World::saying(ending(A, 100_000, 200_000));

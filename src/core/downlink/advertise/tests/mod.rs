@@ -27,7 +27,7 @@ impl Sent {
         self.messages.iter().flat_map(|message| &message.options)
     }
 
-    /// Preferred and valid lifetime of a prefix, if it is said.
+    /// Preferred and valid lifetime of a prefix, if it is advertised.
     fn prefix(&self, prefix: &str) -> Option<(u32, u32)> {
         let wanted = net(prefix);
         self.prefixes().find(|(prefix, _, _)| *prefix == wanted).map(|(_, p, v)| (p, v))
