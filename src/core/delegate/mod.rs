@@ -209,11 +209,6 @@ impl Delegating {
         may && self.host_options.get(downlink).is_some_and(HostOptions::informs)
     }
 
-    /// Whether there is a downlink of this name.
-    pub fn has_downlink(&self, name: &str) -> bool {
-        self.downlinks.contains_key(name)
-    }
-
     /// Whether anything is delegated on a downlink.
     pub fn serves(&self, downlink: &str) -> bool {
         self.by_peer.contains_key(downlink)

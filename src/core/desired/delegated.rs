@@ -2,7 +2,6 @@
 //! changes those of one binding, and what is heard on an uplink changes none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
@@ -16,6 +15,8 @@ pub struct Delegated {
     routes: BTreeMap<BindingKey, Vec<KernelRoute>>,
     /// Bindings without routes, as their next hop is no neighbor.
     stranded: BTreeSet<BindingKey>,
+    /// Bindings whose next hop is a neighbor only as long as a subnet of ours has it.
+    in_subnets: BTreeSet<BindingKey>,
     /// The links that the routes were derived for.
     links: Links,
 }
@@ -25,17 +26,15 @@ pub struct Delegated {
 struct Links {
     /// Links that are running.
     running: BTreeMap<String, IfIndex>,
-    /// Subnets of downlinks that addresses of ours are in.
+    /// Subnets that addresses of ours are in.
     subnets: BTreeSet<(IfIndex, Ipv6Net)>,
 }
 
 impl Links {
-    fn of(system: &System, delegating: &Delegating) -> Self {
+    fn of(system: &System) -> Self {
         let running = system.links.values().filter(|link| link.running);
         let subnets = system.addresses.values().filter_map(|address| {
-            let name = system.name_of(address.interface)?;
             let subnet = Ipv6Net::new(address.address, address.prefix_len).ok()?.trunc();
-            let subnet = Some(subnet).filter(|_| delegating.has_downlink(name))?;
             Some((address.interface, subnet))
         });
         Self {
@@ -63,20 +62,22 @@ impl Delegated {
         system: &System,
         delegating: &Delegating,
     ) -> BTreeSet<BindingKey> {
-        let links = Links::of(system, delegating);
+        let links = Links::of(system);
         if links == self.links {
             return BTreeSet::new();
         }
         let before = std::mem::replace(&mut self.links, links);
-        let has_moved = |name: &str| before.running.get(name) != self.links.running.get(name);
-        let subnets_differ = before.subnets != self.links.subnets;
-        let depends_on_subnets = |next_hop: Ipv6Addr| !next_hop.is_unicast_link_local();
-        let bindings = delegating.bindings().iter().filter(|(key, binding)| {
-            has_moved(&key.downlink)
-                || (subnets_differ && depends_on_subnets(binding.contact().next_hop))
-        });
-        let unbound = self.routes.keys().filter(|key| has_moved(&key.downlink));
-        bindings.map(|(key, _)| key).chain(unbound).cloned().collect()
+        let names = before.running.keys().chain(self.links.running.keys());
+        let has_moved: BTreeSet<&str> = names
+            .filter(|name| before.running.get(*name) != self.links.running.get(*name))
+            .map(String::as_str)
+            .collect();
+        if has_moved.is_empty() {
+            return self.in_subnets.clone();
+        }
+        let bindings = delegating.bindings().keys().chain(self.routes.keys());
+        let moved = bindings.filter(|key| has_moved.contains(&*key.downlink)).cloned();
+        moved.chain(self.in_subnets.iter().cloned()).collect()
     }
 
     /// Derives the routes of a binding: those that it had, and those that it has now. It has none
@@ -100,6 +101,13 @@ impl Delegated {
         } else if !self.stranded.is_empty() {
             self.stranded.remove(key);
         }
+        let in_subnet =
+            binding.is_some_and(|binding| !binding.contact().next_hop.is_unicast_link_local());
+        if in_subnet {
+            self.in_subnets.insert(key.clone());
+        } else if !self.in_subnets.is_empty() {
+            self.in_subnets.remove(key);
+        }
         let before = if routes.is_empty() {
             self.routes.remove(key)
         } else if let Some(known) = self.routes.get_mut(key) {
@@ -113,7 +121,7 @@ impl Delegated {
     /// Those that are derived at once, for comparison with what was kept.
     #[cfg(debug_assertions)]
     pub(in crate::core) fn from_scratch(system: &System, delegating: &Delegating) -> Self {
-        let mut delegated = Self { links: Links::of(system, delegating), ..Self::default() };
+        let mut delegated = Self { links: Links::of(system), ..Self::default() };
         for key in delegating.bindings().keys() {
             delegated.follow(system, delegating, key);
         }
