@@ -1,9 +1,13 @@
 //! What a delegating router reports of those whom it delegates to.
 
+use std::time::Duration;
+
 use renumberd::core::event::{Event, Requester};
+use renumberd::core::input::Input;
+use renumberd::core::kernel::system::{KernelEvent, Link};
 use renumberd::wire::dhcpv6::MessageType::Release;
 
-use super::lan::{duid, ia, message};
+use super::lan::{LAN, duid, ia, message};
 use super::takeover::{VICTIM, bound};
 
 /// What a requesting router is given and gives back is reported, with who it is.
@@ -22,4 +26,21 @@ fn delegations_that_begin_and_end_are_reported() {
         _ => None,
     });
     assert_eq!(ended, Some((prefix, &duid(1))));
+}
+
+/// A link without a carrier takes routes away, and nothing from whom they lead to.
+#[test]
+fn a_link_that_comes_and_goes_ends_no_delegation() {
+    let mut lan = bound();
+    let before = lan.routes();
+    lan.events.clear();
+    for running in [false, true] {
+        let link = Link { running, ..lan.kernel.links[&LAN].clone() };
+        lan.kernel.handle(KernelEvent::Link(link.clone()));
+        lan.tell(Input::Kernel(vec![KernelEvent::Link(link)]));
+        lan.run_for(Duration::from_secs(1));
+    }
+    assert_eq!(lan.routes(), before);
+    let is_delegation = |event: &&Event| event.kind().0.starts_with("delegation");
+    assert_eq!(lan.events.iter().find(is_delegation), None);
 }

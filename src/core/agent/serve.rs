@@ -14,6 +14,7 @@ use crate::core::delegate::{Arrival, BindingKey, Contact, Notification, Slot};
 use crate::core::event::{Event, Requester};
 use crate::core::history::{Cause, Prefixes};
 use crate::core::input::Received;
+use crate::core::kernel::backlog::Reason;
 use crate::core::kernel::object::Step;
 use crate::core::kernel::system::KernelRoute;
 use crate::core::memory::Record;
@@ -175,7 +176,8 @@ impl Core {
         }
         self.remember_bindings(touched);
         touched.iter().for_each(|key| self.kernel.backlog.remove(key));
-        let (first, later) = self.follow_routes(now, touched.iter());
+        let (first, later) =
+            self.follow_routes(now, touched.iter().map(|key| (key, Reason::Binding)));
         self.take_steps(now, first);
         later
     }

@@ -139,8 +139,8 @@ impl Core {
             std::mem::take(&mut self.kernel.compare_all) || removable != self.kernel.removable;
         self.kernel.removable = removable;
         if all {
-            for key in self.kernel.backlog.take_all() {
-                self.follow_binding(&key);
+            for (key, reason) in self.kernel.backlog.take_all() {
+                self.follow_binding(&key, reason);
             }
         }
         let facts = self.facts(&sources);

@@ -16,11 +16,20 @@ use crate::time::{Deadline, Instant};
 /// What is done in one pass: some 2 ms of the kernel's time.
 const SLICE: usize = 256;
 
+/// Why the routes of a binding are derived anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::core) enum Reason {
+    /// It is to be given something else: what begins and ends of that is reported.
+    Binding,
+    /// Its link is another, or what is known of it: what it has been given stays.
+    Link,
+}
+
 /// What is left to be done for bindings.
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Backlog {
-    /// Whose routes are to be derived.
-    bindings: BTreeSet<BindingKey>,
+    /// Whose routes are to be derived, and why.
+    bindings: BTreeMap<BindingKey, Reason>,
     /// Routes that a comparison of everything found to be missing.
     steps: BTreeMap<RouteKey, Step>,
     /// Routes that end, or whose lifetimes move: nobody waits for that.
@@ -44,19 +53,21 @@ impl Backlog {
     }
 
     /// Routes and records of bindings are to follow.
-    pub(in crate::core) fn add_bindings(&mut self, mut touched: BTreeSet<BindingKey>) {
+    pub(in crate::core) fn add_bindings(&mut self, touched: BTreeSet<BindingKey>) {
         self.records.extend(touched.iter().cloned());
-        self.bindings.append(&mut touched);
+        self.bindings.extend(touched.into_iter().map(|key| (key, Reason::Binding)));
     }
 
-    /// Routes of bindings are to follow.
-    pub(in crate::core) fn add_rerouted(&mut self, mut rerouted: BTreeSet<BindingKey>) {
-        self.bindings.append(&mut rerouted);
+    /// Routes of bindings are to follow their link.
+    pub(in crate::core) fn add_rerouted(&mut self, rerouted: BTreeSet<BindingKey>) {
+        for key in rerouted {
+            self.bindings.entry(key).or_insert(Reason::Link);
+        }
     }
 
     /// Everything is about to be compared: returns the bindings whose routes are to be derived
     /// before, and forgets all steps.
-    pub(in crate::core) fn take_all(&mut self) -> BTreeSet<BindingKey> {
+    pub(in crate::core) fn take_all(&mut self) -> BTreeMap<BindingKey, Reason> {
         self.steps.clear();
         self.later.clear();
         std::mem::take(&mut self.bindings)
@@ -104,7 +115,7 @@ impl Backlog {
         std::iter::from_fn(|| self.records.pop_first()).take(SLICE).collect()
     }
 
-    fn next_bindings(&mut self) -> Vec<BindingKey> {
+    fn next_bindings(&mut self) -> Vec<(BindingKey, Reason)> {
         std::iter::from_fn(|| self.bindings.pop_first()).take(SLICE).collect()
     }
 
@@ -188,7 +199,7 @@ impl Core {
     /// Derives the routes of the next bindings: the steps that others wait for.
     pub(in crate::core) fn follow_next(&mut self, now: Instant) -> Vec<Step> {
         let keys = self.kernel.backlog.next_bindings();
-        let (first, later) = self.follow_routes(now, keys.iter());
+        let (first, later) = self.follow_routes(now, keys.iter().map(|(key, why)| (key, *why)));
         let is_allowed = |step: &Step| {
             step.removed_route().is_none_or(|route| self.kernel.removable.allows(route))
         };
@@ -201,11 +212,11 @@ impl Core {
     pub(in crate::core) fn follow_routes<'a>(
         &mut self,
         now: Instant,
-        keys: impl Iterator<Item = &'a BindingKey>,
+        keys: impl Iterator<Item = (&'a BindingKey, Reason)>,
     ) -> (Vec<Step>, Vec<Step>) {
         let (mut before, mut after) = (Vec::new(), Vec::new());
-        for key in keys {
-            let (had, has) = self.follow_binding(key);
+        for (key, reason) in keys {
+            let (had, has) = self.follow_binding(key, reason);
             for routes in [&had, &has] {
                 if self.kernel.backlog.remove_steps(routes) {
                     let subjects = routes.iter().map(|route| Key::Route(route.key()));
@@ -224,12 +235,15 @@ impl Core {
     pub(in crate::core) fn follow_binding(
         &mut self,
         key: &BindingKey,
+        reason: Reason,
     ) -> (Vec<KernelRoute>, Vec<KernelRoute>) {
         let stranded_count = self.kernel.delegated.stranded().len();
         let (had, has) =
             self.kernel.delegated.follow(&self.kernel.state.system, &self.delegating, key);
         self.review |= self.kernel.delegated.stranded().len() != stranded_count;
-        self.report_delegations(key, &had, &has);
+        if reason == Reason::Binding {
+            self.report_delegations(key, &had, &has);
+        }
         (had, has)
     }
 
