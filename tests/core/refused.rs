@@ -164,7 +164,11 @@ impl House {
 
     fn change(&mut self) {
         self.is_changed = true;
-        let prefixes = [("site".to_owned(), Some(net(OTHER)))].into();
+        self.set_prefix(OTHER);
+    }
+
+    fn set_prefix(&mut self, prefix: &str) {
+        let prefixes = [("site".to_owned(), Some(net(prefix)))].into();
         self.tell(Input::Command(Command::SetPrefixes { prefixes, graceful: false }));
     }
 
@@ -236,6 +240,33 @@ fn what_is_refused_every_other_time_is_there_in_the_end() {
     house.change();
     house.run_for(Duration::from_secs(120));
     assert_eq!((house.condition(), house.gateways(LAN)), (None, 1200));
+}
+
+/// A removal that was refused has its turn again, and is not wanted any more when that comes.
+#[test]
+fn a_refused_removal_that_is_not_wanted_any_more_is_no_condition() {
+    let refuses =
+        |step: &Step, tries| step.removed_route().filter(|_| tries == 1).map(|_| NO_MEMORY);
+    let mut house = House::new(refuses);
+    house.delegate(LAN, 1);
+    house.change();
+    let mut waited = 0;
+    while house.condition().is_none() {
+        house.run_for(Duration::from_secs(1));
+        waited += 1;
+        assert!(waited < 10_000, "no route is removed");
+    }
+    let system = house.kernel.clone();
+    house.tell(Input::System(system));
+    house.run_for(Duration::from_millis(50));
+    while !house.core.lags() {
+        house.run_for(Duration::from_millis(1));
+        waited += 1;
+        assert!(waited < 20_000, "nothing has its turn");
+    }
+    house.set_prefix("2001:db8::/32");
+    house.run_for(Duration::from_secs(5));
+    assert_eq!(house.condition(), None);
 }
 
 /// The kernel refuses what is left of the change before it says that the link is down.

@@ -95,6 +95,27 @@ fn a_relay_agent_is_believed_where_it_is_on_the_link_or_listed() {
     }
 }
 
+/// RLY-19: what is a neighbor by an address of ours is one for as long as we have that address.
+#[test]
+fn a_next_hop_in_a_subnet_has_its_route_while_we_are_in_the_subnet() {
+    let config = SITE.replace("[downlink.lan]", "[downlink.lan]\nrelays = [\"2001:db8:f::/48\"]");
+    let mut lan = Lan::new(&config);
+    lan.hear("2001:db8:f::9", relayed("fe80::99", "2001:db8:f::1", &[], rapid(&duid(1))));
+    let own = crate::world::address(LAN, "2001:db8:f::1", false);
+    let (interface, address) = (own.interface, own.address);
+    for (event, routes) in [
+        (KernelEvent::Address(own.clone()), 1),
+        (KernelEvent::AddressGone { interface, address }, 0),
+        (KernelEvent::Address(own), 1),
+    ] {
+        lan.kernel.handle(event.clone());
+        lan.tell(Input::Kernel(vec![event]));
+        lan.run_for(Duration::from_secs(1));
+        assert_eq!(lan.routes().len(), routes);
+        assert_eq!(lan.conditions("next-hop-off-link").len(), 1 - routes);
+    }
+}
+
 /// RLY-19: what is no neighbor makes no route, whoever vouches for it: a listed relay agent beyond
 /// the link, what is configured, what is remembered.
 #[test]

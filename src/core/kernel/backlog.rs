@@ -188,7 +188,7 @@ impl Core {
             let steps = self.kernel.backlog.next_steps();
             self.take_steps(now, steps);
         } else if self.kernel.backlog.later_at.is_some_and(|at| at <= now) {
-            self.drop_needless_removals(now);
+            self.kernel.drop_needless_removals(now);
             let steps = self.kernel.backlog.next_later();
             self.take_steps(now, steps);
         } else {
@@ -246,11 +246,13 @@ impl Core {
         }
         (had, has)
     }
+}
 
+impl Reconciler {
     /// Bindings follow one after the other: what one has lost another may have got since, and what
     /// is replaced needs no removal.
     fn drop_needless_removals(&mut self, now: Instant) {
-        let Reconciler { backlog, delegated, desired, state, refusals, .. } = &mut self.kernel;
+        let Self { backlog, delegated, desired, state, refusals, .. } = self;
         if std::mem::replace(&mut backlog.later_is_checked, true) {
             return;
         }
@@ -264,5 +266,48 @@ impl Core {
         }
         backlog.later.retain(|key, _| !needless.contains(key));
         refusals.dequeued(now, needless.into_iter().map(Key::Route));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::kernel::object::{Object, Refusal};
+    use crate::core::kernel::system::RouteTarget;
+    use crate::net::IfIndex;
+    use crate::time::Until;
+
+    const NOW: Instant = Instant::from_secs(1000);
+
+    fn route(prefix: &str) -> KernelRoute {
+        KernelRoute {
+            destination: prefix.parse().unwrap(),
+            target: RouteTarget::OnLink(IfIndex(3)),
+            metric: 256,
+            until: Until::Never,
+        }
+    }
+
+    /// What is removed when its turn has come is there, and nobody's.
+    #[test]
+    fn a_route_that_is_wanted_again_or_has_vanished_is_not_removed() {
+        let [wanted, vanished, over] =
+            ["2001:db8:a::/48", "2001:db8:b::/48", "2001:db8:c::/48"].map(route);
+        let mut kernel = Reconciler::default();
+        for route in [&wanted, &over] {
+            kernel.state.assume(Step::Set(Object::Route(route.clone())));
+        }
+        kernel.desired.routes.insert(wanted.key(), wanted.clone());
+        let removal = |route: &KernelRoute| Step::Remove(Object::Route(route.clone()));
+        for route in [&wanted, &vanished, &over] {
+            kernel.refusals.add(NOW, removal(route), Refusal::NotPermitted);
+        }
+        let steps = [&wanted, &vanished, &over].map(|route| (route.key(), removal(route)));
+        kernel.refusals.queued(steps.iter().map(|(key, _)| Key::Route(*key)));
+        kernel.backlog.add_later(NOW, steps.to_vec());
+        assert_eq!(kernel.refusals.deadline(), None, "they have their turn");
+        kernel.drop_needless_removals(NOW);
+        assert_eq!(kernel.backlog.next_later(), [removal(&over)]);
+        assert!(kernel.refusals.is_retry_due(NOW), "the others are looked at anew");
     }
 }

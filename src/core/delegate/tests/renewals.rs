@@ -60,3 +60,17 @@ fn a_shorter_lease_of_ours_shortens_every_route() {
     ends.sort_unstable();
     assert_eq!(ends, [30, 30, 5405, 5405], "the old prefix for the grace time");
 }
+
+/// DWN-04: the route to what a router holds for longer than we do ends with our own lease, and moves
+/// with it though no prefix does.
+#[test]
+fn a_route_that_our_own_lease_cuts_short_moves_with_it() {
+    let mut world = World::new(SITE, A);
+    world.ask(1, Request, &[]).unwrap();
+    let before = world.ends();
+    for (seconds, ends) in [(600, 600), (900, 900), (86_400, before[0])] {
+        assert_eq!(world.renewed(seconds), 1);
+        assert_eq!(world.ends(), [ends]);
+    }
+    assert_eq!(world.renewed(86_500), 0, "it ends by itself again");
+}
