@@ -9,11 +9,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::lab::milestones::Run;
-use crate::lab::scenario::Scenario;
-use crate::lab::site::{MOST_HOPS, Site};
-use crate::lab::stage::Stack;
-use crate::lab::{self, Audience, Options, Report, json, namespace, picture, table};
+use crate::lab::observe::milestones::Run;
+use crate::lab::report::{Options, Report, Stack, json, picture, table};
+use crate::lab::site::namespace;
+use crate::lab::site::nodes::{MOST_HOPS, Site};
+use crate::lab::site::scenario::Scenario;
+use crate::lab::{self, Audience};
 
 /// What to measure.
 #[derive(Debug, Clone, Args)]

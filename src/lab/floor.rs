@@ -21,7 +21,7 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::site::{DOWNLINK, Era, PROVIDER_DOWNLINK, Site, UPLINK};
+use super::site::nodes::{DOWNLINK, Era, PROVIDER_DOWNLINK, Site, UPLINK};
 use crate::core::kernel::system::System;
 use crate::core::output::Packet;
 use crate::daemon::clock;

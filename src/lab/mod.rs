@@ -3,50 +3,37 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`site`] | systems, prefixes of each era, configurations |
-//! | [`scenario`] | what happens to the prefixes |
-//! | [`namespace`], [`cable`] | namespaces and interfaces, without any program of others |
-//! | [`part`] | the child processes |
+//! | [`site`] | namespaces and what connects them, systems and prefixes, what happens to these |
+//! | [`observe`] | what is seen, and when, and the milestones that it amounts to |
+//! | [`report`] | what was measured, and how it is shown |
 //! | [`floor`] | routers without logic, to compare with |
+//! | [`part`] | the child processes of the benchmark |
 //! | [`stage`] | a site at work |
-//! | [`watch`], [`tap`], [`echo`], [`log`] | what is seen, and when |
-//! | [`milestones`], [`packets`], [`statistics`] | what that amounts to |
-//! | [`table`], [`timeline`], [`picture`], [`json`] | how it is shown |
+//!
+//! `observe` may use `site`, and `report` both. The tests build and watch their sites with the
+//! same means; what they know of programs of other people is in `tests/lab`.
 //!
 //! All times are read from one clock. Packets carry the kernel's stamps. Kernel events are stamped
 //! when their watcher wakes up, which under load is later than they happened.
 
-pub mod cable;
-pub mod echo;
 pub mod floor;
-pub mod json;
-pub mod log;
-pub mod milestones;
-pub mod namespace;
-pub mod packets;
+pub mod observe;
 pub mod part;
-pub mod picture;
-pub mod scenario;
+pub mod report;
 pub mod site;
 pub mod stage;
-pub mod statistics;
-pub mod table;
-pub mod tap;
-#[cfg(test)]
-mod testing;
-pub mod timeline;
-pub mod watch;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
 
-use self::log::What;
-use self::milestones::{Question, Run};
-use self::scenario::Scenario;
-use self::site::{Era, Node, Site};
-use self::stage::{Load, Plan, Stack, Stage};
+use self::observe::log::What;
+use self::observe::milestones::{Question, Run};
+use self::observe::packets;
+use self::report::{Options, Report, Stack};
+use self::site::nodes::{Era, Node};
+use self::site::scenario::Scenario;
+use self::stage::{Load, Plan, Stage};
 use crate::daemon::clock;
 use crate::time::Instant;
 
@@ -59,68 +46,10 @@ const SETTLING_PATIENCE: Duration = Duration::from_secs(90);
 /// How long to wait for links to become quiet.
 const QUIET_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is measured.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Its systems.
-    pub site: Site,
-    /// What happens to it.
-    pub scenario: Scenario,
-    /// How often.
-    pub runs: usize,
-    /// Clients use their addresses before these are proven to be theirs alone.
-    pub optimistic: bool,
-    /// This part of the packets is lost on each link.
-    pub loss: f64,
-    /// All cores are kept busy.
-    pub busy: bool,
-    /// Agents run before all that is not real-time.
-    pub fifo: bool,
-    /// Who carries the prefixes, in alternation.
-    pub stacks: Vec<Stack>,
-    /// A run that takes longer has failed.
-    pub max: Duration,
-    /// So long no link has had an advertisement for all when a change begins.
-    pub spacing: Duration,
-    /// The program that has the agent.
-    pub program: PathBuf,
-}
-
 impl Options {
     fn plan(&self, stack: Stack) -> Plan<'_> {
         let Self { site, optimistic, loss, fifo, ref program, .. } = *self;
         Plan { site, stack, optimistic, loss, fifo, program }
-    }
-}
-
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// What was measured.
-    pub options: Options,
-    /// The runs of each stack.
-    pub runs: Vec<(Stack, Vec<Run>)>,
-    /// What to look at where a run did not converge: who ended or what was logged last.
-    pub remarks: Vec<String>,
-    /// It was broken off before the last run.
-    pub is_partial: bool,
-}
-
-impl Report {
-    /// Whether each run has converged in time.
-    pub fn is_good(&self) -> bool {
-        self.runs.iter().flat_map(|(_, runs)| runs).all(|run| run.late.is_empty())
-    }
-
-    /// The runs of a stack.
-    pub fn of(&self, stack: Stack) -> &[Run] {
-        let found = self.runs.iter().find(|(of, _)| *of == stack);
-        found.map_or(&[], |(_, runs)| runs)
-    }
-
-    /// The stack to tell about in detail, the first.
-    pub fn main(&self) -> Option<(Stack, &[Run])> {
-        self.runs.first().map(|(stack, runs)| (*stack, runs.as_slice()))
     }
 }
 

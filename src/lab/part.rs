@@ -11,7 +11,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 
 use super::floor;
-use super::site::Site;
+use super::site::nodes::Site;
 
 /// A part that a child process plays.
 #[derive(Debug, Clone, Args)]

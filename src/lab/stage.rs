@@ -12,33 +12,17 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::floor;
-use super::log::Log;
-use super::namespace::Namespace;
-use super::scenario::Scenario;
-use super::site::{CLIENT, DOWNLINK, Era, Node, PORT, PROVIDER_DOWNLINK, Site, TARGET, UPLINK};
-use super::watch::Watch;
+use super::observe::log::Log;
+use super::observe::watch::Watch;
+use super::report::Stack;
+use super::site::namespace::Namespace;
+use super::site::nodes::{
+    CLIENT, DOWNLINK, Era, Node, PORT, PROVIDER_DOWNLINK, Site, TARGET, UPLINK,
+};
+use super::site::scenario::Scenario;
 use crate::daemon::{clock, control};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Who carries prefixes through the site.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Stack {
-    /// The agents.
-    Native,
-    /// The floor's nodes.
-    Floor,
-}
-
-impl Stack {
-    /// What it is called.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Floor => "floor",
-        }
-    }
-}
 
 /// How a stage is built.
 #[derive(Clone, Copy, Debug)]

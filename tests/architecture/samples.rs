@@ -121,7 +121,7 @@ fn nobody_looks_behind_the_platform() {
         ("src/daemon/shell.rs", "\nuse crate::platform::linux::Kernel;", &[2]),
         ("src/daemon/shell.rs", "use crate::platform::{Kernel, freebsd::x};", &[1]),
         ("src/daemon/shell.rs", "use crate::platform::{Kernel, identity};", &[]),
-        ("src/lab/cable.rs", "use crate::platform::linux::Kernel;", &[]),
+        ("src/lab/site/cable.rs", "use crate::platform::linux::Kernel;", &[]),
         ("src/platform/mod.rs", "use crate::platform::linux::Kernel;", &[]),
         ("tests/platform.rs", "use renumberd::platform::linux::Kernel;", &[]),
     ];

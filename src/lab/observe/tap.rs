@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
-use super::site::PORT;
 use crate::daemon::clock;
+use crate::lab::site::nodes::PORT;
 use crate::wire::dhcpv6::Message;
 use crate::wire::ndp::RouterAdvertisement;
 

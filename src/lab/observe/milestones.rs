@@ -7,8 +7,8 @@ use ipnet::Ipv6Net;
 
 use super::log::{Seen, What};
 use super::packets::{self, Packets};
-use super::scenario::Scenario;
-use super::site::{Era, Node, Site};
+use crate::lab::site::nodes::{Era, Node, Site};
+use crate::lab::site::scenario::Scenario;
 use crate::wire::dhcpv6::MessageType;
 
 /// What happens at a system in the course of a change.

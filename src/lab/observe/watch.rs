@@ -16,10 +16,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::echo::Echo;
 use super::log::{Log, What};
-use super::namespace::Namespace;
-use super::site::{Node, Site};
 use super::tap::{Content, Tap, Way};
 use crate::daemon::clock;
+use crate::lab::site::namespace::Namespace;
+use crate::lab::site::nodes::{Node, Site};
 use crate::platform::linux::Kernel;
 use crate::platform::linux::events::widen;
 use crate::platform::linux::kernel::messages;

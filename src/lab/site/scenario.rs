@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::site::Era;
+use super::nodes::Era;
 
 /// What happens to the site's prefixes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

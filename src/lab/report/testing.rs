@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::milestones::{Event, Late, Milestone, Run};
-use super::packets::Packets;
-use super::scenario::Scenario;
-use super::site::{Node, Site};
-use super::stage::Stack;
+use super::Stack;
 use super::{Options, Report};
+use crate::lab::observe::milestones::{Event, Late, Milestone, Run};
+use crate::lab::observe::packets::Packets;
+use crate::lab::site::nodes::{Node, Site};
+use crate::lab::site::scenario::Scenario;
 
 /// One hop; three runs of the agents, of which the last did not converge, and one of the floor.
 pub(super) fn report() -> Report {

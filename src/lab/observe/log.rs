@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::site::{Era, Node};
+use crate::lab::site::nodes::{Era, Node};
 use crate::wire::dhcpv6::MessageType;
 
 /// Something that was seen.

@@ -9,11 +9,11 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Report;
-use super::milestones::{Event, Milestone, Run};
-use super::site::Node;
-use super::stage::Stack;
+use super::Stack;
 use super::statistics::{self, Spread, millis};
 use super::table::title;
+use crate::lab::observe::milestones::{Event, Milestone, Run};
+use crate::lab::site::nodes::Node;
 
 const WIDTH: u32 = 960;
 const MARGIN: i32 = 20;

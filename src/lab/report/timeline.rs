@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::milestones::{Event, Milestone, Run};
-use super::site::{CLIENT, DOWNLINK, Node, PROVIDER_DOWNLINK, TARGET, UPLINK};
 use super::statistics::millis;
+use crate::lab::observe::milestones::{Event, Milestone, Run};
+use crate::lab::site::nodes::{CLIENT, DOWNLINK, Node, PROVIDER_DOWNLINK, TARGET, UPLINK};
 use crate::wire::dhcpv6::MessageType;
 
 /// Renders a run.

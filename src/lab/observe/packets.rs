@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::log::{Seen, What};
 use super::milestones::Run;
-use super::site::Node;
+use crate::lab::site::nodes::Node;
 
 /// Packets are counted for so long after a change at least: repetitions end within a second, and a
 /// Reconfigure is retransmitted after two.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::milestones::{Event, Run};
-use super::site::Node;
+use crate::lab::observe::milestones::{Event, Run};
+use crate::lab::site::nodes::Node;
 
 /// How values are spread, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]

@@ -28,11 +28,11 @@
 use serde_json::{Map, Value, json};
 
 use super::Report;
-use super::milestones::Run;
-use super::packets::{self, Packets};
-use super::site::Node;
-use super::stage::Stack;
+use super::Stack;
 use super::statistics::{self, Spread, millis};
+use crate::lab::observe::milestones::Run;
+use crate::lab::observe::packets::{self, Packets};
+use crate::lab::site::nodes::Node;
 
 const SCHEMA: u32 = 1;
 

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::Report;
+use super::Stack;
 use super::json::times_the_floor;
-use super::milestones::{Late, Run};
-use super::packets;
-use super::site::Node;
-use super::stage::Stack;
 use super::statistics::{self, Spread, millis};
 use super::timeline;
+use crate::lab::observe::milestones::{Late, Run};
+use crate::lab::observe::packets;
+use crate::lab::site::nodes::Node;
 
 /// Renders the table, the timeline of the median run, and what was late.
 pub fn render(report: &Report) -> String {

@@ -1,0 +1,93 @@
+//! What a benchmark measured, and how it is shown: tables, timelines, a picture, JSON.
+
+pub mod json;
+pub mod picture;
+pub mod statistics;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod timeline;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::lab::observe::milestones::Run;
+use crate::lab::site::nodes::Site;
+use crate::lab::site::scenario::Scenario;
+
+/// Who carries prefixes through the site.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stack {
+    /// The agents.
+    Native,
+    /// The floor's nodes.
+    Floor,
+}
+
+impl Stack {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Floor => "floor",
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its systems.
+    pub site: Site,
+    /// What happens to it.
+    pub scenario: Scenario,
+    /// How often.
+    pub runs: usize,
+    /// Clients use their addresses before these are proven to be theirs alone.
+    pub optimistic: bool,
+    /// This part of the packets is lost on each link.
+    pub loss: f64,
+    /// All cores are kept busy.
+    pub busy: bool,
+    /// Agents run before all that is not real-time.
+    pub fifo: bool,
+    /// Who carries the prefixes, in alternation.
+    pub stacks: Vec<Stack>,
+    /// A run that takes longer has failed.
+    pub max: Duration,
+    /// So long no link has had an advertisement for all when a change begins.
+    pub spacing: Duration,
+    /// The program that has the agent.
+    pub program: PathBuf,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What was measured.
+    pub options: Options,
+    /// The runs of each stack.
+    pub runs: Vec<(Stack, Vec<Run>)>,
+    /// What to look at where a run did not converge: who ended or what was logged last.
+    pub remarks: Vec<String>,
+    /// It was broken off before the last run.
+    pub is_partial: bool,
+}
+
+impl Report {
+    /// Whether each run has converged in time.
+    pub fn is_good(&self) -> bool {
+        self.runs.iter().flat_map(|(_, runs)| runs).all(|run| run.late.is_empty())
+    }
+
+    /// The runs of a stack.
+    pub fn of(&self, stack: Stack) -> &[Run] {
+        let found = self.runs.iter().find(|(of, _)| *of == stack);
+        found.map_or(&[], |(_, runs)| runs)
+    }
+
+    /// The stack to tell about in detail, the first.
+    pub fn main(&self) -> Option<(Stack, &[Run])> {
+        self.runs.first().map(|(stack, runs)| (*stack, runs.as_slice()))
+    }
+}
