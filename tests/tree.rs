@@ -11,6 +11,7 @@ mod tree {
     mod loss;
     mod many;
     mod promises;
+    mod relay_agents;
     mod reported;
     mod serving;
     mod takeover;

@@ -99,7 +99,7 @@ impl Uplink {
             routed: config.probe.map(|target| Routed::new(target, random.fork())),
             lease_known: stored.is_some() || config.delegate.is_empty(),
             confirmed: stored.is_none(),
-            lease: Lease::new(lease_rules(config, duid), stored, random.fork(), now),
+            lease: Lease::new(lease_rules(config, duid), stored.as_ref(), random.fork(), now),
             heard: false,
             heard_at: None,
             up_since: None,

@@ -5,9 +5,9 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::Lease;
+use super::Client;
 use super::exchange::{Aim, Exchange, Kind};
-use super::held::Ia;
+use crate::core::uplink::lease::held::{Held, Ia};
 use crate::time::{Instant, Lifetime};
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::{Dhcpv6Option, IaAddress, IaNa, IaPd, IaPrefix, Iaid, code};
@@ -26,9 +26,9 @@ const OF_LEASE: [u16; 4] =
 const OF_INFORMATION: [u16; 4] =
     [code::DNS_SERVERS, code::DOMAIN_SEARCH, code::INFORMATION_REFRESH_TIME, code::INF_MAX_RT];
 
-impl Lease {
+impl Client {
     /// The message that `exchange` sends at `now`.
-    pub(super) fn message(&self, now: Instant, exchange: &Exchange) -> Message {
+    pub(super) fn message(&self, held: &Held, now: Instant, exchange: &Exchange) -> Message {
         let kind = exchange.kind.message_type();
         let server = match &exchange.kind {
             Kind::Request { offer, .. } => Some(&offer.server),
@@ -40,7 +40,7 @@ impl Lease {
         options.extend(server.cloned().map(Dhcpv6Option::ServerId));
         options.push(Dhcpv6Option::ElapsedTime(exchange.elapsed_hundredths(now)));
         options.extend(self.wishes(exchange));
-        options.extend(self.identity_associations(now, exchange));
+        options.extend(self.identity_associations(held, now, exchange));
         Message { kind, transaction_id: exchange.transaction_id, options }
     }
 
@@ -65,14 +65,19 @@ impl Lease {
         options
     }
 
-    fn identity_associations(&self, now: Instant, exchange: &Exchange) -> Vec<Dhcpv6Option> {
+    fn identity_associations(
+        &self,
+        held: &Held,
+        now: Instant,
+        exchange: &Exchange,
+    ) -> Vec<Dhcpv6Option> {
         let leases: Vec<_> = match &exchange.kind {
             Kind::Solicit { .. } if !exchange.names_hints() => Vec::new(),
-            Kind::Solicit { .. } | Kind::Rebind => self.held.leases(now, None).collect(),
+            Kind::Solicit { .. } | Kind::Rebind => held.leases(now, None).collect(),
             Kind::Request { offer, .. } => offer.leases.clone(),
-            Kind::Renew { server } => self.held.leases(now, Some(server)).collect(),
+            Kind::Renew { server } => held.leases(now, Some(server)).collect(),
             Kind::Confirm => {
-                let held = self.held.addresses();
+                let held = held.addresses();
                 return vec![ia_na(held.iter().map(|leased| leased.address))];
             }
             Kind::Decline { addresses, .. } => return vec![ia_na(addresses.iter().copied())],
@@ -82,7 +87,7 @@ impl Lease {
         for (ia, prefix) in leases {
             by_ia.entry(ia).or_default().push(prefix);
         }
-        let missing = self.missing(now);
+        let missing = self.missing(held, now);
         let is_about = |ia| exchange.aim == Aim::Everything || missing.contains(&ia);
         let addresses = by_ia.remove(&Ia::Na).unwrap_or_default();
         let asks = self.asks_address(now) || !addresses.is_empty();

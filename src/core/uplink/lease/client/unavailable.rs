@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::Lease;
+use super::Client;
 use super::exchange::{Aim, Kind};
-use super::held::{GivenLease, Ia};
+use crate::core::uplink::lease::held::{GivenLease, Held, Ia};
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, Iaid, Status, StatusCode};
@@ -58,23 +58,24 @@ fn name(code: StatusCode) -> String {
     name.to_owned()
 }
 
-impl Lease {
+impl Client {
     /// The IA_PDs that servers answer about and do not fill, by IAID.
-    pub fn unavailable(&self) -> &[Unavailable] {
+    pub(in crate::core::uplink::lease) fn unavailable(&self) -> &[Unavailable] {
         &self.unavailable
     }
 
     /// When servers are asked for a prefix again, if that is certain.
-    pub fn asked_again_at(&self) -> Option<Instant> {
+    pub(in crate::core::uplink::lease) fn asked_again_at(&self, held: &Held) -> Option<Instant> {
         let asks = self.exchanges.iter().filter(|exchange| exchange.kind.is_for_lease());
         let asked_at = asks.map(|exchange| exchange.deadline(self.limit.free_at())).min();
-        asked_at.or_else(|| self.held.timers().and_then(|timers| timers.t1.at()))
+        asked_at.or_else(|| held.timers().and_then(|timers| timers.t1.at()))
     }
 
     /// Takes note of which IA_PDs the answer of `server` to an exchange of this kind and aim fills
     /// and which it does not. An offer fills nothing yet.
     pub(super) fn note_availability(
         &mut self,
+        held: &Held,
         now: Instant,
         message: &Message,
         server: &Duid,
@@ -88,7 +89,7 @@ impl Lease {
                 if message.kind == MessageType::Reply {
                     self.unavailable.retain(|unavailable| unavailable.iaid != iaid);
                 }
-            } else if self.is_asked(now, server, ia, asked) {
+            } else if self.is_asked(held, now, server, ia, asked) {
                 let status = reason(message, iaid);
                 self.note_unavailable(Unavailable {
                     iaid,

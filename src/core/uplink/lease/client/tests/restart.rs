@@ -82,7 +82,7 @@ fn an_expired_prefix_is_gone() {
     let before = World::bound_to(two_ias(), both());
     let stored = before.lease.stored();
     let later = START + secs(100);
-    let lease = Lease::new(two_ias(), stored, Random::new([1; 32]), later);
+    let lease = Lease::new(two_ias(), stored.as_ref(), Random::new([1; 32]), later);
     let mut world = World::new(two_ias());
     (world.lease, world.now) = (lease, later);
     assert_eq!((world.live(), world.gone()), (vec![net(A)], vec![net(B)]));
@@ -99,7 +99,7 @@ fn an_expired_lease_is_discovered_anew() {
     let later = START + secs(4000);
     let stored = World::bound().lease.stored();
     let mut world = World::new(rules());
-    world.lease = Lease::new(rules(), stored, Random::new([1; 32]), later);
+    world.lease = Lease::new(rules(), stored.as_ref(), Random::new([1; 32]), later);
     world.now = later;
     assert_eq!((world.live(), world.gone()), (vec![], vec![net(A)]));
     assert_eq!(world.lease.describe(), (None, "down"));

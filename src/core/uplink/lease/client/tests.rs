@@ -17,10 +17,14 @@ mod reply;
 mod restart;
 mod transitions;
 
+use std::collections::BTreeSet;
+
+use super::client::Client;
 use super::*;
 use crate::config::Delegate;
-use crate::core::uplink::change::Refresh;
-use crate::time::Lifetime;
+use crate::core::uplink::change::Outcome;
+use crate::time::{Lifetime, Until};
+use crate::wire::dhcpv6::MessageType;
 use crate::wire::dhcpv6_option::{
     Authentication, Dhcpv6Option, IaAddress, IaNa, IaPd, IaPrefix, Iaid, Status, StatusCode,
 };
@@ -35,6 +39,24 @@ pub(super) const REBIND: Refresh = Refresh { rebind: true, follow_up: false };
 
 /// When the world begins; times in the tests count from here.
 pub(super) const START: Instant = Instant::from_secs(1000);
+
+impl Lease {
+    fn client(&self) -> &Client {
+        let Requester::BuiltIn(client) = &self.requester;
+        client
+    }
+
+    fn client_mut(&mut self) -> &mut Client {
+        let Requester::BuiltIn(client) = &mut self.requester;
+        client
+    }
+
+    /// The next message to send.
+    fn poll_message(&mut self, now: Instant) -> Option<Message> {
+        let Requester::BuiltIn(client) = &mut self.requester;
+        client.poll_message(&self.held, now)
+    }
+}
 
 pub(super) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -196,7 +218,7 @@ impl World {
 
     pub(super) fn restarted(rules: Rules, stored: Option<StoredLease>, seed: u8) -> Self {
         Self {
-            lease: Lease::new(rules, stored, Random::new([seed; 32]), START),
+            lease: Lease::new(rules, stored.as_ref(), Random::new([seed; 32]), START),
             now: START,
             sent: Vec::new(),
             told: Vec::new(),

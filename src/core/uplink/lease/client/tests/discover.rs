@@ -184,7 +184,7 @@ fn an_answer_before_the_question_is_dropped() {
     let mut world = World::new(rules());
     world.lease.link_up(START, false);
     let mut question = fresh().lease.poll_message(START).unwrap();
-    question.transaction_id = world.lease.exchanges[0].transaction_id;
+    question.transaction_id = world.lease.client().exchanges[0].transaction_id;
     world.receive(&reply(1, &question, gives(A)));
     assert_eq!(world.rejects, [Reject::TransactionId]);
 }
@@ -227,8 +227,8 @@ fn caps_outside_of_their_range_and_disagreement_leave_the_default() {
             let options = vec![Dhcpv6Option::SolMaxRt(*value), Dhcpv6Option::InfMaxRt(*value)];
             world.receive(&advertise(number, &question, options));
         }
-        assert_eq!(world.lease.solicit_cap.interval(), secs(expected), "{name}");
-        assert_eq!(world.lease.information_cap.interval(), secs(expected), "{name}");
+        assert_eq!(world.lease.client().solicit_cap.interval(), secs(expected), "{name}");
+        assert_eq!(world.lease.client().information_cap.interval(), secs(expected), "{name}");
     }
 }
 
@@ -380,7 +380,7 @@ fn a_refresh_without_a_lease_solicits_at_once() {
     world.lease.refresh(world.now, RENEW);
     world.run(secs(12), silence);
     let count = world.sent.len();
-    world.lease.ladder = None;
+    world.lease.client_mut().ladder = None;
     world.lease.refresh(world.now, RENEW);
     world.run(secs(12), silence);
     assert_eq!(world.sent.len(), count, "has just asked");

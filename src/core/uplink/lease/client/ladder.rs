@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::Lease;
+use super::Client;
 use super::exchange::{
     Aim, CONFIRM, Exchange, FIRST_STEP, Kind, PROBE, REBIND, RENEW, REPEATED_FIRST_STEP,
     SECOND_STEP, SOLICIT,
@@ -15,6 +15,7 @@ use super::exchange::{
 use super::round_trip::UNKNOWN;
 use crate::core::lasting;
 use crate::core::uplink::change::{Outcome, Refresh};
+use crate::core::uplink::lease::held::Held;
 use crate::core::uplink::retransmit::{Parameters, Retransmit};
 use crate::time::{Deadline, Instant, Lifetime};
 use crate::wire::dhcpv6_option::Duid;
@@ -72,27 +73,32 @@ enum Step {
     Confirm,
 }
 
-impl Lease {
+impl Client {
     /// The uplink can send: Rebind what is held (CHG-05), else Solicit (PDC-20: after a random
     /// delay of up to a second unless `hurry`). Ends in a [`Progress::outcome`](super::Progress).
-    pub fn link_up(&mut self, now: Instant, hurry: bool) {
+    pub(in crate::core::uplink::lease) fn link_up(
+        &mut self,
+        held: &Held,
+        now: Instant,
+        hurry: bool,
+    ) {
         self.up = true;
         self.transitions.forget_unanswered();
         let max_delay = if hurry { Duration::ZERO } else { MAX_DELAY };
         let start = now + self.random.duration(Duration::ZERO, max_delay);
         self.exchanges.clear();
-        let step = if !self.held.has_prefix() {
+        let step = if !held.has_prefix() {
             Step::Confirm
         } else if self.rules.solicit_on_reconnect {
             Step::Solicit
         } else {
             Step::Rebind
         };
-        self.climb(now, start, step, false);
+        self.climb(held, now, start, step, false);
     }
 
     /// The uplink cannot send: exchanges rest, prefixes run on.
-    pub fn link_down(&mut self) {
+    pub(in crate::core::uplink::lease) fn link_down(&mut self) {
         self.up = false;
         self.transitions.forget_unanswered();
         self.unanswered_since = None;
@@ -103,20 +109,25 @@ impl Lease {
     /// Climbs the refresh ladder (requirements of a change: Renew or Rebind now, repeated after a
     /// few round trips where no answer comes; Rebind after 1 and 2 s, Solicit with Rapid Commit
     /// after 4 s). Absorbed by a refresh under way.
-    pub fn refresh(&mut self, now: Instant, refresh: Refresh) {
+    pub(in crate::core::uplink::lease) fn refresh(
+        &mut self,
+        held: &Held,
+        now: Instant,
+        refresh: Refresh,
+    ) {
         if self.ladder.is_some() {
             return self.hurry(now);
         }
-        if self.held.is_empty() && self.has_just_asked(now) {
+        if held.is_empty() && self.has_just_asked(now) {
             self.ladder = Some(Ladder { started: now, by_change: true });
             return;
         }
-        self.climb(now, now, if refresh.rebind { Step::Rebind } else { Step::Renew }, true);
+        self.climb(held, now, now, if refresh.rebind { Step::Rebind } else { Step::Renew }, true);
     }
 
     /// Skips what is left of the random delay before the first message: an advertisement has
     /// told that someone is there to answer.
-    pub fn hurry(&mut self, now: Instant) {
+    pub(in crate::core::uplink::lease) fn hurry(&mut self, now: Instant) {
         let Some(ladder) = self.ladder.as_mut() else { return };
         let left = ladder.started.since(now);
         if !left.is_zero() {
@@ -129,8 +140,8 @@ impl Lease {
 
     /// Whether servers were asked for a first lease, or for what is missing beside one, and none
     /// has offered any.
-    pub fn asks_in_vain(&self) -> bool {
-        let is_first = self.held.is_empty();
+    pub(in crate::core::uplink::lease) fn asks_in_vain(&self, held: &Held) -> bool {
+        let is_first = held.is_empty();
         let asks = |exchange: &Exchange| exchange.aim == Aim::Missing || is_first;
         self.exchanges.iter().any(|exchange| exchange.is_in_vain() && asks(exchange))
     }
@@ -138,7 +149,7 @@ impl Lease {
     /// Asks once more at `at` without waiting for the pace of a discovery in vain, which begins
     /// anew: what was asked just before may still be answered, and then this is a moment later.
     /// Returns whether that is sooner than it would have been.
-    pub fn ask_soon(&mut self, at: Instant) -> bool {
+    pub(in crate::core::uplink::lease) fn ask_soon(&mut self, at: Instant) -> bool {
         let mut is_sooner = false;
         for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.is_in_vain()) {
             let last_at = exchange.retransmit.last_at();
@@ -149,7 +160,7 @@ impl Lease {
     }
 
     /// Discovers anew beside what is held: one Solicit (a probe found the prefix not routed).
-    pub fn rediscover(&mut self, now: Instant) {
+    pub(in crate::core::uplink::lease) fn rediscover(&mut self, now: Instant) {
         if self.up
             && self.ladder.is_none()
             && !self.is_under_way(Kind::is_discovery)
@@ -159,24 +170,24 @@ impl Lease {
         }
     }
 
-    fn climb(&mut self, now: Instant, start: Instant, step: Step, by_change: bool) {
+    fn climb(&mut self, held: &Held, now: Instant, start: Instant, step: Step, by_change: bool) {
         self.exchanges.retain(|exchange| !exchange.kind.is_for_lease());
         self.ladder = Some(Ladder { started: start, by_change });
         if !self.up {
             return;
         }
-        if self.held.is_empty() {
+        if held.is_empty() {
             return self.discover(now, start);
         }
         let solicit_at = match step {
             Step::Confirm => return self.start(Kind::Confirm, CONFIRM, start),
             Step::Solicit => start,
             Step::Renew | Step::Rebind => {
-                let kind = match self.server.clone().filter(|_| step == Step::Renew) {
+                let kind = match held.server.clone().filter(|_| step == Step::Renew) {
                     Some(server) => Kind::Renew { server },
                     None => Kind::Rebind,
                 };
-                self.start_first_step(kind, start, by_change);
+                self.start_first_step(held, kind, start, by_change);
                 start + SOLICIT_AFTER
             }
         };
@@ -186,10 +197,10 @@ impl Lease {
 
     /// The first step of a ladder: sent once, or, where a change started it, repeated until others
     /// are asked beside. Its answer is welcome as long as the ladder stands.
-    fn start_first_step(&mut self, kind: Kind, at: Instant, by_change: bool) {
+    fn start_first_step(&mut self, held: &Held, kind: Kind, at: Instant, by_change: bool) {
         let mut exchange = Exchange::new(kind, FIRST_STEP, at, &mut self.random);
         if by_change {
-            let initial = self.round_trips.timeout(self.server.as_ref());
+            let initial = self.round_trips.timeout(held.server.as_ref());
             let parameters = Parameters { initial, ..REPEATED_FIRST_STEP };
             exchange.retransmit = Retransmit::new(parameters, at).sending_for(REBIND_AFTER);
         }
@@ -219,9 +230,9 @@ impl Lease {
 
     /// Begins discovery anew within seconds, as what was requested was refused, and leaves more
     /// time each time that this happens in a row. What is held stays in use and is renewed later.
-    pub(super) fn discover_anew(&mut self, now: Instant) {
+    pub(super) fn discover_anew(&mut self, held: &mut Held, now: Instant) {
         self.exchanges.retain(|exchange| !matches!(exchange.kind, Kind::Request { .. }));
-        self.held.rest(now);
+        held.rest(now);
         let wait = refused_gap(self.refused_count);
         self.refused_count = self.refused_count.saturating_add(1);
         let at = now + wait + self.random.duration(Duration::ZERO, wait / 10);
@@ -272,20 +283,20 @@ impl Lease {
 
     /// The lease is settled: what was asked for it is over, but for what is missing of it. Where it
     /// was settled by losing the last of it, a new one is sought at once.
-    pub(super) fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, held: &Held, now: Instant) {
         self.exchanges
             .retain(|exchange| exchange.aim == Aim::Missing || !exchange.kind.is_for_lease());
         self.ladder = None;
-        if self.up && self.held.is_empty() && self.asks(now) {
+        if self.up && held.is_empty() && self.asks(now) {
             self.discover(now, now);
         }
     }
 
     /// Takes the ladder down if nothing came of it in its time.
-    pub(super) fn give_up(&mut self, now: Instant) -> Option<Outcome> {
+    pub(super) fn give_up(&mut self, held: &Held, now: Instant) -> Option<Outcome> {
         self.ladder.take_if(|ladder| ladder.started + GIVES_UP_AFTER <= now)?;
         self.transitions.note_given_up();
-        if !self.held.is_empty() {
+        if !held.is_empty() {
             self.exchanges
                 .retain(|exchange| !exchange.kind.is_for_lease() || exchange.kind.is_discovery());
         }
@@ -320,11 +331,11 @@ impl Lease {
 
     /// Starts what the lease's own times ask for: Renew at T1, Rebind at T2, and discovery when
     /// nothing is held (RFC 9915 §18.2.4, §18.2.5).
-    pub(super) fn maintain(&mut self, now: Instant) {
+    pub(super) fn maintain(&mut self, held: &Held, now: Instant) {
         if !self.up {
             return;
         }
-        if self.held.is_empty() {
+        if held.is_empty() {
             self.exchanges
                 .retain(|exchange| !exchange.kind.is_for_lease() || exchange.kind.is_discovery());
             for exchange in &mut self.exchanges {
@@ -333,16 +344,16 @@ impl Lease {
             return self.maintain_nothing(now);
         }
         if self.ladder.is_none()
-            && let Some(timers) = self.held.timers()
+            && let Some(timers) = held.timers()
         {
             if timers.t2.is_over(now) && !self.is_under_way(Kind::covers_t2) {
                 self.exchanges.retain(|exchange| !exchange.kind.covers_t1());
                 self.start(Kind::Rebind, REBIND, now);
             } else if timers.t1.is_over(now) && !self.is_under_way(Kind::covers_t1) {
-                self.renew(now);
+                self.renew(held, now);
             }
         }
-        self.seek_missing(now);
+        self.seek_missing(held, now);
     }
 
     fn maintain_nothing(&mut self, now: Instant) {
@@ -362,8 +373,8 @@ impl Lease {
     }
 
     /// Renews at the server that gave the lease, as at T1.
-    pub(super) fn renew(&mut self, now: Instant) {
-        let kind = self.server.clone().map_or(Kind::Rebind, |server| Kind::Renew { server });
+    pub(super) fn renew(&mut self, held: &Held, now: Instant) {
+        let kind = held.server.clone().map_or(Kind::Rebind, |server| Kind::Renew { server });
         self.start(kind, RENEW, now);
     }
 
@@ -371,31 +382,40 @@ impl Lease {
     /// preferred lifetime (SRV-61); whether a renewal that this or T1 started is under way since
     /// less than `patience`. A renewal that brought nothing longer is not repeated within
     /// [`EARLY_GAP`], and one without an answer goes on at its own pace.
-    pub fn renew_for_others(&mut self, now: Instant, patience: Duration) -> bool {
-        if !self.up || self.ladder.is_some() || !self.is_running_short(now) {
+    pub(in crate::core::uplink::lease) fn renew_for_others(
+        &mut self,
+        held: &Held,
+        now: Instant,
+        patience: Duration,
+    ) -> bool {
+        if !self.up || self.ladder.is_some() || !self.is_running_short(held, now) {
             return false;
         }
         if !self.is_under_way(Kind::covers_t1) {
             if self.settled_at.is_some_and(|at| now.since(at) < EARLY_GAP) {
                 return false;
             }
-            self.renew(now);
+            self.renew(held, now);
         }
         self.is_renewing(now, patience)
     }
 
     /// Whether a Renew is under way since less than `patience`.
-    pub fn is_renewing(&self, now: Instant, patience: Duration) -> bool {
+    pub(in crate::core::uplink::lease) fn is_renewing(
+        &self,
+        now: Instant,
+        patience: Duration,
+    ) -> bool {
         let renews = |exchange: &&Exchange| matches!(exchange.kind, Kind::Renew { .. });
         let mut renewals = self.exchanges.iter().filter(renews);
         renewals.any(|exchange| exchange.lasts(now) < patience)
     }
 
     /// Whether less of a prefix's preferred lifetime is left than others need, or T1 is near.
-    fn is_running_short(&self, now: Instant) -> bool {
+    fn is_running_short(&self, held: &Held, now: Instant) -> bool {
         let least = Lifetime::Finite(lasting::LEAST);
-        let near = self.held.timers().is_some_and(|timers| timers.t1.is_over(now + EARLY_GAP));
-        let ends = self.held.prefixes().into_iter().filter(|held| held.gone_since.is_none());
+        let near = held.timers().is_some_and(|timers| timers.t1.is_over(now + EARLY_GAP));
+        let ends = held.prefixes().into_iter().filter(|held| held.gone_since.is_none());
         let mut left = ends.map(|held| held.preferred_until.remaining(now));
         left.any(|left| !left.is_zero() && (left < least || (near && left != Lifetime::Infinite)))
     }
@@ -407,11 +427,11 @@ impl Lease {
     }
 
     /// When the ladder gives up, or the lease's own times ask for something.
-    pub(super) fn maintenance_deadline(&self) -> Option<Deadline> {
+    pub(super) fn maintenance_deadline(&self, held: &Held) -> Option<Deadline> {
         if let Some(ladder) = self.ladder {
             return Some(Deadline::new(ladder.started + GIVES_UP_AFTER, "refresh gives up"));
         }
-        let timers = self.held.timers().filter(|_| self.up)?;
+        let timers = held.timers().filter(|_| self.up)?;
         Deadline::first([
             timers.t1.deadline("T1").filter(|_| !self.is_under_way(Kind::covers_t1)),
             timers.t2.deadline("T2").filter(|_| !self.is_under_way(Kind::covers_t2)),

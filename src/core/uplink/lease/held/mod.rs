@@ -1,59 +1,32 @@
 //! What is held, what is gone, and what a message gives or takes.
 
+mod given;
+mod refusal;
+mod resolvers;
+mod timers;
+
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::refusal::{Acceptance, Refusal};
-use super::timers::Timers;
 use super::{DelegatedPrefix, LeasedAddress};
 use crate::net::overlap;
 use crate::time::{Instant, Lifetime, Until};
-use crate::wire::dhcpv6_option::{Duid, Iaid, StatusCode};
+use crate::wire::dhcpv6_option::{Duid, Iaid};
+
+pub(super) use given::{Given, GivenLease, Ia};
+pub use refusal::Refusal;
+pub(super) use resolvers::Resolvers;
+pub(super) use timers::Timers;
+
+use refusal::{Acceptance, Refusals};
 
 /// Leases kept of one identity association.
 const PER_IA: usize = 16;
 
 /// Prefixes that are gone and still listed.
 const GONE: usize = 32;
-
-/// An identity association.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Ia {
-    /// The one for addresses.
-    Na,
-    /// One for prefix delegation.
-    Pd(Iaid),
-}
-
-/// What a message says of one identity association; an address is a prefix of 128 bits.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Given {
-    pub(super) ia: Ia,
-    pub(super) t1: Lifetime,
-    pub(super) t2: Lifetime,
-    pub(super) status: StatusCode,
-    pub(super) leases: Vec<GivenLease>,
-}
-
-/// What a message says of one prefix or address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct GivenLease {
-    pub(super) prefix: Ipv6Net,
-    pub(super) exclude: Option<Ipv6Net>,
-    pub(super) preferred: Lifetime,
-    pub(super) valid: Lifetime,
-    /// Its own status is success.
-    pub(super) success: bool,
-}
-
-impl GivenLease {
-    /// Whether the server gives it, rather than refuse it or take it back.
-    pub(super) const fn is_given(&self) -> bool {
-        self.success && !self.valid.is_zero()
-    }
-}
 
 /// A prefix or address.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,21 +53,54 @@ impl Entry {
 /// What is the same as long as only lifetimes move; see [`Held::set`].
 pub(super) type SetMember = (Ia, Ipv6Net, Option<Ipv6Net>, bool, bool);
 
-/// All prefixes and addresses, with the times to renew them.
+/// What can be told apart of what is held, to see what a message or the passing of time changed.
+#[derive(PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) set: Vec<SetMember>,
+    pub(super) prefixes: Vec<DelegatedPrefix>,
+    pub(super) addresses: Vec<LeasedAddress>,
+    pub(super) resolvers: Resolvers,
+    pub(super) server: Option<Duid>,
+}
+
+/// All prefixes and addresses, with the times to renew them, and what came with them.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     acceptance: Acceptance,
     entries: BTreeMap<(Ia, Ipv6Net), Entry>,
     timers: BTreeMap<Ia, Timers>,
+    /// Who gave it.
+    pub(super) server: Option<Duid>,
+    /// What hosts are to be given beside prefixes.
+    pub(super) resolvers: Resolvers,
+    /// What was given and not taken.
+    pub(super) refusals: Refusals,
+    /// Until when the passing of time has been reported.
+    pub(super) seen: Instant,
 }
 
 impl Held {
     /// Holds nothing, and takes no delegated prefix that is shorter than `shortest`.
-    pub(super) const fn new(shortest: u8) -> Self {
+    pub(super) fn new(shortest: u8, now: Instant) -> Self {
         Self {
             acceptance: Acceptance { shortest, elsewhere: Vec::new() },
             entries: BTreeMap::new(),
             timers: BTreeMap::new(),
+            server: None,
+            resolvers: Resolvers::default(),
+            refusals: Refusals::default(),
+            seen: now,
+        }
+    }
+
+    /// What can be told apart of it.
+    pub(super) fn view(&self) -> View {
+        View {
+            set: self.set(self.seen),
+            prefixes: self.prefixes(),
+            addresses: self.addresses(),
+            resolvers: self.resolvers.clone(),
+            server: self.server.clone(),
         }
     }
 
@@ -345,7 +351,7 @@ impl Held {
 
     /// What is held and gone at `now`, without its lifetimes: prefix, excluded part, gone,
     /// deprecated.
-    pub(super) fn set(&self, now: Instant) -> Vec<SetMember> {
+    fn set(&self, now: Instant) -> Vec<SetMember> {
         let member = |((ia, prefix), entry): (&(Ia, Ipv6Net), &Entry)| {
             let deprecated = entry.preferred_until.is_over(now);
             (*ia, *prefix, entry.exclude, !entry.is_live(), deprecated)

@@ -1,9 +1,11 @@
 //! The Reconfigure key authentication protocol (RFC 9915 §20.4) and what a Reconfigure starts.
 
+use super::Client;
 use super::exchange::{INFORMATION_REQUEST, Kind};
 use super::ladder::REBIND_AFTER;
-use super::{Lease, Reject};
+use crate::core::memory::StoredLease;
 use crate::core::rkap;
+use crate::core::uplink::lease::types::Reject;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::Duid;
@@ -17,7 +19,21 @@ pub(super) struct Keyring {
     pub(super) replay: Option<u64>,
 }
 
-impl Lease {
+impl Keyring {
+    /// The one that is remembered with a lease.
+    pub(super) fn restored(stored: &StoredLease) -> Option<Self> {
+        let key = stored.reconfigure_key?;
+        Some(Self { server: stored.server.clone(), key, replay: stored.replay })
+    }
+}
+
+impl Client {
+    /// What is remembered of a lease, with the key of its server.
+    pub(in crate::core::uplink::lease) fn with_key(&self, lease: StoredLease) -> StoredLease {
+        let Some(keyring) = &self.keyring else { return lease };
+        StoredLease { reconfigure_key: Some(keyring.key), replay: keyring.replay, ..lease }
+    }
+
     /// Takes the key of a Reply that is being followed.
     pub(super) fn learn_key(&mut self, message: &Message, server: &Duid) {
         self.keyring.take_if(|keyring| keyring.server != *server);

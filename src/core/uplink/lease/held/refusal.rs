@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::held::{GivenLease, Ia};
+use super::{GivenLease, Ia};
 use crate::net::overlap;
 
 /// No link is numbered from less than this (CRV-10).
@@ -110,7 +110,7 @@ impl Acceptance {
 
 /// What servers gave last and was not taken.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Refusals {
+pub(in crate::core::uplink::lease) struct Refusals {
     /// For status, until the lease follows a Reply that brings nothing of the kind.
     standing: Vec<(Ipv6Net, Refusal)>,
     /// Not counted yet.
@@ -119,7 +119,11 @@ pub(super) struct Refusals {
 
 impl Refusals {
     /// Takes in what of one message is refused; `settles` says that the lease follows it.
-    pub(super) fn note(&mut self, mut refused: Vec<(Ipv6Net, Refusal)>, settles: bool) {
+    pub(in crate::core::uplink::lease) fn note(
+        &mut self,
+        mut refused: Vec<(Ipv6Net, Refusal)>,
+        settles: bool,
+    ) {
         refused.truncate(REMEMBERED);
         self.uncounted.extend(refused.iter().map(|(_, refusal)| *refusal));
         self.uncounted.truncate(REMEMBERED);
@@ -129,12 +133,12 @@ impl Refusals {
     }
 
     /// The next that is to be counted.
-    pub(super) fn poll(&mut self) -> Option<Refusal> {
+    pub(in crate::core::uplink::lease) fn poll(&mut self) -> Option<Refusal> {
         self.uncounted.pop()
     }
 
     /// Prefixes and addresses with the reasons, at most eight.
-    pub(super) fn standing(&self) -> &[(Ipv6Net, Refusal)] {
+    pub(in crate::core::uplink::lease) fn standing(&self) -> &[(Ipv6Net, Refusal)] {
         &self.standing
     }
 }

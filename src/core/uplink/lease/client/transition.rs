@@ -7,8 +7,10 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use serde::{Serialize, Serializer};
 
+use super::Client;
 use super::unavailable::{failure, status_in_words};
-use super::{Lease, View};
+use crate::core::uplink::lease::held::Held;
+use crate::core::uplink::lease::held::View;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, Status};
@@ -224,9 +226,9 @@ impl Transitions {
     }
 }
 
-impl Lease {
+impl Client {
     /// The next step that its exchanges have taken.
-    pub fn poll_transition(&mut self) -> Option<Transition> {
+    pub(in crate::core::uplink::lease) fn poll_transition(&mut self) -> Option<Transition> {
         self.transitions.steps.pop_front()
     }
 
@@ -258,13 +260,13 @@ impl Lease {
     }
 
     /// `server` has given what is held.
-    pub(super) fn note_bound(&mut self, now: Instant, server: &Duid) {
-        let timers = self.held.timers();
-        let prefixes = self.held.prefixes().into_iter().filter(|held| held.gone_since.is_none());
+    pub(super) fn note_bound(&mut self, held: &Held, now: Instant, server: &Duid) {
+        let timers = held.timers();
+        let prefixes = held.prefixes().into_iter().filter(|held| held.gone_since.is_none());
         self.transitions.add(Transition::Bound {
             server: server.clone(),
             prefixes: prefixes.map(|held| held.prefix).collect(),
-            addresses: self.held.addresses().iter().map(|leased| leased.address).collect(),
+            addresses: held.addresses().iter().map(|leased| leased.address).collect(),
             t1: timers.and_then(|timers| timers.t1.remaining(now).seconds()),
             t2: timers.and_then(|timers| timers.t2.remaining(now).seconds()),
         });

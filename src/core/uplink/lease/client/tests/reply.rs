@@ -306,7 +306,7 @@ fn the_shortest_prefix_is_configured() {
     assert_eq!(given(shortest(3), &gives("2000::/3")).live(), [net("2000::/3")]);
     // A restart with another bound holds by it.
     let stored = given(rules(), &gives("2001:db8::/32")).lease.stored();
-    let again = Lease::new(shortest(48), stored, Random::new([1; 32]), START);
+    let again = Lease::new(shortest(48), stored.as_ref(), Random::new([1; 32]), START);
     assert!(again.prefixes().iter().all(|held| held.gone_since.is_some()));
 }
 

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::Lease;
+use super::Client;
 use super::exchange::{Aim, Exchange, Kind, SOLICIT};
-use super::held::{Given, Ia};
 use super::ladder::{REDISCOVERY_GAP, refused_gap};
+use crate::core::uplink::lease::held::{Given, Held, Ia};
 use crate::time::Instant;
 use crate::wire::dhcpv6_option::Duid;
 
-impl Lease {
+impl Client {
     /// The identity associations that are asked for.
     fn wanted(&self, now: Instant) -> Vec<Ia> {
         let address = self.asks_address(now).then_some(Ia::Na);
@@ -20,9 +20,9 @@ impl Lease {
 
     /// Those that the last answer about them left empty, and those without a prefix. An address
     /// that was never asked for is asked for with the next renewal: anyone can set the M flag.
-    pub(super) fn missing(&self, now: Instant) -> Vec<Ia> {
+    pub(super) fn missing(&self, held: &Held, now: Instant) -> Vec<Ia> {
         let mut wanted = self.wanted(now);
-        wanted.retain(|ia| self.unmet.contains(ia) || (*ia != Ia::Na && !self.held.has(*ia)));
+        wanted.retain(|ia| self.unmet.contains(ia) || (*ia != Ia::Na && !held.has(*ia)));
         wanted
     }
 
@@ -30,20 +30,21 @@ impl Lease {
     /// this kind and aim.
     pub(super) fn note_given(
         &mut self,
+        held: &Held,
         now: Instant,
         server: &Duid,
         given: &[Given],
         asked: (&Kind, Aim),
     ) {
         for ia in self.wanted(now) {
-            let gives = |given: &Given| given.ia == ia && !self.held.usable(given).is_empty();
-            if self.held.has(ia) && given.iter().any(gives) {
+            let gives = |given: &Given| given.ia == ia && !held.usable(given).is_empty();
+            if held.has(ia) && given.iter().any(gives) {
                 self.unmet.remove(&ia);
-            } else if self.is_asked(now, server, ia, asked) {
+            } else if self.is_asked(held, now, server, ia, asked) {
                 self.unmet.insert(ia);
             }
         }
-        if self.missing(now).is_empty() {
+        if self.missing(held, now).is_empty() {
             self.refused_count = 0;
         }
     }
@@ -51,18 +52,17 @@ impl Lease {
     /// Whether `server` is asked for `ia` in an exchange of this kind and aim.
     pub(super) fn is_asked(
         &self,
+        held: &Held,
         now: Instant,
         server: &Duid,
         ia: Ia,
         (kind, aim): (&Kind, Aim),
     ) -> bool {
-        let of_server = || self.held.leases(now, Some(server)).any(|(other, _)| other == ia);
+        let of_server = || held.leases(now, Some(server)).any(|(other, _)| other == ia);
         match aim {
-            Aim::Missing => self.missing(now).contains(&ia),
+            Aim::Missing => self.missing(held, now).contains(&ia),
             // Of what others gave a server is not asked in Renew (RFC 9915 §18.2.4).
-            Aim::Everything if matches!(kind, Kind::Renew { .. }) => {
-                !self.held.has(ia) || of_server()
-            }
+            Aim::Everything if matches!(kind, Kind::Renew { .. }) => !held.has(ia) || of_server(),
             Aim::Everything => true,
         }
     }
@@ -70,11 +70,11 @@ impl Lease {
     /// Asks for what is missing beside what is held, unless something under way asks for all; ends
     /// that when nothing is missing any more. The first Solicit leaves a second after the answer
     /// that left something out, or later if that is not the first such answer in a row.
-    pub(super) fn seek_missing(&mut self, now: Instant) {
-        let missing = self.missing(now);
+    pub(super) fn seek_missing(&mut self, held: &Held, now: Instant) {
+        let missing = self.missing(held, now);
         let is_over = missing.is_empty()
             || !self.up
-            || self.held.is_empty()
+            || held.is_empty()
             || self.ladder.is_some()
             || self.is_under_way(|kind| matches!(kind, Kind::Solicit { .. }));
         if is_over {
@@ -98,8 +98,8 @@ impl Lease {
     }
 
     /// A Request for what is missing brought nothing: the next one comes later.
-    pub(super) fn miss_again(&mut self, now: Instant) {
+    pub(super) fn miss_again(&mut self, held: &Held, now: Instant) {
         self.exchanges.retain(|exchange| exchange.aim == Aim::Everything);
-        self.seek_missing(now);
+        self.seek_missing(held, now);
     }
 }

@@ -13,9 +13,9 @@ const T2_FLOOR: Lifetime = Lifetime::Finite(16);
 
 /// When to renew and when to rebind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Timers {
-    pub(super) t1: Until,
-    pub(super) t2: Until,
+pub(in crate::core::uplink::lease) struct Timers {
+    pub(in crate::core::uplink::lease) t1: Until,
+    pub(in crate::core::uplink::lease) t2: Until,
 }
 
 impl Timers {
@@ -23,7 +23,7 @@ impl Timers {
     ///
     /// T1 and T2 that are zero or lie behind the end of the first lease are replaced, so that no
     /// lease of more than [`FLOOR`] ends without an attempt to keep it (PDC-50).
-    pub(super) fn new(
+    pub(in crate::core::uplink::lease) fn new(
         now: Instant,
         t1: Lifetime,
         t2: Lifetime,
@@ -49,12 +49,12 @@ impl Timers {
     }
 
     /// The same T1, or `t2` if that is earlier, and `t2`.
-    pub(super) fn until(self, t2: Until) -> Self {
+    pub(in crate::core::uplink::lease) fn until(self, t2: Until) -> Self {
         Self { t1: self.t1.min(t2), t2 }
     }
 
     /// The earlier T1 and the earlier T2.
-    pub(super) fn earliest(self, other: Self) -> Self {
+    pub(in crate::core::uplink::lease) fn earliest(self, other: Self) -> Self {
         Self { t1: self.t1.min(other.t1), t2: self.t2.min(other.t2) }
     }
 }

@@ -1,22 +1,27 @@
 //! What leaves, and when.
 
-use super::Lease;
+use super::Client;
 use super::exchange::{Aim, Kind};
+use crate::core::uplink::lease::held::Held;
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 
-impl Lease {
+impl Client {
     /// The next message to send to ff02::1:2 port 547, encoded.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
-        self.poll_message(now).map(|message| message.encode())
+    pub(in crate::core::uplink::lease) fn poll_transmit(
+        &mut self,
+        held: &Held,
+        now: Instant,
+    ) -> Option<Vec<u8>> {
+        self.poll_message(held, now).map(|message| message.encode())
     }
 
-    pub(super) fn poll_message(&mut self, now: Instant) -> Option<Message> {
+    pub(super) fn poll_message(&mut self, held: &Held, now: Instant) -> Option<Message> {
         if !self.up || !self.limit.allows(now) {
             return None;
         }
         let position = self.exchanges.iter().position(|exchange| exchange.is_due(now))?;
-        let message = self.message(now, self.exchanges.get(position)?);
+        let message = self.message(held, now, self.exchanges.get(position)?);
         let exchange = self.exchanges.get_mut(position)?;
         match exchange.kind {
             Kind::Solicit { .. } => {

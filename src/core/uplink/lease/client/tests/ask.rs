@@ -13,7 +13,7 @@ fn one_of_each() -> Vec<Message> {
     world.lease.refresh(world.now, RENEW);
     world.run(secs(8), silence);
     world.lease.decline(world.now, addr("2001:db8::7"));
-    world.lease.inform(world.now, Some(server(1)));
+    world.lease.client_mut().inform(world.now, Some(server(1)));
     world.run(secs(9), silence);
     messages.extend(world.sent.into_iter().map(|(_, message)| message));
 
@@ -144,7 +144,7 @@ fn a_transaction_keeps_its_id_and_the_next_has_another() {
     let mut ids = BTreeSet::new();
     for _ in 0..1000 {
         world.lease.link_up(world.now, true);
-        ids.extend(world.lease.exchanges.iter().map(|exchange| exchange.transaction_id.0));
+        ids.extend(world.lease.client().exchanges.iter().map(|exchange| exchange.transaction_id.0));
     }
     assert!(ids.len() > 995, "{} ids of 1000", ids.len());
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+use super::Client;
 use super::exchange::{Aim, Exchange, Kind, REQUEST};
-use super::held::Ia;
 use super::reply::Scope;
-use super::{Lease, Reject};
+use crate::core::uplink::lease::held::{Held, Ia};
+use crate::core::uplink::lease::types::Reject;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, StatusCode};
@@ -72,10 +73,11 @@ impl IntervalCap {
     }
 }
 
-impl Lease {
+impl Client {
     /// Takes in an Advertise (RFC 9915 §18.2.9).
     pub(super) fn handle_advertise(
         &mut self,
+        held: &mut Held,
         now: Instant,
         message: &Message,
         server: &Duid,
@@ -83,15 +85,13 @@ impl Lease {
         let position = self.position_of(message).ok_or(Reject::TransactionId)?;
         let exchange = self.exchanges.get(position).ok_or(Reject::TransactionId)?;
         let (kind, aim) = (exchange.kind.clone(), exchange.aim);
-        self.note_availability(now, message, server, (&kind, aim));
+        self.note_availability(held, now, message, server, (&kind, aim));
         let given = self.given(message);
-        let missing = self.missing(now);
+        let missing = self.missing(held, now);
         let leases: Vec<_> = given
             .iter()
             .filter(|given| aim == Aim::Everything || missing.contains(&given.ia))
-            .flat_map(|given| {
-                self.held.usable(given).into_iter().map(|lease| (given.ia, lease.prefix))
-            })
+            .flat_map(|given| held.usable(given).into_iter().map(|lease| (given.ia, lease.prefix)))
             .collect();
         let exchange = self.exchanges.get_mut(position).ok_or(Reject::TransactionId)?;
         let waited = exchange.retransmit.count() > 1 || exchange.retransmit.deadline() <= now;
@@ -104,7 +104,7 @@ impl Lease {
 
         let status = message.status_code();
         let failed = Scope::of(status) == Scope::Message || status == StatusCode::NoBinding;
-        self.refusals.note(self.held.refused(&given), false);
+        held.refusals.note(held.refused(&given), false);
         if failed || leases.is_empty() {
             return Err(Reject::Useless);
         }

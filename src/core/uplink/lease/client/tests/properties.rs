@@ -190,7 +190,12 @@ fn check(world: &World) -> Result<(), TestCaseError> {
     }
     let stored = world.lease.stored();
     prop_assert_eq!(stored.is_some(), !live.is_empty());
-    let again = Lease::new(world.lease.rules.clone(), stored, Random::new([1; 32]), world.now);
+    let again = Lease::new(
+        world.lease.client().rules.clone(),
+        stored.as_ref(),
+        Random::new([1; 32]),
+        world.now,
+    );
     prop_assert_eq!(again.prefixes(), live, "after a restart");
     prop_assert!(world.lease.deadline().is_none_or(|deadline| deadline.at > world.now));
     Ok(())

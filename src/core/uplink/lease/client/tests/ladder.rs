@@ -81,7 +81,7 @@ fn the_first_answer_ends_it() {
         world.run(secs(900), |question| serve(question, given.clone()));
         assert_eq!(world.kinds(), [Renew]);
         assert_eq!(world.outcomes(), [(millis(1), expected)]);
-        assert!(world.lease.exchanges.is_empty());
+        assert!(world.lease.client().exchanges.is_empty());
     }
 }
 
@@ -251,7 +251,7 @@ fn a_server_that_returns_before_t1_is_found() {
             assert_eq!(world.changes().len(), changes);
             assert_eq!(world.live(), [if changes == 0 { net(A) } else { net(B) }]);
             assert_eq!(world.outcomes().len(), 1, "the refresh was over");
-            assert!(world.lease.exchanges.is_empty());
+            assert!(world.lease.client().exchanges.is_empty());
         }
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+use super::Client;
 use super::ask::ADDRESSES;
 use super::exchange::{Aim, Kind};
-use super::held::{Given, GivenLease, Ia};
 use super::offer::Offer;
-use super::{Lease, Reject};
+use crate::core::uplink::lease::held::{Given, GivenLease, Held, Ia, Resolvers};
+use crate::core::uplink::lease::types::Reject;
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::{Duid, IaNa, IaPd, Status, StatusCode};
@@ -31,21 +32,11 @@ pub(super) enum Verdict {
     UnderWay,
 }
 
-/// What the last Reply said for hosts.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Resolvers {
-    pub(super) servers: Vec<Ipv6Addr>,
-    pub(super) domains: Vec<String>,
-    /// What is passed on as it is (LAN-01).
-    pub(super) services: Vec<ServiceOption>,
-    /// They came without a lease and so do not end with one.
-    pub(super) stateless: bool,
-}
-
-impl Lease {
+impl Client {
     /// Takes in a Reply from `server`.
     pub(super) fn handle_reply(
         &mut self,
+        held: &mut Held,
         now: Instant,
         message: &Message,
         server: &Duid,
@@ -59,20 +50,22 @@ impl Lease {
             Kind::Solicit { .. } if !(self.rules.rapid_commit && message.has_rapid_commit()) => {
                 Err(Reject::NotRapid)
             }
-            Kind::Solicit { .. } => self.handle_leases(now, message, server, position),
+            Kind::Solicit { .. } => self.handle_leases(held, now, message, server, position),
             Kind::Request { offer, others } => {
-                let verdict = self.handle_leases(now, message, server, position);
+                let verdict = self.handle_leases(held, now, message, server, position);
                 if verdict == Err(Reject::Useless) {
-                    self.ask_otherwise(now, aim, message, &offer, others);
+                    self.ask_otherwise(held, now, aim, message, &offer, others);
                     return Ok(Verdict::UnderWay);
                 }
                 verdict
             }
-            Kind::Renew { .. } | Kind::Rebind => self.handle_leases(now, message, server, position),
+            Kind::Renew { .. } | Kind::Rebind => {
+                self.handle_leases(held, now, message, server, position)
+            }
             Kind::Confirm => match message.status_code() {
                 StatusCode::Success => Ok(Verdict::Settled),
                 StatusCode::NotOnLink => {
-                    self.held.drop_addresses(now, None);
+                    held.drop_addresses(now, None);
                     Ok(Verdict::Settled)
                 }
                 StatusCode::UnspecFail
@@ -86,13 +79,16 @@ impl Lease {
                 self.exchanges.remove(position);
                 Ok(Verdict::UnderWay)
             }
-            Kind::InformationRequest { .. } => self.handle_information(now, message, position),
+            Kind::InformationRequest { .. } => {
+                self.handle_information(held, now, message, position)
+            }
         }
     }
 
     /// Takes in a Reply with leases to the exchange at `position`.
     fn handle_leases(
         &mut self,
+        held: &mut Held,
         now: Instant,
         message: &Message,
         server: &Duid,
@@ -102,7 +98,7 @@ impl Lease {
         self.information_cap.hear(message.inf_max_rt(), true);
         let exchange = self.exchanges.get(position).ok_or(Reject::TransactionId)?;
         let (kind, aim) = (exchange.kind.clone(), exchange.aim);
-        self.note_availability(now, message, server, (&kind, aim));
+        self.note_availability(held, now, message, server, (&kind, aim));
         let status = message.status_code();
         if Scope::of(status) == Scope::Message {
             // The exchange goes on at its own pace (PDC-65).
@@ -112,29 +108,29 @@ impl Lease {
             .given(message)
             .into_iter()
             .partition(|given| given.status == StatusCode::NoBinding);
-        let refused = self.held.refused(&known);
-        let useful = self.held.take_in(now, server, &known, self.rules.strict);
-        self.refusals.note(refused, useful);
+        let refused = held.refused(&known);
+        let useful = held.take_in(now, server, &known, self.rules.strict);
+        held.refusals.note(refused, useful);
         let no_binding = status == StatusCode::NoBinding || !unknown.is_empty();
         if no_binding && matches!(kind, Kind::Renew { .. } | Kind::Rebind) {
-            return self.request_binding(now, server, position, useful);
+            return self.request_binding(held, now, server, position, useful);
         }
         if !useful {
             return Err(Reject::Useless);
         }
-        self.note_given(now, server, &known, (&kind, aim));
-        self.held.rest(now);
+        self.note_given(held, now, server, &known, (&kind, aim));
+        held.rest(now);
         if aim == Aim::Everything || known.iter().any(|given| given.ia != Ia::Na) {
-            self.server = Some(server.clone());
+            held.server = Some(server.clone());
         }
         self.settled_at = Some(now);
-        self.note_bound(now, server);
+        self.note_bound(held, now, server);
         self.learn_key(message, server);
-        self.resolvers = Resolvers { stateless: false, ..resolvers(message) };
+        held.resolvers = Resolvers { stateless: false, ..resolvers(message) };
         Ok(match aim {
             Aim::Everything => Verdict::Settled,
             Aim::Missing => {
-                self.miss_again(now);
+                self.miss_again(held, now);
                 Verdict::UnderWay
             }
         })
@@ -144,6 +140,7 @@ impl Lease {
     /// once, and what is held stays in use until the answer (RFC 9915 §18.2.10.1).
     fn request_binding(
         &mut self,
+        held: &Held,
         now: Instant,
         server: &Duid,
         renewal: usize,
@@ -157,7 +154,7 @@ impl Lease {
         if self.exchanges.get(renewal).is_some_and(|exchange| renews(&exchange.kind)) {
             self.exchanges.remove(renewal);
         }
-        let leases = self.held.leases(now, None).collect();
+        let leases = held.leases(now, None).collect();
         let offer = Offer { server: server.clone(), preference: 0, leases };
         self.request(now, Aim::Everything, offer, Vec::new());
         Ok(Verdict::UnderWay)
@@ -167,6 +164,7 @@ impl Lease {
     /// else another server that has offered, else all servers anew (RFC 9915 §18.2.10.1).
     fn ask_otherwise(
         &mut self,
+        held: &mut Held,
         now: Instant,
         aim: Aim,
         message: &Message,
@@ -180,13 +178,14 @@ impl Lease {
         match less.filter(|less| aim == Aim::Everything || !less.leases.is_empty()) {
             Some(offer) => self.request(now, aim, offer, others),
             None if self.request_next(now, aim, others) => {}
-            None if aim == Aim::Missing => self.miss_again(now),
-            None => self.discover_anew(now),
+            None if aim == Aim::Missing => self.miss_again(held, now),
+            None => self.discover_anew(held, now),
         }
     }
 
     fn handle_information(
         &mut self,
+        held: &mut Held,
         now: Instant,
         message: &Message,
         position: usize,
@@ -197,8 +196,8 @@ impl Lease {
             return Err(Reject::Useless);
         }
         self.exchanges.remove(position);
-        let stateless = self.held.is_empty();
-        self.resolvers = Resolvers { stateless, ..resolvers(message) };
+        let stateless = held.is_empty();
+        held.resolvers = Resolvers { stateless, ..resolvers(message) };
         let refresh = message.information_refresh_time().unwrap_or(INFORMATION_REFRESH);
         let refresh = Duration::from_secs(refresh.max(INFORMATION_REFRESH_FLOOR).into());
         // The delay keeps hosts that heard of it together from asking together.
