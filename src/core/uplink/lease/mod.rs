@@ -11,8 +11,6 @@
 mod client;
 mod held;
 mod remember;
-#[cfg(test)]
-mod tests;
 mod types;
 
 use std::net::Ipv6Addr;

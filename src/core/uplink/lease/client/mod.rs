@@ -15,6 +15,8 @@ mod reconfigure;
 mod reply;
 mod round_trip;
 mod send;
+#[cfg(test)]
+mod tests;
 mod transition;
 mod unavailable;
 

@@ -17,14 +17,11 @@ mod reply;
 mod restart;
 mod transitions;
 
-use std::collections::BTreeSet;
-
-use super::client::Client;
 use super::*;
 use crate::config::Delegate;
-use crate::core::uplink::change::Outcome;
+use crate::core::uplink::change::Refresh;
+use crate::core::uplink::lease::{Lease, Refusal, Requester};
 use crate::time::{Lifetime, Until};
-use crate::wire::dhcpv6::MessageType;
 use crate::wire::dhcpv6_option::{
     Authentication, Dhcpv6Option, IaAddress, IaNa, IaPd, IaPrefix, Iaid, Status, StatusCode,
 };

@@ -104,7 +104,7 @@ proptest! {
         gaps in proptest::collection::vec(0_u64..4000, 1..60),
     ) {
         let mut world = World::bound();
-        world.lease.random = Random::new([seed; 32]);
+        world.lease.client_mut().random = Random::new([seed; 32]);
         let mut random = Random::new([seed.wrapping_add(1); 32]);
         world.latency = millis(latency);
         for gap in gaps {

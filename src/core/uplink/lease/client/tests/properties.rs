@@ -292,7 +292,7 @@ proptest! {
     ) {
         let mut world =
             World::bound_to(Rules { solicit_on_reconnect: reconnect, ..rules() }, gives(A));
-        world.lease.random = Random::new([seed; 32]);
+        world.lease.client_mut().random = Random::new([seed; 32]);
         world.run(millis(at), silence);
         match reason {
             0 => world.lease.refresh(world.now, RENEW),
