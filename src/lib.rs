@@ -16,7 +16,8 @@
 //! | [`core`] | protocol and policy: inputs and `now` in, outputs and a deadline out | the above |
 //! | [`platform`] | sockets, kernel state, settings; the only code that knows the system | the above |
 //! | [`daemon`] | the loop, clock, memory on disk, control socket | the above |
-//! | [`lab`] | a site in network namespaces, and how fast a change goes through it | the above |
+//! | [`sim`] | the core on fake kernels and links in virtual time | `time` to `core` |
+//! | [`lab`] | a site in network namespaces, and how fast a change goes through it | the above, but `sim` |
 //! | [`cli`] | the commands | everything |
 //!
 //! `tests/architecture.rs` enforces the last column.
@@ -64,5 +65,6 @@ pub mod daemon;
 pub mod lab;
 pub mod net;
 pub mod platform;
+pub mod sim;
 pub mod time;
 pub mod wire;

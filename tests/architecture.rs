@@ -34,7 +34,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// The rooms in which everything comes in as a value and goes out as a value.
-const PURE: [&str; 5] = ["time", "net", "wire", "config", "core"];
+const PURE: [&str; 6] = ["time", "net", "wire", "config", "core", "sim"];
 
 /// Crates that reach outside.
 const OUTSIDE_CRATES: [&str; 12] = [

@@ -12,9 +12,9 @@ use renumberd::net::IfIndex;
 use renumberd::wire::ndp::RouterSolicitation;
 
 use super::bytes::Bytes;
-use super::kernel::Rule;
 use super::upstream::{self, ROUTERS, link_local, net};
-use super::{LINKS, UPLINKS, World, foreign, own_duid, received, subordinate};
+use super::{LINKS, UPLINKS, World, own_duid, received, subordinate};
+use renumberd::sim::kernel::{Rule, foreign};
 
 const SPANS: [Duration; 16] = [
     Duration::ZERO,
@@ -63,10 +63,10 @@ impl World {
             17..=18 => self.change_link(bytes),
             19 => self.change_address(bytes),
             20 => self.meddle(bytes),
-            21 => self.kernel.find_duplicate(bytes.below(256)),
+            21 => self.node.kernel.find_duplicate(bytes.below(256)),
             22 => self.refuse(bytes),
             23 if bytes.flag() => self.lose(bytes),
-            23 => self.kernel.refusals.clear(),
+            23 => self.node.kernel.refusals.rules.clear(),
             24 => self.hold_events(bytes),
             25 => self.command(bytes),
             26 => self.configure(bytes),
@@ -76,7 +76,7 @@ impl World {
                     self.config = bytes.below(self.configs.len());
                     self.restart();
                 }
-                1 => self.dies_after = Some(bytes.below(40)),
+                1 => self.node.kill_after = Some(bytes.below(40)),
                 _ => self.give(Input::Command(Command::Stop)),
             },
             28 => self.solicit(bytes),
@@ -89,7 +89,7 @@ impl World {
             },
             _ => self.give(Input::Kernel(vec![KernelEvent::Forwarding(bytes.flag())])),
         }
-        self.tell_events();
+        self.give_events();
     }
 
     fn any_link(&self, bytes: &mut Bytes<'_>) -> IfIndex {
@@ -207,10 +207,10 @@ impl World {
         let (name, last) = bytes.pick(&LINKS);
         let index = self.index(name);
         match (bytes.below(6), index) {
-            (0 | 1, Some(index)) => self.kernel.set_running(index, false, bytes.flag()),
-            (2 | 3, Some(index)) => self.kernel.set_running(index, true, false),
+            (0 | 1, Some(index)) => self.node.kernel.set_running(index, false, bytes.flag()),
+            (2 | 3, Some(index)) => self.node.kernel.set_running(index, true, false),
             (4, Some(index)) => {
-                if self.kernel.vanish(index).is_some() {
+                if self.node.kernel.vanish(index).is_some() {
                     self.gone.push((name, last));
                 }
             }
@@ -222,6 +222,7 @@ impl World {
     fn change_address(&mut self, bytes: &mut Bytes<'_>) {
         let interface = self.any_link(bytes);
         let own: Vec<Ipv6Addr> = self
+            .node
             .kernel
             .foreign_addresses
             .keys()
@@ -232,24 +233,24 @@ impl World {
             0 => {
                 let address = bytes.pick(&["2001:db8:1:1::1", "fd00:1:0:1::1", "2001:db8:9::1"]);
                 let address: Ipv6Addr = address.parse().unwrap();
-                if !self.kernel.system.addresses.contains_key(&(interface, address)) {
-                    self.kernel.set_foreign(foreign(interface, address));
+                if !self.node.kernel.system().addresses.contains_key(&(interface, address)) {
+                    self.node.kernel.set_foreign(foreign(interface, address));
                 }
             }
-            1 => self.kernel.set_foreign(foreign(interface, bytes.pick(&ROUTERS))),
+            1 => self.node.kernel.set_foreign(foreign(interface, bytes.pick(&ROUTERS))),
             2 => {
                 let address = foreign(interface, link_local(0x50));
-                self.kernel.set_foreign(KernelAddress { tentative: true, ..address });
+                self.node.kernel.set_foreign(KernelAddress { tentative: true, ..address });
             }
             3 if !own.is_empty() => {
                 let address = bytes.pick(&own);
                 let duplicate = KernelAddress { duplicate: true, ..foreign(interface, address) };
-                self.kernel.set_foreign(duplicate);
+                self.node.kernel.set_foreign(duplicate);
             }
             _ if !own.is_empty() => {
                 let address = bytes.pick(&own);
-                self.kernel.foreign_addresses.remove(&(interface, address));
-                self.kernel.change(KernelEvent::AddressGone { interface, address });
+                self.node.kernel.foreign_addresses.remove(&(interface, address));
+                self.node.kernel.change(KernelEvent::AddressGone { interface, address });
             }
             _ => {}
         }
@@ -257,35 +258,37 @@ impl World {
 
     /// An administrator removes what is ours, or is there first.
     fn meddle(&mut self, bytes: &mut Bytes<'_>) {
-        let routes: Vec<_> = self.kernel.system.routes.values().cloned().collect();
-        let addresses = self.kernel.system.addresses.values().filter(|address| address.ours);
+        let routes: Vec<_> = self.node.kernel.system().routes.values().cloned().collect();
+        let addresses = self.node.kernel.system().addresses.values().filter(|address| address.ours);
         let addresses: Vec<_> = addresses.cloned().collect();
         match bytes.below(3) {
             0 if !routes.is_empty() => {
                 let route = bytes.pick(&routes);
-                self.kernel.change(KernelEvent::RouteGone(route));
+                self.node.kernel.change(KernelEvent::RouteGone(route));
             }
             1 if !addresses.is_empty() => {
                 let KernelAddress { interface, address, .. } = bytes.pick(&addresses);
-                self.kernel.change(KernelEvent::AddressGone { interface, address });
+                self.node.kernel.change(KernelEvent::AddressGone { interface, address });
             }
             _ => {
                 let prefix = net(bytes.pick(&["2001:db8:1:1::/64", "2001:db8:1:10::/60", "::/0"]));
                 let slot = (prefix, bytes.pick(&[248, 256, 512, 1024]));
-                if !self.kernel.system.has_slot(slot) && self.kernel.foreign_routes.len() < 3 {
-                    self.kernel.foreign_routes.insert(slot);
+                if !self.node.kernel.system().has_slot(slot)
+                    && self.node.kernel.foreign_routes.len() < 3
+                {
+                    self.node.kernel.foreign_routes.insert(slot);
                 }
             }
         }
     }
 
     fn refuse(&mut self, bytes: &mut Bytes<'_>) {
-        if self.kernel.refusals.len() < 4 {
+        if self.node.kernel.refusals.rules.len() < 4 {
             let kinds = bytes.octet();
             let interface = bytes.flag().then(|| self.any_link(bytes));
             let refusal = bytes.pick(&REFUSALS);
             let left = bytes.pick(&[1, 3, 20, u32::MAX]);
-            self.kernel.refusals.push(Rule { kinds, interface, refusal, left });
+            self.node.kernel.refusals.rules.push(Rule { kinds, interface, refusal, left });
         }
     }
 
@@ -294,9 +297,9 @@ impl World {
         let flags = bytes.octet();
         self.loses = flags & 7;
         if flags & 0x18 == 0x18 {
-            self.unwritten.get_or_insert_default();
+            self.node.unwritten.get_or_insert_default();
         } else {
-            self.write_again();
+            self.node.write_again();
         }
     }
 
@@ -350,10 +353,10 @@ impl World {
 
     fn hold_events(&mut self, bytes: &mut Bytes<'_>) {
         match bytes.below(3) {
-            0 => self.holds_events = true,
-            1 => self.holds_events = false,
+            0 => self.node.holds_events = true,
+            1 => self.node.holds_events = false,
             // Some are lost, which the agent is told.
-            _ => self.dump(),
+            _ => self.read_kernel(),
         }
     }
 
@@ -413,7 +416,7 @@ impl World {
 
     /// The subnets of links by what they are told, with a valid lifetime.
     fn subnets(&self) -> Vec<(String, ipnet::Ipv6Net)> {
-        let status = self.core.status(self.now);
+        let status = self.node.core.status(self.now);
         let told = status.downlinks.into_iter().flat_map(|(name, link)| {
             let live = link.advertised.into_iter().filter(|told| told.valid > 0);
             live.map(move |told| (name.clone(), told.prefix))

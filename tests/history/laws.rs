@@ -8,11 +8,11 @@ use renumberd::core::input::Input;
 use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::RouteTarget;
 use renumberd::net::IfIndex;
+use renumberd::sim::kernel::{Kernel, foreign};
 use renumberd::time::Until;
 
-use super::kernel::Kernel;
 use super::upstream::{self, link_local};
-use super::{LINKS, UPLINKS, World, delegated, foreign, subordinate};
+use super::{LINKS, UPLINKS, World, delegated, subordinate};
 
 /// Long enough for every exchange to end and for everything to be tried again.
 const REST: Duration = Duration::from_secs(400);
@@ -26,7 +26,7 @@ const SOON: Duration = Duration::from_secs(30);
 impl World {
     /// After each act.
     pub fn check(&self) {
-        self.kernel.check_foreign();
+        self.node.kernel.check_foreign();
         self.check_delegated();
         self.check_first();
         self.check_tables();
@@ -34,10 +34,13 @@ impl World {
 
     /// No two routes of ours lead to overlapping delegations, on different ways.
     fn check_delegated(&self) {
-        if !self.kernel.refusals.is_empty() || self.core.lags() || !self.refused.is_empty() {
+        if !self.node.kernel.refusals.rules.is_empty()
+            || self.node.core.lags()
+            || !self.node.refused.is_empty()
+        {
             return;
         }
-        let delegated = delegated(&self.kernel.system);
+        let delegated = delegated(self.node.kernel.system());
         for (position, (prefix, target)) in delegated.iter().enumerate() {
             for (other, other_target) in &delegated[..position] {
                 let overlap = prefix.contains(other) || other.contains(prefix);
@@ -54,7 +57,7 @@ impl World {
     fn check_first(&self) {
         let first = format!("{}", subordinate::address(0));
         for (held, until) in &self.ledger.first {
-            let routes = delegated(&self.kernel.system);
+            let routes = delegated(self.node.kernel.system());
             let over = until.is_over(self.now);
             for (prefix, target) in routes.iter().filter(|(prefix, _)| !over && prefix == held) {
                 assert!(target.contains(&first), "{prefix} of {first} leads to {target}");
@@ -64,7 +67,7 @@ impl World {
 
     /// Tables do not grow with what strangers say.
     fn check_tables(&self) {
-        let status = self.core.status(self.now);
+        let status = self.node.core.status(self.now);
         for (name, uplink) in &status.uplinks {
             assert!(uplink.routers.len() <= 16, "{} routers on {name}", uplink.routers.len());
             for router in &uplink.routers {
@@ -92,25 +95,25 @@ impl World {
 
     /// What the kernel refuses for good keeps nobody busy.
     fn check_refused(&mut self) {
-        self.kernel.refusals.retain(|rule| rule.left > 0);
-        if self.kernel.refusals.is_empty() {
+        self.node.kernel.refusals.rules.retain(|rule| rule.left > 0);
+        if self.node.kernel.refusals.rules.is_empty() {
             return;
         }
         self.pass(REST);
-        self.outputs = 0;
+        self.node.outputs = 0;
         self.wakeups = 0;
         self.pass(Duration::from_secs(1000));
-        let last = self.refused.iter().rev().take(8).collect::<Vec<_>>();
-        assert!(self.outputs < 2000, "{} outputs while refused: {last:?}", self.outputs);
+        let last = self.node.refused.iter().rev().take(8).collect::<Vec<_>>();
+        assert!(self.node.outputs < 2000, "{} outputs while refused: {last:?}", self.node.outputs);
         assert!(self.wakeups < 3000, "{} wakeups while steps are refused", self.wakeups);
     }
 
     fn mend(&mut self) {
-        self.dies_after = None;
-        self.kernel.refusals.clear();
-        self.kernel.foreign_routes.clear();
+        self.node.kill_after = None;
+        self.node.kernel.refusals.rules.clear();
+        self.node.kernel.foreign_routes.clear();
         self.loses = 0;
-        self.write_again();
+        self.node.write_again();
         for (number, (_, prefix)) in UPLINKS.iter().enumerate() {
             let other = self.servers[1 - number].clone();
             self.servers[number].mend(u8::try_from(number).unwrap(), &other);
@@ -122,26 +125,26 @@ impl World {
         }
         for (name, last) in LINKS {
             let Some(index) = self.index(name) else { continue };
-            self.kernel.set_running(index, true, false);
-            self.kernel.set_foreign(foreign(index, link_local(last)));
+            self.node.kernel.set_running(index, true, false);
+            self.node.kernel.set_foreign(foreign(index, link_local(last)));
         }
-        self.holds_events = false;
-        self.tell_events();
+        self.node.holds_events = false;
+        self.give_events();
         for (number, (name, _)) in UPLINKS.iter().enumerate() {
             // With the address of its router an uplink cannot hear it.
             let (Some(interface), address) = (self.index(name), upstream::ROUTERS[number]) else {
                 continue;
             };
-            if self.kernel.foreign_addresses.remove(&(interface, address)).is_some() {
-                self.kernel.change(KernelEvent::AddressGone { interface, address });
+            if self.node.kernel.foreign_addresses.remove(&(interface, address)).is_some() {
+                self.node.kernel.change(KernelEvent::AddressGone { interface, address });
             }
         }
-        self.kernel.change(KernelEvent::Forwarding(true));
-        self.tell_events();
+        self.node.kernel.change(KernelEvent::Forwarding(true));
+        self.give_events();
         for number in 0..UPLINKS.len() {
             self.advertise_well(number);
         }
-        self.refused.clear();
+        self.node.refused.clear();
     }
 
     fn advertise_well(&mut self, uplink: usize) {
@@ -155,12 +158,12 @@ impl World {
     fn below(&self, span: Duration) -> BTreeMap<String, String> {
         let up: Vec<_> = UPLINKS.iter().filter_map(|(name, _)| self.index(name)).collect();
         let lasts = |until: Until| !until.is_over(self.now + span);
-        let addresses = self.kernel.system.addresses.values();
+        let addresses = self.node.kernel.system().addresses.values();
         let addresses = addresses.filter(|has| has.ours && !up.contains(&has.interface));
         let addresses = addresses.filter(|has| lasts(has.valid_until)).map(|has| {
             (format!("{} on {}", has.address, has.interface.0), has.prefix_len.to_string())
         });
-        let routes = self.kernel.system.routes.values();
+        let routes = self.node.kernel.system().routes.values();
         let routes = routes.filter(|has| has.target.interface().is_none_or(|at| !up.contains(&at)));
         let routes = routes.filter(|has| lasts(has.until));
         let routes = routes.map(|has| {
@@ -172,11 +175,11 @@ impl World {
     /// All that is ours, but for what ends within `span`.
     fn ours(&self, span: Duration) -> BTreeMap<String, String> {
         let lasts = |until: Until| !until.is_over(self.now + span);
-        let addresses = self.kernel.system.addresses.values();
+        let addresses = self.node.kernel.system().addresses.values();
         let addresses = addresses.filter(|has| has.ours && lasts(has.valid_until)).map(|has| {
             (format!("{} on {}", has.address, has.interface.0), has.prefix_len.to_string())
         });
-        let routes = self.kernel.system.routes.values().filter(|has| lasts(has.until));
+        let routes = self.node.kernel.system().routes.values().filter(|has| lasts(has.until));
         let routes = routes.map(|has| {
             (format!("{} metric {}", has.destination, has.metric), format!("{:?}", has.target))
         });
@@ -186,7 +189,7 @@ impl World {
     /// What the agent's sockets are members of, and the settings that are not as they were, but for
     /// those that routers advertise: they need not have been heard.
     fn settings(&self) -> String {
-        let Kernel { groups, serving, sysctls, .. } = &self.kernel;
+        let Kernel { groups, serving, sysctls, .. } = &self.node.kernel;
         let own = sysctls.iter().filter(|((_, file), _)| file == "accept_ra").collect::<Vec<_>>();
         format!("{groups:?} {serving} {own:?}")
     }
@@ -194,7 +197,7 @@ impl World {
     /// What the links below are told, by prefix, and what requesting routers have, but for what
     /// ends within `span`.
     fn given(&self, span: Duration) -> BTreeSet<String> {
-        let status = self.core.status(self.now);
+        let status = self.node.core.status(self.now);
         let lasts = |left: u32| u64::from(left) > span.as_secs();
         let told = status.downlinks.iter().flat_map(|(name, link)| {
             let live = link.advertised.iter().filter(|told| lasts(told.valid));
@@ -212,33 +215,33 @@ impl World {
     fn check_owned(&self) {
         let config = &self.configs[self.config];
         let named = |index: &IfIndex| {
-            let name = self.kernel.system.links.get(index).map(|link| &link.name);
+            let name = self.node.kernel.system().links.get(index).map(|link| &link.name);
             name.is_some_and(|name| {
                 config.uplinks.contains_key(name)
                     || config.downlinks.contains_key(name)
                     || config.relays.contains_key(name)
             })
         };
-        for has in self.kernel.system.addresses.values().filter(|has| has.ours) {
+        for has in self.node.kernel.system().addresses.values().filter(|has| has.ours) {
             assert!(named(&has.interface), "{} is left on a link of others", has.address);
         }
-        let status = self.core.status(self.now);
+        let status = self.node.core.status(self.now);
         let leases = status.uplinks.values().flat_map(|uplink| &uplink.leases);
         let held: Vec<Ipv6Net> = leases
             .map(|lease| lease.prefix)
             .chain(["fd00:1::/48", "fd00:2::/48"].map(upstream::net))
             .collect();
-        for route in self.kernel.system.routes.values() {
+        for route in self.node.kernel.system().routes.values() {
             match route.target.interface() {
                 Some(index) => assert!(named(&index), "{route:?} is left on a link of others"),
                 None => assert!(held.contains(&route.destination), "{route:?} is left"),
             }
         }
-        for (index, file) in self.kernel.sysctls.keys() {
-            let name = &self.kernel.system.links[index].name;
+        for (index, file) in self.node.kernel.sysctls.keys() {
+            let name = &self.node.kernel.system().links[index].name;
             assert!(config.uplinks.contains_key(name), "{file} of {name} is left as it was set");
         }
-        for (group, index) in &self.kernel.groups {
+        for (group, index) in &self.node.kernel.groups {
             assert!(named(index), "{group:?} is left on a link of others");
         }
     }
@@ -249,15 +252,15 @@ impl World {
         self.loses = u8::MAX;
         self.pass(SETTLED);
         for _ in 0..100 {
-            if self.core.lags() {
+            if self.node.core.lags() {
                 self.pass(Duration::from_millis(1));
             }
         }
         let (mut before, all) = (self.ours(SOON), self.ours(Duration::ZERO));
         let settings = self.settings();
         let silent = self.silent_routers();
-        self.refused.clear();
-        self.give(Input::System(self.kernel.system.clone()));
+        self.node.refused.clear();
+        self.give(Input::System(self.node.kernel.system().clone()));
         self.pass(Duration::from_millis(100));
         self.loses = 0;
         let after = self.ours(Duration::ZERO);
@@ -272,18 +275,18 @@ impl World {
         for name in after.keys() {
             assert!(all.contains_key(name), "{name}: only when derived anew");
         }
-        assert!(self.refused.is_empty(), "the kernel still refuses {:?}", self.refused);
+        assert!(self.node.refused.is_empty(), "the kernel still refuses {:?}", self.node.refused);
     }
 
     fn silent_routers(&self) -> Vec<String> {
-        let status = self.core.status(self.now);
+        let status = self.node.core.status(self.now);
         let silent = status.conditions.into_iter().filter(|one| one.name == "router-silent");
         silent.map(|one| one.subject).collect()
     }
 
     /// Each delegated prefix is on the links that are to have it.
     fn check_subnets(&self) {
-        let status = self.core.status(self.now);
+        let status = self.node.core.status(self.now);
         let is_short = |left: Option<u32>| left.is_some_and(|left| left < 60);
         for (uplink, name) in status
             .uplinks
@@ -320,7 +323,8 @@ impl World {
             assert_eq!(after.get(name), Some(value), "{name}: another after a restart");
         }
         // What another node was found to hold is tried again.
-        let tried = self.kernel.found.iter().map(|(on, address)| format!("{address} on {}", on.0));
+        let tried =
+            self.node.kernel.found.iter().map(|(on, address)| format!("{address} on {}", on.0));
         let tried: BTreeSet<String> = tried.collect();
         for name in after.keys().filter(|name| !tried.contains(*name)) {
             assert!(all.contains_key(name), "{name}: only after a restart");
@@ -329,10 +333,10 @@ impl World {
 
     /// Nobody says anything for some time, but for servers that answer.
     fn check_idle(&mut self) {
-        self.outputs = 0;
+        self.node.outputs = 0;
         self.wakeups = 0;
         self.pass(IDLE);
-        assert!(self.outputs < 2000, "{} outputs in an idle hour", self.outputs);
+        assert!(self.node.outputs < 2000, "{} outputs in an idle hour", self.node.outputs);
         assert!(self.wakeups < 3000, "{} wakeups in an idle hour", self.wakeups);
     }
 
@@ -340,7 +344,7 @@ impl World {
     fn check_leases(&mut self) {
         (0..UPLINKS.len()).for_each(|number| self.advertise_well(number));
         self.pass(Duration::from_secs(200));
-        let status = self.core.status(self.now);
+        let status = self.node.core.status(self.now);
         for (number, (name, _)) in UPLINKS.iter().enumerate() {
             let Some(uplink) = status.uplinks.get(*name) else { continue };
             let wanted = self.servers[number].prefix();
@@ -350,7 +354,7 @@ impl World {
             assert!(holds, "{name} does not hold {wanted}: {:?}", uplink.leases);
         }
         self.check_renumbering();
-        let unreachable = self.kernel.system.routes.values();
+        let unreachable = self.node.kernel.system().routes.values();
         let unreachable = unreachable.filter(|route| route.target == RouteTarget::Unreachable);
         assert!(unreachable.count() > 0);
     }
@@ -358,7 +362,7 @@ impl World {
     /// Prefixes that come and go: the last one is what counts.
     fn check_renumbering(&mut self) {
         for (number, (name, _)) in UPLINKS.iter().enumerate() {
-            if !self.core.status(self.now).uplinks.contains_key(*name) {
+            if !self.node.core.status(self.now).uplinks.contains_key(*name) {
                 continue;
             }
             let first = self.servers[number].prefix();
@@ -375,7 +379,7 @@ impl World {
                 self.pass(Duration::from_millis(700));
             }
             self.pass(Duration::from_secs(120));
-            let status = self.core.status(self.now);
+            let status = self.node.core.status(self.now);
             let leases = &status.uplinks[*name].leases;
             let holds = leases.iter().any(|lease| lease.prefix == last && !lease.gone);
             assert!(holds, "{name} does not hold {last}, the last of several: {leases:?}");

@@ -9,7 +9,6 @@
 
 mod acts;
 mod bytes;
-mod kernel;
 mod laws;
 mod sent;
 mod subordinate;
@@ -21,23 +20,19 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use renumberd::config::{Config, file};
-use renumberd::core::Core;
 use renumberd::core::input::{Input, Received};
-use renumberd::core::kernel::object::Refusal;
-use renumberd::core::kernel::system::KernelEvent;
-use renumberd::core::kernel::system::Neighbor;
-use renumberd::core::kernel::system::{KernelAddress, Link, System};
-use renumberd::core::memory::{Memory, Record};
-use renumberd::core::output::{Hearing, Object, Output, Setting, Step};
+use renumberd::core::kernel::system::{Link, Neighbor, System};
+use renumberd::core::memory::Memory;
+use renumberd::core::output::Output;
 use renumberd::net::IfIndex;
-use renumberd::platform::CAPABILITIES;
-use renumberd::time::{Instant, Until};
+use renumberd::sim::kernel::{Kernel, link};
+use renumberd::sim::node::Node;
+use renumberd::time::Instant;
 use renumberd::wire::dhcpv6::Message;
 use renumberd::wire::dhcpv6_option::Duid;
 use renumberd::wire::ndp::RouterAdvertisement;
 
 use self::bytes::Bytes;
-use self::kernel::Kernel;
 use self::subordinate::Ledger;
 use self::upstream::{Server, link_local};
 
@@ -47,9 +42,6 @@ const LINKS: [(&str, u16); 6] =
 
 /// Uplinks with the prefix that their routers advertise.
 const UPLINKS: [(&str, &str); 2] = [("up", "2001:db8:a:1::/64"), ("dsl", "2001:db8:b:1::/64")];
-
-/// A state of the kernel that is in doubt is read anew so much later, as the shell does.
-const DUMP_DELAY: Duration = Duration::from_millis(50);
 
 /// Who answers what is relayed.
 const SERVER_ELSEWHERE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
@@ -61,11 +53,9 @@ const MAX_ROUNDS: usize = 12;
 
 pub struct World {
     now: Instant,
-    core: Core,
     configs: Vec<Config>,
     config: usize,
-    memory: Memory,
-    kernel: Kernel,
+    node: Node,
     servers: [Server; 2],
     /// What routers answer solicitations with, by uplink and router.
     advertised: BTreeMap<(usize, Ipv6Addr), RouterAdvertisement>,
@@ -74,29 +64,15 @@ pub struct World {
     coming: Vec<(Instant, Input)>,
     /// The last questions of each uplink.
     asked: [Vec<Message>; 2],
-    /// Events of the kernel are held back.
-    holds_events: bool,
-    /// When the agent reads the kernel's state anew.
-    dump_at: Option<Instant>,
-    /// What the agent's sockets pass.
-    hearing: Hearing,
-    /// Records that the disk did not take, while it takes none.
-    unwritten: Option<Vec<Record>>,
     /// What leaves is lost: router solicitations, questions to servers, echo requests; a bit each.
     loses: u8,
     /// Questions to servers since this was set to zero.
     questions: usize,
-    /// The agent is killed after so many outputs.
-    dies_after: Option<usize>,
     /// Vanished links.
     gone: Vec<(&'static str, u16)>,
     next_index: u32,
-    restarts: u8,
-    /// What left, and how often the agent woke up, since this was set to zero.
-    outputs: usize,
+    /// How often the agent woke up since this was set to zero.
     wakeups: usize,
-    /// Refusals since this was emptied.
-    refused: Vec<(Step, Refusal)>,
     storms: usize,
     /// Requesting routers that answer no neighbor solicitation, a bit each.
     asleep: u8,
@@ -150,54 +126,37 @@ impl World {
     fn new(config: usize) -> Self {
         let now = Instant::from_secs(1000);
         let configs = configs();
-        let mut kernel = Kernel::default();
-        kernel.system.forwarding = true;
-        let core = Core::new(
-            configs[config].clone(),
-            Memory::default(),
-            own_duid(),
-            CAPABILITIES,
-            [7; 32],
-            now,
-        );
+        let memory = Memory::default();
+        let config_now = configs[config].clone();
+        let mut node = Node::new(config_now, memory, own_duid(), Kernel::default(), now);
+        node.most_allowed = MAX_OUTPUTS;
         let good = |(number, (_, prefix)): (usize, &(&str, &str))| {
             let router = upstream::ROUTERS[number];
             ((number, router), upstream::good_advertisement(prefix))
         };
         let mut world = Self {
             now,
-            core,
             configs,
             config,
-            memory: Memory::default(),
-            kernel,
+            node,
             servers: [Server::new(0), Server::new(1)],
             advertised: UPLINKS.iter().enumerate().map(good).collect(),
             ledger: Ledger::default(),
             coming: Vec::new(),
             asked: [Vec::new(), Vec::new()],
-            holds_events: false,
-            dump_at: None,
-            hearing: Hearing::default(),
-            unwritten: None,
             loses: 0,
             questions: 0,
-            dies_after: None,
             gone: LINKS.to_vec(),
             next_index: 2,
-            restarts: 7,
-            outputs: 0,
             wakeups: 0,
-            refused: Vec::new(),
             storms: 0,
             asleep: 0,
         };
         while !world.gone.is_empty() {
             world.return_link(0, false);
         }
-        world.kernel.events.clear();
-        let system = world.kernel.system.clone();
-        world.give(Input::System(system));
+        let system = world.node.read_kernel();
+        world.give(system);
         world
     }
 
@@ -208,73 +167,41 @@ impl World {
         }
         let (name, last) = self.gone.remove(chosen % self.gone.len());
         let index = IfIndex(self.next_index - u32::from(old_number));
-        if self.kernel.system.links.contains_key(&index) {
+        if self.node.kernel.system().links.contains_key(&index) {
             self.gone.push((name, last));
             return;
         }
         self.next_index = self.next_index.max(index.0 + 1);
-        self.kernel.change(KernelEvent::Link(Link {
-            index,
-            name: name.to_owned(),
-            running: true,
-            multicast: true,
-            point_to_point: name == "dsl",
-            link_layer_address: (name != "dsl").then(|| subordinate::link_layer(0x100 + last)),
-            mtu: 1500,
-        }));
-        self.kernel.set_foreign(foreign(index, link_local(last)));
+        let is_ethernet = name != "dsl";
+        let link = Link {
+            point_to_point: !is_ethernet,
+            link_layer_address: is_ethernet.then(|| subordinate::link_layer(0x100 + last)),
+            ..link(index, name)
+        };
+        self.node.kernel.attach(link, link_local(last));
     }
 
     fn index(&self, name: &str) -> Option<IfIndex> {
-        self.kernel.system.link(name).map(|link| link.index)
+        self.node.kernel.system().link(name).map(|link| link.index)
     }
 
     /// Something happens to the agent, and it does what follows.
     fn give(&mut self, input: Input) {
-        self.core.handle(self.now, input);
-        self.perform();
-    }
-
-    fn perform(&mut self) {
-        let mut count = 0;
-        while let Some(output) = self.core.poll_output() {
-            count += 1;
-            assert!(count < MAX_OUTPUTS, "no end of outputs: {output:?}");
-            if let Some(left) = self.dies_after {
-                self.dies_after = left.checked_sub(1);
-                if left == 0 {
-                    return self.restart();
-                }
-            }
-            self.outputs += 1;
+        self.node.handle(self.now, input);
+        while let Some(output) = self.node.perform(self.now) {
             match output {
-                Output::Remember(record) => self.remember(record),
-                Output::Apply(steps) => self.apply(&steps),
                 Output::SendIcmpv6(packet) => self.leave_icmpv6(&packet),
                 Output::SendDhcpv6(packet) => self.leave_dhcpv6(&packet),
                 Output::SendServer(sent) => self.leave_server(&sent.packet),
-                Output::Milestone(milestone) => {
-                    self.core.handle(self.now, Input::Milestone(milestone));
-                }
-                Output::Hear(hearing) => self.hearing = hearing,
                 Output::ListNeighbors(interface) => self.list_neighbors(interface),
-                Output::Event(_) => {}
                 Output::Exit => return self.restart(),
+                Output::Remember(_)
+                | Output::Apply(_)
+                | Output::Milestone(_)
+                | Output::Hear(_)
+                | Output::Event(_) => {}
             }
         }
-    }
-
-    fn remember(&mut self, record: Record) {
-        match &mut self.unwritten {
-            Some(unwritten) => unwritten.push(record),
-            None => self.memory.fold(record),
-        }
-    }
-
-    /// The disk takes records again, those that it did not take first.
-    fn write_again(&mut self) {
-        let unwritten = self.unwritten.take().unwrap_or_default();
-        unwritten.into_iter().for_each(|record| self.memory.fold(record));
     }
 
     fn list_neighbors(&mut self, interface: IfIndex) {
@@ -285,79 +212,35 @@ impl World {
             unconfirmed_for: Duration::from_secs(u64::from(number) * 7),
         };
         let neighbors = awake.map(neighbor).collect();
-        self.core.handle(self.now, Input::Neighbors { interface, neighbors });
-    }
-
-    /// As the shell does: a refusal is an input at once, and where it leaves it open what the
-    /// kernel has, its state is one a little later.
-    fn apply(&mut self, steps: &[Step]) {
-        let mut refused = Vec::new();
-        for step in steps {
-            if let Step::Set(Object::Setting(Setting { interface, name, value, .. })) = step
-                && let Some(before) = self.kernel.sysctl(interface, name.file())
-                && before != *value
-            {
-                let (interface, name) = (interface.clone(), *name);
-                let (of, file) = (interface.clone(), name.file().to_owned());
-                self.remember(Record::Sysctl { interface: of, name: file, before: Some(before) });
-                self.core.handle(self.now, Input::SysctlWas { interface, name, before });
-            }
-            if let Err(refusal) = self.kernel.take(self.now, step) {
-                refused.push((step.clone(), refusal));
-            }
-        }
-        for (step, refusal) in refused {
-            if step.is_doubtful(refusal) {
-                let at = self.now + DUMP_DELAY;
-                self.dump_at = Some(self.dump_at.map_or(at, |before| before.min(at)));
-            }
-            self.core.handle(self.now, Input::StepFailed { step: step.clone(), refusal });
-            self.refused.push((step, refusal));
-        }
+        self.node.answer(self.now, Input::Neighbors { interface, neighbors });
     }
 
     /// The agent is killed and started again: what is in the kernel and in the memory stays.
     fn restart(&mut self) {
-        self.dies_after = None;
         self.coming.clear();
-        self.kernel.close_sockets();
-        self.hearing = Hearing::default();
-        self.dump_at = None;
-        if self.unwritten.as_mut().is_some_and(|unwritten| !std::mem::take(unwritten).is_empty()) {
+        self.node.config = self.configs[self.config].clone();
+        if self.node.restart(self.now) {
             // It cannot know what it has given, nor what settings were before.
             self.ledger = Ledger::default();
-            self.kernel.sysctls.clear();
+            self.node.kernel.sysctls.clear();
         }
-        self.restarts = self.restarts.wrapping_add(1);
-        let config = self.configs[self.config].clone();
-        let seed = [self.restarts; 32];
-        self.core =
-            Core::new(config, self.memory.clone(), own_duid(), CAPABILITIES, seed, self.now);
-        self.dump();
+        self.read_kernel();
     }
 
     /// The agent reads the kernel's state anew.
-    fn dump(&mut self) {
-        self.dump_at = None;
-        // An interface that has come back with its old number cannot be told from one that stayed.
-        let is_back = |event: &KernelEvent| match event {
-            KernelEvent::LinkGone(index) => self.kernel.system.links.contains_key(index),
-            _ => false,
-        };
-        if self.kernel.events.iter().any(is_back) {
-            self.holds_events = false;
-            self.tell_events();
+    fn read_kernel(&mut self) {
+        if self.node.has_returned_link() {
+            self.node.holds_events = false;
+            self.give_events();
         }
-        self.kernel.events.clear();
-        self.holds_events = false;
-        self.give(Input::System(self.kernel.system.clone()));
+        let system = self.node.read_kernel();
+        self.give(system);
     }
 
-    /// Tells of what the kernel has changed, unless that is held back.
-    fn tell_events(&mut self) {
-        if !self.holds_events && !self.kernel.events.is_empty() {
-            let events = std::mem::take(&mut self.kernel.events);
-            self.give(Input::Kernel(events));
+    /// Gives the agent the events of the kernel, unless they are held back.
+    fn give_events(&mut self) {
+        if let Some(events) = self.node.take_events() {
+            self.give(events);
         }
     }
 
@@ -368,19 +251,19 @@ impl World {
         loop {
             self.give(Input::Timeout);
             self.wakeups += 1;
-            self.kernel.pass(self.now);
-            self.tell_events();
-            if self.dump_at.is_some_and(|at| at <= self.now) {
-                self.dump();
+            self.node.kernel.pass(self.now);
+            self.give_events();
+            if self.node.reads_kernel(self.now) {
+                self.read_kernel();
             }
             while let Some(next) = self.coming.iter().position(|(at, _)| *at <= self.now) {
                 let (_, input) = self.coming.remove(next);
                 self.give(input);
             }
-            let deadline = self.core.deadline(self.now);
+            let deadline = self.node.core.deadline(self.now);
             let coming = self.coming.iter().map(|(at, _)| *at).min();
-            let kernel = self.kernel.next(self.now);
-            let own = [deadline.map(|next| next.at), coming, kernel, self.dump_at];
+            let kernel = self.node.kernel.wakes_at();
+            let own = [deadline.map(|next| next.at), coming, kernel, self.node.read_at];
             let next = own.into_iter().flatten().min();
             let Some(next) = next.filter(|at| *at <= end) else { break };
             if next > self.now {
@@ -405,20 +288,6 @@ fn received(interface: IfIndex, source: Ipv6Addr, octets: Vec<u8>) -> Received {
         hop_limit: 255,
         fragmented: false,
         octets,
-    }
-}
-
-/// An address that somebody else has set.
-fn foreign(interface: IfIndex, address: Ipv6Addr) -> KernelAddress {
-    KernelAddress {
-        interface,
-        address,
-        prefix_len: 64,
-        preferred_until: Until::Never,
-        valid_until: Until::Never,
-        tentative: false,
-        duplicate: false,
-        ours: false,
     }
 }
 

@@ -32,7 +32,7 @@ impl World {
         match packet.octets.first() {
             Some(&128) if self.loses & ECHO_REQUESTS == 0 => self.answer_echo(packet),
             Some(&134) => self.check_advertisement(packet),
-            Some(&135) if self.hearing.neighbor_advertisements => {
+            Some(&135) if self.node.hearing.neighbor_advertisements => {
                 self.answer_neighbor_solicitation(packet);
             }
             _ => {}
@@ -60,7 +60,7 @@ impl World {
     }
 
     fn answer_echo(&mut self, packet: &Packet) {
-        if !self.hearing.echo_replies {
+        if !self.node.hearing.echo_replies {
             return;
         }
         let mut octets = packet.octets.clone();
@@ -121,7 +121,7 @@ impl World {
 
     /// What the agent holds, with the ends of preferred and valid lifetime.
     fn held(&self) -> Held {
-        let status = self.core.status(self.now);
+        let status = self.node.core.status(self.now);
         let end = |seconds: Option<u32>| {
             let seconds = seconds.map(|seconds| Duration::from_secs(u64::from(seconds)));
             seconds.map_or(Until::Never, |left| Until::At(self.now + left))
