@@ -43,6 +43,7 @@ use ipnet::Ipv6Net;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt};
 use renumberd::daemon::clock;
+use renumberd::lab::observe::frame::Frame;
 use renumberd::time::Lifetime;
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};
@@ -314,10 +315,9 @@ struct Child {
 
 impl Child {
     fn start(namespace: &Namespace) -> Self {
-        let index = namespace.interface("eth0").index;
-        let socket = sys::in_namespace(namespace.name(), || {
-            UdpSocket::bind(SocketAddrV6::new(CHILD, 546, 0, index)).unwrap()
-        });
+        let index = namespace.index("eth0");
+        let socket =
+            namespace.inside(|| UdpSocket::bind(SocketAddrV6::new(CHILD, 546, 0, index)).unwrap());
         let answers: Arc<Mutex<Vec<(Duration, Ipv6Net)>>> = Arc::default();
         let hears = (socket.try_clone().unwrap(), Arc::clone(&answers));
         std::thread::spawn(move || hear(&hears.0, &hears.1));
@@ -327,7 +327,7 @@ impl Child {
             let mut since = sys::monotonic();
             for at in 0_u8.. {
                 let site: Ipv6Net = SITES[usize::from(at + 1) % 2].parse().unwrap();
-                let like = |frame: &lab::packet::Frame| frame.at > since && frame.advertises(site);
+                let like = |frame: &Frame| frame.at > since && frame.advertises(site);
                 since = wire.wait_for("an RA", secs(3600), like).at;
                 let to = SocketAddrV6::new("ff02::1:2".parse().unwrap(), 547, 0, index);
                 socket.send_to(&renew(at).encode(), to).unwrap();
@@ -392,7 +392,7 @@ struct Routes {
 
 impl Routes {
     fn follow(namespace: &Namespace) -> Self {
-        let socket = sys::in_namespace(namespace.name(), || {
+        let socket = namespace.inside(|| {
             let mut socket =
                 netlink_sys::Socket::new(netlink_sys::protocols::NETLINK_ROUTE).unwrap();
             socket.bind_auto().unwrap();

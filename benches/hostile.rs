@@ -26,7 +26,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
-use pnet::datalink::DataLinkSender;
+use renumberd::lab::site::frames::FrameSender;
 
 use lab::agent::Agent;
 use lab::provider::Era;
@@ -74,8 +74,8 @@ struct Attack {
     _site: Site,
     _router: Scripted,
     agent: Agent,
-    above: Box<dyn DataLinkSender>,
-    below: Box<dyn DataLinkSender>,
+    above: FrameSender,
+    below: FrameSender,
     /// What the bindings are of.
     given: Vec<Ipv6Net>,
     number: u32,
@@ -103,8 +103,8 @@ impl Attack {
             (known == usize::try_from(bindings).unwrap()).then_some(())
         });
         site.client().takes(era.delegated, CEILING);
-        let (above, _) = wire::open((&site.isp, "isp0"));
-        let (below, _) = wire::open((&site.client().namespace, client::INTERFACE));
+        let above = wire::open((&site.isp, "isp0"));
+        let below = wire::open((&site.client().namespace, client::INTERFACE));
         let attack = Self { _site: site, _router: router, agent, above, below, given, number: 0 };
         attack.rest().expect("the agent has come to rest");
         attack
@@ -127,7 +127,7 @@ impl Attack {
             self.number += 1;
             let Message { frame, from_above } = messages::make(kind, self.number, &self.given);
             let sender = if from_above { &mut self.above } else { &mut self.below };
-            sender.send_to(&frame, None).unwrap().unwrap();
+            sender.send(&frame).unwrap();
             pause((start + apart * sent).saturating_sub(sys::monotonic()));
         }
         self.rest()?;

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use renumberd::lab::observe::frame::Frame;
+
 use lab::provider::{Era, Kind, Promise};
 use lab::site::Site;
 use lab::story::Scene;
@@ -133,7 +135,7 @@ fn after_a_change_the_uplink_is_quiet() {
     pause(secs(5));
     let since = lab::sys::monotonic();
     pause(secs(30));
-    let heard = |like: fn(&lab::packet::Frame) -> bool| scene.uplink.count(since, like);
+    let heard = |like: fn(&Frame) -> bool| scene.uplink.count(since, like);
     assert_eq!(heard(|frame| frame.asks_for_prefixes()), 0);
     assert_eq!(heard(|frame| frame.is_solicitation()), 0);
 }

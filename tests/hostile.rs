@@ -15,11 +15,11 @@ use renumberd::wire::dhcpv6::MessageType;
 use renumberd::wire::ndp_option::NdpOption;
 
 use lab::agent::Agent;
-use lab::packet::Envelope;
 use lab::provider::{Era, Promise};
 use lab::scripted::{Script, Scripted, as_it_is, prefix_option};
 use lab::site::{INTERNET, PROVIDER, Site};
 use lab::{CEILING, eventually, millis, pause, secs, sys};
+use renumberd::lab::site::frames::Envelope;
 
 /// What a forged message brings; nothing may ever carry it.
 const FORGED: u16 = 0xbad;

@@ -9,16 +9,16 @@
 
 mod lab;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use ipnet::Ipv6Net;
+use renumberd::lab::observe::frame::Frame;
 use renumberd::wire::dhcpv6::MessageType;
 
 use lab::client::{Client, INTERFACE, addresses};
 use lab::dhcpcd::{Besides, Dhcpcd};
 use lab::net::Net;
-use lab::packet::Envelope;
 use lab::peer::Peer as _;
 use lab::process::Process;
 use lab::provider::{Era, Kind, Promise};
@@ -29,40 +29,83 @@ use lab::site::{PROVIDER, Site};
 use lab::tun::Tun;
 use lab::wire::Wire;
 use lab::{CEILING, eventually, millis, pause, secs, sys};
+use renumberd::lab::site::frames::Envelope;
+
+/// What a test has made, and what is to be gone after it.
+struct Made {
+    pids: Vec<String>,
+    directory: PathBuf,
+}
+
+impl Made {
+    /// A program, one that it has left in the background, and a file.
+    fn new(net: &Net) -> (Self, Process) {
+        let namespace = net.host("lost");
+        let script = "setsid sleep 60 & exec sleep 60";
+        let process = Process::start("sh", namespace.command("sh").args(["-c", script]));
+        let pids = eventually("both programs run", secs(5), || {
+            let inside = namespace.handle().processes().unwrap();
+            (inside.len() == 2).then(|| inside.iter().map(ToString::to_string).collect())
+        });
+        let directory = net.directory("files");
+        std::fs::write(directory.join("file"), "").unwrap();
+        (Self { pids, directory }, process)
+    }
+
+    fn is_gone(&self) -> bool {
+        let is_there = |pid: &String| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+            status.is_ok_and(|status| !status.contains("State:\tZ"))
+        };
+        !self.pids.iter().any(is_there) && !self.directory.exists()
+    }
+}
 
 #[test]
 fn a_failing_test_leaves_nothing_behind() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let failed = std::panic::catch_unwind(move || {
         let net = Net::new();
-        let namespace = net.host("lost");
-        let process = Process::start("sleep", namespace.command("sleep").arg("60"));
-        let directory = net.directory("files");
-        sender.send((namespace.name().to_owned(), process.pid(), directory)).unwrap();
+        let (made, _process) = Made::new(&net);
+        assert!(!made.is_gone());
+        sender.send(made).unwrap();
         panic!("on purpose");
     });
     assert!(failed.is_err());
-    let (name, pid, directory) = receiver.recv().unwrap();
-    assert!(!Path::new("/run/netns").join(name).exists());
-    assert!(!Path::new("/proc").join(pid.to_string()).exists());
-    assert!(!directory.exists());
+    assert!(receiver.recv().unwrap().is_gone());
+}
+
+/// Where the test below says what it has made; alone it does nothing.
+const VICTIM: &str = "RENUMBERD_LAB_VICTIM";
+
+#[test]
+fn a_test_to_be_killed() {
+    let Some(file) = std::env::var_os(VICTIM) else { return };
+    let net = Net::new();
+    let (made, _process) = Made::new(&net);
+    let told = format!("{}\n{}", made.directory.display(), made.pids.join("\n"));
+    std::fs::write(&file, told + "\n.").unwrap();
+    pause(secs(30));
 }
 
 #[test]
-fn remains_of_dead_runs_are_swept() {
-    let _net = Net::new();
-    // Beyond the largest process id that Linux gives.
-    let name = "rn4194305-0-dead";
-    assert!(Command::new("ip").args(["netns", "add", name]).status().unwrap().success());
-    let mut sleeping =
-        Process::start("sleep", Command::new("ip").args(["netns", "exec", name, "sleep", "60"]));
-    eventually("sleep is in the namespace", secs(5), || {
-        let pids = Command::new("ip").args(["netns", "pids", name]).output().unwrap();
-        (!pids.stdout.is_empty()).then_some(())
+fn a_test_that_is_killed_leaves_nothing_behind() {
+    let net = Net::new();
+    let file = net.directory("victim").join("made");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut victim = Process::start(
+        "victim",
+        command.args(["--exact", "a_test_to_be_killed"]).env(VICTIM, &file),
+    );
+    let told = eventually("the other test has made something", secs(10), || {
+        std::fs::read_to_string(&file).ok().filter(|told| told.ends_with('.'))
     });
-    lab::house::sweep();
-    assert!(!Path::new("/run/netns").join(name).exists());
-    eventually("what ran there is ended", secs(5), || (!sleeping.running()).then_some(()));
+    let mut lines = told.lines().map(str::to_owned);
+    let directory = PathBuf::from(lines.next().unwrap());
+    let made = Made { pids: lines.filter(|line| line != ".").collect(), directory };
+    assert!(made.pids.len() == 2 && !made.is_gone());
+    victim.kill();
+    eventually("all of it is gone", secs(5), || made.is_gone().then_some(()));
 }
 
 #[test]
@@ -146,7 +189,7 @@ fn serves_dhcpcd(kind: Kind) {
     assert_eq!(servers.len(), 2, "the reboot brought another server: {servers:?}");
 }
 
-fn server_of(frame: &lab::packet::Frame) -> Option<String> {
+fn server_of(frame: &Frame) -> Option<String> {
     use renumberd::wire::dhcpv6_option::Dhcpv6Option;
     let reply = frame.dhcp().filter(|message| message.kind == MessageType::Reply)?;
     reply.options.iter().find_map(|option| {

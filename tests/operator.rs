@@ -176,7 +176,7 @@ fn a_server_s_port_that_is_shared_is_warned_of() {
     let site = Site::new();
     let era = Era::new(1);
     let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
-    let _other = sys::in_namespace(site.dut.name(), || {
+    let _other = site.dut.inside(|| {
         let other = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
         other.set_reuse_address(true).unwrap();
         other.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 547, 0, 0).into()).unwrap();
@@ -194,7 +194,7 @@ fn a_server_s_port_that_is_taken_is_named_until_it_is_free() {
     let site = Site::new();
     let era = Era::new(1);
     let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
-    let other = sys::in_namespace(site.dut.name(), || UdpSocket::bind("[::]:547").unwrap());
+    let other = site.dut.inside(|| UdpSocket::bind("[::]:547").unwrap());
     let config = format!("{}[pool.home]\ndownlink = \"lan0\"\n", site::config());
     let agent = Agent::start(&site.net, &site.dut, &config, &[]);
     site.client().takes(era.delegated, CEILING);

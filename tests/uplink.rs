@@ -11,6 +11,7 @@
 mod lab;
 
 use ipnet::Ipv6Net;
+use renumberd::lab::observe::frame::Frame;
 use renumberd::wire::dhcpv6::MessageType;
 
 use lab::agent::Agent;
@@ -189,8 +190,7 @@ fn a_delegated_prefix_that_is_not_routed_is_named_until_it_is() {
     eventually("a lease", CEILING, || (!agent.status().delegated("wan0").is_empty()).then_some(()));
     let since = sys::monotonic();
     eventually("the condition", CEILING, || complains().then_some(()));
-    let remedy =
-        |frame: &lab::packet::Frame| frame.at > since && frame.is_dhcp(MessageType::Solicit);
+    let remedy = |frame: &Frame| frame.at > since && frame.is_dhcp(MessageType::Solicit);
     wire.wait_for("a Solicit as the remedy", CEILING, remedy);
     routes(two.delegated);
     router.rewrite(|script| *script = Script::new(two));

@@ -12,8 +12,8 @@ use renumberd::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption};
 use renumberd::wire::ndp::{RouterAdvertisement, RouterSolicitation};
 use renumberd::wire::ndp_option::{NdpOption, PrefixInformation};
 
-use crate::lab::packet::Envelope;
 use crate::lab::site::DUID;
+use renumberd::lab::site::frames::Envelope;
 
 const HOSTILE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xbad, 1);
 const STRANGER: Ipv6Addr = Ipv6Addr::new(0x3fff, 0xbad, 0, 0, 0, 0, 0, 1);

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use ipnet::Ipv6Net;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
@@ -21,10 +21,10 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::site::cable::settled;
 use super::site::nodes::{DOWNLINK, Era, PROVIDER_DOWNLINK, Site, UPLINK};
 use crate::core::kernel::system::System;
 use crate::core::output::Packet;
-use crate::daemon::clock;
 use crate::net::IfIndex;
 use crate::net::{ALL_DHCP_SERVERS, ALL_NODES, DHCP_CLIENT_PORT, DHCP_SERVER_PORT};
 use crate::platform::linux::Kernel;
@@ -39,7 +39,6 @@ use crate::wire::ndp_option::{NdpOption, PrefixInformation};
 const PREFERRED: u32 = 7200;
 const VALID: u32 = 14_400;
 const QUIET_MILLIS: u8 = 100;
-const LINK_LOCAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Said on standard output when all sockets are open.
 pub const READY: &str = "ready";
 
@@ -358,23 +357,5 @@ fn message(kind: MessageType, transaction_id: TransactionId, prefixes: Vec<IaPre
             Dhcpv6Option::ServerId(Duid::from_uuid([2; 16])),
             Dhcpv6Option::IaPd(association),
         ],
-    }
-}
-
-/// The system once these interfaces have their link-local addresses.
-fn settled(kernel: &mut Kernel, names: &[&str]) -> anyhow::Result<System> {
-    let begun = clock::now();
-    loop {
-        let system = kernel.dump(clock::now())?;
-        let is_settled = |name: &&str| {
-            system.link(name).is_some_and(|link| system.link_local(link.index).is_some())
-        };
-        if names.iter().all(is_settled) {
-            return Ok(system);
-        }
-        if clock::now().since(begun) > LINK_LOCAL_PATIENCE {
-            bail!("no link-local addresses");
-        }
-        std::thread::sleep(Duration::from_millis(10));
     }
 }

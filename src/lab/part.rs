@@ -1,4 +1,5 @@
-//! The runner's child processes: each enters its namespace and dies with the runner.
+//! The runner's child processes: each enters its namespace and dies with the runner, but
+//! for the one that clears up.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
@@ -11,6 +12,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 
 use super::floor;
+use super::site::keeper;
 use super::site::nodes::Site;
 
 /// A part that a child process plays.
@@ -31,6 +33,8 @@ enum Role {
     Floor { hops: usize, depth: usize },
     /// A load
     Busy,
+    /// Who clears up when the runner has ended
+    Keep { directory: PathBuf },
 }
 
 /// Plays it.
@@ -42,7 +46,9 @@ pub fn play(part: &Part) -> anyhow::Result<()> {
     // A key press in the runner's terminal is the runner's business; and the scheduler shares the
     // machine out by sessions.
     nix::unistd::setsid()?;
-    set_pdeathsig(Signal::SIGKILL)?;
+    if !matches!(part.role, Role::Keep { .. }) {
+        set_pdeathsig(Signal::SIGKILL)?;
+    }
     if let Some(net) = &part.net {
         setns(File::open(net)?, CloneFlags::CLONE_NEWNET)?;
     }
@@ -51,6 +57,7 @@ pub fn play(part: &Part) -> anyhow::Result<()> {
             Err(Command::new(std::env::current_exe()?).args(arguments).exec().into())
         }
         Role::Floor { hops, depth } => floor::play(Site { hops: *hops, clients: 1 }, *depth),
+        Role::Keep { directory } => keeper::play(directory),
         Role::Busy => loop {
             std::hint::spin_loop();
         },

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,13 @@ use super::floor;
 use super::observe::log::Log;
 use super::observe::watch::Watch;
 use super::report::Stack;
+use super::site::cable::Place;
+use super::site::keeper::Keeper;
 use super::site::namespace::Namespace;
 use super::site::nodes::{
     CLIENT, DOWNLINK, Era, Node, PORT, PROVIDER_DOWNLINK, Site, TARGET, UPLINK,
 };
+use super::site::process::Process;
 use super::site::scenario::Scenario;
 use crate::daemon::{clock, control};
 
@@ -41,17 +44,6 @@ pub struct Plan<'a> {
     pub program: &'a Path,
 }
 
-/// A child process, killed on drop.
-#[derive(Debug)]
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A site at work; all of it vanishes on drop.
 #[derive(Debug)]
 pub struct Stage {
@@ -63,7 +55,7 @@ pub struct Stage {
     processes: Vec<Process>,
     provider: Option<ChildStdin>,
     namespaces: BTreeMap<Node, Namespace>,
-    directory: tempfile::TempDir,
+    keeper: Keeper,
 }
 
 impl Stage {
@@ -73,14 +65,15 @@ impl Stage {
     ///
     /// When the system lacks what it takes, with the remedy.
     pub fn build(plan: &Plan<'_>) -> anyhow::Result<Self> {
+        let mut keeper = Keeper::start(plan.program, "renumberd-bench-")?;
         let mut namespaces = BTreeMap::new();
         for node in plan.site.nodes() {
             let namespace = Namespace::new()?;
+            keeper.hold(&namespace)?;
             settings(&namespace, node, plan.optimistic)?;
             namespace.set_up("lo", true)?;
             namespaces.insert(node, namespace);
         }
-        let directory = tempfile::Builder::new().prefix("renumberd-bench-").tempdir()?;
         let mut stage = Self {
             stack: plan.stack,
             log: Arc::new(Log::default()),
@@ -88,7 +81,7 @@ impl Stage {
             processes: Vec::new(),
             provider: None,
             namespaces,
-            directory,
+            keeper,
         };
         stage.of(Node::Isp)?.own_address(TARGET)?;
         stage.connect(plan)?;
@@ -116,9 +109,9 @@ impl Stage {
         above.0.switch(above.1)?;
         for number in 1..=plan.site.clients {
             let port = format!("{PORT}{number}");
-            above.0.sysctl("default", "disable_ipv6", 1)?;
-            connect((above.0, &port), (self.of(Node::Client(number))?, CLIENT), plan.loss)?;
-            above.0.plug(&port, above.1)?;
+            let client = (self.of(Node::Client(number))?, CLIENT);
+            above.0.port(above.1, &port, client, None)?;
+            lose((above.0, &port), client, plan.loss)?;
         }
         Ok(())
     }
@@ -148,7 +141,7 @@ impl Stage {
     }
 
     fn start_agent(&mut self, plan: &Plan<'_>, node: Node, era: Era) -> anyhow::Result<()> {
-        let directory = self.directory.path().join(node.name());
+        let directory = self.keeper.directory().join(node.name());
         for name in ["state", "runtime"] {
             fs::create_dir_all(directory.join(name))?;
         }
@@ -161,7 +154,7 @@ impl Stage {
         command.arg("--state-dir").arg(directory.join("state"));
         command.arg("--runtime-dir").arg(directory.join("runtime"));
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        self.processes.push(spawn(&mut command)?);
+        self.processes.push(Process::start(&mut command)?);
         Ok(())
     }
 
@@ -169,15 +162,15 @@ impl Stage {
         let mut command = self.part(plan, node, "floor")?;
         command.args([plan.site.hops.to_string(), depth.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = spawn(&mut command)?;
+        let mut process = Process::start(&mut command)?;
         let mut line = String::new();
-        let output = process.0.stdout.take().context("no output")?;
+        let output = process.child.stdout.take().context("no output")?;
         BufReader::new(output).read_line(&mut line)?;
         if line.trim() != floor::READY {
             bail!("{} of the floor does not start: {}", node.name(), self.last_words(node));
         }
         if node == Node::Isp {
-            self.provider = process.0.stdin.take();
+            self.provider = process.child.stdin.take();
         }
         self.processes.push(process);
         Ok(())
@@ -191,7 +184,7 @@ impl Stage {
     }
 
     fn log_file(&self, node: Node) -> PathBuf {
-        self.directory.path().join(node.name() + ".log")
+        self.keeper.directory().join(node.name() + ".log")
     }
 
     /// The last lines that a node has logged.
@@ -236,7 +229,7 @@ impl Stage {
         if let Some(provider) = &mut self.provider {
             return writeln!(provider, "{}", era.0).context("the floor's provider has ended");
         }
-        let runtime = self.directory.path().join(Node::Isp.name()).join("runtime");
+        let runtime = self.keeper.directory().join(Node::Isp.name()).join("runtime");
         let mut stream = UnixStream::connect(control::path(&runtime))
             .with_context(|| format!("the provider has ended: {}", self.last_words(Node::Isp)))?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -251,7 +244,7 @@ impl Stage {
 
     /// The first process that has ended by itself.
     pub fn casualty(&mut self, site: Site) -> Option<Node> {
-        let ended = |process: &mut Process| !matches!(process.0.try_wait(), Ok(None));
+        let ended = |process: &mut Process| !process.is_running();
         let position = self.processes.iter_mut().position(ended)?;
         site.nodes().nth(position)
     }
@@ -275,19 +268,17 @@ impl Load {
     /// When one does not start.
     pub fn start(program: &Path) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let one = |_| spawn(Command::new(program).args(["bench-part", "busy"]));
+        let one = |_| Process::start(Command::new(program).args(["bench-part", "busy"]));
         Ok(Self((0..cores).map(one).collect::<anyhow::Result<_>>()?))
     }
 }
 
-fn spawn(command: &mut Command) -> anyhow::Result<Process> {
-    let child = command.spawn();
-    let name = command.get_program().to_string_lossy().into_owned();
-    child.map(Process).with_context(|| format!("{name} does not start"))
+fn connect(above: Place<'_>, below: Place<'_>, loss: f64) -> anyhow::Result<()> {
+    above.0.cable(above.1, below)?;
+    lose(above, below, loss)
 }
 
-fn connect(above: (&Namespace, &str), below: (&Namespace, &str), loss: f64) -> anyhow::Result<()> {
-    above.0.cable(above.1, below)?;
+fn lose(above: Place<'_>, below: Place<'_>, loss: f64) -> anyhow::Result<()> {
     if loss > 0.0 {
         above.0.lose(above.1, loss)?;
         below.0.lose(below.1, loss)?;

@@ -10,12 +10,12 @@ use renumberd::wire::dhcpv6::MessageType;
 
 use super::client::INTERFACE;
 use super::delegating::{AgentSide, next_hop};
-use super::packet::Frame;
 use super::peer::{Kind, Place};
 use super::relay::Relay;
 use super::requesting::{Below, Followed, behind, eras, gives, is_who_it_should_be, place};
 use super::site::Site;
 use super::{CEILING, eventually, millis, pause, secs, sys};
+use renumberd::lab::observe::frame::Frame;
 
 /// T1 is 8 s.
 const BRIEF: &str = "preferred-lifetime = \"16s\"\nvalid-lifetime = \"60s\"\n";

@@ -67,7 +67,7 @@ fn follows_by(kind: Kind, trigger: Trigger) -> Option<Followed> {
     let mut below = Below::kea(kind, if brief { BRIEF } else { LONG });
     // What it does at its start is over, DAD and the advertisement's hooks as well.
     pause(secs(4));
-    let mac = below.site.dut.interface("wan0").mac.unwrap();
+    let mac = below.site.dut.mac("wan0");
     let since = sys::monotonic();
     below.above.renumber(from, to, trigger, (below.place().link_local(), mac));
     if trigger == Trigger::Command {

@@ -10,7 +10,7 @@ use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid};
 use serde_json::Value;
 
 use super::net::{Namespace, Net};
-use super::{eventually, secs, sys};
+use super::{eventually, secs};
 
 /// The interface of every client.
 pub const INTERFACE: &str = "eth0";
@@ -47,14 +47,14 @@ impl Client {
     /// The options with these codes, in hex, that a router on its link answers an
     /// Information-request with.
     pub fn informed(&self, codes: &[u16]) -> Vec<(u16, String)> {
-        let index = self.namespace.interface(INTERFACE).index;
+        let index = self.namespace.index(INTERFACE);
         let options = vec![
             Dhcpv6Option::ClientId(Duid::from_uuid([0x77; 16])),
             Dhcpv6Option::OptionRequest(codes.to_vec()),
         ];
         let kind = MessageType::InformationRequest;
         let question = Message { kind, transaction_id: TransactionId([1, 2, 3]), options };
-        let answer = sys::in_namespace(self.namespace.name(), || {
+        let answer = self.namespace.inside(|| {
             let socket = UdpSocket::bind("[::]:546").ok()?;
             socket.set_read_timeout(Some(secs(1))).ok()?;
             socket

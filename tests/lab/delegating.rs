@@ -9,11 +9,11 @@ use renumberd::wire::dhcpv6::MessageType;
 
 use super::agent::Agent;
 use super::kea::Kea;
-use super::packet::Envelope;
 use super::peer::DUID;
 use super::provider::{Era, Promise};
 use super::scripted::{Script, Scripted};
 use super::site::{PROVIDER, Site};
+use renumberd::lab::site::frames::Envelope;
 
 /// Its interface towards the requesting router.
 pub const INTERFACE: &str = "isp0";

@@ -31,7 +31,6 @@ pub mod kame;
 pub mod kea;
 pub mod net;
 pub mod networkd;
-pub mod packet;
 pub mod peer;
 pub mod prefixes;
 pub mod process;

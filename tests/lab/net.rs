@@ -1,49 +1,53 @@
-//! Network namespaces and what connects them.
+//! Network namespaces and what connects them: those of the library, where a failure is a panic.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
 
-use pnet::datalink::NetworkInterface;
+use pnet::util::MacAddr;
+use renumberd::lab::site::keeper::Keeper;
+use renumberd::lab::site::namespace;
 use serde_json::Value;
 
-use super::house::{self, Slot};
-use super::{eventually, secs, sys};
-
-static NUMBER: AtomicUsize = AtomicUsize::new(0);
+use super::house::Slot;
 
 /// The namespaces of one test and a directory for its files.
 #[derive(Debug)]
 pub struct Net {
-    number: usize,
-    made: std::sync::Mutex<Vec<String>>,
-    directory: tempfile::TempDir,
+    roles: Mutex<Vec<String>>,
+    keeper: Mutex<Keeper>,
+    directory: PathBuf,
     _slot: Slot,
 }
 
 /// A network namespace.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Namespace(String);
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    inner: namespace::Namespace,
+    role: String,
+}
+
+/// An interface of a namespace.
+pub type Place<'a> = (&'a Namespace, &'a str);
 
 impl Net {
     pub fn new() -> Self {
         let slot = Slot::take();
-        Self {
-            number: NUMBER.fetch_add(1, Ordering::Relaxed),
-            made: std::sync::Mutex::default(),
-            directory: tempfile::Builder::new().prefix("renumberd-lab").tempdir().unwrap(),
-            _slot: slot,
-        }
+        let program = Path::new(env!("CARGO_BIN_EXE_renumberd"));
+        let keeper = Keeper::start(program, "renumberd-lab-").unwrap();
+        let directory = keeper.directory().to_owned();
+        Self { roles: Mutex::default(), keeper: Mutex::new(keeper), directory, _slot: slot }
     }
 
     /// A host: it takes addresses from advertisements as Linux does by default.
     pub fn host(&self, role: &str) -> Namespace {
-        let name = format!("rn{}-{}-{role}", std::process::id(), self.number);
-        run("ip", &["netns", "add", &name]);
-        self.made.lock().unwrap().push(name.clone());
-        let namespace = Namespace(name);
-        namespace.ip("link set lo up");
-        namespace
+        let inner = namespace::Namespace::new().unwrap();
+        self.keeper.lock().unwrap().hold(&inner).unwrap();
+        let mut roles = self.roles.lock().unwrap();
+        assert!(!roles.iter().any(|known| known == role), "two systems are called {role}");
+        roles.push(role.to_owned());
+        inner.set_up("lo", true).unwrap();
+        Namespace { inner, role: role.to_owned() }
     }
 
     /// A router: it forwards, and its kernel does not listen to advertisements.
@@ -57,56 +61,53 @@ impl Net {
     }
 
     /// A switch with one port for each place given; cables to switched-off ports keep carrier.
-    pub fn switch(&self, role: &str, places: &[(&Namespace, &str)]) -> Namespace {
+    pub fn switch(&self, role: &str, places: &[Place<'_>]) -> Namespace {
         let switch = self.host(role);
         switch.sysctl("default", "disable_ipv6", 1);
-        switch.ip("link add switch type bridge mcast_snooping 0 forward_delay 0");
-        switch.ip("link set switch up");
+        switch.inner.switch("switch").unwrap();
         for (port, place) in places.iter().enumerate() {
-            let port = format!("port{port}");
-            self.cable((&switch, &port), *place);
-            switch.ip(&format!("link set {port} master switch"));
+            switch.port(&format!("port{port}"), *place, None);
         }
         switch
     }
 
-    /// A veth pair between two places, both ends up. Checksum offload is off: raw readers would
-    /// see half-made checksums.
-    pub fn cable(&self, one: (&Namespace, &str), other: (&Namespace, &str)) {
-        let ((one, name), (other, peer)) = (one, other);
-        one.ip(&format!("link add {name} type veth peer name {peer} netns {}", other.name()));
-        for (namespace, interface) in [(one, name), (other, peer)] {
-            namespace.run("ethtool", &["-K", interface, "tx", "off", "rx", "off"]);
-            namespace.ip(&format!("link set {interface} up"));
-        }
+    /// A veth pair between two places, both ends up.
+    pub fn cable(&self, one: Place<'_>, other: Place<'_>) {
+        one.0.inner.cable(one.1, (&other.0.inner, other.1)).unwrap();
     }
 
     /// A directory for files of this test.
     pub fn directory(&self, name: &str) -> PathBuf {
-        let path = self.directory.path().join(name);
+        let path = self.directory.join(name);
         std::fs::create_dir_all(&path).unwrap();
         path
     }
 }
 
-impl Drop for Net {
-    fn drop(&mut self) {
-        for name in self.made.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            house::remove(name);
-        }
-    }
-}
-
 impl Namespace {
+    /// What it is in its test.
     pub fn name(&self) -> &str {
-        &self.0
+        &self.role
+    }
+
+    /// The library's handle of it.
+    pub const fn handle(&self) -> &namespace::Namespace {
+        &self.inner
+    }
+
+    /// Runs `work` inside. Sockets opened there stay there, whichever thread uses them.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.inner.run(|| Ok(work())).unwrap()
+    }
+
+    /// A cable from a new port of the switch that this is.
+    pub fn port(&self, port: &str, far: Place<'_>, link_layer: Option<[u8; 6]>) {
+        self.inner.port("switch", port, (&far.0.inner, far.1), link_layer).unwrap();
     }
 
     /// A command that will run in this namespace, as the very process that is started.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.0)).arg("--").arg(program.as_ref());
-        command
+        self.inner.command(program.as_ref())
     }
 
     /// Runs a program to its end and returns what it printed.
@@ -117,7 +118,7 @@ impl Namespace {
     /// Runs `ip`, its arguments separated by blanks.
     pub fn ip(&self, arguments: &str) -> String {
         let split: Vec<&str> = arguments.split_whitespace().collect();
-        run("ip", &[&["-n", &self.0][..], &split].concat())
+        self.run("ip", &split)
     }
 
     /// What `ip -6 -json` says.
@@ -128,11 +129,7 @@ impl Namespace {
 
     /// Sets `net.ipv6.conf.<interface>.<name>`.
     pub fn sysctl(&self, interface: &str, name: &str, value: i32) {
-        let path = format!("/proc/sys/net/ipv6/conf/{interface}/{name}");
-        sys::in_namespace(&self.0, || {
-            std::fs::write(&path, value.to_string())
-                .unwrap_or_else(|error| panic!("{path}: {error}"));
-        });
+        self.inner.sysctl(interface, name, value).unwrap();
     }
 
     /// Gives an interface this link-local address alone, usable at once: servers that open their
@@ -144,22 +141,17 @@ impl Namespace {
 
     /// Waits until the interface has a link-local address that it can send from.
     pub fn settled(&self, interface: &str) {
-        eventually(&format!("{interface} has a link-local address"), secs(10), || {
-            let shown = self.ip_json(&format!("addr show dev {interface} scope link"));
-            let addresses = shown.iter().filter_map(|link| link["addr_info"].as_array()).flatten();
-            addresses
-                .filter(|address| address["local"].is_string())
-                .any(|address| address["tentative"].as_bool() != Some(true))
-                .then_some(())
-        });
+        self.inner.settled(&[interface]).unwrap();
     }
 
-    /// An interface as the library for raw frames wants it.
-    pub fn interface(&self, name: &str) -> NetworkInterface {
-        let found = sys::in_namespace(&self.0, || {
-            pnet::datalink::interfaces().into_iter().find(|interface| interface.name == name)
-        });
-        found.unwrap_or_else(|| panic!("no interface {name} in {}", self.0))
+    /// The link-layer address of an interface.
+    pub fn mac(&self, interface: &str) -> MacAddr {
+        self.inner.mac(interface).unwrap()
+    }
+
+    /// The index of an interface.
+    pub fn index(&self, interface: &str) -> u32 {
+        self.inner.index(interface).unwrap()
     }
 
     /// All there is to compare of global addresses and routes, without lifetimes.

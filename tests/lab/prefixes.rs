@@ -24,7 +24,7 @@ pub struct Watch(Socket);
 
 impl Watch {
     pub fn start(host: &Namespace) -> Self {
-        let socket = sys::in_namespace(host.name(), || {
+        let socket = host.inside(|| {
             let mut socket = Socket::new(NETLINK_ROUTE).unwrap();
             socket.bind(&SocketAddr::new(0, 1 << (GROUP - 1))).unwrap();
             socket.set_non_blocking(true).unwrap();

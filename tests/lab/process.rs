@@ -1,14 +1,12 @@
 //! Programs of other people, and ours, in a namespace.
 
-use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use renumberd::lab::site::process;
 
 use super::net::Namespace;
 use super::{eventually, secs};
@@ -17,8 +15,7 @@ use super::{eventually, secs};
 #[derive(Debug)]
 pub struct Process {
     name: String,
-    child: Child,
-    log: Arc<Mutex<Vec<String>>>,
+    inner: process::Process,
 }
 
 /// Directories that a program believes to be its own, and where they really are.
@@ -57,25 +54,16 @@ impl Mounts {
 impl Process {
     /// Starts `command`; `name` marks its lines.
     pub fn start(name: &str, command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let log = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stdout.take().unwrap(), &log);
-        collect(child.stderr.take().unwrap(), &log);
-        Self { name: name.to_owned(), child, log }
+        Self { name: name.to_owned(), inner: process::Process::start_kept(command).unwrap() }
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.inner.child.id()
     }
 
     /// All lines so far.
     pub fn lines(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        self.inner.lines()
     }
 
     /// Waits for a line that holds `text`.
@@ -89,39 +77,29 @@ impl Process {
     }
 
     pub fn running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        self.inner.is_running()
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(pid, signal).unwrap_or_else(|error| panic!("{} {signal}: {error}", self.name));
+        self.inner.signal(signal).unwrap_or_else(|error| panic!("{} {signal}: {error}", self.name));
     }
 
-    /// Ends it with TERM, after 10 s with KILL, which is a failure.
+    /// Ends it with TERM; not to end on it is a failure.
     pub fn stop(&mut self) -> ExitStatus {
-        self.signal(Signal::SIGTERM);
-        let start = Instant::now();
-        while start.elapsed() < secs(10) {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return status;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("{} does not end on TERM", self.name);
+        let stopped = self.inner.stop(secs(10)).unwrap();
+        stopped.unwrap_or_else(|| panic!("{} does not end on TERM", self.name))
     }
 
     /// Ends it with KILL.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let status = self.child.wait().unwrap();
+        let status = self.inner.kill().unwrap();
         assert!(status.signal().is_some(), "{} had ended before: {status}", self.name);
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.inner.kill();
         if std::thread::panicking() {
             let lines = self.lines();
             let first = lines.len().saturating_sub(60);
@@ -131,15 +109,6 @@ impl Drop for Process {
             }
         }
     }
-}
-
-fn collect(stream: impl Read + Send + 'static, log: &Arc<Mutex<Vec<String>>>) {
-    let log = Arc::clone(log);
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-            log.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
-        }
-    });
 }
 
 /// Writes a file, its directory being there.

@@ -9,12 +9,12 @@ use renumberd::wire::dhcpv6_option::Dhcpv6Option;
 
 use super::client::INTERFACE;
 use super::net::Namespace;
-use super::packet::Frame;
 use super::peer::{Kind, Peer, Place};
 use super::provider::Era;
 use super::site::Site;
 use super::wire::Wire;
 use super::{CEILING, eventually, millis, pause, secs, sys};
+use renumberd::lab::observe::frame::Frame;
 
 /// The era in which all begin, and the one after.
 pub fn eras() -> (Era, Era) {

@@ -1,13 +1,11 @@
 //! An upstream router that does exactly what a test wants, also what no decent one would do.
 
-use std::io::ErrorKind;
 use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use pnet::datalink::DataLinkSender;
 use pnet::util::MacAddr;
 use renumberd::time::Lifetime;
 use renumberd::wire::dhcpv6::{Message, MessageType};
@@ -16,9 +14,13 @@ use renumberd::wire::ndp::RouterAdvertisement;
 use renumberd::wire::ndp_option::{NdpOption, PrefixInformation};
 
 use super::net::Namespace;
-use super::packet::{Envelope, Frame, parse};
 use super::provider::{Era, Promise};
-use super::{millis, wire};
+use super::wire;
+use renumberd::lab::observe::frame::{Frame, Way};
+use renumberd::lab::site::frames::{Envelope, FrameSender};
+
+/// How soon it notices that it is over.
+const TURN: Duration = Duration::from_millis(20);
 
 /// What the router says.
 #[derive(Clone, Debug)]
@@ -133,7 +135,7 @@ pub fn prefix_option(promise: &Promise) -> NdpOption {
 pub struct Scripted {
     script: Arc<Mutex<Script>>,
     over: Arc<AtomicBool>,
-    sender: Mutex<Box<dyn DataLinkSender>>,
+    sender: Mutex<FrameSender>,
     thread: Option<JoinHandle<()>>,
     mac: MacAddr,
     address: Ipv6Addr,
@@ -142,26 +144,19 @@ pub struct Scripted {
 impl Scripted {
     /// Starts it; `address` is the link-local address that the interface has.
     pub fn start(place: (&Namespace, &str), address: &str, script: Script) -> Self {
-        let mac = place.0.interface(place.1).mac.unwrap();
         let address: Ipv6Addr = address.parse().unwrap();
-        let (mut answers, mut receiver) = wire::open(place);
-        let (sender, _) = wire::open(place);
+        let (tap, sender, mut answers) = (wire::tap(place), wire::open(place), wire::open(place));
+        let mac = sender.mac;
         let (script, over) = (Arc::new(Mutex::new(script)), Arc::new(AtomicBool::new(false)));
         let (shared, ending) = (Arc::clone(&script), Arc::clone(&over));
         let thread = std::thread::spawn(move || {
             while !ending.load(Ordering::Relaxed) {
-                let heard = match receiver.next() {
-                    Ok(octets) => parse(Duration::ZERO, octets, true),
-                    Err(error) if error.kind() == ErrorKind::TimedOut => None,
-                    Err(_) => {
-                        std::thread::sleep(millis(5));
-                        None
-                    }
-                };
-                let Some(heard) = heard.filter(|heard| heard.source != address) else { continue };
+                let heard = tap.wait(TURN).unwrap().filter(|heard| heard.way == Way::In);
+                let Some(heard) = heard else { continue };
                 let script = shared.lock().unwrap().clone();
                 for frame in reaction(&script, &heard, mac, address) {
-                    let _ = answers.send_to(&frame, None);
+                    // Where the interface is down nobody is answered.
+                    let _ = answers.send(&frame);
                 }
             }
         });
@@ -191,7 +186,7 @@ impl Scripted {
 
     /// Sends any frame.
     pub fn send(&self, frame: &[u8]) {
-        self.sender.lock().unwrap().send_to(frame, None).unwrap().unwrap();
+        self.sender.lock().unwrap().send(frame).unwrap();
     }
 }
 

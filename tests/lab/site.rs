@@ -72,11 +72,7 @@ impl Site {
     /// Plugs in the router's uplink, as a new device.
     pub fn create_uplink(&self) {
         let above = self.above.as_ref().unwrap();
-        self.dut.ip("link add wan0 address 02:00:00:00:00:02 type veth peer name wan0-port");
-        self.dut.run("ethtool", &["-K", "wan0", "tx", "off", "rx", "off"]);
-        self.dut.ip(&format!("link set wan0-port netns {}", above.name()));
-        above.ip("link set wan0-port master switch up");
-        self.dut.ip("link set wan0 up");
+        above.port("wan0-port", (&self.dut, "wan0"), Some([2, 0, 0, 0, 0, 2]));
     }
 
     /// The uplink is no more.
@@ -87,8 +83,7 @@ impl Site {
     /// Another router on the uplink's link.
     pub fn second_provider(&self, link_local: &str) -> Namespace {
         let (above, second) = (self.above.as_ref().unwrap(), self.net.router("isp2"));
-        self.net.cable((above, "second"), (&second, "isp0"));
-        above.ip("link set second master switch");
+        above.port("second", (&second, "isp0"), None);
         second.link_local("isp0", link_local);
         second
     }

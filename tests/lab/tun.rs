@@ -8,8 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use nix::poll::{PollFd, PollFlags, poll};
+
 use super::net::Namespace;
-use super::{millis, sys};
+use super::sys;
+
+/// How soon a pump notices that it was hung up.
+const POLL_MILLIS: u8 = 20;
 
 /// A point-to-point line.
 #[derive(Debug)]
@@ -67,14 +72,16 @@ impl Drop for Tun {
 }
 
 fn open(namespace: &Namespace, name: &str) -> File {
-    let file = sys::in_namespace(namespace.name(), || sys::open_tun(name));
+    let file = namespace.inside(|| sys::open_tun(name));
     nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
     file
 }
 
 fn pump(near: &File, far: &File, hung_up: &AtomicBool) {
     while !hung_up.load(Ordering::Relaxed) {
-        let ready = sys::poll([near.as_fd(), far.as_fd()], millis(20));
+        let mut fds = [near, far].map(|file| PollFd::new(file.as_fd(), PollFlags::POLLIN));
+        let _ = poll(&mut fds, POLL_MILLIS);
+        let ready = fds.map(|fd| fd.any() == Some(true));
         for (ready, from, to) in [(ready[0], near, far), (ready[1], far, near)] {
             if ready && !carry(from, to) {
                 return;

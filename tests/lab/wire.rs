@@ -1,22 +1,18 @@
 //! What is on a link, with the time of each frame.
 
-use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ipnet::Ipv6Net;
-use pnet::datalink::{Channel, ChannelType, Config, DataLinkReceiver, DataLinkSender};
-use renumberd::time::Lifetime;
-use renumberd::wire::dhcpv6::{Message, MessageType};
-use renumberd::wire::dhcpv6_option::{Dhcpv6Option, IaPd};
-use renumberd::wire::ndp::RouterAdvertisement;
-use renumberd::wire::ndp_option::{NdpOption, PrefixInformation};
+use renumberd::lab::observe::frame::Frame;
+use renumberd::lab::observe::tap::Tap;
+use renumberd::lab::site::frames::FrameSender;
 
-use super::net::Namespace;
-use super::packet::{Content, Frame, parse};
-use super::{millis, sys};
+use super::net::{Namespace, Place};
+
+/// How soon a capture notices that it is over.
+const TURN: Duration = Duration::from_millis(20);
 
 /// A capture on one interface, both directions, from its start to its drop.
 #[derive(Debug)]
@@ -32,34 +28,25 @@ struct Seen {
     over: AtomicBool,
 }
 
-/// Opens an interface for raw frames, as the namespace's own.
-pub fn open(place: (&Namespace, &str)) -> (Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>) {
-    let interface = place.0.interface(place.1);
-    let config = Config {
-        read_timeout: Some(millis(100)),
-        channel_type: ChannelType::Layer2,
-        ..Config::default()
-    };
-    match sys::in_namespace(place.0.name(), || pnet::datalink::channel(&interface, config)) {
-        Ok(Channel::Ethernet(sender, receiver)) => (sender, receiver),
-        Ok(_) => panic!("{}: not a channel of frames", place.1),
-        Err(error) => panic!("{}: {error}", place.1),
-    }
+/// Opens an interface for frames of the test's own making.
+pub fn open((namespace, interface): Place<'_>) -> FrameSender {
+    FrameSender::open((namespace.handle(), interface)).unwrap()
+}
+
+/// Opens an interface to see all of its packets.
+pub fn tap((namespace, interface): Place<'_>) -> Tap {
+    namespace.inside(|| Tap::on(interface).unwrap())
 }
 
 impl Wire {
     pub fn capture(namespace: &Namespace, interface: &str) -> Self {
-        let ethernet = namespace.interface(interface).mac.is_some_and(|mac| !mac.is_zero());
-        let (_, mut receiver) = open((namespace, interface));
+        let tap = tap((namespace, interface));
         let seen = Arc::new(Seen::default());
         let shared = Arc::clone(&seen);
         let thread = std::thread::spawn(move || {
             while !shared.over.load(Ordering::Relaxed) {
-                match receiver.next() {
-                    Ok(octets) => shared.add(parse(sys::monotonic(), octets, ethernet)),
-                    Err(error) if error.kind() == ErrorKind::TimedOut => {}
-                    // The interface is down, perhaps for a moment.
-                    Err(_) => std::thread::sleep(millis(5)),
+                if let Some(frame) = tap.wait(TURN).unwrap() {
+                    shared.add(frame);
                 }
             }
         });
@@ -100,8 +87,8 @@ impl Wire {
 }
 
 impl Seen {
-    fn add(&self, frame: Option<Frame>) {
-        self.frames.lock().unwrap().extend(frame);
+    fn add(&self, frame: Frame) {
+        self.frames.lock().unwrap().push(frame);
         self.more.notify_all();
     }
 }
@@ -112,78 +99,5 @@ impl Drop for Wire {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-impl Frame {
-    pub const fn is_solicitation(&self) -> bool {
-        matches!(self.content, Content::Solicitation)
-    }
-
-    pub const fn advertisement(&self) -> Option<&RouterAdvertisement> {
-        match &self.content {
-            Content::Advertisement(advertisement) => Some(advertisement),
-            Content::Solicitation | Content::Dhcp(_) | Content::Other => None,
-        }
-    }
-
-    pub const fn dhcp(&self) -> Option<&Message> {
-        match &self.content {
-            Content::Dhcp(message) => Some(message),
-            Content::Solicitation | Content::Advertisement(_) | Content::Other => None,
-        }
-    }
-
-    pub fn is_dhcp(&self, kind: MessageType) -> bool {
-        self.dhcp().is_some_and(|message| message.kind == kind)
-    }
-
-    /// A message of a requesting router that asks for prefixes.
-    pub fn asks_for_prefixes(&self) -> bool {
-        self.dhcp().is_some_and(|message| {
-            matches!(
-                message.kind,
-                MessageType::Solicit
-                    | MessageType::Request
-                    | MessageType::Renew
-                    | MessageType::Rebind
-            )
-        })
-    }
-
-    /// The prefix information options of an advertisement.
-    pub fn prefixes(&self) -> Vec<PrefixInformation> {
-        let options = self.advertisement().map_or(&[][..], |found| &found.options);
-        options
-            .iter()
-            .filter_map(|option| match option {
-                NdpOption::Prefix(prefix) => Some(*prefix),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// Whether an advertisement brings a preferred prefix inside of `net`.
-    pub fn advertises(&self, net: Ipv6Net) -> bool {
-        let within = |pio: &PrefixInformation| net.contains(&pio.prefix.network());
-        self.prefixes().iter().any(|pio| within(pio) && pio.preferred != Lifetime::ZERO)
-    }
-
-    /// Whether an advertisement deprecates or withdraws a prefix inside of `net`.
-    pub fn deprecates(&self, net: Ipv6Net) -> bool {
-        let within = |pio: &PrefixInformation| net.contains(&pio.prefix.network());
-        self.prefixes().iter().any(|pio| within(pio) && pio.preferred == Lifetime::ZERO)
-    }
-
-    /// The IA_PDs of a message.
-    pub fn ia_pds(&self) -> Vec<IaPd> {
-        let options = self.dhcp().map_or(&[][..], |message| &message.options);
-        options
-            .iter()
-            .filter_map(|option| match option {
-                Dhcpv6Option::IaPd(ia) => Some(ia.clone()),
-                _ => None,
-            })
-            .collect()
     }
 }

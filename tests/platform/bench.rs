@@ -13,7 +13,7 @@ use renumberd::platform::{Refusal, refusal_of};
 use renumberd::time::{Instant, ROUNDING, Until};
 
 use crate::lab::net::{Namespace, Net};
-use crate::lab::{eventually, secs, sys};
+use crate::lab::{eventually, secs};
 
 /// The platform layer, and what it has told so far.
 pub(super) struct Platform {
@@ -35,7 +35,7 @@ pub(super) fn on_machine(test: impl FnOnce(&Namespace, Platform) + Send) {
 
 /// Runs `work` in `namespace`: sockets, `/proc/sys/net` and programs it starts are there.
 pub(super) fn inside<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {
-    sys::in_namespace(namespace.name(), work)
+    namespace.inside(work)
 }
 
 impl Platform {

@@ -6,13 +6,13 @@ use socket2::SockRef;
 
 use super::packets::{ADVERTISEMENT, Place, SOLICITATION, next, place, two_machines};
 use crate::lab::net::{Namespace, Net};
-use crate::lab::packet::Envelope;
 use crate::lab::wire::open;
 use crate::lab::{millis, pause};
+use renumberd::lab::site::frames::{Envelope, FrameSender};
 
 /// One who sends frames as he likes, and the place that he sends them to.
 struct Attack {
-    sender: Box<dyn pnet::datalink::DataLinkSender>,
+    sender: FrameSender,
     envelope: Envelope,
     to: Place,
     _machines: (Net, Namespace, Namespace),
@@ -22,21 +22,21 @@ impl Attack {
     fn new() -> Self {
         let machines = two_machines();
         let (_, one, other) = &machines;
-        let (sender, _) = open((one, "one0"));
+        let sender = open((one, "one0"));
         let source = place(one, "one0").local;
-        let envelope = Envelope::to_all_nodes(one.interface("one0").mac.unwrap(), source);
+        let envelope = Envelope::to_all_nodes(sender.mac, source);
         let to = place(other, "other0");
         Self { sender, envelope, to, _machines: machines }
     }
 
     /// An envelope to the other machine alone.
     fn unicast(&self) -> Envelope {
-        let mac = self._machines.2.interface("other0").mac.unwrap();
+        let mac = self._machines.2.mac("other0");
         Envelope { destination_mac: mac, destination: self.to.local, ..self.envelope }
     }
 
     fn send(&mut self, frame: &[u8]) {
-        self.sender.send_to(frame, None).unwrap().unwrap();
+        self.sender.send(frame).unwrap();
     }
 
     fn icmpv6(&self) -> Received {

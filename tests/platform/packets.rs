@@ -11,10 +11,11 @@ use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 
 use super::bench::{Platform, inside, packet};
 use crate::lab::net::{Namespace, Net};
-use crate::lab::packet::{Content, Envelope};
 use crate::lab::tun::Tun;
 use crate::lab::wire::{Wire, open};
 use crate::lab::{eventually, millis, pause, secs};
+use renumberd::lab::observe::frame::Content;
+use renumberd::lab::site::frames::Envelope;
 
 pub(super) const ALL_NODES: &str = "ff02::1";
 const ALL_ROUTERS: &str = "ff02::2";
@@ -98,8 +99,8 @@ fn an_advertisement_arrives_with_all_that_tells_whether_to_believe_it() {
 fn the_filter_lets_the_wanted_types_through_alone() {
     let (_net, one, other) = two_machines();
     let (from, to) = (place(&one, "one0"), place(&other, "other0"));
-    let (mut sender, _) = open((&one, "one0"));
-    let envelope = Envelope::to_all_nodes(one.interface("one0").mac.unwrap(), from.local);
+    let mut sender = open((&one, "one0"));
+    let envelope = Envelope::to_all_nodes(one.mac("one0"), from.local);
     for (echo_replies, neighbor_advertisements, wanted) in [
         (false, false, vec![133, 134]),
         (true, false, vec![129, 133, 134]),
@@ -110,7 +111,7 @@ fn the_filter_lets_the_wanted_types_through_alone() {
         to.icmpv6.hear(Hearing { echo_replies, neighbor_advertisements }).unwrap();
         for kind in 0..=255 {
             let frame = envelope.icmpv6(&[&[kind][..], &ADVERTISEMENT[1..]].concat());
-            sender.send_to(&frame, None).unwrap().unwrap();
+            sender.send(&frame).unwrap();
         }
         for kind in wanted {
             assert_eq!(next("the next", || to.icmpv6.recv()).octets[0], kind);
@@ -157,7 +158,7 @@ fn a_solicit_leaves_through_the_right_interface_alone() {
     server.set_read_timeout(Some(secs(5))).unwrap();
     for (interface, peer) in [("one0", "other0"), ("one1", "other1")] {
         let from = place(&one, interface);
-        let arrival = other.interface(peer).index;
+        let arrival = other.index(peer);
         server.join_multicast_v6(&ALL_DHCP_SERVERS.parse().unwrap(), arrival).unwrap();
         let message = packet(from.interface, from.local, ALL_DHCP_SERVERS, &solicit());
         from.dhcpv6.send(&message).unwrap();
@@ -168,7 +169,7 @@ fn a_solicit_leaves_through_the_right_interface_alone() {
     }
     pause(millis(100));
     for wire in &wires {
-        let count = wire.count(secs(0), |frame| matches!(frame.content, Content::Dhcp(_)));
+        let count = wire.count(secs(0), |frame| matches!(frame.content, Content::Dhcpv6(_)));
         assert_eq!(count, 1);
     }
 }
@@ -180,7 +181,7 @@ fn datagrams_to_port_546_come_whole_from_any_port() {
     let (_net, one, other) = two_machines();
     let to = place(&other, "other0");
     let local = place(&one, "one0").local;
-    let scope = one.interface("one0").index;
+    let scope = one.index("one0");
     let server =
         |port| inside(&one, || UdpSocket::bind(SocketAddrV6::new(local, port, 0, scope)).unwrap());
     let addressee = SocketAddrV6::new(to.local, 546, 0, scope);

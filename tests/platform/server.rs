@@ -94,7 +94,7 @@ fn without_an_interface_the_system_finds_the_way() {
 fn a_neighbor_s_link_layer_address_is_known_once_it_has_answered() {
     let (_net, one, other) = two_machines();
     let (from, to) = (place(&one, "one0"), place(&other, "other0"));
-    let mac = other.interface("other0").mac.unwrap();
+    let mac = other.mac("other0");
     inside(&one, move || {
         let (mut kernel, _events) = Kernel::open().unwrap();
         assert_eq!(kernel.neighbor(from.interface, to.local), None);

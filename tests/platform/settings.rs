@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::process::Command;
 
+use nix::sched::{CloneFlags, unshare};
 use renumberd::core::output::{Object, Step, Sysctl};
 use renumberd::platform::linux::identity;
 use renumberd::platform::linux::sysctl::{read_sysctl, write_sysctl};
@@ -99,12 +100,9 @@ fn the_boot_is_named() {
 
 /// Runs `work` where mounts are seen by nobody else.
 fn in_own_mounts<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    #[allow(unsafe_code, reason = "takes a flag and moves this thread alone")]
     let enter = || {
-        // SAFETY: no pointers; the thread is this function's own.
-        let result = unsafe { libc::unshare(libc::CLONE_NEWNS) };
-        let error = std::io::Error::last_os_error();
-        assert_eq!(result, 0, "mount namespaces need root: {error}; run sudo tests/all.sh");
+        let entered = unshare(CloneFlags::CLONE_NEWNS);
+        entered.expect("mount namespaces need root: run sudo tests/all.sh");
         work()
     };
     std::thread::scope(|scope| scope.spawn(enter).join().unwrap())

@@ -2,6 +2,7 @@
 //! provider, each with its time; and the milestones of a change that they amount to.
 
 pub mod echo;
+pub mod frame;
 pub mod log;
 pub mod milestones;
 pub mod packets;

@@ -15,8 +15,9 @@ use netlink_sys::{Socket, SocketAddr};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::echo::Echo;
+use super::frame::{Content, Frame, Way};
 use super::log::{Log, What};
-use super::tap::{Content, Tap, Way};
+use super::tap::Tap;
 use crate::daemon::clock;
 use crate::lab::site::namespace::Namespace;
 use crate::lab::site::nodes::{Node, Site};
@@ -51,7 +52,7 @@ impl Watch {
         log: &Arc<Log>,
     ) -> io::Result<Self> {
         let mut watcher = namespace.run(|| Watcher::open(site, node, Arc::clone(log)))?;
-        let handle = namespace.try_clone()?;
+        let handle = namespace.clone();
         let thread = std::thread::spawn(move || {
             // Echoes open a socket each.
             let watched = handle.enter().and_then(|()| watcher.watch());
@@ -137,8 +138,8 @@ impl Watcher {
             self.read_events(now)?;
         }
         for tap in &self.taps {
-            while let Some((at, content)) = tap.recv()? {
-                self.write_down(tap.way, at, content);
+            while let Some(frame) = tap.recv()? {
+                self.write_down(frame);
             }
         }
         self.ping()
@@ -228,25 +229,24 @@ impl Watcher {
         Ok(())
     }
 
-    fn write_down(&self, way: Way, at: Duration, content: Content) {
-        let what = match (way, content) {
-            (Way::In, Content::Advertisement(advertisement, _)) => {
+    fn write_down(&self, frame: Frame) {
+        let what = match (frame.way, frame.content) {
+            (Way::In, Content::Advertisement(advertisement)) => {
                 What::Heard(preferred(&advertisement))
             }
-            (Way::Out, Content::Advertisement(advertisement, to_all)) => {
-                What::Advertised { prefixes: preferred(&advertisement), to_all }
-            }
+            (Way::Out, Content::Advertisement(advertisement)) => What::Advertised {
+                prefixes: preferred(&advertisement),
+                to_all: frame.destination.is_multicast(),
+            },
             (Way::Out, Content::Dhcpv6(message)) => What::Sent(message.kind),
-            (Way::In, Content::Dhcpv6(message)) => {
-                if message.kind != MessageType::Reply {
-                    return;
-                }
+            (Way::In, Content::Dhcpv6(message)) if message.kind == MessageType::Reply => {
                 let prefixes = message.ia_pds().flat_map(|ia| &ia.prefixes);
                 let valid = prefixes.filter(|given| !given.valid.is_zero());
                 What::Delegated(valid.map(|given| given.prefix).collect())
             }
+            (Way::In, Content::Dhcpv6(_)) | (_, Content::Solicitation | Content::Other) => return,
         };
-        self.log.add(self.node, at, what);
+        self.log.add(self.node, frame.at, what);
     }
 }
 

@@ -16,8 +16,10 @@ use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::poll::{PollFd, PollFlags, poll};
 
+use pnet::util::MacAddr;
+
 use super::namespace::Namespace;
-use crate::core::kernel::system::KernelEvent;
+use crate::core::kernel::system::{KernelEvent, System};
 use crate::daemon::clock;
 use crate::platform::linux::Kernel;
 use crate::platform::linux::encode::request_with;
@@ -30,6 +32,7 @@ pub type Place<'a> = (&'a Namespace, &'a str);
 
 const LOOPBACK: u32 = 1;
 const CARRIER_PATIENCE: Duration = Duration::from_secs(5);
+const LINK_LOCAL_PATIENCE: Duration = Duration::from_secs(10);
 const CARRIER_TURN: u8 = 100; // milliseconds
 
 impl Namespace {
@@ -39,19 +42,50 @@ impl Namespace {
     ///
     /// What the kernel says.
     pub fn cable(&self, name: &str, far: Place<'_>) -> anyhow::Result<()> {
+        self.veth(name, far, None)?;
+        self.set_up(name, true)?;
+        far.0.set_up(far.1, true)
+    }
+
+    /// A cable from a new port of a switch here to another place, which comes up last: nothing
+    /// that it sends is lost. The far end gets the link-layer address where one is given.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn port(
+        &self,
+        switch: &str,
+        port: &str,
+        far: Place<'_>,
+        link_layer: Option<[u8; 6]>,
+    ) -> anyhow::Result<()> {
+        self.sysctl("default", "disable_ipv6", 1)?;
+        self.veth(port, far, link_layer)?;
+        let mut link = LinkMessage::default();
+        link.header.index = self.index(port)?;
+        link.attributes = vec![LinkAttribute::Controller(self.index(switch)?)];
+        self.ask(&format!("{port} in {switch}"), set_link(link))?;
+        self.set_up(port, true)?;
+        far.0.set_up(far.1, true)
+    }
+
+    /// A veth pair from here to another place, both ends down.
+    fn veth(&self, name: &str, far: Place<'_>, link_layer: Option<[u8; 6]>) -> anyhow::Result<()> {
         let mut peer = LinkMessage::default();
         peer.attributes =
             vec![LinkAttribute::IfName(far.1.to_owned()), LinkAttribute::NetNsFd(far.0.raw())];
-        let link = up_link(vec![
+        let address = link_layer.map(|octets| LinkAttribute::Address(octets.into()));
+        peer.attributes.extend(address);
+        let mut link = LinkMessage::default();
+        link.attributes = vec![
             LinkAttribute::IfName(name.to_owned()),
             LinkAttribute::LinkInfo(vec![
                 LinkInfo::Kind(InfoKind::Veth),
                 LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
             ]),
-        ]);
-        self.ask(&format!("a veth pair {name}"), new_link(link))?;
-        // It is made first, and cannot be up while it is alone.
-        far.0.set_up(far.1, true)
+        ];
+        self.ask(&format!("a veth pair {name}"), new_link(link))
     }
 
     /// A switch that forwards at once and treats multicast as any packet.
@@ -61,26 +95,17 @@ impl Namespace {
     /// What the kernel says.
     pub fn switch(&self, name: &str) -> anyhow::Result<()> {
         let settings = vec![InfoBridge::ForwardDelay(0), InfoBridge::MulticastSnooping(false)];
-        let link = up_link(vec![
+        let mut link = LinkMessage::default();
+        link.header.flags = LinkFlags::Up;
+        link.header.change_mask = LinkFlags::Up;
+        link.attributes = vec![
             LinkAttribute::IfName(name.to_owned()),
             LinkAttribute::LinkInfo(vec![
                 LinkInfo::Kind(InfoKind::Bridge),
                 LinkInfo::Data(InfoData::Bridge(settings)),
             ]),
-        ]);
+        ];
         self.ask(&format!("a bridge {name}"), new_link(link))
-    }
-
-    /// Makes an interface a port of a switch here.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn plug(&self, port: &str, switch: &str) -> anyhow::Result<()> {
-        let mut link = LinkMessage::default();
-        link.header.index = self.index(port)?;
-        link.attributes = vec![LinkAttribute::Controller(self.index(switch)?)];
-        self.ask(&format!("{port} in {switch}"), set_link(link))
     }
 
     /// Switches an interface on or off.
@@ -183,6 +208,28 @@ impl Namespace {
             .with_context(|| format!("no interface {name}"))
     }
 
+    /// The link-layer address of an interface here.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such interface, or it has none.
+    pub fn mac(&self, name: &str) -> anyhow::Result<MacAddr> {
+        let (mut kernel, _) = self.run(Kernel::open)?;
+        let system = kernel.dump(clock::now())?;
+        let address = system.link(name).and_then(|link| link.link_layer_address.as_deref());
+        let octets = address.and_then(|octets| <[u8; 6]>::try_from(octets).ok());
+        octets.map(MacAddr::from).with_context(|| format!("{name} has no link-layer address"))
+    }
+
+    /// Waits until these interfaces here have link-local addresses that packets can leave from.
+    ///
+    /// # Errors
+    ///
+    /// When one gets none, or what the kernel says.
+    pub fn settled(&self, names: &[&str]) -> anyhow::Result<System> {
+        settled(&mut self.run(Kernel::open)?.0, names)
+    }
+
     fn ask(&self, what: &str, request: Request) -> anyhow::Result<()> {
         self.ask_all(what, vec![request])
     }
@@ -197,14 +244,6 @@ impl Namespace {
             }
         }
     }
-}
-
-fn up_link(attributes: Vec<LinkAttribute>) -> LinkMessage {
-    let mut link = LinkMessage::default();
-    link.header.flags = LinkFlags::Up;
-    link.header.change_mask = LinkFlags::Up;
-    link.attributes = attributes;
-    link
 }
 
 fn new_link(link: LinkMessage) -> Request {
@@ -253,4 +292,25 @@ fn dice(part: f64) -> [(u16, Vec<u8>); 4] {
         (NAME, name),
         (FLAGS, FLAG_DIRECT_ACTION.to_ne_bytes().into()),
     ]
+}
+
+/// Waits until these interfaces have link-local addresses that packets can leave from; what the
+/// kernel has then.
+///
+/// # Errors
+///
+/// When one gets none, or what the kernel says.
+pub fn settled(kernel: &mut Kernel, names: &[&str]) -> anyhow::Result<System> {
+    let begun = clock::now();
+    loop {
+        let system = kernel.dump(clock::now())?;
+        let is_settled = |name: &&&str| {
+            system.link(name).is_some_and(|link| system.link_local(link.index).is_some())
+        };
+        let Some(name) = names.iter().find(|name| !is_settled(name)) else { return Ok(system) };
+        if clock::now().since(begun) > LINK_LOCAL_PATIENCE {
+            bail!("{name} gets no link-local address");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -2,6 +2,9 @@
 //! benchmark's site, and what happens to its prefixes. Nothing here watches or judges.
 
 pub mod cable;
+pub mod frames;
+pub mod keeper;
 pub mod namespace;
 pub mod nodes;
+pub mod process;
 pub mod scenario;

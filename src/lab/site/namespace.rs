@@ -1,13 +1,24 @@
 //! Network namespaces without names: each lives as long as its handle, or a process in it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::unistd::{getegid, geteuid};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getegid, geteuid};
+
+use crate::daemon::clock;
+
+/// Killed processes are gone within this time.
+const ENDING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes this process root of a user namespace of its own, where it is not root already. To be
 /// called before there is a second thread.
@@ -34,11 +45,11 @@ pub fn become_root() -> anyhow::Result<()> {
     map("gid_map", format!("0 {group} 1"))
 }
 
-/// A network namespace; it vanishes with its interfaces when the handle is closed and the last
-/// process in it has ended.
-#[derive(Debug)]
+/// A network namespace; it vanishes with its interfaces when all its handles are closed and the
+/// last process in it has ended, however the process that made it ends.
+#[derive(Clone, Debug)]
 pub struct Namespace {
-    handle: File,
+    handle: Arc<File>,
 }
 
 impl Namespace {
@@ -53,7 +64,16 @@ impl Namespace {
             File::open("/proc/thread-self/ns/net")
         });
         let handle = made.context("network namespaces need root, or a user namespace")?;
-        Ok(Self { handle })
+        Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// The namespace at a [`path`](Self::path).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { handle: Arc::new(File::open(path)?) })
     }
 
     /// Runs `work` inside. Sockets that it opens stay inside, whichever thread uses them.
@@ -68,15 +88,6 @@ impl Namespace {
         })
     }
 
-    /// Another handle of it, for a thread.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { handle: self.handle.try_clone()? })
-    }
-
     /// Moves the calling thread inside, for good.
     ///
     /// # Errors
@@ -84,6 +95,13 @@ impl Namespace {
     /// What the system says.
     pub fn enter(&self) -> io::Result<()> {
         Ok(setns(&self.handle, CloneFlags::CLONE_NEWNET)?)
+    }
+
+    /// A command that will run inside, as the very process that is started.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
+        command
     }
 
     /// Where another process finds it while this one lives.
@@ -94,6 +112,47 @@ impl Namespace {
     /// The handle, to say of a cable where its far end is.
     pub fn raw(&self) -> i32 {
         self.handle.as_raw_fd()
+    }
+
+    /// The processes inside.
+    ///
+    /// # Errors
+    ///
+    /// When the handle or the list of processes cannot be read.
+    pub fn processes(&self) -> io::Result<Vec<Pid>> {
+        let own = self.handle.metadata()?;
+        let is_inside = |pid: &i32| {
+            // A process that ends meanwhile is not inside.
+            fs::metadata(format!("/proc/{pid}/ns/net"))
+                .is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()))
+        };
+        let entries = fs::read_dir("/proc")?.filter_map(Result::ok);
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        Ok(pids.filter(is_inside).map(Pid::from_raw).collect())
+    }
+
+    /// Kills the processes inside, also those that programs have left in the background, and
+    /// waits until they are gone.
+    ///
+    /// # Errors
+    ///
+    /// When the list of processes cannot be read, or one is still there in the end.
+    pub fn end_processes(&self) -> io::Result<()> {
+        let begun = clock::now();
+        loop {
+            let inside = self.processes()?;
+            if inside.is_empty() {
+                return Ok(());
+            }
+            if clock::now().since(begun) > ENDING_PATIENCE {
+                return Err(io::Error::other(format!("processes do not end: {inside:?}")));
+            }
+            for pid in inside {
+                // It may have ended by itself.
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Sets `net.ipv6.conf.<interface>.<name>`.
