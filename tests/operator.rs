@@ -188,6 +188,28 @@ fn a_server_s_port_that_is_shared_is_warned_of() {
     assert!(!agent.explain().contains("server-port-taken"));
 }
 
+/// Another client on the machine is named, with the remedy, and waited for; a router that asks for
+/// nothing leaves it the port.
+#[test]
+fn a_client_s_port_that_is_taken_is_named_until_it_is_free() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let other = sys::in_namespace(site.dut.name(), || UdpSocket::bind("[::]:546").unwrap());
+    let alone = "[downlink.lan0]\nsubnet = \"1/64\"\n[static.site]\nprefix = \"2001:db8:5::/48\"\n";
+    let agent = Agent::start(&site.net, &site.dut, alone, &[]);
+    assert!(!agent.explain().contains("port-taken"));
+    drop(agent);
+    let agent = Agent::start(&site.net, &site.dut, &site::config(), &[]);
+    let named = eventually("the port is named", CEILING, || {
+        Some(agent.explain()).filter(|text| text.contains("client-port-taken"))
+    });
+    assert!(named.contains("Address already in use") && named.contains("dhcpcd"), "{named}");
+    drop(other);
+    site.client().takes(era.delegated, CEILING);
+    assert!(!agent.explain().contains("client-port-taken"));
+}
+
 /// Another server on the machine is named, with the remedy, and waited for.
 #[test]
 fn a_server_s_port_that_is_taken_is_named_until_it_is_free() {

@@ -22,7 +22,7 @@ use super::kernel::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTar
 use super::plan::Unassigned;
 use crate::config::{self, Config, Resolver, SearchList};
 use crate::core::downlink::advertise::Content;
-use crate::core::kernel::object::{Group, Key, Object};
+use crate::core::kernel::object::{Group, Key, Object, Port};
 use crate::core::uplink::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
 use crate::core::uplink::lease::{DelegatedPrefix, Ending, LeasedAddress};
 use crate::net::IfIndex;
@@ -60,6 +60,8 @@ pub struct UplinkFacts {
     pub resolvers: (Ending<Ipv6Addr>, Ending<String>),
     /// Options of the lease that are passed on to hosts.
     pub services: Vec<ServiceOption>,
+    /// The built-in requester asks here, and no other program.
+    pub asks_itself: bool,
 }
 
 /// All that the desired state is a function of.
@@ -87,7 +89,7 @@ impl Desired {
 
     /// Whether UDP port 547 has to be open.
     pub fn serves(&self) -> bool {
-        self.made.contains_key(&Key::Port)
+        self.made.contains_key(&Key::Port(Port::Server))
     }
 
     /// When the first of the objects ends.
@@ -163,9 +165,11 @@ pub fn from_scratch(
     let mut desired = Desired { without: carving.without.clone(), ..Desired::default() };
     let carved = carving.parts.as_slice();
     for (position, (name, uplink)) in facts.config.uplinks.iter().enumerate() {
-        let (Some(link), Some(heard)) = (facts.system.link(name), facts.sources.get(name)) else {
-            continue;
-        };
+        let Some(heard) = facts.sources.get(name) else { continue };
+        if heard.asks_itself {
+            desired.want(Object::Port(Port::Client));
+        }
+        let Some(link) = facts.system.link(name) else { continue };
         let on = uplink::Place { facts, now, uplink, link, heard, position, carved };
         on.contribute(&mut desired);
     }
@@ -211,7 +215,7 @@ fn downlink_state(
     passed::pass_on(facts, downlink, &mut content);
     let serves = delegating.serves(name) || (content.informs() && downlink.advertise.may_inform());
     if serves {
-        desired.want(Object::Port);
+        desired.want(Object::Port(Port::Server));
     }
     if let Some(link) = link
         && serves

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::event::Event;
 use super::history::Milestone;
-pub use super::kernel::object::{Executor, Group, Key, Object, Setting, Step, Sysctl};
+pub use super::kernel::object::{Executor, Group, Key, Object, Port, Setting, Step, Sysctl};
 use super::memory::Record;
 use super::safety::Safety;
 use crate::net::IfIndex;

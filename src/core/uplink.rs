@@ -75,6 +75,8 @@ pub(super) struct Uplink {
     lease_known: bool,
     /// A remembered lease has been asked about since the start, with or without success.
     confirmed: bool,
+    /// Nothing can be asked: UDP port 546 cannot be opened.
+    is_mute: bool,
 }
 
 impl Uplink {
@@ -104,6 +106,7 @@ impl Uplink {
             heard_at: None,
             up_since: None,
             silence: Silence::default(),
+            is_mute: false,
         }
     }
 
@@ -192,7 +195,7 @@ impl Uplink {
         self.last_index = Some(attached.index);
         self.up_since = Some(now);
         self.solicit.start(now, attached.multicast);
-        if !self.asks() {
+        if !self.asks() || self.is_mute {
             return Effect::default();
         }
         // The lease does what the link event calls for by itself; the policy hears that a
@@ -203,6 +206,19 @@ impl Uplink {
         let spoken = self.heard_at.is_some_and(|at| now.since(at) < SPOKEN_LATELY);
         self.lease.link_up(now, hurry || spoken);
         Effect { began: Some(Cause::Link), asked: true, ..Effect::default() }
+    }
+
+    /// UDP port 546 cannot be opened, or is open after all: exchanges rest, and begin anew.
+    pub(super) fn set_mute(&mut self, now: Instant, is_mute: bool) {
+        if std::mem::replace(&mut self.is_mute, is_mute) == is_mute {
+            return;
+        }
+        if is_mute {
+            self.lease.link_down();
+        } else if self.attached.is_some() && self.asks() {
+            let _ = self.changes.handle_trigger(now, Trigger::Link);
+            self.lease.link_up(now, true);
+        }
     }
 
     /// An operator asks for a refresh.
@@ -449,6 +465,7 @@ impl Uplink {
             addresses: self.lease.addresses(),
             resolvers: self.lease.resolvers(),
             services: self.lease.services().to_vec(),
+            asks_itself: self.lease.is_built_in(),
         }
     }
 

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod control;
 mod directory;
 mod disk;
+mod gate;
 mod json_lines;
 mod log;
 mod outbox;

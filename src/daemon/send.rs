@@ -30,7 +30,7 @@ impl Shell {
     fn try_send(&self, parcel: &Parcel) -> io::Result<()> {
         match parcel {
             Parcel::Icmpv6(packet) => self.icmpv6.get_ref().send(packet),
-            Parcel::Dhcpv6(packet) => self.dhcpv6.get_ref().send(packet),
+            Parcel::Dhcpv6(packet) => self.client.with(|socket| socket.send(packet)),
             Parcel::Server(packet) => self.server.send(packet),
         }
     }

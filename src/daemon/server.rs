@@ -1,22 +1,19 @@
 //! UDP port 547: open while something is delegated, and answers that wait for the disk.
 
 use std::io;
-use std::os::fd::AsRawFd;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tracing::{trace, warn};
 
+use super::gate::Gate;
 use crate::core::input::Received;
 use crate::core::output::{Group, ServerPacket};
 use crate::net::IfIndex;
 use crate::platform::sockets::{ServerSender, ServerSocket};
-use crate::platform::watch;
 
 /// The server's socket and what is to leave through it.
 #[derive(Default)]
 pub(super) struct Server {
-    socket: Option<AsyncFd<ServerSocket>>,
+    gate: Gate<ServerSocket>,
     /// They leave when everything written until now is on disk.
     held: Vec<ServerPacket>,
 }
@@ -52,50 +49,37 @@ impl Released {
 impl Server {
     /// Opens the socket, or closes it.
     pub(super) fn serve(&mut self, serve: bool) -> io::Result<()> {
-        self.socket = match serve {
-            true => Some(watch(open()?)?),
-            false => None,
-        };
+        if serve {
+            return self.gate.open(open);
+        }
+        self.gate.close();
         Ok(())
     }
 
     pub(super) fn join(&self, group: Group, interface: IfIndex) -> io::Result<()> {
-        self.with_socket(|socket| socket.join(group.address(), interface))
+        self.gate.with(|socket| socket.join(group.address(), interface))
     }
 
     /// A socket that is closed has left all groups.
     pub(super) fn leave(&self, group: Group, interface: IfIndex) -> io::Result<()> {
-        match &self.socket {
-            Some(socket) => socket.get_ref().leave(group.address(), interface),
+        match self.gate.socket() {
+            Some(socket) => socket.leave(group.address(), interface),
             None => Ok(()),
-        }
-    }
-
-    fn with_socket(&self, act: impl Fn(&ServerSocket) -> io::Result<()>) -> io::Result<()> {
-        match &self.socket {
-            Some(socket) => act(socket.get_ref()),
-            None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
     /// Waits until there is something to receive.
     pub(super) async fn readable(&self) {
-        match &self.socket {
-            Some(socket) => drop(socket.readable().await),
-            None => std::future::pending().await,
-        }
+        self.gate.readable().await;
     }
 
     /// The next datagram; none when there is none yet.
     pub(super) fn recv(&self) -> io::Result<Option<Received>> {
-        match &self.socket {
-            Some(socket) => next(socket, ServerSocket::recv),
-            None => Ok(None),
-        }
+        self.gate.recv(ServerSocket::recv)
     }
 
     pub(super) fn send(&self, packet: &ServerPacket) -> io::Result<()> {
-        self.with_socket(|socket| socket.send(&packet.packet, packet.port))
+        self.gate.with(|socket| socket.send(&packet.packet, packet.port))
     }
 
     /// Keeps an answer back until what it says is on disk.
@@ -109,24 +93,8 @@ impl Server {
 
     /// What is held leaves when the sync that begins has ended.
     pub(super) fn release(&mut self) -> Released {
-        let sender = self.socket.as_ref().map(|socket| socket.get_ref().sender());
+        let sender = self.gate.socket().map(ServerSocket::sender);
         Released { sender, packets: std::mem::take(&mut self.held) }
-    }
-}
-
-/// The next packet. Readiness is taken back only when there is none, so that what is left after
-/// a batch is not forgotten.
-pub(super) fn next<S: AsRawFd>(
-    socket: &AsyncFd<S>,
-    recv: impl Fn(&S) -> io::Result<Option<Received>>,
-) -> io::Result<Option<Received>> {
-    let received = socket.try_io(Interest::READABLE, |socket| {
-        recv(socket)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
-    });
-    match received {
-        Ok(received) => Ok(Some(received)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

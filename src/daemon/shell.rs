@@ -14,16 +14,17 @@ use super::Options;
 use super::clock;
 use super::directory::{self, Taken};
 use super::disk::{Disk, Done};
+use super::gate::{Gate, next};
 use super::log::Log;
 use super::outbox::{Outbox, Parcel};
-use super::server::{Server, next};
+use super::server::Server;
 use super::store::{Journal, Ownership};
 use super::turn::{Brake, Flow, Rests, Source, Turn};
 use crate::core::Core;
 use crate::core::input::{Input, Received};
 use crate::core::kernel::system::KernelEvent;
 use crate::core::memory::{Memory, Record};
-use crate::core::output::{Executor, Group, Object, Output, Setting, Step};
+use crate::core::output::{Executor, Group, Object, Output, Port, Setting, Step};
 use crate::core::safety::Safety;
 use crate::net::link_layer_of;
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
@@ -50,7 +51,8 @@ pub(super) struct Shell {
     kernel: Kernel,
     events: AsyncFd<Events>,
     pub(super) icmpv6: AsyncFd<Icmpv6Socket>,
-    pub(super) dhcpv6: AsyncFd<Dhcpv6Socket>,
+    /// UDP port 546.
+    pub(super) client: Gate<Dhcpv6Socket>,
     pub(super) server: Server,
     timer: AsyncFd<Timer>,
     pub(super) disk: Disk,
@@ -98,10 +100,6 @@ impl Shell {
         kernel.set_address_mark(options.address_mark);
         events.leave_out_routes_of(&kernel)?;
         let icmpv6 = Icmpv6Socket::open().context(root)?;
-        let dhcpv6 = Dhcpv6Socket::open().context(
-            "UDP port 546 cannot be opened: does another DHCPv6 client (dhcpcd, dhclient, \
-             systemd-networkd) run, or are you not root?",
-        )?;
         let duid = Duid::from_uuid(match identity::machine_uuid() {
             Ok(uuid) => uuid,
             Err(error) => {
@@ -113,7 +111,7 @@ impl Shell {
             kernel,
             events: watch(events)?,
             icmpv6: watch(icmpv6)?,
-            dhcpv6: watch(dhcpv6)?,
+            client: Gate::default(),
             server: Server::default(),
             timer: watch(Timer::new()?)?,
             disk: Disk::new(journal, ownership),
@@ -271,8 +269,13 @@ impl Shell {
             Step::Remove(Object::Membership(group, interface)) => {
                 self.server.leave(*group, *interface)
             }
-            Step::Set(Object::Port) => self.server.serve(true),
-            Step::Remove(Object::Port) => self.server.serve(false),
+            Step::Set(Object::Port(Port::Client)) => self.client.open(Dhcpv6Socket::open),
+            Step::Remove(Object::Port(Port::Client)) => {
+                self.client.close();
+                Ok(())
+            }
+            Step::Set(Object::Port(Port::Server)) => self.server.serve(true),
+            Step::Remove(Object::Port(Port::Server)) => self.server.serve(false),
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => Ok(()),
         }
     }
@@ -322,12 +325,12 @@ impl Shell {
 
     /// Waits until there is something to take in.
     pub(super) async fn ready(&mut self) -> Ready {
-        let Self { timer, icmpv6, dhcpv6, events, server, disk, rests, .. } = self;
+        let Self { timer, icmpv6, client, events, server, disk, rests, .. } = self;
         let reads = |source| !rests.is_resting(source);
         tokio::select! {
             _ = timer.readable() => Ready::Io,
             _ = icmpv6.readable(), if reads(Source::Icmpv6) => Ready::Io,
-            _ = dhcpv6.readable(), if reads(Source::Dhcpv6) => Ready::Io,
+            () = client.readable(), if reads(Source::Dhcpv6) => Ready::Io,
             _ = events.readable(), if reads(Source::Events) => Ready::Io,
             () = server.readable(), if reads(Source::Server) => Ready::Io,
             done = disk.done() => Ready::Disk(done),
@@ -365,7 +368,7 @@ impl Shell {
         if let Err(error) = self.take_events(core) {
             self.rest(Source::Events, &error);
         }
-        let dhcpv6 = |shell: &mut Self| next(&shell.dhcpv6, Dhcpv6Socket::recv);
+        let dhcpv6 = |shell: &mut Self| shell.client.recv(Dhcpv6Socket::recv);
         let icmpv6 = |shell: &mut Self| next(&shell.icmpv6, Icmpv6Socket::recv);
         let mut flow = self.take_packets(core, Source::Dhcpv6, dhcpv6, Input::Dhcpv6);
         if flow == Flow::Idle {

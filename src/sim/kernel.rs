@@ -23,7 +23,7 @@ use crate::core::kernel::object::Refusal;
 use crate::core::kernel::system::{
     KernelAddress, KernelEvent, KernelRoute, Link, Neighbor, RouteTarget, System,
 };
-use crate::core::output::{Group, Object, Setting, Step};
+use crate::core::output::{Group, Object, Port, Setting, Step};
 use crate::net::{self, IfIndex};
 use crate::time::{Instant, Until};
 
@@ -70,6 +70,8 @@ pub struct Kernel {
     pub groups: BTreeSet<(Group, IfIndex)>,
     /// UDP port 547 is open.
     pub serving: bool,
+    /// UDP port 546 is open.
+    pub asking: bool,
     /// Settings by interface and file name, where they are not [`UNSET`].
     pub sysctls: BTreeMap<(IfIndex, String), i32>,
     /// Addresses that another node was found to hold since the link last came up.
@@ -96,6 +98,7 @@ impl Default for Kernel {
             events: Vec::new(),
             groups: BTreeSet::new(),
             serving: false,
+            asking: false,
             sysctls: BTreeMap::new(),
             found: BTreeSet::new(),
             neighbors: Vec::new(),
@@ -186,7 +189,11 @@ impl Kernel {
                 self.groups.remove(&(*group, *index));
                 Ok(())
             }
-            Step::Set(Object::Port) | Step::Remove(Object::Port) => {
+            Step::Set(Object::Port(Port::Client)) | Step::Remove(Object::Port(Port::Client)) => {
+                self.asking = matches!(step, Step::Set(_));
+                Ok(())
+            }
+            Step::Set(Object::Port(Port::Server)) | Step::Remove(Object::Port(Port::Server)) => {
                 self.groups.retain(|(group, _)| !group.is_for_servers());
                 self.serving = matches!(step, Step::Set(_));
                 Ok(())
@@ -223,6 +230,7 @@ impl Kernel {
     pub fn close_sockets(&mut self) {
         self.groups.clear();
         self.serving = false;
+        self.asking = false;
     }
 
     /// Whether a packet to `destination` reaches a socket of the agent on this interface.

@@ -1,6 +1,7 @@
 //! What servers and routers above may say, and what it is when they say nothing.
 
 use renumberd::core::input::Received;
+use renumberd::core::kernel::object::{Port, Refusal};
 use renumberd::wire::dhcpv6_option::{Status, StatusCode};
 
 use crate::world::dhcpv6;
@@ -53,6 +54,53 @@ fn an_answer_may_come_from_any_unicast_address() {
     }
     let to_all = answered(|received| received.destination = "ff02::1".parse().unwrap());
     assert!(!delegated(&to_all));
+}
+
+/// Where another client has UDP port 546 nothing is asked; once that is free, at once.
+#[test]
+fn a_port_that_is_taken_is_waited_for() {
+    let mut world = World::new(config(), DELEGATED);
+    world.refuses = Some(|step, tries| {
+        let is_port = *step == Step::Set(Object::Port(Port::Client));
+        (is_port && tries < 12).then_some(Refusal::Exists)
+    });
+    world.restart();
+    let start = world.now;
+    world.advertise(vec![pio(A, 7200, 3600)]);
+    while conditions(&world).contains(&"client-port-taken".to_owned()) {
+        assert_eq!(world.sent(start), [] as [MessageType; 0]);
+        world.run_for(Duration::from_secs(1));
+        assert!(world.now.since(start) < Duration::from_secs(3600), "it is never tried again");
+    }
+    let opened = Event::Step(Step::Set(Object::Port(Port::Client)));
+    let at = world.log.iter().rev().find(|(_, event)| *event == opened).unwrap().0;
+    assert!(at.since(start) > Duration::from_secs(60), "it was refused for long");
+    world.run_for(10 * MS);
+    assert!(delegated(&world), "{:?}", world.sent(at));
+}
+
+/// A router that asks for nothing leaves UDP port 546 to others.
+#[test]
+fn without_an_uplink_no_client_s_port_is_open() {
+    let is_open = |world: &World| {
+        let steps = world.log.iter().filter_map(|(_, event)| match event {
+            Event::Step(step @ (Step::Set(object) | Step::Remove(object)))
+                if *object == Object::Port(Port::Client) =>
+            {
+                Some(matches!(step, Step::Set(_)))
+            }
+            _ => None,
+        });
+        steps.last()
+    };
+    let mut world = World::new(config(), DELEGATED);
+    assert_eq!(is_open(&world), Some(true));
+    let site = "[downlink.lan]\n[static.site]\nprefix = \"3fff:1::/48\"\n";
+    let config = renumberd::config::file::parse("test.toml", site).unwrap();
+    world.command(Command::Reload(Box::new(config.clone())));
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(is_open(&world), Some(false));
+    assert_eq!(is_open(&World::new(config, DELEGATED)), None);
 }
 
 /// PDC-92: octets behind the last option, and an option that is malformed, cost nothing else.

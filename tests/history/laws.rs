@@ -189,9 +189,9 @@ impl World {
     /// What the agent's sockets are members of, and the settings that are not as they were, but for
     /// those that routers advertise: they need not have been heard.
     fn settings(&self) -> String {
-        let Kernel { groups, serving, sysctls, .. } = &self.node.kernel;
+        let Kernel { groups, serving, asking, sysctls, .. } = &self.node.kernel;
         let own = sysctls.iter().filter(|((_, file), _)| file == "accept_ra").collect::<Vec<_>>();
-        format!("{groups:?} {serving} {own:?}")
+        format!("{groups:?} {serving} {asking} {own:?}")
     }
 
     /// What the links below are told, by prefix, and what requesting routers have, but for what

@@ -191,7 +191,8 @@ impl World {
         while let Some(output) = self.node.perform(self.now) {
             match output {
                 Output::SendIcmpv6(packet) => self.leave_icmpv6(&packet),
-                Output::SendDhcpv6(packet) => self.leave_dhcpv6(&packet),
+                Output::SendDhcpv6(packet) if self.node.kernel.asking => self.leave_dhcpv6(&packet),
+                Output::SendDhcpv6(_) => {}
                 Output::SendServer(sent) => self.leave_server(&sent.packet),
                 Output::ListNeighbors(interface) => self.list_neighbors(interface),
                 Output::Exit => return self.restart(),

@@ -12,7 +12,7 @@ use renumberd::core::input::{Command, Input, Received};
 use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::kernel::system::{Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Group, Object, Output, ServerPacket, Step};
+use renumberd::core::output::{Group, Object, Output, Port, ServerPacket, Step};
 use renumberd::core::safety::Safety;
 use renumberd::net::IfIndex;
 use renumberd::platform::CAPABILITIES;
@@ -81,8 +81,8 @@ impl One {
                             Step::Set(Object::Membership(group, index)) => {
                                 self.groups.push((*group, *index))
                             }
-                            Step::Set(Object::Port) => self.serves = true,
-                            Step::Remove(Object::Port) => self.serves = false,
+                            Step::Set(Object::Port(Port::Server)) => self.serves = true,
+                            Step::Remove(Object::Port(Port::Server)) => self.serves = false,
                             Step::Set(Object::Route(_)) | Step::Replace(Object::Route(_)) => {
                                 routed = true
                             }

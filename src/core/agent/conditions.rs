@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::core::event::{Condition, Event, Kept, KeptPrefix};
 use crate::core::kernel::object::Key as ObjectKey;
-use crate::core::kernel::object::{Object, Step};
+use crate::core::kernel::object::{Object, Port, Step};
 use crate::core::kernel::refusals::{self, Refused};
 use crate::core::status;
 use crate::core::uplink::Uplink;
@@ -176,15 +176,25 @@ impl Core {
     /// One condition for all that the kernel refuses: there can be thousands.
     fn find_refusals(&self, found: &mut Conditions) {
         let system = &self.kernel.state.system;
+        let is_port = |refused: &Refused| matches!(refused.step, Step::Set(Object::Port(_)));
         let view = |refused: &Refused| refusals::refused(&refused.step, refused.refusal, system);
-        let port = self.kernel.refusals.of(&ObjectKey::Port);
-        let port = port.filter(|refused| refused.step == Step::Set(Object::Port));
-        if let Some(refused) = port {
-            found.add("", Condition::ServerPortTaken { refused: view(refused) });
+        let mut ports = 0;
+        for port in [Port::Client, Port::Server] {
+            let refused = self.kernel.refusals.of(&ObjectKey::Port(port));
+            let Some(refused) = refused.filter(|refused| is_port(refused)) else { continue };
+            ports += 1;
+            let refused = view(refused);
+            found.add(
+                "",
+                match port {
+                    Port::Client => Condition::ClientPortTaken { refused },
+                    Port::Server => Condition::ServerPortTaken { refused },
+                },
+            );
         }
-        let mut others = self.kernel.refusals.iter().filter(|refused| Some(*refused) != port);
+        let mut others = self.kernel.refusals.iter().filter(|refused| !is_port(refused));
         if let Some(first) = others.next() {
-            let others = self.kernel.refusals.len() - usize::from(port.is_some()) - 1;
+            let others = self.kernel.refusals.len() - ports - 1;
             let (refused, times) = (view(first), first.count);
             found.add("", Condition::Refused { refused, times, others });
         }

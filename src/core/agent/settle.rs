@@ -14,8 +14,7 @@ use crate::core::kernel::refusals;
 
 use crate::config::AddressMode;
 use crate::core::history::{Milestone, Stage};
-use crate::core::kernel::object::Refusal;
-use crate::core::kernel::object::Step;
+use crate::core::kernel::object::{Key, Port, Refusal, Step};
 use crate::core::kernel::system::{KernelAddress, RouteTarget};
 use crate::core::output::Output;
 use crate::time::Instant;
@@ -229,6 +228,14 @@ impl Core {
     pub(in crate::core) fn take_steps(&mut self, now: Instant, steps: Vec<Step>) {
         self.hand_over(steps.clone());
         self.kernel.assume(now, steps);
+        self.mute_uplinks(now);
+    }
+
+    /// What asks needs UDP port 546.
+    fn mute_uplinks(&mut self, now: Instant) {
+        let is_refused = self.kernel.refusals.of(&Key::Port(Port::Client)).is_some();
+        let is_mute = is_refused && !self.kernel.state.is_open(Port::Client);
+        self.uplinks.values_mut().for_each(|uplink| uplink.set_mute(now, is_mute));
     }
 
     /// Hands steps to the shell, in batches.
@@ -247,6 +254,7 @@ impl Core {
         if self.kernel.refused(now, step, refusal) {
             self.report(Event::StepRefused(refused));
         }
+        self.mute_uplinks(now);
         self.review = true;
     }
 

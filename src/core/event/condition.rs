@@ -120,6 +120,12 @@ pub enum Condition {
         /// The next hop of the first.
         next_hop: Ipv6Addr,
     },
+    /// UDP port 546 cannot be opened.
+    ClientPortTaken {
+        /// What the kernel said.
+        #[serde(flatten)]
+        refused: RefusedStep,
+    },
     /// UDP port 547 cannot be opened.
     ServerPortTaken {
         /// What the kernel said.
@@ -184,6 +190,7 @@ impl Condition {
             Self::RelayTableFull => "relay-table-full",
             Self::DelegationContested { .. } => "delegation-contested",
             Self::NextHopOffLink { .. } => "next-hop-off-link",
+            Self::ClientPortTaken { .. } => "client-port-taken",
             Self::ServerPortTaken { .. } => "server-port-taken",
             Self::Refused { .. } => "refused",
         }
@@ -210,6 +217,7 @@ impl Condition {
             | Self::ServerSilent { .. }
             | Self::RelayTableFull
             | Self::NextHopOffLink { .. }
+            | Self::ClientPortTaken { .. }
             | Self::ServerPortTaken { .. }
             | Self::Refused { .. } => None,
         }
@@ -285,6 +293,11 @@ impl fmt::Display for Condition {
                 f,
                 "{count} of its bindings have no route, the first with the next hop {next_hop}, \
                  which is no neighbor: name one that is, with next-hop, in [delegation.NAME]"
+            ),
+            Self::ClientPortTaken { refused } => write!(
+                f,
+                "{refused}, and no prefix is asked for without it: does another DHCPv6 client \
+                 (dhcpcd, dhclient, systemd-networkd) run here? It is tried again"
             ),
             Self::ServerPortTaken { refused } => write!(
                 f,

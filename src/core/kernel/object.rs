@@ -23,8 +23,8 @@ pub enum Object {
     Setting(Setting),
     /// Membership in a group on an interface.
     Membership(Group, IfIndex),
-    /// UDP port 547, open.
-    Port,
+    /// A UDP port, open.
+    Port(Port),
     /// An interface whose advertisements the agent follows in the kernel's place: addresses and
     /// routes that the kernel made of earlier ones are removed (RA-RX-80).
     Takeover(IfIndex),
@@ -41,10 +41,20 @@ pub enum Key {
     Setting(IfIndex, Sysctl),
     /// Group and interface.
     Membership(Group, IfIndex),
-    /// UDP port 547.
-    Port,
+    /// The port.
+    Port(Port),
     /// The interface.
     Takeover(IfIndex),
+}
+
+/// A UDP port of DHCPv6.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Port {
+    /// 546, of requesting routers: open where the built-in one asks, and not where another program
+    /// does.
+    Client,
+    /// 547, of delegating routers and relay agents.
+    Server,
 }
 
 /// Who carries out the steps about an object.
@@ -81,6 +91,16 @@ pub enum Step {
     Remove(Object),
 }
 
+impl Port {
+    /// Its number (RFC 9915 §7.2).
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Client => net::DHCP_CLIENT_PORT,
+            Self::Server => net::DHCP_SERVER_PORT,
+        }
+    }
+}
+
 impl Object {
     /// What makes it the same one as another.
     pub fn key(&self) -> Key {
@@ -89,17 +109,19 @@ impl Object {
             Self::Route(route) => Key::Route(route.key()),
             Self::Setting(setting) => Key::Setting(setting.index, setting.name),
             Self::Membership(group, interface) => Key::Membership(*group, *interface),
-            Self::Port => Key::Port,
+            Self::Port(port) => Key::Port(*port),
             Self::Takeover(interface) => Key::Takeover(*interface),
         }
     }
 
-    /// Its place among objects that are made, and among those that are removed. All that is made
-    /// comes before anything is removed but what others could take for ours (CHG-12).
+    /// Its place when it is made and when it is removed, among all steps of a pass (CHG-12). Routes
+    /// and addresses are made before any is removed. A port is closed before its group would be left,
+    /// which goes with it, and groups are left before routes go: neither has an heir to wait for. What
+    /// the kernel made of advertisements is dropped last, when ours is in its place.
     const fn ranks(&self) -> (u8, u8) {
         match self {
             Self::Setting(_) => (0, 9),
-            Self::Port => (1, 1),
+            Self::Port(_) => (1, 1),
             Self::Membership(..) => (2, 3),
             Self::Route(_) => (4, 7),
             Self::Address(_) => (5, 6),
@@ -110,7 +132,7 @@ impl Object {
     /// Who carries out steps about it.
     pub const fn executor(&self) -> Executor {
         match self {
-            Self::Membership(..) | Self::Port => Executor::Sockets,
+            Self::Membership(..) | Self::Port(_) => Executor::Sockets,
             Self::Address(_) | Self::Route(_) | Self::Setting(_) | Self::Takeover(_) => {
                 Executor::Kernel
             }
@@ -121,7 +143,7 @@ impl Object {
     /// is a step of its own; what the kernel made of advertisements does not come back.
     pub(super) const fn is_removable(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Route(_) | Self::Membership(..) | Self::Port => true,
+            Self::Address(_) | Self::Route(_) | Self::Membership(..) | Self::Port(_) => true,
             Self::Setting(_) | Self::Takeover(_) => false,
         }
     }
@@ -133,7 +155,7 @@ impl Object {
             Self::Route(route) => route.target.interface(),
             Self::Setting(setting) => Some(setting.index),
             Self::Membership(_, interface) | Self::Takeover(interface) => Some(*interface),
-            Self::Port => None,
+            Self::Port(_) => None,
         }
     }
 }
@@ -225,7 +247,9 @@ impl fmt::Display for InWords<'_> {
             Object::Membership(group, _) => {
                 write!(f, "{} {} on {interface}", verb("join", "leave"), group.address())
             }
-            Object::Port => write!(f, "{} UDP port 547", verb("open", "close")),
+            Object::Port(port) => {
+                write!(f, "{} UDP port {}", verb("open", "close"), port.number())
+            }
             Object::Takeover(_) => write!(f, "drop what it made of advertisements on {interface}"),
         }
     }

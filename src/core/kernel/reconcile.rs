@@ -2,7 +2,7 @@
 
 use super::backlog::Backlog;
 use super::diff::{self, Removable};
-use super::object::{Key, Object, Step};
+use super::object::{Key, Object, Port, Step};
 use super::refusals::Refusals;
 use super::state::State;
 use super::system::System;
@@ -67,7 +67,8 @@ impl Reconciler {
     ) -> Vec<Step> {
         let Self { state, desired, delegated, removable, refusals, .. } = self;
         let mut steps = diff::made_diff(state, desired, restored);
-        if !state.is_port_open() && refusals.holds(now, &Step::Set(Object::Port)) {
+        let server_port = Step::Set(Object::Port(Port::Server));
+        if !state.is_open(Port::Server) && refusals.holds(now, &server_port) {
             // What is refused is the port.
             steps.retain(|step| !diff::needs_port(step));
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::object::{Key, Object, Setting, Step, Sysctl};
+use super::object::{Key, Object, Port, Setting, Step, Sysctl};
 use super::system::System;
 use crate::core::kernel::object::Group;
 use crate::core::kernel::system::KernelEvent;
@@ -34,9 +34,9 @@ impl State {
         self.made.contains_key(&Key::Membership(group, interface))
     }
 
-    /// Whether UDP port 547 is open.
-    pub(super) fn is_port_open(&self) -> bool {
-        self.made.contains_key(&Key::Port)
+    /// Whether a port is open.
+    pub(in crate::core) fn is_open(&self, port: Port) -> bool {
+        self.made.contains_key(&Key::Port(port))
     }
 
     /// The value that the agent gave a setting of the interface of this name.
@@ -140,7 +140,7 @@ impl State {
     /// Whether it belongs to UDP port 547, which is closed.
     fn is_without_port(&self, object: &Object) -> bool {
         let is_of_port = matches!(object, Object::Membership(group, _) if group.is_for_servers());
-        is_of_port && !self.is_port_open()
+        is_of_port && !self.is_open(Port::Server)
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
             ]
         });
         objects.into_iter().flatten().for_each(|object| state.assume(Step::Set(object)));
-        state.assume(Step::Set(Object::Port));
+        state.assume(Step::Set(Object::Port(Port::Server)));
         state
     }
 
@@ -205,7 +205,7 @@ mod tests {
             assert_eq!(left, [Step::Remove(Object::Membership(Group::AllRouters, LAN))]);
             assert_eq!(state.setting("link3", Sysctl::AcceptRa), None);
             assert_eq!(state.setting("link4", Sysctl::AcceptRa), Some(0));
-            assert!(state.is_member(Group::AllRouters, WLAN) && state.is_port_open());
+            assert!(state.is_member(Group::AllRouters, WLAN) && state.is_open(Port::Server));
             assert!(!state.is_member(Group::AllRouters, LAN));
             assert_eq!(state.made().count(), 4);
             assert_eq!(state.forget_links(), []);
@@ -229,7 +229,7 @@ mod tests {
         let mut state = state();
         let group = Step::Set(Object::Membership(Group::DhcpServers, LAN));
         state.assume(group.clone());
-        assert!(state.refuse(&Step::Set(Object::Port)));
+        assert!(state.refuse(&Step::Set(Object::Port(Port::Server))));
         assert!(!state.refuse(&group));
         assert!(group.is_doubtful(Refusal::NoBuffer) && !group.is_doubtful(Refusal::Exists));
     }

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::core::desired::{Delegated, Desired};
 use crate::core::input::Received;
-use crate::core::kernel::object::{Group, Object};
+use crate::core::kernel::object::{Group, Object, Port};
 use crate::core::kernel::system::{KernelRoute, System};
 use crate::core::memory::{Record, RelayedLease};
 use crate::core::output::Output;
@@ -59,7 +59,7 @@ impl Relays {
             desired.want(Object::Membership(Group::DhcpServers, link.index));
         });
         if !config.relays.is_empty() {
-            desired.want(Object::Port);
+            desired.want(Object::Port(Port::Server));
         }
         let routes = self.leases.routes(config, system);
         if routes.is_empty() {

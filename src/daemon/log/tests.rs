@@ -8,7 +8,7 @@ use crate::core::event::{Condition, RefusedStep, RejectedPacket};
 use crate::core::history::Stage;
 use crate::core::history::{Cause, Prefixes};
 use crate::core::kernel::object::Refusal;
-use crate::core::output::{Object, Step};
+use crate::core::output::{Object, Port, Step};
 use crate::daemon::JsonLines;
 
 const NOW: Instant = Instant::from_secs(100);
@@ -135,7 +135,7 @@ fn a_log_for_programs_carries_values_as_fields() {
         },
         Event::StepRefused(RefusedStep {
             interface: None,
-            step: Step::Set(Object::Port),
+            step: Step::Set(Object::Port(Port::Server)),
             refusal: IN_USE,
         }),
     ];

@@ -107,7 +107,7 @@ fn what_belongs_to_others_is_refused() {
 #[test]
 fn rules_are_used_up_and_then_somebody_decides() {
     let mut kernel = kernel();
-    let step = Step::Set(Object::Port);
+    let step = Step::Set(Object::Port(Port::Server));
     let refusal = Refusal::NotPermitted;
     kernel.refusals.rules.push(Rule { kinds: kind(&step), interface: None, refusal, left: 1 });
     kernel.refusals.decide = Some(|_, tries| (tries == 2).then_some(Refusal::NoBuffer));

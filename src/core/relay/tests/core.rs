@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::core::capabilities::Capabilities;
 use crate::core::event::Event;
 use crate::core::input::Input;
-use crate::core::kernel::object::{Group, Object, Step};
+use crate::core::kernel::object::{Group, Object, Port, Step};
 use crate::core::kernel::system::RouteTarget;
 use crate::core::memory::Memory;
 use crate::core::output::Output;
@@ -49,7 +49,7 @@ fn the_group_is_joined_where_clients_are() {
     assert_eq!(
         joined,
         [
-            Step::Set(Object::Port),
+            Step::Set(Object::Port(Port::Server)),
             Step::Set(Object::Membership(group, LAN)),
             Step::Set(Object::Membership(group, LAN1))
         ]

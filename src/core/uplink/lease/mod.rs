@@ -107,6 +107,13 @@ impl Lease {
         self.held.refusals.standing()
     }
 
+    /// Whether this program asks for it, by UDP port 546, and no other.
+    pub const fn is_built_in(&self) -> bool {
+        match self.requester {
+            Requester::BuiltIn(_) => true,
+        }
+    }
+
     /// What to remember: none when no prefix is held.
     pub fn stored(&self) -> Option<StoredLease> {
         let Requester::BuiltIn(client) = &self.requester;
