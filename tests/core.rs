@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use renumberd::core::input::{Command, Input};
-use renumberd::core::kernel::system::KernelEvent;
+use renumberd::core::kernel::system::{KernelAddress, KernelEvent};
 use renumberd::core::output::{Object, Step};
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::MessageType::{self, Rebind, Renew, Request, Solicit};
@@ -66,14 +66,14 @@ fn a_first_start_ends_with_addresses_routes_and_advertisements() {
     {
         assert!(routes.contains(wanted), "{wanted} in\n{routes}");
     }
-    assert_eq!(world.told("2001:db8:a000:1::/64").map(|(preferred, _)| preferred), Some(2700));
+    assert_eq!(world.lifetimes("2001:db8:a000:1::/64").map(|(preferred, _)| preferred), Some(2700));
     assert_eq!(world.last_advertisement().router_lifetime, 2700);
 }
 
 #[test]
 fn a_change_is_asked_for_in_the_pass_that_hears_of_it() {
     let mut world = settled();
-    let start = world.now;
+    let start = world.now();
     world.advertise(vec![pio(B, 7200, 3600)]);
     assert_eq!(world.sent(start), [Renew]);
 }
@@ -89,16 +89,16 @@ fn a_new_address_on_the_uplink_waits_for_the_answer_but_not_for_long() {
         })
     };
     let mut world = settled();
-    let since = world.now;
-    world.server.delay = 2 * MS;
+    let since = world.now();
+    world.provider().delay = 2 * MS;
     world.advertise(vec![pio(B, 7200, 3600)]);
     world.run_for(MS);
     assert!(!uplink_set(&world, since));
     world.run_for(MS);
     assert!(uplink_set(&world, since));
     let mut world = settled();
-    let since = world.now;
-    world.server.deaf_to = vec![Renew, Rebind, Solicit];
+    let since = world.now();
+    world.provider().deaf_to = vec![Renew, Rebind, Solicit];
     world.advertise(vec![pio(B, 7200, 3600)]);
     world.run_for(10 * MS);
     assert!(uplink_set(&world, since));
@@ -107,8 +107,8 @@ fn a_new_address_on_the_uplink_waits_for_the_answer_but_not_for_long() {
 #[test]
 fn a_change_is_applied_before_it_is_advertised_and_both_in_one_pass() {
     let mut world = settled();
-    world.server.renumber("2001:db8:b000::/56");
-    let start = world.now;
+    world.renumber("2001:db8:b000::/56");
+    let start = world.now();
     world.advertise(vec![pio(B, 7200, 3600)]);
     world.run_for(MS);
     let position = |wanted: &dyn Fn(&Event) -> bool| {
@@ -120,15 +120,15 @@ fn a_change_is_applied_before_it_is_advertised_and_both_in_one_pass() {
     });
     let told = position(&|event| matches!(event, Event::Advertise(..)));
     assert!(added < told);
-    assert_eq!(world.told("2001:db8:b000:1::/64").map(|(_, valid)| valid > 0), Some(true));
-    assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)));
+    assert_eq!(world.lifetimes("2001:db8:b000:1::/64").map(|(_, valid)| valid > 0), Some(true));
+    assert_eq!(world.lifetimes("2001:db8:a000:1::/64"), Some((0, 0)));
 }
 
 /// DWN-06: the old address is deprecated at once, and leaves with its route after the grace time.
 #[test]
 fn the_old_prefix_is_deprecated_at_once_and_gone_after_the_grace_time() {
     let mut world = settled();
-    world.server.renumber("2001:db8:b000::/56");
+    world.renumber("2001:db8:b000::/56");
     world.advertise(vec![pio(A, 7200, 0), pio(B, 7200, 3600)]);
     world.run_for(Duration::from_secs(2));
     let old = "2001:db8:a000:1::1%3".to_owned();
@@ -143,7 +143,7 @@ fn the_old_prefix_is_deprecated_at_once_and_gone_after_the_grace_time() {
 #[test]
 fn an_unchanged_delegation_is_asked_for_at_most_five_times() {
     let mut world = settled();
-    let start = world.now;
+    let start = world.now();
     world.advertise(vec![pio(B, 7200, 3600)]);
     for _ in 0..120 {
         world.run_for(Duration::from_secs(1));
@@ -158,9 +158,9 @@ fn an_unchanged_delegation_is_asked_for_at_most_five_times() {
 fn a_parent_whose_server_is_late_is_followed() {
     for (late, within) in [(50, 1200), (500, 2500), (2000, 7000), (10_000, 31_000)] {
         let mut world = settled();
-        let old = world.server.prefix;
-        world.server.renumber("2001:db8:b000::/56");
-        world.server.slow_until = Some((world.now + late * MS, old));
+        let old = world.provider().prefix;
+        world.renumber("2001:db8:b000::/56");
+        world.provider().slow_until = Some((world.now() + late * MS, old));
         world.advertise(vec![pio(B, 7200, 3600)]);
         world.run_for(within * MS);
         assert!(world.preferred().contains(&"2001:db8:b000:1::1%3".to_owned()), "{late} ms late");
@@ -174,15 +174,15 @@ fn a_server_that_forgot_is_followed() {
     type Break = fn(&mut World);
     let cases: [(&str, Break); 4] = [
         ("another DUID", |world| {
-            world.server.duid = renumberd::wire::dhcpv6_option::Duid::from_uuid([0x22; 16]);
+            world.provider().duid = renumberd::wire::dhcpv6_option::Duid::from_uuid([0x22; 16]);
         }),
-        ("NoBinding", |world| world.server.forgot = true),
-        ("deaf to Renew", |world| world.server.deaf_to = vec![Renew]),
-        ("deaf to Renew and Rebind", |world| world.server.deaf_to = vec![Renew, Rebind]),
+        ("NoBinding", |world| world.provider().forgot = true),
+        ("deaf to Renew", |world| world.provider().deaf_to = vec![Renew]),
+        ("deaf to Renew and Rebind", |world| world.provider().deaf_to = vec![Renew, Rebind]),
     ];
     for (name, break_it) in cases {
         let mut world = settled();
-        world.server.renumber("2001:db8:b000::/56");
+        world.renumber("2001:db8:b000::/56");
         break_it(&mut world);
         world.advertise(vec![pio(B, 7200, 3600)]);
         world.run_for(Duration::from_secs(6));
@@ -193,8 +193,8 @@ fn a_server_that_forgot_is_followed() {
 #[test]
 fn a_dead_server_is_asked_at_most_fifteen_times_in_the_first_minute() {
     let mut world = settled();
-    world.server.deaf_to = vec![Solicit, Request, Renew, Rebind];
-    let start = world.now;
+    world.provider().deaf_to = vec![Solicit, Request, Renew, Rebind];
+    let start = world.now();
     world.advertise(vec![pio(B, 7200, 3600)]);
     world.run_for(Duration::from_secs(60));
     assert!(world.sent(start).len() <= 15, "{:?}", world.sent(start));
@@ -205,8 +205,8 @@ fn a_dead_server_is_asked_at_most_fifteen_times_in_the_first_minute() {
 #[test]
 fn a_router_that_answers_each_solicitation_starts_no_loop() {
     let mut world = settled();
-    world.answer_solicitations = Some(world::advertisement(vec![pio(B, 7200, 3600)]));
-    let start = world.now;
+    world.provider().advertisement = Some(world::advertisement(vec![pio(B, 7200, 3600)]));
+    let start = world.now();
     world.advertise(vec![pio(B, 7200, 3600)]);
     world.run_for(Duration::from_secs(3600));
     assert!(world.solicitations(start) <= 3, "{}", world.solicitations(start));
@@ -221,7 +221,7 @@ fn two_routers_with_disjoint_prefixes_are_no_change_after_the_first_round() {
     let other = "fe80::11".parse().unwrap();
     world.advertise_from(other, vec![pio(B, 7200, 3600)]);
     world.run_for(Duration::from_secs(60));
-    let start = world.now;
+    let start = world.now();
     for _ in 0..60 {
         world.advertise(vec![pio(A, 7200, 3600)]);
         world.run_for(Duration::from_secs(5));
@@ -236,8 +236,8 @@ fn two_routers_with_disjoint_prefixes_are_no_change_after_the_first_round() {
 fn addresses_of_others_stay() {
     let mut world = World::new(config(), "2001:db8:a000::/56");
     let foreign = address(world::DOWNLINK, "fd00::101", false);
-    world.tell(Input::Kernel(vec![KernelEvent::Address(foreign.clone())]));
-    world.kernel.handle(KernelEvent::Address(foreign.clone()));
+    world.give(Input::Kernel(vec![KernelEvent::Address(foreign.clone())]));
+    world.kernel().change_silently(KernelEvent::Address(foreign.clone()));
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(60));
     world.restart();
@@ -255,15 +255,18 @@ fn addresses_of_others_stay() {
 #[test]
 fn an_address_deleted_by_hand_comes_back() {
     let mut world = settled();
-    let start = world.now;
-    let gone =
-        world.kernel.addresses.values().find(|address| address.ours && address.interface == UPLINK);
+    let start = world.now();
+    let gone = world
+        .system()
+        .addresses
+        .values()
+        .find(|address| address.ours && address.interface == UPLINK);
     let gone = gone.cloned().expect("an uplink address");
     let event = KernelEvent::AddressGone { interface: gone.interface, address: gone.address };
-    world.kernel.handle(event.clone());
-    world.tell(Input::Kernel(vec![event]));
+    world.kernel().change_silently(event.clone());
+    world.give(Input::Kernel(vec![event]));
     world.run_for(10 * MS);
-    assert!(world.kernel.addresses.contains_key(&(gone.interface, gone.address)));
+    assert!(world.system().addresses.contains_key(&(gone.interface, gone.address)));
     assert_eq!(world.sent(start), [] as [MessageType; 0]);
 }
 
@@ -272,13 +275,18 @@ fn an_address_deleted_by_hand_comes_back() {
 #[test]
 fn killed_at_any_step_it_ends_in_the_same_state() {
     let change = |world: &mut World| {
-        world.server.renumber("2001:db8:b000::/56");
+        world.renumber("2001:db8:b000::/56");
         let both = vec![pio(A, 7200, 0), pio(B, 7200, 3600)];
-        world.answer_solicitations = Some(world::advertisement(both));
+        world.provider().advertisement = Some(world::advertisement(both));
     };
     let finish = |world: &mut World| {
         world.run_for(Duration::from_secs(120));
-        (world.addresses(), world.preferred(), world.routes(), world.told("2001:db8:a000:1::/64"))
+        (
+            world.addresses(),
+            world.preferred(),
+            world.routes(),
+            world.lifetimes("2001:db8:a000:1::/64"),
+        )
     };
     let mut undisturbed = settled();
     change(&mut undisturbed);
@@ -290,14 +298,13 @@ fn killed_at_any_step_it_ends_in_the_same_state() {
         // The pass that hears of it, then the pass that has the answer: cut off after `limit`.
         let options = vec![pio(A, 7200, 0), pio(B, 7200, 3600)];
         let octets = world::advertisement(options).encode();
-        world.core.handle(world.now, world::icmpv6(UPLINK, world::ROUTER, octets));
+        world.take_in(world::icmpv6(UPLINK, world::ROUTER, octets));
         world.perform(limit.min(3));
         if limit > 3 {
             world.perform(usize::MAX);
-            let reply = world.server.answer(world.now, &last_message(&world));
-            world.now = world.now + MS;
-            let (_, reply) = reply.expect("the server answers");
-            world.core.handle(world.now, world::dhcpv6(&reply));
+            let reply = world.ask_server(&last_message(&world)).expect("the server answers");
+            world.net.now = world.now() + MS;
+            world.take_in(world::dhcpv6(&reply));
             world.perform(limit - 3);
         }
         world.restart();
@@ -320,7 +327,7 @@ fn last_message(world: &World) -> renumberd::wire::dhcpv6::Message {
 fn a_restart_is_no_outage() {
     let mut world = settled();
     let before = (world.addresses(), world.routes());
-    let start = world.now;
+    let start = world.now();
     world.restart();
     world.run_for(Duration::from_secs(10));
     assert_eq!((world.addresses(), world.routes()), before);
@@ -337,7 +344,7 @@ fn a_lost_default_router_is_told_after_the_hold() {
     let mut world = settled();
     let mut lost = world::advertisement(vec![pio(A, 7200, 3600)]);
     lost.router_lifetime = 0;
-    world.tell(world::icmpv6(UPLINK, world::ROUTER, lost.encode()));
+    world.give(world::icmpv6(UPLINK, world::ROUTER, lost.encode()));
     world.run_for(500 * MS);
     assert_eq!(world.last_advertisement().router_lifetime, 2700);
     world.run_for(Duration::from_secs(5));
@@ -355,7 +362,7 @@ fn real_changes_are_never_throttled() {
     for round in 0..100_u16 {
         let prefix = format!("2001:db8:{:x}00::/56", 0x10 + round % 0x60);
         let on_link = format!("2001:db8:f{round:03x}::/64");
-        world.server.renumber(&prefix);
+        world.renumber(&prefix);
         world.advertise(vec![pio(&on_link, 7200, 3600)]);
         world.run_for(Duration::from_millis(3100));
         let wanted = net(&prefix);
@@ -378,7 +385,7 @@ proptest! {
         lifetimes in proptest::collection::vec((1800_u32..7200, 60_u32..1800), 60),
     ) {
         let mut world = settled();
-        let start = world.now;
+        let start = world.now();
         for (gap, (valid, preferred)) in gaps.iter().zip(&lifetimes) {
             world.advertise(vec![pio(B, *valid, *preferred), pio(A, *valid, *preferred)]);
             world.run_for(Duration::from_millis(*gap));
@@ -404,7 +411,7 @@ fn a_default_router_takes_another_s_place_in_one_step() {
         routes.filter(|route| route.starts_with("::/0 ")).collect::<Vec<_>>()
     };
     assert_eq!(defaults(&world).len(), 2);
-    let since = world.now;
+    let since = world.now();
     world.withdraw_router(world::ROUTER);
     world.run_for(Duration::from_secs(1));
     let left = defaults(&world);
@@ -421,9 +428,9 @@ fn a_default_router_takes_another_s_place_in_one_step() {
 #[test]
 fn a_duplicate_is_no_retry_loop() {
     let mut world = settled();
-    let wrong: Vec<_> = world.kernel.addresses.values().filter(|one| one.ours).cloned().collect();
+    let wrong: Vec<_> = world.system().addresses.values().filter(|one| one.ours).cloned().collect();
     assert_eq!(wrong.len(), 2);
-    let since = world.now;
+    let since = world.now();
     wrong.iter().for_each(|address| find_in_use(&mut world, address));
     world.run_for(Duration::from_secs(3600));
     let set: Vec<_> = world
@@ -435,25 +442,24 @@ fn a_duplicate_is_no_retry_loop() {
         .collect();
     assert!(wrong.iter().all(|address| !set.contains(&address.address)), "{set:?}");
     assert!(!set.is_empty(), "the uplink's identifier is made anew");
-    let status = world.core.status(world.now);
+    let status = world.status();
     let told = status.conditions.iter().filter(|found| found.name == "duplicate-address");
     assert_eq!(told.count(), 2);
-    let next = world.kernel.addresses.values().find(|one| set.contains(&one.address)).cloned();
+    let next = world.system().addresses.values().find(|one| set.contains(&one.address)).cloned();
     find_in_use(&mut world, &next.unwrap());
     world.run_for(Duration::from_secs(1));
-    let status = world.core.status(world.now);
+    let status = world.status();
     let told = status.conditions.iter().filter(|found| found.name == "duplicate-address");
     assert_eq!(told.count(), 3, "each of an interface is told");
 }
 
 /// The kernel finds an address in use, and drops it.
-fn find_in_use(world: &mut World, address: &renumberd::core::kernel::system::KernelAddress) {
+fn find_in_use(world: &mut World, address: &KernelAddress) {
     let (interface, gone) = (address.interface, address.address);
-    let found =
-        renumberd::core::kernel::system::KernelAddress { duplicate: true, ..address.clone() };
+    let found = KernelAddress { duplicate: true, ..address.clone() };
     let gone = KernelEvent::AddressGone { interface, address: gone };
-    world.kernel.handle(gone.clone());
-    world.tell(Input::Kernel(vec![KernelEvent::Address(found), gone]));
+    world.kernel().change_silently(gone.clone());
+    world.give(Input::Kernel(vec![KernelEvent::Address(found), gone]));
 }
 
 /// SRV-58: a delegating router without Reconfigure keys calls by a unicast advertisement, which may
@@ -461,11 +467,11 @@ fn find_in_use(world: &mut World, address: &renumberd::core::kernel::system::Ker
 #[test]
 fn an_advertisement_to_a_router_without_lease_makes_it_ask_at_once() {
     let mut world = World::new(config(), "2001:db8:a000::/56");
-    world.server.deaf_to = vec![Solicit];
+    world.provider().deaf_to = vec![Solicit];
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(300));
-    let start = world.now;
-    world.server.deaf_to.clear();
+    let start = world.now();
+    world.provider().deaf_to.clear();
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(10 * MS);
     assert_eq!(world.sent(start), Vec::<MessageType>::new(), "what all are told calls nobody");
@@ -474,7 +480,7 @@ fn an_advertisement_to_a_router_without_lease_makes_it_ask_at_once() {
         world.run_for(10 * MS);
     }
     assert_eq!(world.sent(start).iter().filter(|kind| **kind == Solicit).count(), 1);
-    assert!(world.told("2001:db8:a000:1::/64").is_some(), "{:?}", world.sent(start));
+    assert!(world.lifetimes("2001:db8:a000:1::/64").is_some(), "{:?}", world.sent(start));
 }
 
 /// An uplink may be called what static prefixes go by.
@@ -487,7 +493,7 @@ fn changes_of_static_prefixes_are_no_uplink_s() {
     let prefixes = [("site".to_owned(), Some(net("3fff:2::/48")))].into();
     world.command(Command::SetPrefixes { prefixes, graceful: false });
     world.run_for(Duration::from_secs(5));
-    let changes = world.core.status(world.now).changes;
+    let changes = world.status().changes;
     let last = changes.last().unwrap();
     assert_ne!(last.uplink, "static");
     assert_eq!(last.to.delegated, [net("3fff:2::/48")]);

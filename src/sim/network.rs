@@ -276,7 +276,11 @@ impl Network {
                 self.wakes[node] = None;
                 match self.nodes[node].wake(self.now) {
                     Some(input) => self.give(node, input),
-                    None => self.schedule(node),
+                    None => {
+                        let next = self.nodes[node].wakes_at(self.now);
+                        assert!(next.is_none_or(|at| at > self.now), "node {node} has no rest");
+                        self.schedule(node);
+                    }
                 }
             }
             Happening::Input(node, input) => self.give(node, input),

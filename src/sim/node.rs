@@ -263,6 +263,7 @@ impl Node {
     /// The kernel's state as a whole, for the agent to read. Events of it are lost.
     pub fn read_kernel(&mut self) -> Input {
         self.read_at = None;
+        self.announce_at = None;
         self.kernel.events.clear();
         self.holds_events = false;
         Input::System(self.kernel.system().clone())
@@ -330,10 +331,11 @@ impl Node {
             }
             return Some(self.read_kernel());
         }
-        if self.announce_at.is_some_and(|at| at <= now)
-            && let Some(events) = self.take_events()
-        {
-            return Some(events);
+        if self.announce_at.is_some_and(|at| at <= now) {
+            self.announce_at = None;
+            if let Some(events) = self.take_events() {
+                return Some(events);
+            }
         }
         let deadline = self.core.deadline(now).filter(|deadline| deadline.at <= now)?;
         let rounds = if self.rounds.0 == now { self.rounds.1 + 1 } else { 1 };

@@ -12,7 +12,7 @@ use super::{A, B, settled};
 const C: &str = "2001:db8:c::/64";
 
 fn renumber(world: &mut World, delegated: &str, on_link: &str) {
-    world.server.renumber(delegated);
+    world.renumber(delegated);
     world.advertise(vec![pio(on_link, 7200, 3600)]);
 }
 
@@ -23,14 +23,14 @@ fn where_a_stub_router_is_heard_preferred_lifetimes_stay_long() {
     for (snac_router, expected) in [(true, (1800, 1800)), (false, (150, 300))] {
         let mut world = settled();
         let heard = RouterAdvertisement { snac_router, ..RouterAdvertisement::default() };
-        world.tell(icmpv6(DOWNLINK, stub_router, heard.encode()));
+        world.give(icmpv6(DOWNLINK, stub_router, heard.encode()));
         renumber(&mut world, "2001:db8:b000::/56", B);
         world.run_for(Duration::from_secs(60));
         renumber(&mut world, "2001:db8:a000::/56", A);
         world.run_for(Duration::from_secs(10));
         renumber(&mut world, "2001:db8:c000::/56", C);
         world.run_for(Duration::from_secs(60));
-        assert_eq!(world.told("2001:db8:c000:1::/64"), Some(expected), "{snac_router}");
+        assert_eq!(world.lifetimes("2001:db8:c000:1::/64"), Some(expected), "{snac_router}");
     }
 }
 
@@ -41,12 +41,12 @@ fn a_known_host_is_sent_two_changes_a_second_apart_at_once() {
     world.run_for(Duration::from_secs(60));
     let host =
         Neighbor { address: CLIENT, link_layer: vec![2; 6], unconfirmed_for: Duration::ZERO };
-    world.neighbors = vec![host];
+    world.kernel().neighbors = vec![(DOWNLINK, host)];
     for (delegated, on_link, subnet) in [
         ("2001:db8:b000::/56", B, "2001:db8:b000:1::/64"),
         ("2001:db8:c000::/56", C, "2001:db8:c000:1::/64"),
     ] {
-        let begun = world.now;
+        let begun = world.now();
         renumber(&mut world, delegated, on_link);
         world.run_for(Duration::from_millis(100));
         let sent = world.events(begun).find_map(|event| match event {

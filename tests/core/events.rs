@@ -40,7 +40,7 @@ fn settled() -> World {
 #[test]
 fn a_change_is_reported_from_its_beginning_to_its_end() {
     let mut world = settled();
-    world.server.prefix = net(SECOND);
+    world.provider().prefix = net(SECOND);
     world.advertise(vec![pio(A, 7200, 0), pio(B, 7200, 3600)]);
     world.run_for(Duration::from_secs(5));
     let finished = world.events.iter().find_map(|event| match event {
@@ -106,9 +106,9 @@ fn default_routers_appear_and_are_lost() {
 fn a_packet_that_is_dropped_is_no_event_where_nobody_reads_it() {
     for is_read in [true, false] {
         let mut world = settled();
-        world.core.set_reports_debug(is_read);
+        world.node().core.set_reports_debug(is_read);
         for _ in 0..1000 {
-            world.tell(world::icmpv6(UPLINK, "2001:db8::1".parse().unwrap(), vec![134, 0, 0, 0]));
+            world.give(world::icmpv6(UPLINK, "2001:db8::1".parse().unwrap(), vec![134, 0, 0, 0]));
         }
         let rejected = world.events.iter().filter(|event| event.kind().0 == "packet-rejected");
         assert_eq!(rejected.count(), usize::from(is_read));
@@ -136,7 +136,7 @@ fn another_router_on_a_downlink_is_reported_once_in_a_while() {
     let router: Ipv6Addr = "fe80::99".parse().unwrap();
     for _ in 0..100 {
         let octets = world::advertisement(vec![pio("2001:db8:dead::/64", 7200, 3600)]).encode();
-        world.tell(world::icmpv6(DOWNLINK, router, octets));
+        world.give(world::icmpv6(DOWNLINK, router, octets));
     }
     let reported = Event::ForeignRouter { interface: Some("lan".to_owned()), router };
     assert_eq!(world.events, [reported]);
@@ -147,7 +147,7 @@ fn another_router_on_a_downlink_is_reported_once_in_a_while() {
 #[test]
 fn a_refused_step_is_reported_once() {
     let mut world = World::new(config(), FIRST);
-    world.refuses = Some(|step, _| {
+    world.refuse(|step, _| {
         let is_address =
             matches!(step, Step::Set(Object::Address(address)) if address.interface == DOWNLINK);
         is_address.then_some(Refusal::NotPermitted)
@@ -166,7 +166,7 @@ fn a_refused_step_is_reported_once() {
 #[test]
 fn an_address_that_another_node_has_is_reported() {
     let mut world = settled();
-    let ours = world.kernel.addresses.values().find(|one| one.ours && one.interface == DOWNLINK);
+    let ours = world.system().addresses.values().find(|one| one.ours && one.interface == DOWNLINK);
     let ours = ours.cloned().unwrap();
     find_in_use(&mut world, &ours);
     let interface = Some("lan".to_owned());

@@ -25,14 +25,14 @@ fn steps(world: &World, since: Instant) -> usize {
 fn advertise_for(world: &mut World, router_lifetime: u16, options: Vec<NdpOption>) {
     let advertisement =
         RouterAdvertisement { router_lifetime, options, ..RouterAdvertisement::default() };
-    world.tell(icmpv6(UPLINK, ROUTER, advertisement.encode()));
+    world.give(icmpv6(UPLINK, ROUTER, advertisement.encode()));
 }
 
 /// However often lifetimes move, the kernel is told of it every ten seconds.
 #[test]
 fn a_flood_of_lifetimes_costs_few_steps() {
     let mut world = settled();
-    let since = world.now;
+    let since = world.now();
     for number in 0..2000_u32 {
         let valid = if number % 2 == 0 { 3600 } else { 7200 };
         advertise_for(&mut world, 1800, vec![pio(A, valid, valid / 2)]);
@@ -41,8 +41,8 @@ fn a_flood_of_lifetimes_costs_few_steps() {
     assert!(steps(&world, since) <= 40, "{}", steps(&world, since));
     world.run_for(Duration::from_secs(11));
     let address =
-        world.kernel.addresses.values().find(|one| one.ours && net(A).contains(&one.address));
-    let left = address.unwrap().valid_until.at().unwrap().since(world.now);
+        world.system().addresses.values().find(|one| one.ours && net(A).contains(&one.address));
+    let left = address.unwrap().valid_until.at().unwrap().since(world.now());
     assert!(left >= Duration::from_secs(7170), "{left:?}");
     assert_eq!(world.sent(since), [] as [MessageType; 0]);
 }
@@ -59,12 +59,12 @@ fn short_lifetimes_that_are_repeated_never_run_out() {
                 world.run_for(apart / 10);
                 let preferred = world.preferred();
                 assert!(preferred.iter().any(|one| one.starts_with("2001:db8:a:")));
-                let mut routes = world.kernel.routes.values();
+                let mut routes = world.system().routes.values();
                 let default = routes.find(|route| {
                     route.destination.prefix_len() == 0
                         && matches!(route.target, RouteTarget::Gateway(..))
                 });
-                assert!(default.is_some_and(|route| !route.until.is_over(world.now)));
+                assert!(default.is_some_and(|route| !route.until.is_over(world.now())));
             }
         }
     }
@@ -74,21 +74,21 @@ fn short_lifetimes_that_are_repeated_never_run_out() {
 #[test]
 fn a_flood_of_prefixes_costs_few_derivations() {
     let mut world = settled();
-    let since = world.now;
+    let since = world.now();
     let mut rounds = 0;
     for number in 0..400_u32 {
-        let before = steps(&world, world.now);
+        let before = steps(&world, world.now());
         advertise_for(
             &mut world,
             1800,
             vec![pio(&format!("2001:db8:f:{number:x}::/64"), 7200, 3600)],
         );
         world.run_for(5 * MS);
-        rounds += usize::from(steps(&world, world.now - 5 * MS) > before);
+        rounds += usize::from(steps(&world, world.now() - 5 * MS) > before);
     }
     assert!(rounds <= 10 + 2 * 4 + 20, "{rounds}");
     world.run_for(Duration::from_secs(2));
     let last = net("2001:db8:f:18f::/64");
-    assert!(world.kernel.addresses.values().any(|one| last.contains(&one.address)));
+    assert!(world.system().addresses.values().any(|one| last.contains(&one.address)));
     assert!(world.sent(since).len() <= 20);
 }

@@ -91,7 +91,7 @@ fn index(downlink: bool) -> IfIndex {
 const DOWN: Refusal = Refusal::Other { number: 100, text: "Network is down" };
 
 /// Refuses nothing, everything, what leads through the downlink, or every other try.
-fn refuses(kind: u8) -> world::Refuses {
+fn refuses(kind: u8) -> world::Decide {
     match kind {
         0 => |_, _| None,
         1 => |_, _| Some(Refusal::NotPermitted),
@@ -150,25 +150,25 @@ fn perform(world: &mut World, act: Act) {
         }
         Act::WithdrawRouter(router) => {
             let silent = RouterAdvertisement { router_lifetime: 0, ..advertisement(Vec::new()) };
-            world.tell(icmpv6(UPLINK, router_at(router), silent.encode()));
+            world.give(icmpv6(UPLINK, router_at(router), silent.encode()));
         }
         Act::Carrier { downlink, up } => world.carrier(index(downlink), up),
         Act::Vanish { downlink } => world.vanish(index(downlink)),
         Act::Return { downlink } => world.return_link(index(downlink)),
         Act::ReadAnew => {
-            let system = world.kernel.clone();
-            world.tell(Input::System(system));
+            let system = world.system().clone();
+            world.give(Input::System(system));
         }
         Act::Renumber(number) => {
-            world.server.renumber(&format!("2001:db8:{:x}000::/56", 10 + number));
+            world.renumber(&format!("2001:db8:{:x}000::/56", 10 + number));
         }
         Act::Deaf(deaf) => {
             let all = vec![Solicit, Request, Renew, Rebind];
-            world.server.deaf_to = if deaf { all } else { Vec::new() };
+            world.provider().deaf_to = if deaf { all } else { Vec::new() };
         }
-        Act::Forgetful => world.server.forgot = true,
-        Act::FromBelow { kind, router } => world.tell(from_below(kind, router)),
-        Act::Refuse(kind) => world.refuses = Some(refuses(kind)),
+        Act::Forgetful => world.provider().forgot = true,
+        Act::FromBelow { kind, router } => world.give(from_below(kind, router)),
+        Act::Refuse(kind) => world.refuse(refuses(kind)),
         Act::Command(number) => world.command(match number {
             0 => Command::Renew { uplink: None },
             1 => Command::LinkUp { uplink: "up".to_owned() },
@@ -189,14 +189,11 @@ fn perform(world: &mut World, act: Act) {
             world.command(Command::Reload(Box::new(config)));
         }
         Act::Duplicate => {
-            let ours = world.kernel.addresses.values().find(|address| address.ours).cloned();
+            let ours = world.system().addresses.values().find(|address| address.ours).cloned();
             if let Some(ours) = ours {
-                let event = KernelEvent::Address(renumberd::core::kernel::system::KernelAddress {
-                    duplicate: true,
-                    ..ours
-                });
-                world.kernel.handle(event.clone());
-                world.tell(Input::Kernel(vec![event]));
+                let event = KernelEvent::Address(KernelAddress { duplicate: true, ..ours });
+                world.kernel().change_silently(event.clone());
+                world.give(Input::Kernel(vec![event]));
             }
         }
         Act::Restart => world.restart(),
@@ -217,10 +214,10 @@ proptest! {
     #[test]
     fn no_deadline_stays_and_no_input_has_many_outputs(acts in prop::collection::vec(act(), 1..60)) {
         let mut world = World::new(site(), "2001:db8:a000::/56");
-        world.refuses = Some(refuses(0));
+        world.refuse(refuses(0));
         for act in acts {
             perform(&mut world, act);
-            prop_assert!(world.most_outputs <= MOST, "{} outputs: {act:?}", world.most_outputs);
+            prop_assert!(world.node().most_outputs <= MOST, "{} outputs: {act:?}", world.node().most_outputs);
             world.run_for(Duration::ZERO);
         }
         world.run_for(Duration::from_secs(3600));
@@ -234,6 +231,6 @@ fn the_site_of_the_histories_works() {
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(30));
     assert!(world.preferred().len() > 2, "{:?}", world.preferred());
-    let System { links, .. } = &world.kernel;
+    let System { links, .. } = world.system();
     assert_eq!(links.len(), 2);
 }

@@ -23,30 +23,30 @@ fn first_words(world: &World, since: Instant) -> Option<Duration> {
 #[test]
 fn an_uplink_that_is_down_holds_no_words_of_another_up() {
     let mut world = World::new(two_uplinks(), "2001:db8:a000::/56");
-    let since = world.now;
+    let since = world.now();
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(3));
     assert!(first_words(&world, since).is_some_and(|after| after < Duration::from_secs(2)));
-    assert!(world.told("2001:db8:a000:1::/64").is_some());
+    assert!(world.lifetimes("2001:db8:a000:1::/64").is_some());
     world.run_for(Duration::from_secs(60));
-    world.server.renumber("2001:db8:b000::/56");
-    let since = world.now;
+    world.renumber("2001:db8:b000::/56");
+    let since = world.now();
     world.restart();
     world.advertise(vec![pio(B, 7200, 3600)]);
     world.run_for(Duration::from_secs(3));
     assert!(first_words(&world, since).is_some_and(|after| after < Duration::from_secs(2)));
-    assert!(world.told("2001:db8:b000:1::/64").is_some());
-    assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)), "it is known whose that was");
+    assert!(world.lifetimes("2001:db8:b000:1::/64").is_some());
+    assert_eq!(world.lifetimes("2001:db8:a000:1::/64"), Some((0, 0)), "it is known whose that was");
     world.run_for(Duration::from_secs(60));
-    let mut config = world.config.clone();
+    let mut config = world.node().config.clone();
     config.uplinks.get_mut("spare").unwrap().rapid_commit ^= true;
-    let since = world.now;
+    let since = world.now();
     world.command(Command::Reload(Box::new(config)));
-    world.server.renumber("2001:db8:c000::/56");
+    world.renumber("2001:db8:c000::/56");
     world.advertise(vec![pio("2001:db8:c::/64", 7200, 3600)]);
     world.run_for(Duration::from_secs(2));
     assert!(first_words(&world, since).is_some_and(|after| after < Duration::from_secs(1)));
-    assert!(world.told("2001:db8:c000:1::/64").is_some());
+    assert!(world.lifetimes("2001:db8:c000:1::/64").is_some());
 }
 
 /// A prefix that nobody accounts for may be of the uplink that has yet to answer: it is not
@@ -56,16 +56,16 @@ fn what_nobody_accounts_for_is_not_withdrawn_at_once() {
     let mut world = World::new(two_uplinks(), "2001:db8:a000::/56");
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(60));
-    let promises = world.memory.advertised.get_mut("lan").unwrap();
-    let until = world.now + Duration::from_secs(3000);
+    let until = world.now() + Duration::from_secs(3000);
+    let promises = world.node().memory.advertised.get_mut("lan").unwrap();
     promises.prefixes.insert(net("2001:db8:5000:1::/64"), renumberd::time::Until::At(until));
-    let since = world.now;
+    let since = world.now();
     world.restart();
     world.run_for(Duration::from_secs(19));
     assert_eq!(first_words(&world, since), None);
     world.run_for(Duration::from_secs(5));
-    assert_eq!(world.told("2001:db8:5000:1::/64"), Some((0, 0)));
-    assert!(world.told("2001:db8:a000:1::/64").is_some_and(|(preferred, _)| preferred > 0));
+    assert_eq!(world.lifetimes("2001:db8:5000:1::/64"), Some((0, 0)));
+    assert!(world.lifetimes("2001:db8:a000:1::/64").is_some_and(|(preferred, _)| preferred > 0));
 }
 
 /// With a static prefix beside.
@@ -83,10 +83,10 @@ fn what_was_advertised_and_is_over_is_withdrawn_at_once() {
     config.uplinks.remove("up");
     let mut world = World::new(with_home(config.clone()), "2001:db8:a000::/56");
     world.run_for(Duration::from_secs(10));
-    assert!(world.told("fd00:1:0:1::/64").is_some_and(|(preferred, _)| preferred > 0));
+    assert!(world.lifetimes("fd00:1:0:1::/64").is_some_and(|(preferred, _)| preferred > 0));
     world.command(Command::Reload(Box::new(config)));
     world.run_for(Duration::from_millis(100));
-    assert_eq!(world.told("fd00:1:0:1::/64"), Some((0, 0)));
+    assert_eq!(world.lifetimes("fd00:1:0:1::/64"), Some((0, 0)));
 }
 
 /// What was taken in, and has had no effect yet, counts for the last advertisement.
@@ -96,9 +96,9 @@ fn the_last_advertisement_promises_nothing_that_is_over() {
     let mut world = World::new(with_home(config.clone()), "2001:db8:a000::/56");
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(30));
-    assert!(world.told("fd00:1:0:1::/64").is_some_and(|(preferred, _)| preferred > 0));
-    world.core.handle(world.now, Input::Command(Command::Reload(Box::new(config))));
+    assert!(world.lifetimes("fd00:1:0:1::/64").is_some_and(|(preferred, _)| preferred > 0));
+    world.take_in(Input::Command(Command::Reload(Box::new(config))));
     world.command(Command::Stop);
-    assert_eq!(world.told("fd00:1:0:1::/64"), Some((0, 0)));
-    assert!(world.told("2001:db8:a000:1::/64").is_some_and(|(preferred, _)| preferred > 0));
+    assert_eq!(world.lifetimes("fd00:1:0:1::/64"), Some((0, 0)));
+    assert!(world.lifetimes("2001:db8:a000:1::/64").is_some_and(|(preferred, _)| preferred > 0));
 }

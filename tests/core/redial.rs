@@ -19,10 +19,10 @@ fn delegated(letter: char) -> String {
 /// its delegation by `lag` later. It answers each solicitation. The world a minute after the last.
 fn redial(sequence: &str, apart: Duration, lag: Duration) -> World {
     let mut world = settled();
-    let start = world.now;
+    let start = world.now();
     let advertise = |world: &mut World, letter: char| {
         let options: Vec<NdpOption> = vec![pio(&link(letter), 7200, 3600)];
-        world.answer_solicitations = Some(world::advertisement(options.clone()));
+        world.provider().advertisement = Some(world::advertisement(options.clone()));
         world.advertise(options);
     };
     let mut moves: VecDeque<(Instant, char)> = VecDeque::new();
@@ -31,16 +31,16 @@ fn redial(sequence: &str, apart: Duration, lag: Duration) -> World {
         while moves.front().is_some_and(|(when, _)| *when <= at)
             && let Some((when, letter)) = moves.pop_front()
         {
-            world.run_for(when.since(world.now));
-            world.server.renumber(&delegated(letter));
+            world.run_for(when.since(world.now()));
+            world.renumber(&delegated(letter));
         }
-        world.run_for(at.since(world.now));
+        world.run_for(at.since(world.now()));
         advertise(&mut world, letter);
         moves.push_back((at + lag, letter));
     }
     for (when, letter) in moves {
-        world.run_for(when.since(world.now));
-        world.server.renumber(&delegated(letter));
+        world.run_for(when.since(world.now()));
+        world.renumber(&delegated(letter));
     }
     world.run_for(Duration::from_secs(60));
     world
@@ -52,7 +52,9 @@ fn ends_with(world: &World, letter: char) -> bool {
     let preferred = world.preferred();
     preferred.len() == 2
         && preferred.iter().all(|one| ours.iter().any(|prefix| one.starts_with(prefix)))
-        && world.told(&format!("2001:db8:{letter}000:1::/64")).is_some_and(|(left, _)| left > 0)
+        && world
+            .lifetimes(&format!("2001:db8:{letter}000:1::/64"))
+            .is_some_and(|(left, _)| left > 0)
 }
 
 #[test]

@@ -6,15 +6,15 @@ use super::*;
 #[test]
 fn a_silent_server_holds_no_withdrawal_up() {
     let mut world = settled();
-    world.server.deaf_to = vec![Solicit, Request, Renew, Rebind];
-    world.memory.leases.clear();
-    world.kernel.addresses.retain(|_, address| !address.ours);
-    let since = world.now;
+    world.provider().deaf_to = vec![Solicit, Request, Renew, Rebind];
+    world.node().memory.leases.clear();
+    world.lose_own_addresses();
+    let since = world.now();
     world.restart();
     world.run_for(Duration::from_secs(30));
     let advertised = world.events(since).any(|event| matches!(event, Event::Advertise(..)));
     assert!(advertised, "hosts are told");
-    assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)));
+    assert_eq!(world.lifetimes("2001:db8:a000:1::/64"), Some((0, 0)));
 }
 
 /// What a change has overtaken is not said from memory first: it would hold the news up for
@@ -22,16 +22,16 @@ fn a_silent_server_holds_no_withdrawal_up() {
 #[test]
 fn a_restarted_router_asks_before_it_advertises() {
     let mut world = settled();
-    world.server.renumber("2001:db8:b000::/56");
-    let since = world.now;
+    world.renumber("2001:db8:b000::/56");
+    let since = world.now();
     world.restart();
     world.run_for(1500 * MS);
     let said: Vec<_> =
         world.events(since).filter(|event| matches!(event, Event::Advertise(..))).collect();
     assert_eq!(said.len(), 1, "{said:?}");
-    assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)));
-    world.server.deaf_to = vec![Solicit, Request, Renew, Rebind];
-    let since = world.now;
+    assert_eq!(world.lifetimes("2001:db8:a000:1::/64"), Some((0, 0)));
+    world.provider().deaf_to = vec![Solicit, Request, Renew, Rebind];
+    let since = world.now();
     world.restart();
     let advertises = |event: &Event| matches!(event, Event::Advertise(..));
     world.run_for(1499 * MS);
@@ -44,11 +44,11 @@ fn a_restarted_router_asks_before_it_advertises() {
 #[test]
 fn an_absent_uplink_holds_no_withdrawal_up() {
     let mut world = settled();
-    world.memory.leases.clear();
-    world.kernel.handle(KernelEvent::LinkGone(UPLINK));
+    world.node().memory.leases.clear();
+    world.kernel().change_silently(KernelEvent::LinkGone(UPLINK));
     world.restart();
     world.run_for(Duration::from_secs(600));
-    assert_eq!(world.told("2001:db8:a000:1::/64"), Some((0, 0)));
+    assert_eq!(world.lifetimes("2001:db8:a000:1::/64"), Some((0, 0)));
     assert_eq!(world.last_advertisement().router_lifetime, 0);
 }
 
@@ -56,11 +56,11 @@ fn an_absent_uplink_holds_no_withdrawal_up() {
 #[test]
 fn the_first_change_after_a_restart_is_one_from_what_is_remembered() {
     let mut world = settled();
-    world.server.renumber("2001:db8:b000::/56");
+    world.renumber("2001:db8:b000::/56");
     world.restart();
     world.advertise(vec![pio(B, 7200, 3600)]);
     world.run_for(Duration::from_secs(10));
-    let changes = world.core.status(world.now).changes;
+    let changes = world.status().changes;
     assert_eq!(changes[0].from.delegated, [net("2001:db8:a000::/56")]);
     assert_eq!(changes[0].to.delegated, [net("2001:db8:b000::/56")]);
 }

@@ -17,7 +17,7 @@ const LAN: &str = "2001:db8:a000:1::/64";
 /// One advertisement of somebody never heard before, who is no default router.
 fn forge(world: &mut World, options: Vec<NdpOption>) {
     let forged = RouterAdvertisement { options, ..RouterAdvertisement::default() };
-    world.tell(icmpv6(UPLINK, STRANGER, forged.encode()));
+    world.give(icmpv6(UPLINK, STRANGER, forged.encode()));
     world.run_for(Duration::from_secs(5));
 }
 
@@ -35,7 +35,7 @@ fn on_lan(world: &World) -> Vec<String> {
 }
 
 fn conditions(world: &World, name: &str) -> Vec<String> {
-    let status = world.core.status(world.now);
+    let status = world.status();
     let found = status.conditions.iter().filter(|found| found.name == name);
     found.map(|found| found.text.clone()).collect()
 }
@@ -59,12 +59,12 @@ fn nothing_advertised_takes_what_is_delegated() {
     for (prefix, on_link, as_route) in cases {
         for (option, named) in [(pio(prefix, 7200, 3600), on_link), (route_to(prefix), as_route)] {
             let mut world = settled();
-            let since = world.now;
+            let since = world.now();
             let before = on_lan(&world);
             assert_eq!(before, ["2001:db8:a000:1::1%3"]);
             forge(&mut world, vec![option.clone()]);
             assert_eq!(on_lan(&world), before, "{option:?}");
-            assert!(world.told(LAN).is_some_and(|(left, _)| left > 0), "{option:?}");
+            assert!(world.lifetimes(LAN).is_some_and(|(left, _)| left > 0), "{option:?}");
             let removed = world.events(since).any(|event| {
                 matches!(
                     event,
@@ -75,12 +75,12 @@ fn nothing_advertised_takes_what_is_delegated() {
                 )
             });
             assert!(!removed, "{option:?}");
-            let routes = world.kernel.routes.values();
+            let routes = world.system().routes.values();
             let stolen = routes.filter(|route| {
                 net(LAN).contains(&route.destination) && route.target.interface() != Some(DOWNLINK)
             });
             assert_eq!(stolen.count(), 0, "{option:?}: {:?}", world.routes());
-            let formed = world.kernel.addresses.values().filter(|address| {
+            let formed = world.system().addresses.values().filter(|address| {
                 address.interface == UPLINK && net(LAN).contains(&address.address)
             });
             assert_eq!(formed.count(), 0, "{option:?}");
@@ -116,7 +116,7 @@ fn a_flood_of_prefixes_makes_sixteen_addresses() {
         world.advertise(vec![pio(B, 7200, 3600)]);
         world.run_for(Duration::from_secs(3));
         let on_uplink: Vec<Ipv6Addr> = world
-            .kernel
+            .system()
             .addresses
             .values()
             .filter(|address| address.ours && address.interface == UPLINK)
@@ -135,14 +135,14 @@ fn a_flood_of_prefixes_makes_sixteen_addresses() {
 fn a_link_local_address_is_ours_on_its_link_alone() {
     let mut world = World::new(config(), "2001:db8:a000::/56");
     let below = KernelAddress { address: ROUTER, ..address(DOWNLINK, "fe80::1", false) };
-    world.kernel.handle(KernelEvent::Address(below.clone()));
-    world.tell(Input::Kernel(vec![KernelEvent::Address(below)]));
+    world.kernel().change_silently(KernelEvent::Address(below.clone()));
+    world.give(Input::Kernel(vec![KernelEvent::Address(below)]));
     world.run_for(Duration::from_secs(1));
     let with = |last: u8| {
         let sender = NdpOption::SourceLinkLayer(vec![2, 0, 0, 0, 0, last]);
         vec![sender, pio(A, 7200, 3600)]
     };
-    let heard = |world: &World| world.core.status(world.now).uplinks["up"].routers.len();
+    let heard = |world: &World| world.status().uplinks["up"].routers.len();
     // The link-layer address of our downlink.
     world.advertise(with(3));
     world.run_for(Duration::from_secs(1));
@@ -150,8 +150,8 @@ fn a_link_local_address_is_ours_on_its_link_alone() {
     for options in [with(0x77), vec![pio(A, 7200, 3600)]] {
         let mut world = World::new(config(), "2001:db8:a000::/56");
         let below = KernelAddress { address: ROUTER, ..address(DOWNLINK, "fe80::1", false) };
-        world.kernel.handle(KernelEvent::Address(below.clone()));
-        world.tell(Input::Kernel(vec![KernelEvent::Address(below)]));
+        world.kernel().change_silently(KernelEvent::Address(below.clone()));
+        world.give(Input::Kernel(vec![KernelEvent::Address(below)]));
         world.advertise(options);
         world.run_for(Duration::from_secs(5));
         assert_eq!(heard(&world), 1);
@@ -186,11 +186,14 @@ fn a_duplicate_address_is_not_announced_as_resolver() {
     };
     let own: Ipv6Addr = "2001:db8:a000:1::1".parse().unwrap();
     assert!(servers(&world).iter().any(|(_, server)| *server == own));
-    let address = world.kernel.addresses[&(DOWNLINK, own)].clone();
+    let address = world.system().addresses[&(DOWNLINK, own)].clone();
     find_in_use(&mut world, &address);
     world.run_for(Duration::from_secs(20));
     assert_eq!(servers(&world), []);
-    assert!(world.told(LAN).is_some_and(|(left, _)| left > 0), "the prefix is as good as before");
+    assert!(
+        world.lifetimes(LAN).is_some_and(|(left, _)| left > 0),
+        "the prefix is as good as before"
+    );
 }
 
 /// UPL-22: the carrier goes while the router is asked about a prefix that it left out.
@@ -198,14 +201,14 @@ fn a_duplicate_address_is_not_announced_as_resolver() {
 fn a_lost_carrier_leaves_nothing_to_be_done_at_once() {
     let mut world = settled();
     world.advertise(vec![pio(B, 7200, 3600)]);
-    let mut link = world.kernel.link("up").unwrap().clone();
+    let mut link = world.system().link("up").unwrap().clone();
     link.running = false;
-    world.kernel.handle(KernelEvent::Link(link.clone()));
-    world.tell(Input::Kernel(vec![KernelEvent::Link(link.clone())]));
+    world.kernel().change_silently(KernelEvent::Link(link.clone()));
+    world.give(Input::Kernel(vec![KernelEvent::Link(link.clone())]));
     // The world finds a busy loop.
     world.run_for(Duration::from_secs(30));
     link.running = true;
-    world.kernel.handle(KernelEvent::Link(link.clone()));
-    world.tell(Input::Kernel(vec![KernelEvent::Link(link)]));
+    world.kernel().change_silently(KernelEvent::Link(link.clone()));
+    world.give(Input::Kernel(vec![KernelEvent::Link(link)]));
     world.run_for(Duration::from_secs(30));
 }

@@ -11,7 +11,7 @@ use super::*;
 const DELEGATED: &str = "2001:db8:a000::/56";
 
 fn conditions(world: &World) -> Vec<String> {
-    world.core.status(world.now).conditions.into_iter().map(|found| found.name).collect()
+    world.status().conditions.into_iter().map(|found| found.name).collect()
 }
 
 fn delegated(world: &World) -> bool {
@@ -21,17 +21,17 @@ fn delegated(world: &World) -> bool {
 /// A world in which the server answers through `change`.
 fn answered(change: impl Fn(&mut Received)) -> World {
     let mut world = World::new(config(), DELEGATED);
-    world.server.deaf_to = vec![Solicit];
+    world.provider().deaf_to = vec![Solicit];
     world.run_for(Duration::from_secs(2));
     let question = world.log.iter().rev().find_map(|(_, event)| match event {
         Event::Dhcpv6(message) => Some(message.clone()),
         _ => None,
     });
-    world.server.deaf_to.clear();
-    let (_, answer) = world.server.answer(world.now, &question.unwrap()).unwrap();
+    world.provider().deaf_to.clear();
+    let answer = world.ask_server(&question.unwrap()).unwrap();
     let Input::Dhcpv6(mut received) = dhcpv6(&answer) else { unreachable!() };
     change(&mut received);
-    world.tell(Input::Dhcpv6(received));
+    world.give(Input::Dhcpv6(received));
     world.run_for(MS);
     world
 }
@@ -60,17 +60,17 @@ fn an_answer_may_come_from_any_unicast_address() {
 #[test]
 fn a_port_that_is_taken_is_waited_for() {
     let mut world = World::new(config(), DELEGATED);
-    world.refuses = Some(|step, tries| {
+    world.refuse(|step, tries| {
         let is_port = *step == Step::Set(Object::Port(Port::Client));
         (is_port && tries < 12).then_some(Refusal::Exists)
     });
     world.restart();
-    let start = world.now;
+    let start = world.now();
     world.advertise(vec![pio(A, 7200, 3600)]);
     while conditions(&world).contains(&"client-port-taken".to_owned()) {
         assert_eq!(world.sent(start), [] as [MessageType; 0]);
         world.run_for(Duration::from_secs(1));
-        assert!(world.now.since(start) < Duration::from_secs(3600), "it is never tried again");
+        assert!(world.now().since(start) < Duration::from_secs(3600), "it is never tried again");
     }
     let opened = Event::Step(Step::Set(Object::Port(Port::Client)));
     let at = world.log.iter().rev().find(|(_, event)| *event == opened).unwrap().0;
@@ -110,7 +110,7 @@ fn an_odd_option_costs_itself_alone() {
     for octets in odd {
         let world = answered(|received| received.octets.extend(octets));
         assert!(delegated(&world), "{octets:?}");
-        let counters = world.core.status(world.now).counters;
+        let counters = world.status().counters;
         let counted = counters.iter().any(|(name, _)| name.starts_with("dhcpv6-option-"));
         assert!(counted, "{counters:?}");
     }
@@ -123,9 +123,9 @@ fn a_prefix_that_is_too_short_is_refused_and_named() {
     world.run_for(Duration::from_secs(3));
     assert!(!world.routes().iter().any(|route| route.starts_with("2000::/3")));
     assert!(conditions(&world).contains(&"prefix-refused".to_owned()));
-    let counters = world.core.status(world.now).counters;
+    let counters = world.status().counters;
     assert!(counters.get("delegated-too-short").is_some_and(|count| *count > 0));
-    world.server.prefix = net(DELEGATED);
+    world.provider().prefix = net(DELEGATED);
     world.run_for(Duration::from_secs(60));
     assert!(delegated(&world));
     assert!(!conditions(&world).contains(&"prefix-refused".to_owned()));
@@ -137,24 +137,24 @@ fn a_prefix_that_is_too_short_is_refused_and_named() {
 fn silence_is_named_and_ends() {
     let mut world = World::new(config(), DELEGATED);
     let all = vec![Solicit, Request, Renew, Rebind];
-    world.server.deaf_to = all.clone();
+    world.provider().deaf_to = all.clone();
     world.run_for(Duration::from_secs(4));
     assert_eq!(conditions(&world), [""; 0]);
     world.run_for(Duration::from_secs(3));
     assert_eq!(conditions(&world), ["no-router", "server-silent"]);
-    let status = world.core.status(world.now);
+    let status = world.status();
     assert!(status.conditions.iter().all(|found| found.text.contains("No delegated prefix")));
     world.advertise(vec![pio(A, 7200, 3600)]);
     assert_eq!(conditions(&world), ["server-silent"]);
-    world.server.deaf_to.clear();
+    world.provider().deaf_to.clear();
     world.run_for(Duration::from_secs(60));
     assert_eq!(conditions(&world), [""; 0]);
     // A server that is silent later.
-    world.server.deaf_to = all;
+    world.provider().deaf_to = all;
     world.advertise(vec![pio(B, 7200, 3600)]);
     world.run_for(Duration::from_secs(6));
     assert_eq!(conditions(&world), ["server-silent"]);
-    let status = world.core.status(world.now);
+    let status = world.status();
     assert!(status.conditions[0].text.contains(&format!("{DELEGATED} for 7")), "{status:?}");
 }
 
@@ -164,27 +164,27 @@ fn silence_is_named_and_ends() {
 fn a_server_that_refuses_is_named_and_ends() {
     let mut world = World::new(config(), DELEGATED);
     let text = "pool\u{7}empty".to_owned();
-    world.server.refuses = Some(Status { code: StatusCode::NoPrefixAvail, text });
+    world.provider().refuses = Some(Status { code: StatusCode::NoPrefixAvail, text });
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(4));
     assert_eq!(conditions(&world), [""; 0]);
     world.run_for(Duration::from_secs(3));
     assert_eq!(conditions(&world), ["prefix-unavailable"]);
-    let text = world.core.status(world.now).conditions.remove(0).text;
+    let text = world.status().conditions.remove(0).text;
     for part in ["NoPrefixAvail (6), \"pool empty\"", "asked again in ", "No delegated prefix"] {
         assert!(text.contains(part), "{text}");
     }
-    world.server.refuses = None;
+    world.provider().refuses = None;
     world.run_for(Duration::from_secs(60));
     assert_eq!(conditions(&world), [""; 0]);
     assert!(delegated(&world));
     // Later, for what is held: it is kept meanwhile.
     let text = String::new();
-    world.server.refuses = Some(Status { code: StatusCode::UnspecFail, text });
+    world.provider().refuses = Some(Status { code: StatusCode::UnspecFail, text });
     world.advertise(vec![pio(B, 7200, 3600)]);
     world.run_for(Duration::from_secs(10));
     assert_eq!(conditions(&world), ["prefix-unavailable"]);
-    let text = world.core.status(world.now).conditions.remove(0).text;
+    let text = world.status().conditions.remove(0).text;
     assert!(text.contains("UnspecFail (1)") && text.contains(DELEGATED), "{text}");
     assert!(delegated(&world));
 }

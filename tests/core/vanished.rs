@@ -36,7 +36,7 @@ fn made(world: &World, since: Instant, name: &str, index: IfIndex) -> BTreeSet<S
 
 /// Whether anything that the core holds is about an interface of this number.
 fn knows(world: &World, index: IfIndex) -> bool {
-    format!("{:?}", world.core).contains(&format!("{index:?}"))
+    format!("{:?}", world.net.nodes[0].core).contains(&format!("{index:?}"))
 }
 
 /// DWN-12
@@ -48,9 +48,9 @@ fn a_downlink_that_returns_with_another_number_is_set_up_anew() {
     assert!(first.len() >= 3, "an address, a route, a group: {first:?}");
     world.vanish(DOWNLINK);
     world.run_for(Duration::from_secs(60));
-    assert!(!knows(&world, DOWNLINK), "{:?}", world.core);
-    assert!(world.kernel.addresses.keys().all(|(interface, _)| *interface != DOWNLINK));
-    let returned_at = world.now;
+    assert!(!knows(&world, DOWNLINK), "{:?}", world.net.nodes[0].core);
+    assert!(world.system().addresses.keys().all(|(interface, _)| *interface != DOWNLINK));
+    let returned_at = world.now();
     world.return_as(DOWNLINK, new);
     world.run_for(Duration::from_secs(5));
     assert_eq!(made(&world, returned_at, "lan", new), first);
@@ -69,13 +69,13 @@ fn an_uplink_that_returns_with_another_number_is_set_up_anew() {
     assert!(first.len() >= 4, "{first:?}");
     world.vanish(UPLINK);
     world.run_for(Duration::from_secs(60));
-    assert!(!knows(&world, UPLINK), "{:?}", world.core);
+    assert!(!knows(&world, UPLINK), "{:?}", world.net.nodes[0].core);
     assert!(world.preferred().contains(&"2001:db8:a000:1::1%3".to_owned()));
-    let returned_at = world.now;
+    let returned_at = world.now();
     world.return_as(UPLINK, new);
     world.run_for(Duration::from_secs(1));
     let words = advertisement(vec![pio(A, 7200, 3600)]).encode();
-    world.tell(icmpv6(new, ROUTER, words));
+    world.give(icmpv6(new, ROUTER, words));
     world.run_for(Duration::from_secs(5));
     assert_eq!(made(&world, returned_at, "up", new), first);
     assert!(!knows(&world, UPLINK));

@@ -25,7 +25,9 @@ use renumberd::wire::ndp_option::NdpOption;
 
 use super::watch::Watch;
 
-use crate::world::{self, server::Server};
+use renumberd::sim::provider::Provider;
+
+use crate::world;
 
 pub const UP: IfIndex = IfIndex(2);
 pub const LAN: IfIndex = IfIndex(3);
@@ -48,7 +50,7 @@ pub struct Node {
 pub struct Tree {
     pub now: Instant,
     pub nodes: Vec<Node>,
-    pub provider: Server,
+    pub provider: Provider,
     /// What the provider advertises, every ten minutes.
     pub advertised: Vec<NdpOption>,
     /// Of a thousand packets.
@@ -138,7 +140,7 @@ impl Tree {
         let mut tree = Self {
             now,
             nodes: (0..length).map(node).collect(),
-            provider: Server::new(world::net(prefix)),
+            provider: Provider::new(world::net(prefix)),
             advertised: vec![world::pio("2001:db8:ffff::/64", 7200, 3600)],
             loss: 0,
             provider_is_near: false,
@@ -159,7 +161,7 @@ impl Tree {
 
     /// The provider has another prefix, and says so.
     pub fn renumber(&mut self, prefix: &str, on_link: &str) {
-        self.provider.renumber(prefix);
+        self.provider.renumber(world::net(prefix));
         let mut advertised = vec![world::pio(on_link, 7200, 3600)];
         if let Some(NdpOption::Prefix(old)) = self.advertised.first() {
             advertised.push(world::pio(&old.prefix.to_string(), 7200, 0));
