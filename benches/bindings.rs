@@ -30,9 +30,7 @@
 mod lab;
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -44,12 +42,13 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt};
 use renumberd::daemon::clock;
 use renumberd::lab::observe::frame::Frame;
+use renumberd::lab::site::agent::Home;
 use renumberd::time::Lifetime;
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};
 use serde_json::json;
 
-use lab::agent::Agent;
+use lab::agent::{self, Agent};
 use lab::net::{Namespace, Net};
 use lab::process::Process;
 use lab::wire::Wire;
@@ -143,8 +142,8 @@ fn measure(count: usize) -> Figures {
     net.cable((&router, "lan0"), (&below, "eth0"));
     below.link_local("eth0", &CHILD.to_string());
     router.settled("lan0");
-    let directory = net.directory(&format!("agent-{}", router.name()));
-    remember(&net.directory(&format!("agent-{}/state", router.name())), count);
+    let home = agent::home(&net, &router);
+    remember(&home.state(), count);
     let routes = Routes::follow(&router);
     let config = format!(
         "grace = \"2s\"\n[static.site]\nprefix = \"{}\"\n[downlink.lan0]\nsubnet = \"0x0/64\"\n\
@@ -156,7 +155,7 @@ fn measure(count: usize) -> Figures {
     pause(APART);
     let restored = resident(agent.pid());
     let child = (count > 0).then(|| Child::start(&below));
-    let scene = Scene { agent, directory, routes, below, child };
+    let scene = Scene { agent, home, routes, below, child };
     let changes = (0..CHANGES).map(|at| scene.change(SITES[(at + 1) % 2], count)).collect();
     let resident = [restored, resident(scene.agent.pid())];
     let calls = scene.count_calls(SITES[(CHANGES + 1) % 2], count);
@@ -165,7 +164,7 @@ fn measure(count: usize) -> Figures {
 
 struct Scene {
     agent: Agent,
-    directory: std::path::PathBuf,
+    home: Home,
     routes: Routes,
     below: Namespace,
     child: Option<Child>,
@@ -179,7 +178,7 @@ impl Scene {
         self.routes.forget();
         let before = processor(self.agent.pid());
         let since = sys::monotonic();
-        command(&self.directory, to);
+        command(&self.home, to);
         let applied = self.routes.wait_for(to, count);
         let processor = processor(self.agent.pid()).saturating_sub(before);
         let advertised =
@@ -282,11 +281,8 @@ fn place(site: &str, number: usize) -> Ipv6Net {
 }
 
 /// `renumberd prefix site=…`, without the time that it takes to start a program.
-fn command(directory: &Path, to: &str) {
-    let mut socket = UnixStream::connect(directory.join("runtime/control.sock")).unwrap();
-    writeln!(socket, "{}", json!({"command": "prefix", "set": {"site": to}})).unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
+fn command(home: &Home, to: &str) {
+    let answer = home.ask(&json!({"command": "prefix", "set": {"site": to}}).to_string()).unwrap();
     assert!(answer.contains("done"), "{answer}");
 }
 

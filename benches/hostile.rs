@@ -28,7 +28,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use renumberd::lab::site::frames::FrameSender;
 
-use lab::agent::Agent;
+use lab::agent::{self, Agent};
 use lab::provider::Era;
 use lab::scripted::{Script, Scripted};
 use lab::site::{DUID, PROVIDER, Site};
@@ -95,7 +95,7 @@ impl Attack {
         let site = Site::new();
         let era = Era::new(1);
         let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
-        let directory = site.net.directory(&format!("agent-{}/state", site.dut.name()));
+        let directory = agent::home(&site.net, &site.dut).state();
         let given = bindings::write(&directory, &config(), bindings);
         let agent = Agent::launch(&site.net, &site.dut, &config(), &["--log", "info"]);
         eventually("all bindings are there", secs(180), || {

@@ -45,9 +45,9 @@ fn main() {
     for (name, kind) in [("dhcp6s", Kind::Kame), ("Kea", Kind::Kea)] {
         let delegated = Promise::of(Era::new(1).delegated);
         let scene = Scene::with(Site::with_clients(&[ROOMY]), kind, &[], delegated);
-        let host = prefixes::Watch::start(&scene.site.client().namespace);
+        let mut host = prefixes::Watch::start(&scene.site.client().namespace);
         pause(APART);
-        let runs: Vec<Run> = (2..2 + runs).map(|number| run(&scene, &host, number)).collect();
+        let runs: Vec<Run> = (2..2 + runs).map(|number| run(&scene, &mut host, number)).collect();
         println!("{name}, {} changes, milliseconds      median    worst", runs.len());
         let line = |what: &str, of: fn(&Run) -> f64| {
             let mut all: Vec<f64> = runs.iter().map(of).collect();
@@ -66,7 +66,7 @@ fn main() {
     }
 }
 
-fn run(scene: &Scene, host: &prefixes::Watch, number: u16) -> Run {
+fn run(scene: &Scene, host: &mut prefixes::Watch, number: u16) -> Run {
     let (from, to) = (Era::new(number - 1), Era::new(number));
     let since = sys::monotonic();
     scene.provider.flash(to);

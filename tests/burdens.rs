@@ -11,7 +11,7 @@
 
 mod lab;
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::Ipv6Addr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -27,6 +27,7 @@ use renumberd::core::memory::Memory;
 use renumberd::core::output::{Object, Output, Step};
 use renumberd::daemon::clock;
 use renumberd::daemon::store::Journal;
+use renumberd::lab::site::agent::Home;
 use renumberd::net::IfIndex;
 use renumberd::platform::CAPABILITIES;
 use renumberd::platform::linux::identity;
@@ -34,7 +35,7 @@ use renumberd::time::{Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
 
-use lab::agent::Agent;
+use lab::agent::{self, Agent};
 use lab::net::{Namespace, Net};
 use lab::process::{Mounts, Process, write};
 use lab::{CEILING, eventually, millis, pause, secs};
@@ -149,10 +150,9 @@ fn batch(namespace: &Namespace, lines: &str) {
 fn thousands_of_refused_routes_keep_the_agent_from_nothing() {
     let net = Net::new();
     let router = router(&net);
-    let state = net.directory(&format!("agent-{}/state", router.name()));
-    batch(&router, &remember_bindings(&state));
+    let home = agent::home(&net, &router);
+    batch(&router, &remember_bindings(&home.state()));
     let mut agent = Agent::start(&net, &router, CONFIG, &[]);
-    let socket = net.directory(&format!("agent-{}/runtime", router.name())).join("control.sock");
     for _ in 0..2 {
         eventually("what is refused is named", CEILING, || {
             agent.explain().contains("refused:").then_some(())
@@ -160,7 +160,7 @@ fn thousands_of_refused_routes_keep_the_agent_from_nothing() {
         let mut answers: Vec<Duration> = (0..10)
             .map(|_| {
                 pause(millis(200));
-                answer_time(&socket)
+                answer_time(&home)
             })
             .collect();
         answers.sort_unstable();
@@ -176,12 +176,9 @@ fn thousands_of_refused_routes_keep_the_agent_from_nothing() {
 }
 
 /// How long the agent takes for a status, without the programs that ask for it and read it.
-fn answer_time(socket: &Path) -> Duration {
+fn answer_time(home: &Home) -> Duration {
     let start = Instant::now();
-    let mut stream = UnixStream::connect(socket).unwrap();
-    stream.write_all(b"{\"command\":\"status\"}\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = home.ask("{\"command\":\"status\"}").unwrap();
     assert!(answer.len() > 1000, "{answer}");
     start.elapsed()
 }
@@ -253,7 +250,7 @@ fn the_control_socket_survives_a_lack_of_descriptors() {
     let limited =
         Command::new("prlimit").args(["--pid", &agent.pid().to_string(), &limit]).status();
     assert!(limited.unwrap().success());
-    let socket = net.directory(&format!("agent-{}/runtime", router.name())).join("control.sock");
+    let socket = agent::home(&net, &router).socket();
     let silent: Vec<UnixStream> = (0..8).map(|_| UnixStream::connect(&socket).unwrap()).collect();
     pause(secs(1));
     assert!(agent.ask().is_none(), "nobody is heard now");

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use renumberd::lab::observe::frame::Frame;
+use renumberd::lab::report::statistics::Spread;
 
 use lab::provider::{Era, Kind, Promise};
 use lab::site::Site;
@@ -65,10 +66,9 @@ fn redials(scene: &Scene, count: u16, apart: Duration) -> Vec<Duration> {
     took
 }
 
-fn tell(name: &str, mut took: Vec<Duration>) {
-    took.sort();
-    let (median, last) = (took[took.len() / 2], took[took.len() - 1]);
-    eprintln!("{name}: {} redials, median {median:.1?}, slowest {last:.1?}", took.len());
+fn tell(name: &str, took: Vec<Duration>) {
+    let Spread { count, median, max, .. } = Spread::of(took).unwrap();
+    eprintln!("{name}: {count} redials, median {median:.0} ms, slowest {max:.0} ms");
 }
 
 /// Hosts have to have room for all of them: without a limit.

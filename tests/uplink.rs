@@ -244,7 +244,7 @@ fn stays(router: &Namespace, when: &str) {
 /// Two agents on the same state would undo each other's work.
 #[test]
 fn a_second_agent_is_refused() {
-    let scene = Scene::begin(Kind::Kame);
+    let mut scene = Scene::begin(Kind::Kame);
     let output = scene.agent.second();
     assert_eq!(output.status.code(), Some(1));
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use super::floor;
 use super::observe::log::Log;
 use super::observe::watch::Watch;
 use super::report::Stack;
+use super::site::agent::Home;
 use super::site::cable::Place;
 use super::site::keeper::Keeper;
 use super::site::namespace::Namespace;
@@ -24,8 +24,6 @@ use super::site::nodes::{
 use super::site::process::Process;
 use super::site::scenario::Scenario;
 use crate::daemon::{clock, control};
-
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a stage is built.
 #[derive(Clone, Copy, Debug)]
@@ -141,18 +139,12 @@ impl Stage {
     }
 
     fn start_agent(&mut self, plan: &Plan<'_>, node: Node, era: Era) -> anyhow::Result<()> {
-        let directory = self.keeper.directory().join(node.name());
-        for name in ["state", "runtime"] {
-            fs::create_dir_all(directory.join(name))?;
-        }
-        let config = directory.join("renumberd.toml");
+        let home = self.home(node).create()?;
         let scheduling = if plan.fifo { "scheduling = \"fifo\"\n" } else { "" };
         let rest = plan.site.config(node, era).unwrap_or_default();
-        fs::write(&config, format!("{scheduling}{rest}"))?;
+        home.configure(&format!("{scheduling}{rest}"))?;
         let mut command = self.part(plan, node, "agent")?;
-        command.args(["--", "run", "--config"]).arg(config);
-        command.arg("--state-dir").arg(directory.join("state"));
-        command.arg("--runtime-dir").arg(directory.join("runtime"));
+        command.arg("--").args(home.arguments([])).arg("--config").arg(home.config());
         command.stdin(Stdio::null()).stdout(Stdio::null());
         self.processes.push(Process::start(&mut command)?);
         Ok(())
@@ -181,6 +173,10 @@ impl Stage {
         command.arg("bench-part").arg("--net").arg(self.of(node)?.path()).arg(role);
         command.stderr(File::create(self.log_file(node))?);
         Ok(command)
+    }
+
+    fn home(&self, node: Node) -> Home {
+        Home::at(self.keeper.directory().join(node.name()))
     }
 
     fn log_file(&self, node: Node) -> PathBuf {
@@ -229,13 +225,8 @@ impl Stage {
         if let Some(provider) = &mut self.provider {
             return writeln!(provider, "{}", era.0).context("the floor's provider has ended");
         }
-        let runtime = self.keeper.directory().join(Node::Isp.name()).join("runtime");
-        let mut stream = UnixStream::connect(control::path(&runtime))
-            .with_context(|| format!("the provider has ended: {}", self.last_words(Node::Isp)))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(format!("{}\n", scenario.request(era)).as_bytes())?;
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).context("the provider does not answer")?;
+        let answer = self.home(Node::Isp).ask(&scenario.request(era).to_string());
+        let answer = answer.with_context(|| self.last_words(Node::Isp))?;
         match serde_json::from_str(&answer)? {
             control::Answer::Done | control::Answer::Status(_) => Ok(()),
             control::Answer::Refused(why) => bail!("the provider refuses: {why}"),

@@ -1,13 +1,14 @@
 //! The agent under test: the very binary, in a namespace.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 
 use ipnet::Ipv6Net;
 use nix::sys::signal::Signal;
+use renumberd::lab::site::agent::Home;
 
 use super::net::{Namespace, Net};
-use super::process::{Process, write};
+use super::process::Process;
 use super::status::Status;
 use super::{CEILING, eventually, secs};
 
@@ -17,12 +18,17 @@ fn program() -> PathBuf {
     std::env::var_os("RENUMBERD").map_or_else(|| PathBuf::from(built), PathBuf::from)
 }
 
+/// The files of the agent in a namespace.
+pub fn home(net: &Net, namespace: &Namespace) -> Home {
+    Home::at(net.directory(&format!("agent-{}", namespace.name()))).create().unwrap()
+}
+
 /// A running agent; killed on drop.
 #[derive(Debug)]
 pub struct Agent {
     namespace: Namespace,
-    directory: PathBuf,
-    arguments: Vec<String>,
+    home: Home,
+    command: Command,
     process: Process,
 }
 
@@ -43,19 +49,23 @@ impl Agent {
 
     /// Starts it with a configuration file, and does not wait for it.
     pub fn launch(net: &Net, namespace: &Namespace, config: &str, arguments: &[&str]) -> Self {
-        let file = net.directory(&format!("agent-{}", namespace.name())).join("renumberd.toml");
-        write(&file, config);
+        let home = home(net, namespace);
+        home.configure(config).unwrap();
+        let file = home.config();
         let with_file = ["--config", file.to_str().unwrap()];
         Self::launch_without_file(net, namespace, &[&with_file[..], arguments].concat())
     }
 
     fn launch_without_file(net: &Net, namespace: &Namespace, arguments: &[&str]) -> Self {
-        let directory = net.directory(&format!("agent-{}", namespace.name()));
-        net.directory(&format!("agent-{}/state", namespace.name()));
-        net.directory(&format!("agent-{}/runtime", namespace.name()));
-        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let process = spawn(namespace, &directory, &arguments);
-        Self { namespace: namespace.clone(), directory, arguments, process }
+        let home = home(net, namespace);
+        let mut arguments = arguments.to_vec();
+        if !arguments.contains(&"--log") {
+            arguments.extend(["--log", "debug"]);
+        }
+        let mut command = namespace.command(program());
+        command.args(home.arguments(arguments));
+        let process = Process::start("renumberd", &mut command);
+        Self { namespace: namespace.clone(), home, command, process }
     }
 
     /// What it says of itself; none while it does not answer.
@@ -90,7 +100,7 @@ impl Agent {
 
     /// Writes another configuration and sends SIGHUP.
     pub fn reload(&self, config: &str) {
-        write(&self.directory.join("renumberd.toml"), config);
+        self.home.configure(config).unwrap();
         self.process.signal(Signal::SIGHUP);
     }
 
@@ -138,13 +148,13 @@ impl Agent {
 
     /// Starts it again after [`kill`](Self::kill) or [`stop`](Self::stop), with what it left.
     pub fn restart(&mut self) {
-        self.process = spawn(&self.namespace, &self.directory, &self.arguments);
+        self.process = Process::start("renumberd", &mut self.command);
         self.answers();
     }
 
     /// Runs another one with the same arguments, to its end.
-    pub fn second(&self) -> Output {
-        command(&self.namespace, &self.directory, &self.arguments).output().unwrap()
+    pub fn second(&mut self) -> Output {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
     }
 
     pub fn pid(&self) -> u32 {
@@ -164,22 +174,7 @@ impl Agent {
 
     fn command(&self, word: &str) -> Command {
         let mut command = self.namespace.command(program());
-        command.arg(word).arg("--runtime-dir").arg(self.directory.join("runtime"));
+        command.arg(word).arg("--runtime-dir").arg(self.home.runtime());
         command
     }
-}
-
-fn spawn(namespace: &Namespace, directory: &Path, arguments: &[String]) -> Process {
-    Process::start("renumberd", &mut command(namespace, directory, arguments))
-}
-
-fn command(namespace: &Namespace, directory: &Path, arguments: &[String]) -> Command {
-    let mut command = namespace.command(program());
-    command.arg("run").args(arguments);
-    if !arguments.iter().any(|argument| argument == "--log") {
-        command.args(["--log", "debug"]);
-    }
-    command.arg("--state-dir").arg(directory.join("state"));
-    command.arg("--runtime-dir").arg(directory.join("runtime"));
-    command
 }

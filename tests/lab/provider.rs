@@ -150,14 +150,6 @@ impl Provider {
         self.radvd.start_with(&on_link);
     }
 
-    /// The server is gone, radvd stays.
-    pub fn kill_server(&mut self) {
-        match &mut self.server {
-            Server::Kame(kame) => kame.kill(),
-            Server::Kea(kea) => kea.kill(),
-        }
-    }
-
     /// Routes what is given to the customer; what is no longer given is no longer routed.
     fn route(&self, on_link: &[Promise], delegated: &[Promise]) {
         let (device, via) = (&self.interface, &self.next_hop);

@@ -39,7 +39,7 @@ const FOREIGN_ROUTE: &str = "fd00:ffff::/48";
 /// Who gives prefixes to the outbound router.
 #[derive(Debug)]
 pub enum Isp {
-    Agent(Agent),
+    Agent(Box<Agent>),
     Others(Box<Provider>),
 }
 
@@ -174,7 +174,7 @@ impl Tree {
     }
 
     pub fn start_isp(&mut self, config: &str) {
-        self.isp = Some(Isp::Agent(Agent::launch(&self.net, &self.place, config, &[])));
+        self.isp = Some(Isp::Agent(Box::new(Agent::launch(&self.net, &self.place, config, &[]))));
     }
 
     pub fn launch(&mut self, level: usize) {

@@ -5,6 +5,7 @@ pub mod echo;
 pub mod frame;
 pub mod log;
 pub mod milestones;
+pub mod monitor;
 pub mod packets;
 pub mod tap;
 pub mod watch;

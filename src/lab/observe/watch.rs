@@ -7,29 +7,21 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{Socket, SocketAddr};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::echo::Echo;
 use super::frame::{Content, Frame, Way};
 use super::log::{Log, What};
+use super::monitor::{Group, Monitor};
 use super::tap::Tap;
 use crate::daemon::clock;
 use crate::lab::site::namespace::Namespace;
 use crate::lab::site::nodes::{Node, Site};
 use crate::platform::linux::Kernel;
-use crate::platform::linux::events::widen;
-use crate::platform::linux::kernel::messages;
 use crate::wire::dhcpv6::MessageType;
 
-// linux/rtnetlink.h
-const GROUP_IPV6_ADDRESS: u32 = 9;
-const GROUP_IPV6_PREFIX: u32 = 18;
-const RECEIVE_OCTETS: usize = 64 * 1024;
 /// Packets carry their time with them: their reader needs no haste.
 const TURN: Duration = Duration::from_millis(20);
 /// Turns that may fail in a row.
@@ -77,8 +69,7 @@ struct Watcher {
     site: Site,
     node: Node,
     log: Arc<Log>,
-    events: Socket,
-    buffer: Vec<u8>,
+    events: Monitor,
     taps: Vec<Tap>,
     kernel: Kernel,
     echo: Option<Echo>,
@@ -88,21 +79,15 @@ struct Watcher {
 
 impl Watcher {
     fn open(site: Site, node: Node, log: Arc<Log>) -> io::Result<Self> {
-        let mut events = Socket::new(NETLINK_ROUTE)?;
-        events.bind(&SocketAddr::new(0, 0))?;
-        events.set_non_blocking(true)?;
-        widen(&events);
-        events.add_membership(GROUP_IPV6_ADDRESS)?;
-        let taps = match node {
-            Node::Isp | Node::Router(_) => vec![Tap::open(Way::In)?, Tap::open(Way::Out)?],
-            Node::Client(_) => {
-                events.add_membership(GROUP_IPV6_PREFIX)?;
-                Vec::new()
+        let (groups, taps) = match node {
+            Node::Isp | Node::Router(_) => {
+                (&[Group::Addresses][..], vec![Tap::open(Way::In)?, Tap::open(Way::Out)?])
             }
+            Node::Client(_) => (&[Group::Addresses, Group::Prefixes][..], Vec::new()),
         };
+        let events = Monitor::open(groups)?;
         let (kernel, _) = Kernel::open()?;
-        let buffer = Vec::with_capacity(RECEIVE_OCTETS);
-        Ok(Self { site, node, log, events, buffer, taps, kernel, echo: None, lost: false })
+        Ok(Self { site, node, log, events, taps, kernel, echo: None, lost: false })
     }
 
     fn watch(&mut self) -> io::Result<()> {
@@ -133,9 +118,9 @@ impl Watcher {
             self.lost = false;
         }
         self.wait()?;
-        while self.receive()? {
+        while let Some(told) = self.events.recv()? {
             let now = clock::now().since_boot();
-            self.read_events(now)?;
+            self.read_events(now, told)?;
         }
         for tap in &self.taps {
             while let Some(frame) = tap.recv()? {
@@ -158,21 +143,11 @@ impl Watcher {
         }
     }
 
-    fn receive(&mut self) -> io::Result<bool> {
-        self.buffer.clear();
-        match self.events.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which three concern us")]
-    fn read_events(&mut self, now: Duration) -> io::Result<()> {
+    fn read_events(&mut self, now: Duration, told: Vec<RouteNetlinkMessage>) -> io::Result<()> {
         let mut found = Vec::new();
         let mut dump = false;
-        for message in messages(&self.buffer) {
-            let NetlinkPayload::InnerMessage(message) = message.payload else { continue };
+        for message in told {
             match message {
                 RouteNetlinkMessage::NewAddress(message) => found.extend(address(&message)),
                 RouteNetlinkMessage::DelAddress(message) => {
