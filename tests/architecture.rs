@@ -238,6 +238,35 @@ fn backends(file: &str, text: &str) -> Vec<Finding> {
     findings.collect()
 }
 
+/// In the laboratory who builds a site knows nothing of what is observed there, and who observes
+/// nothing of the report.
+fn laboratory(file: &str, text: &str) -> Vec<Finding> {
+    let forbidden: &[&str] = if file.starts_with("src/lab/site/") {
+        &["observe", "report", "stage"]
+    } else if file.starts_with("src/lab/observe/") {
+        &["report", "stage"]
+    } else {
+        return Vec::new();
+    };
+    let code = code_of(text);
+    let is_forbidden = |path: &[String]| {
+        let room = match path {
+            [root, lab, room, ..] if root == "crate" && lab == "lab" => room,
+            [one, two, room, ..] if one == "super" && two == "super" => room,
+            _ => return false,
+        };
+        forbidden.contains(&room.as_str())
+    };
+    let named = paths(&code).into_iter().filter(|path| is_forbidden(&path.segments));
+    let findings = named.map(|path| Finding {
+        file: file.to_owned(),
+        line: path.line,
+        rule: format!("site, observe, report: none knows the next ({})", path.segments.join("::")),
+        remedy: "move it to the later room, or to src/lab, which knows all of them",
+    });
+    findings.collect()
+}
+
 /// Every relaxed lint says why.
 fn reasons(file: &str, text: &str) -> Vec<Finding> {
     let code = code_of(text);
@@ -337,6 +366,11 @@ fn no_file_is_too_long() {
 fn only_the_platform_knows_the_system() {
     assert_obeyed(systems);
     assert_obeyed(backends);
+}
+
+#[test]
+fn the_laboratory_is_built_before_it_is_observed() {
+    assert_obeyed(laboratory);
 }
 
 #[test]

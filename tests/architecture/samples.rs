@@ -1,8 +1,8 @@
 //! The rules on small samples: each fails on a bad one and passes a good one.
 
 use super::{
-    Finding, LONGEST_FILE, arrows, backends, dependencies, length, purity, reasons, system_paths,
-    systems,
+    Finding, LONGEST_FILE, arrows, backends, dependencies, laboratory, length, purity, reasons,
+    system_paths, systems,
 };
 
 /// Lines of the findings.
@@ -127,6 +127,20 @@ fn nobody_looks_behind_the_platform() {
     ];
     for (file, text, expected) in cases {
         assert_eq!(lines(&backends(file, text)), expected, "{file}: {text}");
+    }
+}
+
+#[test]
+fn the_rooms_of_the_laboratory_are_in_order() {
+    let cases: [(&str, &str, &[usize]); 5] = [
+        ("src/lab/site/cable.rs", "use crate::lab::observe::tap::Tap;", &[1]),
+        ("src/lab/site/cable.rs", "\nuse super::super::report::Stack;", &[2]),
+        ("src/lab/site/cable.rs", "use super::namespace::Namespace;", &[]),
+        ("src/lab/observe/watch.rs", "use crate::lab::{site::nodes::Site, report::Stack};", &[1]),
+        ("src/lab/stage.rs", "use super::report::Stack;", &[]),
+    ];
+    for (file, text, expected) in cases {
+        assert_eq!(lines(&laboratory(file, text)), expected, "{file}: {text}");
     }
 }
 

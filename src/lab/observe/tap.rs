@@ -1,5 +1,7 @@
 //! Packets on the links of a namespace, with the kernel's time stamps: how late a reader wakes up
 //! does not matter.
+//!
+//! The socket is our own: pnet's channels give no time stamps, and see one interface each.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};

@@ -1,4 +1,7 @@
 //! Interfaces of namespaces: cables, a switch, addresses, and lines that lose packets.
+//!
+//! The messages go through the request loop that the agent has anyway; the rtnetlink crate would
+//! bring an event loop and a task for each connection.
 
 use std::ffi::CString;
 use std::io;

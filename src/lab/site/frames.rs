@@ -1,4 +1,7 @@
 //! Frames that no kernel would send, and a sender of them.
+//!
+//! Headers are put together here: pnet's writable packets would ask at each of them what to do
+//! where the buffer is too short, which it never is. Checksums and sending are pnet's.
 
 use std::fmt;
 use std::net::Ipv6Addr;
