@@ -52,14 +52,14 @@ fn settled(length: usize, reconfigure: bool) -> Tree {
 /// Whatever was done step by step, the whole recompute finds nothing left to do.
 fn nothing_is_left_to_do(tree: &mut Tree) {
     tree.run_for(millis(1));
-    while tree.nodes.iter().any(|node| node.core.lags()) {
+    while tree.net.nodes.iter().any(|node| node.core.lags()) {
         tree.run_for(millis(1));
     }
-    for number in 0..tree.nodes.len() {
-        let before = tree.nodes[number].state();
-        let system = tree.nodes[number].kernel.clone();
-        tree.tell(number, Input::System(system));
-        assert_eq!(tree.nodes[number].state(), before, "router {number}");
+    for number in 0..tree.net.nodes.len() {
+        let before = tree.net.nodes[number].state();
+        let system = tree.net.nodes[number].kernel.system().clone();
+        tree.give(number, Input::System(system));
+        assert_eq!(tree.net.nodes[number].state(), before, "router {number}");
     }
 }
 
@@ -95,7 +95,8 @@ fn lifetimes_follow_any_provider() {
         (86_400, 172_800, 43_200, 1800),
     ] {
         let mut tree = Tree::chain(6, A, true);
-        (tree.provider.preferred, tree.provider.valid, tree.provider.t1) = (preferred, valid, t1);
+        let provider = tree.provider();
+        (provider.preferred, provider.valid, provider.t1) = (preferred, valid, t1);
         tree.run_for(secs(120));
         tree.watch = tree::watch::Watch::default();
         tree.run_for(secs(20_000));
@@ -115,7 +116,7 @@ fn a_change_reaches_the_sixth_hop_in_milliseconds() {
         let mut tree = settled(6, reconfigure);
         tree.renumber(B, "2001:db8:fffb::/64");
         tree.run_for(millis(20));
-        let last = tree.nodes[4].delegated();
+        let last = tree.net.nodes[4].delegated();
         assert!(
             last.iter().any(|one| one.starts_with("2001:db8:b000:")),
             "{reconfigure}: {last:?}"
@@ -155,10 +156,10 @@ fn killed_at_any_step_a_tree_ends_in_the_same_state() {
         for outputs in 0.. {
             let mut tree = settled(3, true);
             tree.renumber(B, "2001:db8:fffb::/64");
-            tree.doomed = Some((killed, outputs));
+            tree.net.nodes[killed].kill_after = Some(outputs);
             tree.run_for(secs(40));
             // It has survived all that the change made it do.
-            if tree.doomed.is_some() {
+            if tree.net.nodes[killed].kill_after.is_some() {
                 break;
             }
             tree.run_for(secs(260));
@@ -174,8 +175,8 @@ fn killed_at_any_step_a_tree_ends_in_the_same_state() {
 fn two_percent_of_loss_are_lived_with() {
     for seed in 1..=8 {
         let mut tree = settled(4, seed % 2 == 0);
-        tree.seed(seed);
-        tree.loss = 20;
+        tree.net.seed = seed;
+        tree.lose(20);
         for (prefix, on_link) in [NETS[1], NETS[2]] {
             tree.renumber(prefix, on_link);
             tree.advertise();
@@ -191,11 +192,11 @@ fn two_percent_of_loss_are_lived_with() {
 fn an_outage_ends_for_all_at_once() {
     for reconfigure in [true, false] {
         let mut tree = Tree::chain(4, A, reconfigure);
-        tree.provider.deaf_to = vec![Solicit, Request, Renew, Rebind];
+        tree.provider().deaf_to = vec![Solicit, Request, Renew, Rebind];
         tree.run_for(secs(300));
-        assert!(tree.nodes.iter().all(|node| node.delegated().is_empty()));
-        tree.provider.deaf_to.clear();
-        let asked = |tree: &Tree| tree.nodes[0].state().iter().any(|one| one.contains("a000"));
+        assert!(tree.net.nodes.iter().all(|node| node.delegated().is_empty()));
+        tree.provider().deaf_to.clear();
+        let asked = |tree: &Tree| tree.net.nodes[0].state().iter().any(|one| one.contains("a000"));
         while !asked(&tree) {
             tree.run_for(millis(10));
         }
@@ -216,7 +217,7 @@ fn routes_are_back_after_a_crash_and_a_bounce() {
     tree.set_running(0, LAN, true);
     tree.set_running(1, UP, true);
     tree.run_for(millis(1));
-    assert_eq!(tree.nodes[0].delegated(), ["2001:db8:a000:80::/57"], "at once");
+    assert_eq!(tree.net.nodes[0].delegated(), ["2001:db8:a000:80::/57"], "at once");
     tree.run_for(secs(30));
     assert_eq!(tree.state(), wanted);
     nothing_is_left_to_do(&mut tree);
@@ -263,12 +264,12 @@ proptest! {
                     tree.run_for(millis(100));
                     tree.set_running(number, LAN, true);
                 }
-                Event::Lose(of_thousand) => tree.loss = of_thousand,
+                Event::Lose(of_thousand) => tree.lose(of_thousand),
                 Event::Wait(milliseconds) => tree.run_for(millis(milliseconds)),
             }
             nothing_is_left_to_do(&mut tree);
         }
-        tree.loss = 0;
+        tree.lose(0);
         tree.advertise();
         tree.run_for(secs(6000));
         prop_assert!(tree.follows(last), "{last}: {:#?}", tree.state());

@@ -33,6 +33,9 @@ const MOST_STEPS: usize = 1024;
 /// A deadline that has been acted on so often at one instant is one that stays: a busy loop.
 const ROUNDS: usize = 12;
 
+/// The metric of routes to what is delegated on.
+const DELEGATED_METRIC: u32 = 248;
+
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 const ECHO_REPLY: u8 = 129;
 
@@ -59,6 +62,8 @@ pub struct Node {
     pub refused: Vec<(Step, Refusal)>,
     /// Outputs since this was set to zero.
     pub outputs: usize,
+    /// How often it has acted on a deadline of its own since this was set to zero.
+    pub wakeups: usize,
     /// The most outputs that one input has made.
     pub most_outputs: usize,
     /// How many outputs one input may make.
@@ -96,6 +101,7 @@ impl Node {
             kill_after: None,
             refused: Vec::new(),
             outputs: 0,
+            wakeups: 0,
             most_outputs: 0,
             most_allowed: MOST_OUTPUTS,
             duid,
@@ -341,12 +347,20 @@ impl Node {
         let rounds = if self.rounds.0 == now { self.rounds.1 + 1 } else { 1 };
         assert!(rounds < ROUNDS, "busy loop: {deadline:?} at {now:?}");
         self.rounds = (now, rounds);
+        self.wakeups += 1;
         Some(Input::Timeout)
     }
 
     /// A link of this machine by its name.
     pub fn index(&self, name: &str) -> Option<IfIndex> {
         self.kernel.system().link(name).map(|link| link.index)
+    }
+
+    /// The destinations of routes to what is delegated on, in text.
+    pub fn delegated(&self) -> Vec<String> {
+        let routes = self.kernel.system().routes.values();
+        let routes = routes.filter(|route| route.metric == DELEGATED_METRIC);
+        routes.map(|route| route.destination.to_string()).collect()
     }
 
     /// Addresses and routes of the agent in the kernel, in text, without lifetimes.

@@ -124,7 +124,7 @@ impl Attack {
 fn theirs(lan: &Lan) -> (Vec<(Ipv6Net, std::net::Ipv6Addr)>, BTreeMap<String, String>) {
     let is_theirs = |hop: &std::net::Ipv6Addr| VICTIMS.iter().any(|one| address(one) == *hop);
     let routes = lan.routes().into_iter().filter(|(_, hop)| is_theirs(hop)).collect();
-    let records = lan.memory.bindings.iter();
+    let records = lan.memory().bindings.iter();
     let records = records.filter(|(_, binding)| is_theirs(&binding.contact.next_hop));
     let records = records.map(|(key, binding)| {
         (format!("{key:?}"), format!("{:?} {:?}", binding.contact, binding.slots))
@@ -158,7 +158,7 @@ fn invented_addresses_leave_room_for_others() {
                     lan.run_for(millis(1000));
                 }
             }
-            let taken = lan.core.status(lan.now).bindings.len();
+            let taken = lan.status().bindings.len();
             assert_eq!(taken, if answers { 32 + 16 } else { 32 }, "{answers} {by_relay}");
             for number in 0..5 {
                 let source = format!("fe80::5:{number}");
@@ -167,7 +167,7 @@ fn invented_addresses_leave_room_for_others() {
                 lan.hear(&source, message(Request, &duid(150 + number), &[ia(1, &[])]));
                 assert_eq!(lan.given().len(), 1, "{answers} {by_relay}");
             }
-            assert!(lan.core.status(lan.now).counters.len() < 20);
+            assert!(lan.status().counters.len() < 20);
             lan.nothing_is_left_to_do();
         }
     }
@@ -203,7 +203,7 @@ proptest! {
             let after = theirs(&lan);
             prop_assert!(after == before, "after {position}: {before:?} {after:?}");
             // Its own of the pool: by link-layer address, by its other address, as a relay agent.
-            let own = lan.memory.bindings.values();
+            let own = lan.memory().bindings.values();
             let own = own.filter(|one| ATTACKER.map(address).contains(&one.contact.next_hop)).count();
             prop_assert!(own <= 16 * 4, "{own} bindings");
             for (_, answer) in std::mem::take(&mut lan.answers) {

@@ -6,17 +6,18 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use renumberd::config::{Config, file};
-use renumberd::core::Core;
+use renumberd::config::file;
 use renumberd::core::event::Event;
 use renumberd::core::input::{Input, Received};
-use renumberd::core::kernel::system::KernelEvent;
-use renumberd::core::kernel::system::{KernelAddress, Link, RouteTarget, System};
+use renumberd::core::kernel::system::{Link, RouteTarget, System};
 use renumberd::core::memory::Memory;
-use renumberd::core::output::{Hearing, Object, Output, Step};
+use renumberd::core::output::{Output, Step};
+use renumberd::core::status::Status;
 use renumberd::net::IfIndex;
-use renumberd::platform::CAPABILITIES;
-use renumberd::time::{Instant, Lifetime, Until};
+use renumberd::sim::kernel::{Kernel, link};
+use renumberd::sim::network::Network;
+use renumberd::sim::node::Node;
+use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};
 use renumberd::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption};
@@ -72,22 +73,17 @@ pub fn relayed(peer: &str, link: &str, options: &[RelayOption], inner: Vec<u8>) 
     RelayMessage { kind, hop_count: 0, link_address, peer_address, options }.encode()
 }
 
-/// A link-layer address as a relay agent tells it.
+/// A link-layer address in the option of a relay agent.
 pub fn option_79(octets: [u8; 6]) -> RelayOption {
     RelayOption::ClientLinkLayer { hardware_type: 1, address: octets.to_vec() }
 }
 
 pub struct Lan {
-    pub core: Core,
-    pub now: Instant,
-    pub kernel: System,
-    pub memory: Memory,
-    config: Config,
+    pub net: Network,
     /// Who answers neighbor solicitations.
     pub answering: BTreeSet<Ipv6Addr>,
     /// With which link-layer address, where that is not made from its own.
     pub link_layers: BTreeMap<Ipv6Addr, [u8; 6]>,
-    pub hearing: Hearing,
     /// The system takes no neighbor solicitation.
     pub refuses: bool,
     /// Neighbor solicitations since the last look.
@@ -98,7 +94,6 @@ pub struct Lan {
     pub events: Vec<Event>,
     /// Outputs since the last look.
     pub outputs: usize,
-    restarts: u8,
 }
 
 impl Lan {
@@ -107,75 +102,79 @@ impl Lan {
     }
 
     pub fn with(config: &str, memory: Memory) -> Self {
-        let now = Instant::from_secs(1000);
-        let mut kernel = System { forwarding: true, ..System::default() };
-        kernel.handle(KernelEvent::Link(Link {
-            index: LAN,
-            name: "lan".to_owned(),
-            running: true,
-            multicast: true,
-            point_to_point: false,
-            link_layer_address: Some(vec![2, 0, 0, 0, 0, 3]),
-            mtu: 1500,
-        }));
-        kernel.handle(KernelEvent::Address(world::address(LAN, OWN, false)));
+        let mut net = Network::new(Instant::from_secs(1000));
+        let ethernet =
+            Link { link_layer_address: Some(vec![2, 0, 0, 0, 0, 3]), ..link(LAN, "lan") };
+        let kernel = world::machine([(ethernet, address(OWN))]);
         let config = file::parse("test.toml", config).unwrap();
-        let core = Core::new(
-            config.clone(),
-            memory.clone(),
-            world::own_duid(),
-            CAPABILITIES,
-            [7; 32],
-            now,
-        );
+        net.add_node(Node::new(config, memory, world::own_duid(), kernel, net.now));
         let mut lan = Self {
-            core,
-            now,
-            kernel: kernel.clone(),
-            memory,
-            config,
+            net,
             answering: BTreeSet::new(),
             link_layers: BTreeMap::new(),
-            hearing: Hearing::default(),
             refuses: false,
             solicited: Vec::new(),
             answers: Vec::new(),
             events: Vec::new(),
             outputs: 0,
-            restarts: 0,
         };
-        lan.tell(Input::System(kernel));
+        lan.perform();
         lan.run_for(Duration::from_millis(50));
         lan
     }
 
-    /// Killed and started again.
-    pub fn restart(&mut self) {
-        self.restarts += 1;
-        let seed = [self.restarts; 32];
-        let (config, memory) = (self.config.clone(), self.memory.clone());
-        self.core = Core::new(config, memory, world::own_duid(), CAPABILITIES, seed, self.now);
-        self.hearing = Hearing::default();
-        self.tell(Input::System(self.kernel.clone()));
+    pub const fn now(&self) -> Instant {
+        self.net.now
     }
 
-    pub fn tell(&mut self, input: Input) {
-        let mut coming = VecDeque::from([input]);
-        while let Some(input) = coming.pop_front() {
-            self.core.handle(self.now, input);
-            while let Some(output) = self.core.poll_output() {
-                self.outputs += 1;
-                self.perform(output, &mut coming);
+    pub fn node(&self) -> &Node {
+        &self.net.nodes[0]
+    }
+
+    pub fn kernel(&mut self) -> &mut Kernel {
+        &mut self.net.nodes[0].kernel
+    }
+
+    pub fn system(&self) -> &System {
+        self.node().kernel.system()
+    }
+
+    pub fn memory(&self) -> &Memory {
+        &self.node().memory
+    }
+
+    pub fn status(&self) -> Status {
+        self.node().core.status(self.net.now)
+    }
+
+    /// Killed and started again.
+    pub fn restart(&mut self) {
+        self.net.restart(0);
+        self.perform();
+    }
+
+    pub fn give(&mut self, input: Input) {
+        self.net.give(0, input);
+        self.perform();
+    }
+
+    /// Performs what is to be done, and what follows from answers on the link, at once.
+    fn perform(&mut self) {
+        let mut coming = VecDeque::new();
+        loop {
+            while let Some((_, output)) = self.net.output() {
+                coming.extend(self.note(output));
             }
+            let Some(input) = coming.pop_front() else { return };
+            self.net.give(0, input);
         }
     }
 
-    fn perform(&mut self, output: Output, coming: &mut VecDeque<Input>) {
+    /// What comes of an output on the link.
+    fn note(&mut self, output: Output) -> Option<Input> {
+        self.outputs += 1;
         match output {
-            Output::Apply(steps) => steps.into_iter().for_each(|step| self.apply(step)),
-            Output::Remember(record) => self.memory.fold(record),
-            Output::Hear(hearing) => self.hearing = hearing,
-            Output::Milestone(milestone) => coming.push_back(Input::Milestone(milestone)),
+            Output::Apply(steps) => self.check_steps(&steps),
             Output::Event(event) => self.events.push(event),
             Output::SendServer(sent) => {
                 let mut octets = sent.packet.octets;
@@ -188,71 +187,43 @@ impl Lan {
             Output::SendIcmpv6(packet) if packet.octets[0] == NEIGHBOR_SOLICITATION => {
                 if self.refuses {
                     let (interface, destination) = (packet.interface, packet.destination);
-                    return coming.push_back(Input::NotSent { interface, destination });
+                    return Some(Input::NotSent { interface, destination });
                 }
                 let target = <[u8; 16]>::try_from(&packet.octets[8..24]).unwrap().into();
                 self.solicited.push(target);
-                let is_heard = self.hearing.neighbor_advertisements;
+                let is_heard = self.node().hearing.neighbor_advertisements;
                 if self.answering.contains(&target) && is_heard {
                     let link_layer = self.link_layers.get(&target).copied();
-                    coming.push_back(advertised_by(target, link_layer));
+                    return Some(advertised_by(target, link_layer));
                 }
             }
             _ => {}
         }
+        None
     }
 
-    fn apply(&mut self, step: Step) {
-        match step {
-            Step::Set(Object::Route(route)) => {
-                let taken = self.kernel.routes.values().any(|has| has.slot() == route.slot());
-                assert!(!taken, "the kernel would refuse {route:?}");
-                if let RouteTarget::Gateway(_, gateway) = route.target {
-                    let is_on_link = self.kernel.is_on_link(LAN, gateway);
-                    assert!(is_on_link, "the kernel would refuse {route:?}");
-                }
-                self.kernel.handle(KernelEvent::Route(route));
+    /// The kernel has refused nothing, and would not have had to for a gateway beyond the link.
+    fn check_steps(&self, steps: &[Step]) {
+        let refused = &self.node().refused;
+        assert!(refused.is_empty(), "the kernel refuses {refused:?}");
+        for step in steps {
+            if let Step::Set(_) = step
+                && let Some(route) = step.route()
+                && let RouteTarget::Gateway(_, gateway) = route.target
+            {
+                let is_on_link = self.system().is_on_link(LAN, gateway);
+                assert!(is_on_link, "the kernel would refuse {route:?}");
             }
-            Step::Replace(Object::Route(route)) => self.kernel.handle(KernelEvent::Route(route)),
-            Step::Remove(Object::Route(route)) => self.kernel.handle(KernelEvent::RouteGone(route)),
-            Step::Set(Object::Address(address)) => {
-                self.kernel.handle(KernelEvent::Address(address))
-            }
-            Step::Remove(Object::Address(KernelAddress { interface, address, .. })) => {
-                self.kernel.handle(KernelEvent::AddressGone { interface, address });
-            }
-            _ => {}
         }
     }
 
-    /// Lets time pass from deadline to deadline.
+    /// Lets `span` pass.
     pub fn run_for(&mut self, span: Duration) {
-        let end = self.now + span;
-        let mut at_once = 0;
-        while let Some(next) = self.core.deadline(self.now).filter(|next| next.at <= end) {
-            at_once = if next.at > self.now { 0 } else { at_once + 1 };
-            assert!(at_once < 50, "busy loop: {next:?}");
-            self.now = next.at.max(self.now);
-            self.tell(Input::Timeout);
-            self.expire();
-        }
-        self.now = end;
-    }
-
-    /// The kernel drops what has run out.
-    fn expire(&mut self) {
-        let over = |until: Until| until.is_over(self.now);
-        let routes = self.kernel.routes.values().filter(|route| over(route.until));
-        let routes = routes.cloned().map(KernelEvent::RouteGone);
-        let addresses = self.kernel.addresses.values().filter(|one| over(one.valid_until));
-        let addresses = addresses.map(|one: &KernelAddress| KernelEvent::AddressGone {
-            interface: one.interface,
-            address: one.address,
-        });
-        let events: Vec<KernelEvent> = routes.chain(addresses).collect();
-        if !events.is_empty() {
-            events.iter().cloned().for_each(|event| self.kernel.handle(event));
-            self.tell(Input::Kernel(events));
+        let end = self.net.now + span;
+        while let Some((_, output)) = self.net.poll(end) {
+            if let Some(answer) = self.note(output) {
+                self.net.give_at(self.net.now, 0, answer);
+            }
         }
     }
 
@@ -263,7 +234,7 @@ impl Lan {
 
     /// Also with the link-layer address that the system knows.
     pub fn hear_with(&mut self, source: &str, link_layer: Option<[u8; 6]>, octets: Vec<u8>) {
-        self.tell(Input::Server(Received {
+        self.give(Input::Server(Received {
             interface: LAN,
             source: address(source),
             port: 546,
@@ -287,7 +258,7 @@ impl Lan {
 
     /// Routes by way of neighbors.
     pub fn routes(&self) -> BTreeMap<Ipv6Net, Ipv6Addr> {
-        let routes = self.kernel.routes.values();
+        let routes = self.system().routes.values();
         routes
             .filter_map(|route| match route.target {
                 RouteTarget::Gateway(_, gateway) => Some((route.destination, gateway)),
@@ -298,24 +269,24 @@ impl Lan {
 
     /// Whatever was done step by step, the whole derivation finds nothing left to do.
     pub fn nothing_is_left_to_do(&mut self) {
-        while self.core.lags() {
+        while self.node().core.lags() {
             self.run_for(Duration::from_millis(1));
         }
-        let before = self.kernel.routes.clone();
-        self.tell(Input::System(self.kernel.clone()));
-        while self.core.lags() {
+        let before = self.system().routes.clone();
+        self.give(Input::System(self.system().clone()));
+        while self.node().core.lags() {
             self.run_for(Duration::from_millis(1));
         }
-        assert_eq!(self.kernel.routes, before);
+        assert_eq!(self.system().routes, before);
     }
 
     pub fn counted(&self, name: &str) -> u64 {
-        self.core.status(self.now).counters.get(name).copied().unwrap_or_default()
+        self.status().counters.get(name).copied().unwrap_or_default()
     }
 
     /// The texts of the conditions with a name.
     pub fn conditions(&self, name: &str) -> Vec<String> {
-        let conditions = self.core.status(self.now).conditions.into_iter();
+        let conditions = self.status().conditions.into_iter();
         conditions.filter(|one| one.name == name).map(|one| one.text).collect()
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use renumberd::time::Instant;
 
+use renumberd::sim::network::Station;
+
 use super::chain::Tree;
 
 const HOPS: usize = 4;
@@ -54,12 +56,11 @@ fn carry(changes: usize, loss: u64, reconfigure: bool, spacing: Duration) -> Tak
     let mut tree = Tree::chain(HOPS + 1, &prefix(1), reconfigure);
     tree.run_for(Duration::from_secs(120));
     assert!(tree.follows(&prefix(1)), "{:#?}", tree.state());
-    tree.provider_is_near = true;
-    tree.loss = loss;
+    tree.lose_below(loss);
     tree.watch = super::watch::Watch::default();
     let mut begun: Vec<(usize, Instant)> = Vec::new();
     for number in 2..changes + 2 {
-        begun.push((number, tree.now));
+        begun.push((number, tree.now()));
         // Of the link to the provider a few take turns: the old ones stay valid for long.
         tree.renumber(&prefix(number), &format!("2001:db8:ff00:{:x}::/64", number % 40));
         tree.run_for(spacing);
@@ -71,7 +72,7 @@ fn carry(changes: usize, loss: u64, reconfigure: bool, spacing: Duration) -> Tak
         since(tree.watch.advertised_first.get(&(HOPS, subnet(*number, HOPS))), *begun)
     };
     let host = |(number, begun): &(usize, Instant)| {
-        since(tree.watch.host_heard_first.get(&subnet(*number, HOPS)), *begun)
+        since(tree.net.hosts[0].heard_first.get(&subnet(*number, HOPS)), *begun)
     };
     let mut router: Vec<Duration> = begun.iter().map(router).collect();
     let mut host: Vec<Duration> = begun.iter().map(host).collect();
@@ -151,15 +152,15 @@ fn a_router_that_missed_the_first_advertisement_renews_within_a_third_of_a_secon
             let mut tree = Tree::chain(2, &prefix(1), reconfigure);
             tree.run_for(Duration::from_secs(120));
             tree.watch = super::watch::Watch::default();
-            tree.deaf_until = Some((1, tree.now + millis(lost_for)));
-            let begun = tree.now;
+            tree.net.deaf_until.insert(Station::Node(1), tree.net.now + millis(lost_for));
+            let begun = tree.now();
             tree.renumber(&prefix(2), "2001:db8:ffff:2::/64");
             tree.run_for(Duration::from_secs(1));
             let renewed = tree.watch.renewals_of(1);
             let renewed = renewed.first().expect("it renews").since(begun);
             assert!(renewed < millis(300), "{lost_for} ms lost: after {renewed:?}");
             let has = format!("{}1%3", subnet(2, 1).network());
-            assert!(tree.nodes[1].state().contains(&has), "{has}: {:#?}", tree.state());
+            assert!(tree.net.nodes[1].state().contains(&has), "{has}: {:#?}", tree.state());
         }
     }
 }

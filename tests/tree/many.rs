@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use renumberd::config::file;
-use renumberd::core::Core;
 use renumberd::core::delegate::{BindingKey, StoredBinding};
 use renumberd::core::input::{Command, Input, Received};
-use renumberd::core::kernel::system::KernelEvent;
-use renumberd::core::kernel::system::{KernelAddress, Link, System};
 use renumberd::core::memory::{Memory, Record};
 use renumberd::core::output::{Object, Output, Step};
 use renumberd::net::IfIndex;
-use renumberd::platform::CAPABILITIES;
+use renumberd::sim::kernel::link;
+use renumberd::sim::network::Network;
+use renumberd::sim::node::Node;
 use renumberd::time::{Instant, Lifetime};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};
@@ -65,9 +64,7 @@ fn stored(now: Instant, number: u16) -> (BindingKey, Arc<StoredBinding>) {
 }
 
 struct Many {
-    core: Core,
-    now: Instant,
-    kernel: System,
+    net: Network,
     records: BTreeMap<BindingKey, usize>,
 }
 
@@ -82,56 +79,39 @@ enum Done {
 
 impl Many {
     fn new() -> Self {
-        let now = Instant::from_secs(1000);
-        let mut kernel = System { forwarding: true, ..System::default() };
-        kernel.handle(KernelEvent::Link(Link {
-            index: LAN,
-            name: "lan".to_owned(),
-            running: true,
-            multicast: true,
-            point_to_point: false,
-            link_layer_address: None,
-            mtu: 1500,
-        }));
-        kernel.handle(KernelEvent::Address(world::address(LAN, "fe80::3", false)));
-        let bindings = (0..COUNT).map(|number| stored(now, number)).collect();
+        let mut net = Network::new(Instant::from_secs(1000));
+        let own = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 3);
+        let kernel = world::machine([(link(LAN, "lan"), own)]);
+        let bindings = (0..COUNT).map(|number| stored(net.now, number)).collect();
         let memory = Memory { bindings, ..Memory::default() };
         let config = file::parse("test.toml", &config(SITES[0])).unwrap();
-        let core = Core::new(config, memory, world::own_duid(), CAPABILITIES, [7; 32], now);
-        let mut many = Self { core, now, kernel, records: BTreeMap::new() };
-        let system = many.kernel.clone();
-        many.tell(Input::System(system));
+        net.add_node(Node::new(config, memory, world::own_duid(), kernel, net.now));
+        let mut many = Self { net, records: BTreeMap::new() };
+        many.perform();
         // Until an advertisement may follow at once.
-        many.wait(Duration::from_secs(60));
-        many.now = many.now + Duration::from_secs(4);
+        many.net.run_for(Duration::from_secs(60));
+        many.net.now = many.net.now + Duration::from_secs(4);
         many.records.clear();
         many
     }
 
-    /// Lets time pass, deadline by deadline.
-    fn wait(&mut self, span: Duration) {
-        let end = self.now + span;
-        self.settle();
-        while let Some(deadline) = self.core.deadline(self.now).filter(|next| next.at <= end) {
-            self.now = self.now.max(deadline.at);
-            self.tell(Input::Timeout);
-        }
-        self.now = end;
+    fn give(&mut self, input: Input) -> Vec<Done> {
+        self.net.give(0, input);
+        self.perform()
     }
 
-    fn tell(&mut self, input: Input) -> Vec<Done> {
-        self.core.handle(self.now, input);
+    fn perform(&mut self) -> Vec<Done> {
         let mut done = Vec::new();
-        while let Some(output) = self.core.poll_output() {
+        while let Some((_, output)) = self.net.output() {
             match output {
                 Output::Remember(Record::Binding { key, .. }) => {
                     *self.records.entry(key).or_default() += 1;
                     done.push(Done::Record);
                 }
-                Output::Apply(steps) => steps.into_iter().for_each(|step| {
-                    done.extend(matches!(step, Step::Set(Object::Route(_))).then_some(Done::Route));
-                    self.apply(step);
-                }),
+                Output::Apply(steps) => {
+                    let is_new = |step: &&Step| matches!(step, Step::Set(Object::Route(_)));
+                    done.extend(steps.iter().filter(is_new).map(|_| Done::Route));
+                }
                 // Each router has one of its own beside that.
                 Output::SendIcmpv6(packet) if packet.destination.is_multicast() => {
                     done.push(Done::Advertised);
@@ -140,46 +120,41 @@ impl Many {
                 _ => {}
             }
         }
+        let refused = &self.net.nodes[0].refused;
+        assert!(refused.is_empty(), "the kernel refuses {refused:?}");
         done
     }
 
-    fn apply(&mut self, step: Step) {
-        let event = match step {
-            Step::Set(Object::Address(address)) => KernelEvent::Address(address),
-            Step::Remove(Object::Address(KernelAddress { interface, address, .. })) => {
-                KernelEvent::AddressGone { interface, address }
-            }
-            Step::Set(Object::Route(route)) => {
-                assert!(!self.kernel.has_slot(route.slot()), "the kernel would refuse {route:?}");
-                KernelEvent::Route(route)
-            }
-            Step::Replace(Object::Route(route)) => KernelEvent::Route(route),
-            Step::Remove(Object::Route(route)) => KernelEvent::RouteGone(route),
-            _ => return,
-        };
-        self.kernel.handle(event);
+    fn lags(&self) -> bool {
+        self.net.nodes[0].core.lags()
+    }
+
+    /// Reads the kernel's state anew; how many routes that adds.
+    fn read_anew(&mut self) -> usize {
+        let system = self.net.nodes[0].read_kernel();
+        count(&self.give(system), Done::Route)
     }
 
     /// Passes until nothing is left to be done but what time brings; how many there were.
     fn settle(&mut self) -> usize {
         let mut passes = 0;
-        while self.core.lags() {
+        while self.lags() {
             passes += 1;
             assert!(passes < 100, "it does not end");
-            let deadline = self.core.deadline(self.now).unwrap();
-            self.now = self.now.max(deadline.at);
-            self.tell(Input::Timeout);
+            let deadline = self.net.nodes[0].core.deadline(self.net.now).unwrap();
+            self.net.now = self.net.now.max(deadline.at);
+            self.give(Input::Timeout);
         }
         passes
     }
 
     fn change(&mut self, to: &str) -> Vec<Done> {
         let prefixes = [("site".to_owned(), Some(net(to)))].into();
-        self.tell(Input::Command(Command::SetPrefixes { prefixes, graceful: false }))
+        self.give(Input::Command(Command::SetPrefixes { prefixes, graceful: false }))
     }
 
     fn routed(&self, site: &str) -> usize {
-        let routes = self.kernel.routes.keys();
+        let routes = self.net.nodes[0].kernel.system().routes.keys();
         let is_there = |prefix: &ipnet::Ipv6Net| prefix.prefix_len() == 56;
         routes.filter(|(prefix, ..)| is_there(prefix) && net(site).contains(prefix)).count()
     }
@@ -201,7 +176,7 @@ impl Many {
         ];
         let kind = MessageType::Renew;
         let message = Message { kind, transaction_id: TransactionId([1, 2, 3]), options };
-        self.tell(Input::Server(Received {
+        self.give(Input::Server(Received {
             interface: LAN,
             source: router(number),
             port: 546,
@@ -233,9 +208,8 @@ fn a_change_is_advertised_before_a_thousand_bindings_have_followed() {
     assert_eq!(many.routed(SITES[1]), usize::from(COUNT));
     assert_eq!(many.records.len(), usize::from(COUNT));
     assert!(many.records.values().all(|times| *times == 1));
-    let system = many.kernel.clone();
-    assert_eq!(count(&many.tell(Input::System(system)), Done::Route), 0);
-    assert!(!many.core.lags());
+    assert_eq!(many.read_anew(), 0);
+    assert!(!many.lags());
 }
 
 /// Whoever asks while others have yet to follow has its record and its route before its answer.
@@ -258,10 +232,10 @@ fn old_routes_go_in_slices() {
     let mut many = Many::new();
     many.change(SITES[1]);
     many.settle();
-    many.now = many.now + Duration::from_secs(31);
+    many.net.now = many.net.now + Duration::from_secs(31);
     for _ in 0..20 {
         let before = many.routed(SITES[0]);
-        many.tell(Input::Timeout);
+        many.give(Input::Timeout);
         // A slice of what ends before the derivation, one ahead of it and one behind it.
         assert!(before - many.routed(SITES[0]) <= 3 * 256, "{before}");
     }
@@ -274,11 +248,9 @@ fn old_routes_go_in_slices() {
 fn the_last_of_two_changes_counts() {
     let mut many = Many::new();
     many.change(SITES[1]);
-    many.tell(Input::Timeout);
+    many.give(Input::Timeout);
     many.change(SITES[0]);
     many.settle();
-    let system = many.kernel.clone();
-    let done = many.tell(Input::System(system));
-    assert_eq!(count(&done, Done::Route), 0);
+    assert_eq!(many.read_anew(), 0);
     assert_eq!(many.routed(SITES[0]), usize::from(COUNT));
 }

@@ -34,19 +34,19 @@ fn before_the_renewal(length: usize, left: u64) -> Tree {
         tree.run_for(secs(1));
     }
     let renewed_at = *tree.watch.renewals_of(0).last().unwrap();
-    tree.run_for(secs(1680 - left) - tree.now.since(renewed_at));
+    tree.run_for(secs(1680 - left) - tree.now().since(renewed_at));
     assert_eq!(tree.watch.renewals_of(0).last(), Some(&renewed_at));
     tree
 }
 
 /// The last router, as if it had never been there.
 fn begin_anew(tree: &mut Tree, number: usize) {
-    tree.nodes[number].memory = Memory::default();
+    tree.net.nodes[number].memory = Memory::default();
     tree.restart(number);
 }
 
 fn preferred(tree: &Tree, number: usize) -> Option<u32> {
-    let status = tree.nodes[number].core.status(tree.now);
+    let status = tree.net.nodes[number].core.status(tree.now());
     status.uplinks["up"].leases.iter().filter_map(|lease| lease.preferred).max()
 }
 
@@ -65,7 +65,7 @@ fn who_asks_before_our_own_renewal_gets_a_whole_lifetime() {
 #[test]
 fn who_asks_while_our_server_is_silent_waits_a_second() {
     let mut tree = before_the_renewal(2, 5);
-    tree.provider.deaf_to = vec![MessageType::Renew, MessageType::Rebind];
+    tree.provider().deaf_to = vec![MessageType::Renew, MessageType::Rebind];
     begin_anew(&mut tree, 1);
     tree.run_for(Duration::from_millis(2300));
     assert!(preferred(&tree, 1).unwrap() >= 1900, "{:?}", preferred(&tree, 1));
@@ -108,7 +108,7 @@ fn ask(
     options: Vec<Dhcpv6Option>,
 ) {
     let octets = Message { kind, transaction_id: TransactionId([1, 2, 3]), options }.encode();
-    tree.tell(
+    tree.give(
         router,
         Input::Server(Received {
             interface: LAN,
@@ -181,8 +181,8 @@ fn sorted(mut options: Vec<(u16, Vec<u8>)>) -> Vec<(u16, Vec<u8>)> {
 #[test]
 fn what_the_provider_says_of_services_reaches_hosts_of_every_router() {
     let mut tree = Tree::chain(3, A, true);
-    tree.provider.options = services();
-    tree.provider.options.push((57, vec![1; 16]));
+    tree.provider().options = services();
+    tree.provider().options.push((57, vec![1; 16]));
     tree.run_for(secs(120));
     for router in 0..3 {
         let told = inform(&mut tree, router, &CODES).unwrap();
@@ -192,12 +192,12 @@ fn what_the_provider_says_of_services_reaches_hosts_of_every_router() {
             assert!(told.contains(&(code, body)) && told.iter().all(|(of, _)| *of == code));
         }
         assert_eq!(inform(&mut tree, router, &[23]), Some(vec![]), "who does not ask is not told");
-        let status = tree.nodes[router].core.status(tree.now);
+        let status = tree.net.nodes[router].core.status(tree.now());
         assert!(status.uplinks["up"].passed_on.contains(&"NTP".to_owned()));
     }
 
     // What is malformed is left out at the first router, and what is gone goes.
-    tree.provider.options = services()
+    tree.provider().options = services()
         .into_iter()
         .map(|(code, mut body)| {
             body.push(0xff);
@@ -215,10 +215,10 @@ fn what_the_provider_says_of_services_reaches_hosts_of_every_router() {
 #[test]
 fn a_link_without_delegations_is_informed() {
     let mut tree = Tree::chain(2, A, true);
-    tree.provider.options = services();
+    tree.provider().options = services();
     let plain = "[uplink.up]\n[downlink.lan]\ncaptive-portal = \"https://own.example.org/\"\n";
     let config = file::parse("test.toml", plain).unwrap();
-    tree.tell(1, Input::Command(Command::Reload(Box::new(config))));
+    tree.give(1, Input::Command(Command::Reload(Box::new(config))));
     tree.run_for(secs(120));
     let told = inform(&mut tree, 1, &CODES).unwrap();
     let mut wanted = services();
@@ -232,7 +232,7 @@ fn a_link_without_delegations_is_informed() {
     assert!(tree.watch.answers.is_empty(), "nothing is delegated here");
 
     let config = file::parse("test.toml", &format!("{plain}other = false\n")).unwrap();
-    tree.tell(1, Input::Command(Command::Reload(Box::new(config))));
+    tree.give(1, Input::Command(Command::Reload(Box::new(config))));
     tree.run_for(secs(10));
     assert_eq!(inform(&mut tree, 1, &CODES), None, "the operator has said so");
     assert!(!tree.watch.advertisements[&1].other);
@@ -253,7 +253,7 @@ fn a_unique_local_prefix_is_advertised_and_leads_nowhere_else() {
              [downlink.lan]\nsubnet = \"0x0/64\"\n{from}"
         );
         let config = file::parse("test.toml", &site).unwrap();
-        tree.tell(0, Input::Command(Command::Reload(Box::new(config))));
+        tree.give(0, Input::Command(Command::Reload(Box::new(config))));
         tree.run_for(secs(30));
         let said = &tree.watch.advertisements[&0];
         assert_eq!(said.router_lifetime > 0, is_default_router, "{from}");
@@ -275,8 +275,8 @@ fn what_the_provider_advertises_of_nat64_and_portal_goes_down_the_tree() {
     let portal = NdpOption::CaptivePortal("https://portal.example.org/".to_owned());
     let mut tree = Tree::chain(3, A, true);
     let lifetime = 1800;
-    tree.advertised.push(NdpOption::Pref64(Pref64 { prefix, lifetime }));
-    tree.advertised.push(portal.clone());
+    tree.options().push(NdpOption::Pref64(Pref64 { prefix, lifetime }));
+    tree.options().push(portal.clone());
     tree.run_for(secs(900));
     let said = |tree: &Tree, router: usize| {
         let options = &tree.watch.advertisements[&router].options;
@@ -293,7 +293,7 @@ fn what_the_provider_advertises_of_nat64_and_portal_goes_down_the_tree() {
         assert_eq!(told, [(103, b"https://portal.example.org/".to_vec())]);
     }
     // It is not advertised any more, and ends everywhere when the provider's word does.
-    tree.advertised.truncate(1);
+    tree.options().truncate(1);
     tree.run_for(secs(2000));
     for router in 0..3 {
         assert!(said(&tree, router).is_none_or(|(_, left)| left == 0), "router {router}");
@@ -325,7 +325,7 @@ proptest! {
     #[test]
     fn no_octets_of_a_server_reach_hosts_unread(options in hostile_options()) {
         let mut tree = Tree::chain(2, A, true);
-        tree.provider.options = options;
+        tree.provider().options = options;
         tree.run_for(secs(20));
         let told = inform(&mut tree, 1, &CODES).unwrap();
         let octets: usize = told.iter().map(|(_, body)| body.len() + 4).sum();

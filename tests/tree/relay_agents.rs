@@ -34,7 +34,7 @@ fn a_relay_agent_is_believed_where_it_is_on_the_link_or_listed() {
             lan.hear(source, relayed("fe80::99", "2001:db8::1", &options, rapid(&who)));
             assert_eq!(lan.given().len(), usize::from(believed), "{relays} {source}");
             assert_eq!(lan.counted("dhcpv6-server-foreign-relay"), u64::from(!believed));
-            assert_eq!(lan.core.status(lan.now).bindings.len(), usize::from(believed));
+            assert_eq!(lan.status().bindings.len(), usize::from(believed));
             if !believed {
                 assert!(lan.routes().is_empty() && lan.outputs <= 1, "a line in the log");
             }
@@ -56,8 +56,8 @@ fn a_next_hop_in_a_subnet_has_its_route_while_we_are_in_the_subnet() {
         (KernelEvent::AddressGone { interface, address }, 0),
         (KernelEvent::Address(own), 1),
     ] {
-        lan.kernel.handle(event.clone());
-        lan.tell(Input::Kernel(vec![event]));
+        lan.kernel().change_silently(event.clone());
+        lan.give(Input::Kernel(vec![event]));
         lan.run_for(secs(1));
         assert_eq!(lan.routes().len(), routes);
         assert_eq!(lan.conditions("next-hop-off-link").len(), 1 - routes);
@@ -105,7 +105,7 @@ fn malformed_options_of_relay_agents_are_counted() {
     octets.push(0);
     lan.hear("fe80::a", octets);
     assert_eq!(lan.given(), [net("2001:db8:0:100::/56")]);
-    let counters = lan.core.status(lan.now).counters;
+    let counters = lan.status().counters;
     let counted = counters.iter().filter(|(name, _)| name.starts_with("relay-option-"));
     assert_eq!(counted.map(|(_, count)| count).sum::<u64>(), 3, "{counters:?}");
 }

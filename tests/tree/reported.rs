@@ -35,9 +35,9 @@ fn a_link_that_comes_and_goes_ends_no_delegation() {
     let before = lan.routes();
     lan.events.clear();
     for running in [false, true] {
-        let link = Link { running, ..lan.kernel.links[&LAN].clone() };
-        lan.kernel.handle(KernelEvent::Link(link.clone()));
-        lan.tell(Input::Kernel(vec![KernelEvent::Link(link)]));
+        let link = Link { running, ..lan.system().links[&LAN].clone() };
+        lan.kernel().change_silently(KernelEvent::Link(link.clone()));
+        lan.give(Input::Kernel(vec![KernelEvent::Link(link)]));
         lan.run_for(Duration::from_secs(1));
     }
     assert_eq!(lan.routes(), before);

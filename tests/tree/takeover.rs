@@ -69,7 +69,7 @@ fn a_holder_that_answers_keeps_what_it_has() {
             let options =
                 [ia(1, &[held]), Dhcpv6Option::RapidCommit, Dhcpv6Option::ReconfigureAccept];
             let octets = message(kind, &duid(1), &options);
-            let before = (lan.routes(), lan.memory.bindings.clone());
+            let before = (lan.routes(), lan.memory().bindings.clone());
             for _ in 0..5 {
                 let octets = octets.clone();
                 lan.hear(OTHER, if by_relay { relayed(VICTIM, "::", &[], octets) } else { octets });
@@ -81,7 +81,11 @@ fn a_holder_that_answers_keeps_what_it_has() {
                 }
                 lan.run_for(millis(700));
             }
-            assert_eq!((lan.routes(), lan.memory.bindings.clone()), before, "{kind:?} {by_relay}");
+            assert_eq!(
+                (lan.routes(), lan.memory().bindings.clone()),
+                before,
+                "{kind:?} {by_relay}"
+            );
             let said = lan.conditions("delegation-contested");
             assert_eq!(said.len(), 1);
             assert!(said[0].contains(OTHER) && said[0].contains(VICTIM), "{}", said[0]);
@@ -121,7 +125,7 @@ fn a_link_layer_address_takes_nothing_from_a_holder_that_answers() {
         assert_eq!(lan.routes()[&held], routes[&held]);
     }
     // Not by a reload either: all are told apart by where they are.
-    lan.core.handle(lan.now, Input::Timeout);
+    lan.net.give(0, Input::Timeout);
     lan.restart();
     lan.run_for(secs(2));
     assert_eq!(lan.routes()[&held], routes[&held]);
@@ -134,7 +138,7 @@ fn who_replaces_a_silent_holder_is_served_within_a_second_and_a_half() {
     for is_rapid in [true, false] {
         let mut lan = bound();
         lan.answering.clear();
-        let started = lan.now;
+        let started = lan.now();
         if is_rapid {
             lan.hear(OTHER, rapid(&duid(1)));
             lan.run_for(millis(1000));
@@ -147,7 +151,7 @@ fn who_replaces_a_silent_holder_is_served_within_a_second_and_a_half() {
         }
         assert_eq!(lan.given(), [held]);
         assert_eq!(lan.routes()[&held], address(OTHER));
-        assert!(lan.now.since(started) < millis(1500));
+        assert!(lan.now().since(started) < millis(1500));
         let newcomer = Newcomer { address: address(OTHER), duid: Some(duid(1)), relay: None };
         let taken_over = Event::DelegationTakenOver {
             interface: Some("lan".to_owned()),
@@ -156,7 +160,10 @@ fn who_replaces_a_silent_holder_is_served_within_a_second_and_a_half() {
             iaid: Iaid(1),
         };
         assert!(lan.events.contains(&taken_over), "{:?}", lan.events);
-        assert!(!lan.hearing.neighbor_advertisements, "nothing is heard that nobody waits for");
+        assert!(
+            !lan.node().hearing.neighbor_advertisements,
+            "nothing is heard that nobody waits for"
+        );
         assert_eq!(lan.solicited.len(), 6);
         lan.nothing_is_left_to_do();
         // The old one comes back, and is the stranger.
@@ -177,7 +184,7 @@ fn a_late_answer_counts() {
         lan.answering.clear();
         lan.hear(OTHER, rapid(&duid(1)));
         lan.run_for(millis(delay));
-        lan.tell(advertised(address(VICTIM)));
+        lan.give(advertised(address(VICTIM)));
         lan.run_for(secs(1));
         assert_eq!(lan.routes()[&held] == address(VICTIM), keeps, "{delay}");
     }
@@ -215,18 +222,18 @@ fn a_link_that_goes_down_makes_no_holder_silent() {
     lan.answering.clear();
     lan.hear(OTHER, rapid(&duid(1)));
     let running = |running| {
-        let mut link = lan.kernel.links[&LAN].clone();
+        let mut link = lan.system().links[&LAN].clone();
         link.running = running;
         Input::Kernel(vec![KernelEvent::Link(link)])
     };
     let (down, up) = (running(false), running(true));
-    lan.tell(down);
+    lan.give(down);
     lan.run_for(millis(400));
-    lan.tell(up);
+    lan.give(up);
     lan.run_for(secs(2));
     assert_eq!(lan.given(), []);
-    assert_eq!(lan.memory.bindings.len(), 1);
-    assert_eq!(lan.memory.bindings.values().next().unwrap().contact.next_hop, address(VICTIM));
+    assert_eq!(lan.memory().bindings.len(), 1);
+    assert_eq!(lan.memory().bindings.values().next().unwrap().contact.next_hop, address(VICTIM));
     assert!(lan.routes().get(&held).is_none_or(|hop| *hop == address(VICTIM)));
 }
 
@@ -256,7 +263,7 @@ fn only_a_true_answer_keeps_a_holder() {
         let mut lan = bound();
         lan.answering.clear();
         lan.hear(OTHER, rapid(&duid(1)));
-        lan.tell(Input::Icmpv6(received));
+        lan.give(Input::Icmpv6(received));
         lan.run_for(secs(1));
         assert_eq!(lan.routes()[&held] == address(VICTIM), keeps, "{name}");
     }

@@ -27,8 +27,6 @@ pub struct Watch {
     pub advertisements: BTreeMap<usize, RouterAdvertisement>,
     /// When a router first advertised a prefix as preferred, to anyone.
     pub advertised_first: BTreeMap<(usize, Ipv6Net), Instant>,
-    /// When the host on the last link first heard of a prefix as preferred.
-    pub host_heard_first: BTreeMap<Ipv6Net, Instant>,
     /// Advertisements for all, and for one.
     pub multicasts: usize,
     pub unicasts: usize,
@@ -58,12 +56,6 @@ impl Watch {
         }
         for prefix in preferred(advertisement) {
             self.advertised_first.entry((by, prefix)).or_insert(now);
-        }
-    }
-
-    pub fn host_heard(&mut self, now: Instant, advertisement: &RouterAdvertisement) {
-        for prefix in preferred(advertisement) {
-            self.host_heard_first.entry(prefix).or_insert(now);
         }
     }
 
@@ -98,7 +90,7 @@ fn preferred(advertisement: &RouterAdvertisement) -> impl Iterator<Item = Ipv6Ne
 impl Tree {
     /// What is left of the lease that `prefix` is a part of: preferred and valid.
     fn left(&self, of: usize, prefix: Ipv6Net) -> Option<(u32, u32)> {
-        let status = self.nodes[of].core.status(self.now);
+        let status = self.net.nodes[of].core.status(self.net.now);
         let leases = status.uplinks["up"].leases.iter();
         let live = leases.filter(|lease| !lease.gone && lease.prefix.contains(&prefix));
         live.map(|lease| (lease.preferred.unwrap_or(u32::MAX), lease.valid.unwrap_or(u32::MAX)))

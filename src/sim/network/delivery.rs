@@ -145,7 +145,13 @@ impl Network {
                     fragmented: false,
                     octets,
                 };
-                if self.nodes[node].hears(&received) {
+                let kernel = &self.nodes[node].kernel;
+                let is_open = match ports {
+                    None => true,
+                    Some((_, DHCP_CLIENT_PORT)) => kernel.asking,
+                    Some(_) => kernel.serving,
+                };
+                if is_open && self.nodes[node].hears(&received) {
                     self.give(
                         node,
                         match ports {
