@@ -1,21 +1,21 @@
 //! A kernel that refuses: nothing may keep the loop busy, and what may be had in the end is had.
 
-use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use renumberd::config::file;
-use renumberd::core::Core;
 use renumberd::core::input::Received;
 use renumberd::core::kernel::object::Refusal;
-use renumberd::core::kernel::system::{KernelAddress, Link, RouteTarget, System};
+use renumberd::core::kernel::system::RouteTarget;
 use renumberd::core::memory::Memory;
 use renumberd::core::output::Output;
 use renumberd::net::IfIndex;
-use renumberd::platform::CAPABILITIES;
+use renumberd::sim::kernel::{Decide, Kernel, link};
+use renumberd::sim::network::Network;
+use renumberd::sim::node::Node;
 use renumberd::wire::dhcpv6::{Message, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
 
-use super::world::own_duid;
+use super::world::{machine, own_duid};
 use super::*;
 
 const LAN: IfIndex = IfIndex(3);
@@ -28,93 +28,54 @@ const UNREACHABLE: Refusal = Refusal::Other { number: 113, text: "No route to ho
 const NO_MEMORY: Refusal = Refusal::Other { number: 12, text: "Cannot allocate memory" };
 const DOWN: Refusal = Refusal::Other { number: 100, text: "Network is down" };
 
-type Refuses = fn(&Step, u32) -> Option<Refusal>;
-
-/// An agent that delegates, and a kernel that takes a step unless `refuses` says otherwise of the
-/// step and of how often it was tried before.
+/// An agent that delegates, and a kernel that takes a step unless somebody decides otherwise.
 struct House {
-    core: Core,
-    now: Instant,
-    kernel: System,
-    refuses: Refuses,
-    tries: BTreeMap<Step, u32>,
-    /// Most outputs that one input had.
+    net: Network,
+    /// Most outputs but events that one input had.
     most: usize,
     sent: usize,
     is_changed: bool,
 }
 
-fn link(index: IfIndex, name: &str, running: bool) -> Link {
-    Link {
-        index,
-        name: name.to_owned(),
-        running,
-        multicast: true,
-        point_to_point: false,
-        link_layer_address: None,
-        mtu: 1500,
-    }
-}
-
 impl House {
-    fn new(refuses: Refuses) -> Self {
-        let now = Instant::from_secs(1000);
-        let mut kernel = System { forwarding: true, ..System::default() };
-        for (index, name) in [(LAN, "lan"), (WLAN, "wlan")] {
-            kernel.handle(KernelEvent::Link(link(index, name, true)));
-            let own = format!("fe80::{}", index.0);
-            kernel.handle(KernelEvent::Address(address(index, &own, false)));
-        }
+    fn new(decide: Decide) -> Self {
+        let mut net = Network::new(Instant::from_secs(1000));
+        let links = [(LAN, "lan"), (WLAN, "wlan")].map(|(index, name)| {
+            let last = u16::try_from(index.0).unwrap();
+            (link(index, name), Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last))
+        });
+        let mut kernel = machine(links);
+        kernel.refusals.decide = Some(decide);
         let config = file::parse("test.toml", SITE).unwrap();
-        let core = Core::new(config, Memory::default(), own_duid(), CAPABILITIES, [7; 32], now);
-        let tries = BTreeMap::new();
-        let mut house =
-            Self { core, now, kernel, refuses, tries, most: 0, sent: 0, is_changed: false };
-        let system = house.kernel.clone();
-        house.tell(Input::System(system));
+        let mut node = Node::new(config, Memory::default(), own_duid(), kernel, net.now);
+        node.most_allowed = 50_000;
+        net.add_node(node);
+        let mut house = Self { net, most: 0, sent: 0, is_changed: false };
+        house.perform();
         house
     }
 
-    fn tell(&mut self, input: Input) {
-        self.core.handle(self.now, input);
+    fn give(&mut self, input: Input) {
+        self.net.give(0, input);
+        self.perform();
+    }
+
+    fn perform(&mut self) {
         let mut count = 0;
-        while let Some(output) = self.core.poll_output() {
-            count += 1;
-            assert!(count < 50_000, "an endless pass");
-            match output {
-                Output::Apply(steps) => {
-                    assert!(steps.len() <= 1024, "a batch of {}", steps.len());
-                    steps.into_iter().for_each(|step| self.take(step));
-                }
-                Output::Milestone(milestone) => {
-                    self.core.handle(self.now, Input::Milestone(milestone));
-                }
-                Output::SendServer(_) => self.sent += 1,
-                // One a refusal.
-                Output::Event(_) => count -= 1,
-                _ => {}
-            }
+        while let Some((_, output)) = self.net.output() {
+            count += self.note(&output);
         }
         self.most = self.most.max(count);
     }
 
-    fn take(&mut self, step: Step) {
-        let tries = self.tries.entry(step.clone()).or_default();
-        *tries += 1;
-        if let Some(refusal) = (self.refuses)(&step, *tries) {
-            return self.core.handle(self.now, Input::StepFailed { step, refusal });
-        }
-        self.kernel.handle(match step {
-            Step::Set(Object::Address(address)) => KernelEvent::Address(address),
-            Step::Remove(Object::Address(KernelAddress { interface, address, .. })) => {
-                KernelEvent::AddressGone { interface, address }
-            }
-            Step::Set(Object::Route(route)) | Step::Replace(Object::Route(route)) => {
-                KernelEvent::Route(route)
-            }
-            Step::Remove(Object::Route(route)) => KernelEvent::RouteGone(route),
-            _ => return,
-        });
+    /// How much an output counts: there is an event for each refusal.
+    fn note(&mut self, output: &Output) -> usize {
+        self.sent += usize::from(matches!(output, Output::SendServer(_)));
+        usize::from(!matches!(output, Output::Event(_)))
+    }
+
+    fn kernel(&mut self) -> &mut Kernel {
+        &mut self.net.nodes[0].kernel
     }
 
     /// So many routers each get a prefix on a link.
@@ -133,7 +94,7 @@ impl House {
             let message =
                 Message { kind: Request, transaction_id: TransactionId([1, 2, 3]), options };
             let source = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 2, a, b, 0xff, 0xfe, c, d, 1];
-            self.tell(Input::Server(Received {
+            self.give(Input::Server(Received {
                 interface,
                 source: Ipv6Addr::from(source),
                 port: 546,
@@ -148,18 +109,12 @@ impl House {
 
     /// Lets `span` pass; how often the agent woke.
     fn run_for(&mut self, span: Duration) -> usize {
-        let end = self.now + span;
-        let mut wakes = 0;
-        loop {
-            self.tell(Input::Timeout);
-            let next = self.core.deadline(self.now).filter(|next| next.at <= end);
-            let Some(next) = next else { break };
-            wakes += 1;
-            assert!(wakes < 5000, "busy: {}", next.reason);
-            self.now = next.at.max(self.now);
+        let end = self.net.now + span;
+        let before = self.net.nodes[0].wakeups;
+        while let Some((_, output)) = self.net.poll(end) {
+            self.note(&output);
         }
-        self.now = end;
-        wakes
+        self.net.nodes[0].wakeups - before
     }
 
     fn change(&mut self) {
@@ -169,13 +124,13 @@ impl House {
 
     fn set_prefix(&mut self, prefix: &str) {
         let prefixes = [("site".to_owned(), Some(net(prefix)))].into();
-        self.tell(Input::Command(Command::SetPrefixes { prefixes, graceful: false }));
+        self.give(Input::Command(Command::SetPrefixes { prefixes, graceful: false }));
     }
 
     /// Routes through routers on a link, to what was delegated last.
     fn gateways(&self, interface: IfIndex) -> usize {
         let prefix = if self.is_changed { net(OTHER) } else { net("2001:db8::/32") };
-        let routes = self.kernel.routes.values().filter(|route| {
+        let routes = self.net.nodes[0].kernel.system().routes.values().filter(|route| {
             prefix.contains(&route.destination)
                 && matches!(route.target, RouteTarget::Gateway(at, _) if at == interface)
         });
@@ -184,12 +139,16 @@ impl House {
 
     /// The refused steps that the status tells of.
     fn condition(&self) -> Option<String> {
-        let conditions = self.core.status(self.now).conditions;
+        let conditions = self.net.nodes[0].core.status(self.net.now).conditions;
         conditions.into_iter().find(|condition| condition.name == "refused").map(|found| found.text)
     }
 
+    fn tries(&self) -> u32 {
+        self.net.nodes[0].kernel.refusals.tries.values().sum()
+    }
+
     fn most_tries(&self) -> u32 {
-        self.tries.values().copied().max().unwrap_or_default()
+        self.net.nodes[0].kernel.refusals.tries.values().copied().max().unwrap_or_default()
     }
 }
 
@@ -211,7 +170,7 @@ fn a_kernel_that_refuses_everything_keeps_nobody_busy() {
     // After a quarter of a second, then later and later, up to a minute or so.
     assert!(house.most_tries() <= 40, "{}", house.most_tries());
     assert!(house.condition().is_some_and(|text| text.contains("more")));
-    house.refuses = |_, _| None;
+    house.kernel().refusals.decide = Some(|_, _| None);
     house.run_for(Duration::from_secs(90));
     assert_eq!((house.condition(), house.gateways(LAN)), (None, 2000));
 }
@@ -226,7 +185,7 @@ fn routes_that_one_link_refuses_leave_the_others_alone() {
     house.run_for(Duration::from_secs(10));
     assert_eq!((house.gateways(LAN), house.gateways(WLAN)), (0, 100));
     let prefix = net(OTHER);
-    assert!(house.kernel.addresses.values().any(|own| prefix.contains(&own.address)));
+    assert!(house.kernel().system().addresses.values().any(|own| prefix.contains(&own.address)));
     let wakes = house.run_for(Duration::from_secs(600));
     assert!(wakes < 600, "{wakes} wake-ups in ten minutes");
 }
@@ -256,10 +215,10 @@ fn a_refused_removal_that_is_not_wanted_any_more_is_no_condition() {
         waited += 1;
         assert!(waited < 10_000, "no route is removed");
     }
-    let system = house.kernel.clone();
-    house.tell(Input::System(system));
+    let system = house.net.nodes[0].read_kernel();
+    house.give(system);
     house.run_for(Duration::from_millis(50));
-    while !house.core.lags() {
+    while !house.net.nodes[0].core.lags() {
         house.run_for(Duration::from_millis(1));
         waited += 1;
         assert!(waited < 20_000, "nothing has its turn");
@@ -275,24 +234,21 @@ fn a_link_that_goes_down_in_the_middle_of_a_change_is_no_endless_loop() {
     let mut house = House::new(|_, _| None);
     house.delegate(LAN, 2000);
     assert_eq!(house.gateways(LAN), 2000);
-    house.refuses = |step, _| is_through_lan(step).then_some(DOWN);
+    house.kernel().refusals.decide = Some(|step, _| is_through_lan(step).then_some(DOWN));
     house.change();
     let wakes = house.run_for(Duration::from_secs(30));
     assert!(wakes < 200, "{wakes}");
-    house.kernel.routes.retain(|_, route| route.target.interface() != Some(LAN));
-    house.tell(Input::Kernel(vec![KernelEvent::Link(link(LAN, "lan", false))]));
+    house.kernel().set_running(LAN, false, false);
+    house.kernel().flush_routes(LAN);
     house.run_for(Duration::from_secs(2));
     assert_eq!(house.condition(), None, "what is not wanted is not refused");
-    let before = house.tries.values().sum::<u32>();
+    let before = house.tries();
     house.run_for(Duration::from_secs(300));
-    assert!(house.tries.values().sum::<u32>() < before + 50, "quiet");
-    house.refuses = |_, _| None;
-    let system = System {
-        links: [(LAN, link(LAN, "lan", true)), (WLAN, link(WLAN, "wlan", true))].into(),
-        ..house.kernel.clone()
-    };
-    house.kernel = system.clone();
-    house.tell(Input::System(system));
+    assert!(house.tries() < before + 50, "quiet");
+    house.kernel().refusals.decide = Some(|_, _| None);
+    house.kernel().set_running(LAN, true, false);
+    let system = house.net.nodes[0].read_kernel();
+    house.give(system);
     house.run_for(Duration::from_secs(90));
     assert_eq!((house.condition(), house.gateways(LAN)), (None, 2000));
 }

@@ -1,18 +1,17 @@
 //! Settings and memberships of interfaces that the configuration names no more: they are given
 //! back, however often that is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 
 use renumberd::config::file;
-use renumberd::core::Core;
 use renumberd::core::kernel::object::Refusal;
-use renumberd::core::kernel::system::{Link, System};
-use renumberd::core::memory::{Memory, Record};
-use renumberd::core::output::{Group, Output, Setting};
+use renumberd::core::memory::Memory;
 use renumberd::net::IfIndex;
-use renumberd::platform::CAPABILITIES;
+use renumberd::sim::kernel::{Decide, Kernel, link};
+use renumberd::sim::network::Network;
+use renumberd::sim::node::Node;
 
-use super::world::own_duid;
+use super::world::{machine, own_duid};
 use super::*;
 
 const UP: IfIndex = IfIndex(2);
@@ -22,116 +21,54 @@ const NEITHER: &str = "[downlink.other]\n";
 
 /// An agent on a machine with two links; `accept_ra` is 1 where nobody has set it.
 struct Machine {
-    core: Core,
-    memory: Memory,
-    now: Instant,
-    system: System,
-    settings: BTreeMap<String, i32>,
-    groups: BTreeSet<(Group, IfIndex)>,
-    refuses: bool,
-}
-
-fn core(text: &str, memory: &Memory, now: Instant) -> Core {
-    let config = file::parse("test.toml", text).unwrap();
-    Core::new(config, memory.clone(), own_duid(), CAPABILITIES, [7; 32], now)
+    net: Network,
 }
 
 impl Machine {
     fn new() -> Self {
-        let now = Instant::from_secs(1000);
-        let mut system = System { forwarding: true, ..System::default() };
-        for (index, name) in [(UP, "up"), (LAN, "lan")] {
-            system.handle(KernelEvent::Link(Link {
-                index,
-                name: name.to_owned(),
-                running: true,
-                multicast: true,
-                point_to_point: false,
-                link_layer_address: None,
-                mtu: 1500,
-            }));
-            let own = format!("fe80::{}", index.0);
-            system.handle(KernelEvent::Address(address(index, &own, false)));
-        }
-        let memory = Memory::default();
-        let mut machine = Self {
-            core: core(BOTH, &memory, now),
-            memory,
-            now,
-            system,
-            settings: BTreeMap::new(),
-            groups: BTreeSet::new(),
-            refuses: false,
-        };
-        machine.tell(Input::System(machine.system.clone()));
-        machine
+        let mut net = Network::new(Instant::from_secs(1000));
+        let kernel = machine([(UP, "up"), (LAN, "lan")].map(|(index, name)| {
+            let last = u16::try_from(index.0).unwrap();
+            (link(index, name), Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last))
+        }));
+        let config = file::parse("test.toml", BOTH).unwrap();
+        net.add_node(Node::new(config, Memory::default(), own_duid(), kernel, net.now));
+        Self { net }
     }
 
-    fn tell(&mut self, input: Input) {
-        self.core.handle(self.now, input);
-        while let Some(output) = self.core.poll_output() {
-            match output {
-                Output::Apply(steps) => steps.into_iter().for_each(|step| self.take(step)),
-                Output::Remember(record) => self.memory.fold(record),
-                _ => {}
-            }
-        }
+    fn node(&mut self) -> &mut Node {
+        &mut self.net.nodes[0]
     }
 
-    fn take(&mut self, step: Step) {
-        if let Step::Set(Object::Setting(Setting { interface, name, value, .. })) = &step {
-            let before = self.accept_ra(interface);
-            if before != *value {
-                let (interface, name) = (interface.clone(), *name);
-                let (of, file) = (interface.clone(), name.file().to_owned());
-                self.memory.fold(Record::Sysctl {
-                    interface: of,
-                    name: file,
-                    before: Some(before),
-                });
-                self.core.handle(self.now, Input::SysctlWas { interface, name, before });
-            }
-        }
-        if self.refuses {
-            return self
-                .core
-                .handle(self.now, Input::StepFailed { step, refusal: Refusal::NotPermitted });
-        }
-        match step {
-            Step::Set(Object::Setting(Setting { interface, value, .. })) => {
-                self.settings.insert(interface, value);
-            }
-            Step::Set(Object::Membership(group, interface)) => {
-                self.groups.insert((group, interface));
-            }
-            Step::Remove(Object::Membership(group, interface)) => {
-                self.groups.remove(&(group, interface));
-            }
-            _ => {}
-        }
+    fn kernel(&mut self) -> &mut Kernel {
+        &mut self.node().kernel
+    }
+
+    fn refuse(&mut self, refuses: bool) {
+        let decide: Decide = |_, _| Some(Refusal::NotPermitted);
+        self.kernel().refusals.decide = refuses.then_some(decide);
     }
 
     fn accept_ra(&self, interface: &str) -> i32 {
-        self.settings.get(interface).copied().unwrap_or(1)
+        self.net.nodes[0].kernel.sysctl(interface, "accept_ra").unwrap()
     }
 
+    /// How many groups on the links are joined.
+    fn groups(&self) -> usize {
+        self.net.nodes[0].kernel.groups.len()
+    }
+
+    /// Lets `span` pass, in which the agent wakes not too often.
     fn run_for(&mut self, span: Duration) {
-        let end = self.now + span;
-        let mut wakes = 0;
-        loop {
-            self.tell(Input::Timeout);
-            let next = self.core.deadline(self.now).filter(|next| next.at <= end);
-            let Some(next) = next else { break };
-            wakes += 1;
-            assert!(wakes < 500, "busy: {}", next.reason);
-            self.now = next.at.max(self.now);
-        }
-        self.now = end;
+        let before = self.node().wakeups;
+        self.net.run_for(span);
+        let woken = self.node().wakeups - before;
+        assert!(woken < 500, "it woke {woken} times");
     }
 
     fn reload(&mut self, text: &str) {
         let config = file::parse("test.toml", text).unwrap();
-        self.tell(Input::Command(Command::Reload(Box::new(config))));
+        self.net.give(0, Input::Command(Command::Reload(Box::new(config))));
         self.run_for(Duration::from_secs(1));
     }
 }
@@ -140,15 +77,16 @@ impl Machine {
 fn what_cannot_be_given_back_at_once_is_given_back_later() {
     let mut machine = Machine::new();
     machine.run_for(Duration::from_secs(1));
-    assert_eq!((machine.accept_ra("up"), machine.groups.len()), (0, 1));
-    machine.refuses = true;
+    assert_eq!((machine.accept_ra("up"), machine.groups()), (0, 1));
+    machine.refuse(true);
     machine.reload(NEITHER);
     machine.run_for(Duration::from_secs(300));
-    assert_eq!((machine.accept_ra("up"), machine.groups.len()), (0, 1));
-    machine.refuses = false;
+    assert_eq!((machine.accept_ra("up"), machine.groups()), (0, 1));
+    machine.refuse(false);
     machine.run_for(Duration::from_secs(90));
-    assert_eq!((machine.accept_ra("up"), machine.groups.len()), (1, 0));
-    assert!(machine.memory.sysctls.is_empty(), "{:?}", machine.memory.sysctls);
+    assert_eq!((machine.accept_ra("up"), machine.groups()), (1, 0));
+    let left = &machine.node().memory.sysctls;
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
@@ -158,10 +96,10 @@ fn what_was_given_back_once_is_given_back_again() {
         machine.reload(NEITHER);
         assert_eq!(machine.accept_ra("up"), 1, "{round}");
         // Somebody else's business until it is an uplink again.
-        machine.settings.insert("up".to_owned(), 2);
+        machine.kernel().set_sysctl(UP, "accept_ra", 2);
         machine.run_for(Duration::from_secs(600));
         assert_eq!(machine.accept_ra("up"), 2, "{round}");
-        machine.settings.insert("up".to_owned(), 1);
+        machine.kernel().set_sysctl(UP, "accept_ra", 1);
         machine.reload(BOTH);
         assert_eq!(machine.accept_ra("up"), 0, "{round}");
     }
@@ -173,9 +111,10 @@ fn what_an_earlier_run_has_set_is_given_back() {
     let mut machine = Machine::new();
     machine.run_for(Duration::from_secs(1));
     assert_eq!(machine.accept_ra("up"), 0);
-    machine.core = core(NEITHER, &machine.memory, machine.now);
-    machine.tell(Input::System(machine.system.clone()));
+    machine.node().config = file::parse("test.toml", NEITHER).unwrap();
+    machine.net.restart(0);
     machine.run_for(Duration::from_secs(1));
     assert_eq!(machine.accept_ra("up"), 1);
-    assert!(machine.memory.sysctls.is_empty(), "{:?}", machine.memory.sysctls);
+    let left = &machine.node().memory.sysctls;
+    assert!(left.is_empty(), "{left:?}");
 }
