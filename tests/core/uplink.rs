@@ -83,7 +83,7 @@ fn a_port_that_is_taken_is_waited_for() {
 #[test]
 fn without_an_uplink_no_client_s_port_is_open() {
     let is_open = |world: &World| {
-        let steps = world.log.iter().filter_map(|(_, event)| match event {
+        let mut steps = world.log.iter().filter_map(|(_, event)| match event {
             Event::Step(step @ (Step::Set(object) | Step::Remove(object)))
                 if *object == Object::Port(Port::Client) =>
             {
@@ -91,7 +91,7 @@ fn without_an_uplink_no_client_s_port_is_open() {
             }
             _ => None,
         });
-        steps.last()
+        steps.next_back()
     };
     let mut world = World::new(config(), DELEGATED);
     assert_eq!(is_open(&world), Some(true));
