@@ -195,7 +195,7 @@ fn a_client_s_port_that_is_taken_is_named_until_it_is_free() {
     let site = Site::new();
     let era = Era::new(1);
     let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
-    let other = sys::in_namespace(site.dut.name(), || UdpSocket::bind("[::]:546").unwrap());
+    let other = site.dut.inside(|| UdpSocket::bind("[::]:546").unwrap());
     let alone = "[downlink.lan0]\nsubnet = \"1/64\"\n[static.site]\nprefix = \"2001:db8:5::/48\"\n";
     let agent = Agent::start(&site.net, &site.dut, alone, &[]);
     assert!(!agent.explain().contains("port-taken"));

@@ -4,6 +4,7 @@ mod attachment;
 pub mod change;
 mod effect;
 mod elsewhere;
+mod facts;
 pub mod hear;
 pub mod lease;
 pub mod probe;
@@ -27,8 +28,7 @@ use self::hear::{Heard, PrefixChangeKind, Routers};
 use self::lease::{Lease, Progress};
 use self::routed::Routed;
 use self::solicit::Solicit;
-use super::desired::UplinkFacts;
-use super::history::{Cause, Prefixes};
+use super::history::Cause;
 use super::kernel::system::System;
 use super::memory::StoredLease;
 use super::random::Random;
@@ -451,52 +451,6 @@ impl Uplink {
             gone.map(|since| Deadline::new(since + grace, "grace time of a delegated prefix")),
             patience.map(|at| Deadline::new(at, "patience with the lease")),
         ])
-    }
-
-    /// What the desired state is derived from.
-    pub(super) fn facts(&self, now: Instant) -> UplinkFacts {
-        UplinkFacts {
-            heard: self.heard,
-            prefixes: self.routers.prefixes(now),
-            default_routers: self.routers.default_routers(now),
-            routes: self.routers.routes(now),
-            parameters: self.routers.parameters(now),
-            delegated: self.lease.prefixes(),
-            addresses: self.lease.addresses(),
-            resolvers: self.lease.resolvers(),
-            services: self.lease.services().to_vec(),
-            asks_itself: self.lease.is_built_in(),
-        }
-    }
-
-    /// The prefixes in use, for the record of a change.
-    pub(super) fn current(&self, now: Instant) -> Prefixes {
-        let on_link = self.routers.prefixes(now).into_iter();
-        let delegated = self.lease.prefixes().into_iter();
-        Prefixes {
-            on_link: on_link
-                .filter(|prefix| {
-                    prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now)
-                })
-                .map(|prefix| prefix.prefix)
-                .collect(),
-            delegated: delegated
-                .filter(|prefix| {
-                    prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now)
-                })
-                .map(|prefix| prefix.prefix)
-                .collect(),
-        }
-    }
-
-    /// What it hears.
-    pub(super) const fn routers(&self) -> &Routers {
-        &self.routers
-    }
-
-    /// What it holds.
-    pub(super) const fn lease(&self) -> &Lease {
-        &self.lease
     }
 }
 

@@ -160,9 +160,9 @@ fn made_up_routers_fill_the_tables_to_their_bounds_only() {
         refused += usize::from(told(&answer, 1).is_err());
     }
     assert_eq!((world.delegating.bindings().len(), refused), (32, 968));
-    assert_eq!(world.delegating.refused.len(), refused::MAX_REFUSED);
+    assert_eq!(world.delegating.server().refused_count(), server::MAX_REFUSED);
     world.check();
     world.run_for(secs(6000));
     assert!(world.delegating.bindings().is_empty());
-    assert_eq!(world.delegating.refused.len(), 0);
+    assert_eq!(world.delegating.server().refused_count(), 0);
 }

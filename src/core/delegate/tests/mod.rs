@@ -13,7 +13,11 @@ mod shares;
 mod validity;
 
 use std::cell::Cell;
+use std::time::Duration;
 
+use ipnet::Ipv6Net;
+
+use super::server::Server;
 use super::*;
 use crate::config::file;
 use crate::core::desired::{Carving, Facts, UplinkFacts};
@@ -23,7 +27,7 @@ use crate::core::safety::Safety;
 use crate::core::uplink::lease::DelegatedPrefix;
 use crate::time::{Lifetime, Until};
 use crate::wire::dhcpv6::{MessageType, TransactionId};
-use crate::wire::dhcpv6_option::{Dhcpv6Option, IaPd, IaPrefix, StatusCode, code};
+use crate::wire::dhcpv6_option::{Dhcpv6Option, IaPd, IaPrefix, Iaid, StatusCode, code};
 use crate::wire::dhcpv6_service::ServiceOption;
 
 thread_local! {
@@ -341,40 +345,17 @@ impl World {
 
     /// What is kept beside what it is derived from equals it.
     pub(super) fn check(&self) {
-        let Delegating { bindings, wake_ups, slots, holders, waiting, grace, .. } =
-            &self.delegating;
-        let Delegating { taken: numbers, shares, .. } = &self.delegating;
-        let derived =
-            bindings.iter().filter_map(|(key, one)| Some((one.wakes_at(*grace)?, key.clone())));
-        assert_eq!(*wake_ups, derived.collect(), "deadlines");
-        let taken = bindings.iter().flat_map(|(key, one)| one.slots.iter().map(move |s| (s, key)));
-        let taken: Vec<_> = taken.collect();
-        assert_eq!(taken.len(), slots.len(), "slots");
-        assert!(taken.iter().all(|(slot, key)| slots.get(*slot) == Some(*key)), "slots");
-        let mut of_pools: BTreeMap<Arc<str>, Taken> = BTreeMap::new();
-        for slot in slots.keys() {
-            if let Slot::Pool { pool, number } = slot {
-                of_pools.entry(Arc::clone(pool)).or_default().insert(*number);
-            }
-        }
-        assert_eq!(*numbers, of_pools, "numbers of pools");
-        let mut counted = Shares::default();
-        bindings.values().for_each(|binding| counted.insert(binding));
-        assert_eq!(*shares, counted, "shares");
-        let (mut held, mut waited) = (Holders::default(), Holders::default());
-        for (key, binding) in bindings {
-            binding.promised.keys().for_each(|prefix| held.insert(*prefix, key));
-            let Available { grants: current, blocked } =
-                self.delegating.available(self.now, key, &binding.slots);
-            assert_eq!(current, binding.current, "what is due to {key:?}");
-            assert_eq!(blocked, binding.blocked);
-            blocked.iter().for_each(|prefix| waited.insert(*prefix, key));
-            assert!(!binding.promised.is_empty(), "{key:?} would stay for ever");
-        }
-        assert_eq!(*holders, held, "holders");
-        assert_eq!(*waiting, waited, "waiting");
+        self.delegating.bindings.check(self.now);
+        let bindings = self.delegating.bindings().iter();
         let stored: BTreeMap<_, _> =
-            bindings.iter().map(|(key, binding)| (key.clone(), binding.stored().into())).collect();
+            bindings.map(|(key, binding)| (key.clone(), binding.stored().into())).collect();
         assert_eq!(self.memory.bindings, stored, "memory");
+    }
+}
+
+impl Delegating {
+    fn server(&self) -> &Server {
+        let Delegator::BuiltIn(server) = &self.delegator;
+        server
     }
 }

@@ -155,7 +155,7 @@ fn a_reload_of_the_grace_time_is_no_busy_loop() {
     world.check();
     assert_eq!(world.routes(), ["2001:db8:b00:10::/60"]);
     world.run_for(secs(6000));
-    assert!(world.delegating.wake_ups.is_empty());
+    assert!(world.delegating.bindings.is_idle());
 }
 
 /// A delegation that comes to stand for a router takes the place of what it had of a pool, and the

@@ -62,7 +62,7 @@ fn malformed_messages_get_no_answer() {
         assert_eq!(answer, Err(Reject::ForeignServer), "{kind:?}");
     }
     assert!(world.delegating.bindings().is_empty());
-    assert_eq!(world.delegating.refused.len(), 0);
+    assert_eq!(world.delegating.server().refused_count(), 0);
 }
 
 /// SRV-09, SRV-20, SRV-21, SRV-23

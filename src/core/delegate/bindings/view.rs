@@ -2,7 +2,7 @@
 
 use ipnet::Ipv6Net;
 
-use super::{Binding, BindingKey, Delegating, Promise, Slot};
+use super::{Binding, BindingKey, Bindings, Promise, Slot};
 use crate::core::status::{BindingStatus, DelegationStatus};
 use crate::time::{Instant, Until};
 
@@ -13,10 +13,10 @@ impl Binding {
     }
 }
 
-impl Delegating {
+impl Bindings {
     /// All bindings at `now`.
-    pub fn status(&self, now: Instant) -> Vec<BindingStatus> {
-        self.bindings.iter().map(|(key, binding)| self.view(now, key, binding)).collect()
+    pub(in crate::core::delegate) fn status(&self, now: Instant) -> Vec<BindingStatus> {
+        self.by_key.iter().map(|(key, binding)| self.view(now, key, binding)).collect()
     }
 
     fn view(&self, now: Instant, key: &BindingKey, binding: &Binding) -> BindingStatus {

@@ -8,7 +8,7 @@ use super::binding::BindingKey;
 
 /// Prefixes, each with its holder. Those of different holders do not overlap.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Holders {
+pub(in crate::core::delegate) struct Holders {
     by_prefix: BTreeMap<Ipv6Net, BindingKey>,
     /// How many prefixes of each length there are: what holds another is looked for by length.
     lengths: BTreeMap<u8, usize>,
@@ -16,12 +16,19 @@ pub(super) struct Holders {
 
 impl Holders {
     /// Whether anybody that counts holds a part of `prefix`.
-    pub(super) fn blocks(&self, prefix: Ipv6Net, counts: impl Fn(&BindingKey) -> bool) -> bool {
+    pub(in crate::core::delegate) fn blocks(
+        &self,
+        prefix: Ipv6Net,
+        counts: impl Fn(&BindingKey) -> bool,
+    ) -> bool {
         self.overlapping(prefix).any(counts)
     }
 
     /// Those who hold a part of `prefix`.
-    pub(super) fn overlapping(&self, prefix: Ipv6Net) -> impl Iterator<Item = &BindingKey> {
+    pub(in crate::core::delegate) fn overlapping(
+        &self,
+        prefix: Ipv6Net,
+    ) -> impl Iterator<Item = &BindingKey> {
         // None has host bits, so what lies inside stands together.
         let inside = self.by_prefix.range(prefix..);
         let inside = inside.take_while(move |(held, _)| prefix.contains(*held));
@@ -33,7 +40,7 @@ impl Holders {
         around.chain(inside)
     }
 
-    pub(super) fn insert(&mut self, prefix: Ipv6Net, key: &BindingKey) {
+    pub(in crate::core::delegate) fn insert(&mut self, prefix: Ipv6Net, key: &BindingKey) {
         match self.by_prefix.get(&prefix) {
             Some(holder) if holder == key => {}
             Some(_) => {
@@ -48,7 +55,7 @@ impl Holders {
     }
 
     /// `key` holds `prefix` no longer.
-    pub(super) fn remove(&mut self, prefix: Ipv6Net, key: &BindingKey) {
+    pub(in crate::core::delegate) fn remove(&mut self, prefix: Ipv6Net, key: &BindingKey) {
         if self.by_prefix.get(&prefix) != Some(key) {
             return;
         }

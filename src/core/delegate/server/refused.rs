@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
-use super::{BindingKey, Contact, Place};
+use crate::core::delegate::bindings::{BindingKey, Contact, Place};
 use crate::time::Instant;
 
 /// So many are remembered.
-pub(super) const MAX_REFUSED: usize = 256;
+pub(in crate::core::delegate) const MAX_REFUSED: usize = 256;
 /// For so long.
 const REFUSED_FOR: Duration = Duration::from_secs(3600);
 /// So many are looked at together when something has become free, and the next ones so much later:
@@ -114,7 +114,7 @@ impl Refused {
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::core::delegate) fn len(&self) -> usize {
         assert_eq!(self.entries.len(), self.order.len());
         self.entries.len()
     }

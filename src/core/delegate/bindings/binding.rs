@@ -76,25 +76,25 @@ pub struct Promise {
 /// A binding.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Binding {
-    pub(super) slots: Vec<Slot>,
-    pub(super) contact: Contact,
+    pub(in crate::core::delegate) slots: Vec<Slot>,
+    pub(in crate::core::delegate) contact: Contact,
     /// What it has to be given, in order of prefix: derived from slots and offers.
-    pub(super) current: Vec<Grant>,
+    pub(in crate::core::delegate) current: Vec<Grant>,
     /// What it may hold.
-    pub(super) promised: Promises,
-    pub(super) reconfigure_key: Option<rkap::Key>,
-    pub(super) push: Option<Push>,
+    pub(in crate::core::delegate) promised: Promises,
+    pub(in crate::core::delegate) reconfigure_key: Option<rkap::Key>,
+    pub(in crate::core::delegate) push: Option<Push>,
     /// Prefixes of its slots that another router may still hold (SRV-57).
-    pub(super) blocked: Vec<Ipv6Net>,
+    pub(in crate::core::delegate) blocked: Vec<Ipv6Net>,
     /// Where it stands in the index of deadlines.
-    pub(super) indexed_at: Option<Instant>,
+    pub(in crate::core::delegate) indexed_at: Option<Instant>,
 }
 
 /// An offer with the caps of what is given of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Grant {
-    pub(super) offer: Offer,
-    pub(super) limits: Limits,
+pub(in crate::core::delegate) struct Grant {
+    pub(in crate::core::delegate) offer: Offer,
+    pub(in crate::core::delegate) limits: Limits,
 }
 
 /// A binding as it is kept (STO-04).
@@ -128,7 +128,7 @@ impl Promise {
 
     /// When the prefix can be given to another (SRV-57). That a message has withdrawn it is not enough,
     /// as the answer may have got lost.
-    pub(super) fn free_at(&self, grace: Duration) -> Until {
+    pub(in crate::core::delegate) fn free_at(&self, grace: Duration) -> Until {
         match (self.route_end(grace), self.heard) {
             (Some(end), true) => Until::At(end).min(self.end()),
             (Some(_) | None, _) => self.end(),
@@ -182,7 +182,7 @@ fn is_later(a: Until, b: Until) -> bool {
 }
 
 impl Binding {
-    pub(super) fn new(slots: Vec<Slot>, contact: Contact) -> Self {
+    pub(in crate::core::delegate) fn new(slots: Vec<Slot>, contact: Contact) -> Self {
         Self {
             slots,
             contact,
@@ -195,7 +195,7 @@ impl Binding {
         }
     }
 
-    pub(super) fn restored(stored: &StoredBinding) -> Self {
+    pub(in crate::core::delegate) fn restored(stored: &StoredBinding) -> Self {
         Self {
             promised: Promises::from(stored.promised.as_slice()),
             reconfigure_key: stored.reconfigure_key,
@@ -203,7 +203,7 @@ impl Binding {
         }
     }
 
-    pub(super) fn stored(&self) -> StoredBinding {
+    pub(in crate::core::delegate) fn stored(&self) -> StoredBinding {
         StoredBinding {
             slots: self.slots.clone(),
             contact: self.contact.clone(),
@@ -214,7 +214,7 @@ impl Binding {
 
     /// Promises a prefix: an earlier promise of it holds to its end all the same, as the
     /// answer may get lost.
-    pub(super) fn promise(
+    pub(in crate::core::delegate) fn promise(
         &mut self,
         now: Instant,
         prefix: Ipv6Net,
@@ -238,7 +238,7 @@ impl Binding {
     }
 
     /// Whether everything that its router was promised has run out.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
+    pub(in crate::core::delegate) fn is_over(&self, now: Instant) -> bool {
         self.promised.values().all(|promise| promise.held_until.is_over(now))
     }
 
@@ -257,7 +257,7 @@ impl Binding {
         self.current.iter().map(|grant| &grant.offer.prefix)
     }
 
-    pub(super) fn is_granted(&self, prefix: &Ipv6Net) -> bool {
+    pub(in crate::core::delegate) fn is_granted(&self, prefix: &Ipv6Net) -> bool {
         self.granted().any(|granted| granted == prefix)
     }
 
@@ -273,7 +273,7 @@ impl Binding {
 
     /// Its router has given back what it names, and wants nothing of the rest, which it may hold
     /// all the same.
-    pub(super) fn release(&mut self, now: Instant, named: &[Ipv6Net]) {
+    pub(in crate::core::delegate) fn release(&mut self, now: Instant, named: &[Ipv6Net]) {
         self.promised
             .retain(|prefix, promise| promise.is_elsewhere(now) || !named.contains(prefix));
         for promise in self.promised.values_mut() {
@@ -283,7 +283,7 @@ impl Binding {
     }
 
     /// Takes over what the same router may hold by another IA_PD, which it has dropped.
-    pub(super) fn inherit(&mut self, now: Instant, other: Self) {
+    pub(in crate::core::delegate) fn inherit(&mut self, now: Instant, other: Self) {
         for (prefix, mut promise) in other.promised {
             if let Some(known) = self.promised.get(&prefix) {
                 promise.held_until = promise.held_until.max(known.held_until);
@@ -296,14 +296,14 @@ impl Binding {
     }
 
     /// A message withdraws a prefix.
-    pub(super) fn withdraw(&mut self, now: Instant, prefix: &Ipv6Net) {
+    pub(in crate::core::delegate) fn withdraw(&mut self, now: Instant, prefix: &Ipv6Net) {
         if let Some(promise) = self.promised.get_mut(prefix) {
             promise.withdraw(now);
         }
     }
 
     /// What it may hold and is not its any more.
-    pub(super) fn stale(&self) -> impl Iterator<Item = Ipv6Net> {
+    pub(in crate::core::delegate) fn stale(&self) -> impl Iterator<Item = Ipv6Net> {
         let stale = self
             .promised
             .iter()
@@ -314,7 +314,12 @@ impl Binding {
     /// Its router has named what it holds. What is not among it and has retired is free, unless a
     /// word about it may still be underway. Who solicits may leave out what it holds, but not
     /// renew it any more: it counts once a message has withdrawn it. Whether any promise differs.
-    pub(super) fn note_named(&mut self, now: Instant, named: &[Ipv6Net], solicits: bool) -> bool {
+    pub(in crate::core::delegate) fn note_named(
+        &mut self,
+        now: Instant,
+        named: &[Ipv6Net],
+        solicits: bool,
+    ) -> bool {
         let mut differs = false;
         for (prefix, promise) in self.promised.iter_mut() {
             let before = *promise;
@@ -336,7 +341,7 @@ impl Binding {
 
     /// Takes over what it is to be given; what is not among that any more retires. `is_ours` says whether a prefix
     /// still belongs to what is delegated to us. Whether any promise differs.
-    pub(super) fn set_current(
+    pub(in crate::core::delegate) fn set_current(
         &mut self,
         now: Instant,
         current: Vec<Grant>,
@@ -359,7 +364,7 @@ impl Binding {
 
     /// Whether the requesting router holds something else than it is to be given, or for longer than we
     /// do: it has to be notified (SRV-50).
-    pub(super) fn is_stale(&self) -> bool {
+    pub(in crate::core::delegate) fn is_stale(&self) -> bool {
         let wrong = |grant: &Grant| {
             self.promised.get(&grant.offer.prefix).is_none_or(|promise| {
                 is_later(promise.preferred_until, grant.offer.preferred_until)
@@ -374,7 +379,11 @@ impl Binding {
 
     /// Forgets promises that are over, and routes that have to go. The prefixes of the former, and
     /// whether there were any of the latter.
-    pub(super) fn expire(&mut self, now: Instant, grace: Duration) -> (Vec<Ipv6Net>, bool) {
+    pub(in crate::core::delegate) fn expire(
+        &mut self,
+        now: Instant,
+        grace: Duration,
+    ) -> (Vec<Ipv6Net>, bool) {
         let mut unrouted = false;
         for promise in self.promised.values_mut().filter(|promise| promise.routed) {
             if promise.route_end(grace).is_some_and(|end| end <= now) {
@@ -390,7 +399,7 @@ impl Binding {
     }
 
     /// When something of it has to happen.
-    pub(super) fn wakes_at(&self, grace: Duration) -> Option<Instant> {
+    pub(in crate::core::delegate) fn wakes_at(&self, grace: Duration) -> Option<Instant> {
         let frees = self.promised.values().filter_map(|promise| promise.free_at(grace).at());
         let routed = self.promised.values().filter(|promise| promise.routed);
         let ends = routed.filter_map(|promise| promise.route_end(grace));
@@ -398,7 +407,7 @@ impl Binding {
     }
 
     /// Whether a route ends with our own lease, before what its router was promised.
-    pub(super) fn is_limited(&self) -> bool {
+    pub(in crate::core::delegate) fn is_limited(&self) -> bool {
         self.current.iter().any(|grant| self.route_until(&grant.offer) == grant.offer.valid_until)
     }
 
@@ -416,7 +425,11 @@ impl Binding {
 
     /// Routes to what it has been given and to what it is to be given (DWN-03): to the latter before
     /// it hears of it.
-    pub(super) fn routes(&self, interface: IfIndex, grace: Duration) -> Vec<KernelRoute> {
+    pub(in crate::core::delegate) fn routes(
+        &self,
+        interface: IfIndex,
+        grace: Duration,
+    ) -> Vec<KernelRoute> {
         let target = RouteTarget::Gateway(interface, self.contact.next_hop);
         let route = |destination, until| KernelRoute { destination, target, metric: METRIC, until };
         let current = self
@@ -437,7 +450,7 @@ impl Binding {
 }
 
 /// Keeps the index of deadlines equal to what it is derived from.
-pub(super) fn reindex(
+pub(in crate::core::delegate) fn reindex(
     wake_ups: &mut BTreeSet<(Instant, BindingKey)>,
     grace: Duration,
     key: &BindingKey,

@@ -6,24 +6,24 @@ use super::binding::Promise;
 
 /// Promises in order of prefix, without room to spare: there are as many of these as bindings.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Promises(Vec<(Ipv6Net, Promise)>);
+pub(in crate::core::delegate) struct Promises(Vec<(Ipv6Net, Promise)>);
 
 impl Promises {
-    pub(super) fn get(&self, prefix: &Ipv6Net) -> Option<&Promise> {
+    pub(in crate::core::delegate) fn get(&self, prefix: &Ipv6Net) -> Option<&Promise> {
         let at = self.find(prefix).ok()?;
         self.0.get(at).map(|(_, promise)| promise)
     }
 
-    pub(super) fn get_mut(&mut self, prefix: &Ipv6Net) -> Option<&mut Promise> {
+    pub(in crate::core::delegate) fn get_mut(&mut self, prefix: &Ipv6Net) -> Option<&mut Promise> {
         let at = self.find(prefix).ok()?;
         self.0.get_mut(at).map(|(_, promise)| promise)
     }
 
-    pub(super) fn contains_key(&self, prefix: &Ipv6Net) -> bool {
+    pub(in crate::core::delegate) fn contains_key(&self, prefix: &Ipv6Net) -> bool {
         self.find(prefix).is_ok()
     }
 
-    pub(super) fn insert(&mut self, prefix: Ipv6Net, promise: Promise) {
+    pub(in crate::core::delegate) fn insert(&mut self, prefix: Ipv6Net, promise: Promise) {
         match self.get_mut(&prefix) {
             Some(known) => *known = promise,
             None => {
@@ -34,37 +34,44 @@ impl Promises {
         }
     }
 
-    pub(super) fn retain(&mut self, mut stays: impl FnMut(&Ipv6Net, &Promise) -> bool) {
+    pub(in crate::core::delegate) fn retain(
+        &mut self,
+        mut stays: impl FnMut(&Ipv6Net, &Promise) -> bool,
+    ) {
         self.0.retain(|(prefix, promise)| stays(prefix, promise));
         self.0.shrink_to_fit();
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::core::delegate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&Ipv6Net, &Promise)> {
+    pub(in crate::core::delegate) fn iter(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (&Ipv6Net, &Promise)> {
         self.0.iter().map(|(prefix, promise)| (prefix, promise))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Ipv6Net, &mut Promise)> {
+    pub(in crate::core::delegate) fn iter_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (&Ipv6Net, &mut Promise)> {
         self.0.iter_mut().map(|(prefix, promise)| (&*prefix, promise))
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Ipv6Net> {
+    pub(in crate::core::delegate) fn keys(&self) -> impl Iterator<Item = &Ipv6Net> {
         self.0.iter().map(|(prefix, _)| prefix)
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &Promise> {
+    pub(in crate::core::delegate) fn values(&self) -> impl Iterator<Item = &Promise> {
         self.0.iter().map(|(_, promise)| promise)
     }
 
-    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Promise> {
+    pub(in crate::core::delegate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Promise> {
         self.0.iter_mut().map(|(_, promise)| promise)
     }
 
     /// All of them, as they are kept.
-    pub(super) fn to_vec(&self) -> Vec<(Ipv6Net, Promise)> {
+    pub(in crate::core::delegate) fn to_vec(&self) -> Vec<(Ipv6Net, Promise)> {
         self.0.clone()
     }
 

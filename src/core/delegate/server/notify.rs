@@ -1,48 +1,20 @@
-//! Calling requesting routers after a change (RFC 9915 §18.3.11, RFC 9096 §3.5).
+//! Notifying requesting routers after a change (RFC 9915 §18.3.11, RFC 9096 §3.5).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BindingKey, Delegating, Notification};
+use super::Server;
+use crate::core::delegate::Notification;
+use crate::core::delegate::bindings::{BindingKey, Bindings};
 use crate::core::rkap;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid};
 
-/// REC_TIMEOUT (RFC 9915 §7.6).
-const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Who was answered so lately takes a Reconfigure for one that the answer has overtaken (CHG-16).
 const ANSWERED_LATELY: Duration = Duration::from_secs(2);
-/// REC_MAX_RC (RFC 9915 §7.6).
-const MAX_ATTEMPTS: u32 = 8;
 /// Replay values are set aside on disk by so many: one write for each would wear out flash.
 const BLOCK: u64 = 4096;
-
-/// Calls that go on until the requesting router comes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Push {
-    attempts: u32,
-    pub(super) next_at: Instant,
-}
-
-impl Push {
-    /// The first notification leaves at once.
-    pub(super) const fn new(now: Instant) -> Self {
-        Self { attempts: 0, next_at: now }
-    }
-
-    /// How many notifications there have been.
-    pub(super) const fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
-    /// Takes note of a notification; what is left to do, if the first was not the last.
-    pub(super) fn sent(self, now: Instant) -> Option<Self> {
-        let attempts = self.attempts + 1;
-        let next_at = now + FIRST_TIMEOUT * 2_u32.pow(self.attempts.min(MAX_ATTEMPTS));
-        (attempts < MAX_ATTEMPTS).then_some(Self { attempts, next_at })
-    }
-}
 
 /// Replay values, rising over restarts (SRV-54).
 #[derive(Clone, Debug)]
@@ -73,10 +45,16 @@ impl Replay {
     }
 }
 
-impl Delegating {
+impl Server {
     /// Notifies a router in its way; after the first time it is awaited.
-    pub(super) fn notify(&mut self, now: Instant, key: &BindingKey, is_first: bool) {
-        let Some(binding) = self.bindings.get(key) else { return };
+    pub(super) fn notify(
+        &mut self,
+        bindings: &Bindings,
+        now: Instant,
+        key: &BindingKey,
+        is_first: bool,
+    ) {
+        let Some(binding) = bindings.by_key.get(key) else { return };
         let (downlink, contact) = (key.downlink.clone(), binding.contact.clone());
         // An advertisement reaches no further than its own link (SRV-60).
         if is_first && contact.relay.is_none() {
@@ -108,14 +86,14 @@ impl Delegating {
         }
     }
 
-    /// Calls those who were refused and can be given something (SRV-58).
-    pub(super) fn notify_refused(&mut self, now: Instant) {
+    /// Notifies those who were refused and can be given something (SRV-58).
+    pub(super) fn notify_refused(&mut self, bindings: &Bindings, now: Instant) {
         for (key, contact) in self.refused.batch(now) {
-            if !self.could_serve(now, &key, &contact) {
+            if !bindings.could_serve(now, &key, &contact) {
                 continue;
             }
             self.refused.remove(&key, &contact);
-            if !self.bindings_of(&key).any(|(_, binding)| binding.push.is_some()) {
+            if !bindings.bindings_of(&key).any(|(_, binding)| binding.push.is_some()) {
                 let host = contact.peer;
                 self.awaited.insert(now, (key.duid, Arc::clone(&key.downlink)), host, false);
                 self.notifications

@@ -62,7 +62,11 @@ impl fmt::Display for Slot {
 
 impl Offer {
     /// The lifetimes to give at `now`: no longer than ours, nor than `limits` (CRV-07, SRV-37).
-    pub(super) fn lifetimes(&self, now: Instant, limits: Limits) -> (Lifetime, Lifetime) {
+    pub(in crate::core::delegate) fn lifetimes(
+        &self,
+        now: Instant,
+        limits: Limits,
+    ) -> (Lifetime, Lifetime) {
         let valid =
             self.valid_until.remaining(now).min(Lifetime::Finite(whole_seconds(limits.valid)));
         let preferred = self
@@ -73,12 +77,12 @@ impl Offer {
     }
 
     /// Whether our own lifetime is what limits a preferred lifetime given at `now`.
-    pub(super) fn is_short(&self, now: Instant, limits: Limits) -> bool {
+    pub(in crate::core::delegate) fn is_short(&self, now: Instant, limits: Limits) -> bool {
         self.preferred_until.remaining(now) < Lifetime::Finite(whole_seconds(limits.preferred))
     }
 
     /// The place `number` of the pool whose block this is.
-    pub(super) fn part(&self, length: u8, number: u64) -> Option<Self> {
+    pub(in crate::core::delegate) fn part(&self, length: u8, number: u64) -> Option<Self> {
         let bits = length.checked_sub(self.prefix.prefix_len())?;
         let exists = u128::from(number) < 1_u128.checked_shl(bits.into()).unwrap_or(u128::MAX);
         let shift = 128_u32.checked_sub(length.into())?;
@@ -90,7 +94,7 @@ impl Offer {
 
     /// The number that `prefix` has in the pool whose block this is, or had when it was part of
     /// another delegated prefix.
-    pub(super) fn number_of(&self, prefix: Ipv6Net) -> Option<u64> {
+    pub(in crate::core::delegate) fn number_of(&self, prefix: Ipv6Net) -> Option<u64> {
         let shift = 128_u32.checked_sub(prefix.prefix_len().into())?;
         let bits = prefix.prefix_len().checked_sub(self.prefix.prefix_len())?;
         let mask = 1_u128.checked_shl(bits.into())?.wrapping_sub(1);
@@ -101,7 +105,7 @@ impl Offer {
 
 impl Offers {
     /// Whether `prefix` belongs to what is delegated to us.
-    pub(super) fn is_ours(&self, prefix: Ipv6Net) -> bool {
+    pub(in crate::core::delegate) fn is_ours(&self, prefix: Ipv6Net) -> bool {
         self.held.iter().any(|held| held.contains(&prefix))
     }
 }

@@ -33,7 +33,7 @@ pub struct Contact {
 
 impl Contact {
     /// `answer` as it leaves: wrapped for the relays between.
-    pub(super) fn wrap(&self, answer: Vec<u8>) -> Vec<u8> {
+    pub(in crate::core::delegate) fn wrap(&self, answer: Vec<u8>) -> Vec<u8> {
         if self.levels.is_empty() {
             return answer;
         }
@@ -41,7 +41,7 @@ impl Contact {
     }
 
     /// The link that its relay named.
-    pub(super) fn link(&self) -> Option<Ipv6Addr> {
+    pub(in crate::core::delegate) fn link(&self) -> Option<Ipv6Addr> {
         Relayed { levels: self.relays(), octets: Vec::new() }.link_address()
     }
 

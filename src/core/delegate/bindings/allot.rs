@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::answer::distinct_ia_pds;
 use super::binding::{Binding, Grant};
 use super::offers::{Offer, Slot};
 use super::places::{Neighbor, Shares, Taken, has_room};
-use super::{Arrival, BindingKey, Contact, Delegating};
+use super::{Arrival, BindingKey, Bindings, Contact};
 use crate::config::{Limits, Peer, Pool, RelaySources};
+use crate::core::delegate::asked::distinct_ia_pds;
 use crate::net::stable_hash;
 use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
@@ -26,31 +26,35 @@ const MAX_NAMED: usize = 8;
 
 /// The prefixes of slots.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Available {
+pub(in crate::core::delegate) struct Available {
     /// Those that can be given.
-    pub(super) grants: Vec<Grant>,
+    pub(in crate::core::delegate) grants: Vec<Grant>,
     /// Those that another router may still hold (SRV-57).
-    pub(super) blocked: Vec<Ipv6Net>,
+    pub(in crate::core::delegate) blocked: Vec<Ipv6Net>,
 }
 
 /// What slots are sought for.
-pub(super) struct Wanted<'a> {
-    pub(super) key: &'a BindingKey,
-    pub(super) contact: &'a Contact,
+pub(in crate::core::delegate) struct Wanted<'a> {
+    pub(in crate::core::delegate) key: &'a BindingKey,
+    pub(in crate::core::delegate) contact: &'a Contact,
     /// The prefixes that the message names.
-    pub(super) named: &'a [Ipv6Net],
+    pub(in crate::core::delegate) named: &'a [Ipv6Net],
     /// The IA_PDs that the router has beside this one.
-    pub(super) others: &'a BTreeSet<Iaid>,
+    pub(in crate::core::delegate) others: &'a BTreeSet<Iaid>,
     /// What another IA_PD of the same message gets.
-    pub(super) reserved: &'a BTreeSet<Slot>,
+    pub(in crate::core::delegate) reserved: &'a BTreeSet<Slot>,
     /// It asks by a message, before which holders at other places were found silent (SEC-18).
-    pub(super) by_message: bool,
+    pub(in crate::core::delegate) by_message: bool,
 }
 
-impl Delegating {
+impl Bindings {
     /// The slots of an IA_PD: the configured delegations that are its, and where there are none,
     /// what it has of a pool, or something new of one. Nothing is taken yet.
-    pub(super) fn slots_for(&self, now: Instant, wanted: &Wanted<'_>) -> Vec<Slot> {
+    pub(in crate::core::delegate) fn slots_for(
+        &self,
+        now: Instant,
+        wanted: &Wanted<'_>,
+    ) -> Vec<Slot> {
         let own: Vec<Slot> = self
             .delegations_of(wanted.key, wanted.contact)
             .filter(|slot| self.is_free_for(slot, wanted))
@@ -58,7 +62,7 @@ impl Delegating {
         if !own.is_empty() {
             return own;
         }
-        let held = self.bindings.get(wanted.key).map(|binding| binding.slots.iter());
+        let held = self.by_key.get(wanted.key).map(|binding| binding.slots.iter());
         let pooled = held.into_iter().flatten().filter(|slot| match slot {
             Slot::Pool { .. } => self.is_its(slot, wanted.key, wanted.contact),
             Slot::Delegation(_) => false,
@@ -73,7 +77,7 @@ impl Delegating {
     }
 
     /// The configured delegations of this router and IAID.
-    pub(super) fn delegations_of(
+    pub(in crate::core::delegate) fn delegations_of(
         &self,
         key: &BindingKey,
         contact: &Contact,
@@ -112,7 +116,7 @@ impl Delegating {
         let Some(holder) = self.slots.get(slot).filter(|holder| *holder != *key) else {
             return true;
         };
-        let Some(binding) = self.bindings.get(holder) else { return true };
+        let Some(binding) = self.by_key.get(holder) else { return true };
         // A router that was set up anew has another DUID, and its interfaces still.
         let link_layer = contact.link_layer.as_ref();
         let is_same_link_layer =
@@ -135,7 +139,7 @@ impl Delegating {
         let count = places_of(pool)?;
         let neighbors = Neighbor::of(wanted.contact);
         let places = neighbors.iter().map(|neighbor| self.shares.of_all(neighbor)).max();
-        if !has_room(self.bindings.len(), places.unwrap_or_default())
+        if !has_room(self.by_key.len(), places.unwrap_or_default())
             || !self.is_within_shares(name, pool, count, wanted)
         {
             return None;
@@ -207,7 +211,7 @@ impl Delegating {
                 (false, _) => quarter.min(pool.per_neighbor),
             };
             // What it holds without a place is no more than it when it has one.
-            let held = self.bindings.get(key).map_or(0, |own| Shares::without_place(own, neighbor));
+            let held = self.by_key.get(key).map_or(0, |own| Shares::without_place(own, neighbor));
             self.shares.of(neighbor, name).saturating_sub(held).saturating_add(new) < most
         };
         its.len() < pool.per_router && Neighbor::of(contact).iter().all(has_room)
@@ -215,7 +219,11 @@ impl Delegating {
 
     /// Whether a message asks for a place of a pool of which half is held by neighbors whose
     /// link-layer address is not known: addresses cost nothing to invent.
-    pub fn is_crowded(&self, arrival: &Arrival, message: &Message) -> bool {
+    pub(in crate::core::delegate) fn is_crowded(
+        &self,
+        arrival: &Arrival,
+        message: &Message,
+    ) -> bool {
         let Arrival { downlink, contact } = arrival;
         let Some(client) = message.client_id() else { return false };
         let is_crowded = |(name, pool): (&Arc<str>, &Pool)| {
@@ -226,7 +234,7 @@ impl Delegating {
             let (duid, downlink) = (client.clone(), Arc::clone(downlink));
             let key = BindingKey { duid, downlink, iaid: ia.iaid };
             let mut pools = self.pools.iter().filter(|(_, pool)| serves(pool, &key, contact));
-            !self.bindings.contains_key(&key)
+            !self.by_key.contains_key(&key)
                 && self.delegations_of(&key, contact).next().is_none()
                 && pools.any(is_crowded)
         })
@@ -234,22 +242,25 @@ impl Delegating {
 
     /// Allots slots anew after a configuration was taken over: first what is not its any more is
     /// taken from each, then each gets what is.
-    pub(super) fn realign(&mut self, now: Instant, touched: &mut BTreeSet<BindingKey>) {
-        let keys: Vec<BindingKey> = self.bindings.keys().cloned().collect();
+    pub(in crate::core::delegate) fn realign(
+        &mut self,
+        now: Instant,
+        touched: &mut BTreeSet<BindingKey>,
+    ) {
+        let keys: Vec<BindingKey> = self.by_key.keys().cloned().collect();
         for key in &keys {
-            let Some(binding) = self.bindings.get(key) else { continue };
+            let Some(binding) = self.by_key.get(key) else { continue };
             let its = |slot: &&Slot| self.is_its(slot, key, &binding.contact);
             let slots = binding.slots.iter().filter(its).cloned().collect();
             let contact = binding.contact.clone();
             self.assign(now, key, slots, contact, touched);
         }
         for key in &keys {
-            let Some(contact) = self.bindings.get(key).map(|binding| binding.contact.clone())
-            else {
+            let Some(contact) = self.by_key.get(key).map(|binding| binding.contact.clone()) else {
                 continue;
             };
             let others = self.bindings_of(key).map(|(key, _)| key.iaid).collect();
-            let held = self.bindings.get(key).into_iter().flat_map(|held| held.promised.keys());
+            let held = self.by_key.get(key).into_iter().flat_map(|held| held.promised.keys());
             let named: Vec<Ipv6Net> = held.copied().collect();
             let reserved = BTreeSet::new();
             let wanted = Wanted {
@@ -267,7 +278,7 @@ impl Delegating {
 
     /// Gives a binding its slots, from an IA_PD that the same router has dropped if need be: what
     /// that may hold it may hold still.
-    pub(super) fn assign(
+    pub(in crate::core::delegate) fn assign(
         &mut self,
         now: Instant,
         key: &BindingKey,
@@ -295,15 +306,20 @@ impl Delegating {
         self.insert(key, binding);
         self.refresh(now, key);
         if gives_up {
-            self.refused.look(now);
+            self.has_freed = true;
         }
         touched.insert(key.clone());
     }
 
     /// The prefixes of slots, in order. Who has one of the slots does not count: it is taken from them.
-    pub(super) fn available(&self, now: Instant, key: &BindingKey, slots: &[Slot]) -> Available {
+    pub(in crate::core::delegate) fn available(
+        &self,
+        now: Instant,
+        key: &BindingKey,
+        slots: &[Slot],
+    ) -> Available {
         #[cfg(test)]
-        super::tests::LOOKS.set(super::tests::LOOKS.get() + 1);
+        crate::core::delegate::tests::LOOKS.set(crate::core::delegate::tests::LOOKS.get() + 1);
         let counts = |holder: &BindingKey| {
             holder != key && !slots.iter().any(|slot| self.slots.get(slot) == Some(holder))
         };
@@ -323,7 +339,7 @@ impl Delegating {
     }
 
     /// Prefixes of a binding's slots that another router may still hold (SRV-57).
-    pub(super) fn blocked_prefixes(
+    pub(in crate::core::delegate) fn blocked_prefixes(
         &self,
         now: Instant,
         key: &BindingKey,
@@ -352,7 +368,12 @@ impl Delegating {
     }
 
     /// Whether somebody who was refused could be given something now.
-    pub(super) fn could_serve(&self, now: Instant, key: &BindingKey, contact: &Contact) -> bool {
+    pub(in crate::core::delegate) fn could_serve(
+        &self,
+        now: Instant,
+        key: &BindingKey,
+        contact: &Contact,
+    ) -> bool {
         let others = self.bindings_of(key).map(|(key, _)| key.iaid).collect();
         let reserved = BTreeSet::new();
         let wanted = Wanted {
@@ -368,7 +389,7 @@ impl Delegating {
     }
 
     /// How often routers with one of `slots` are to renew that accept no Reconfigure.
-    pub(super) fn renew_every(&self, slots: &[Slot]) -> Option<Duration> {
+    pub(in crate::core::delegate) fn renew_every(&self, slots: &[Slot]) -> Option<Duration> {
         let every = slots.iter().filter_map(|slot| match slot {
             Slot::Delegation(name) => self.delegations.get(name)?.renew_every,
             Slot::Pool { pool, .. } => self.pools.get(pool)?.renew_every,
@@ -377,7 +398,10 @@ impl Delegating {
     }
 
     /// Where packets for `slots` go: as configured, else back to whence they came.
-    pub(super) fn next_hop_of(&self, slots: &[Slot]) -> Option<std::net::Ipv6Addr> {
+    pub(in crate::core::delegate) fn next_hop_of(
+        &self,
+        slots: &[Slot],
+    ) -> Option<std::net::Ipv6Addr> {
         slots.iter().find_map(|slot| match slot {
             Slot::Delegation(name) => self.delegations.get(name)?.next_hop,
             Slot::Pool { .. } => None,

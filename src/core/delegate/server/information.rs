@@ -3,8 +3,9 @@
 
 use std::net::Ipv6Addr;
 
-use super::answer::finish;
-use super::{Arrival, Delegating, Reject, Served};
+use super::reply::finish;
+use super::{Reject, Server};
+use crate::core::delegate::{Arrival, Served};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, code};
 use crate::wire::dhcpv6_service::ServiceOption;
@@ -32,13 +33,13 @@ const INFORMATION_REFRESH: u32 = 3600;
 
 /// An Information-request (SRV-34).
 pub(super) fn information(
-    delegating: &Delegating,
+    server: &Server,
     arrival: &Arrival,
     message: &Message,
 ) -> Result<Served, Reject> {
-    let mut options = vec![Dhcpv6Option::ServerId(delegating.duid.clone())];
+    let mut options = vec![Dhcpv6Option::ServerId(server.duid.clone())];
     options.extend(message.client_id().cloned().map(Dhcpv6Option::ClientId));
-    add_information(delegating, arrival, message, &mut options);
+    add_information(server, arrival, message, &mut options);
     if asks_for(message, code::INFORMATION_REFRESH_TIME) {
         options.push(Dhcpv6Option::InformationRefreshTime(INFORMATION_REFRESH));
     }
@@ -52,12 +53,12 @@ pub(super) fn asks_for(message: &Message, code: u16) -> bool {
 
 /// What is asked for of it (SRV-35, LAN-01).
 pub(super) fn add_information(
-    delegating: &Delegating,
+    server: &Server,
     arrival: &Arrival,
     message: &Message,
     options: &mut Vec<Dhcpv6Option>,
 ) {
-    let Some(known) = delegating.host_options.get(&*arrival.downlink) else { return };
+    let Some(known) = server.host_options.get(&*arrival.downlink) else { return };
     let HostOptions { servers, search, services } = known;
     if asks_for(message, code::DNS_SERVERS) && !servers.is_empty() {
         options.push(Dhcpv6Option::DnsServers(servers.clone()));

@@ -9,19 +9,19 @@ use super::{Binding, Contact, Slot};
 /// The numbers that are taken, as runs of neighbors: the next free one is found in one step,
 /// however many are taken.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Taken {
+pub(in crate::core::delegate) struct Taken {
     /// By their first number; the last one belongs to a run. No two runs touch.
     runs: BTreeMap<u64, u64>,
 }
 
 impl Taken {
     /// The first free number from `start` on, of `count` that go round.
-    pub(super) fn next_free(&self, start: u64, count: u64) -> Option<u64> {
+    pub(in crate::core::delegate) fn next_free(&self, start: u64, count: u64) -> Option<u64> {
         let from = |start: u64| self.end_of(start).map_or(Some(start), |end| end.checked_add(1));
         from(start).filter(|free| *free < count).or_else(|| from(0).filter(|free| *free < count))
     }
 
-    pub(super) fn insert(&mut self, number: u64) {
+    pub(in crate::core::delegate) fn insert(&mut self, number: u64) {
         if self.end_of(number).is_some() {
             return;
         }
@@ -37,7 +37,7 @@ impl Taken {
         }
     }
 
-    pub(super) fn remove(&mut self, number: u64) {
+    pub(in crate::core::delegate) fn remove(&mut self, number: u64) {
         let Some((&first, &last)) = self.runs.range(..=number).next_back() else { return };
         if last < number {
             return;
@@ -51,7 +51,7 @@ impl Taken {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::core::delegate) fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
@@ -71,13 +71,13 @@ const RESERVED_FROM: usize = MAX_BINDINGS / 4 * 3;
 const FEW: usize = 32;
 
 /// Whether a table of so many bindings takes another one of a neighbor that has so many places.
-pub(super) const fn has_room(binding_count: usize, place_count: usize) -> bool {
+pub(in crate::core::delegate) const fn has_room(binding_count: usize, place_count: usize) -> bool {
     binding_count < RESERVED_FROM || (binding_count < MAX_BINDINGS && place_count < FEW)
 }
 
 /// A neighbor as far as it gets a share of a pool (SEC-17), whatever DUIDs it comes with.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Neighbor {
+pub(in crate::core::delegate) enum Neighbor {
     /// Who has this link-layer address, and speaks for itself or as a relay agent.
     LinkLayer(Vec<u8>),
     /// Whose link-layer address is not known.
@@ -88,7 +88,7 @@ pub(super) enum Neighbor {
 
 impl Neighbor {
     /// Those whose shares a requesting router takes from.
-    pub(super) fn of(contact: &Contact) -> Vec<Self> {
+    pub(in crate::core::delegate) fn of(contact: &Contact) -> Vec<Self> {
         let neighbor = match &contact.neighbor_link_layer {
             Some(link_layer) => Self::LinkLayer(link_layer.clone()),
             None => Self::Address(contact.neighbor()),
@@ -100,7 +100,7 @@ impl Neighbor {
 
 /// How many places each neighbor has of each pool.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Shares {
+pub(in crate::core::delegate) struct Shares {
     /// What has no place any more and is held all the same counts for every pool.
     counts: BTreeMap<(Neighbor, Option<Arc<str>>), usize>,
     /// What those have together whose link-layer address is not known.
@@ -108,7 +108,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    pub(super) fn insert(&mut self, binding: &Binding) {
+    pub(in crate::core::delegate) fn insert(&mut self, binding: &Binding) {
         for key in keys(binding) {
             if matches!(key.0, Neighbor::Address(_)) {
                 increase(&mut self.unknown, key.1.clone());
@@ -117,7 +117,7 @@ impl Shares {
         }
     }
 
-    pub(super) fn remove(&mut self, binding: &Binding) {
+    pub(in crate::core::delegate) fn remove(&mut self, binding: &Binding) {
         for key in keys(binding) {
             if matches!(key.0, Neighbor::Address(_)) {
                 decrease(&mut self.unknown, &key.1);
@@ -127,7 +127,7 @@ impl Shares {
     }
 
     /// What a neighbor has of a pool.
-    pub(super) fn of(&self, neighbor: &Neighbor, pool: &Arc<str>) -> usize {
+    pub(in crate::core::delegate) fn of(&self, neighbor: &Neighbor, pool: &Arc<str>) -> usize {
         let count = |pool: Option<Arc<str>>| {
             self.counts.get(&(neighbor.clone(), pool)).copied().unwrap_or_default()
         };
@@ -135,20 +135,23 @@ impl Shares {
     }
 
     /// What of that is a binding that has no place any more: it counts for every pool.
-    pub(super) fn without_place(binding: &Binding, neighbor: &Neighbor) -> usize {
+    pub(in crate::core::delegate) fn without_place(
+        binding: &Binding,
+        neighbor: &Neighbor,
+    ) -> usize {
         let its = keys(binding).into_iter().filter(|(of, pool)| of == neighbor && pool.is_none());
         its.count()
     }
 
     /// What a neighbor has of all pools.
-    pub(super) fn of_all(&self, neighbor: &Neighbor) -> usize {
+    pub(in crate::core::delegate) fn of_all(&self, neighbor: &Neighbor) -> usize {
         let its = self.counts.range((neighbor.clone(), None)..);
         let its = its.take_while(|((other, _), _)| other == neighbor);
         its.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// What all neighbors have of a pool whose link-layer address is not known.
-    pub(super) fn of_unknown(&self, pool: &Arc<str>) -> usize {
+    pub(in crate::core::delegate) fn of_unknown(&self, pool: &Arc<str>) -> usize {
         let count = |pool: &Option<Arc<str>>| self.unknown.get(pool).copied().unwrap_or_default();
         count(&Some(Arc::clone(pool))).saturating_add(count(&None))
     }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::allot::Wanted;
-use super::binding::Grant;
 use super::times::Pace;
-use super::{Arrival, BindingKey, Delegating, Reject, Served, Slot, information, release, request};
+use super::{Reject, Server, information, release, request};
+use crate::core::delegate::asked::{MAX_IAS, distinct_ia_pds};
+use crate::core::delegate::bindings::Grant;
+use crate::core::delegate::bindings::Wanted;
+use crate::core::delegate::bindings::{BindingKey, Bindings, Slot};
+use crate::core::delegate::{Arrival, Served};
 use crate::core::rkap;
 use crate::core::safety::Safety;
 use crate::net::stable_hash;
@@ -19,9 +22,6 @@ use crate::wire::dhcpv6_option::{
     Dhcpv6Option, Duid, IaNa, IaPd, IaPrefix, Iaid, Status, StatusCode, code,
 };
 
-/// IA_PDs of one message that are looked at; beyond the default limit of a pool (SRV-39) there is
-/// nothing to be had.
-pub(super) const MAX_IAS: usize = 32;
 /// Prefixes of one IA_PD that are withdrawn in one answer: it has to fit a datagram.
 const MAX_JUDGED: usize = 64;
 /// Who is refused comes back soon (SRV-38): the least that RFC 9915 §21.24 allows.
@@ -51,7 +51,8 @@ enum Purpose {
 
 /// The answer to one message while it is made.
 struct ReplyBuilder<'a> {
-    delegating: &'a mut Delegating,
+    server: &'a mut Server,
+    bindings: &'a mut Bindings,
     now: Instant,
     arrival: &'a Arrival,
     purpose: Purpose,
@@ -71,13 +72,14 @@ struct ReplyBuilder<'a> {
 
 /// Answers `message`.
 pub(super) fn answer(
-    delegating: &mut Delegating,
+    server: &mut Server,
+    bindings: &mut Bindings,
     now: Instant,
     arrival: &Arrival,
     message: &Message,
 ) -> Result<Served, Reject> {
-    let client = request::check(message, &delegating.duid)?;
-    let rapid = delegating.downlinks.get(&*arrival.downlink).is_some_and(|link| link.rapid_commit);
+    let client = request::check(message, &server.duid)?;
+    let rapid = bindings.downlinks.get(&*arrival.downlink).is_some_and(|link| link.rapid_commit);
     let is_rapid = rapid && message.has_rapid_commit();
     let purpose = match message.kind {
         MessageType::Solicit if is_rapid => Purpose::Give,
@@ -85,20 +87,21 @@ pub(super) fn answer(
         MessageType::Request => Purpose::Give,
         MessageType::Renew => Purpose::Renew,
         MessageType::Rebind => Purpose::Rebind,
-        MessageType::Release => return release::release(delegating, now, arrival, message),
+        MessageType::Release => return release::release(server, bindings, now, arrival, message),
         MessageType::InformationRequest => {
-            return information::information(delegating, arrival, message);
+            return information::information(server, arrival, message);
         }
         // Whether an address is right for the link is nothing that we have given (SRV-33).
         MessageType::Confirm => return Err(Reject::Silent),
-        MessageType::Decline => return release::decline(delegating, arrival, message),
+        MessageType::Decline => return release::decline(server, arrival, message),
         MessageType::Advertise | MessageType::Reply | MessageType::Reconfigure => {
             return Err(Reject::UnexpectedType);
         }
     };
     let client = client.ok_or(Reject::NoClientId)?;
     let reply = ReplyBuilder {
-        delegating,
+        server,
+        bindings,
         now,
         arrival,
         purpose,
@@ -120,19 +123,20 @@ pub(super) fn answer(
 /// to be confirmed, or were offered it, and any answer would take it away; they ask again within
 /// seconds.
 pub(super) fn early(
-    delegating: &mut Delegating,
+    server: &mut Server,
+    bindings: &mut Bindings,
     now: Instant,
     arrival: &Arrival,
     message: &Message,
 ) -> Result<Served, Reject> {
-    let client = request::check(message, &delegating.duid)?;
+    let client = request::check(message, &server.duid)?;
     let client = client.filter(|_| message.kind == MessageType::Solicit).ok_or(Reject::Silent)?;
     for ia in distinct_ia_pds(message) {
         let (duid, downlink) = (client.clone(), Arc::clone(&arrival.downlink));
         let key = BindingKey { duid, downlink, iaid: ia.iaid };
-        delegating.refuse(now, &key, &arrival.contact);
+        server.refuse(bindings, now, &key, &arrival.contact);
     }
-    let answer = nothing(&delegating.duid, arrival, message, MessageType::Advertise);
+    let answer = nothing(&server.duid, arrival, message, MessageType::Advertise);
     Ok(Served { answer, ..Served::default() })
 }
 
@@ -158,7 +162,7 @@ impl ReplyBuilder<'_> {
         let kind = if is_offer { MessageType::Advertise } else { MessageType::Reply };
         let mut options = vec![
             Dhcpv6Option::ClientId(self.client.clone()),
-            Dhcpv6Option::ServerId(self.delegating.duid.clone()),
+            Dhcpv6Option::ServerId(self.server.duid.clone()),
         ];
         options.extend(commits.then_some(Dhcpv6Option::RapidCommit));
         options.extend(ias.into_iter().map(Dhcpv6Option::IaPd));
@@ -168,7 +172,7 @@ impl ReplyBuilder<'_> {
         };
         options.extend(message.ia_nas().take(MAX_IAS).map(|ia| no_addresses(ia, status)));
         self.add_reconfigure(message, &mut options);
-        information::add_information(self.delegating, self.arrival, message, &mut options);
+        information::add_information(self.server, self.arrival, message, &mut options);
         if self.refused && information::asks_for(message, code::SOL_MAX_RT) {
             options.push(Dhcpv6Option::SolMaxRt(SOON));
         }
@@ -185,7 +189,7 @@ impl ReplyBuilder<'_> {
         };
         let named = named(ia);
         self.note_named(message, &key);
-        let known = self.delegating.bindings.contains_key(&key);
+        let known = self.bindings.by_key.contains_key(&key);
         let may_bind = known || self.purpose != Purpose::Rebind || rapid;
         let wanted = Wanted {
             key: &key,
@@ -195,12 +199,11 @@ impl ReplyBuilder<'_> {
             reserved: &self.reserved,
             by_message: true,
         };
-        let slots =
-            if may_bind { self.delegating.slots_for(self.now, &wanted) } else { Vec::new() };
+        let slots = if may_bind { self.bindings.slots_for(self.now, &wanted) } else { Vec::new() };
         self.reserved.extend(slots.iter().cloned());
-        let every = self.delegating.renew_every(&slots);
+        let every = self.bindings.renew_every(&slots);
         self.renew_every = self.renew_every.into_iter().chain(every).min();
-        let grants = self.delegating.available(self.now, &key, &slots).grants;
+        let grants = self.bindings.available(self.now, &key, &slots).grants;
         if self.purpose == Purpose::Offer {
             return Some(match grants.is_empty() {
                 true => self.refusal(&key, ia, StatusCode::NoPrefixAvail),
@@ -209,7 +212,7 @@ impl ReplyBuilder<'_> {
         }
         // Another server may have given what is named where none was chosen: only what belongs to
         // us is known to be wrong.
-        let is_ours = |prefix: &Ipv6Net| self.delegating.offers.is_ours(*prefix);
+        let is_ours = |prefix: &Ipv6Net| self.bindings.offers.is_ours(*prefix);
         let judged: Vec<Ipv6Net> = named
             .into_iter()
             .filter(|prefix| message.server_id().is_some() || is_ours(prefix))
@@ -225,9 +228,9 @@ impl ReplyBuilder<'_> {
         }
         if current.is_empty() {
             let contact = self.arrival.contact.clone();
-            self.delegating.refuse(self.now, &key, &contact);
+            self.server.refuse(self.bindings, self.now, &key, &contact);
         } else {
-            self.delegating.refused.remove(&key, &self.arrival.contact);
+            self.server.refused.remove(&key, &self.arrival.contact);
         }
         Some(self.grant(ia, &current, &stale))
     }
@@ -247,12 +250,12 @@ impl ReplyBuilder<'_> {
             | MessageType::Reconfigure
             | MessageType::InformationRequest => return,
         };
-        if !self.delegating.bindings.contains_key(key) {
+        if !self.bindings.by_key.contains_key(key) {
             return;
         }
         let all: Vec<Ipv6Net> = message.ia_pds().flat_map(named).collect();
         let now = self.now;
-        let noted = self.delegating.change(key, |binding| binding.note_named(now, &all, solicits));
+        let noted = self.bindings.change(key, |binding| binding.note_named(now, &all, solicits));
         if noted == Some(true) {
             self.served.touched.insert(key.clone());
         }
@@ -273,7 +276,7 @@ impl ReplyBuilder<'_> {
             // Whoever it is from, it is not for this link any more (SRV-28).
             Purpose::Renew if !is_nobody && !judged.is_empty() => {
                 let contact = self.arrival.contact.clone();
-                self.delegating.refuse(self.now, key, &contact);
+                self.server.refuse(self.bindings, self.now, key, &contact);
                 Some(self.grant(ia, &[], &judged.iter().copied().collect()))
             }
             Purpose::Renew => Some(self.refusal(key, ia, StatusCode::NoBinding)),
@@ -284,23 +287,23 @@ impl ReplyBuilder<'_> {
     fn refusal(&mut self, key: &BindingKey, ia: &IaPd, code: StatusCode) -> IaPd {
         self.refused = true;
         let contact = self.arrival.contact.clone();
-        self.delegating.refuse(self.now, key, &contact);
+        self.server.refuse(self.bindings, self.now, key, &contact);
         refused(ia, code)
     }
     fn bind(&mut self, key: &BindingKey, slots: Vec<Slot>) {
         // No configuration tells which place of a pool is whose (STO-04).
-        let is_given = self.purpose == Purpose::Give || !self.delegating.bindings.contains_key(key);
+        let is_given = self.purpose == Purpose::Give || !self.bindings.by_key.contains_key(key);
         self.synced |= is_given && slots.iter().any(|slot| matches!(slot, Slot::Pool { .. }));
         self.bound = true;
         let contact = self.arrival.contact.clone();
-        self.delegating.assign(self.now, key, slots, contact, &mut self.served.touched);
+        self.bindings.assign(self.now, key, slots, contact, &mut self.served.touched);
     }
 
     /// Promises what is to be given; returns that, and what the router may hold and is not its any
     /// more.
     fn commit(&mut self, key: &BindingKey, judged: &[Ipv6Net]) -> (Vec<Grant>, BTreeSet<Ipv6Net>) {
         let now = self.now;
-        let committed = self.delegating.change(key, |binding| {
+        let committed = self.bindings.change(key, |binding| {
             let current = binding.current.clone();
             let wrong = judged.iter().filter(|prefix| !binding.is_granted(prefix)).copied();
             let stale: BTreeSet<Ipv6Net> = binding.stale().chain(wrong).collect();
@@ -315,7 +318,7 @@ impl ReplyBuilder<'_> {
         });
         let (current, stale) = committed.unwrap_or_default();
         for grant in &current {
-            self.delegating.holders.insert(grant.offer.prefix, key);
+            self.bindings.holders.insert(grant.offer.prefix, key);
         }
         (current, stale)
     }
@@ -339,13 +342,13 @@ impl ReplyBuilder<'_> {
         prefixes.sort_by_key(|given| given.prefix.network().is_unique_local());
         prefixes.extend(stale.iter().map(|net| prefix(*net, Lifetime::ZERO, Lifetime::ZERO)));
         // Somebody else may wait for what is still ours to give.
-        self.pace.confirms |= stale.iter().any(|net| self.delegating.offers.is_ours(*net));
+        self.pace.confirms |= stale.iter().any(|net| self.bindings.offers.is_ours(*net));
         IaPd { iaid: ia.iaid, t1: Lifetime::ZERO, t2: Lifetime::ZERO, prefixes, status: None }
     }
 
     /// The same T1 and T2 in all (SRV-27).
     fn set_times(&mut self, ias: &mut [IaPd], accepts_reconfigure: bool) {
-        let renewed_at = self.delegating.offers.renewed_at;
+        let renewed_at = self.bindings.offers.renewed_at;
         let chance = stable_hash(self.client.octets());
         let Some((mut t1, t2)) = self.pace.times(self.now, renewed_at, chance) else { return };
         if let Some(every) = self.renew_every.filter(|_| !accepts_reconfigure) {
@@ -366,7 +369,7 @@ impl ReplyBuilder<'_> {
         let any = BindingKey { downlink, duid, iaid: Iaid(0) };
         // What somebody else has by the same DUID has a key that is not for this one.
         let place = self.arrival.contact.place();
-        let all = self.delegating.bindings_of(&any);
+        let all = self.bindings.bindings_of(&any);
         let all = all.filter(|(_, binding)| binding.contact.place() == place);
         let all: Vec<(BindingKey, Option<rkap::Key>)> =
             all.map(|(key, binding)| (key.clone(), binding.reconfigure_key)).collect();
@@ -374,18 +377,18 @@ impl ReplyBuilder<'_> {
         let tells = self.bound && accepts && (known.is_none() || self.purpose == Purpose::Give);
         let key = match (accepts, self.purpose) {
             (false, Purpose::Give) if self.bound => None,
-            (true, _) if tells => Some(known.unwrap_or_else(|| self.delegating.random.key())),
+            (true, _) if tells => Some(known.unwrap_or_else(|| self.server.random.key())),
             (true | false, _) => known,
         };
         for (binding, before) in all {
             if before != key && self.bound {
-                self.delegating.change(&binding, |binding| binding.reconfigure_key = key);
+                self.bindings.change(&binding, |binding| binding.reconfigure_key = key);
                 self.served.touched.insert(binding);
             }
         }
         if let Some(key) = key.filter(|_| tells) {
             self.synced = true;
-            let replay = self.delegating.replay.next();
+            let replay = self.server.replay.next();
             options.push(Dhcpv6Option::Authentication(rkap::telling(&key, replay)));
         }
     }
@@ -423,12 +426,6 @@ pub(super) fn nothing(
         options.push(Dhcpv6Option::SolMaxRt(SOON));
     }
     Some(finish(arrival, kind, message, options, false))
-}
-
-/// The IA_PDs of a message that are looked at, each IAID once.
-pub(super) fn distinct_ia_pds(message: &Message) -> impl Iterator<Item = &IaPd> {
-    let mut seen = BTreeSet::new();
-    message.ia_pds().filter(move |ia| seen.insert(ia.iaid)).take(MAX_IAS)
 }
 
 /// The prefixes that an IA_PD names; one without an address is a hint of a length (SRV-10).

@@ -9,7 +9,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Arrival;
+use crate::core::delegate::Arrival;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::answer::{self, Answer, distinct_ia_pds};
-use super::{Arrival, Binding, BindingKey, Contact, Delegating};
+use super::{Arrival, Binding, BindingKey, Bindings, Contact};
+use crate::core::delegate::asked::distinct_ia_pds;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 
@@ -19,10 +19,10 @@ pub struct Holder {
     pub contact: Contact,
 }
 
-impl Delegating {
+impl Bindings {
     /// The first holder at another place, of those that `counts`, of what `message` would take or
     /// end: a binding that it names, or a configured delegation that somebody else was given.
-    pub fn contested(
+    pub(in crate::core::delegate) fn contested(
         &self,
         now: Instant,
         arrival: &Arrival,
@@ -58,34 +58,15 @@ impl Delegating {
             let delegations = self.delegations_of(&key, &arrival.contact);
             let holders = delegations.filter_map(|slot| self.slots.get(&slot));
             let concerned = holders.chain([&key]);
-            let mut concerned = concerned.filter_map(|key| self.bindings.get_key_value(key));
+            let mut concerned = concerned.filter_map(|key| self.by_key.get_key_value(key));
             let (key, binding) = concerned.find(|(key, binding)| is_elsewhere(key, binding))?;
             Some(Holder { key: key.clone(), contact: binding.contact.clone() })
         })
     }
 
     /// Whether a holder has what it had.
-    pub fn still_holds(&self, holder: &Holder) -> bool {
-        let binding = self.bindings.get(&holder.key);
+    pub(in crate::core::delegate) fn still_holds(&self, holder: &Holder) -> bool {
+        let binding = self.by_key.get(&holder.key);
         binding.is_some_and(|binding| binding.contact.place() == holder.contact.place())
-    }
-
-    /// The answer to who asks for what another holds: nothing is changed by it. Who renews gets
-    /// none, as it may hold what it names, whatever we know.
-    pub fn refusal(&self, arrival: &Arrival, message: &Message) -> Option<Answer> {
-        let kind = match message.kind {
-            MessageType::Solicit => MessageType::Advertise,
-            MessageType::Request => MessageType::Reply,
-            MessageType::Advertise
-            | MessageType::Confirm
-            | MessageType::Renew
-            | MessageType::Rebind
-            | MessageType::Reply
-            | MessageType::Release
-            | MessageType::Decline
-            | MessageType::Reconfigure
-            | MessageType::InformationRequest => return None,
-        };
-        answer::nothing(&self.duid, arrival, message, kind)
     }
 }

@@ -1,0 +1,347 @@
+//! What subordinate routers are given, and may still hold.
+//!
+//! A [`Binding`] stands for *slots* (`offers`): configured delegations, or numbers in a pool. Which
+//! prefix a slot has follows from the plan alone, so bindings move with it. What a requesting
+//! router *may hold* is remembered apart, until it has run out or its holder knows better: no
+//! other router is given anything that overlaps it (`holders`).
+//!
+//! `allot` says which slots a requesting router has, `places` and `contested` who may have them.
+//! Deadlines are in one ordered index.
+
+mod allot;
+mod binding;
+#[cfg(test)]
+mod check;
+mod contact;
+mod contested;
+mod holders;
+mod offers;
+mod places;
+mod promises;
+mod push;
+mod release;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
+use crate::config::{self, Config};
+use crate::core::kernel::system::KernelRoute;
+use crate::net::IfIndex;
+use crate::time::{Deadline, Instant};
+use crate::wire::dhcpv6_option::Iaid;
+
+pub(super) use allot::Wanted;
+pub(super) use binding::Grant;
+pub use binding::{Binding, BindingKey, Promise, StoredBinding};
+pub use contact::{Contact, Place};
+pub use contested::Holder;
+pub use offers::{Offer, Offers, Slot};
+
+use super::Arrival;
+use allot::Available;
+use binding::reindex;
+use holders::Holders;
+use places::{Shares, Taken};
+use push::Push;
+
+/// Bindings that are seen to in one pass, however many deadlines have passed.
+const MAX_WAKE_UPS: usize = 256;
+
+/// The bindings of all downlinks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bindings {
+    grace: Duration,
+    pub(super) downlinks: BTreeMap<String, config::Downlink>,
+    delegations: BTreeMap<Arc<str>, config::Delegation>,
+    /// Delegations by where their router asks and who it is.
+    by_peer: BTreeMap<Arc<str>, BTreeMap<config::Peer, Vec<Arc<str>>>>,
+    pools: BTreeMap<Arc<str>, config::Pool>,
+    pub(super) offers: Offers,
+    pub(super) by_key: BTreeMap<BindingKey, Binding>,
+    /// Whose slots are taken.
+    slots: BTreeMap<Slot, BindingKey>,
+    /// Those of them that are of pools, by pool.
+    taken: BTreeMap<Arc<str>, Taken>,
+    shares: Shares,
+    pub(super) holders: Holders,
+    /// What bindings wait for because another router may still hold it.
+    waiting: Holders,
+    /// When something has to happen, for each binding where that is so.
+    wake_ups: BTreeSet<(Instant, BindingKey)>,
+    /// A configuration was taken over: slots are to be allotted anew.
+    realign: bool,
+    /// There may be something for who was refused.
+    has_freed: bool,
+}
+
+/// What has happened to bindings in the course of time.
+#[derive(Default)]
+pub(super) struct Woken {
+    /// Bindings whose routes and record have to be looked at.
+    pub(super) touched: BTreeSet<BindingKey>,
+    /// Whose router has to be notified, one binding of each, and whether that is the first time.
+    pub(super) notified: Vec<(BindingKey, bool)>,
+}
+
+impl Bindings {
+    /// With those that are remembered.
+    pub(super) fn new(stored: &BTreeMap<BindingKey, Arc<StoredBinding>>) -> Self {
+        let mut bindings = Self::default();
+        for (key, stored) in stored {
+            bindings.insert(key, Binding::restored(stored));
+        }
+        bindings
+    }
+
+    /// Takes over a configuration; [`set_offers`](Self::set_offers) has to follow.
+    pub(super) fn configure(&mut self, config: &Config) {
+        self.grace = config.grace;
+        self.downlinks.clone_from(&config.downlinks);
+        let delegations = config.delegations.iter();
+        self.delegations = delegations
+            .map(|(name, delegation)| (name.as_str().into(), delegation.clone()))
+            .collect();
+        let pools = config.pools.iter();
+        self.pools = pools.map(|(name, pool)| (name.as_str().into(), pool.clone())).collect();
+        self.by_peer.clear();
+        for (name, delegation) in &self.delegations {
+            let by_peer = self.by_peer.entry(delegation.downlink.as_str().into()).or_default();
+            by_peer.entry(delegation.peer.clone()).or_default().push(Arc::clone(name));
+        }
+        self.offers.known = false;
+        self.realign = true;
+        for (key, binding) in &mut self.by_key {
+            reindex(&mut self.wake_ups, self.grace, key, binding);
+        }
+    }
+
+    /// Whether anything is delegated on a downlink.
+    pub(super) fn serves(&self, downlink: &str) -> bool {
+        self.by_peer.contains_key(downlink)
+            || self.pools.values().any(|pool| pool.downlink == downlink)
+    }
+
+    /// Whether the configuration names the router of a binding by its DUID.
+    pub(super) fn names(&self, key: &BindingKey) -> bool {
+        let by_peer = self.by_peer.get(&*key.downlink);
+        by_peer.is_some_and(|by_peer| by_peer.contains_key(&config::Peer::Duid(key.duid.clone())))
+    }
+
+    /// Takes over what there is to give: bindings move, and the routers that concerns are notified.
+    /// Returns the bindings that were touched.
+    pub(super) fn set_offers(&mut self, now: Instant, offers: Offers) -> BTreeSet<BindingKey> {
+        if offers == self.offers {
+            return BTreeSet::new();
+        }
+        let known = offers.known;
+        self.offers = offers;
+        if !known {
+            return BTreeSet::new();
+        }
+        let mut touched = BTreeSet::new();
+        if std::mem::take(&mut self.realign) {
+            self.realign(now, &mut touched);
+        }
+        let keys: Vec<BindingKey> = self.by_key.keys().cloned().collect();
+        let moved = keys.into_iter().filter(|key| self.refresh(now, key));
+        // They come in order, so that the set is made at once.
+        touched.append(&mut moved.collect());
+        self.has_freed = true;
+        touched
+    }
+
+    /// Lets everything happen whose time has come, of very much a part: the next deadline has passed
+    /// then.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Woken {
+        let mut woken = Woken::default();
+        // One notification serves all IA_PDs of a router.
+        let mut routers = BTreeSet::new();
+        for _ in 0..MAX_WAKE_UPS {
+            let first = self.wake_ups.first().filter(|(at, _)| *at <= now).cloned();
+            let Some((_, key)) = first else { break };
+            let happened = self.wake(now, &key);
+            if let Some(attempt) = happened.notification
+                && routers.insert((key.downlink.clone(), key.duid.clone()))
+            {
+                woken.notified.push((key.clone(), attempt == 0));
+            }
+            // What has become free goes to who waits for it, and that router is notified.
+            self.give_on(now, &happened.freed, &mut woken.touched);
+            if happened.differs {
+                woken.touched.insert(key);
+            }
+        }
+        woken
+    }
+
+    /// Whether there may be something for who was refused, since this was asked last.
+    pub(super) fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.has_freed)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        self.wake_ups.first().map(|(at, _)| Deadline::new(*at, "binding"))
+    }
+
+    /// The routes of a binding, through `interface`.
+    pub(super) fn routes(&self, key: &BindingKey, interface: IfIndex) -> Vec<KernelRoute> {
+        self.by_key.get(key).map(|binding| self.routes_of(binding, interface)).unwrap_or_default()
+    }
+
+    /// The routes of one of its bindings, through `interface`.
+    pub(super) fn routes_of(&self, binding: &Binding, interface: IfIndex) -> Vec<KernelRoute> {
+        binding.routes(interface, self.grace)
+    }
+
+    /// A binding as it is to be kept; none when there is none any more.
+    pub(super) fn stored(&self, key: &BindingKey) -> Option<Arc<StoredBinding>> {
+        self.by_key.get(key).map(|binding| Arc::new(binding.stored()))
+    }
+
+    fn insert(&mut self, key: &BindingKey, mut binding: Binding) {
+        for slot in &binding.slots {
+            self.slots.insert(slot.clone(), key.clone());
+            if let Slot::Pool { pool, number } = slot {
+                self.taken.entry(Arc::clone(pool)).or_default().insert(*number);
+            }
+        }
+        self.shares.insert(&binding);
+        for prefix in binding.promised.keys() {
+            self.holders.insert(*prefix, key);
+        }
+        reindex(&mut self.wake_ups, self.grace, key, &mut binding);
+        self.by_key.insert(key.clone(), binding);
+    }
+
+    fn remove(&mut self, key: &BindingKey) -> Option<Binding> {
+        let binding = self.by_key.remove(key)?;
+        if let Some(at) = binding.indexed_at {
+            self.wake_ups.remove(&(at, key.clone()));
+        }
+        for slot in &binding.slots {
+            if self.slots.get(slot) == Some(key) {
+                self.slots.remove(slot);
+                self.free(slot);
+            }
+        }
+        self.shares.remove(&binding);
+        for prefix in &binding.blocked {
+            self.waiting.remove(*prefix, key);
+        }
+        for prefix in binding.promised.keys() {
+            self.holders.remove(*prefix, key);
+        }
+        Some(binding)
+    }
+
+    fn free(&mut self, slot: &Slot) {
+        let Slot::Pool { pool, number } = slot else { return };
+        if let Some(taken) = self.taken.get_mut(pool) {
+            taken.remove(*number);
+            if taken.is_empty() {
+                self.taken.remove(pool);
+            }
+        }
+    }
+
+    /// Changes a binding, and keeps the index of deadlines.
+    pub(super) fn change<T>(
+        &mut self,
+        key: &BindingKey,
+        change: impl FnOnce(&mut Binding) -> T,
+    ) -> Option<T> {
+        let binding = self.by_key.get_mut(key)?;
+        let changed = change(binding);
+        reindex(&mut self.wake_ups, self.grace, key, binding);
+        Some(changed)
+    }
+
+    /// The bindings of one router on one downlink.
+    pub(super) fn bindings_of(
+        &self,
+        key: &BindingKey,
+    ) -> impl Iterator<Item = (&BindingKey, &Binding)> + use<'_> {
+        let first = BindingKey { iaid: Iaid(0), ..key.clone() };
+        let (duid, downlink) = (first.duid.clone(), Arc::clone(&first.downlink));
+        // An upper bound would cost a second descent of the tree.
+        let from = self.by_key.range(first..);
+        from.take_while(move |(key, _)| key.duid == duid && key.downlink == downlink)
+    }
+
+    /// Derives anew what a binding is to be given, and has its router notified if that differs.
+    /// Whether its routes or its record may be others now.
+    fn refresh(&mut self, now: Instant, key: &BindingKey) -> bool {
+        let Some(binding) = self.by_key.get(key) else { return false };
+        let Available { grants: current, blocked } = self.available(now, key, &binding.slots);
+        let moved = !current.iter().map(|grant| &grant.offer.prefix).eq(binding.granted());
+        for prefix in &binding.blocked {
+            self.waiting.remove(*prefix, key);
+        }
+        for prefix in &blocked {
+            self.waiting.insert(*prefix, key);
+        }
+        let Self { by_key, offers, .. } = self;
+        let Some(binding) = by_key.get_mut(key) else { return moved };
+        let was_limited = binding.is_limited();
+        let promises_differ = binding.set_current(now, current, |prefix| offers.is_ours(prefix));
+        binding.blocked = blocked;
+        if !binding.is_stale() {
+            binding.push = None;
+        } else if moved || binding.push.is_none() {
+            binding.push = Some(Push::new(now));
+        }
+        reindex(&mut self.wake_ups, self.grace, key, binding);
+        moved || promises_differ || was_limited || binding.is_limited()
+    }
+
+    /// The time of a binding has come: promises end, its router is to be notified.
+    fn wake(&mut self, now: Instant, key: &BindingKey) -> Happened {
+        let grace = self.grace;
+        let mut notification = None;
+        let expired = self.change(key, |binding| {
+            if let Some(push) = binding.push.filter(|push| push.next_at <= now) {
+                notification = Some(push.attempts());
+                binding.push = push.sent(now).filter(|_| binding.reconfigure_key.is_some());
+            }
+            binding.expire(now, grace)
+        });
+        let (freed, unrouted) = expired.unwrap_or_default();
+        for prefix in &freed {
+            self.holders.remove(*prefix, key);
+        }
+        let over = self.by_key.get(key).is_some_and(|binding| binding.promised.is_empty());
+        if over {
+            self.remove(key);
+            self.has_freed = true;
+        }
+        let differs = over || unrouted || !freed.is_empty();
+        Happened { notification: notification.filter(|_| !over), freed, differs }
+    }
+
+    /// Prefixes have become free: who waited for one gets it, and is notified. That costs about as
+    /// much as has become free.
+    fn give_on(&mut self, now: Instant, freed: &[Ipv6Net], touched: &mut BTreeSet<BindingKey>) {
+        for prefix in freed {
+            let waiting: Vec<BindingKey> = self.waiting.overlapping(*prefix).cloned().collect();
+            touched.extend(waiting.into_iter().filter(|key| self.refresh(now, key)));
+        }
+        if !freed.is_empty() {
+            self.has_freed = true;
+        }
+    }
+}
+
+/// What became of a binding when its time had come.
+struct Happened {
+    /// Its router is to be notified, after so many times.
+    notification: Option<u32>,
+    /// Prefixes that nobody may hold any more.
+    freed: Vec<Ipv6Net>,
+    /// Its routes or its record differ.
+    differs: bool,
+}

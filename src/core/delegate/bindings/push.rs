@@ -1,0 +1,36 @@
+//! When a requesting router is notified of a change (RFC 9915 §7.6, §18.3.11).
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// REC_TIMEOUT (RFC 9915 §7.6).
+const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
+/// REC_MAX_RC (RFC 9915 §7.6).
+const MAX_ATTEMPTS: u32 = 8;
+
+/// Notifications that go on until the requesting router comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::core::delegate) struct Push {
+    attempts: u32,
+    pub(in crate::core::delegate) next_at: Instant,
+}
+
+impl Push {
+    /// The first notification leaves at once.
+    pub(in crate::core::delegate) const fn new(now: Instant) -> Self {
+        Self { attempts: 0, next_at: now }
+    }
+
+    /// How many notifications there have been.
+    pub(in crate::core::delegate) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Takes note of a notification; what is left to do, if the first was not the last.
+    pub(in crate::core::delegate) fn sent(self, now: Instant) -> Option<Self> {
+        let attempts = self.attempts + 1;
+        let next_at = now + FIRST_TIMEOUT * 2_u32.pow(self.attempts.min(MAX_ATTEMPTS));
+        (attempts < MAX_ATTEMPTS).then_some(Self { attempts, next_at })
+    }
+}

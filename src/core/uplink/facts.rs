@@ -1,0 +1,56 @@
+//! What others are given to know of an uplink.
+
+use super::Uplink;
+use super::hear::Routers;
+use super::lease::Lease;
+use crate::core::desired::UplinkFacts;
+use crate::core::history::Prefixes;
+use crate::time::Instant;
+
+impl Uplink {
+    /// What the desired state is derived from.
+    pub(in crate::core) fn facts(&self, now: Instant) -> UplinkFacts {
+        UplinkFacts {
+            heard: self.heard,
+            prefixes: self.routers.prefixes(now),
+            default_routers: self.routers.default_routers(now),
+            routes: self.routers.routes(now),
+            parameters: self.routers.parameters(now),
+            delegated: self.lease.prefixes(),
+            addresses: self.lease.addresses(),
+            resolvers: self.lease.resolvers(),
+            services: self.lease.services().to_vec(),
+            asks_itself: self.lease.is_built_in(),
+        }
+    }
+
+    /// The prefixes in use, for the record of a change.
+    pub(in crate::core) fn current(&self, now: Instant) -> Prefixes {
+        let on_link = self.routers.prefixes(now).into_iter();
+        let delegated = self.lease.prefixes().into_iter();
+        Prefixes {
+            on_link: on_link
+                .filter(|prefix| {
+                    prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now)
+                })
+                .map(|prefix| prefix.prefix)
+                .collect(),
+            delegated: delegated
+                .filter(|prefix| {
+                    prefix.gone_since.is_none() && !prefix.preferred_until.is_over(now)
+                })
+                .map(|prefix| prefix.prefix)
+                .collect(),
+        }
+    }
+
+    /// What it hears.
+    pub(in crate::core) const fn routers(&self) -> &Routers {
+        &self.routers
+    }
+
+    /// What it holds.
+    pub(in crate::core) const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+}
