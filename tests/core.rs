@@ -12,6 +12,8 @@ mod heard;
 mod histories;
 #[path = "core/known.rs"]
 mod known;
+#[path = "core/recorded.rs"]
+mod recorded;
 #[path = "core/redial.rs"]
 mod redial;
 #[path = "core/refused.rs"]
@@ -481,20 +483,4 @@ fn an_advertisement_to_a_router_without_lease_makes_it_ask_at_once() {
     }
     assert_eq!(world.sent(start).iter().filter(|kind| **kind == Solicit).count(), 1);
     assert!(world.lifetimes("2001:db8:a000:1::/64").is_some(), "{:?}", world.sent(start));
-}
-
-/// An uplink may be called what static prefixes go by.
-#[test]
-fn changes_of_static_prefixes_are_no_uplink_s() {
-    let site = "[uplink.static]\n[downlink.lan]\n[static.site]\nprefix = \"3fff:1::/48\"\n";
-    let config = renumberd::config::file::parse("test.toml", site).unwrap();
-    let mut world = World::new(config, "2001:db8:a000::/56");
-    world.run_for(Duration::from_secs(5));
-    let prefixes = [("site".to_owned(), Some(net("3fff:2::/48")))].into();
-    world.command(Command::SetPrefixes { prefixes, graceful: false });
-    world.run_for(Duration::from_secs(5));
-    let changes = world.status().changes;
-    let last = changes.last().unwrap();
-    assert_ne!(last.uplink, "static");
-    assert_eq!(last.to.delegated, [net("3fff:2::/48")]);
 }

@@ -1,5 +1,6 @@
 //! What is delegated onward, and from what.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::{Place, Source};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
 /// A prefix that nobody delegates: a fixed site's, or one that the control socket changes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Static {
     /// What it is at the start; none until the control socket says.
     pub prefix: Option<Ipv6Net>,
@@ -21,7 +22,7 @@ pub struct Static {
 }
 
 /// What a known subordinate router gets of each delegated prefix.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Delegation {
     /// Where it asks.
     pub downlink: String,
@@ -46,7 +47,7 @@ pub struct Delegation {
 }
 
 /// Who a subordinate router is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Peer {
     /// Who has this DUID.
     Duid(Duid),
@@ -55,7 +56,7 @@ pub enum Peer {
 }
 
 /// What requesting routers get that no delegation names.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Pool {
     /// Where they ask.
     pub downlink: String,
@@ -83,7 +84,7 @@ pub struct Pool {
 }
 
 /// Caps of lifetimes (RFC 9096 §3.4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Of the preferred lifetime.
     pub preferred: Duration,
@@ -92,7 +93,7 @@ pub struct Limits {
 }
 
 /// How automatic places are allotted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Layout {
     /// Each from where its name alone decides.
     #[default]

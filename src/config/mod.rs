@@ -14,6 +14,7 @@ mod table;
 mod tests;
 mod value;
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -30,7 +31,7 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::ndp_option::Preference;
 
 /// What a node has to do: its role follows from what is here.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// Interfaces towards the provider, by name.
     pub uplinks: BTreeMap<String, Uplink>,
@@ -59,7 +60,7 @@ pub struct Config {
 }
 
 /// How the event loop is scheduled among other programs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Scheduling {
     /// As any other.
     #[default]
@@ -69,7 +70,7 @@ pub enum Scheduling {
 }
 
 /// What stopping leaves behind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum OnStop {
     /// Addresses and routes stay with their finite lifetimes: a restart is no outage.
     Keep,
@@ -78,7 +79,7 @@ pub enum OnStop {
 }
 
 /// An interface towards the provider.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Uplink {
     /// How its address is made.
     pub address: AddressMode,
@@ -107,7 +108,7 @@ pub struct Uplink {
 }
 
 /// How an uplink's address is made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum AddressMode {
     /// This interface identifier in each prefix.
     Fixed(InterfaceId),
@@ -122,7 +123,7 @@ pub enum AddressMode {
 }
 
 /// The low 64 bits of an address.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct InterfaceId(pub u64);
 
 impl InterfaceId {
@@ -133,7 +134,7 @@ impl InterfaceId {
 }
 
 /// A prefix to ask for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Delegate {
     /// Identifies the IA_PD.
     pub iaid: Iaid,
@@ -142,7 +143,7 @@ pub struct Delegate {
 }
 
 /// An interface towards hosts and subordinate routers.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Downlink {
     /// Its subnet's place in each delegated prefix; none for an automatic one.
     pub subnet: Option<Place>,
@@ -162,7 +163,7 @@ pub struct Downlink {
 
 /// Which relay agents a delegating router believes on a link. A relay agent tells which link and
 /// which link-layer address a requesting router has.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum RelaySources {
     /// Those that are neighbors: from a link-local address, or from one in a subnet of the link.
     #[default]
@@ -174,7 +175,7 @@ pub enum RelaySources {
 }
 
 /// A source of prefixes, written `tap0` or `tap0/1`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Source {
     /// The name of an uplink or of a static prefix.
     pub uplink: String,
@@ -183,7 +184,7 @@ pub struct Source {
 }
 
 /// A place in a delegated prefix, written `0x3/64` from the low end or `-1/64` from the high end.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Place {
     /// Counted in units of the place's own length.
     pub number: PlaceNumber,
@@ -192,7 +193,7 @@ pub struct Place {
 }
 
 /// The number of a place.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum PlaceNumber {
     /// From the low end, 0 the lowest.
     Low(u64),
@@ -201,7 +202,7 @@ pub enum PlaceNumber {
 }
 
 /// What is advertised on a downlink beside its subnets (RFC 4861 §6.2.1).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Advertise {
     /// Whether router advertisements are sent at all.
     pub enabled: bool,
@@ -254,7 +255,7 @@ pub struct Advertise {
 }
 
 /// A source of DNS servers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Resolver {
     /// This router's address on the link.
     Own,
@@ -265,7 +266,7 @@ pub enum Resolver {
 }
 
 /// A source of search domains.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum SearchList {
     /// Whatever the uplinks name.
     Uplink,

@@ -1,12 +1,13 @@
 //! Links whose requesting routers are served by a delegating router elsewhere.
 
+use serde::{Deserialize, Serialize};
 use std::net::Ipv6Addr;
 
 use super::Config;
 use crate::net::ALL_SITE_DHCP_SERVERS;
 
 /// What a relay agent does on one link.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Relay {
     /// Where what is heard on the link goes to: servers, relay agents or groups of them.
     pub servers: Vec<Ipv6Addr>,

@@ -94,13 +94,13 @@ impl Desired {
 
     /// When the first of the objects ends.
     pub(super) fn next_end(&self, now: Instant) -> Option<Deadline> {
-        let ends = self.ends().filter(|at| *at > now);
-        ends.min().map(|at| Deadline::new(at, "end of an address or route"))
+        let next = self.ends.partition_point(|at| *at <= now);
+        self.ends.get(next).map(|at| Deadline::new(*at, "end of an address or route"))
     }
 
     /// Whether an object has ended.
-    pub(super) fn next_end_before(&self, now: Instant) -> bool {
-        self.ends().any(|at| at <= now)
+    pub(super) fn has_ended(&self, now: Instant) -> bool {
+        self.ends.first().is_some_and(|at| *at <= now)
     }
 
     /// Leaves of the routes to one destination that of the best metric, of which `delegated` may
@@ -116,10 +116,13 @@ impl Desired {
             .retain(|_, route| best.get(&route.destination) == Some(&(route.metric, route.target)));
     }
 
-    fn ends(&self) -> impl Iterator<Item = Instant> {
+    /// Takes note of when its objects end, once it is complete. The routes of bindings end with
+    /// those, which have deadlines of their own.
+    pub(super) fn note_ends(&mut self) {
         let addresses = self.addresses.values().map(|address| address.valid_until);
-        // The routes of bindings end with those, which have deadlines of their own.
-        addresses.chain(self.routes.values().map(|route| route.until)).filter_map(Until::at)
+        let untils = addresses.chain(self.routes.values().map(|route| route.until));
+        self.ends = untils.filter_map(Until::at).collect();
+        self.ends.sort_unstable();
     }
 }
 
@@ -138,6 +141,8 @@ pub struct Desired {
     pub without: BTreeMap<(String, Ipv6Net), Unassigned>,
     /// What routers on an uplink advertise and DHCPv6 delegated to us, by uplink and prefix.
     pub conflicts: BTreeMap<(String, Ipv6Net), Conflict>,
+    /// When addresses and routes end, in order.
+    pub(super) ends: Vec<Instant>,
     /// Default routers that do not answer while others are heard, by uplink.
     pub silent_routers: BTreeSet<(String, Ipv6Addr)>,
 }

@@ -189,7 +189,7 @@ impl History {
 }
 
 /// A stage that a change has reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Milestone {
     /// The change's number.
     pub change: u64,

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use serde::{Deserialize, Serialize};
+
 use super::kernel::object::Refusal;
 use super::kernel::system::{KernelEvent, Neighbor, System};
 use crate::config::Config;
@@ -9,7 +11,7 @@ use crate::core::kernel::object::{Step, Sysctl};
 use crate::net::IfIndex;
 
 /// Something happened.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// A deadline may have passed; early or repeated ones are harmless.
     Timeout,
@@ -60,7 +62,7 @@ pub enum Input {
 }
 
 /// A packet with what its control messages say.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Received {
     /// Index of the interface that it came in on.
     pub interface: IfIndex,
@@ -81,7 +83,7 @@ pub struct Received {
 }
 
 /// What an operator or a hook can ask for.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Refresh the leases of one uplink, or of all.
     Renew {

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use serde::Serialize;
+
 use super::event::Event;
 use super::history::Milestone;
 pub use super::kernel::object::{Executor, Group, Key, Object, Port, Setting, Step, Sysctl};
@@ -10,7 +12,7 @@ use super::safety::Safety;
 use crate::net::IfIndex;
 
 /// What to do next.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum Output {
     /// Append to the memory; written, not yet synced, before the next packet that tells of it
     /// ([`Output::is_promise`]) leaves.
@@ -71,7 +73,7 @@ impl Output {
 }
 
 /// ICMPv6 messages that are heard only while there is a use for them: anybody can send many.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Hearing {
     /// Echo replies.
     pub echo_replies: bool,
@@ -80,7 +82,7 @@ pub struct Hearing {
 }
 
 /// A packet to send.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Packet {
     /// Leave through this interface.
     pub interface: IfIndex,
@@ -93,7 +95,7 @@ pub struct Packet {
 }
 
 /// A datagram from UDP port 547.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ServerPacket {
     /// The datagram; with interface 0 and the unspecified source the kernel's routes choose them.
     pub packet: Packet,

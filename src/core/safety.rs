@@ -1,7 +1,8 @@
 //! What a packet asks of the memory.
+use serde::Serialize;
 
 /// How safe what was to be remembered has to be before a packet leaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Safety {
     /// The packet tells nothing of it.
     NotNeeded,

@@ -188,3 +188,19 @@ fn a_server_that_refuses_is_named_and_ends() {
     assert!(text.contains("UnspecFail (1)") && text.contains(DELEGATED), "{text}");
     assert!(delegated(&world));
 }
+
+/// An uplink may be called what static prefixes go by.
+#[test]
+fn changes_of_static_prefixes_are_no_uplink_s() {
+    let site = "[uplink.static]\n[downlink.lan]\n[static.site]\nprefix = \"3fff:1::/48\"\n";
+    let config = renumberd::config::file::parse("test.toml", site).unwrap();
+    let mut world = World::new(config, "2001:db8:a000::/56");
+    world.run_for(Duration::from_secs(5));
+    let prefixes = [("site".to_owned(), Some(net("3fff:2::/48")))].into();
+    world.command(Command::SetPrefixes { prefixes, graceful: false });
+    world.run_for(Duration::from_secs(5));
+    let changes = world.status().changes;
+    let last = changes.last().unwrap();
+    assert_ne!(last.uplink, "static");
+    assert_eq!(last.to.delegated, [net("3fff:2::/48")]);
+}

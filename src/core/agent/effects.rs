@@ -58,7 +58,7 @@ impl Core {
         self.serve_timeouts(now);
         self.handle_takeovers(now);
         self.end_relayed(now);
-        let over = self.kernel.desired.next_end_before(now);
+        let over = self.kernel.desired.has_ended(now);
         let hold = self.config.uplink_loss_hold;
         let hold = matches!(self.default_route, DefaultRoute::LostAt(at) if at + hold <= now);
         let is_retry_due = self.kernel.refusals.is_retry_due(now);

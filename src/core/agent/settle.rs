@@ -153,6 +153,7 @@ impl Core {
         if !self.capabilities.routes_have_metrics {
             desired.keep_one_route_each(&self.kernel.delegated);
         }
+        desired.note_ends();
         let before = std::mem::replace(&mut self.kernel.desired, desired);
         let options = self.kernel.desired.contents.iter().map(|(name, content)| {
             let (servers, search) = (content.resolvers.iter(), content.search.iter());

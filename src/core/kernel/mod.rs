@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `object` | kinds of objects, and steps: `Set`, `Replace`, `Remove` × object |
 //! | `system` | links, addresses and routes, as the kernel tells of them |
+//! | `recorded` | how those are written into a recording |
 //! | `state` | that, and what the agent alone knows to have made |
 //! | `reconcile` | all of it together: steps, what was assumed, what was refused |
 //! | `diff` | state and desired state → steps, in order of rank |
@@ -15,6 +16,7 @@ pub(super) mod backlog;
 pub mod diff;
 pub mod object;
 mod reconcile;
+mod recorded;
 pub(super) mod refusals;
 mod settings;
 mod state;

@@ -313,7 +313,7 @@ impl Sysctl {
 }
 
 /// Why the system did not do what it was asked to: as much of it as the core acts on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Refusal {
     /// What was to be added is there already.
     Exists,
@@ -327,7 +327,8 @@ pub enum Refusal {
     Other {
         /// The system's own error number, which means something to people alone.
         number: i32,
-        /// What the system says of it; may be empty.
+        /// What the system says of it; may be empty, and is where it comes from a recording.
+        #[serde(skip)]
         text: &'static str,
     },
 }

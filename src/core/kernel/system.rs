@@ -7,11 +7,12 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
+use super::recorded::Recorded;
 use crate::net::IfIndex;
 use crate::time::{ROUNDING, Until};
 
 /// An interface.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Link {
     /// The kernel's number.
     pub index: IfIndex,
@@ -107,7 +108,7 @@ impl KernelRoute {
 }
 
 /// An entry of the kernel's neighbor cache (RFC 4861 §5.1).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Neighbor {
     /// Its address.
     pub address: Ipv6Addr,
@@ -118,7 +119,7 @@ pub struct Neighbor {
 }
 
 /// A change of what the kernel has.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum KernelEvent {
     /// An interface appeared or changed.
     Link(Link),
@@ -142,7 +143,8 @@ pub enum KernelEvent {
 }
 
 /// What the kernel has.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Recorded", into = "Recorded")]
 pub struct System {
     /// Interfaces.
     pub links: BTreeMap<IfIndex, Link>,

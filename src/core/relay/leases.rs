@@ -29,13 +29,17 @@ const METRIC: u32 = 248;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Leases {
     held: BTreeMap<Ipv6Net, RelayedLease>,
+    /// When each of them ends.
+    ends: BTreeSet<(Instant, Ipv6Net)>,
 }
 
 impl Leases {
     /// As they were remembered.
     pub fn restore(now: Instant, remembered: BTreeMap<Ipv6Net, RelayedLease>) -> Self {
         let running = remembered.into_iter().filter(|(_, lease)| !lease.valid_until.is_over(now));
-        Self { held: running.take(MAX_LEASES).collect() }
+        let mut leases = Self::default();
+        running.take(MAX_LEASES).for_each(|(prefix, lease)| leases.insert(prefix, lease));
+        leases
     }
 
     /// All of them.
@@ -66,22 +70,35 @@ impl Leases {
 
     /// Drops what has ended; what is to be remembered of that.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Record> {
-        let is_over = |lease: &RelayedLease| lease.valid_until.is_over(now);
-        let over = self.iter().filter(|(_, lease)| is_over(lease));
-        let records = over.map(|(prefix, _)| Record::Relayed { prefix, lease: None }).collect();
-        self.held.retain(|_, lease| !is_over(lease));
+        let mut records = Vec::new();
+        while let Some((_, prefix)) = self.ends.first().copied().filter(|(at, _)| *at <= now) {
+            records.extend(self.forget(prefix));
+        }
         records
     }
 
     /// Drops the lease of `prefix`; what is to be remembered of that.
     pub(super) fn forget(&mut self, prefix: Ipv6Net) -> Option<Record> {
-        self.held.remove(&prefix).map(|_| Record::Relayed { prefix, lease: None })
+        self.remove(prefix).map(|_| Record::Relayed { prefix, lease: None })
+    }
+
+    fn insert(&mut self, prefix: Ipv6Net, lease: RelayedLease) {
+        self.remove(prefix);
+        self.ends.extend(lease.valid_until.at().map(|at| (at, prefix)));
+        self.held.insert(prefix, lease);
+    }
+
+    fn remove(&mut self, prefix: Ipv6Net) -> Option<RelayedLease> {
+        let lease = self.held.remove(&prefix)?;
+        if let Some(at) = lease.valid_until.at() {
+            self.ends.remove(&(at, prefix));
+        }
+        Some(lease)
     }
 
     /// When the next ends.
     pub fn deadline(&self) -> Option<Deadline> {
-        let ends = self.held.values().filter_map(|lease| lease.valid_until.at());
-        ends.min().map(|at| Deadline::new(at, "end of a relayed lease"))
+        self.ends.first().map(|(at, _)| Deadline::new(*at, "end of a relayed lease"))
     }
 
     /// A Reply on its way to a client, which gets its packets by way of `next_hop`.
@@ -171,7 +188,7 @@ impl Leases {
             });
         }
         relaying.records.push(Record::Relayed { prefix, lease: Some(lease.clone()) });
-        self.held.insert(prefix, lease);
+        self.insert(prefix, lease);
     }
 
     /// Makes room for a lease of `prefix`; whether there is any. What the same message gives makes
@@ -226,7 +243,7 @@ impl Leases {
     }
 
     fn end(&mut self, relaying: &mut Relaying, prefix: Ipv6Net) {
-        if let Some(RelayedLease { client, link, .. }) = self.held.remove(&prefix) {
+        if let Some(RelayedLease { client, link, .. }) = self.remove(prefix) {
             relaying.events.push(Event::RelayedDelegationEnded {
                 interface: link,
                 prefix,
