@@ -5,6 +5,8 @@
 //! been performed, at the moment that it was, so that laws can be checked against the state then.
 
 mod delivery;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv6Addr;
