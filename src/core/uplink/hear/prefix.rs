@@ -146,8 +146,7 @@ pub(super) fn is_kept(pio: &PrefixInformation) -> bool {
 /// No link-local, multicast or loopback prefix (RA-RX-47), and not everything either.
 pub(super) fn is_usable(prefix: Ipv6Net) -> bool {
     let network = prefix.network();
-    prefix.prefix_len() > 0
-        && !network.is_unicast_link_local()
+    !network.is_unicast_link_local()
         && !network.is_multicast()
         && !network.is_loopback()
         && !network.is_unspecified()
