@@ -225,14 +225,17 @@ fn a_deprecated_prefix_is_told_of() {
     world.check();
 }
 
-/// RFC 9096 L-15: a lease above that has become shorter.
+/// RFC 9096 L-15: a lease above that has become shorter, in whichever of its lifetimes.
 #[test]
 fn who_was_promised_more_than_is_left_is_called() {
-    let mut world = World::new(SITE, A);
-    world.ask(1, Request, &[]).unwrap();
-    world.delegate("up", &[(A, 600, 900)]);
-    assert_eq!(world.calls().len(), 1);
-    assert_eq!(world.ask(1, Renew, &[ONE]).unwrap(), ["2001:db8:a00:10::/60 600 900"]);
+    for (preferred, valid) in [(600, 900), (600, 86_400), (2700, 3000)] {
+        let mut world = World::new(SITE, A);
+        world.ask(1, Request, &[]).unwrap();
+        world.delegate("up", &[(A, preferred, valid)]);
+        assert_eq!(world.calls().len(), 1, "{preferred} {valid}");
+        let left = format!("2001:db8:a00:10::/60 {preferred} {}", valid.min(5400));
+        assert_eq!(world.ask(1, Renew, &[ONE]).unwrap(), [left]);
+    }
 }
 
 /// SRV-58

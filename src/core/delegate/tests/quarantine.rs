@@ -134,6 +134,21 @@ fn what_overlaps_waits_too() {
     }
 }
 
+/// Half of a pool may still be held as one piece: whoever would have had a place in it gets another.
+#[test]
+fn a_pool_gives_what_is_free_beside_a_long_stretch_that_is_not() {
+    let mut world = World::new(&SITE.replace("\"0x3/60\"", "\"0x2/58\""), A);
+    assert_eq!(world.ask(2, Request, &[]).unwrap(), ["2001:db8:a00:80::/58 2700 5400"]);
+    world.reload(&POOL.replace("\"0xf/60\"", "\"0x1/57\""));
+    let free = net("2001:db8:a00:c0::/58");
+    for number in 10..40 {
+        let given = gets(&mut world, number, Request, &[]);
+        let given = given.first().and_then(|given| given.split(' ').next());
+        assert!(given.is_some_and(|given| free.contains(&net(given))), "{number} got {given:?}");
+    }
+    world.check();
+}
+
 /// A place that comes back to its holder before anyone else had it was never lost.
 #[test]
 fn a_place_that_returns_is_its_holders_again() {
