@@ -212,6 +212,27 @@ mod tests {
         }
     }
 
+    /// Only a link that was down and runs again has its addresses checked anew by the kernel.
+    #[test]
+    fn a_duplicate_is_forgotten_when_its_link_runs_again() {
+        let address = "2001:db8::1".parse().unwrap();
+        let with_link = |running| {
+            let mut system = System::default();
+            let KernelEvent::Link(link) = link(LAN) else { unreachable!() };
+            system.handle(KernelEvent::Link(Link { running, ..link }));
+            system
+        };
+        for (before, after, is_kept) in
+            [(true, true, true), (true, false, true), (false, false, true), (false, true, false)]
+        {
+            let mut state = State { system: with_link(before), ..State::default() };
+            state.system.duplicates.insert((LAN, address));
+            state.replace(with_link(after));
+            let kept = state.system.duplicates.contains(&(LAN, address));
+            assert_eq!(kept, is_kept, "running {before}, then {after}");
+        }
+    }
+
     #[test]
     fn a_refused_step_is_taken_back() {
         let mut state = state();

@@ -332,3 +332,38 @@ impl System {
         own.filter_map(|own| self.links.get(&own.interface))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAN: IfIndex = IfIndex(3);
+
+    /// Only what a subnet of the link covers is a neighbor there, and every link-local address.
+    #[test]
+    fn a_neighbor_has_an_address_of_a_subnet_of_the_link() {
+        let mut system = System::default();
+        for (index, address, prefix_len) in [
+            (LAN, "2001:db8:1::1", 64),
+            (LAN, "2001:db8:2::1", 128),
+            (LAN, "fe80::1", 10),
+            (IfIndex(4), "2001:db8:4::1", 64),
+        ] {
+            system.handle(KernelEvent::Address(KernelAddress {
+                interface: index,
+                address: address.parse().unwrap(),
+                prefix_len,
+                preferred_until: Until::Never,
+                valid_until: Until::Never,
+                tentative: false,
+                duplicate: false,
+                ours: true,
+            }));
+        }
+        let is_on_link = |address: &str| system.is_on_link(LAN, address.parse().unwrap());
+        assert!(is_on_link("2001:db8:1::2") && is_on_link("fe80::2"));
+        assert!(!is_on_link("2001:db8:2::1"), "an address that stands alone has no neighbors");
+        assert!(!is_on_link("2001:db8:2::2") && !is_on_link("2001:db8:5::1"));
+        assert!(!is_on_link("2001:db8:4::2"), "the subnet of another link");
+    }
+}
