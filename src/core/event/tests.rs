@@ -189,6 +189,21 @@ fn each_kind_has_one_name() {
     }
 }
 
+/// A change that ends where it began is of interest to whoever asked for it only.
+#[test]
+fn a_finished_change_is_news_where_prefixes_differ_or_a_command_began_it() {
+    let given = || Prefixes { on_link: Vec::new(), delegated: vec![prefix()] };
+    let level = |cause, from, to| {
+        let interface = "wan0".to_owned();
+        let latencies = BTreeMap::new();
+        Event::ChangeFinished { interface, change: 3, cause, from, to, latencies }.level()
+    };
+    assert_eq!(level(Cause::Link, given(), given()), Level::Debug);
+    assert_eq!(level(Cause::Command, given(), given()), Level::Info);
+    assert_eq!(level(Cause::Link, Prefixes::default(), given()), Level::Info);
+    assert_eq!(level(Cause::Link, given(), Prefixes::default()), Level::Info);
+}
+
 #[test]
 fn each_has_its_interface_as_a_field() {
     for event in events() {

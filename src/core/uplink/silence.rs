@@ -86,3 +86,50 @@ impl Uplink {
         &self.silence
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::dhcpv6_option::Duid;
+
+    const START: Instant = Instant::from_secs(1000);
+
+    /// What is awaited is reported once its time has come, once, and until it is there.
+    #[test]
+    fn what_does_not_come_is_reported_after_a_while_and_once() {
+        let lacking = |iaid| Unavailable {
+            iaid: Iaid(iaid),
+            since: START,
+            server: Duid::from_uuid([1; 16]),
+            status: None,
+        };
+        let (one, both) = ([lacking(1)], [lacking(1), lacking(2)]);
+        let awaited: [(Option<Instant>, Option<Instant>, &[Unavailable]); 4] = [
+            (Some(START), None, &[]),
+            (None, Some(START), &[]),
+            (None, None, &one),
+            (Some(START), Some(START), &both),
+        ];
+        for (router, server, unavailable) in awaited {
+            let mut silence = Silence::default();
+            let mut review = |now, (router, server, unavailable)| {
+                let differs = silence.review(now, router, server, unavailable);
+                let deadline = silence.deadline().map(|deadline| deadline.at);
+                (
+                    differs,
+                    deadline,
+                    silence.router(),
+                    silence.server(),
+                    silence.is_unfilled(Iaid(1)),
+                )
+            };
+            let all = (router, server, unavailable);
+            let patient = START + PATIENCE;
+            let is_unfilled = !unavailable.is_empty();
+            assert_eq!(review(START, all), (false, Some(patient), None, None, false));
+            assert_eq!(review(patient, all), (true, None, router, server, is_unfilled));
+            assert_eq!(review(patient, all), (false, None, router, server, is_unfilled));
+            assert_eq!(review(patient, (None, None, &[])), (true, None, None, None, false));
+        }
+    }
+}

@@ -49,6 +49,8 @@ fn what_is_well_formed_is_passed_on() {
         (CAPTIVE_PORTAL, "68747470733a2f2f702f".to_owned()),
         (ENCRYPTED_DNS, format!("0001 000d {NAME}")),
         (ENCRYPTED_DNS, format!("0001 000d {NAME} 0010 {ONE} 0001 0004 03646f74 0003 0002 0355")),
+        // The port is mandatory, and known here.
+        (ENCRYPTED_DNS, format!("0001 000d {NAME} 0010 {ONE} 0000 0002 0003 0003 0002 0355")),
     ];
     for (code, body) in cases {
         let body = octets(&body);
@@ -162,6 +164,9 @@ fn what_is_malformed_is_left_out() {
         (ENCRYPTED_DNS, format!("0001 000d {NAME} 0010 {ONE} 0001 0004 09646f74")),
         (ENCRYPTED_DNS, format!("0001 000d {NAME} 0010 {ONE} 0003 0002 0355 0001 0004 03646f74")),
         (ENCRYPTED_DNS, format!("0001 000d {NAME} 0010 {ONE} 0000 0002 0005 0005 0001 00")),
+        // A list of mandatory parameters that names none, and one that ends within a number.
+        (ENCRYPTED_DNS, format!("0001 000d {NAME} 0010 {ONE} 0000 0000 0003 0002 0355")),
+        (ENCRYPTED_DNS, format!("0001 000d {NAME} 0010 {ONE} 0000 0003 000300 0003 0002 0355")),
     ];
     for (code, body) in cases {
         assert_eq!(passed(code, &octets(&body)), Vec::<Vec<u8>>::new(), "{code} {body}");

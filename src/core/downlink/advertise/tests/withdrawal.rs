@@ -150,6 +150,26 @@ fn promises_are_recorded_before_they_are_made_and_seldom() {
     }
 }
 
+/// STO-11, for routes too; and what our own lease ends is recorded as ending with it.
+#[test]
+fn promises_of_routes_are_recorded_as_seldom() {
+    let route = net("2001:db8:a::/56");
+    let recorded = |until, seconds: u64| {
+        let routes = [(route, (Preference::Medium, until))].into();
+        let mut world = World::saying(Content { routes, ..content(&[A]) });
+        while world.now < secs(1000 + seconds) {
+            world.run(40);
+            world.solicit(HOST, true);
+        }
+        let promises = world.sent.iter().flat_map(|sent| &sent.promises);
+        let promises = promises.filter(|promise| promise.is_route && promise.prefix == route);
+        promises.map(|promise| promise.until).collect::<Vec<_>>()
+    };
+    let lasting = recorded(Until::Never, 6000);
+    assert!((9..=11).contains(&lasting.len()), "{lasting:?}");
+    assert_eq!(recorded(at(3000), 3000), [at(3000)]);
+}
+
 /// STO-11: lifetimes that merely count down are not written again.
 #[test]
 fn a_lease_that_runs_out_is_recorded_once() {
