@@ -78,16 +78,25 @@ const ACKNOWLEDGED_WINDOW: Duration = Duration::from_secs(2);
 /// ladder, and keeps triggers from waiting for an outcome that got lost with its link.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(20);
 
+/// What a refresh begins with. The later one includes the earlier.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Question {
+    /// The server that gave the lease is asked.
+    Renew,
+    /// Any server is.
+    Rebind,
+}
+
 /// What can start a refresh.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trigger {
-    /// One advertisement's new, deprecated or withdrawn on-link prefixes (CHG-03). `rebind` when
-    /// the router confirmed none of the prefixes known before a link event.
+    /// One advertisement's new, deprecated or withdrawn on-link prefixes (CHG-03).
     Prefix {
         /// Who advertised.
         router: Ipv6Addr,
-        /// Ask any server rather than the one that gave the lease.
-        rebind: bool,
+        /// Any server is asked where the router confirmed none of the prefixes that were known
+        /// before a link event.
+        question: Question,
     },
     /// The first advertisement on an interface that nothing was heard on before.
     FirstWords {
@@ -102,16 +111,16 @@ pub enum Trigger {
     Reconfigure {
         /// Its sender.
         server: Ipv6Addr,
-        /// It wants a Rebind.
-        rebind: bool,
+        /// What it wants.
+        question: Question,
     },
 }
 
 /// A refresh to start now, by the ladder of the lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refresh {
-    /// Begin with Rebind instead of Renew.
-    pub rebind: bool,
+    /// What it begins with.
+    pub question: Question,
     /// A follow-up of CHG-15: no new change.
     pub follow_up: bool,
 }
@@ -156,7 +165,7 @@ struct Running {
 struct Series {
     router: Ipv6Addr,
     changed_at: Instant,
-    rebind: bool,
+    question: Question,
     /// It was paid for with a token of the advertisements' bucket.
     paid: bool,
     /// Changes that no fruitful Reply stands for yet: this one, and those that it overtook.
@@ -259,9 +268,9 @@ impl Changes {
             return None;
         }
         series.follow_up_count += 1;
-        let rebind = series.rebind;
+        let question = series.question;
         self.running = Some(Running { since: now, reconfigured_by: None, by_link: false });
-        Some(Refresh { rebind, follow_up: true })
+        Some(Refresh { question, follow_up: true })
     }
 
     /// Whether a trigger waits for its turn.
@@ -289,8 +298,8 @@ impl Changes {
     /// Whether nothing has to be done for `trigger`; see the table at the top.
     fn absorbs(&mut self, now: Instant, trigger: Trigger) -> bool {
         match trigger {
-            Trigger::Prefix { router, rebind } => {
-                self.absorbs_echo(now, router, rebind)
+            Trigger::Prefix { router, question } => {
+                self.absorbs_echo(now, router, question)
                     || self.absorbs_first_words(now, router)
                     || self.acknowledges_echo(now, router)
             }
@@ -312,14 +321,14 @@ impl Changes {
 
     /// Whether the refresh under way left after `router`'s Reconfigure, and no advertisement of it
     /// has been heard since. It is the prefix change that follow-ups belong to from here on.
-    fn absorbs_echo(&mut self, now: Instant, router: Ipv6Addr, rebind: bool) -> bool {
+    fn absorbs_echo(&mut self, now: Instant, router: Ipv6Addr, question: Question) -> bool {
         let running = self.running.filter(|running| running.reconfigured_by == Some(router));
         let Some(running) = running else { return false };
         // An earlier advertisement that is still followed up belongs to an earlier change.
         let heard = self.series.is_some_and(|series| series.is_of(router, running.since));
         if !heard {
             let advertised = Advertised { router, at: now, count: 1 };
-            self.series = Some(Series::new(self.series, advertised, rebind, false));
+            self.series = Some(Series::new(self.series, advertised, question, false));
         }
         !heard
     }
@@ -330,7 +339,7 @@ impl Changes {
         let by_link = self.running.is_some_and(|running| running.by_link);
         if by_link {
             let advertised = Advertised { router, at: now, count: 1 };
-            self.series = Some(Series::new(None, advertised, true, false));
+            self.series = Some(Series::new(None, advertised, Question::Rebind, false));
         }
         by_link
     }
@@ -355,11 +364,11 @@ impl Changes {
         }
         self.waiting = None;
         if let Some(advertised) = waiting.advertised {
-            self.series = Some(Series::new(self.series, advertised, waiting.rebind, paid));
+            self.series = Some(Series::new(self.series, advertised, waiting.question, paid));
         }
         let Waiting { reconfigured_by, by_link, .. } = waiting;
         self.running = Some(Running { since: now, reconfigured_by, by_link });
-        Some(Refresh { rebind: waiting.rebind, follow_up: false })
+        Some(Refresh { question: waiting.question, follow_up: false })
     }
 
     fn give_up_on_a_lost_outcome(&mut self, now: Instant) {
@@ -376,10 +385,15 @@ impl Default for Changes {
 }
 
 impl Series {
-    fn new(overtaken: Option<Self>, advertised: Advertised, rebind: bool, paid: bool) -> Self {
+    fn new(
+        overtaken: Option<Self>,
+        advertised: Advertised,
+        question: Question,
+        paid: bool,
+    ) -> Self {
         let Advertised { router, at, count } = advertised;
         let open_count = overtaken.map_or(0, |series| series.open_count).saturating_add(count);
-        Self { router, changed_at: at, rebind, paid, open_count, follow_up_count: 0, next_at: at }
+        Self { router, changed_at: at, question, paid, open_count, follow_up_count: 0, next_at: at }
     }
 
     /// The series after a fruitful Reply; none when that stands for all its changes.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use super::{Changes, Outcome, Refresh, Trigger};
+use super::{Changes, Outcome, Question, Refresh, Trigger};
 use crate::time::Instant;
 
 /// The delegating router, which is also the one that advertises.
@@ -16,8 +16,10 @@ const RECONFIGURE_INTERVAL: Duration = Duration::from_secs(2);
 /// Neither a refresh nor a retransmission goes on for ever in a correct world.
 const LONGEST: Instant = Instant::from_secs(4000);
 
-pub(super) const ADVERTISEMENT: Trigger = Trigger::Prefix { router: PARENT, rebind: false };
-pub(super) const RECONFIGURE: Trigger = Trigger::Reconfigure { server: PARENT, rebind: false };
+pub(super) const ADVERTISEMENT: Trigger =
+    Trigger::Prefix { router: PARENT, question: Question::Renew };
+pub(super) const RECONFIGURE: Trigger =
+    Trigger::Reconfigure { server: PARENT, question: Question::Renew };
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {

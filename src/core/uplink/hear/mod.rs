@@ -52,6 +52,15 @@ pub struct Rules {
     pub verify_omission: bool,
 }
 
+/// How many can be on a link besides us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Peers {
+    /// The other end of a point-to-point link.
+    One,
+    /// Any number.
+    Many,
+}
+
 /// The routers of one uplink.
 #[derive(Clone, Debug)]
 pub struct Routers {
@@ -62,8 +71,8 @@ pub struct Routers {
     count: u64,
     /// The router that the lease came from.
     lease_router: Option<Ipv6Addr>,
-    /// A link event has made what was heard before doubtful; whether the link has one peer only.
-    doubt: Option<bool>,
+    /// A link event has made what was heard before doubtful, on a link of this kind.
+    doubt: Option<Peers>,
     mtu: Option<u32>,
     hop_limit: Option<u8>,
 }
@@ -209,7 +218,10 @@ impl Routers {
     /// prefix having to appear; on a point-to-point link they are missing at once.
     pub fn handle_link_event(&mut self, now: Instant, point_to_point: bool) {
         let live = self.routers.values().flat_map(|router| router.prefixes.values());
-        self.doubt = live.into_iter().any(|prefix| prefix.is_live(now)).then_some(point_to_point);
+        self.doubt = live
+            .into_iter()
+            .any(|prefix| prefix.is_live(now))
+            .then_some(if point_to_point { Peers::One } else { Peers::Many });
         self.suspicions.clear();
         self.routers.values_mut().for_each(|router| router.reach = Reach::default());
         for prefix in self.routers.values_mut().flat_map(|router| router.prefixes.values_mut()) {
@@ -331,7 +343,7 @@ impl Routers {
         if carried.is_empty() {
             return;
         }
-        let Some(point_to_point) = self.doubt.take() else { return };
+        let Some(peers) = self.doubt.take() else { return };
         let mut confirmed = false;
         let mut doubtful = BTreeSet::new();
         for router in self.routers.values_mut() {
@@ -348,7 +360,7 @@ impl Routers {
             }
         }
         heard.none_confirmed = !confirmed;
-        if point_to_point {
+        if peers == Peers::One {
             for prefix in doubtful {
                 self.judge(now, source, prefix, Scope::Link);
             }

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use crate::config::Delegate;
-use crate::core::uplink::change::Outcome;
+use crate::core::uplink::change::{Outcome, Question};
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
@@ -68,8 +68,8 @@ pub struct Progress {
     pub refreshed: bool,
     /// What [`Lease::refresh`] or [`Lease::link_up`] started has ended.
     pub outcome: Option<Outcome>,
-    /// A valid Reconfigure asks for a refresh; true for Rebind.
-    pub reconfigure: Option<bool>,
+    /// What a valid Reconfigure asks for.
+    pub reconfigure: Option<Question>,
     /// What is remembered has to be written.
     pub remember: bool,
 }

@@ -14,7 +14,7 @@ use super::exchange::{
 };
 use super::round_trip::UNKNOWN;
 use crate::core::lasting;
-use crate::core::uplink::change::{Outcome, Refresh};
+use crate::core::uplink::change::{Outcome, Question, Refresh};
 use crate::core::uplink::lease::held::Held;
 use crate::core::uplink::retransmit::{Parameters, Retransmit};
 use crate::time::{Deadline, Instant, Lifetime};
@@ -122,7 +122,13 @@ impl Client {
             self.ladder = Some(Ladder { started: now, by_change: true });
             return;
         }
-        self.climb(held, now, now, if refresh.rebind { Step::Rebind } else { Step::Renew }, true);
+        self.climb(
+            held,
+            now,
+            now,
+            if refresh.question == Question::Rebind { Step::Rebind } else { Step::Renew },
+            true,
+        );
     }
 
     /// Skips what is left of the random delay before the first message: an advertisement has

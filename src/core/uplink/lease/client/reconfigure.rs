@@ -5,6 +5,7 @@ use super::exchange::{INFORMATION_REQUEST, Kind};
 use super::ladder::REBIND_AFTER;
 use crate::core::memory::StoredLease;
 use crate::core::rkap;
+use crate::core::uplink::change::Question;
 use crate::core::uplink::lease::types::Reject;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
@@ -57,11 +58,11 @@ impl Client {
         message: &Message,
         octets: &[u8],
         server: &Duid,
-    ) -> Result<Option<bool>, Reject> {
+    ) -> Result<Option<Question>, Reject> {
         let wanted = message.reconfigure_message().ok_or(Reject::ReconfigureMessage)?;
-        let rebind = match wanted {
-            MessageType::Renew => Some(false),
-            MessageType::Rebind => Some(true),
+        let question = match wanted {
+            MessageType::Renew => Some(Question::Renew),
+            MessageType::Rebind => Some(Question::Rebind),
             MessageType::InformationRequest => None,
             MessageType::Solicit
             | MessageType::Advertise
@@ -82,14 +83,14 @@ impl Client {
             return Err(Reject::Replay);
         }
         keyring.replay = Some(authentication.replay);
-        if rebind.is_none() {
+        if question.is_none() {
             self.inform(now, Some(server.clone()));
         } else if self.is_being_followed() {
             return Ok(None);
         } else {
             self.reconfigured_at = Some(now);
         }
-        Ok(rebind)
+        Ok(question)
     }
 
     /// Whether the refresh under way is the one that an earlier Reconfigure asked for (PDC-89).

@@ -145,7 +145,7 @@ fn apply(world: &mut World, step: &Step) {
     match step {
         Step::Pass(_) => {}
         Step::Refresh(rebind) => {
-            world.lease.refresh(now, Refresh { rebind: *rebind, follow_up: false });
+            world.lease.refresh(now, if *rebind { REBIND } else { RENEW });
         }
         Step::LinkUp(hurry) => world.lease.link_up(now, *hurry),
         Step::LinkDown => world.lease.link_down(),
