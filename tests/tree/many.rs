@@ -254,3 +254,15 @@ fn the_last_of_two_changes_counts() {
     assert_eq!(many.read_anew(), 0);
     assert_eq!(many.routed(SITES[0]), usize::from(COUNT));
 }
+
+/// Somebody has emptied the table of routes: what is delegated follows in slices there too.
+#[test]
+fn routes_that_are_lost_come_back_in_slices() {
+    let mut many = Many::new();
+    many.net.nodes[0].kernel.flush_routes(LAN);
+    assert_eq!(many.routed(SITES[0]), 0);
+    let first = many.read_anew();
+    assert!((1..=3 * 256).contains(&first), "{first} at once");
+    many.settle();
+    assert_eq!(many.routed(SITES[0]), usize::from(COUNT));
+}

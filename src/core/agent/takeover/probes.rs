@@ -335,6 +335,8 @@ impl Takeovers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::delegate::BindingKey;
+    use crate::wire::dhcpv6_option::{Duid, Iaid};
 
     const NOW: Instant = Instant::from_secs(1000);
     const LAN: IfIndex = IfIndex(3);
@@ -413,6 +415,38 @@ mod tests {
             Duration::ZERO
         };
         assert_eq!(until_silent(asked(), floods), (20, 6000));
+    }
+
+    /// The table of refused takeovers is full: the newest holder gets in, the one goes that was left
+    /// alone longest, and who is in it already drives nobody out.
+    #[test]
+    fn the_latest_refused_takeovers_are_shown() {
+        let mut takeovers = Takeovers::default();
+        let mut refuse = |second: u64, number: u16| {
+            let peer = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, number);
+            let contact = Contact {
+                next_hop: peer,
+                peer,
+                link_layer: None,
+                neighbor_link_layer: None,
+                port: 546,
+                relay: None,
+                levels: Vec::new(),
+            };
+            let duid = Duid::from_uuid([1; 16]);
+            let key = BindingKey { downlink: "lan".into(), duid, iaid: Iaid(1) };
+            let newcomer = Newcomer { address: NEWCOMER, duid: None, relay: None };
+            let at = NOW + Duration::from_secs(second);
+            takeovers.note_refused(at, &Holder { key, contact }, newcomer);
+            let shown = takeovers.contested.keys().map(|(_, holder)| holder.segments()[7]);
+            shown.collect::<Vec<_>>()
+        };
+        for number in 1..=16 {
+            assert_eq!(refuse(number.into(), number), (1..=number).collect::<Vec<_>>());
+        }
+        assert_eq!(refuse(17, 1), (1..=16).collect::<Vec<_>>(), "it was there");
+        let shown: Vec<u16> = std::iter::once(1).chain(3..=17).collect();
+        assert_eq!(refuse(18, 17), shown, "the attempt against 2 was the longest ago");
     }
 
     #[test]
