@@ -79,6 +79,47 @@ fn a_port_that_is_taken_is_waited_for() {
     assert!(delegated(&world), "{:?}", world.sent(at));
 }
 
+/// A port that another program has is a condition of its own, and counts among no other refusals.
+#[test]
+fn a_taken_port_is_not_counted_among_other_refusals() {
+    let mut world = World::new(config(), DELEGATED);
+    world.refuse(|step, _| match step {
+        Step::Set(Object::Port(Port::Client)) => Some(Refusal::Exists),
+        Step::Set(Object::Membership(..)) => Some(Refusal::NotPermitted),
+        _ => None,
+    });
+    world.restart();
+    world.run_for(Duration::from_secs(1));
+    let status = world.status();
+    let texts = |name: &str| {
+        let found = status.conditions.iter().filter(|found| found.name == name);
+        found.map(|found| found.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(texts("client-port-taken").len(), 1);
+    let [text] = &texts("refused")[..] else { panic!("{:?}", status.conditions) };
+    assert!(text.contains("join ff02::2 on lan") && !text.contains(" more"), "{text}");
+}
+
+/// Status shows of an uplink who is above, what is held, and from whom.
+#[test]
+fn status_shows_routers_addresses_and_leases_of_an_uplink() {
+    let mut world = World::new(config(), DELEGATED);
+    assert!(world.status().uplinks["up"].routers.is_empty());
+    assert!(world.status().uplinks["up"].attached);
+    world.advertise(vec![pio(A, 7200, 3600)]);
+    world.run_for(Duration::from_secs(10));
+    let status = world.status();
+    let up = &status.uplinks["up"];
+    let [router] = &up.routers[..] else { panic!("{up:?}") };
+    assert_eq!(router.address, crate::world::ROUTER);
+    let [prefix] = &router.prefixes[..] else { panic!("{router:?}") };
+    assert_eq!((prefix.prefix, prefix.valid, prefix.preferred), (net(A), Some(7190), Some(3590)));
+    assert_eq!(up.leases.iter().map(|lease| lease.prefix).collect::<Vec<_>>(), [net(DELEGATED)]);
+    assert!(up.server.is_some() && up.addresses.iter().any(|one| net(A).contains(&one.address)));
+    world.vanish(UPLINK);
+    assert!(!world.status().uplinks["up"].attached);
+}
+
 /// A router that asks for nothing leaves UDP port 546 to others.
 #[test]
 fn without_an_uplink_no_client_s_port_is_open() {

@@ -83,3 +83,22 @@ fn an_uplink_that_returns_with_another_number_is_set_up_anew() {
     assert!(renewals(&world, returned_at) > 0, "the lease is asked about on the new one");
     assert!(world.routes().iter().any(|route| route.starts_with(DELEGATED)));
 }
+
+/// The same where its end and its return are read in one: another interface has its name already.
+#[test]
+fn an_uplink_that_is_replaced_at_once_is_set_up_anew() {
+    let new = IfIndex(22);
+    let mut world = settled();
+    let first = made(&world, Instant::BOOT, "up", UPLINK);
+    let replaced_at = world.now();
+    world.kernel().vanish(UPLINK);
+    world.return_as(UPLINK, new);
+    world.run_for(Duration::from_secs(1));
+    assert!(world.solicitations(replaced_at) > 0, "who is above on the new one is asked");
+    assert!(renewals(&world, replaced_at) > 0, "the lease is asked about on the new one");
+    let words = advertisement(vec![pio(A, 7200, 3600)]).encode();
+    world.give(icmpv6(new, ROUTER, words));
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(made(&world, replaced_at, "up", new), first);
+    assert!(!knows(&world, UPLINK));
+}
