@@ -126,21 +126,6 @@ fn a_change_is_applied_before_it_is_advertised_and_both_in_one_pass() {
     assert_eq!(world.lifetimes("2001:db8:a000:1::/64"), Some((0, 0)));
 }
 
-/// UPL-10: what the router above withdraws stays by the two-hour rule while nothing takes its place,
-/// and leaves after the grace time once there is something.
-#[test]
-fn a_withdrawn_prefix_stays_in_use_until_there_is_another() {
-    let mut world = settled();
-    let has_old =
-        |world: &World| world.addresses().iter().any(|address| address.starts_with("2001:db8:a:"));
-    world.advertise(vec![pio(A, 0, 0)]);
-    world.run_for(Duration::from_secs(300));
-    assert!(has_old(&world), "{:?}", world.addresses());
-    world.advertise(vec![pio(B, 7200, 3600)]);
-    world.run_for(Duration::from_secs(60));
-    assert!(!has_old(&world), "{:?}", world.addresses());
-}
-
 /// DWN-06: the old address is deprecated at once, and leaves with its route after the grace time.
 #[test]
 fn the_old_prefix_is_deprecated_at_once_and_gone_after_the_grace_time() {

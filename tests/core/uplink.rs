@@ -245,3 +245,18 @@ fn changes_of_static_prefixes_are_no_uplink_s() {
     assert_ne!(last.uplink, "static");
     assert_eq!(last.to.delegated, [net("3fff:2::/48")]);
 }
+
+/// UPL-10: what the router above withdraws stays by the two-hour rule while nothing takes its place,
+/// and leaves after the grace time once there is something.
+#[test]
+fn a_withdrawn_prefix_stays_in_use_until_there_is_another() {
+    let mut world = settled();
+    let has_old =
+        |world: &World| world.addresses().iter().any(|address| address.starts_with("2001:db8:a:"));
+    world.advertise(vec![pio(A, 0, 0)]);
+    world.run_for(Duration::from_secs(300));
+    assert!(has_old(&world), "{:?}", world.addresses());
+    world.advertise(vec![pio(B, 7200, 3600)]);
+    world.run_for(Duration::from_secs(60));
+    assert!(!has_old(&world), "{:?}", world.addresses());
+}
