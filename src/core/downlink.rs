@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use self::advertise::{Advertiser, Content, Promise, Promises, Transmit};
+use self::advertise::{Advertising, Content, Promise, Promises, Transmit};
 use super::kernel::system::System;
 use super::random::Random;
 use super::uplink::Attachment;
@@ -22,7 +22,7 @@ pub(super) struct Downlink {
     name: String,
     config: config::Downlink,
     attached: Option<Attachment>,
-    advertiser: Advertiser,
+    advertising: Advertising,
 }
 
 impl Downlink {
@@ -37,7 +37,7 @@ impl Downlink {
             name: name.to_owned(),
             config: config.clone(),
             attached: None,
-            advertiser: Advertiser::new(config.advertise.clone(), promised, random.fork()),
+            advertising: Advertising::new(config.advertise.clone(), promised, random.fork()),
         }
     }
 
@@ -57,8 +57,8 @@ impl Downlink {
     }
 
     /// What is advertised.
-    pub(super) const fn advertiser(&self) -> &Advertiser {
-        &self.advertiser
+    pub(super) const fn advertising(&self) -> &Advertising {
+        &self.advertising
     }
 
     /// Compares with what the kernel has.
@@ -70,21 +70,21 @@ impl Downlink {
         match &attachment {
             Some(attached) => {
                 let address = attached.link_layer_address.clone();
-                self.advertiser.link_up(now, address, attached.mtu);
+                self.advertising.link_up(now, address, attached.mtu);
             }
-            None => self.advertiser.link_down(),
+            None => self.advertising.link_down(),
         }
         self.attached = attachment;
     }
 
     /// What hosts were promised before a restart and `content`, the first, would withdraw.
     pub(super) fn would_withdraw(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
-        self.advertiser.would_withdraw(content, now)
+        self.advertising.would_withdraw(content, now)
     }
 
     /// Takes over what should be advertised; whether that is a real difference.
     pub(super) fn set_content(&mut self, now: Instant, content: Content) -> bool {
-        self.config.advertise.enabled && self.advertiser.set_content(now, content)
+        self.config.advertise.enabled && self.advertising.set_content(now, content)
     }
 
     /// Takes in a valid solicitation.
@@ -95,37 +95,37 @@ impl Downlink {
         solicitation: &RouterSolicitation,
     ) {
         if self.attached.is_some() {
-            self.advertiser.handle_solicitation(now, source, solicitation);
+            self.advertising.handle_solicitation(now, source, solicitation);
         }
     }
 
     /// A stub router has advertised on the link.
     pub(super) const fn note_stub_router(&mut self, now: Instant) {
-        self.advertiser.note_stub_router(now);
+        self.advertising.note_stub_router(now);
     }
 
     /// Whether an advertisement of something new has yet to leave.
     pub(super) fn is_announcing(&self) -> bool {
-        self.attached.is_some() && self.advertiser.is_announcing()
+        self.attached.is_some() && self.advertising.is_announcing()
     }
 
     /// Notifies a requesting router by a unicast advertisement.
     pub(super) fn notify(&mut self, now: Instant, router: Ipv6Addr) {
         if self.attached.is_some() {
-            self.advertiser.notify(now, router);
+            self.advertising.notify(now, router);
         }
     }
 
     /// The interface whose neighbors are to be listed, if they are.
     pub(super) fn poll_neighbors(&mut self, now: Instant) -> Option<IfIndex> {
         let index = self.attached.as_ref()?.index;
-        self.advertiser.poll_neighbors(now).then_some(index)
+        self.advertising.poll_neighbors(now).then_some(index)
     }
 
     /// Takes in the neighbors on its interface.
     pub(super) fn set_neighbors(&mut self, now: Instant, neighbors: Vec<Neighbor>) {
         if self.attached.is_some() {
-            self.advertiser.set_neighbors(now, neighbors);
+            self.advertising.set_neighbors(now, neighbors);
         }
     }
 
@@ -136,18 +136,18 @@ impl Downlink {
         now: Instant,
     ) -> Option<(Attachment, Vec<Promise>, Transmit)> {
         let attached = self.attached.clone()?;
-        let (promises, transmit) = self.advertiser.poll_transmit(now)?;
+        let (promises, transmit) = self.advertising.poll_transmit(now)?;
         Some((attached, promises, transmit))
     }
 
     /// The final advertisement.
     pub(super) fn stop(&mut self, now: Instant, withdraw: bool) -> Option<(Attachment, Transmit)> {
         let attached = self.attached.take()?;
-        Some((attached, self.advertiser.stop(now, withdraw)))
+        Some((attached, self.advertising.stop(now, withdraw)))
     }
 
     /// When the next advertisement is due.
     pub(super) fn deadline(&self) -> Option<Deadline> {
-        self.attached.as_ref().and_then(|_| self.advertiser.deadline())
+        self.attached.as_ref().and_then(|_| self.advertising.deadline())
     }
 }

@@ -227,10 +227,10 @@ impl Core {
     pub fn status(&self, now: Instant) -> Status {
         let downlinks = self.downlinks.iter().map(|(name, downlink)| {
             let without = self.kernel.desired.without.iter().filter(|((of, _), _)| of == name);
-            let advertised = downlink.advertiser().advertised(now).into_iter();
+            let advertised = downlink.advertising().advertised(now).into_iter();
             let status = DownlinkStatus {
                 attached: downlink.attached().is_some(),
-                router_lifetime: downlink.advertiser().router_lifetime(),
+                router_lifetime: downlink.advertising().router_lifetime(),
                 advertised: advertised
                     .map(|(prefix, preferred, valid)| AdvertisedStatus { prefix, preferred, valid })
                     .collect(),

@@ -62,7 +62,7 @@ impl Core {
             // was advertised before that is certainly over.
             let is_early = accounted.0.is_some()
                 && content.prefixes.is_empty()
-                && downlink.advertiser().is_new();
+                && downlink.advertising().is_new();
             if is_early || withdrawn.iter().any(|prefix| !accounted.has(prefix)) {
                 is_held = true;
                 continue;

@@ -4,9 +4,10 @@
 //! is remembered, so that a prefix that leaves the content is withdrawn in every advertisement
 //! for as long as some host may hold it (RFC 9096 §3.5).
 //!
-//! `schedule` knows when to speak, `lifetimes` what can be said at a moment, `ledger` what hosts
-//! have heard before, `message` how it is put into packets, `copies` which hosts are sent what is new
-//! by unicast as well.
+//! `ledger` knows what hosts have heard before, `lifetimes` what can be advertised at a moment: a
+//! `Statement`. Who sends it is an [`Advertiser`]: the built-in one (`sender`, with `schedule` for
+//! when, `message` for how it is put into packets, and `copies` for the hosts that are sent what is
+//! new by unicast as well), or another program in its place.
 
 mod content;
 mod copies;
@@ -14,6 +15,7 @@ mod ledger;
 mod lifetimes;
 mod message;
 mod schedule;
+mod sender;
 
 #[cfg(test)]
 mod tests;
@@ -29,15 +31,13 @@ pub use content::Content;
 
 use self::ledger::Ledger;
 use self::lifetimes::Statement;
-use self::message::Link;
-use self::schedule::Schedule;
+use self::sender::Sender;
 use crate::config;
 use crate::core::kernel::system::Neighbor;
 use crate::core::random::Random;
 use crate::net::ALL_NODES;
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
-use crate::wire::ndp_option::NdpOption;
 
 /// A stub router counts as present for so long after it was last heard: no router may leave more
 /// time between two advertisements (RFC 4861 §6.2.1).
@@ -75,44 +75,52 @@ pub struct Promises {
 
 /// The advertisements of one downlink.
 #[derive(Clone, Debug)]
-pub struct Advertiser {
+pub struct Advertising {
     rules: config::Advertise,
-    random: Random,
-    /// None while the link cannot send, and where nothing is to be sent at all.
-    link: Option<Link>,
     /// None until it is known: after a restart nothing may be withdrawn before the uplink has
     /// said something.
     content: Option<Content>,
     ledger: Ledger,
-    schedule: Schedule,
     /// When a stub router last advertised on the link.
     stub_router_at: Option<Instant>,
+    advertiser: Advertiser,
 }
 
-impl Advertiser {
+/// Who sends what is advertised. A verb of [`Advertising`] that concerns it is one `let` here:
+/// another advertiser is one case, and the compiler names the verbs that it has to answer.
+#[derive(Clone, Debug)]
+enum Advertiser {
+    /// This program.
+    BuiltIn(Box<Sender>),
+}
+
+impl Advertising {
     /// Silent until [`link_up`](Self::link_up); `promised` is what was remembered.
     pub fn new(rules: config::Advertise, promised: Promises, random: Random) -> Self {
-        let schedule = Schedule::new(rules.min_delay, rules.unicast_answers);
-        let ledger = Ledger::new(promised);
-        let (link, content, stub_router_at) = (None, None, None);
-        Self { rules, random, link, content, ledger, schedule, stub_router_at }
+        let sender = Sender::new(&rules, random);
+        Self {
+            rules,
+            content: None,
+            ledger: Ledger::new(promised),
+            stub_router_at: None,
+            advertiser: Advertiser::BuiltIn(Box::new(sender)),
+        }
     }
 
     /// The link can send, with this link-layer address and MTU: the initial advertisements
     /// (RA-TX-06), the first of them at once. Until [`set_content`](Self::set_content) was called
     /// nothing is sent.
     pub fn link_up(&mut self, now: Instant, link_layer_address: Option<Vec<u8>>, mtu: u32) {
-        let link = Some(Link { link_layer_address, mtu });
-        if self.rules.enabled && self.link != link {
-            self.link = link;
-            self.schedule.announce(now);
+        if self.rules.enabled {
+            let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+            sender.link_up(now, link_layer_address, mtu);
         }
     }
 
     /// The link cannot send.
     pub fn link_down(&mut self) {
-        self.link = None;
-        self.schedule.silence();
+        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+        sender.link_down();
     }
 
     /// Takes over what should be advertised. A real difference, not a mere refresh of lifetimes, is
@@ -129,12 +137,9 @@ impl Advertiser {
             || self.ledger.exceeds(&before, &content, now)
             || (!known && !self.ledger.withdrawn(&content, now).is_empty());
         self.content = Some(content);
-        if let Some(link) = self.link.as_ref().filter(|_| differs) {
-            self.schedule.announce(now);
-            // A link without such addresses has one peer.
-            if self.rules.unicast_copies && link.link_layer_address.is_some() {
-                self.schedule.copy(now);
-            }
+        if differs {
+            let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+            sender.announce(now, self.rules.unicast_copies);
         }
         differs
     }
@@ -157,47 +162,38 @@ impl Advertiser {
         source: Ipv6Addr,
         solicitation: &RouterSolicitation,
     ) {
-        let (Some(link), Some(_)) = (&self.link, &self.content) else { return };
-        let named = solicitation.options.iter().find_map(|option| {
-            let NdpOption::SourceLinkLayer(address) = option else { return None };
-            Some(address.clone())
-        });
-        if source.is_multicast() || (source.is_unspecified() && named.is_some()) {
-            return;
+        if self.content.is_some() {
+            let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+            sender.handle_solicitation(now, source, solicitation);
         }
-        // A unicast answer must not start address resolution towards whoever asks.
-        let reachable = named.is_some() || link.link_layer_address.is_none();
-        let unicast = (reachable && !source.is_unspecified()).then_some(source);
-        if let (Some(host), Some(link_layer)) = (unicast, named) {
-            self.schedule.note_solicitor(now, host, link_layer);
-        }
-        self.schedule.solicit(now, unicast, &mut self.random);
     }
 
     /// Whether the first multicast advertisement of something new has yet to leave.
     pub const fn is_announcing(&self) -> bool {
-        self.link.is_some() && self.content.is_some() && self.schedule.is_announcing()
+        let Advertiser::BuiltIn(sender) = &self.advertiser;
+        self.content.is_some() && sender.is_announcing()
     }
 
     /// Advertises to a requesting router by unicast, at once: the multicast advertisement may have
     /// to wait, or get lost (SRV-59, RA-TX-64).
     pub fn notify(&mut self, now: Instant, router: Ipv6Addr) {
-        if self.link.is_some() && self.content.is_some() {
-            self.schedule.notify(now, router);
+        if self.content.is_some() {
+            let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+            sender.notify(now, router);
         }
     }
 
     /// Whether [`set_neighbors`](Self::set_neighbors) has to be called, as something is new that
     /// hosts are sent by unicast as well (RA-TX-63).
     pub fn poll_neighbors(&mut self, now: Instant) -> bool {
-        self.link.is_some() && self.content.is_some() && self.schedule.poll_neighbors(now)
+        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+        self.content.is_some() && sender.poll_neighbors(now)
     }
 
     /// Takes in the neighbors on the link.
     pub fn set_neighbors(&mut self, now: Instant, neighbors: Vec<Neighbor>) {
-        if self.link.is_some() {
-            self.schedule.set_neighbors(now, neighbors);
-        }
+        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+        sender.set_neighbors(now, neighbors);
     }
 
     /// The final advertisement, with Router Lifetime 0 (RA-TX-57), at once; silence follows.
@@ -210,7 +206,8 @@ impl Advertiser {
     }
 
     fn final_advertisement(&self, now: Instant, withdraw: bool) -> Vec<RouterAdvertisement> {
-        let (Some(link), Some(content)) = (&self.link, &self.content) else { return Vec::new() };
+        let Advertiser::BuiltIn(sender) = &self.advertiser;
+        let (Some(link), Some(content)) = (sender.link(), &self.content) else { return Vec::new() };
         let mut statement = self.statement(content, now);
         statement.router_lifetime = 0;
         if withdraw {
@@ -231,15 +228,15 @@ impl Advertiser {
         &mut self,
         now: Instant,
     ) -> Option<(Vec<Promise>, Ipv6Addr, Vec<RouterAdvertisement>)> {
-        let (link, content) = (self.link.as_ref()?, self.content.as_ref()?);
-        let destination = self.schedule.poll(now)?;
         let has_stub_router = self.has_stub_router(now);
+        let content = self.content.as_ref()?;
+        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+        let destination = sender.poll(now)?;
         let statement = Statement::new(&self.rules, content, &self.ledger, has_stub_router, now);
-        let messages = message::render(&self.rules, link, &statement);
+        let messages = message::render(&self.rules, sender.link()?, &statement);
         let promises = self.ledger.note(&statement, content, now, self.rules.max_interval);
         if destination == ALL_NODES {
-            let interval = self.random.duration(statement.min_interval, statement.max_interval);
-            self.schedule.sent(now, interval);
+            sender.sent(now, (statement.min_interval, statement.max_interval));
         }
         Some((promises, destination, messages))
     }
@@ -260,7 +257,8 @@ impl Advertiser {
 
     /// When the next is due.
     pub fn deadline(&self) -> Option<Deadline> {
-        (self.link.is_some() && self.content.is_some()).then(|| self.schedule.deadline()).flatten()
+        let Advertiser::BuiltIn(sender) = &self.advertiser;
+        self.content.as_ref().and_then(|_| sender.deadline())
     }
 
     /// The prefixes as the next advertisement would say them: preferred and valid seconds.

@@ -136,7 +136,7 @@ fn who_solicited_lately_is_sent_copies() {
     let mut world = quiet(hosts(1));
     world.solicit(HOST, true);
     for number in 0..1000 {
-        world.advertiser.schedule.note_solicitor(
+        world.advertising.sender().schedule.note_solicitor(
             world.now,
             format!("fe80::a:{number:x}").parse().unwrap(),
             vec![number as u8, 9],
@@ -163,7 +163,7 @@ fn who_solicited_lately_is_sent_copies() {
 fn no_copies_where_they_are_switched_off_or_nobody_has_an_address() {
     for (unicast_copies, address) in [(false, Some(MAC.to_vec())), (true, None)] {
         let mut world = World::new(config::Advertise { unicast_copies, ..Default::default() });
-        world.advertiser.link_up(world.now, address, 1500);
+        world.advertising.link_up(world.now, address, 1500);
         world.neighbors = hosts(3);
         world.set(content(&[A]));
         world.run(60);
@@ -194,7 +194,7 @@ fn changes_without_end_are_copied_at_a_bounded_rate() {
     for n in 0..3000 {
         world.set(content(&[if n % 2 == 0 { B } else { C }]));
         let until = world.now + millis(10);
-        while let Some(due) = world.advertiser.deadline().filter(|due| due.at <= until) {
+        while let Some(due) = world.advertising.deadline().filter(|due| due.at <= until) {
             world.now = due.at;
             world.drain();
         }
@@ -212,11 +212,11 @@ fn changes_without_end_are_copied_at_a_bounded_rate() {
 fn a_link_that_goes_down_takes_its_copies_along() {
     let mut world = quiet(hosts(3));
     world.set(content(&[B]));
-    world.advertiser.link_down();
-    assert_eq!(world.advertiser.deadline(), None);
+    world.advertising.link_down();
+    assert_eq!(world.advertising.deadline(), None);
     world.run(1);
     world.sent.clear();
-    world.advertiser.link_up(world.now, Some(MAC.to_vec()), 1500);
+    world.advertising.link_up(world.now, Some(MAC.to_vec()), 1500);
     world.run(60);
     assert!(world.sent.iter().all(|sent| sent.to == ALL_NODES));
 }
@@ -225,8 +225,8 @@ fn a_link_that_goes_down_takes_its_copies_along() {
 #[test]
 fn a_requesting_router_is_notified_beside_the_multicast_advertisement() {
     let mut world = quiet(vec![]);
-    world.advertiser.set_content(world.now, content(&[B]));
-    world.advertiser.notify(world.now, HOST.parse().unwrap());
+    world.advertising.set_content(world.now, content(&[B]));
+    world.advertising.notify(world.now, HOST.parse().unwrap());
     world.drain();
     let to: Vec<Ipv6Addr> = world.sent.iter().map(|sent| sent.to).collect();
     assert_eq!(to, [ALL_NODES, HOST.parse().unwrap()]);

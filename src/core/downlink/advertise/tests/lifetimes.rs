@@ -5,8 +5,8 @@ use super::*;
 fn a_stub_router_sees_no_short_preferred_lifetime() {
     let mut world = World::saying(content(&[A]));
     world.run(60);
-    world.advertiser.note_stub_router(world.now);
-    assert_eq!(world.advertiser.advertised(world.now)[0], (net(A), 2700, 5400), "none retired");
+    world.advertising.note_stub_router(world.now);
+    assert_eq!(world.advertising.advertised(world.now)[0], (net(A), 2700, 5400), "none retired");
     for (retired, prefix) in [(1, B), (2, C)] {
         world.set(content(&[prefix]));
         world.run(10);
@@ -19,7 +19,7 @@ fn a_stub_router_sees_no_short_preferred_lifetime() {
     assert!((800..900).contains(&preferred) && (1100..1200).contains(&valid));
     world.set(content(&[C]));
     world.now = world.now + Duration::from_secs(1800);
-    let last = world.advertiser.advertised(world.now);
+    let last = world.advertising.advertised(world.now);
     assert!(last.contains(&(net(C), 450, 900)), "{last:?}");
 }
 
@@ -43,7 +43,7 @@ fn lifetimes_are_capped_by_rule_and_lease() {
     world
         .set(Content { prefixes: [(net(A), (Until::Never, Until::Never))].into(), ..content(&[]) });
     assert_eq!(world.last().prefix(A), Some((2700, 5400)));
-    assert_eq!(world.advertiser.advertised(world.now), [(net(A), 2700, 5400)]);
+    assert_eq!(world.advertising.advertised(world.now), [(net(A), 2700, 5400)]);
 }
 
 /// RA-TX-60: what counts is what hosts may hold, withdrawn or deprecated by the lease.
@@ -131,11 +131,11 @@ fn lifetimes_stay_where_shortening_is_off() {
 #[test]
 fn router_lifetime_says_whether_there_is_a_default_route() {
     let mut world = World::saying(content(&[A]));
-    assert_eq!(world.advertiser.router_lifetime(), 2700);
+    assert_eq!(world.advertising.router_lifetime(), 2700);
     world.run(60);
     world.set(Content { default_router: false, ..content(&[A]) });
     assert_eq!(world.last().messages[0].router_lifetime, 0);
-    assert_eq!(world.advertiser.router_lifetime(), 0);
+    assert_eq!(world.advertising.router_lifetime(), 0);
     assert_eq!(world.last().prefix(A), Some((2700, 5400)));
 }
 

@@ -16,7 +16,7 @@ fn many_prefixes_take_several_messages_with_equal_headers() {
             .collect();
         content.search = (0..100).map(|n| (format!("domain{n}.example"), Until::Never)).collect();
         let mut world = World::new(config::Advertise { mtu: said, ..Default::default() });
-        world.advertiser.link_up(world.now, Some(MAC.to_vec()), mtu);
+        world.advertising.link_up(world.now, Some(MAC.to_vec()), mtu);
         world.set(content);
         let sent = world.last();
         let room = usize::try_from(said.unwrap_or(mtu).max(1280)).unwrap() - 40;
@@ -92,7 +92,7 @@ fn options_and_header_follow_the_configuration() {
     };
     let advertisement = |rules, address: Option<&[u8]>| {
         let mut world = World::new(rules);
-        world.advertiser.link_up(world.now, address.map(<[u8]>::to_vec), 1500);
+        world.advertising.link_up(world.now, address.map(<[u8]>::to_vec), 1500);
         world.set(content(&[A]));
         world.last().messages[0].clone()
     };
@@ -196,9 +196,9 @@ fn encoded_messages_have_the_computed_size() {
         search: vec![("example.org".to_owned(), Until::Never), ("b.example".to_owned(), at(1500))],
         ..content(&[A, B])
     };
-    world.advertiser.set_content(world.now, content);
-    let (_, _, typed) = world.advertiser.clone().poll_advertisement(world.now).unwrap();
-    let (promises, transmit) = world.advertiser.poll_transmit(world.now).unwrap();
+    world.advertising.set_content(world.now, content);
+    let (_, _, typed) = world.advertising.clone().poll_advertisement(world.now).unwrap();
+    let (promises, transmit) = world.advertising.poll_transmit(world.now).unwrap();
     assert_eq!(transmit.destination, ALL_NODES);
     assert_eq!(promises.len(), 6);
     assert_eq!(transmit.messages.len(), typed.len());
@@ -206,8 +206,8 @@ fn encoded_messages_have_the_computed_size() {
         assert_eq!(encoded.len(), size(typed));
         assert_eq!(RouterAdvertisement::decode(encoded).as_ref(), Ok(typed));
     }
-    let last = world.advertiser.stop(world.now, false);
+    let last = world.advertising.stop(world.now, false);
     let last = RouterAdvertisement::decode(&last.messages[0]).unwrap();
     assert_eq!(last.router_lifetime, 0);
-    assert_eq!(world.advertiser.deadline(), None);
+    assert_eq!(world.advertising.deadline(), None);
 }

@@ -11,6 +11,7 @@ mod withdrawal;
 
 use super::*;
 use crate::time::Lifetime;
+use crate::wire::ndp_option::NdpOption;
 use crate::wire::ndp_option::Preference;
 
 /// What was sent.
@@ -71,7 +72,7 @@ impl Sent {
 
 /// An advertiser, its clock, and what it has sent.
 struct World {
-    advertiser: Advertiser,
+    advertising: Advertising,
     now: Instant,
     sent: Vec<Sent>,
     /// What the neighbor cache has.
@@ -91,10 +92,10 @@ impl World {
     }
 
     fn remembering(rules: config::Advertise, promised: Promises) -> Self {
-        let mut advertiser = Advertiser::new(rules, promised, Random::new([7; 32]));
+        let mut advertising = Advertising::new(rules, promised, Random::new([7; 32]));
         let now = secs(1000);
-        advertiser.link_up(now, Some(MAC.to_vec()), 1500);
-        Self { advertiser, now, sent: Vec::new(), neighbors: Vec::new(), listed: 0 }
+        advertising.link_up(now, Some(MAC.to_vec()), 1500);
+        Self { advertising, now, sent: Vec::new(), neighbors: Vec::new(), listed: 0 }
     }
 
     /// With that content since 1000 s.
@@ -105,7 +106,7 @@ impl World {
     }
 
     fn set(&mut self, content: Content) -> bool {
-        let differs = self.advertiser.set_content(self.now, content);
+        let differs = self.advertising.set_content(self.now, content);
         self.drain();
         differs
     }
@@ -114,31 +115,31 @@ impl World {
         let options =
             if link_layer { vec![NdpOption::SourceLinkLayer(vec![2; 6])] } else { Vec::new() };
         let solicitation = RouterSolicitation { options };
-        self.advertiser.handle_solicitation(self.now, source.parse().unwrap(), &solicitation);
+        self.advertising.handle_solicitation(self.now, source.parse().unwrap(), &solicitation);
         self.drain();
     }
 
     fn drain(&mut self) {
         loop {
-            while let Some((promises, to, messages)) = self.advertiser.poll_advertisement(self.now)
+            while let Some((promises, to, messages)) = self.advertising.poll_advertisement(self.now)
             {
                 assert!(self.sent.last().is_none_or(|last| last.at <= self.now));
                 self.sent.push(Sent { at: self.now, to, messages, promises });
             }
-            if !self.advertiser.poll_neighbors(self.now) {
+            if !self.advertising.poll_neighbors(self.now) {
                 break;
             }
             self.listed += 1;
-            self.advertiser.set_neighbors(self.now, self.neighbors.clone());
+            self.advertising.set_neighbors(self.now, self.neighbors.clone());
         }
-        let due = self.advertiser.deadline();
+        let due = self.advertising.deadline();
         assert!(due.is_none_or(|due| due.at > self.now), "{due:?} would spin");
     }
 
     /// Lets the time pass until `at` seconds; returns what was sent meanwhile.
     fn run_until(&mut self, at: u64) -> Vec<Sent> {
         let before = self.sent.len();
-        while let Some(due) = self.advertiser.deadline().filter(|due| due.at <= secs(at)) {
+        while let Some(due) = self.advertising.deadline().filter(|due| due.at <= secs(at)) {
             self.now = due.at;
             self.drain();
         }
@@ -189,4 +190,11 @@ fn ending(prefix: &str, preferred: u64, valid: u64) -> Content {
 
 fn gaps(sent: &[Sent]) -> Vec<f64> {
     sent.windows(2).map(|pair| pair[1].at.since(pair[0].at).as_secs_f64()).collect()
+}
+
+impl Advertising {
+    fn sender(&mut self) -> &mut Sender {
+        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+        sender
+    }
 }

@@ -40,8 +40,8 @@ fn apply(world: &mut World, event: Event) {
         }
         Event::Solicit { host, named } => world.solicit(&format!("fe80::{host:x}"), named),
         Event::LinkFlap => {
-            world.advertiser.link_down();
-            world.advertiser.link_up(world.now, Some(MAC.to_vec()), 1500);
+            world.advertising.link_down();
+            world.advertising.link_up(world.now, Some(MAC.to_vec()), 1500);
             world.drain();
         }
     }
@@ -92,16 +92,16 @@ proptest! {
         let mut checked = 0;
         for (pause, event) in history {
             let until = world.now + Duration::from_millis(pause);
-            while let Some(due) = world.advertiser.deadline().filter(|due| due.at <= until) {
+            while let Some(due) = world.advertising.deadline().filter(|due| due.at <= until) {
                 world.now = due.at;
                 world.drain();
             }
             world.now = until;
-            let before = world.advertiser.content.clone().unwrap_or_default();
+            let before = world.advertising.content.clone().unwrap_or_default();
             world.sent[checked..].iter().for_each(|sent| check(sent, &before, &mut promised));
             checked = world.sent.len();
             apply(&mut world, event);
-            let after = world.advertiser.content.clone().unwrap_or_default();
+            let after = world.advertising.content.clone().unwrap_or_default();
             world.sent[checked..].iter().for_each(|sent| check(sent, &after, &mut promised));
             checked = world.sent.len();
         }

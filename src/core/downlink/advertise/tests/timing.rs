@@ -12,7 +12,7 @@ fn nothing_is_sent_where_advertising_is_off() {
     world.solicit(HOST, true);
     world.run(10_000);
     assert!(world.sent.is_empty());
-    assert!(world.advertiser.final_advertisement(world.now, true).is_empty());
+    assert!(world.advertising.final_advertisement(world.now, true).is_empty());
 }
 
 /// 15 row 21
@@ -22,8 +22,8 @@ fn nothing_is_sent_before_the_content_is_known() {
     world.solicit(HOST, true);
     world.run(100);
     assert!(world.sent.is_empty());
-    assert_eq!(world.advertiser.deadline(), None);
-    assert!(world.advertiser.final_advertisement(world.now, true).is_empty());
+    assert_eq!(world.advertising.deadline(), None);
+    assert!(world.advertising.final_advertisement(world.now, true).is_empty());
     world.set(content(&[B]));
     assert_eq!(world.sent.len(), 1, "at once");
 }
@@ -79,9 +79,9 @@ fn a_change_waits_only_for_the_minimal_delay() {
 fn a_link_that_flaps_does_not_shorten_the_minimal_delay() {
     let mut world = World::saying(content(&[A]));
     world.now = secs(1001);
-    world.advertiser.link_down();
-    assert_eq!(world.advertiser.deadline(), None);
-    world.advertiser.link_up(world.now, None, 1500);
+    world.advertising.link_down();
+    assert_eq!(world.advertising.deadline(), None);
+    world.advertising.link_up(world.now, None, 1500);
     world.run(30);
     assert_eq!(world.sent[1].at, secs(1003));
 }
@@ -136,9 +136,9 @@ fn fifty_solicitations_share_one_multicast_answer() {
 fn an_advertisement_that_is_due_anyway_serves_the_solicitation() {
     for seed in 0..20 {
         let mut world = World::saying(content(&[A]));
-        world.advertiser.random = Random::new([seed; 32]);
+        world.advertising.sender().random = Random::new([seed; 32]);
         world.run(60);
-        let due = world.advertiser.deadline().unwrap().at;
+        let due = world.advertising.deadline().unwrap().at;
         world.now = due - Duration::from_millis(100);
         let before = world.sent.len();
         world.solicit(HOST, false);
@@ -154,7 +154,7 @@ fn a_multicast_answer_serves_who_waits_for_a_unicast_one() {
     let mut world = World::saying(content(&[A]));
     world.run(60);
     let before = world.sent.len();
-    world.now = world.advertiser.deadline().unwrap().at;
+    world.now = world.advertising.deadline().unwrap().at;
     world.solicit(HOST, true);
     assert_eq!(world.sent.len() - before, 1);
     assert_eq!(world.last().to, ALL_NODES);
@@ -164,11 +164,11 @@ fn a_multicast_answer_serves_who_waits_for_a_unicast_one() {
 fn a_link_that_comes_up_twice_starts_once() {
     let mut world = World::saying(content(&[A]));
     world.run(60);
-    let deadline = world.advertiser.deadline();
-    world.advertiser.link_up(world.now, Some(MAC.to_vec()), 1500);
-    assert_eq!(world.advertiser.deadline(), deadline);
-    world.advertiser.link_up(world.now, Some(MAC.to_vec()), 1400);
-    assert_eq!(world.advertiser.deadline().unwrap().at, world.now);
+    let deadline = world.advertising.deadline();
+    world.advertising.link_up(world.now, Some(MAC.to_vec()), 1500);
+    assert_eq!(world.advertising.deadline(), deadline);
+    world.advertising.link_up(world.now, Some(MAC.to_vec()), 1400);
+    assert_eq!(world.advertising.deadline().unwrap().at, world.now);
 }
 
 /// RA-TX-12, RA-TX-25
@@ -179,12 +179,12 @@ fn who_names_its_link_layer_address_is_answered_by_unicast_at_once() {
         ..content(&[A])
     });
     world.run(3600);
-    let deadline = world.advertiser.deadline();
+    let deadline = world.advertising.deadline();
     world.solicit(HOST, true);
     assert_eq!((world.last().at, world.last().to), (world.now, HOST.parse().unwrap()));
     assert_eq!(world.last().prefix(A), Some((2700, 5400)));
     assert_eq!(world.last().resolvers().len(), 1);
-    assert_eq!(world.advertiser.deadline(), deadline, "the multicast ones go on as before");
+    assert_eq!(world.advertising.deadline(), deadline, "the multicast ones go on as before");
 }
 
 /// RA-TX-12, RA-TX-14, RA-TX-15
@@ -204,7 +204,7 @@ fn who_is_answered_how() {
     for (name, unicast_answers, address, source, named, answer) in cases {
         let rules = config::Advertise { unicast_answers, ..Default::default() };
         let mut world = World::new(rules);
-        world.advertiser.link_up(world.now, address.map(|mac| mac.to_vec()), 1500);
+        world.advertising.link_up(world.now, address.map(|mac| mac.to_vec()), 1500);
         world.set(content(&[A]));
         world.run(60);
         let before = world.sent.len();
@@ -224,8 +224,8 @@ fn a_flood_of_solicitations_gets_ten_unicast_answers_a_second_and_few_multicast_
     for n in 0..10_000 {
         world.solicit(&format!("fe80::{n:x}"), true);
         let until = world.now + Duration::from_millis(1);
-        while world.advertiser.deadline().is_some_and(|due| due.at <= until) {
-            world.now = world.advertiser.deadline().unwrap().at;
+        while world.advertising.deadline().is_some_and(|due| due.at <= until) {
+            world.now = world.advertising.deadline().unwrap().at;
             world.drain();
         }
         world.now = until;

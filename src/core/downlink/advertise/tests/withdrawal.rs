@@ -115,7 +115,7 @@ fn routes_and_resolvers_from_before_a_restart_are_said_with_lifetime_zero() {
         routes: [(net("2001:db8:a::/56"), at(4000))].into(),
     };
     let mut world = World::remembering(Default::default(), promised);
-    world.advertiser.set_content(world.now, before);
+    world.advertising.set_content(world.now, before);
     world.set(content(&[B]));
     assert_eq!(world.last().prefix(A), Some((0, 0)));
     assert_eq!(world.last().routes(), [(net("2001:db8:a::/56"), 0)]);
@@ -187,7 +187,7 @@ fn the_final_advertisement_takes_back_the_default_route_only() {
     world.set(content(&[B]));
     world.run(100);
     let recorded = world.sent.iter().rev().flat_map(|sent| &sent.promises).next().unwrap().until;
-    let messages = world.advertiser.final_advertisement(world.now, false);
+    let messages = world.advertising.final_advertisement(world.now, false);
     let sent = Sent { at: world.now, to: ALL_NODES, messages, promises: Vec::new() };
     assert_eq!(sent.messages[0].router_lifetime, 0);
     assert_eq!(sent.messages[0].preference, Preference::Medium);
@@ -195,7 +195,7 @@ fn the_final_advertisement_takes_back_the_default_route_only() {
     assert_eq!(sent.prefix(A), Some((0, 0)));
     assert!(recorded >= Until::after(world.now, Lifetime::Finite(900)));
 
-    let messages = world.advertiser.final_advertisement(world.now, true);
+    let messages = world.advertising.final_advertisement(world.now, true);
     let sent = Sent { messages, ..sent };
     assert_eq!(sent.prefix(B), Some((0, 0)));
     assert_eq!(sent.prefix(A), Some((0, 0)));
@@ -207,7 +207,7 @@ fn the_final_advertisement_promises_nothing_new() {
     let mut world = World::saying(content(&[A]));
     world.now = secs(1002);
     world.set(content(&[B]));
-    let messages = world.advertiser.final_advertisement(world.now, false);
+    let messages = world.advertising.final_advertisement(world.now, false);
     let sent = Sent { at: world.now, to: ALL_NODES, messages, promises: Vec::new() };
     assert_eq!(sent.prefix(A), Some((0, 0)));
     assert_eq!(sent.prefix(B), None, "it was never advertised");
@@ -217,8 +217,8 @@ fn the_final_advertisement_promises_nothing_new() {
     let recorded = world.last().promises[0].until;
     assert_eq!(recorded, at(1000 + 900 + 600));
     world.now = secs(1011);
-    assert_eq!(world.advertiser.advertised(world.now), [(net(B), 2700, 5400)]);
-    let messages = world.advertiser.final_advertisement(world.now, false);
+    assert_eq!(world.advertising.advertised(world.now), [(net(B), 2700, 5400)]);
+    let messages = world.advertising.final_advertisement(world.now, false);
     let sent = Sent { at: world.now, to: ALL_NODES, messages, promises: Vec::new() };
     assert_eq!(sent.prefix(B), Some((2500 - 1011, 2500 - 1011)));
 }
@@ -228,7 +228,7 @@ fn nothing_follows_the_final_advertisement() {
     let mut world = World::new(config::Advertise { enabled: false, ..Default::default() });
     world.set(content(&[A]));
     // Without a link there is nothing to encode.
-    let transmit = world.advertiser.stop(world.now, false);
+    let transmit = world.advertising.stop(world.now, false);
     assert!(transmit.messages.is_empty());
     assert!(world.run(10_000).is_empty());
 }
