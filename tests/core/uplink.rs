@@ -111,7 +111,7 @@ fn status_shows_routers_addresses_and_leases_of_an_uplink() {
     let status = world.status();
     let up = &status.uplinks["up"];
     let [router] = &up.routers[..] else { panic!("{up:?}") };
-    assert_eq!(router.address, crate::world::ROUTER);
+    assert_eq!(router.address, world::ROUTER);
     let [prefix] = &router.prefixes[..] else { panic!("{router:?}") };
     assert_eq!((prefix.prefix, prefix.valid, prefix.preferred), (net(A), Some(7190), Some(3590)));
     assert_eq!(up.leases.iter().map(|lease| lease.prefix).collect::<Vec<_>>(), [net(DELEGATED)]);
