@@ -3,10 +3,11 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::core::history::Prefixes;
-use crate::core::history::Stage;
+use crate::core::delegate::BindingStatus;
 use crate::core::relay::{RelayStatus, RelayedStatus};
-use crate::core::status::{BindingStatus, ChangeStatus, DownlinkStatus, Status, UplinkStatus};
+use crate::core::stage::Prefixes;
+use crate::core::stage::Stage;
+use crate::core::status::{ChangeStatus, DownlinkStatus, Status, UplinkStatus};
 
 /// Renders `status`.
 pub fn render(status: &Status) -> String {

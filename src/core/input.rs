@@ -56,7 +56,7 @@ pub enum Input {
         destination: Ipv6Addr,
     },
     /// The output of the same name was performed: its time is that of the stage.
-    Milestone(super::history::Milestone),
+    Milestone(super::stage::Milestone),
     /// An operator or a hook asked for something.
     Command(Command),
 }

@@ -56,6 +56,7 @@ pub mod random;
 pub mod relay;
 pub mod rkap;
 pub mod safety;
+pub mod stage;
 mod statics;
 pub mod status;
 pub mod uplink;
@@ -72,13 +73,14 @@ use self::capabilities::Capabilities;
 use self::delegate::Delegating;
 use self::downlink::Downlink;
 use self::event::Event;
-use self::history::{History, Prefixes};
+use self::history::History;
 use self::input::{Command, Input};
 use self::kernel::Reconciler;
 use self::memory::{Memory, Record};
 use self::output::{Hearing, Output};
 use self::random::Random;
 use self::relay::{Leases, Relays};
+use self::stage::Prefixes;
 use self::statics::Statics;
 use self::uplink::Uplink;
 use crate::config::Config;
@@ -204,17 +206,10 @@ impl Core {
                 return;
             }
             Input::NotSent { interface, destination } => {
-                self.takeovers.handle_not_sent(interface, destination);
-                return;
+                return self.takeovers.handle_not_sent(interface, destination);
             }
-            Input::Milestone(milestone) => {
-                self.reach(now, milestone);
-                return;
-            }
-            Input::Command(Command::Stop) => {
-                self.stop(now);
-                return;
-            }
+            Input::Milestone(milestone) => return self.reach(now, milestone),
+            Input::Command(Command::Stop) => return self.stop(now),
             Input::Command(command) => self.command(now, command),
         }
         self.unsettled = Some(now);

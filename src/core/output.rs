@@ -5,10 +5,10 @@ use std::net::Ipv6Addr;
 use serde::Serialize;
 
 use super::event::Event;
-use super::history::Milestone;
 pub use super::kernel::object::{Executor, Group, Key, Object, Port, Setting, Step, Sysctl};
 use super::memory::Record;
 use super::safety::Safety;
+use super::stage::Milestone;
 use crate::net::IfIndex;
 
 /// What to do next.

@@ -8,9 +8,10 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use super::Core;
-use super::history::{Cause, Prefixes};
+use super::delegate::BindingStatus;
 use super::relay::RelayStatus;
-use crate::core::history::Stage;
+use super::stage::{Cause, Prefixes};
+use crate::core::stage::Stage;
 use crate::time::Instant;
 use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;
@@ -165,42 +166,6 @@ pub struct AdvertisedStatus {
     pub preferred: u32,
     /// Valid lifetime.
     pub valid: u32,
-}
-
-/// A binding.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct BindingStatus {
-    /// The delegations that it is of, or the pool with the number of its place.
-    pub names: Vec<String>,
-    /// Where its router asks.
-    pub downlink: String,
-    /// Who that is.
-    pub duid: String,
-    /// For which IA_PD.
-    pub iaid: u32,
-    /// Where packets for it go.
-    pub next_hop: Ipv6Addr,
-    /// What it holds, and what it is due.
-    pub prefixes: Vec<DelegationStatus>,
-    /// It can be called by Reconfigure.
-    pub reconfigure: bool,
-    /// It is being called, because it holds something else than what it is due.
-    pub calling: bool,
-}
-
-/// A delegation to a subordinate router.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct DelegationStatus {
-    /// The prefix.
-    pub prefix: Ipv6Net,
-    /// Preferred lifetime left of what the router was sent.
-    pub preferred: Option<u32>,
-    /// Valid lifetime left of what the router was sent.
-    pub valid: Option<u32>,
-    /// `given`; `due`: the router has not come for it yet; `withdrawn`: it is not the router's any
-    /// more, and kept from others until it knows (SRV-57); `held-elsewhere`: it is due, but another
-    /// router may still hold it.
-    pub state: String,
 }
 
 /// A change.

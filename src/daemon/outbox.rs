@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::core::history::{Milestone, Stage};
 use crate::core::output::{Packet, ServerPacket};
+use crate::core::stage::{Milestone, Stage};
 use crate::net::IfIndex;
 use crate::platform;
 use crate::time::Instant;

@@ -8,8 +8,8 @@ use super::clock;
 use super::outbox::Parcel;
 use super::shell::Shell;
 use crate::core::Core;
-use crate::core::history::Milestone;
 use crate::core::input::Input;
+use crate::core::stage::Milestone;
 
 impl Shell {
     /// Sends a packet, or keeps it to be tried again; whether it has left.

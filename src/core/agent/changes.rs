@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::core::Core;
-use crate::core::history::{Milestone, Prefixes, Stage};
 use crate::core::output::Output;
+use crate::core::stage::{Milestone, Prefixes, Stage};
 use crate::core::uplink::Effect;
 use crate::time::Instant;
 

@@ -8,8 +8,8 @@ use ipnet::Ipv6Net;
 
 use crate::core::Core;
 use crate::core::desired::UplinkFacts;
-use crate::core::history::{Milestone, Stage};
 use crate::core::output::Output;
+use crate::core::stage::{Milestone, Stage};
 use crate::core::uplink::Uplink;
 use crate::time::Instant;
 

@@ -11,10 +11,10 @@ use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, Nei
 use super::pass::DEFER;
 use crate::core::Core;
 use crate::core::event::{Event, RejectedPacket};
-use crate::core::history::Stage;
 use crate::core::input::Received;
 use crate::core::kernel::system::Neighbor;
 use crate::core::output::{Output, Packet};
+use crate::core::stage::Stage;
 use crate::core::uplink::hear::RouterChange;
 use crate::core::uplink::lease::Refusal;
 use crate::core::uplink::{Attachment, Uplink};
@@ -336,7 +336,7 @@ impl Core {
             self.outputs.extend(downlink.poll_neighbors(now).map(Output::ListNeighbors));
         }
         if sent && let Some(change) = self.unadvertised.take() {
-            let milestone = crate::core::history::Milestone { change, stage: Stage::Advertised };
+            let milestone = crate::core::stage::Milestone { change, stage: Stage::Advertised };
             self.outputs.push_back(Output::Milestone(milestone));
         }
     }

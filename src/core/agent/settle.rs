@@ -13,10 +13,10 @@ use crate::core::kernel::diff::Removable;
 use crate::core::kernel::refusals;
 
 use crate::config::AddressMode;
-use crate::core::history::{Milestone, Stage};
 use crate::core::kernel::object::{Key, Port, Refusal, Step};
 use crate::core::kernel::system::{KernelAddress, RouteTarget};
 use crate::core::output::Output;
+use crate::core::stage::{Milestone, Stage};
 use crate::time::Instant;
 
 /// The desired state is derived so much after requesting routers were notified that have not come

@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use super::kernel::system::KernelRoute;
 use super::random::Random;
-use super::status::BindingStatus;
 use crate::config::Config;
 use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
@@ -24,7 +23,8 @@ use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::Duid;
 
 pub use bindings::{
-    Binding, BindingKey, Contact, Holder, Offer, Offers, Place, Promise, Slot, StoredBinding,
+    Binding, BindingKey, BindingStatus, Contact, DelegationStatus, Holder, Offer, Offers, Place,
+    Promise, Slot, StoredBinding,
 };
 pub use server::{Answer, HostOptions, Reject};
 

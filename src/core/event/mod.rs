@@ -17,8 +17,8 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Serialize, Serializer};
 
-use super::history::{Cause, Prefixes};
-use crate::core::history::Stage;
+use super::stage::{Cause, Prefixes};
+use crate::core::stage::Stage;
 use crate::core::uplink::lease::Transition;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 

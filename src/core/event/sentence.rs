@@ -5,7 +5,7 @@ use std::fmt;
 use ipnet::Ipv6Net;
 
 use super::{Event, Newcomer, RejectedPacket, Requester};
-use crate::core::history::Stage;
+use crate::core::stage::Stage;
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use super::change::Outcome;
 use super::hear::RouterChange;
-use crate::core::history::Cause;
+use crate::core::stage::Cause;
 use crate::time::Instant;
 
 /// What an event at an uplink means for the rest of the core.

@@ -4,7 +4,7 @@ use super::Uplink;
 use super::hear::Routers;
 use super::lease::Lease;
 use crate::core::desired::UplinkFacts;
-use crate::core::history::Prefixes;
+use crate::core::stage::Prefixes;
 use crate::time::Instant;
 
 impl Uplink {

@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::core::event::{Condition, RefusedStep, RejectedPacket};
-use crate::core::history::Stage;
-use crate::core::history::{Cause, Prefixes};
 use crate::core::kernel::object::Refusal;
 use crate::core::output::{Object, Port, Step};
+use crate::core::stage::Stage;
+use crate::core::stage::{Cause, Prefixes};
 use crate::daemon::JsonLines;
 
 const NOW: Instant = Instant::from_secs(100);

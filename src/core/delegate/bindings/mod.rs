@@ -40,6 +40,7 @@ pub use binding::{Binding, BindingKey, Promise, StoredBinding};
 pub use contact::{Contact, Place};
 pub use contested::Holder;
 pub use offers::{Offer, Offers, Slot};
+pub use view::{BindingStatus, DelegationStatus};
 
 use super::Arrival;
 use allot::Available;

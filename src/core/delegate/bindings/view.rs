@@ -1,10 +1,48 @@
 //! Bindings as status shows them.
 
+use std::net::Ipv6Addr;
+
 use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
 
 use super::{Binding, BindingKey, Bindings, Promise, Slot};
-use crate::core::status::{BindingStatus, DelegationStatus};
 use crate::time::{Instant, Until};
+
+/// A binding.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BindingStatus {
+    /// The delegations that it is of, or the pool with the number of its place.
+    pub names: Vec<String>,
+    /// Where its router asks.
+    pub downlink: String,
+    /// Who that is.
+    pub duid: String,
+    /// For which IA_PD.
+    pub iaid: u32,
+    /// Where packets for it go.
+    pub next_hop: Ipv6Addr,
+    /// What it holds, and what it is granted.
+    pub prefixes: Vec<DelegationStatus>,
+    /// It can be notified by Reconfigure.
+    pub reconfigure: bool,
+    /// It is being notified, because it holds something else than what it is granted.
+    pub calling: bool,
+}
+
+/// A delegation to a subordinate router.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DelegationStatus {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// Preferred lifetime left of what the router was sent.
+    pub preferred: Option<u32>,
+    /// Valid lifetime left of what the router was sent.
+    pub valid: Option<u32>,
+    /// `given`; `due`: the router has not come for it yet; `withdrawn`: it is not the router's any
+    /// more, and kept from others until it knows (SRV-57); `held-elsewhere`: it is granted, but another
+    /// router may still hold it.
+    pub state: String,
+}
 
 impl Binding {
     /// The delegations that it is of, or the pool with the number of its place.

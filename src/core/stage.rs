@@ -1,0 +1,66 @@
+//! What a change is: what began it, which prefixes are concerned, and the stages that it reaches.
+
+use std::fmt;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+/// What began a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// A router advertised other prefixes.
+    Advertisement,
+    /// The link came up or back.
+    Link,
+    /// An operator or a hook said so.
+    Command,
+    /// The delegating router asked for it.
+    Reconfigure,
+    /// A Reply to a routine renewal brought other prefixes, or a lease ran out.
+    Lease,
+}
+
+/// The prefixes of an uplink: those on its link, and those delegated through it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Prefixes {
+    /// Advertised, current.
+    pub on_link: Vec<Ipv6Net>,
+    /// Delegated, held.
+    pub delegated: Vec<Ipv6Net>,
+}
+
+/// A stage that a change has reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Milestone {
+    /// The change's number.
+    pub change: u64,
+    /// The stage.
+    pub stage: Stage,
+}
+
+/// The stages of a change, in the order in which it travels (`design` of the crate docs).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The refresh of the lease has left.
+    Asked,
+    /// The lease has changed.
+    Delegated,
+    /// The kernel shows it.
+    Applied,
+    /// The links have the advertisements.
+    Advertised,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Advertisement => "a router advertises other prefixes",
+            Self::Link => "the link is up",
+            Self::Command => "it was asked for",
+            Self::Reconfigure => "the delegating router asks for it",
+            Self::Lease => "the lease has changed",
+        })
+    }
+}
