@@ -1,4 +1,4 @@
-//! One downlink: what is advertised on it to whom, and how it can send.
+//! One downlink: what is advertised on it and to whom, and the link it is attached to.
 
 pub mod advertise;
 
@@ -51,7 +51,7 @@ impl Downlink {
         &self.config
     }
 
-    /// How it can send, if it can.
+    /// The link it is attached to; none while it cannot send.
     pub(super) const fn attached(&self) -> Option<&Attachment> {
         self.attached.as_ref()
     }
@@ -61,7 +61,7 @@ impl Downlink {
         &self.advertising
     }
 
-    /// Compares with what the kernel has.
+    /// Attaches it to its link or detaches it, as the kernel has the interface now.
     pub(super) fn attach(&mut self, now: Instant, system: &System) {
         let attachment = Attachment::find(system, &self.name);
         if attachment == self.attached {
@@ -77,17 +77,18 @@ impl Downlink {
         self.attached = attachment;
     }
 
-    /// What hosts were promised before a restart and `content`, the first, would withdraw.
+    /// Prefixes that hosts were promised before a restart and that `content`, where it is the first
+    /// since, would withdraw.
     pub(super) fn would_withdraw(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
         self.advertising.would_withdraw(content, now)
     }
 
-    /// Takes over what should be advertised; whether that is a real difference.
+    /// Takes over what is to be advertised; whether that is a real difference.
     pub(super) fn set_content(&mut self, now: Instant, content: Content) -> bool {
         self.config.advertise.enabled && self.advertising.set_content(now, content)
     }
 
-    /// Takes in a valid solicitation.
+    /// Takes in a valid router solicitation from `source`.
     pub(super) fn handle_solicitation(
         &mut self,
         now: Instant,
@@ -99,7 +100,7 @@ impl Downlink {
         }
     }
 
-    /// A stub router has advertised on the link.
+    /// Takes note that a stub router has advertised on the link.
     pub(super) const fn note_stub_router(&mut self, now: Instant) {
         self.advertising.note_stub_router(now);
     }
@@ -116,7 +117,7 @@ impl Downlink {
         }
     }
 
-    /// The interface whose neighbors are to be listed, if they are.
+    /// The interface, when the kernel is to be asked for the neighbors on it.
     pub(super) fn poll_neighbors(&mut self, now: Instant) -> Option<IfIndex> {
         let index = self.attached.as_ref()?.index;
         self.advertising.poll_neighbors(now).then_some(index)
@@ -129,8 +130,8 @@ impl Downlink {
         }
     }
 
-    /// The next advertisement that is due, with how it leaves and what has to be remembered
-    /// before.
+    /// The next advertisement to be sent at `now`, with the link to send it on and the promises
+    /// that have to be stored before.
     pub(super) fn poll_transmit(
         &mut self,
         now: Instant,
@@ -140,13 +141,14 @@ impl Downlink {
         Some((attached, promises, transmit))
     }
 
-    /// The final advertisement.
+    /// The final advertisement; `withdraw` withdraws its prefixes too. The downlink is detached
+    /// then.
     pub(super) fn stop(&mut self, now: Instant, withdraw: bool) -> Option<(Attachment, Transmit)> {
         let attached = self.attached.take()?;
         Some((attached, self.advertising.stop(now, withdraw)))
     }
 
-    /// When the next advertisement is due.
+    /// When the next advertisement is to be sent.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         self.attached.as_ref().and_then(|_| self.advertising.deadline())
     }

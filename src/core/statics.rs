@@ -1,4 +1,4 @@
-//! Static prefixes: what a fixed site has, and what the control socket says.
+//! Static prefixes: set by the configuration or by a command on the control socket.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::core::uplink::lease::DelegatedPrefix;
 use crate::time::{Deadline, Instant, Lifetime, Until};
 use crate::wire::dhcpv6_option::Iaid;
 
-/// A prefix that leaves gracefully stays valid for so long at most: no host was promised more
+/// How long a prefix that is replaced gracefully stays valid at most: no host was promised more
 /// (RFC 9096 §3.4).
 const LONGEST_FAREWELL: Duration = Duration::from_secs(5400);
 
@@ -27,8 +27,8 @@ struct Source {
 }
 
 impl Statics {
-    /// Takes over a configuration. What the control socket said holds over a restart, as long as
-    /// the configuration says what it said then.
+    /// Takes over a configuration. What a command has set survives a restart, as long as the
+    /// configured prefix is the one of that time.
     pub(super) fn configure(
         &mut self,
         now: Instant,
@@ -55,12 +55,14 @@ impl Statics {
         }
     }
 
-    /// Whether there is one of this name.
+    /// Whether there is a static prefix of this name.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// Puts `prefix` in the place of what was there; the record of it.
+    /// Replaces what the static prefix of this name was by `prefix`, or by nothing. What is
+    /// replaced is deprecated; it ends at once unless `graceful`. Returns the record to be stored,
+    /// none where the name is unknown.
     pub(super) fn set(
         &mut self,
         now: Instant,
@@ -77,7 +79,7 @@ impl Statics {
         Some(Record::Static { name: name.to_owned(), stored })
     }
 
-    /// What is held, as an uplink would tell it.
+    /// What is held, by name, in the form of an uplink's delegated prefixes.
     pub(super) fn facts(&self) -> impl Iterator<Item = (String, UplinkFacts)> + '_ {
         self.0.iter().map(|(name, source)| {
             let delegated = source.held.clone();
@@ -85,12 +87,12 @@ impl Statics {
         })
     }
 
-    /// All that is in use.
+    /// All prefixes that are preferred at `now`.
     pub(super) fn current(&self, now: Instant) -> Vec<Ipv6Net> {
         self.in_use(now).into_values().flatten().collect()
     }
 
-    /// What is in use, by name.
+    /// The prefixes that are preferred at `now`, by name.
     pub(super) fn in_use(&self, now: Instant) -> BTreeMap<String, Vec<Ipv6Net>> {
         let of = |source: &Source| {
             let held = source.held.iter().filter(|held| held.gone_since.is_none());
@@ -100,7 +102,8 @@ impl Statics {
         self.0.iter().map(|(name, source)| (name.clone(), of(source))).collect()
     }
 
-    /// Lets prefixes run out, and forgets those that have been gone for `grace`; whether any did.
+    /// Ends prefixes that are not valid any more, and drops those that ended `grace` ago; whether
+    /// there were any.
     pub(super) fn handle_timeout(&mut self, now: Instant, grace: Duration) -> bool {
         let mut differs = false;
         for source in self.0.values_mut() {
@@ -117,7 +120,7 @@ impl Statics {
         differs
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     pub(super) fn deadline(&self, grace: Duration) -> Option<Deadline> {
         let held = self.0.values().flat_map(|source| &source.held);
         let ends = held.filter_map(|held| match held.gone_since {

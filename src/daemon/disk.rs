@@ -1,4 +1,5 @@
-//! The files: what has to outlive the process is written, and brought to disk by another thread.
+//! The files: what has to outlive the process is written here, and synced to disk by another
+//! thread.
 
 use std::fs::File;
 use std::io;
@@ -12,23 +13,23 @@ use super::store::{Journal, Ownership, Synced};
 use crate::core::memory::Record;
 use crate::time::Instant;
 
-/// Between two syncs that answers wait for: many answers share one.
+/// The least time between two syncs that answers wait for: many answers share one.
 const SYNC_GAP: Duration = Duration::from_millis(1);
-/// What was written is synced to disk this much later: nothing on its way waits for a disk.
+/// How much later that is synced which no answer waits for: one sync serves many writes.
 const SYNC_DELAY: Duration = Duration::from_millis(40);
 
 /// The memory, and the record of what is ours in the kernel.
 pub(super) struct Disk {
     journal: Journal,
     pub(super) ownership: Ownership,
-    /// When to bring to disk what was written.
+    /// When to sync what was written.
     sync_at: Option<Instant>,
-    /// Tells when what was written before is on disk.
+    /// The result of the sync under way, if one is.
     syncing: Option<oneshot::Receiver<(Synced, Refused)>>,
     synced_at: Option<Instant>,
-    /// Answers that the system did not take when their sync had ended.
+    /// Answers that were to be sent after their sync and that the socket did not accept.
     refused: Refused,
-    /// Tells when the memory has been written anew.
+    /// The result of the writing of a snapshot under way, if one is.
     writing: Option<oneshot::Receiver<io::Result<File>>>,
 }
 
@@ -45,8 +46,8 @@ impl Disk {
         Self { journal, ownership, sync_at, syncing, synced_at, refused, writing }
     }
 
-    /// Takes in a record, which the next [`write`](Self::write) writes at the latest; what is wrong
-    /// with that.
+    /// Takes in a record, which the next [`write`](Self::write) writes at the latest. Returns what
+    /// went wrong, for the operator.
     pub(super) fn remember(&mut self, record: Record) -> Option<String> {
         let (now, wall) = (clock::now(), clock::wall());
         let complaint = match record {
@@ -66,7 +67,7 @@ impl Disk {
         complaint
     }
 
-    /// Writes by one write all that was taken in; what is wrong with that.
+    /// Writes by one write all that was taken in. Returns what went wrong.
     pub(super) fn write(&mut self) -> Option<String> {
         let now = clock::now();
         let complaint = self.journal.write(now);
@@ -80,12 +81,12 @@ impl Disk {
         }
     }
 
-    /// Answers that are still to be sent.
+    /// Answers that the socket did not accept and that are still to be sent.
     pub(super) fn take_refused(&mut self) -> Refused {
         std::mem::take(&mut self.refused)
     }
 
-    /// Waits until another thread has done something.
+    /// Waits until a sync or the writing of a snapshot has ended in the other thread.
     pub(super) async fn done(&mut self) -> Done {
         let Self { syncing, writing, .. } = self;
         tokio::select! {
@@ -94,7 +95,7 @@ impl Disk {
         }
     }
 
-    /// Takes in what another thread has done; what is wrong with it.
+    /// Takes in what another thread has done. Returns what went wrong.
     pub(super) fn take_in(&mut self, done: Done, server: &mut Server) -> Option<String> {
         let now = clock::now();
         match done {
@@ -122,7 +123,7 @@ impl Disk {
         }
     }
 
-    /// Does what is due; what is wrong with it.
+    /// Does what has its time at `now`. Returns what went wrong.
     pub(super) fn handle_timeout(&mut self, now: Instant, server: &mut Server) -> Option<String> {
         if self.sync_at.take_if(|at| *at <= now).is_some() {
             self.sync(server);
@@ -144,8 +145,8 @@ impl Disk {
         [self.sync_at, owed, self.ownership.deadline()].into_iter().flatten().min()
     }
 
-    /// Begins to bring what was written to disk, unless that is under way: then what has come
-    /// since waits for the next time.
+    /// Begins to sync what was written, unless a sync is under way or has just ended: then what was
+    /// written since waits for the next one.
     pub(super) fn sync(&mut self, server: &mut Server) {
         let now = clock::now();
         if self.syncing.is_some() {
@@ -171,7 +172,7 @@ impl Disk {
         });
     }
 
-    /// The end: what was written is synced.
+    /// Syncs what was written, at the end of the process.
     pub(super) fn close(&mut self) {
         if let Some(unsynced) = self.journal.take_unsynced() {
             let _ = unsynced.sync();
@@ -179,7 +180,8 @@ impl Disk {
     }
 }
 
-/// One that went away without a word has failed.
+/// The result of a job of another thread, or no end where there is no job. One that ended without
+/// a result is an error.
 async fn outcome<T>(
     job: &mut Option<oneshot::Receiver<T>>,
 ) -> Result<T, oneshot::error::RecvError> {

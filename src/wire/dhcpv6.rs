@@ -78,16 +78,16 @@ impl MessageType {
     }
 }
 
-/// 24 bits that pair an answer with its question (RFC 9915 §8).
+/// 24 bits that match a server's message to the client's that it answers (RFC 9915 §8).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TransactionId(pub [u8; 3]);
 
 /// A message between client and server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
-    /// What it says.
+    /// The message type.
     pub kind: MessageType,
-    /// The transaction.
+    /// The transaction id.
     pub transaction_id: TransactionId,
     /// The options in their order on the wire.
     pub options: Vec<Dhcpv6Option>,
@@ -129,7 +129,8 @@ macro_rules! payload {
     };
 }
 
-/// What the options say. Singletons that come twice are not combined: the first one counts
+/// What the options contain. An option that may occur only once and occurs twice is not combined:
+/// the first one counts
 /// (RFC 9915 §21).
 impl Message {
     /// The client's DUID.
@@ -142,22 +143,23 @@ impl Message {
         self.options.iter().find_map(payload!(ServerId))
     }
 
-    /// The identity associations for addresses, each IAID as often as it comes.
+    /// The identity associations for addresses, in their order; one IAID can occur several times.
     pub fn ia_nas(&self) -> impl Iterator<Item = &IaNa> {
         self.options.iter().filter_map(payload!(IaNa))
     }
 
-    /// The identity associations for prefix delegation, each IAID as often as it comes.
+    /// The identity associations for prefix delegation, in their order; one IAID
+    /// can occur several times.
     pub fn ia_pds(&self) -> impl Iterator<Item = &IaPd> {
         self.options.iter().filter_map(payload!(IaPd))
     }
 
-    /// The codes of the options that are asked for.
+    /// The codes of the options that the client asks for (Option Request).
     pub fn option_request(&self) -> Option<&[u16]> {
         self.options.iter().find_map(payload!(OptionRequest)).map(Vec::as_slice)
     }
 
-    /// How much the server wants to be chosen; absent means 0 (RFC 9915 §21.8).
+    /// The server's preference: the highest is chosen; absent means 0 (RFC 9915 §21.8).
     pub fn preference(&self) -> Option<u8> {
         self.options.iter().find_map(payload!(Preference)).copied()
     }
@@ -167,7 +169,7 @@ impl Message {
         self.options.iter().find_map(payload!(ElapsedTime)).copied()
     }
 
-    /// Authentication.
+    /// The first Authentication option that can be read.
     pub fn authentication(&self) -> Option<&Authentication> {
         self.options.iter().find_map(payload!(Authentication))
     }
@@ -177,7 +179,7 @@ impl Message {
         self.options.iter().find_map(payload!(Status))
     }
 
-    /// The code of that status. One that cannot be read is a failure.
+    /// The code of [`status`](Self::status): UnspecFail where that option is malformed.
     pub fn status_code(&self) -> StatusCode {
         let malformed = |(code, _): (Option<u16>, DecodeError)| code == Some(STATUS);
         match self.status() {
@@ -187,7 +189,7 @@ impl Message {
         }
     }
 
-    /// Codes of options that are malformed, where they are known, and what is wrong with them.
+    /// The malformed options: the code, where it can be read, and the error.
     pub fn malformed(&self) -> impl Iterator<Item = (Option<u16>, DecodeError)> {
         self.options.iter().filter_map(|option| {
             if let Dhcpv6Option::Malformed { code, error } = option {
@@ -198,18 +200,21 @@ impl Message {
         })
     }
 
-    /// Whether the exchange takes two messages, or may.
+    /// Whether the Rapid Commit option is there: in a Solicit it allows an exchange of two
+    /// messages, in a Reply it says that this was one (RFC 9915 §21.14).
     pub fn has_rapid_commit(&self) -> bool {
         self.options.contains(&Dhcpv6Option::RapidCommit)
     }
 
-    /// The type of the message that a Reconfigure asks for; none if absent or no message type.
+    /// The type of the message that a Reconfigure asks for; none if the option is absent or
+    /// names no message type.
     pub fn reconfigure_message(&self) -> Option<MessageType> {
         let octet = self.options.iter().find_map(payload!(ReconfigureMessage))?;
         MessageType::from_wire(*octet)
     }
 
-    /// Whether a Reconfigure is accepted, or may be sent.
+    /// Whether the Reconfigure Accept option is there: the client accepts Reconfigure, or the
+    /// server may send it (RFC 9915 §21.20).
     pub fn has_reconfigure_accept(&self) -> bool {
         self.options.contains(&Dhcpv6Option::ReconfigureAccept)
     }
@@ -224,17 +229,17 @@ impl Message {
         self.options.iter().find_map(payload!(DomainSearch)).map(Vec::as_slice)
     }
 
-    /// When to ask again for configuration without a lease, in seconds.
+    /// After how many seconds configuration without a lease is to be refreshed (RFC 9915 §21.23).
     pub fn information_refresh_time(&self) -> Option<u32> {
         self.options.iter().find_map(payload!(InformationRefreshTime)).copied()
     }
 
-    /// SOL_MAX_RT in seconds, as it came.
+    /// SOL_MAX_RT in seconds, as received: it may be out of bounds (RFC 9915 §21.24).
     pub fn sol_max_rt(&self) -> Option<u32> {
         self.options.iter().find_map(payload!(SolMaxRt)).copied()
     }
 
-    /// INF_MAX_RT in seconds, as it came.
+    /// INF_MAX_RT in seconds, as received: it may be out of bounds (RFC 9915 §21.25).
     pub fn inf_max_rt(&self) -> Option<u32> {
         self.options.iter().find_map(payload!(InfMaxRt)).copied()
     }

@@ -1,4 +1,4 @@
-//! What the kernel tells: whole at the start and after lost events, and change by change.
+//! What the kernel reports: its whole state at the start and after lost events, else each change.
 
 use super::pass::DEFER;
 use super::receive;
@@ -11,8 +11,8 @@ use crate::core::output::Output;
 use crate::time::Instant;
 
 impl Core {
-    /// Takes over what the kernel has, whole. Steps that are still on their way to it count as
-    /// taken, as they did before.
+    /// Takes over the whole state of the kernel. Steps that have not reached the kernel yet count
+    /// as taken, as they did before.
     pub(in crate::core) fn take_system(&mut self, now: Instant, system: System) {
         self.ready = true;
         let pending: Vec<Step> = self.outputs.iter().flat_map(Output::steps).cloned().collect();
@@ -22,8 +22,8 @@ impl Core {
         self.attach(now);
     }
 
-    /// Takes in changes in their order; whether any is news. Most are about what was done
-    /// on our behalf.
+    /// Takes in changes in their order; whether any of them was not known. Most are known:
+    /// the kernel reports our own steps too.
     pub(in crate::core) fn take_events(&mut self, now: Instant, events: Vec<KernelEvent>) -> bool {
         let mut differs = false;
         for event in events {
@@ -54,7 +54,7 @@ impl Core {
             {
                 self.pass.request();
             }
-            // One that was made for an advertisement can be used now.
+            // An address of ours, set for a prefix that is advertised, can be used now.
             KernelEvent::Address(address) if address.ours && !address.duplicate => {
                 self.pass.request_heard(now, now + DEFER);
             }

@@ -3,15 +3,15 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `receive`, `serve` | packets in: from routers and servers above, from routers below |
-//! | `events` | what the kernel tells |
+//! | `events` | what the kernel reports |
 //! | `effects` | what follows from an input |
 //! | `changes` | the record of changes |
 //! | `settle` | derives the desired state and brings it about |
-//! | `pass` | when that is done next |
+//! | `pass` | when the desired state is derived next |
 //! | `known`, `postponed` | what waits until more is known |
-//! | `takeover` | whether the holder of a place still answers |
-//! | `reload` | another configuration, and the end |
-//! | `conditions`, `counters` | what people read |
+//! | `takeover` | whether the holder of a delegation still answers when another asks for it |
+//! | `reload` | taking over another configuration, and stopping |
+//! | `conditions`, `counters` | what an operator reads |
 
 mod changes;
 pub(super) mod conditions;

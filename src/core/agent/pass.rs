@@ -1,4 +1,5 @@
-//! When the desired state is derived next.
+//! When the desired state is derived next. One such derivation, with the steps that follow from it,
+//! is a pass.
 
 use std::time::Duration;
 
@@ -9,29 +10,29 @@ use crate::time::{Deadline, Instant};
 /// down the tree get the processor first.
 pub(in crate::core) const DEFER: Duration = Duration::from_millis(10);
 
-/// How often what was heard on uplinks has the whole derived.
+/// How often messages heard on uplinks can cause a pass: 10 at once, then one each 500 ms.
 const HEARD: Bucket = Bucket::new(10, Duration::from_millis(500));
 
-/// The next derivation of the desired state.
+/// The next pass: when the desired state is derived.
 #[derive(Clone, Debug)]
 pub(in crate::core) struct Pass {
-    /// It is derived as soon as all outputs have left.
+    /// The pass begins as soon as all outputs have left.
     is_pressing: bool,
-    /// It is derived by then, at the latest.
+    /// The pass begins by then, at the latest.
     recompute_by: Option<Instant>,
-    /// It is derived by then for what was heard and does not press.
+    /// The pass begins by then for messages heard on uplinks that exceed the rate.
     refresh_by: Option<Instant>,
     heard: Bucket,
-    /// From when on the token counts that the next one for what was heard has taken.
+    /// From when on the token counts that the next pass for messages heard on uplinks has taken.
     token_at: Option<Instant>,
-    /// When Reconfigure messages left ahead of it.
+    /// When Reconfigure messages were sent ahead of the pass.
     notified_at: Option<Instant>,
-    /// Steps that nobody waits for are left over from the last one.
+    /// Steps that nobody waits for are left over from the last pass.
     is_postponed: bool,
 }
 
 impl Default for Pass {
-    /// The first one is wanted at once.
+    /// The first pass is requested at once.
     fn default() -> Self {
         Self {
             is_pressing: true,
@@ -46,17 +47,17 @@ impl Default for Pass {
 }
 
 impl Pass {
-    /// Wants it at once.
+    /// Requests a pass at once.
     pub(in crate::core) const fn request(&mut self) {
         self.is_pressing = true;
     }
 
-    /// Wants it at once where something `differs`.
+    /// Requests a pass at once where something `differs`.
     pub(in crate::core) const fn request_if(&mut self, differs: bool) {
         self.is_pressing |= differs;
     }
 
-    /// Wants it when there is time.
+    /// Requests a pass after what is more urgent, [`DEFER`] from now.
     pub(in crate::core) fn request_soon(&mut self, now: Instant) {
         self.request_by(now + DEFER);
     }
@@ -65,8 +66,8 @@ impl Pass {
         self.recompute_by = Some(self.recompute_by.map_or(at, |known| known.min(at)));
     }
 
-    /// Wants it at `at` for something that anybody on an uplink can bring about: as often as
-    /// routers really change, and a flood cannot have it done more often than that.
+    /// Requests a pass at `at` for something that any node on an uplink can cause: the rate allows
+    /// for real changes of routers, and a flood cannot exceed it.
     pub(in crate::core) fn request_heard(&mut self, now: Instant, at: Instant) {
         let mut pending = [self.recompute_by, self.refresh_by].into_iter().flatten();
         if self.is_pressing || pending.any(|known| known <= at) {
@@ -81,17 +82,17 @@ impl Pass {
         }
     }
 
-    /// Whether it is wanted at once, and no Reconfigure messages have left ahead of it.
+    /// Whether a pass is requested at once, and no Reconfigure messages were sent ahead of it.
     pub(super) const fn is_to_be_announced(&self) -> bool {
         self.is_pressing && self.notified_at.is_none()
     }
 
-    /// Reconfigure messages have left ahead of it.
+    /// Takes note that Reconfigure messages were sent ahead of the pass.
     pub(super) const fn announced(&mut self, now: Instant) {
         self.notified_at = Some(now);
     }
 
-    /// When Reconfigure messages left, while it waits.
+    /// When Reconfigure messages were sent ahead of the pass, while that has not begun.
     pub(super) fn announced_at(&self) -> Option<Instant> {
         self.notified_at.filter(|_| self.is_pressing)
     }
@@ -101,13 +102,13 @@ impl Pass {
         self.is_pressing || self.recompute_by.is_some()
     }
 
-    /// Whether it is wanted when there is time.
+    /// Whether a pass is requested for later, when there is time.
     pub(in crate::core) const fn is_deferred(&self) -> bool {
         self.recompute_by.is_some()
     }
 
-    /// Whether it is to be derived now, where `is_busy` says that others wait for something else;
-    /// then all requests are met.
+    /// Begins a pass if one is to begin now; whether it did. All requests are met by it. `is_busy`
+    /// says that others wait for something else: then only one that is requested at once begins.
     pub(super) fn begin(&mut self, now: Instant, is_busy: bool) -> bool {
         let mut by = [self.recompute_by, self.refresh_by].into_iter().flatten();
         let begins = self.is_pressing || (!is_busy && by.any(|at| at <= now));
@@ -119,7 +120,7 @@ impl Pass {
         begins
     }
 
-    /// Takes it as begun if it is wanted at once.
+    /// Begins a pass if one is requested at once; whether it did. Other requests stay.
     pub(super) const fn begin_pressing(&mut self) -> bool {
         std::mem::replace(&mut self.is_pressing, false)
     }
@@ -134,7 +135,7 @@ impl Pass {
         self.is_postponed
     }
 
-    /// When it is to be derived.
+    /// When a pass that is not requested at once is to begin.
     pub(in crate::core) fn deadline(&self) -> Option<Deadline> {
         let recompute = self.recompute_by.map(|at| Deadline::new(at, "removals and lifetimes"));
         let refresh = self.refresh_by.map(|at| Deadline::new(at, "lifetimes that were heard"));

@@ -1,4 +1,4 @@
-//! Taking over a configuration, and stopping: by differences, without dropping what stays.
+//! Taking over a configuration by its differences from the one before, and stopping.
 
 use std::collections::BTreeSet;
 
@@ -69,11 +69,12 @@ impl Core {
         }
     }
 
-    /// Final advertisements; then everything stays, or everything goes.
+    /// Sends the final advertisements; then leaves or removes what this program has set, as
+    /// configured (`on_stop`).
     pub(in crate::core) fn stop(&mut self, now: Instant) {
         let remove = self.config.on_stop == OnStop::Remove;
         if self.ready && self.pass.begin_pressing() {
-            // The last advertisements promise nothing that is over since the one before.
+            // The final advertisements must not promise what has ended since the last pass.
             self.derive_and_apply(now);
         }
         for mut downlink in std::mem::take(&mut self.downlinks).into_values() {
@@ -99,6 +100,7 @@ impl Core {
         self.outputs.push_back(Output::Exit);
     }
 
+    /// Sends the final advertisement of a downlink; `withdraw` withdraws its prefixes too.
     fn say_goodbye(&mut self, now: Instant, downlink: &mut Downlink, withdraw: bool) {
         if let Some((attached, transmit)) = downlink.stop(now, withdraw) {
             self.outputs.extend(advertisements(&attached, transmit));

@@ -1,9 +1,11 @@
-//! Whether the holder of what a message from another place asks for still answers (SEC-18).
+//! Whether a requesting router that holds a delegation is still there, when a message from another
+//! place asks for the same one (SEC-18).
 //!
 //! A requesting router that was replaced or moved comes from another place and asks for what it
-//! had; so does whoever says that it is that router. The holder is asked by neighbor solicitations:
-//! as long as it answers it keeps everything, and the newcomer is refused and named. The message
-//! waits for that, a second at most.
+//! had; so does a node that only claims to be that router. The holder is probed by neighbor
+//! solicitations: as long as it answers it keeps everything; the newcomer is refused, and reported
+//! by a condition. The message waits for the result, normally less than a second (in a flood
+//! longer).
 
 mod probes;
 
@@ -24,13 +26,13 @@ use crate::wire::ndp::{NeighborAdvertisement, NeighborSolicitation};
 /// What is known of the neighbor that a message comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::core) enum Identity {
-    /// It asks for nothing of which there is little.
+    /// Its link-layer address is not needed: what it requests is not scarce.
     NotNeeded,
     /// It has this link-layer address.
     Known(Vec<u8>),
-    /// It is asked, and the message waits.
+    /// It is being probed, and the message waits.
     Pending,
-    /// It does not answer.
+    /// It does not answer, or not with its link-layer address.
     Silent,
 }
 
@@ -63,7 +65,8 @@ impl Core {
         (!is_idle).then(|| self.delegating.contested(now, arrival, message, |_, _| true)).flatten()
     }
 
-    /// A message asks for what `holder` has: it waits for an answer of that, or is refused.
+    /// Handles a message that asks for what `holder` has: the message waits until the holder has
+    /// been probed, or is refused.
     pub(in crate::core) fn contest(
         &mut self,
         now: Instant,
@@ -74,7 +77,7 @@ impl Core {
     ) -> Result<(), &'static str> {
         let newcomer = arrival.contact.place();
         let question = self.question(&holder.key.downlink, &holder.contact, &newcomer);
-        // Who speaks for both is there, and who cannot be asked may be.
+        // A holder with the newcomer's own address is there, and one that cannot be probed may be.
         let question = question.filter(|question| {
             question.holder != newcomer.neighbor
                 && self.kernel.state.system.is_on_link(question.interface, question.holder)
@@ -101,9 +104,9 @@ impl Core {
         Err("held-elsewhere")
     }
 
-    /// Who a message comes from, where that has to be known: a place of a pool of which invented
-    /// addresses may hold much is given to a neighbor that answers, and counts for its link-layer
-    /// address (SEC-17).
+    /// Which neighbor a message comes from, where that matters: when a pool is crowded, possibly by
+    /// invented addresses, a delegation is granted only to a neighbor that answers, and is counted
+    /// for its link-layer address (SEC-17).
     pub(in crate::core) fn identify(
         &mut self,
         now: Instant,
@@ -133,7 +136,8 @@ impl Core {
         }
     }
 
-    /// Says that a message has taken over what a silent holder had.
+    /// Reports that the sender of a message has taken over what a silent holder had; nothing where
+    /// both are the same node.
     pub(in crate::core) fn report_takeover(
         &mut self,
         now: Instant,
@@ -159,7 +163,7 @@ impl Core {
         self.review_contested();
     }
 
-    /// A neighbor advertisement: the raw socket passes them only while a holder is asked.
+    /// Handles a neighbor advertisement: the raw socket passes them only while a holder is probed.
     pub(in crate::core) fn receive_neighbor_advertisement(
         &mut self,
         now: Instant,
@@ -176,7 +180,7 @@ impl Core {
             Ok(advertisement) => advertisement,
             Err(reason) => return self.reject(now, "na", reason, received),
         };
-        // One that nobody asked for says nothing about whether its sender is reached
+        // An unsolicited one does not show that its sender is reachable
         // (RFC 4861 §7.3.1).
         if advertisement.solicited {
             let waited = self.takeovers.handle_answer(now, received.interface, advertisement);
@@ -184,9 +188,9 @@ impl Core {
         }
     }
 
-    /// Lets holders be asked again, and found silent.
+    /// Sends the next solicitations to holders, and ends the probes of those that are silent.
     pub(in crate::core) fn handle_takeovers(&mut self, now: Instant) {
-        // Who cannot be asked is not silent.
+        // A holder that cannot be probed is not silent.
         let Self { takeovers, kernel, .. } = self;
         takeovers.forget_unless(now, |interface| {
             let is_running =
@@ -200,7 +204,8 @@ impl Core {
         self.review_contested();
     }
 
-    /// Has the raw socket pass what there is a use for.
+    /// Has the raw socket pass only those messages that are of use now: echo replies where an
+    /// uplink probes, neighbor advertisements while a holder is probed.
     pub(in crate::core) fn follow_hearing(&mut self) {
         let wanted = Hearing {
             echo_replies: self.config.uplinks.values().any(|uplink| uplink.probe.is_some()),

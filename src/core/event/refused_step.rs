@@ -14,12 +14,12 @@ pub struct RefusedStep {
     pub interface: Option<String>,
     /// The step.
     pub step: Step,
-    /// Why.
+    /// The error of the kernel.
     pub refusal: Refusal,
 }
 
 impl RefusedStep {
-    /// What was to be done.
+    /// The step as the end of a sentence: "the kernel refused to ...".
     fn in_words(&self) -> String {
         let interface = self.interface.as_deref().unwrap_or("an interface that has vanished");
         self.step.in_words(interface).to_string()
@@ -47,7 +47,7 @@ impl Serialize for RefusedStep {
     }
 }
 
-/// With the interface: where that is no field of what the step stands in.
+/// Serializes the interface too, for an event that has no field of its own for it.
 pub(super) fn with_interface<S: Serializer>(
     refused: &RefusedStep,
     serializer: S,

@@ -1,7 +1,8 @@
-//! What a change means for many bindings: the first follow in the same pass, the others in slices,
-//! between which packets are answered. Whoever asks meanwhile gets a whole answer all the same:
-//! its binding follows before that. Routes that are added come first, then those that end or live
-//! longer, then records, without which a restarted agent finds out the same.
+//! Work that a change causes for many bindings: the first are handled in the same pass, the others
+//! in slices, between which packets are answered. A requesting router that asks meanwhile gets a
+//! complete answer all the same: its binding is handled before that. Routes that are added come
+//! first, then those that end or live longer, then records, without which a restarted agent finds
+//! out the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,67 +14,68 @@ use crate::core::agent::pass::DEFER;
 use crate::core::delegate::BindingKey;
 use crate::time::{Deadline, Instant};
 
-/// What is done in one pass: some 2 ms of the kernel's time.
+/// How many bindings, steps or records are handled in one slice: some 2 ms of the kernel's time.
 const SLICE: usize = 256;
 
 /// Why the routes of a binding are derived anew.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core) enum Reason {
-    /// It is to be given something else: what begins and ends of that is reported.
+    /// Its delegations change: those that begin and those that end are reported.
     Binding,
-    /// Its link is another, or what is known of it: what it has been given stays.
+    /// Its link changed, or what is known of the link: its delegations stay.
     Link,
 }
 
 /// What is left to be done for bindings.
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Backlog {
-    /// Whose routes are to be derived, and why.
+    /// Bindings whose routes are to be derived, and why.
     bindings: BTreeMap<BindingKey, Reason>,
     /// Routes that a comparison of everything found to be missing.
     steps: BTreeMap<RouteKey, Step>,
     /// Routes that end, or whose lifetimes move: nobody waits for that.
     later: BTreeMap<RouteKey, Step>,
-    /// When those have their turn.
+    /// When the steps in `later` are taken.
     later_at: Option<Instant>,
-    /// None of them removes what is wanted.
+    /// Whether it has been checked that no step in `later` removes a route that is wanted.
     later_is_checked: bool,
-    /// Whose records are to be written.
+    /// Bindings whose records are to be written.
     records: BTreeSet<BindingKey>,
 }
 
 impl Backlog {
+    /// Whether nothing is left to be done.
     pub(in crate::core) fn is_empty(&self) -> bool {
         !self.has_steps() && self.later.is_empty() && self.records.is_empty()
     }
 
-    /// Whether something is left that others wait for.
+    /// Whether routes are left to be derived or set, for which requesting routers wait.
     pub(in crate::core) fn has_steps(&self) -> bool {
         !self.bindings.is_empty() || !self.steps.is_empty()
     }
 
-    /// Routes and records of bindings are to follow.
+    /// Adds bindings that changed: their routes and records have to be brought up to date.
     pub(in crate::core) fn add_bindings(&mut self, touched: BTreeSet<BindingKey>) {
         self.records.extend(touched.iter().cloned());
         self.bindings.extend(touched.into_iter().map(|key| (key, Reason::Binding)));
     }
 
-    /// Routes of bindings are to follow their link.
+    /// Adds bindings whose link changed: their routes have to be brought up to date.
     pub(in crate::core) fn add_rerouted(&mut self, rerouted: BTreeSet<BindingKey>) {
         for key in rerouted {
             self.bindings.entry(key).or_insert(Reason::Link);
         }
     }
 
-    /// Everything is about to be compared: returns the bindings whose routes are to be derived
-    /// before, and forgets all steps.
+    /// Returns the bindings whose routes are to be derived before everything is compared, and
+    /// forgets all steps, which the comparison finds again.
     pub(in crate::core) fn take_all(&mut self) -> BTreeMap<BindingKey, Reason> {
         self.steps.clear();
         self.later.clear();
         std::mem::take(&mut self.bindings)
     }
 
-    /// A binding is looked at apart: what was left to be done for it follows from that.
+    /// Removes a binding that is handled on its own now.
     pub(in crate::core) fn remove(&mut self, key: &BindingKey) {
         self.bindings.remove(key);
         self.records.remove(key);
@@ -92,7 +94,7 @@ impl Backlog {
         removed
     }
 
-    /// Steps about routes that nobody waits for.
+    /// Adds steps about routes for which nobody waits.
     fn add_later(&mut self, now: Instant, steps: Vec<(RouteKey, Step)>) {
         if !steps.is_empty() {
             self.later.extend(steps);
@@ -101,7 +103,8 @@ impl Backlog {
         }
     }
 
-    /// When the next slice has its turn: at once while others wait for it.
+    /// When the next slice is to be handled: at once, unless only steps are left for which nobody
+    /// waits.
     pub(in crate::core) fn deadline(&self, now: Instant) -> Option<Deadline> {
         let at = if self.has_steps() || !self.records.is_empty() {
             now
@@ -135,13 +138,14 @@ impl Backlog {
 }
 
 impl Core {
-    /// Has the next records written.
+    /// Writes the next slice of records.
     pub(in crate::core) fn remember_next(&mut self) {
         let records = self.kernel.backlog.next_records();
         self.remember_bindings(&records);
     }
 
-    /// The steps to be taken at once: of those about routes to what is delegated a slice.
+    /// The steps to be taken at once; of those about routes to delegated prefixes only one slice,
+    /// while the others go to the backlog.
     pub(in crate::core) fn first_slice(&mut self, mut steps: Vec<Step>) -> Vec<Step> {
         if steps.len() <= SLICE {
             return steps;
@@ -164,8 +168,8 @@ impl Core {
         steps
     }
 
-    /// Keeps the steps for later that remove routes, or are about those of bindings; returns the
-    /// others.
+    /// Keeps for later the steps about routes that are not in the desired state: removals, and
+    /// routes of bindings. Returns the other steps.
     pub(in crate::core) fn postpone_routes(&mut self, now: Instant, steps: Vec<Step>) -> Vec<Step> {
         let Reconciler { backlog, desired, refusals, .. } = &mut self.kernel;
         let is_of_route = |step: &Step| {
@@ -179,7 +183,7 @@ impl Core {
         others
     }
 
-    /// Does the next slice of what is left.
+    /// Handles the next slice of the backlog.
     pub(in crate::core) fn work_off(&mut self, now: Instant) {
         if !self.kernel.backlog.bindings.is_empty() {
             let steps = self.follow_next(now);
@@ -196,7 +200,8 @@ impl Core {
         }
     }
 
-    /// Derives the routes of the next bindings: the steps that others wait for.
+    /// Derives the routes of the next slice of bindings; returns the steps that others wait for and
+    /// keeps the others for later.
     pub(in crate::core) fn follow_next(&mut self, now: Instant) -> Vec<Step> {
         let keys = self.kernel.backlog.next_bindings();
         let (first, later) = self.follow_routes(now, keys.iter().map(|(key, why)| (key, *why)));
@@ -208,7 +213,7 @@ impl Core {
         first
     }
 
-    /// Derives the routes of bindings: the steps that others wait for, and those that nobody does.
+    /// Derives the routes of bindings; returns the steps that others wait for, and the other steps.
     pub(in crate::core) fn follow_routes<'a>(
         &mut self,
         now: Instant,
@@ -231,7 +236,7 @@ impl Core {
         steps.into_iter().partition(|step| self.kernel.is_awaited(step))
     }
 
-    /// Derives the routes of a binding: those that it had, and those that it has now.
+    /// Derives the routes of a binding; returns those that it had, and those that it has now.
     pub(in crate::core) fn follow_binding(
         &mut self,
         key: &BindingKey,
@@ -249,8 +254,9 @@ impl Core {
 }
 
 impl Reconciler {
-    /// Bindings follow one after the other: what one has lost another may have got since, and what
-    /// is replaced needs no removal.
+    /// Drops removals that are not needed any more. Bindings are handled one after the other: the
+    /// route that one has lost another may have got since, and one that was replaced needs no
+    /// removal.
     fn drop_needless_removals(&mut self, now: Instant) {
         let Self { backlog, delegated, desired, state, refusals, .. } = self;
         if std::mem::replace(&mut backlog.later_is_checked, true) {

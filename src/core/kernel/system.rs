@@ -18,22 +18,22 @@ pub struct Link {
     pub index: IfIndex,
     /// Its name.
     pub name: String,
-    /// Administratively up, and with a carrier.
+    /// Whether it is administratively up and has a carrier.
     pub running: bool,
-    /// Can send to groups.
+    /// Whether multicast packets can be sent on it.
     pub multicast: bool,
-    /// Has one peer and no neighbor discovery for link-layer addresses (ppp, tun).
+    /// Whether it has one peer and no neighbor discovery for link-layer addresses (ppp, tun).
     pub point_to_point: bool,
     /// Link-layer address, where the link has one.
     pub link_layer_address: Option<Vec<u8>>,
-    /// Device MTU in octets.
+    /// The MTU of the device, in octets.
     pub mtu: u32,
 }
 
 /// An address on an interface.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct KernelAddress {
-    /// On this interface.
+    /// The interface that has it.
     pub interface: IfIndex,
     /// The address.
     pub address: Ipv6Addr,
@@ -47,7 +47,7 @@ pub struct KernelAddress {
     pub tentative: bool,
     /// Duplicate address detection found another holder.
     pub duplicate: bool,
-    /// Carries our mark.
+    /// The address has our mark: this program has set it.
     pub ours: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct KernelRoute {
     pub target: RouteTarget,
     /// Smaller is preferred.
     pub metric: u32,
-    /// The kernel drops it then.
+    /// When the kernel removes it.
     pub until: Until,
 }
 
@@ -78,7 +78,7 @@ pub enum RouteTarget {
     Gateway(IfIndex, Ipv6Addr),
     /// The destination is on this link.
     OnLink(IfIndex),
-    /// Nowhere, with an ICMPv6 error.
+    /// To no link: packets are dropped and answered by an ICMPv6 error.
     Unreachable,
 }
 
@@ -92,16 +92,17 @@ impl RouteTarget {
     }
 }
 
-/// What makes two routes the same one.
+/// What identifies a route: destination, target and metric.
 pub type RouteKey = (Ipv6Net, RouteTarget, u32);
 
 impl KernelRoute {
-    /// What makes two routes the same one.
+    /// What identifies the route.
     pub const fn key(&self) -> RouteKey {
         (self.destination, self.target, self.metric)
     }
 
-    /// What two routes must not share: the kernel would spread packets over both.
+    /// Destination and metric. Two routes must not share them: the kernel would spread packets over
+    /// both.
     pub const fn slot(&self) -> (Ipv6Net, u32) {
         (self.destination, self.metric)
     }
@@ -129,16 +130,16 @@ pub enum KernelEvent {
     Address(KernelAddress),
     /// An address vanished.
     AddressGone {
-        /// Of this interface.
+        /// The interface that had it.
         interface: IfIndex,
-        /// Which.
+        /// The address.
         address: Ipv6Addr,
     },
     /// A route with our mark appeared or changed.
     Route(KernelRoute),
     /// A route with our mark vanished.
     RouteGone(KernelRoute),
-    /// Forwarding was switched for the whole system.
+    /// Forwarding was switched on or off for the whole system.
     Forwarding(bool),
 }
 
@@ -148,17 +149,17 @@ pub enum KernelEvent {
 pub struct System {
     /// Interfaces.
     pub links: BTreeMap<IfIndex, Link>,
-    /// All IPv6 addresses, others' too.
+    /// All IPv6 addresses, also those without our mark.
     pub addresses: BTreeMap<(IfIndex, Ipv6Addr), KernelAddress>,
     /// Routes with our mark.
     pub routes: BTreeMap<RouteKey, KernelRoute>,
-    /// Addresses that we have set and another node holds, since the link came up.
+    /// Addresses with our mark that another node was found to hold since the link came up.
     pub duplicates: BTreeSet<(IfIndex, Ipv6Addr)>,
     /// The machine forwards IPv6 (`net.ipv6.conf.all.forwarding`).
     pub forwarding: bool,
 }
 
-/// Whether two ends are one.
+/// Whether two ends of a lifetime differ by no more than the rounding to whole seconds.
 pub fn same_end(a: Until, b: Until) -> bool {
     match (a, b) {
         (Until::Never, Until::Never) => true,
@@ -168,7 +169,7 @@ pub fn same_end(a: Until, b: Until) -> bool {
 }
 
 impl System {
-    /// Takes in a single change.
+    /// Applies one change.
     pub fn handle(&mut self, event: KernelEvent) {
         match event {
             KernelEvent::Link(link) => {
@@ -195,8 +196,8 @@ impl System {
                 self.addresses.remove(&(interface, address));
             }
             KernelEvent::Route(route) => {
-                // Of several to one destination with one metric the kernel tells the newest only
-                // where that has taken the place of the others; we never add one beside another.
+                // A route to a destination and metric that are taken is reported only where it has
+                // replaced the others: we never add one beside another.
                 let others: Vec<RouteKey> = self.in_slot(route.slot()).collect();
                 for key in others {
                     self.routes.remove(&key);
@@ -210,7 +211,7 @@ impl System {
         }
     }
 
-    /// Whether an event tells nothing that is not known; lifetimes that merely count down in whole
+    /// Whether what an event reports is known already; lifetimes that merely count down in whole
     /// seconds are nothing new.
     pub fn has(&self, event: &KernelEvent) -> bool {
         match event {
@@ -274,7 +275,8 @@ impl System {
             .map(|address| address.address)
     }
 
-    /// Whether there is one, or will be when duplicate address detection has ended.
+    /// Whether `interface` has a link-local address that can be used now, or when duplicate address
+    /// detection has ended.
     pub fn has_link_local(&self, interface: IfIndex) -> bool {
         self.addresses.values().any(|address| {
             address.interface == interface
@@ -309,8 +311,8 @@ impl System {
         }
     }
 
-    /// Whether a packet came from this machine, also over a bridge between two of its links: as far
-    /// as the link-layer address of its sender is known.
+    /// Whether a packet came from this machine, be it over a bridge between two of its links. The
+    /// latter can be seen only where the link-layer address of the sender is known.
     pub fn has_sent(
         &self,
         interface: IfIndex,

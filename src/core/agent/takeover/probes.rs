@@ -1,4 +1,4 @@
-//! Who is asked whether it is there, and what it has answered.
+//! The neighbors that are probed by solicitations, with the results, and the refused takeovers.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,31 +14,32 @@ use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
 use crate::wire::ndp::{NeighborAdvertisement, NeighborSolicitation};
 
-/// So many solicitations stay unanswered before a holder counts as gone.
+/// How many solicitations have to stay unanswered before a holder counts as silent.
 const TRY_COUNT: u8 = 3;
-/// So many where the link is flooded: then silence proves little, as what is answered gets lost.
+/// How many where the link is flooded: then silence proves little, as answers get lost.
 const TRY_COUNT_IN_FLOOD: u8 = 20;
-/// A link is flooded where so many packets come from one solicitation to the next.
+/// How many packets have to come per solicitation before this counts as a flood.
 const FLOOD: u64 = 200;
-/// Between solicitations, and from the last to the verdict. All fits before the retransmission of a
-/// Solicit (SOL_TIMEOUT, 1 s), which is answered at once then.
+/// The time between solicitations, and from the last one to the verdict. Three of them end before a
+/// Solicit is retransmitted (SOL_TIMEOUT, 1 s), so that the retransmission is answered at once.
 const TRY_INTERVAL: Duration = Duration::from_millis(300);
-/// A verdict that comes later than by so much is none: the answer may not have been read yet.
+/// A holder is not found silent when this much later than planned: its answer may not have been
+/// read yet. One more solicitation is sent then.
 const LATE: Duration = Duration::from_millis(50);
-/// A holder that cannot be asked for so long is not asked on; the message that waits is lost.
+/// A probe that has no result after this time is given up; the message that waits is dropped.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
-/// An answer is good for so long: a holder is asked once a second whatever comes.
+/// How long an answer counts: a holder is probed once a second, however many messages come.
 const ANSWERED_FOR: Duration = Duration::from_secs(1);
-/// Silence is good for so long: who solicited has time for the Request.
+/// How long silence counts: a newcomer that has sent a Solicit has time for its Request.
 const SILENT_FOR: Duration = Duration::from_secs(5);
-/// Probes at a time. Beyond that the oldest of whichever neighbor started most goes.
+/// The most probes at a time. Beyond that the oldest of the newcomer that caused most is dropped.
 const MAX_PROBES: usize = 64;
-/// Refused takeovers that are shown. Beyond that the oldest goes.
+/// The most refused takeovers that are shown. Beyond that the oldest is dropped.
 const MAX_CONTESTED: usize = 16;
-/// For so long after the last attempt.
+/// How long a refused takeover is shown after the last attempt.
 const CONTESTED_FOR: Duration = Duration::from_secs(600);
 
-/// Who is asked, and for whom.
+/// Which neighbor is probed (`holder`), and on account of which newcomer.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Question {
     pub(super) interface: IfIndex,
@@ -47,11 +48,12 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Whether it asks who somebody is, and not whether another is there.
+    /// Whether the newcomer itself is probed, for its link-layer address, and no other holder.
     fn is_of_itself(&self) -> bool {
         self.holder == self.newcomer.neighbor
     }
 
+    /// The question for the newcomer's own link-layer address.
     pub(super) fn of_itself(&self) -> Self {
         Self { holder: self.newcomer.neighbor, ..self.clone() }
     }
@@ -73,7 +75,7 @@ enum State {
 #[derive(Clone, Debug)]
 struct Probe {
     started_at: Instant,
-    /// How many packets had come then.
+    /// How many packets had come when the probe began.
     packets_before: u64,
     state: State,
 }
@@ -94,7 +96,7 @@ struct Contested {
     condition: Condition,
 }
 
-/// What is known of who is asked.
+/// The result of a probe, as far as there is one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
     Answers { link_layer: Option<Vec<u8>> },
@@ -102,7 +104,7 @@ pub(super) enum Verdict {
     Pending,
 }
 
-/// The holders that are asked, and takeovers that were refused.
+/// The probes of holders, and the takeovers that were refused.
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Takeovers {
     probes: BTreeMap<Question, Probe>,
@@ -110,7 +112,7 @@ pub(in crate::core) struct Takeovers {
     packets: u64,
     /// By downlink and holder.
     contested: BTreeMap<(Arc<str>, Ipv6Addr), Contested>,
-    /// What is contested differs from what the conditions say.
+    /// Whether the refused takeovers differ from those that the conditions show.
     is_news: bool,
 }
 
@@ -135,28 +137,31 @@ impl Takeovers {
         }
     }
 
-    /// Whether nobody was asked lately.
+    /// Whether there is no probe, under way or with a result.
     pub(super) fn is_idle(&self) -> bool {
         self.probes.is_empty()
     }
 
-    /// Whether what is contested differs from what the conditions say, once.
+    /// Whether the refused takeovers differ from those that the conditions show; a second call
+    /// returns false.
     pub(super) fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.is_news)
     }
 
+    /// Whether a probe is under way, so that neighbor advertisements are needed.
     pub(super) fn is_asking(&self) -> bool {
         self.probes.values().any(|probe| matches!(probe.state, State::Asking { .. }))
     }
 
+    /// Whether a probe has found the holder silent, not longer than [`SILENT_FOR`] ago.
     pub(super) fn is_silent(&self, now: Instant, question: &Question) -> bool {
         let probe = self.probes.get(question);
         probe.is_some_and(|probe| matches!(probe.state, State::Silent { until } if until > now))
     }
 
-    /// Whether a holder and the newcomer are one node, or are behind one relay agent: it has answered
-    /// at both addresses, with one link-layer address. Whoever forges that for its own address could
-    /// as well answer for that of the holder and have what goes there.
+    /// Whether a holder and the newcomer are one node, or are behind one relay agent: it has
+    /// answered at both addresses, with one link-layer address. Whoever forges that for its own
+    /// address could as well answer for that of the holder and have what goes there.
     pub(super) fn is_same_node(&self, now: Instant, question: &Question, holder: &Contact) -> bool {
         let link_layer = |question: &Question| match &self.probes.get(question)?.state {
             State::Answered { until, link_layer } if *until > now => link_layer.as_ref(),
@@ -167,14 +172,15 @@ impl Takeovers {
                 .is_some_and(|one| link_layer(&question.of_itself()) == Some(one))
     }
 
-    /// What is known of a holder; where that is nothing it is asked, and `received` waits.
+    /// The result of the probe of a holder; where there is none a probe begins, and `received`
+    /// waits for it.
     pub(super) fn ask(&mut self, now: Instant, question: Question, received: &Received) -> Verdict {
         match self.probes.get_mut(&question).map(|probe| &mut probe.state) {
             Some(State::Answered { until, link_layer }) if *until > now => {
                 return Verdict::Answers { link_layer: link_layer.clone() };
             }
             Some(State::Silent { until }) if *until > now => return Verdict::Silent,
-            // The newest is what its sender waits for.
+            // Its sender waits for the answer to the newest message only.
             Some(State::Asking { waiting, .. }) => {
                 **waiting = received.clone();
                 return Verdict::Pending;
@@ -195,9 +201,9 @@ impl Takeovers {
         Verdict::Pending
     }
 
-    /// The oldest goes of whichever neighbor started most, so that one which asks for everybody's
-    /// place keeps nobody out; and before any of them one that asks who somebody is, as who is there
-    /// has answered at once.
+    /// Drops the oldest probe of the newcomer that caused most, so that one which asks for what all
+    /// others hold does not keep them from being served. Probes of newcomers themselves are dropped
+    /// first: a newcomer that is there has answered at once.
     fn evict(&mut self) {
         let mut counts: BTreeMap<Ipv6Addr, usize> = BTreeMap::new();
         for question in self.probes.keys() {
@@ -218,7 +224,7 @@ impl Takeovers {
         self.packets = self.packets.wrapping_add(1);
     }
 
-    /// Forgets who is asked where nothing can be asked; the messages that wait are lost.
+    /// Drops probes on interfaces where none can be sent, with the messages that wait for them.
     pub(super) fn forget_unless(&mut self, now: Instant, can_ask: impl Fn(IfIndex) -> bool) {
         self.probes.retain(|question, probe| match probe.state {
             State::Asking { .. } => {
@@ -228,7 +234,7 @@ impl Takeovers {
         });
     }
 
-    /// The next solicitation to send: where, and whom for.
+    /// The next solicitation to send: its interface and its target.
     pub(super) fn poll_solicitation(&mut self, now: Instant) -> Option<(IfIndex, Ipv6Addr)> {
         let Self { probes, packets, .. } = self;
         probes.iter_mut().find_map(|(question, probe)| {
@@ -244,7 +250,8 @@ impl Takeovers {
         })
     }
 
-    /// A solicitation to the group of a holder has not left: it does not count, and is sent again.
+    /// Takes back a solicitation to the group of a holder that could not be sent: it does not
+    /// count, and is sent again.
     pub(in crate::core) fn handle_not_sent(&mut self, interface: IfIndex, destination: Ipv6Addr) {
         for (question, probe) in &mut self.probes {
             if question.interface == interface
@@ -256,7 +263,7 @@ impl Takeovers {
         }
     }
 
-    /// A neighbor has answered; the messages that waited for that.
+    /// Ends the probes of a neighbor that has answered; returns the messages that waited for it.
     pub(super) fn handle_answer(
         &mut self,
         now: Instant,
@@ -270,7 +277,7 @@ impl Takeovers {
         self.end(|question, _| is_asked(question), State::Answered { until, link_layer })
     }
 
-    /// The messages that waited for a holder which is silent.
+    /// Ends the probes of holders that are silent; returns the messages that waited for them.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<Received> {
         let before = self.contested.len();
         self.contested.retain(|_, one| one.last_at + CONTESTED_FOR > now);
@@ -292,7 +299,7 @@ impl Takeovers {
         self.end(is_over, State::Silent { until: now + SILENT_FOR })
     }
 
-    /// The verdict about those questions that are `over`; the messages that waited for it.
+    /// Ends the probes that are `over` with `verdict`; returns the messages that waited for them.
     fn end(&mut self, over: impl Fn(&Question, &State) -> bool, verdict: State) -> Vec<Received> {
         let mut waited = Vec::new();
         for (question, probe) in &mut self.probes {
@@ -307,6 +314,7 @@ impl Takeovers {
         waited
     }
 
+    /// Notes a takeover that was refused, to be shown by a condition.
     pub(super) fn note_refused(&mut self, now: Instant, holder: &Holder, newcomer: Newcomer) {
         let key = (Arc::clone(&holder.key.downlink), holder.contact.neighbor());
         if self.contested.len() >= MAX_CONTESTED && !self.contested.contains_key(&key) {
@@ -325,7 +333,7 @@ impl Takeovers {
         self.contested.insert(key, Contested { last_at: now, condition });
     }
 
-    /// The holder is not the one any more that others ask against.
+    /// Ends the condition about a holder, as another has taken over what it had.
     pub(super) fn note_taken(&mut self, holder: &Holder) {
         let key = (Arc::clone(&holder.key.downlink), holder.contact.neighbor());
         self.is_news |= self.contested.remove(&key).is_some();
@@ -417,8 +425,8 @@ mod tests {
         assert_eq!(until_silent(asked(), floods), (20, 6000));
     }
 
-    /// The table of refused takeovers is full: the newest holder gets in, the one goes that was left
-    /// alone longest, and who is in it already drives nobody out.
+    /// The table of refused takeovers is full: the newest holder gets in, the one goes that was
+    /// left alone longest, and who is in it already drives nobody out.
     #[test]
     fn the_latest_refused_takeovers_are_shown() {
         let mut takeovers = Takeovers::default();

@@ -1,12 +1,12 @@
-//! One uplink's lease: what is held, and who asks for it.
+//! One uplink's lease: what is held, and what requests it.
 //!
-//! What is held (`held`) outlives the exchanges that got it: prefixes run by their own lifetimes and
-//! only a Reply, their expiry or the operator ends them (SEC-05). Nothing is ever released: what is
-//! delegated may be in use downstream (RFC 9915 §6.3, RFC 9096 §3.1). `remember` carries it over a
-//! restart.
+//! What is held (`held`) outlives the exchanges that got it: prefixes run by their own lifetimes
+//! and only a Reply, their expiry or the operator ends them (SEC-05). Nothing is ever released:
+//! what is delegated may be in use downstream (RFC 9915 §6.3, RFC 9096 §3.1). `remember` carries it
+//! over a restart.
 //!
-//! Who asks is a [`Requester`]: the built-in one (`client`), or another program in its place. Both are
-//! handed what is held and change it by what they are given.
+//! What requests it is a [`Requester`]: the built-in one (`client`), or another program in its
+//! place. Both are handed what is held and change it by what they are given.
 
 mod client;
 mod held;
@@ -40,8 +40,8 @@ pub struct Lease {
     requester: Requester,
 }
 
-/// Who asks the delegating routers. A verb of [`Lease`] is one `let` here: another requester is one
-/// case, and the compiler names the verbs that it has to answer.
+/// What sends requests to the delegating routers. A method of [`Lease`] is one `let` here: another
+/// requester is one case, and the compiler names the methods that it has to answer.
 #[derive(Clone, Debug)]
 enum Requester {
     /// The client of this program.
@@ -82,7 +82,7 @@ impl Lease {
         self.held.services()
     }
 
-    /// When it is renewed, if that lies after `now`.
+    /// When the lease is renewed (T1), if that lies after `now`.
     pub fn renewed_at(&self, now: Instant) -> Option<Instant> {
         self.held.timers().and_then(|timers| timers.t1.at()).filter(|at| *at > now)
     }
@@ -92,7 +92,8 @@ impl Lease {
         self.held.forget(before);
     }
 
-    /// Says which prefixes other uplinks hold or are set by hand: what overlaps them is refused.
+    /// Sets the prefixes that other uplinks hold or that are set by hand: what overlaps them is
+    /// refused.
     pub fn set_elsewhere(&mut self, elsewhere: Vec<Ipv6Net>) {
         self.held.set_elsewhere(elsewhere);
     }
@@ -102,49 +103,50 @@ impl Lease {
         self.held.refusals.poll()
     }
 
-    /// What servers gave last and was refused, with the reasons.
+    /// What servers gave last and this program refused, with the reasons.
     pub fn refused(&self) -> &[(Ipv6Net, Refusal)] {
         self.held.refusals.standing()
     }
 
-    /// Whether this program asks for it, by UDP port 546, and no other.
+    /// Whether this program itself requests the lease, by UDP port 546, and not another program.
     pub const fn is_built_in(&self) -> bool {
         match self.requester {
             Requester::BuiltIn(_) => true,
         }
     }
 
-    /// What to remember: none when no prefix is held.
+    /// What to store for a restart: none when no prefix is held.
     pub fn stored(&self) -> Option<StoredLease> {
         let Requester::BuiltIn(client) = &self.requester;
         self.held.stored().map(|stored| client.with_key(stored))
     }
 }
 
-/// Who asks for it.
+/// How the lease is requested.
 impl Lease {
-    /// The uplink can send: Rebind what is held (CHG-05), else Solicit (PDC-20: after a random
-    /// delay of up to a second unless `hurry`). Ends in a [`Progress::outcome`](super::Progress).
+    /// The uplink can send: what is held is rebound (CHG-05), else a Solicit is sent (PDC-20: after
+    /// a random delay of up to a second unless `hurry`). Ends in a
+    /// [`Progress::outcome`](super::Progress).
     pub fn link_up(&mut self, now: Instant, hurry: bool) {
         let Requester::BuiltIn(client) = &mut self.requester;
         client.link_up(&self.held, now, hurry);
     }
 
-    /// The uplink cannot send: exchanges rest, prefixes run on.
+    /// The uplink cannot send: exchanges rest, while the lifetimes of prefixes run on.
     pub fn link_down(&mut self) {
         let Requester::BuiltIn(client) = &mut self.requester;
         client.link_down();
     }
 
-    /// A router's M flag says that addresses are to be had (UPL-15). One that is held stays held
-    /// when the flag goes.
+    /// Takes over whether a router's M flag says that addresses are available by DHCPv6 (UPL-15).
+    /// An address that is held stays held when the flag is cleared.
     pub fn want_address(&mut self, now: Instant, wanted: bool) {
         let Requester::BuiltIn(client) = &mut self.requester;
         client.want_address(&self.held, now, wanted);
     }
 
-    /// A router's O flag says that information is to be had: it is asked for where neither
-    /// prefixes nor addresses are (CHG-06).
+    /// Takes over whether a router's O flag says that other configuration is available by DHCPv6:
+    /// it is requested where neither prefixes nor addresses are (CHG-06).
     pub fn want_information(&mut self, now: Instant, wanted: bool) {
         let Requester::BuiltIn(client) = &mut self.requester;
         client.want_information(&self.held, now, wanted);
@@ -158,8 +160,8 @@ impl Lease {
         client.refresh(&self.held, now, refresh);
     }
 
-    /// Skips what is left of the random delay before the first message: an advertisement has
-    /// told that someone is there to answer.
+    /// Skips what is left of the random delay before the first message: a router advertisement has
+    /// shown that the link has a router.
     pub fn hurry(&mut self, now: Instant) {
         let Requester::BuiltIn(client) = &mut self.requester;
         client.hurry(now);
@@ -179,16 +181,16 @@ impl Lease {
         client.rediscover(now);
     }
 
-    /// Renews before T1, for one who asks us for a prefix and could be given only little of its
-    /// preferred lifetime (SRV-61); whether a renewal that this or T1 started is under way since
-    /// less than `patience`. A renewal that brought nothing longer is not repeated within
-    /// [`EARLY_GAP`], and one without an answer goes on at its own pace.
+    /// Renews before T1, for a requesting router that could be granted only a short preferred
+    /// lifetime (SRV-61); whether a renewal that this or T1 started is under way since less than
+    /// `patience`. A renewal that brought nothing longer is not repeated within
+    /// a minute, and one without an answer goes on at its own pace.
     pub fn renew_for_others(&mut self, now: Instant, patience: Duration) -> bool {
         let Requester::BuiltIn(client) = &mut self.requester;
         client.renew_for_others(&self.held, now, patience)
     }
 
-    /// Duplicate address detection failed for an address of the IA_NA: Decline it (PDC-84).
+    /// Declines an address of the IA_NA for which duplicate address detection failed (PDC-84).
     pub fn decline(&mut self, now: Instant, address: Ipv6Addr) {
         let Requester::BuiltIn(client) = &mut self.requester;
         client.decline(&mut self.held, now, address);
@@ -210,7 +212,7 @@ impl Lease {
         client.handle_message(&mut self.held, now, message, octets)
     }
 
-    /// Retransmits, renews, rebinds, lets run out what has run out.
+    /// Retransmits, renews and rebinds, and ends what is not valid any more.
     pub fn handle_timeout(&mut self, now: Instant) -> Progress {
         let Requester::BuiltIn(client) = &mut self.requester;
         client.handle_timeout(&mut self.held, now)
@@ -228,13 +230,13 @@ impl Lease {
         client.poll_transmit(&self.held, now)
     }
 
-    /// The next step that its exchanges have taken.
+    /// The next transition of an exchange that has not been reported.
     pub fn poll_transition(&mut self) -> Option<Transition> {
         let Requester::BuiltIn(client) = &mut self.requester;
         client.poll_transition()
     }
 
-    /// Whether `message` answers a question of ours.
+    /// Whether `message` answers an exchange under way.
     pub fn awaits(&self, message: &Message) -> bool {
         let Requester::BuiltIn(client) = &self.requester;
         client.awaits(message)
@@ -253,25 +255,26 @@ impl Lease {
         client.is_renewing(now, patience)
     }
 
-    /// Since when questions about a lease have got no answer.
+    /// Since when exchanges about a lease have got no answer.
     pub fn unanswered_since(&self) -> Option<Instant> {
         let Requester::BuiltIn(client) = &self.requester;
         client.unanswered_since()
     }
 
-    /// The IA_PDs that servers answer about and do not fill, by IAID.
+    /// The IA_PDs that servers answer about and grant no prefix in, by IAID.
     pub fn unavailable(&self) -> &[Unavailable] {
         let Requester::BuiltIn(client) = &self.requester;
         client.unavailable()
     }
 
-    /// When servers are asked for a prefix again, if that is certain.
+    /// When servers are asked for a prefix again: in an exchange under way or at T1; none if
+    /// neither is set.
     pub fn asked_again_at(&self) -> Option<Instant> {
         let Requester::BuiltIn(client) = &self.requester;
         client.asked_again_at(&self.held)
     }
 
-    /// Who gave the lease, and what is under way, for status.
+    /// The server that granted the lease, and the exchange under way, for status.
     pub fn describe(&self) -> (Option<Duid>, &'static str) {
         let Requester::BuiltIn(client) = &self.requester;
         client.describe(&self.held)

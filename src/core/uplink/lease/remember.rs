@@ -1,4 +1,4 @@
-//! What of the lease survives a restart.
+//! The part of the lease that survives a restart: delegated prefixes and their server.
 
 use super::held::Held;
 use super::types::{DelegatedPrefix, Rules};
@@ -6,7 +6,8 @@ use crate::core::memory::{StoredLease, StoredPrefix};
 use crate::time::{Instant, Until};
 
 impl Held {
-    /// Holds what was stored, as far as it is valid and configured.
+    /// Holds what was stored, as far as it is still valid. A prefix of an IA_PD that is not
+    /// configured any more, or that is not acceptable, has ended.
     pub(super) fn restored(rules: &Rules, stored: &StoredLease, now: Instant) -> Self {
         let mut held = Self::new(rules.shortest_prefix, now);
         for stored_prefix in &stored.prefixes {
@@ -30,7 +31,8 @@ impl Held {
         held
     }
 
-    /// What to remember: none when no prefix is held. The key for Reconfigure is the requester's.
+    /// What to store for a restart: none when no prefix is held. The key for Reconfigure is left
+    /// out, as the requester has it and adds it.
     pub(super) fn stored(&self) -> Option<StoredLease> {
         let prefixes = self.prefixes().into_iter().filter(|prefix| prefix.gone_since.is_none());
         let prefixes: Vec<_> = prefixes

@@ -1,4 +1,4 @@
-//! What goes into the lease and what comes out of it.
+//! The settings of a lease, what is read from it, and the results of its methods.
 
 use std::net::Ipv6Addr;
 
@@ -9,12 +9,12 @@ use crate::core::uplink::change::{Outcome, Question};
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-/// How one uplink asks.
+/// How one uplink requests its lease.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rules {
-    /// This machine.
+    /// The client identifier of this machine.
     pub duid: Duid,
-    /// The IA_PDs.
+    /// The IA_PDs that are requested.
     pub delegate: Vec<Delegate>,
     /// Offer Rapid Commit.
     pub rapid_commit: bool,
@@ -22,13 +22,14 @@ pub struct Rules {
     pub reconfigure: bool,
     /// After a link event start with Solicit.
     pub solicit_on_reconnect: bool,
-    /// Keep a prefix to its end when its replacement comes and it is not mentioned.
+    /// Keep a prefix until its valid lifetime ends when a Reply gives another prefix in the same
+    /// IA_PD and does not mention this one.
     pub strict: bool,
     /// Refuse delegated prefixes that are shorter than this, in bits.
     pub shortest_prefix: u8,
 }
 
-/// A prefix that is held.
+/// A delegated prefix that is held, or was until it ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DelegatedPrefix {
     /// Its IA_PD.
@@ -39,9 +40,10 @@ pub struct DelegatedPrefix {
     pub exclude: Option<Ipv6Net>,
     /// Preferred until.
     pub preferred_until: Until,
-    /// Valid until; in the past for a prefix that is gone.
+    /// Valid until; in the past for a prefix that has ended.
     pub valid_until: Until,
-    /// When it was withdrawn, replaced or ran out: it is not in use any more, only listed.
+    /// When the prefix ended, as it was withdrawn or replaced or its valid lifetime ran out: it is
+    /// only listed since.
     pub gone_since: Option<Instant>,
 }
 
@@ -56,7 +58,7 @@ pub struct LeasedAddress {
     pub valid_until: Until,
 }
 
-/// Things with the end of their use.
+/// Items, each with the time until which it may be used.
 pub type Ending<T> = Vec<(T, Until)>;
 
 /// What a datagram or the passing of time did to the lease.
@@ -64,13 +66,13 @@ pub type Ending<T> = Vec<(T, Until)>;
 pub struct Progress {
     /// The set of prefixes or addresses, or a deprecation, changed.
     pub changed: bool,
-    /// Lifetimes moved, or resolvers did: the desired state has to be derived anew.
+    /// Lifetimes or resolvers changed: the desired state has to be derived anew.
     pub refreshed: bool,
     /// What [`Lease::refresh`] or [`Lease::link_up`] started has ended.
     pub outcome: Option<Outcome>,
-    /// What a valid Reconfigure asks for.
+    /// What a valid Reconfigure asks for: a Renew or a Rebind.
     pub reconfigure: Option<Question>,
-    /// What is remembered has to be written.
+    /// What survives a restart has changed and has to be stored.
     pub remember: bool,
 }
 
@@ -79,17 +81,17 @@ pub struct Progress {
 pub enum Reject {
     /// Not a message for a requesting router.
     UnexpectedType,
-    /// Answers no exchange under way.
+    /// The transaction id is that of no exchange under way.
     TransactionId,
-    /// Without Server Identifier.
+    /// The Server Identifier is missing.
     NoServerId,
-    /// Client Identifier missing or another's.
+    /// The Client Identifier is missing, or that of another client.
     ClientId,
     /// A Reply to Solicit without Rapid Commit.
     NotRapid,
     /// A Reconfigure without authentication, or with a wrong one.
     Authentication,
-    /// A Reconfigure whose counter does not rise.
+    /// A Reconfigure whose replay detection value does not increase.
     Replay,
     /// A Reconfigure that asks for a message that it cannot ask for.
     ReconfigureMessage,

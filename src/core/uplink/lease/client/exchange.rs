@@ -1,4 +1,4 @@
-//! One exchange under way: what is asked, under which transaction id, and when again.
+//! One exchange under way: its message, its transaction id, and when it is retransmitted.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::wire::dhcpv6_option::Duid;
 
 /// SOL_TIMEOUT, SOL_MAX_RT (RFC 9915 §7.6).
 pub(super) const SOLICIT: Parameters = Parameters::new(1, 3600, 0, 0);
-/// A Solicit that probes for something better than what is held, and soon rests.
+/// A Solicit for something better than what is held: it is given up after 10 s.
 pub(super) const PROBE: Parameters = Parameters::new(1, 3600, 0, 10);
 /// REQ_TIMEOUT, REQ_MAX_RT, REQ_MAX_RC (RFC 9915 §7.6).
 pub(super) const REQUEST: Parameters = Parameters::new(1, 30, 10, 0);
@@ -22,62 +22,63 @@ pub(super) const RENEW: Parameters = Parameters::new(10, 600, 0, 0);
 pub(super) const REBIND: Parameters = Parameters::new(10, 600, 0, 0);
 /// CNF_TIMEOUT, CNF_MAX_RT, CNF_MAX_RD (RFC 9915 §7.6).
 pub(super) const CONFIRM: Parameters = Parameters::new(1, 4, 0, 10);
-/// The repeated Rebinds of the ladder: those of Confirm (RFC 9915 §18.2.12), but two of them, as
-/// the Solicit that follows asks all servers as well.
+/// The repeated Rebinds of the refresh ladder: they have the intervals of Confirm (RFC 9915
+/// §18.2.12), but are only two, as the Solicit that follows reaches all servers as well.
 pub(super) const SECOND_STEP: Parameters = Parameters::new(1, 4, 2, 0);
-/// The first step of the ladder: sent once, its answer welcome as long as the ladder stands.
+/// The first step of the refresh ladder: one message, whose answer is accepted until the ladder has
+/// ended (11 s).
 pub(super) const FIRST_STEP: Parameters = Parameters::new(20, 20, 1, 11);
-/// The same after a change: repeated, at first after a few round trips (PDC-41).
+/// The first step after a change: it is retransmitted, first after a few round trips (PDC-41).
 pub(super) const REPEATED_FIRST_STEP: Parameters = Parameters::new(1, 1, 0, 11);
 /// DEC_TIMEOUT, DEC_MAX_RC (RFC 9915 §7.6).
 pub(super) const DECLINE: Parameters = Parameters::new(1, 0, 4, 0);
 /// INF_TIMEOUT, INF_MAX_RT (RFC 9915 §7.6).
 pub(super) const INFORMATION_REQUEST: Parameters = Parameters::new(1, 3600, 0, 0);
 
-/// What is asked.
+/// What an exchange is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// For any server's offer.
+    /// Asks all servers for offers.
     Solicit {
         /// The Advertises collected, the best first.
         offers: Vec<Offer>,
-        /// A server has answered.
+        /// Whether a server has sent an Advertise.
         advertised: bool,
-        /// Names what is held as a hint; see [`Exchange::names_hints`].
+        /// Whether the Solicit names what is held as a hint; see [`Exchange::names_hints`].
         hints: bool,
     },
-    /// For what one server offered.
+    /// Asks one server for what it offered.
     Request {
         /// The offer.
         offer: Offer,
-        /// Whom to turn to when it fails, the best first.
+        /// Offers of other servers, requested when this one fails, the best first.
         others: Vec<Offer>,
     },
-    /// For longer lifetimes from the server that gave the lease.
+    /// Asks the server that granted the lease for longer lifetimes.
     Renew {
         /// That server.
         server: Duid,
     },
-    /// For longer lifetimes from any server.
+    /// Asks all servers for longer lifetimes.
     Rebind,
-    /// Whether the addresses still fit the link.
+    /// Asks all servers whether the addresses still fit the link.
     Confirm,
-    /// Tells that addresses are in use by others.
+    /// Declines addresses that other nodes use.
     Decline {
-        /// Who gave them.
+        /// The server that granted them.
         server: Duid,
         /// The addresses.
         addresses: Vec<Ipv6Addr>,
     },
-    /// For configuration without a lease.
+    /// Asks for configuration without a lease.
     InformationRequest {
-        /// Who wanted to be asked, if a Reconfigure was the reason.
+        /// The server whose Reconfigure asked for this, if one did.
         server: Option<Duid>,
     },
 }
 
 impl Kind {
-    /// The type of its message.
+    /// The type of the message that the exchange sends.
     pub(super) const fn message_type(&self) -> MessageType {
         match self {
             Self::Solicit { .. } => MessageType::Solicit,
@@ -90,7 +91,7 @@ impl Kind {
         }
     }
 
-    /// Whether it ends when the lease is settled.
+    /// Whether the exchange is about a lease: it ends when the lease is granted or confirmed.
     pub(super) const fn is_for_lease(&self) -> bool {
         match self {
             Self::Solicit { .. }
@@ -102,7 +103,7 @@ impl Kind {
         }
     }
 
-    /// Whether it works towards a lease where there is none.
+    /// Whether the exchange asks for a new lease.
     pub(super) const fn is_discovery(&self) -> bool {
         match self {
             Self::Solicit { .. } | Self::Request { .. } => true,
@@ -114,12 +115,12 @@ impl Kind {
         }
     }
 
-    /// Whether nothing more is to be done at T1 while it is under way.
+    /// Whether this exchange stands for the Renew at T1: none is started beside it.
     pub(super) const fn covers_t1(&self) -> bool {
         matches!(self, Self::Renew { .. }) || self.covers_t2()
     }
 
-    /// Whether nothing more is to be done at T2 while it is under way.
+    /// Whether this exchange stands for the Rebind at T2: none is started beside it.
     pub(super) const fn covers_t2(&self) -> bool {
         matches!(self, Self::Rebind | Self::Request { .. } | Self::Confirm)
     }
@@ -144,13 +145,13 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Whether it is a Solicit that was sent and has brought no offer.
+    /// Whether this is a Solicit that has been sent and has brought no offer.
     pub(super) fn is_in_vain(&self) -> bool {
         matches!(&self.kind, Kind::Solicit { offers, .. } if offers.is_empty())
             && self.retransmit.count() > 0
     }
 
-    /// An exchange whose first message is due at `at`.
+    /// An exchange whose first message is sent at `at`.
     pub(super) fn new(
         kind: Kind,
         parameters: Parameters,
@@ -170,13 +171,13 @@ impl Exchange {
         Self { kind, aim: Aim::Everything, transaction_id: random.transaction_id(), retransmit }
     }
 
-    /// Whether its message is to be sent. A Solicit with offers is not repeated but followed by
-    /// a Request.
+    /// Whether the message is to be sent now, first or again. A Solicit with offers is not repeated
+    /// but followed by a Request.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         !self.has_offers() && self.retransmit.is_due(now)
     }
 
-    /// Whether Advertises wait to be chosen from.
+    /// Whether a Solicit has collected offers, of which one is to be chosen.
     pub(super) const fn has_offers(&self) -> bool {
         matches!(&self.kind, Kind::Solicit { offers, .. } if !offers.is_empty())
     }
@@ -189,17 +190,18 @@ impl Exchange {
         matches!(self.kind, Kind::Solicit { hints: true, .. }) && (count < 2 || count % 2 == 1)
     }
 
-    /// Whether its first message has left.
+    /// Whether the first message has been sent.
     pub(super) const fn is_sent(&self) -> bool {
         self.retransmit.count() > 0
     }
 
-    /// How long ago its first message left; nothing where none has.
+    /// How long ago the first message was sent; zero where none was.
     pub(super) fn lasts(&self, now: Instant) -> Duration {
         self.retransmit.elapsed(now)
     }
 
-    /// When to look at it again; nothing leaves before `free_at`.
+    /// When the exchange has to be handled next; no message is sent before `free_at`, when the
+    /// rate limit allows one.
     pub(super) fn deadline(&self, free_at: Instant) -> Instant {
         let at = self.retransmit.deadline();
         if self.has_offers() || self.retransmit.is_over(at) { at } else { at.max(free_at) }

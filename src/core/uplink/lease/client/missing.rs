@@ -1,5 +1,5 @@
-//! What was asked for and not given while something else is held (RFC 9915 §18.2.10.1): it is
-//! asked for again, ever more rarely, in exchanges of its own beside what is held.
+//! Identity associations that were requested and not granted while others are held (RFC 9915
+//! §18.2.10.1): they are requested again, at growing intervals, in exchanges of their own.
 
 use std::time::Duration;
 
@@ -11,15 +11,16 @@ use crate::time::Instant;
 use crate::wire::dhcpv6_option::Duid;
 
 impl Client {
-    /// The identity associations that are asked for.
+    /// The identity associations that are requested.
     fn wanted(&self, now: Instant) -> Vec<Ia> {
         let address = self.asks_address(now).then_some(Ia::Na);
         let prefixes = self.rules.delegate.iter().map(|delegate| Ia::Pd(delegate.iaid));
         address.into_iter().chain(prefixes).collect()
     }
 
-    /// Those that the last answer about them left empty, and those without a prefix. An address
-    /// that was never asked for is asked for with the next renewal: anyone can set the M flag.
+    /// The wanted ones that the last answer about them left empty, and IA_PDs without a prefix. An
+    /// address that was never asked for is asked for with the next renewal: anyone can set the M
+    /// flag.
     pub(super) fn missing(&self, held: &Held, now: Instant) -> Vec<Ia> {
         let mut wanted = self.wanted(now);
         wanted.retain(|ia| self.unmet.contains(ia) || (*ia != Ia::Na && !held.has(*ia)));
@@ -67,9 +68,10 @@ impl Client {
         }
     }
 
-    /// Asks for what is missing beside what is held, unless something under way asks for all; ends
-    /// that when nothing is missing any more. The first Solicit leaves a second after the answer
-    /// that left something out, or later if that is not the first such answer in a row.
+    /// Asks for what is missing beside what is held, unless an exchange for everything is under
+    /// way; ends such exchanges when nothing is missing any more. The first Solicit leaves a second
+    /// after the answer that left something out, or later if that is not the first such answer in a
+    /// row.
     pub(super) fn seek_missing(&mut self, held: &Held, now: Instant) {
         let missing = self.missing(held, now);
         let is_over = missing.is_empty()
@@ -88,7 +90,7 @@ impl Client {
         self.refused_count = self.refused_count.saturating_add(1);
         let mut at = now + wait;
         if !missing.iter().any(|ia| self.unmet.contains(ia)) {
-            // It ran out: prefixes of a second cause no storm (PDC-47).
+            // Its lifetime ran out: prefixes with lifetimes of a second cause no storm (PDC-47).
             at = self.settled_at.map_or(at, |settled_at| at.max(settled_at + REDISCOVERY_GAP));
         }
         at = at + self.random.duration(Duration::ZERO, wait / 10);
@@ -97,7 +99,7 @@ impl Client {
         self.exchanges.push(Exchange { aim: Aim::Missing, ..exchange });
     }
 
-    /// A Request for what is missing brought nothing: the next one comes later.
+    /// Starts anew, after a longer time, when a Request for what is missing has brought nothing.
     pub(super) fn miss_again(&mut self, held: &Held, now: Instant) {
         self.exchanges.retain(|exchange| exchange.aim == Aim::Everything);
         self.seek_missing(held, now);

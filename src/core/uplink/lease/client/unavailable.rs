@@ -1,4 +1,5 @@
-//! What servers answer and do not give: an operator has to see it, and what was said of it.
+//! IA_PDs that servers answer about and grant no prefix in: an operator has to see them, with the
+//! status that the server gave.
 
 use std::fmt;
 
@@ -9,19 +10,19 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, Iaid, Status, StatusCode};
 
-/// Letters kept of what a server says.
+/// How many characters of a status message are kept.
 const LETTERS: usize = 100;
 
-/// An IA_PD that servers do not fill.
+/// An IA_PD in which servers grant no prefix.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unavailable {
-    /// Which.
+    /// The IA_PD.
     pub iaid: Iaid,
-    /// Since when they have not.
+    /// When the first such answer came.
     pub since: Instant,
-    /// Who answered last.
+    /// The server that answered last.
     pub server: Duid,
-    /// What that server said, if it gave a reason.
+    /// The status that it gave as the reason, if any.
     pub status: Option<Status>,
 }
 
@@ -34,7 +35,7 @@ impl fmt::Display for Unavailable {
     }
 }
 
-/// What a server said, shortened.
+/// A status in words: its name, and its message cut to [`LETTERS`] characters.
 pub(super) fn status_in_words(status: &Status) -> String {
     if status.text.is_empty() {
         return name(status.code);
@@ -59,20 +60,21 @@ fn name(code: StatusCode) -> String {
 }
 
 impl Client {
-    /// The IA_PDs that servers answer about and do not fill, by IAID.
+    /// The IA_PDs that servers answer about and grant no prefix in, by IAID.
     pub(in crate::core::uplink::lease) fn unavailable(&self) -> &[Unavailable] {
         &self.unavailable
     }
 
-    /// When servers are asked for a prefix again, if that is certain.
+    /// When servers are asked for a prefix again: in an exchange under way or at T1; none if
+    /// neither is set.
     pub(in crate::core::uplink::lease) fn asked_again_at(&self, held: &Held) -> Option<Instant> {
         let asks = self.exchanges.iter().filter(|exchange| exchange.kind.is_for_lease());
         let asked_at = asks.map(|exchange| exchange.deadline(self.limit.free_at())).min();
         asked_at.or_else(|| held.timers().and_then(|timers| timers.t1.at()))
     }
 
-    /// Takes note of which IA_PDs the answer of `server` to an exchange of this kind and aim fills
-    /// and which it does not. An offer fills nothing yet.
+    /// Takes note of which IA_PDs the answer of `server` to an exchange of this kind and aim
+    /// grants a prefix in and which it does not. An offer grants nothing yet.
     pub(super) fn note_availability(
         &mut self,
         held: &Held,
@@ -114,7 +116,7 @@ impl Client {
     }
 }
 
-/// What `message` says of an IA_PD that it does not fill: the status of the association, of a
+/// Why `message` grants no prefix in an IA_PD: the status of the association, of a
 /// prefix in it, or of the message.
 fn reason(message: &Message, iaid: Iaid) -> Option<Status> {
     let ia_pd = message.ia_pds().find(|ia_pd| ia_pd.iaid == iaid);
@@ -127,8 +129,8 @@ fn reason(message: &Message, iaid: Iaid) -> Option<Status> {
     statuses.into_iter().find(|status| status.code != StatusCode::Success).cloned()
 }
 
-/// Why `message` does not give what was asked for: the first status of its associations, their
-/// prefixes, or all of it, that is no success.
+/// Why `message` does not grant what was requested: the first status other than success, of its
+/// associations, of prefixes in them, or of the message.
 pub(super) fn failure(message: &Message) -> Option<Status> {
     let prefixes = message.ia_pds().flat_map(|ia_pd| {
         let each = ia_pd.prefixes.iter().filter_map(|prefix| prefix.status.as_ref());

@@ -1,4 +1,4 @@
-//! What is held, what is gone, and what a message gives or takes.
+//! The prefixes and addresses that are held, those that have ended, and how a message changes them.
 
 mod given;
 mod refusal;
@@ -22,13 +22,13 @@ pub(super) use timers::Timers;
 
 use refusal::{Acceptance, Refusals};
 
-/// Leases kept of one identity association.
+/// The most prefixes or addresses that are held in one identity association.
 const PER_IA: usize = 16;
 
-/// Prefixes that are gone and still listed.
+/// The most prefixes that have ended and are still listed.
 const GONE: usize = 32;
 
-/// A prefix or address.
+/// A prefix or address that is held, or one that has ended (`gone_since`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Entry {
     server: Duid,
@@ -50,10 +50,12 @@ impl Entry {
     }
 }
 
-/// What is the same as long as only lifetimes move; see [`Held::set`].
+/// A prefix or address without its lifetimes: its association, prefix and excluded part, whether it
+/// has ended, and whether it is deprecated.
 pub(super) type SetMember = (Ia, Ipv6Net, Option<Ipv6Net>, bool, bool);
 
-/// What can be told apart of what is held, to see what a message or the passing of time changed.
+/// A snapshot of what is held: two are compared to see what a message or the passing of time
+/// changed.
 #[derive(PartialEq, Eq)]
 pub(super) struct View {
     pub(super) set: Vec<SetMember>,
@@ -71,16 +73,16 @@ pub(super) struct Held {
     timers: BTreeMap<Ia, Timers>,
     /// Who gave it.
     pub(super) server: Option<Duid>,
-    /// What hosts are to be given beside prefixes.
+    /// What hosts are given beside prefixes: DNS servers, search domains and services.
     pub(super) resolvers: Resolvers,
-    /// What was given and not taken.
+    /// What servers gave and was refused.
     pub(super) refusals: Refusals,
-    /// Until when the passing of time has been reported.
+    /// The time up to which the ends of lifetimes have been reported.
     pub(super) seen: Instant,
 }
 
 impl Held {
-    /// Holds nothing, and takes no delegated prefix that is shorter than `shortest`.
+    /// Holds nothing, and refuses delegated prefixes that are shorter than `shortest` bits.
     pub(super) fn new(shortest: u8, now: Instant) -> Self {
         Self {
             acceptance: Acceptance { shortest, elsewhere: Vec::new() },
@@ -93,7 +95,7 @@ impl Held {
         }
     }
 
-    /// What can be told apart of it.
+    /// A snapshot for comparison.
     pub(super) fn view(&self) -> View {
         View {
             set: self.set(self.seen),
@@ -104,12 +106,13 @@ impl Held {
         }
     }
 
-    /// Says what other uplinks hold, or is set by hand.
+    /// Sets the prefixes that other uplinks hold or that are set by hand: what overlaps them is
+    /// refused.
     pub(super) fn set_elsewhere(&mut self, elsewhere: Vec<Ipv6Net>) {
         self.acceptance.elsewhere = elsewhere;
     }
 
-    /// Why a lease of `ia` is not taken, if it is not.
+    /// Why a lease of `ia` is refused, if it is.
     fn refusal(&self, ia: Ia, lease: &GivenLease) -> Option<Refusal> {
         let is_held = self.entries.get(&(ia, lease.prefix)).is_some_and(Entry::is_live);
         self.acceptance.refusal(ia, lease, is_held)
@@ -120,7 +123,7 @@ impl Held {
         self.acceptance.refusal_of_prefix(Ia::Pd(iaid), prefix).is_none()
     }
 
-    /// What of `given` is refused, without what the server itself does not give.
+    /// What of `given` is refused. What the server withdraws itself is not among it.
     pub(super) fn refused(&self, given: &[Given]) -> Vec<(Ipv6Net, Refusal)> {
         let offered = given.iter().flat_map(|given| {
             given.leases.iter().filter(|lease| lease.is_given()).map(|lease| (given.ia, lease))
@@ -143,7 +146,7 @@ impl Held {
         preferred
     }
 
-    /// Holds a prefix from memory.
+    /// Takes in a prefix that was stored before a restart.
     pub(super) fn restore(&mut self, server: &Duid, prefix: &DelegatedPrefix) {
         let entry = Entry {
             server: server.clone(),
@@ -170,7 +173,7 @@ impl Held {
         self.entries.range((ia, FIRST)..=(ia, LAST)).any(|(_, entry)| entry.is_live())
     }
 
-    /// What is held in `ia`, only from `server` if given.
+    /// What is held and valid at `now`; only what `server` granted, where one is named.
     pub(super) fn leases<'a>(
         &'a self,
         now: Instant,
@@ -183,11 +186,11 @@ impl Held {
             .map(|(key, _)| *key)
     }
 
-    /// Takes in what `server` says; whether anything was given or taken.
+    /// Takes in what `server` gives; whether anything was granted or withdrawn.
     ///
-    /// What is not mentioned stays, except where its replacement comes without a word about it:
+    /// What a message does not mention stays, except where it gives a new prefix in the same IA_PD:
     /// servers that lost their state never withdraw (requirements: change semantics, row 18).
-    /// `strict` keeps that too.
+    /// With `strict` the old prefix stays even then.
     pub(super) fn take_in(
         &mut self,
         now: Instant,
@@ -235,7 +238,7 @@ impl Held {
                 valid_until: Until::after(now, lease.valid),
                 gone_since: None,
             };
-            // What has moved here from another IA_PD is not gone.
+            // What has moved here from another IA_PD is not listed there as ended.
             self.entries.retain(|(ia, prefix), entry| {
                 *ia == Ia::Na || *prefix != lease.prefix || entry.is_live()
             });
@@ -269,9 +272,9 @@ impl Held {
             })
     }
 
-    /// Chooses new times where T1 has passed and the answer that would have moved it did not
-    /// (PDC-64): the next attempt comes when half of what is left is over, and T2 stays where it is
-    /// until it has passed too.
+    /// Chooses a new T1 where it has passed and the answer set no new one (PDC-64): the next
+    /// attempt comes when half of the remaining lifetime is over, and T2 stays where it is until it
+    /// has passed too.
     pub(super) fn rest(&mut self, now: Instant) {
         let mut lifetimes: BTreeMap<Ia, Vec<(Lifetime, Lifetime)>> = BTreeMap::new();
         for ((ia, _), entry) in self.entries.iter().filter(|(_, entry)| entry.is_live()) {
@@ -289,7 +292,7 @@ impl Held {
         }
     }
 
-    /// Ends all addresses, or one.
+    /// Ends all addresses, or only one.
     pub(super) fn drop_addresses(&mut self, now: Instant, only: Option<Ipv6Addr>) {
         for ((_, prefix), entry) in self.entries.range_mut((Ia::Na, FIRST)..=(Ia::Na, LAST)) {
             if only.is_none_or(|only| prefix.addr() == only) {
@@ -299,7 +302,7 @@ impl Held {
         self.tidy();
     }
 
-    /// Ends what has run out.
+    /// Ends what is not valid any more at `now`.
     pub(super) fn expire(&mut self, now: Instant) {
         for entry in self.entries.values_mut() {
             if entry.is_live() && entry.valid_until.is_over(now) {
@@ -309,12 +312,12 @@ impl Held {
         self.tidy();
     }
 
-    /// Drops prefixes that are gone since `before` or earlier.
+    /// Drops prefixes that ended at `before` or earlier.
     pub(super) fn forget(&mut self, before: Instant) {
         self.entries.retain(|_, entry| entry.gone_since.is_none_or(|since| since > before));
     }
 
-    /// Drops addresses that are gone, and prefixes beyond the bound, the longest gone first.
+    /// Drops addresses that have ended, and ended prefixes beyond the bound, the oldest end first.
     fn tidy(&mut self) {
         self.entries.retain(|(ia, _), entry| *ia != Ia::Na || entry.is_live());
         let mut gone: Vec<Instant> =
@@ -349,8 +352,7 @@ impl Held {
         live.map(|entry| entry.valid_until).max()
     }
 
-    /// What is held and gone at `now`, without its lifetimes: prefix, excluded part, gone,
-    /// deprecated.
+    /// What is held and what has ended, without the lifetimes; deprecated is what is so at `now`.
     fn set(&self, now: Instant) -> Vec<SetMember> {
         let member = |((ia, prefix), entry): (&(Ia, Ipv6Net), &Entry)| {
             let deprecated = entry.preferred_until.is_over(now);
@@ -359,7 +361,7 @@ impl Held {
         self.entries.iter().map(member).collect()
     }
 
-    /// The prefixes, held and gone.
+    /// The prefixes that are held and those that have ended.
     pub(super) fn prefixes(&self) -> Vec<DelegatedPrefix> {
         let prefix = |((ia, prefix), entry): (&(Ia, Ipv6Net), &Entry)| match ia {
             Ia::Na => None,
