@@ -75,9 +75,9 @@ fn what_is_arranged_first_happens_first() {
     for host in [3, 1, 2] {
         network.arrange(at, Happening::Solicitation(host));
     }
-    let order = network.queue.range((at, 0)..).take(3).map(|(_, what)| match what {
-        Happening::Solicitation(host) => *host,
-        other => unreachable!("{other:?}"),
+    let order = network.queue.range((at, 0)..).take(3).map(|(_, what)| {
+        let Happening::Solicitation(host) = what else { unreachable!("{what:?}") };
+        *host
     });
     assert_eq!(order.collect::<Vec<_>>(), [3, 1, 2]);
 }
