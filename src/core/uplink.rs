@@ -23,7 +23,7 @@ pub(super) use attachment::Attachment;
 pub(super) use effect::Effect;
 pub(super) use silence::Silence;
 
-use self::change::{Changes, Question, Refresh, Trigger};
+use self::change::{Changes, Refresh, RefreshKind, Trigger};
 use self::hear::{Heard, PrefixChangeKind, Routers};
 use self::lease::{Lease, Progress};
 use self::routed::Routed;
@@ -240,9 +240,9 @@ impl Uplink {
     ) -> Result<Effect, hear::Reject> {
         let mtu = self.attached.as_ref().map_or(u32::MAX, |attached| attached.mtu);
         let heard = self.routers.handle_advertisement(now, source, advertisement, mtu)?;
-        let question = if heard.none_confirmed { Question::Rebind } else { Question::Renew };
+        let kind = if heard.none_confirmed { RefreshKind::Rebind } else { RefreshKind::Renew };
         let trigger = if std::mem::replace(&mut self.heard, true) {
-            Trigger::Prefix { router: source, question }
+            Trigger::Prefix { router: source, kind }
         } else {
             Trigger::FirstWords { router: source }
         };
@@ -338,8 +338,8 @@ impl Uplink {
     ) -> Result<Effect, lease::Reject> {
         let progress = self.lease.handle_message(now, message, octets)?;
         let mut effect = self.take_progress(now, &progress, Some(source));
-        if let Some(question) = progress.reconfigure {
-            let trigger = Trigger::Reconfigure { server: source, question };
+        if let Some(kind) = progress.reconfigure {
+            let trigger = Trigger::Reconfigure { server: source, kind };
             effect.merge(self.trigger(now, trigger, Cause::Reconfigure));
         }
         Ok(effect)
@@ -382,7 +382,7 @@ impl Uplink {
     pub(super) fn handle_timeout(&mut self, now: Instant, grace: Duration) -> Effect {
         let heard = self.routers.handle_timeout(now);
         let went_back =
-            heard.went_back.map(|router| Trigger::Prefix { router, question: Question::Renew });
+            heard.went_back.map(|router| Trigger::Prefix { router, kind: RefreshKind::Renew });
         let mut effect = self.take_in(now, &heard, went_back);
         if !self.lease_known && now >= self.started_at + PATIENCE {
             self.lease_known = true;

@@ -78,12 +78,12 @@ const ACKNOWLEDGED_WINDOW: Duration = Duration::from_secs(2);
 /// ladder, and keeps triggers from waiting for an outcome that got lost with its link.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(20);
 
-/// What a refresh begins with. The later one includes the earlier.
+/// What a refresh begins with; of several the greatest serves them all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Question {
+pub enum RefreshKind {
     /// The server that gave the lease is asked.
     Renew,
-    /// Any server is.
+    /// Any server is asked.
     Rebind,
 }
 
@@ -96,7 +96,7 @@ pub enum Trigger {
         router: Ipv6Addr,
         /// Any server is asked where the router confirmed none of the prefixes that were known
         /// before a link event.
-        question: Question,
+        kind: RefreshKind,
     },
     /// The first advertisement on an interface that nothing was heard on before.
     FirstWords {
@@ -112,7 +112,7 @@ pub enum Trigger {
         /// Its sender.
         server: Ipv6Addr,
         /// What it wants.
-        question: Question,
+        kind: RefreshKind,
     },
 }
 
@@ -120,7 +120,7 @@ pub enum Trigger {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refresh {
     /// What it begins with.
-    pub question: Question,
+    pub kind: RefreshKind,
     /// A follow-up of CHG-15: no new change.
     pub follow_up: bool,
 }
@@ -165,7 +165,7 @@ struct Running {
 struct Series {
     router: Ipv6Addr,
     changed_at: Instant,
-    question: Question,
+    kind: RefreshKind,
     /// It was paid for with a token of the advertisements' bucket.
     paid: bool,
     /// Changes that no fruitful Reply stands for yet: this one, and those that it overtook.
@@ -268,9 +268,9 @@ impl Changes {
             return None;
         }
         series.follow_up_count += 1;
-        let question = series.question;
+        let kind = series.kind;
         self.running = Some(Running { since: now, reconfigured_by: None, by_link: false });
-        Some(Refresh { question, follow_up: true })
+        Some(Refresh { kind, follow_up: true })
     }
 
     /// Whether a trigger waits for its turn.
@@ -298,8 +298,8 @@ impl Changes {
     /// Whether nothing has to be done for `trigger`; see the table at the top.
     fn absorbs(&mut self, now: Instant, trigger: Trigger) -> bool {
         match trigger {
-            Trigger::Prefix { router, question } => {
-                self.absorbs_echo(now, router, question)
+            Trigger::Prefix { router, kind } => {
+                self.absorbs_echo(now, router, kind)
                     || self.absorbs_first_words(now, router)
                     || self.acknowledges_echo(now, router)
             }
@@ -321,14 +321,14 @@ impl Changes {
 
     /// Whether the refresh under way left after `router`'s Reconfigure, and no advertisement of it
     /// has been heard since. It is the prefix change that follow-ups belong to from here on.
-    fn absorbs_echo(&mut self, now: Instant, router: Ipv6Addr, question: Question) -> bool {
+    fn absorbs_echo(&mut self, now: Instant, router: Ipv6Addr, kind: RefreshKind) -> bool {
         let running = self.running.filter(|running| running.reconfigured_by == Some(router));
         let Some(running) = running else { return false };
         // An earlier advertisement that is still followed up belongs to an earlier change.
         let heard = self.series.is_some_and(|series| series.is_of(router, running.since));
         if !heard {
             let advertised = Advertised { router, at: now, count: 1 };
-            self.series = Some(Series::new(self.series, advertised, question, false));
+            self.series = Some(Series::new(self.series, advertised, kind, false));
         }
         !heard
     }
@@ -339,7 +339,7 @@ impl Changes {
         let by_link = self.running.is_some_and(|running| running.by_link);
         if by_link {
             let advertised = Advertised { router, at: now, count: 1 };
-            self.series = Some(Series::new(None, advertised, Question::Rebind, false));
+            self.series = Some(Series::new(None, advertised, RefreshKind::Rebind, false));
         }
         by_link
     }
@@ -364,11 +364,11 @@ impl Changes {
         }
         self.waiting = None;
         if let Some(advertised) = waiting.advertised {
-            self.series = Some(Series::new(self.series, advertised, waiting.question, paid));
+            self.series = Some(Series::new(self.series, advertised, waiting.kind, paid));
         }
         let Waiting { reconfigured_by, by_link, .. } = waiting;
         self.running = Some(Running { since: now, reconfigured_by, by_link });
-        Some(Refresh { question: waiting.question, follow_up: false })
+        Some(Refresh { kind: waiting.kind, follow_up: false })
     }
 
     fn give_up_on_a_lost_outcome(&mut self, now: Instant) {
@@ -385,15 +385,10 @@ impl Default for Changes {
 }
 
 impl Series {
-    fn new(
-        overtaken: Option<Self>,
-        advertised: Advertised,
-        question: Question,
-        paid: bool,
-    ) -> Self {
+    fn new(overtaken: Option<Self>, advertised: Advertised, kind: RefreshKind, paid: bool) -> Self {
         let Advertised { router, at, count } = advertised;
         let open_count = overtaken.map_or(0, |series| series.open_count).saturating_add(count);
-        Self { router, changed_at: at, question, paid, open_count, follow_up_count: 0, next_at: at }
+        Self { router, changed_at: at, kind, paid, open_count, follow_up_count: 0, next_at: at }
     }
 
     /// The series after a fruitful Reply; none when that stands for all its changes.

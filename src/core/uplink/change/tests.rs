@@ -5,16 +5,16 @@ use super::*;
 const PARENT: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const OTHER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
 
-const RENEW: Option<Refresh> = Some(Refresh { question: Question::Renew, follow_up: false });
-const REBIND: Option<Refresh> = Some(Refresh { question: Question::Rebind, follow_up: false });
-const FOLLOW_UP: Option<Refresh> = Some(Refresh { question: Question::Renew, follow_up: true });
+const RENEW: Option<Refresh> = Some(Refresh { kind: RefreshKind::Renew, follow_up: false });
+const REBIND: Option<Refresh> = Some(Refresh { kind: RefreshKind::Rebind, follow_up: false });
+const FOLLOW_UP: Option<Refresh> = Some(Refresh { kind: RefreshKind::Renew, follow_up: true });
 
 const fn advertisement(router: Ipv6Addr) -> Trigger {
-    Trigger::Prefix { router, question: Question::Renew }
+    Trigger::Prefix { router, kind: RefreshKind::Renew }
 }
 
 const fn reconfigure(server: Ipv6Addr) -> Trigger {
-    Trigger::Reconfigure { server, question: Question::Renew }
+    Trigger::Reconfigure { server, kind: RefreshKind::Renew }
 }
 
 fn millis(millis: u64) -> Instant {
@@ -28,7 +28,7 @@ fn each_trigger_starts_its_message_at_once() {
         ("on-link prefix", advertisement(PARENT), RENEW),
         (
             "no old prefix confirmed",
-            Trigger::Prefix { router: PARENT, question: Question::Rebind },
+            Trigger::Prefix { router: PARENT, kind: RefreshKind::Rebind },
             REBIND,
         ),
         ("link", Trigger::Link, REBIND),
@@ -36,7 +36,7 @@ fn each_trigger_starts_its_message_at_once() {
         ("Reconfigure: Renew", reconfigure(PARENT), RENEW),
         (
             "Reconfigure: Rebind",
-            Trigger::Reconfigure { server: PARENT, question: Question::Rebind },
+            Trigger::Reconfigure { server: PARENT, kind: RefreshKind::Rebind },
             REBIND,
         ),
     ];
@@ -215,14 +215,14 @@ fn rebind_is_kept_by_all_that_merge_with_it() {
     let mut changes = Changes::new();
     changes.handle_trigger(millis(0), Trigger::Requested);
     changes
-        .handle_trigger(millis(1), Trigger::Prefix { router: PARENT, question: Question::Rebind });
+        .handle_trigger(millis(1), Trigger::Prefix { router: PARENT, kind: RefreshKind::Rebind });
     changes.handle_trigger(millis(2), advertisement(OTHER));
     changes.handle_trigger(millis(3), Trigger::Requested);
     changes.handle_outcome(millis(4), Outcome::Fruitful, Some(PARENT));
     assert_eq!(changes.poll(millis(4)), REBIND);
     changes.handle_outcome(millis(5), Outcome::Unchanged, Some(PARENT));
     assert_eq!(changes.poll(millis(5)), None, "all of them in one");
-    let again = Some(Refresh { question: Question::Rebind, follow_up: true });
+    let again = Some(Refresh { kind: RefreshKind::Rebind, follow_up: true });
     assert_eq!(changes.poll(millis(1005)), again, "a follow-up asks as its change did");
 }
 
@@ -247,7 +247,7 @@ fn first_words_are_followed_up_where_the_link_s_refresh_brought_nothing() {
     assert_eq!(changes.handle_trigger(millis(2), advertisement(OTHER)), None);
     changes.handle_outcome(millis(3), Outcome::Unchanged, Some(PARENT));
     assert_eq!(changes.poll(millis(1002)), None);
-    let again = Some(Refresh { question: Question::Rebind, follow_up: true });
+    let again = Some(Refresh { kind: RefreshKind::Rebind, follow_up: true });
     assert_eq!(changes.poll(millis(1003)), again);
     changes.handle_outcome(millis(1004), Outcome::Fruitful, Some(PARENT));
     assert_eq!(changes.deadline(), None, "one Reply stands for both");

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::{Question, Trigger};
+use super::{RefreshKind, Trigger};
 use crate::time::Instant;
 
 /// Advertisements that changed on-link prefixes.
@@ -20,7 +20,7 @@ pub(super) struct Advertised {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
     /// One of them asked for a Rebind.
-    pub(super) question: Question,
+    pub(super) kind: RefreshKind,
     pub(super) advertised: Option<Advertised>,
     /// The newest Reconfigure's sender.
     pub(super) reconfigured_by: Option<Ipv6Addr>,
@@ -34,25 +34,25 @@ impl Waiting {
     /// `waiting`, and `trigger` as well.
     pub(super) fn merged(waiting: Option<Self>, now: Instant, trigger: Trigger) -> Self {
         let mut merged = waiting.unwrap_or(Self {
-            question: Question::Renew,
+            kind: RefreshKind::Renew,
             advertised: None,
             reconfigured_by: None,
             by_link: false,
             requested: false,
         });
         match trigger {
-            Trigger::Prefix { router, question } => {
-                merged.question = merged.question.max(question);
+            Trigger::Prefix { router, kind } => {
+                merged.kind = merged.kind.max(kind);
                 merged.advertise(now, router);
             }
             Trigger::FirstWords { router } => merged.advertise(now, router),
-            Trigger::Reconfigure { server, question } => {
-                merged.question = merged.question.max(question);
+            Trigger::Reconfigure { server, kind } => {
+                merged.kind = merged.kind.max(kind);
                 merged.requested |= merged.reconfigured_by.is_some_and(|other| other != server);
                 merged.reconfigured_by = Some(server);
             }
             Trigger::Link => {
-                merged.question = Question::Rebind;
+                merged.kind = RefreshKind::Rebind;
                 merged.by_link = true;
                 merged.requested = true;
             }

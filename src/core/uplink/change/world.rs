@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use super::{Changes, Outcome, Question, Refresh, Trigger};
+use super::{Changes, Outcome, Refresh, RefreshKind, Trigger};
 use crate::time::Instant;
 
 /// The delegating router, which is also the one that advertises.
@@ -17,9 +17,9 @@ const RECONFIGURE_INTERVAL: Duration = Duration::from_secs(2);
 const LONGEST: Instant = Instant::from_secs(4000);
 
 pub(super) const ADVERTISEMENT: Trigger =
-    Trigger::Prefix { router: PARENT, question: Question::Renew };
+    Trigger::Prefix { router: PARENT, kind: RefreshKind::Renew };
 pub(super) const RECONFIGURE: Trigger =
-    Trigger::Reconfigure { server: PARENT, question: Question::Renew };
+    Trigger::Reconfigure { server: PARENT, kind: RefreshKind::Renew };
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use crate::config::Delegate;
-use crate::core::uplink::change::{Outcome, Question};
+use crate::core::uplink::change::{Outcome, RefreshKind};
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
@@ -71,7 +71,7 @@ pub struct Progress {
     /// What [`Lease::refresh`] or [`Lease::link_up`] started has ended.
     pub outcome: Option<Outcome>,
     /// What a valid Reconfigure asks for: a Renew or a Rebind.
-    pub reconfigure: Option<Question>,
+    pub reconfigure: Option<RefreshKind>,
     /// What survives a restart has changed and has to be stored.
     pub remember: bool,
 }

@@ -14,7 +14,7 @@ use super::exchange::{
 };
 use super::round_trip::UNKNOWN;
 use crate::core::lasting;
-use crate::core::uplink::change::{Outcome, Question, Refresh};
+use crate::core::uplink::change::{Outcome, Refresh, RefreshKind};
 use crate::core::uplink::lease::held::Held;
 use crate::core::uplink::retransmit::{Parameters, Retransmit};
 use crate::time::{Deadline, Instant, Lifetime};
@@ -126,7 +126,7 @@ impl Client {
             held,
             now,
             now,
-            if refresh.question == Question::Rebind { Step::Rebind } else { Step::Renew },
+            if refresh.kind == RefreshKind::Rebind { Step::Rebind } else { Step::Renew },
             true,
         );
     }

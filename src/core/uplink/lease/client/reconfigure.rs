@@ -5,7 +5,7 @@ use super::exchange::{INFORMATION_REQUEST, Kind};
 use super::ladder::REBIND_AFTER;
 use crate::core::memory::StoredLease;
 use crate::core::rkap;
-use crate::core::uplink::change::Question;
+use crate::core::uplink::change::RefreshKind;
 use crate::core::uplink::lease::types::Reject;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
@@ -58,11 +58,11 @@ impl Client {
         message: &Message,
         octets: &[u8],
         server: &Duid,
-    ) -> Result<Option<Question>, Reject> {
+    ) -> Result<Option<RefreshKind>, Reject> {
         let wanted = message.reconfigure_message().ok_or(Reject::ReconfigureMessage)?;
-        let question = match wanted {
-            MessageType::Renew => Some(Question::Renew),
-            MessageType::Rebind => Some(Question::Rebind),
+        let kind = match wanted {
+            MessageType::Renew => Some(RefreshKind::Renew),
+            MessageType::Rebind => Some(RefreshKind::Rebind),
             MessageType::InformationRequest => None,
             MessageType::Solicit
             | MessageType::Advertise
@@ -83,14 +83,14 @@ impl Client {
             return Err(Reject::Replay);
         }
         keyring.replay = Some(authentication.replay);
-        if question.is_none() {
+        if kind.is_none() {
             self.inform(now, Some(server.clone()));
         } else if self.is_being_followed() {
             return Ok(None);
         } else {
             self.reconfigured_at = Some(now);
         }
-        Ok(question)
+        Ok(kind)
     }
 
     /// Whether the refresh under way is the one that an earlier Reconfigure asked for (PDC-89).

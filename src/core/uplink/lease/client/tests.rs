@@ -19,7 +19,7 @@ mod transitions;
 
 use super::*;
 use crate::config::Delegate;
-use crate::core::uplink::change::{Question, Refresh};
+use crate::core::uplink::change::{Refresh, RefreshKind};
 use crate::core::uplink::lease::{Lease, Refusal, Requester};
 use crate::time::{Lifetime, Until};
 use crate::wire::dhcpv6_option::{
@@ -31,8 +31,8 @@ use ipnet::Ipv6Net;
 pub(super) const A: &str = "2001:db8:a::/56";
 pub(super) const B: &str = "2001:db8:b::/56";
 
-pub(super) const RENEW: Refresh = Refresh { question: Question::Renew, follow_up: false };
-pub(super) const REBIND: Refresh = Refresh { question: Question::Rebind, follow_up: false };
+pub(super) const RENEW: Refresh = Refresh { kind: RefreshKind::Renew, follow_up: false };
+pub(super) const REBIND: Refresh = Refresh { kind: RefreshKind::Rebind, follow_up: false };
 
 /// When the world begins; times in the tests count from here.
 pub(super) const START: Instant = Instant::from_secs(1000);

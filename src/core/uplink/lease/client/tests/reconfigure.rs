@@ -59,8 +59,8 @@ pub(super) fn obey(world: &mut World, message: &Message) {
     let told = world.told.len();
     world.receive(message);
     let wanted = world.told[told..].iter().find_map(|(_, told)| told.reconfigure);
-    if let Some(question) = wanted {
-        world.lease.refresh(world.now, Refresh { question, follow_up: false });
+    if let Some(kind) = wanted {
+        world.lease.refresh(world.now, Refresh { kind, follow_up: false });
     }
 }
 
@@ -231,7 +231,7 @@ fn a_reconfigure_during_another_refresh_is_handed_on() {
     world.lease.refresh(world.now, RENEW);
     world.run(millis(3000), silence);
     world.receive(&reconfigure(5, 6));
-    assert_eq!(world.told[0].1.reconfigure, Some(Question::Renew));
+    assert_eq!(world.told[0].1.reconfigure, Some(RefreshKind::Renew));
 }
 
 /// PDC-89: the transaction id says nothing.
