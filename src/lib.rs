@@ -36,6 +36,7 @@
 //! | grant | an offer with the lifetimes that it may be given for |
 //! | promise | what a message or an advertisement has said: its receiver may hold it until it ends |
 //! | notification | a Reconfigure message, or a unicast advertisement, that has a router ask again |
+//! | requester, advertiser, delegator | who asks, advertises, answers below: we, or a program in our place |
 //! | desired state | addresses, routes, settings and advertisements as they should be |
 //! | object, step | what the kernel holds for us; setting, replacing or removing it |
 //! | pass | one derivation of the desired state, with the steps that it brings |
