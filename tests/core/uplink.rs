@@ -67,6 +67,10 @@ fn a_port_that_is_taken_is_waited_for() {
     world.restart();
     let start = world.now();
     world.advertise(vec![pio(A, 7200, 3600)]);
+    world.run_for(Duration::from_secs(3));
+    // Neither another prefix nor a command makes it ask, or keeps it busy.
+    world.advertise(vec![pio(B, 7200, 3600)]);
+    world.command(Command::Renew { uplink: None });
     while conditions(&world).contains(&"client-port-taken".to_owned()) {
         assert_eq!(world.sent(start), [] as [MessageType; 0]);
         world.run_for(Duration::from_secs(1));
