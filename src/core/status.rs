@@ -239,7 +239,7 @@ impl Core {
 
     fn uplink_status(&self, now: Instant, name: &str) -> Option<UplinkStatus> {
         let uplink = self.uplinks.get(name)?;
-        let (server, state) = uplink.lease().describe();
+        let (server, state) = uplink.describe_lease();
         let routers = uplink.routers().routers(now).into_iter().map(|router| RouterStatus {
             address: router.address,
             lifetime: router.lifetime_until.remaining(now).seconds(),

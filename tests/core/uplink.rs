@@ -73,6 +73,7 @@ fn a_port_that_is_taken_is_waited_for() {
     world.command(Command::Renew { uplink: None });
     while conditions(&world).contains(&"client-port-taken".to_owned()) {
         assert_eq!(world.sent(start), [] as [MessageType; 0]);
+        assert_eq!(world.status().uplinks["up"].state, "waiting for UDP port 546");
         world.run_for(Duration::from_secs(1));
         assert!(world.now().since(start) < Duration::from_secs(3600), "it is never tried again");
     }

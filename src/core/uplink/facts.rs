@@ -6,6 +6,7 @@ use super::lease::Lease;
 use crate::core::desired::UplinkFacts;
 use crate::core::stage::Prefixes;
 use crate::time::Instant;
+use crate::wire::dhcpv6_option::Duid;
 
 impl Uplink {
     /// What the desired state is derived from.
@@ -42,6 +43,12 @@ impl Uplink {
                 .map(|prefix| prefix.prefix)
                 .collect(),
         }
+    }
+
+    /// Who gave the lease, and what is under way, for status.
+    pub(in crate::core) fn describe_lease(&self) -> (Option<Duid>, &'static str) {
+        let (server, state) = self.lease.describe();
+        (server, if self.is_mute { "waiting for UDP port 546" } else { state })
     }
 
     /// What it hears.
