@@ -62,6 +62,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod daemon;
+pub mod engines;
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod net;

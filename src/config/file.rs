@@ -7,9 +7,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::table::{File, Table};
 use super::value::{self, Wrong};
-use super::{Advertise, Config, ConfigError, Delegate, Downlink, Uplink, rules};
+use super::{Advertise, Config, ConfigError, Delegate, Downlink, Engine, Program, Uplink, rules};
 
 mod delegations;
+mod engine;
 mod relay;
 
 /// Default of MinRtrAdvInterval as a part of the maximum, and below nine seconds (RFC 4861 §6.2.1).
@@ -62,6 +63,11 @@ fn position(root: &DeTable<'_>, path: &[String]) -> Option<usize> {
 
 fn read(root: &Table<'_>) -> Config {
     let default = Config::default();
+    let engines: BTreeMap<String, Engine> = root
+        .tables("engine", "NAME")
+        .into_iter()
+        .filter_map(|(name, table)| Some((name.clone(), engine::engine(&name, &table)?)))
+        .collect();
     let delegations = named(root, "delegation", "NAME", delegations::delegation);
     let pools = named(root, "pool", "NAME", delegations::pool);
     let serves = |name: &String| {
@@ -77,7 +83,7 @@ fn read(root: &Table<'_>) -> Config {
             .get("uplink-loss-hold", value::pause)
             .unwrap_or(default.uplink_loss_hold),
         layout: root.get("layout", value::layout).unwrap_or(default.layout),
-        uplinks: named(root, "uplink", "INTERFACE", |table| Some(uplink(table))),
+        uplinks: named(root, "uplink", "INTERFACE", |table| Some(uplink(table, &engines))),
         downlinks: root
             .tables("downlink", "INTERFACE")
             .into_iter()
@@ -90,6 +96,7 @@ fn read(root: &Table<'_>) -> Config {
         relays: named(root, "relay", "INTERFACE", |table| Some(relay::relay(table))),
         delegations,
         pools,
+        engines,
     };
     root.finish();
     config
@@ -106,10 +113,16 @@ fn named<T>(
     tables.filter_map(|(name, table)| Some((name, read(&table)?))).collect()
 }
 
-fn uplink(table: &Table<'_>) -> Uplink {
-    let default = Uplink::default();
+/// An uplink. What the program that requests its prefixes does as well is left to it.
+fn uplink(table: &Table<'_>, engines: &BTreeMap<String, Engine>) -> Uplink {
+    let requester = table.get("requester", value::engine).flatten();
+    let program = requester.as_ref().and_then(|name| {
+        engines.get(name).map(|engine| engine.program).or_else(|| Program::named(name))
+    });
+    let default = program.map_or_else(Uplink::default, Uplink::requested_by);
     let is = |key, otherwise| table.get(key, value::boolean).unwrap_or(otherwise);
     let uplink = Uplink {
+        requester,
         address: table.get("address", value::address_mode).unwrap_or(default.address),
         routers: table.list("routers", value::router).unwrap_or(default.routers),
         delegate: delegate(table).unwrap_or(default.delegate),
@@ -161,6 +174,8 @@ fn downlink(table: &Table<'_>, serves: bool) -> Downlink {
         rapid_commit: table.get("rapid-commit", value::boolean).unwrap_or(default.rapid_commit),
         relays: table.get("relays", value::relay_sources).unwrap_or(default.relays),
         advertise: advertise(table, serves),
+        advertiser: table.get("advertiser", value::engine).flatten(),
+        delegator: table.get("delegator", value::engine).flatten(),
     };
     table.finish();
     downlink

@@ -5,6 +5,7 @@
 
 mod claim;
 mod delegation;
+mod engine;
 pub mod error;
 pub mod file;
 mod relay;
@@ -24,6 +25,7 @@ use ipnet::Ipv6Net;
 
 pub use claim::{Claim, Claimant};
 pub use delegation::{Delegation, Layout, Limits, Peer, Pool, Static};
+pub use engine::{Engine, Job, OnChange, Program};
 pub use error::ConfigError;
 pub use relay::Relay;
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub pools: BTreeMap<String, Pool>,
     /// Links whose requesting routers are served elsewhere, by name.
     pub relays: BTreeMap<String, Relay>,
+    /// Other programs in a built-in's place, by name.
+    pub engines: BTreeMap<String, Engine>,
     /// How automatic places are allotted.
     pub layout: Layout,
     /// This machine's DUID; without it one is made from the machine's identity and kept.
@@ -81,6 +85,8 @@ pub enum OnStop {
 /// An interface towards the provider.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Uplink {
+    /// The engine that requests prefixes; none for the built-in.
+    pub requester: Option<String>,
     /// How its address is made.
     pub address: AddressMode,
     /// Believe only these routers; empty for all.
@@ -145,6 +151,10 @@ pub struct Delegate {
 /// An interface towards hosts and subordinate routers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Downlink {
+    /// The engine that advertises; none for the built-in.
+    pub advertiser: Option<String>,
+    /// The engine that delegates; none for the built-in.
+    pub delegator: Option<String>,
     /// Its subnet's place in each delegated prefix; none for an automatic one.
     pub subnet: Option<Place>,
     /// Only from this delegation; none for all.
@@ -278,6 +288,7 @@ impl Default for Uplink {
     /// What `--uplink` alone gives.
     fn default() -> Self {
         Self {
+            requester: None,
             address: AddressMode::Stable,
             routers: Vec::new(),
             delegate: vec![Delegate { iaid: Iaid(1), length: None }],
@@ -336,6 +347,8 @@ impl Default for Downlink {
     /// What `--downlink` alone gives.
     fn default() -> Self {
         Self {
+            advertiser: None,
+            delegator: None,
             subnet: None,
             from: None,
             address: InterfaceId(1),
@@ -356,6 +369,7 @@ impl Default for Config {
             delegations: BTreeMap::new(),
             pools: BTreeMap::new(),
             relays: BTreeMap::new(),
+            engines: BTreeMap::new(),
             layout: Layout::default(),
             duid: None,
             grace: Duration::from_secs(30),

@@ -1,5 +1,6 @@
 //! What has to hold between the parts of a configuration.
 
+mod engine;
 mod relay;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     lengths(config, &mut findings);
     overlaps(config, &mut findings);
     relay::check(config, &mut findings);
+    engine::check(config, &mut findings);
     findings
 }
 

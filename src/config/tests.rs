@@ -2,6 +2,7 @@ use super::file::parse;
 use super::*;
 
 mod delegations;
+mod engine;
 
 fn errors(text: &str) -> String {
     let errors = parse("renumberd.toml", text).expect_err("is wrong");
@@ -70,6 +71,7 @@ fn every_key_is_read() {
         "#,
     );
     let uplink = Uplink {
+        requester: None,
         address: AddressMode::Fixed(InterfaceId(2)),
         routers: vec!["fe80::1".parse().unwrap()],
         delegate: vec![
@@ -117,6 +119,8 @@ fn every_key_is_read() {
         unicast_copies: false,
     };
     let downlink = Downlink {
+        advertiser: None,
+        delegator: None,
         subnet: Some(Place { number: PlaceNumber::Low(15), length: 64 }),
         from: Some(Source { uplink: "tap0".to_owned(), iaid: Some(Iaid(2)) }),
         address: InterfaceId(0x1_0001),

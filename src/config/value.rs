@@ -9,8 +9,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{
-    AddressMode, InterfaceId, Layout, OnStop, Place, PlaceNumber, RelaySources, Resolver,
-    Scheduling, SearchList, Source,
+    AddressMode, InterfaceId, Layout, OnChange, OnStop, Place, PlaceNumber, Program, RelaySources,
+    Resolver, Scheduling, SearchList, Source,
 };
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::domain::encode_names;
@@ -276,6 +276,45 @@ pub(super) fn link_layer(value: &DeValue<'_>) -> Read<Vec<u8>> {
 /// The name of something, whose existence the rules look into.
 pub(super) fn name(value: &DeValue<'_>) -> Read<String> {
     text(value, "no name", "write a name", |text| (!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// The name of an engine; none for the built-in.
+pub(super) fn engine(value: &DeValue<'_>) -> Read<Option<String>> {
+    let remedy = "write \"built-in\", a program's name or that of an [engine.NAME]";
+    text(value, "no engine", remedy, |text| match text {
+        "" => None,
+        "built-in" => Some(None),
+        name => Some(Some(name.to_owned())),
+    })
+}
+
+pub(super) fn program(value: &DeValue<'_>) -> Read<Program> {
+    let remedy = "write \"dhcpcd\", \"dhcp6c\", \"networkd\", \"command\", \"radvd\", \"rtadvd\", \
+                  \"dhcp6s\" or \"kea\"";
+    text(value, "no program that is known here", remedy, Program::named)
+}
+
+/// An absolute path.
+pub(super) fn file(value: &DeValue<'_>) -> Read<String> {
+    let remedy = "write its whole path, for instance \"/usr/sbin/radvd\"";
+    text(value, "no program's file", remedy, |text| {
+        (text.starts_with('/') && !text.contains('\0')).then(|| text.to_owned())
+    })
+}
+
+/// One word of a command.
+pub(super) fn argument(value: &DeValue<'_>) -> Read<String> {
+    text(value, "no word of a command", "write each word as a text of its own", |text| {
+        (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
+    })
+}
+
+pub(super) fn on_change(value: &DeValue<'_>) -> Read<OnChange> {
+    text(value, "no way to renew", "write \"renew\" or \"restart\"", |text| match text {
+        "renew" => Some(OnChange::Renew),
+        "restart" => Some(OnChange::Restart),
+        _ => None,
+    })
 }
 
 pub(super) fn layout(value: &DeValue<'_>) -> Read<Layout> {

@@ -55,6 +55,8 @@ pub enum Input {
         /// To this address.
         destination: Ipv6Addr,
     },
+    /// Something is known of a program that does a built-in's job.
+    Engine(super::engine::Report),
     /// The output of the same name was performed: its time is that of the stage.
     Milestone(super::stage::Milestone),
     /// An operator or a hook asked for something.

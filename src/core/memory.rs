@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::delegate::{BindingKey, StoredBinding};
 use super::random::Random;
 use crate::core::downlink::advertise::Promises;
+use crate::core::kernel::object::Sysctl;
 use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
@@ -187,6 +188,12 @@ impl Memory {
         });
         (self.duid, self.secret) = (Some(duid.clone()), Some(secret));
         (duid, secret, new)
+    }
+
+    /// Takes in the value that a setting had before the agent first changed it.
+    pub fn fold_setting(&mut self, interface: String, name: Sysctl, before: i32) {
+        let name = name.file().to_owned();
+        self.fold(Record::Sysctl { interface, name, before: Some(before) });
     }
 
     /// Takes in a record.

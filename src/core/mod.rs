@@ -44,6 +44,7 @@ pub mod capabilities;
 pub mod delegate;
 pub mod desired;
 pub mod downlink;
+pub mod engine;
 pub mod event;
 pub mod history;
 pub mod input;
@@ -72,11 +73,12 @@ use self::agent::takeover::Takeovers;
 use self::capabilities::Capabilities;
 use self::delegate::Delegating;
 use self::downlink::Downlink;
+use self::engine::Engines;
 use self::event::Event;
 use self::history::History;
 use self::input::{Command, Input};
 use self::kernel::Reconciler;
-use self::memory::{Memory, Record};
+use self::memory::Memory;
 use self::output::{Hearing, Output};
 use self::random::Random;
 use self::relay::{Leases, Relays};
@@ -100,6 +102,7 @@ pub struct Core {
     uplinks: BTreeMap<String, Uplink>,
     downlinks: BTreeMap<String, Downlink>,
     statics: Statics,
+    engines: Engines,
     delegating: Delegating,
     takeovers: Takeovers,
     /// What the raw socket passes.
@@ -156,6 +159,7 @@ impl Core {
             uplinks: BTreeMap::new(),
             downlinks: BTreeMap::new(),
             statics: Statics::default(),
+            engines: Engines::default(),
             delegating,
             takeovers: Takeovers::default(),
             hearing: Hearing::default(),
@@ -201,13 +205,12 @@ impl Core {
             }
             Input::StepFailed { step, refusal } => self.step_failed(now, step, refusal),
             Input::SysctlWas { interface, name, before } => {
-                let name = name.file().to_owned();
-                self.memory.fold(Record::Sysctl { interface, name, before: Some(before) });
-                return;
+                return self.memory.fold_setting(interface, name, before);
             }
             Input::NotSent { interface, destination } => {
                 return self.takeovers.handle_not_sent(interface, destination);
             }
+            Input::Engine(report) => self.review |= self.engines.handle_report(report),
             Input::Milestone(milestone) => return self.reach(now, milestone),
             Input::Command(Command::Stop) => return self.stop(now),
             Input::Command(command) => self.command(now, command),

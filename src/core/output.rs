@@ -1,14 +1,17 @@
 //! Everything the core can ask for, in the order in which it has to happen.
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use serde::Serialize;
 
+use super::engine::{Order, Post};
 use super::event::Event;
 pub use super::kernel::object::{Executor, Group, Key, Object, Port, Setting, Step, Sysctl};
 use super::memory::Record;
 use super::safety::Safety;
 use super::stage::Milestone;
+use crate::config::Engine;
 use crate::net::IfIndex;
 
 /// What to do next.
@@ -29,6 +32,10 @@ pub enum Output {
     SendDhcpv6(Packet),
     /// Send a datagram from UDP port 547.
     SendServer(ServerPacket),
+    /// Have these programs do these jobs, and no others.
+    RunEngines(BTreeMap<Post, Engine>),
+    /// Have a program do this.
+    Engine(Order),
     /// Tell the core when this was reached.
     Milestone(Milestone),
     /// Something has happened that operators and programs may want to know.
@@ -48,6 +55,8 @@ impl Output {
             | Self::ListNeighbors(_)
             | Self::SendDhcpv6(_)
             | Self::SendServer(_)
+            | Self::RunEngines(_)
+            | Self::Engine(_)
             | Self::Milestone(_)
             | Self::Event(_)
             | Self::Exit => &[],
@@ -65,6 +74,8 @@ impl Output {
             | Self::SendDhcpv6(_)
             | Self::Hear(_)
             | Self::ListNeighbors(_)
+            | Self::RunEngines(_)
+            | Self::Engine(_)
             | Self::Milestone(_)
             | Self::Event(_)
             | Self::Exit => false,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Core;
 use super::delegate::BindingStatus;
+use super::engine::EngineStatus;
 use super::relay::RelayStatus;
 use super::stage::{Cause, Prefixes};
 use crate::core::stage::Stage;
@@ -36,6 +37,9 @@ pub struct Status {
     /// What subordinate routers have been given.
     #[serde(default)]
     pub bindings: Vec<BindingStatus>,
+    /// Other programs that do a built-in's job.
+    #[serde(default)]
+    pub engines: Vec<EngineStatus>,
     /// Links that are relayed from, by name.
     #[serde(default)]
     pub relays: BTreeMap<String, RelayStatus>,
@@ -227,6 +231,7 @@ impl Core {
             downlinks: downlinks.collect(),
             statics: self.statics.in_use(now),
             bindings: self.delegating.status(now),
+            engines: self.engines.status(),
             relays: self.relay_status(now),
             conditions: self.find_conditions(now).view(),
             counters: self.counters.counts(),

@@ -8,6 +8,7 @@ mod disk;
 mod gate;
 mod json_lines;
 mod log;
+mod machine;
 mod outbox;
 mod send;
 mod server;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use nix::fcntl::Flock;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tracing::{debug, error, info, trace, warn};
+use tracing::{debug, error, info, trace};
 
 use super::Options;
 use super::clock;
@@ -16,16 +16,19 @@ use super::directory::{self, Taken};
 use super::disk::{Disk, Done};
 use super::gate::{Gate, next};
 use super::log::Log;
+use super::machine;
 use super::outbox::{Outbox, Parcel};
 use super::server::Server;
 use super::store::{Journal, Ownership};
 use super::turn::{Brake, Flow, Rests, Source, Turn};
 use crate::core::Core;
+use crate::core::engine::Report;
 use crate::core::input::{Input, Received};
 use crate::core::kernel::system::KernelEvent;
 use crate::core::memory::{Memory, Record};
 use crate::core::output::{Executor, Group, Object, Output, Port, Setting, Step};
 use crate::core::safety::Safety;
+use crate::engines::Engines;
 use crate::net::link_layer_of;
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use crate::platform::{Drained, Events, Kernel, Refusal, Timer, identity, refusal_of, watch};
@@ -55,6 +58,7 @@ pub(super) struct Shell {
     pub(super) client: Gate<Dhcpv6Socket>,
     pub(super) server: Server,
     timer: AsyncFd<Timer>,
+    engines: Engines,
     pub(super) disk: Disk,
     pub(super) log: Log,
     /// When the kernel's state has to be read anew.
@@ -74,6 +78,8 @@ pub(super) enum Ready {
     Io,
     /// Something was brought to disk.
     Disk(Done),
+    /// Something is known of a program that does a built-in's job.
+    Engine(Report),
 }
 
 impl Shell {
@@ -100,13 +106,7 @@ impl Shell {
         kernel.set_address_mark(options.address_mark);
         events.leave_out_routes_of(&kernel)?;
         let icmpv6 = Icmpv6Socket::open().context(root)?;
-        let duid = Duid::from_uuid(match identity::machine_uuid() {
-            Ok(uuid) => uuid,
-            Err(error) => {
-                warn!(%error, "this machine has no identity: a random DUID is made and kept");
-                random_uuid()?
-            }
-        });
+        let duid = machine::duid()?;
         let shell = Self {
             kernel,
             events: watch(events)?,
@@ -114,6 +114,7 @@ impl Shell {
             client: Gate::default(),
             server: Server::default(),
             timer: watch(Timer::new()?)?,
+            engines: Engines::new(&options.runtime_dir),
             disk: Disk::new(journal, ownership),
             log,
             dump_at: Some(Instant::BOOT),
@@ -205,6 +206,8 @@ impl Shell {
                 self.server.hold(packet)
             }
             Output::SendServer(packet) => drop(self.send(Parcel::Server(packet))),
+            Output::RunEngines(engines) => self.engines.run(engines),
+            Output::Engine(order) => self.engines.order(order),
             Output::Milestone(milestone) => self.reach(core, milestone),
             Output::Event(event) => self.log.write(clock::now(), event),
             Output::Exit => {}
@@ -325,7 +328,7 @@ impl Shell {
 
     /// Waits until there is something to take in.
     pub(super) async fn ready(&mut self) -> Ready {
-        let Self { timer, icmpv6, client, events, server, disk, rests, .. } = self;
+        let Self { timer, icmpv6, client, events, server, engines, disk, rests, .. } = self;
         let reads = |source| !rests.is_resting(source);
         tokio::select! {
             _ = timer.readable() => Ready::Io,
@@ -334,6 +337,7 @@ impl Shell {
             _ = events.readable(), if reads(Source::Events) => Ready::Io,
             () = server.readable(), if reads(Source::Server) => Ready::Io,
             done = disk.done() => Ready::Disk(done),
+            report = engines.report() => Ready::Engine(report),
         }
     }
 }
@@ -343,6 +347,10 @@ impl Shell {
     pub(super) fn take_in(&mut self, core: &mut Core, ready: Ready) -> Flow {
         match ready {
             Ready::Io => self.take_turns(core),
+            Ready::Engine(report) => {
+                core.handle(clock::now(), Input::Engine(report));
+                Flow::Idle
+            }
             Ready::Disk(done) => {
                 let complaint = self.disk.take_in(done, &mut self.server);
                 self.log.warn_all(clock::now(), complaint);
@@ -484,12 +492,6 @@ impl Shell {
         self.disk.close();
         self.log.close(clock::now());
     }
-}
-
-fn random_uuid() -> anyhow::Result<[u8; 16]> {
-    let mut uuid = [0; 16];
-    getrandom::fill(&mut uuid).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    Ok(uuid)
 }
 
 const fn executor(step: &Step) -> Executor {

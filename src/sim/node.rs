@@ -191,6 +191,8 @@ impl Node {
             | Output::SendDhcpv6(_)
             | Output::SendServer(_)
             | Output::ListNeighbors(_)
+            | Output::RunEngines(_)
+            | Output::Engine(_)
             | Output::Event(_)) => other,
         })
     }

@@ -200,6 +200,8 @@ impl World {
                 | Output::Apply(_)
                 | Output::Milestone(_)
                 | Output::Hear(_)
+                | Output::RunEngines(_)
+                | Output::Engine(_)
                 | Output::Event(_) => {}
             }
         }

@@ -141,6 +141,10 @@ impl Core {
                 },
             );
         }
+        for (post, trouble, text) in self.engines.troubles() {
+            let (job, text) = (post.job, text.to_owned());
+            found.add(&post.interface, Condition::Engine { job, trouble, text });
+        }
         if self.relays.leases().is_full() {
             found.add("", Condition::RelayTableFull);
         }

@@ -55,6 +55,9 @@ impl Core {
         }
         self.statics.configure(now, &config.statics, &self.memory.statics);
         self.delegating.configure(&self.duid, &config);
+        if let Some(engines) = self.engines.configure(&config) {
+            self.outputs.push_back(Output::RunEngines(engines));
+        }
         self.config = config;
         self.follow_hearing();
         let bindings = self.delegating.bindings().keys().cloned().collect();

@@ -7,7 +7,9 @@ use ipnet::Ipv6Net;
 use serde::{Serialize, Serializer};
 
 use super::RefusedStep;
+use crate::config::Job;
 use crate::core::desired::Conflict;
+use crate::core::engine::Trouble;
 use crate::core::plan::Unassigned;
 use crate::core::uplink::lease::Refusal;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
@@ -120,6 +122,15 @@ pub enum Condition {
         /// The next hop of the first.
         next_hop: Ipv6Addr,
     },
+    /// Something is wrong with a program that does a built-in's job.
+    Engine {
+        /// The job.
+        job: Job,
+        /// The kind.
+        trouble: Trouble,
+        /// What it is, and the remedy.
+        text: String,
+    },
     /// UDP port 546 cannot be opened.
     ClientPortTaken {
         /// What the kernel said.
@@ -190,6 +201,7 @@ impl Condition {
             Self::RelayTableFull => "relay-table-full",
             Self::DelegationContested { .. } => "delegation-contested",
             Self::NextHopOffLink { .. } => "next-hop-off-link",
+            Self::Engine { trouble, .. } => trouble.name(),
             Self::ClientPortTaken { .. } => "client-port-taken",
             Self::ServerPortTaken { .. } => "server-port-taken",
             Self::Refused { .. } => "refused",
@@ -208,6 +220,7 @@ impl Condition {
             Self::DuplicateAddress { address } => Some(address.to_string()),
             Self::RouterSilent { router } => Some(router.to_string()),
             Self::DelegationContested { holder, .. } => Some(holder.to_string()),
+            Self::Engine { job, .. } => Some(job.to_string()),
             Self::ForwardingOff
             | Self::InterfaceAbsent
             | Self::InterfaceDown
@@ -294,6 +307,7 @@ impl fmt::Display for Condition {
                 "{count} of its bindings have no route, the first with the next hop {next_hop}, \
                  which is no neighbor: name one that is, with next-hop, in [delegation.NAME]"
             ),
+            Self::Engine { job, text, .. } => write!(f, "{job}: {text}"),
             Self::ClientPortTaken { refused } => write!(
                 f,
                 "{refused}, and no prefix is asked for without it: does another DHCPv6 client \

@@ -30,6 +30,8 @@ impl Network {
             Output::Remember(_)
             | Output::Apply(_)
             | Output::Hear(_)
+            | Output::RunEngines(_)
+            | Output::Engine(_)
             | Output::Milestone(_)
             | Output::Event(_)
             | Output::Exit => {}

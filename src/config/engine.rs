@@ -1,0 +1,172 @@
+//! Other programs in a built-in's place.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AddressMode, Config, Uplink};
+
+/// What one protocol does on one interface.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Job {
+    /// Asks for delegated prefixes on an uplink.
+    Requester,
+    /// Advertises on a downlink.
+    Advertiser,
+    /// Delegates on a downlink.
+    Delegator,
+}
+
+/// A program that can do a job.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Program {
+    /// dhcpcd
+    Dhcpcd,
+    /// dhcp6c of KAME or of one that came from it.
+    Dhcp6c,
+    /// systemd-networkd
+    Networkd,
+    /// Whatever `renew` starts.
+    Command,
+    /// radvd
+    Radvd,
+    /// rtadvd of the BSDs.
+    Rtadvd,
+    /// dhcp6s of KAME.
+    Dhcp6s,
+    /// The DHCPv6 server of Kea.
+    Kea,
+}
+
+/// How a requester is made to renew after a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnChange {
+    /// It renews what it has.
+    #[default]
+    Renew,
+    /// It is ended and started again, for providers that do not route what a renewal brings.
+    Restart,
+}
+
+/// A program as it is used here: `[engine.NAME]`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Engine {
+    /// What it is.
+    pub program: Program,
+    /// Its file; none to look for its usual name.
+    pub path: Option<String>,
+    /// The command that renews the lease in place of the program's own; empty for that.
+    pub renew: Vec<String>,
+    /// What a change does to a requester.
+    pub on_change: OnChange,
+}
+
+impl Program {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Dhcpcd,
+        Self::Dhcp6c,
+        Self::Networkd,
+        Self::Command,
+        Self::Radvd,
+        Self::Rtadvd,
+        Self::Dhcp6s,
+        Self::Kea,
+    ];
+
+    /// As the configuration writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dhcpcd => "dhcpcd",
+            Self::Dhcp6c => "dhcp6c",
+            Self::Networkd => "networkd",
+            Self::Command => "command",
+            Self::Radvd => "radvd",
+            Self::Rtadvd => "rtadvd",
+            Self::Dhcp6s => "dhcp6s",
+            Self::Kea => "kea",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|program| program.name() == name)
+    }
+
+    /// What it can do.
+    pub const fn job(self) -> Job {
+        match self {
+            Self::Dhcpcd | Self::Dhcp6c | Self::Networkd | Self::Command => Job::Requester,
+            Self::Radvd | Self::Rtadvd => Job::Advertiser,
+            Self::Dhcp6s | Self::Kea => Job::Delegator,
+        }
+    }
+
+    /// Whether it makes the addresses and default routes of the uplink that it asks on by itself.
+    pub const fn owns_interface(self) -> bool {
+        matches!(self, Self::Dhcpcd | Self::Networkd)
+    }
+}
+
+impl Engine {
+    /// A program with nothing said about it.
+    pub const fn new(program: Program) -> Self {
+        Self { program, path: None, renew: Vec::new(), on_change: OnChange::Renew }
+    }
+}
+
+impl Uplink {
+    /// What an uplink is where `program` requests its prefixes and nothing else is said.
+    pub fn requested_by(program: Program) -> Self {
+        let default = Self { request_address: false, ..Self::default() };
+        if program.owns_interface() {
+            Self { address: AddressMode::None, default_route: false, ..default }
+        } else {
+            default
+        }
+    }
+}
+
+impl Config {
+    /// The engine that an interface names: that of an `[engine.NAME]`, or the program itself.
+    pub fn engine(&self, name: &str) -> Option<Engine> {
+        let named = self.engines.get(name).cloned();
+        named.or_else(|| Program::named(name).map(Engine::new))
+    }
+
+    /// The job, the interface and the engine's name of all that is not built-in.
+    pub fn engines_in_use(&self) -> impl Iterator<Item = (Job, &str, &str)> {
+        let uplinks = self.uplinks.iter();
+        let requesters = uplinks.filter_map(|(name, uplink)| {
+            Some((Job::Requester, name.as_str(), uplink.requester.as_deref()?))
+        });
+        let downlinks = self.downlinks.iter();
+        let below = downlinks.flat_map(|(name, downlink)| {
+            let advertiser = downlink.advertiser.as_deref();
+            let delegator = downlink.delegator.as_deref();
+            [(Job::Advertiser, advertiser), (Job::Delegator, delegator)]
+                .into_iter()
+                .filter_map(move |(job, engine)| Some((job, name.as_str(), engine?)))
+        });
+        requesters.chain(below)
+    }
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requester => "requester",
+            Self::Advertiser => "advertiser",
+            Self::Delegator => "delegator",
+        })
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

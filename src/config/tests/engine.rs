@@ -1,0 +1,96 @@
+//! Programs in a built-in's place.
+
+use super::*;
+
+#[test]
+fn a_program_is_named_by_itself_or_by_its_table() {
+    let config = config(
+        r#"
+        [uplink.tap0]
+        requester = "dhcpcd"
+        [uplink.tap1]
+        requester = "modem"
+        [downlink.lan0]
+        advertiser = "radvd"
+        delegator = "built-in"
+        [engine.modem]
+        kind = "command"
+        renew = ["modem", "renew"]
+        [engine.radvd]
+        program = "/opt/sbin/radvd"
+        "#,
+    );
+    let [tap0, tap1] = ["tap0", "tap1"].map(|name| &config.uplinks[name]);
+    // dhcpcd makes addresses and default routes by itself, a command may do anything.
+    assert_eq!((tap0.address, tap0.default_route), (AddressMode::None, false));
+    assert_eq!((tap1.address, tap1.default_route), (AddressMode::Stable, true));
+    assert!(!tap0.request_address && !tap1.request_address);
+    let program = |name| config.engine(name).unwrap().program;
+    assert_eq!((program("dhcpcd"), program("modem")), (Program::Dhcpcd, Program::Command));
+    assert_eq!(config.engine("radvd").unwrap().path.as_deref(), Some("/opt/sbin/radvd"));
+    assert_eq!(config.downlinks["lan0"].delegator, None);
+    let in_use: Vec<_> = config.engines_in_use().collect();
+    assert_eq!(
+        in_use,
+        [
+            (Job::Requester, "tap0", "dhcpcd"),
+            (Job::Requester, "tap1", "modem"),
+            (Job::Advertiser, "lan0", "radvd"),
+        ]
+    );
+}
+
+#[test]
+fn two_owners_of_one_thing_are_refused() {
+    let cases = [
+        ("[uplink.a]\nrequester = \"radvd\"", "radvd is no requester"),
+        ("[uplink.a]\nrequester = \"modem\"", "there is no engine modem"),
+        (
+            "[uplink.a]\nrequester = \"dhcpcd\"\naddress = \"::2\"",
+            "dhcpcd makes the addresses of a",
+        ),
+        (
+            "[uplink.a]\nrequester = \"networkd\"\ndefault-route = true",
+            "networkd owns the default route of a",
+        ),
+        (
+            "[uplink.a]\nrequester = \"dhcp6c\"\nrequest-address = true",
+            "dhcp6c asks for the addresses of a",
+        ),
+        ("[downlink.a]\n[engine.radvd]\nrenew = [\"a\"]", "radvd has no lease to renew"),
+        ("[downlink.a]\n[engine.b]\nkind = \"command\"", "not known how the lease is renewed"),
+        ("[downlink.a]\n[engine.b]", "engine.b.kind"),
+        ("[downlink.a]\n[engine.dhcpcd]\non-change = \"restart\"", "only dhcp6c is"),
+        (
+            "[downlink.a]\ndelegator = \"dhcp6s\"\n[pool.b]\ndownlink = \"a\"",
+            "dhcp6s has no pools of prefixes",
+        ),
+        (
+            "[downlink.a]\ndelegator = \"dhcp6s\"\n[downlink.b]\n[pool.c]\ndownlink = \"b\"",
+            "UDP port 547 belongs to the delegator of a",
+        ),
+        (
+            "[downlink.a]\ndelegator = \"kea\"\n[relay.c]",
+            "UDP port 547 belongs to the delegator of a",
+        ),
+        (
+            "[downlink.a]\ndelegator = \"kea\"\n[delegation.b]\ndownlink = \"a\"\n\
+             duid = \"00:03:00:01:02:00:5e:00:53:01\"",
+            "kea does not say by way of which address b is reached",
+        ),
+        (
+            "[downlink.a]\ndelegator = \"dhcp6s\"\n[delegation.b]\ndownlink = \"a\"\n\
+             next-hop = \"fe80::2\"\nduid = \"00:03:00:01:02:00:5e:00:53:01\"",
+            "dhcp6s gives a prefix to one IA_PD",
+        ),
+        (
+            "[downlink.a]\ndelegator = \"dhcp6s\"\n[delegation.b]\ndownlink = \"a\"\n\
+             iaid = 1\nnext-hop = \"fe80::2\"\nlink-layer = \"02:00:5e:00:53:01\"",
+            "dhcp6s knows routers by their DUID",
+        ),
+    ];
+    for (text, problem) in cases {
+        let found = errors(text);
+        assert!(found.contains(problem), "{text}\n{found}");
+    }
+}

@@ -1,0 +1,229 @@
+//! Other programs that do a built-in's job: which there are to be, what is asked of them, and what
+//! is known of them.
+//!
+//! What they are asked for is a state wherever it can be: the newest order is the only one that
+//! counts, and a program that was away is brought there by it.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::config::{Config, Engine, Job};
+use crate::time::Until;
+use crate::wire::dhcpv6_option::{Duid, Iaid};
+use crate::wire::ndp::RouterAdvertisement;
+
+/// One job on one interface, which another program does.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Post {
+    /// What it does.
+    pub job: Job,
+    /// Where.
+    pub interface: String,
+}
+
+/// What is asked of a program.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum Order {
+    /// The lease of an uplink is to be renewed.
+    Renew {
+        /// The uplink.
+        uplink: String,
+    },
+    /// This is to be advertised on a downlink.
+    Advertise {
+        /// The downlink.
+        downlink: String,
+        /// What; none for nothing at all.
+        advertised: Option<Box<Advertised>>,
+    },
+    /// These are to be delegated on a downlink, and nothing else.
+    Delegate {
+        /// The downlink.
+        downlink: String,
+        /// Those that are, and those that have ended and may still be held.
+        delegated: Vec<Delegated>,
+    },
+}
+
+impl Order {
+    /// Whose it is.
+    pub fn post(&self) -> Post {
+        let (job, interface) = match self {
+            Self::Renew { uplink } => (Job::Requester, uplink),
+            Self::Advertise { downlink, .. } => (Job::Advertiser, downlink),
+            Self::Delegate { downlink, .. } => (Job::Delegator, downlink),
+        };
+        Post { job, interface: interface.clone() }
+    }
+}
+
+/// What is advertised on a link, and how often (RFC 4861 §6.2.1).
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Advertised {
+    /// All of it, in one message whatever the link's MTU.
+    #[serde(serialize_with = "as_octets")]
+    pub advertisement: RouterAdvertisement,
+    /// The rules of the downlink, with the intervals that hold now.
+    pub rules: crate::config::Advertise,
+}
+
+/// A prefix that a requesting router is given, or was.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Delegated {
+    /// The delegation's name.
+    pub name: String,
+    /// Whose it is.
+    pub duid: Duid,
+    /// For this IA_PD.
+    pub iaid: Option<Iaid>,
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// Preferred until then.
+    pub preferred_until: Until,
+    /// Valid until then.
+    pub valid_until: Until,
+    /// The router is reached there.
+    pub next_hop: Ipv6Addr,
+}
+
+/// What is known of a program.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Its job.
+    pub post: Post,
+    /// Its version, where it says one.
+    pub version: Option<String>,
+    /// What it is doing.
+    pub state: State,
+    /// What is wrong with it; what was reported before and is not here is over.
+    pub troubles: BTreeMap<Trouble, String>,
+}
+
+/// What a program is doing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nothing is known of it yet.
+    #[default]
+    Starting,
+    /// It runs, and does what the last order says as far as is known.
+    Running,
+    /// It has an order that it has not confirmed.
+    Changing,
+    /// It does not run, and is tried again.
+    Failed,
+}
+
+/// A kind of trouble with a program; its text names the remedy.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// It is not there, or cannot be started.
+    Missing,
+    /// It has ended.
+    Ended,
+    /// It does not answer, or does not do what it was asked for.
+    Silent,
+    /// It refuses what it was given, or says what cannot be.
+    Refused,
+    /// Its version has a fault that is known.
+    Trap,
+    /// It cannot do a part of what the built-in does.
+    LeftOut,
+}
+
+impl Trouble {
+    /// The name of the condition.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "engine-missing",
+            Self::Ended => "engine-ended",
+            Self::Silent => "engine-silent",
+            Self::Refused => "engine-refused",
+            Self::Trap => "engine-trap",
+            Self::LeftOut => "engine-left-out",
+        }
+    }
+}
+
+/// A program that does a job, as `status` shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// Its job and where it does it.
+    #[serde(flatten)]
+    pub post: Post,
+    /// The program.
+    pub program: String,
+    /// Its version, where it says one.
+    pub version: Option<String>,
+    /// What it is doing.
+    pub state: State,
+}
+
+/// The programs of a configuration, and what is known of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Engines {
+    wanted: BTreeMap<Post, Engine>,
+    reports: BTreeMap<Post, Report>,
+}
+
+impl Engines {
+    /// Takes over a configuration; which programs there are to be, where that is something new.
+    pub(super) fn configure(&mut self, config: &Config) -> Option<BTreeMap<Post, Engine>> {
+        let wanted: BTreeMap<Post, Engine> = config
+            .engines_in_use()
+            .filter_map(|(job, interface, name)| {
+                let post = Post { job, interface: interface.to_owned() };
+                Some((post, config.engine(name)?))
+            })
+            .collect();
+        if wanted == self.wanted {
+            return None;
+        }
+        self.reports.retain(|post, _| wanted.get(post) == self.wanted.get(post));
+        self.wanted = wanted;
+        Some(self.wanted.clone())
+    }
+
+    /// Takes in what is known of a program; whether it is one of the configuration.
+    pub(super) fn handle_report(&mut self, report: Report) -> bool {
+        let is_wanted = self.wanted.contains_key(&report.post);
+        if is_wanted {
+            self.reports.insert(report.post.clone(), report);
+        }
+        is_wanted
+    }
+
+    /// What is wrong with which of them.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = (&Post, Trouble, &str)> {
+        self.reports.iter().flat_map(|(post, report)| {
+            let troubles = report.troubles.iter();
+            troubles.map(move |(trouble, text)| (post, *trouble, text.as_str()))
+        })
+    }
+
+    /// All of them.
+    pub(super) fn status(&self) -> Vec<EngineStatus> {
+        let status = |(post, engine): (&Post, &Engine)| {
+            let report = self.reports.get(post);
+            EngineStatus {
+                post: post.clone(),
+                program: engine.program.to_string(),
+                version: report.and_then(|report| report.version.clone()),
+                state: report.map_or_else(State::default, |report| report.state),
+            }
+        };
+        self.wanted.iter().map(status).collect()
+    }
+}
+
+/// As the message would be on the wire.
+fn as_octets<S: Serializer>(
+    advertisement: &RouterAdvertisement,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    advertisement.encode().serialize(serializer)
+}

@@ -1,0 +1,114 @@
+//! Other programs in a built-in's place: what each is given, what it says, and its life.
+//!
+//! Each job on each interface is a task of its own. It gets orders, of which the newest alone
+//! counts, and reports what became of them; nobody waits for it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::{Engine, Job};
+use crate::core::engine::{Order, Post, Report};
+
+/// Reports that wait to be taken in.
+const REPORTS: usize = 64;
+
+/// What the task of one engine works with.
+pub(crate) struct Work {
+    /// Its job.
+    pub(crate) post: Post,
+    /// The program.
+    pub(crate) engine: Engine,
+    /// Where files for the program are written.
+    pub(crate) runtime_dir: PathBuf,
+    /// The newest order; none before the first. Closed when the program is not wanted any more.
+    pub(crate) orders: watch::Receiver<Option<Order>>,
+    /// What is known of the program.
+    pub(crate) reports: mpsc::Sender<Report>,
+}
+
+/// All engines of this machine.
+pub(crate) struct Engines {
+    runtime_dir: PathBuf,
+    tasks: BTreeMap<Post, Task>,
+    sender: mpsc::Sender<Report>,
+    reports: mpsc::Receiver<Report>,
+}
+
+struct Task {
+    engine: Engine,
+    orders: watch::Sender<Option<Order>>,
+    task: JoinHandle<()>,
+}
+
+impl Engines {
+    /// None yet; files for them are written below `runtime_dir`.
+    pub(crate) fn new(runtime_dir: &Path) -> Self {
+        let (sender, reports) = mpsc::channel(REPORTS);
+        let (runtime_dir, tasks) = (runtime_dir.to_owned(), BTreeMap::new());
+        Self { runtime_dir, tasks, sender, reports }
+    }
+
+    /// Has these programs do these jobs, and no others. One that stays is left alone.
+    pub(crate) fn run(&mut self, wanted: BTreeMap<Post, Engine>) {
+        let before = std::mem::take(&mut self.tasks);
+        let (kept, ended): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            before.into_iter().partition(|(post, task)| wanted.get(post) == Some(&task.engine));
+        self.tasks = kept;
+        let mut ended: BTreeMap<Post, JoinHandle<()>> =
+            ended.into_iter().map(|(post, task)| (post, task.end())).collect();
+        for (post, engine) in wanted {
+            if !self.tasks.contains_key(&post) {
+                let task = self.start(post.clone(), engine, ended.remove(&post));
+                self.tasks.insert(post, task);
+            }
+        }
+    }
+
+    /// Starts a program, when the one that had its job before has ended.
+    fn start(&self, post: Post, engine: Engine, before: Option<JoinHandle<()>>) -> Task {
+        let (orders, receiver) = watch::channel(None);
+        let work = Work {
+            post,
+            engine: engine.clone(),
+            runtime_dir: self.runtime_dir.clone(),
+            orders: receiver,
+            reports: self.sender.clone(),
+        };
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            match work.post.job {
+                // Their doors in the core are not open yet.
+                Job::Requester | Job::Advertiser | Job::Delegator => {}
+            }
+        });
+        Task { engine, orders, task }
+    }
+
+    /// Hands an order to the program that it is for.
+    pub(crate) fn order(&self, order: Order) {
+        if let Some(task) = self.tasks.get(&order.post()) {
+            task.orders.send_replace(Some(order));
+        }
+    }
+
+    /// The next report.
+    pub(crate) async fn report(&mut self) -> Report {
+        match self.reports.recv().await {
+            Some(report) => report,
+            // It cannot be closed: a sender is kept here.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Task {
+    /// Has the program end.
+    fn end(self) -> JoinHandle<()> {
+        self.task
+    }
+}
