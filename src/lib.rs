@@ -15,6 +15,7 @@
 //! | [`config`] | the validated configuration and its errors | the above |
 //! | [`core`] | protocol and policy: inputs and `now` in, outputs and a deadline out | the above |
 //! | [`platform`] | sockets, kernel state, settings; the only code that knows the system | the above |
+//! | [`engines`] | other programs in a built-in's place: files, control, lives | `time` to `core` |
 //! | [`daemon`] | the loop, clock, memory on disk, control socket | the above |
 //! | [`sim`] | the core on fake kernels and links in virtual time | `time` to `core` |
 //! | [`lab`] | a site in network namespaces, and how fast a change goes through it | the above, but `sim` |

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("conformance.md");
 
 /// The numbers that each area has assigned: first and last of each run.
-const AREAS: [(&str, &[(u32, u32)]); 18] = [
+const AREAS: [(&str, &[(u32, u32)]); 19] = [
     ("RA-RX", &[(1, 13), (20, 29), (40, 69), (80, 81)]),
     ("RS", &[(1, 11)]),
     ("CHG", &[(1, 16)]),
@@ -25,6 +25,7 @@ const AREAS: [(&str, &[(u32, u32)]); 18] = [
     ("RLY", &[(1, 20), (30, 31)]),
     ("SEC", &[(1, 15), (17, 18)]),
     ("STO", &[(1, 11)]),
+    ("BKE", &[(1, 8)]),
     ("ROW", &[(1, 24)]),
     ("LAD", &[(1, 7)]),
     ("KEEP", &[(1, 5)]),

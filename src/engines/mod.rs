@@ -3,6 +3,8 @@
 //! Each job on each interface is a task of its own. It gets orders, of which the newest alone
 //! counts, and reports what became of them; nobody waits for it.
 
+pub mod dhcp6s;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -16,11 +16,11 @@ use super::dhcpv6_option::codec::{push_option, take_option};
 use super::domain;
 
 /// SIP servers by name (RFC 3319 §3.1).
-const SIP_NAMES: u16 = 21;
+pub const SIP_NAMES: u16 = 21;
 /// SIP servers by address (RFC 3319 §3.2).
-const SIP_ADDRESSES: u16 = 22;
+pub const SIP_ADDRESSES: u16 = 22;
 /// SNTP servers (RFC 4075).
-const SNTP: u16 = 31;
+pub const SNTP: u16 = 31;
 /// NTP servers (RFC 5908).
 const NTP: u16 = 56;
 /// The end of a DS-Lite tunnel (RFC 6334).
@@ -102,6 +102,24 @@ impl ServiceOption {
     /// Its code.
     pub const fn code(&self) -> u16 {
         self.code
+    }
+
+    /// Its body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The servers that it lists by address; none for an option of another form.
+    pub fn addresses(&self) -> Vec<Ipv6Addr> {
+        let (chunks, _) = self.body.as_chunks::<16>();
+        let listed = chunks.iter().filter(|_| matches!(self.code, SNTP | SIP_ADDRESSES));
+        listed.map(|octets| Ipv6Addr::from(*octets)).collect()
+    }
+
+    /// The servers that it lists by name; none for an option of another form.
+    pub fn names(&self) -> Vec<String> {
+        let names = (self.code == SIP_NAMES).then(|| domain::decode_names(&self.body).ok());
+        names.flatten().unwrap_or_default()
     }
 
     /// What it is about, as people call it.

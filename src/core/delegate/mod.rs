@@ -5,6 +5,7 @@
 //! [`Delegator`]: the built-in `server`, or another program in its place, that is handed them.
 
 mod asked;
+mod assigned;
 mod bindings;
 mod server;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::Duid;
 
+pub use assigned::{Assigned, AssignedPool, AssignedPrefix, AssignedRouter};
 pub use bindings::{
     Binding, BindingKey, BindingStatus, Contact, DelegationStatus, Holder, Offer, Offers, Place,
     Promise, Slot, StoredBinding,

@@ -1,0 +1,65 @@
+//! What a program in the built-in's place has to give.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
+use super::HostOptions;
+use crate::time::Lifetime;
+use crate::wire::dhcpv6_option::{Duid, Iaid};
+
+/// All that is to be given on one downlink: a state, of which the newest counts.
+///
+/// Lifetimes are those that each message may promise: they hold until the next of these values, so
+/// that a program which knows nothing of our lease never promises more than we have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Assigned {
+    /// The downlink.
+    pub downlink: Arc<str>,
+    /// A Solicit with Rapid Commit is answered by a Reply.
+    pub rapid_commit: bool,
+    /// How often requesting routers are to renew, where that is not left to the lifetimes.
+    pub renew_every: Option<Duration>,
+    /// What is given beside prefixes.
+    pub options: HostOptions,
+    /// Configured delegations, by name.
+    pub routers: Vec<AssignedRouter>,
+    /// Pools, by name.
+    pub pools: Vec<AssignedPool>,
+}
+
+/// What one IA_PD of a requesting router is to be given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AssignedRouter {
+    /// The delegation.
+    pub name: Arc<str>,
+    /// Who it is for.
+    pub duid: Duid,
+    /// For which IA_PD; none for any.
+    pub iaid: Option<Iaid>,
+    /// Most wanted first; empty where there is nothing to give.
+    pub prefixes: Vec<AssignedPrefix>,
+}
+
+/// Blocks that whoever asks is given a part of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AssignedPool {
+    /// The pool.
+    pub name: Arc<str>,
+    /// Length of what each requesting router gets.
+    pub length: u8,
+    /// The blocks; empty where there is nothing to give.
+    pub blocks: Vec<AssignedPrefix>,
+}
+
+/// A prefix with the lifetimes that each message may promise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AssignedPrefix {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// Preferred lifetime, no longer than the valid one.
+    pub preferred: Lifetime,
+    /// Valid lifetime.
+    pub valid: Lifetime,
+}
