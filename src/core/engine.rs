@@ -4,7 +4,7 @@
 //! What they are asked for is a state wherever it can be: the newest order is the only one that
 //! counts, and a program that was away is brought there by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
@@ -14,6 +14,7 @@ use crate::config::{Config, Engine, Job};
 use crate::time::Until;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::ndp::RouterAdvertisement;
+use crate::wire::ndp_option::PrefixInformation;
 
 /// One job on one interface, which another program does.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -66,8 +67,20 @@ pub struct Advertised {
     /// All of it, in one message whatever the link's MTU.
     #[serde(serialize_with = "as_octets")]
     pub advertisement: RouterAdvertisement,
+    /// Those of its prefixes whose lifetimes run down with their lease from now on. All other
+    /// lifetimes are the same in each advertisement, until the next order.
+    pub running_down: BTreeSet<Ipv6Net>,
     /// The rules of the downlink, with the intervals that hold now.
     pub rules: crate::config::Advertise,
+    /// The MTU of the link in octets: programs refuse to advertise a larger one.
+    pub link_mtu: u32,
+}
+
+impl Advertised {
+    /// Whether the lifetimes of this prefix run down; endless ones do not.
+    pub fn runs_down(&self, prefix: &PrefixInformation) -> bool {
+        prefix.valid.seconds().is_some() && self.running_down.contains(&prefix.prefix)
+    }
 }
 
 /// A prefix that a requesting router is given, or was.

@@ -4,12 +4,17 @@
 //! counts, and reports what became of them; nobody waits for it.
 
 pub mod dhcp6s;
+pub mod radvd;
+pub mod rtadvd;
+mod unsaid;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+
+pub use unsaid::{Rendered, Unsaid};
 
 use crate::config::{Engine, Job};
 use crate::core::engine::{Order, Post, Report};
