@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use ipnet::Ipv6Net;
 
 use crate::core::status::Status;
+use crate::core::uplink::lease::Feed;
 use crate::daemon::control::{self, Answer, Request};
 
 /// An agent that does not answer in this time hangs.
@@ -44,6 +45,15 @@ pub fn renew(runtime_dir: &Path, uplink: Option<String>) -> anyhow::Result<()> {
 /// When no agent answers, or it has no such uplink.
 pub fn linkup(runtime_dir: &Path, uplink: String) -> anyhow::Result<()> {
     done(ask(runtime_dir, &Request::Linkup { uplink })?)
+}
+
+/// Hands over what a program holds that requests an uplink's lease.
+///
+/// # Errors
+///
+/// When no agent answers, or it does not take that.
+pub fn feed(runtime_dir: &Path, feed: Feed) -> anyhow::Result<()> {
+    done(ask(runtime_dir, &Request::Feed { feed: Box::new(feed) })?)
 }
 
 /// Ends a lease that was relayed.

@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod check;
 pub mod control;
+pub mod feed;
 pub mod plan;
 pub mod run;
 pub mod status;
@@ -121,6 +122,19 @@ enum Command {
         agent: Agent,
         /// The uplink
         uplink: String,
+    },
+    /// Hand over what another program holds that requests an uplink's prefixes (for its hook)
+    #[command(after_help = "Examples:\n  \
+        in a hook of dhcpcd: renumberd feed dhcpcd\n  \
+        in the script of dhcp6c: renumberd feed dhcp6c tap0\n  \
+        echo '{\"event\": \"bound\", \"interface\": \"tap0\", \"prefixes\": [{\"prefix\": \
+        \"2001:db8:1200::/56\", \"preferred\": 3600, \"valid\": 7200}]}' | renumberd feed json")]
+    Feed {
+        #[command(flatten)]
+        agent: Agent,
+        /// The program
+        #[command(subcommand)]
+        source: feed::Source,
     },
     #[cfg(target_os = "linux")]
     /// Measure how fast prefix changes go through a site in network namespaces of this machine
@@ -257,6 +271,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         }
         Command::Forget { agent, prefix } => control::forget(&agent.runtime_dir, prefix)?,
         Command::Linkup { agent, uplink } => control::linkup(&agent.runtime_dir, uplink)?,
+        Command::Feed { agent, source } => feed::run(&agent.runtime_dir, &source)?,
         #[cfg(target_os = "linux")]
         Command::Bench(options) => {
             let program = std::env::current_exe().map_err(anyhow::Error::from)?;

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::core::delegate::BindingStatus;
+use crate::core::engine::Post;
 use crate::core::relay::{RelayStatus, RelayedStatus};
 use crate::core::stage::Prefixes;
 use crate::core::stage::Stage;
@@ -32,6 +33,12 @@ fn write(text: &mut String, status: &Status) -> fmt::Result {
     }
     for (name, relay) in &status.relays {
         write_relay(text, name, relay)?;
+    }
+    for engine in &status.engines {
+        let Post { job, interface } = &engine.post;
+        let version = engine.version.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
+        let (program, state) = (&engine.program, engine.state);
+        writeln!(text, "{job} {interface} is {program}{version}: {state}")?;
     }
     if !status.conditions.is_empty() {
         writeln!(text, "to mend")?;

@@ -5,12 +5,14 @@
 //! counts, and a program that was away is brought there by it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::config::{Config, Engine, Job};
+use crate::core::uplink::change::RefreshKind;
 use crate::time::Until;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::ndp::RouterAdvertisement;
@@ -32,6 +34,8 @@ pub enum Order {
     Renew {
         /// The uplink.
         uplink: String,
+        /// By the server that gave it, or by any.
+        kind: RefreshKind,
     },
     /// This is to be advertised on a downlink.
     Advertise {
@@ -53,7 +57,7 @@ impl Order {
     /// Whose it is.
     pub fn post(&self) -> Post {
         let (job, interface) = match self {
-            Self::Renew { uplink } => (Job::Requester, uplink),
+            Self::Renew { uplink, .. } => (Job::Requester, uplink),
             Self::Advertise { downlink, .. } => (Job::Advertiser, downlink),
             Self::Delegate { downlink, .. } => (Job::Delegator, downlink),
         };
@@ -201,13 +205,14 @@ impl Engines {
         Some(self.wanted.clone())
     }
 
-    /// Takes in what is known of a program; whether it is one of the configuration.
+    /// Takes in what is known of a program; whether that is something new.
     pub(super) fn handle_report(&mut self, report: Report) -> bool {
-        let is_wanted = self.wanted.contains_key(&report.post);
-        if is_wanted {
+        let is_news = self.wanted.contains_key(&report.post)
+            && self.reports.get(&report.post) != Some(&report);
+        if is_news {
             self.reports.insert(report.post.clone(), report);
         }
-        is_wanted
+        is_news
     }
 
     /// What is wrong with which of them.
@@ -230,6 +235,17 @@ impl Engines {
             }
         };
         self.wanted.iter().map(status).collect()
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Changing => "changing",
+            Self::Failed => "failed",
+        })
     }
 }
 

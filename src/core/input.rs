@@ -8,6 +8,7 @@ use super::kernel::object::Refusal;
 use super::kernel::system::{KernelEvent, Neighbor, System};
 use crate::config::Config;
 use crate::core::kernel::object::{Step, Sysctl};
+use crate::core::uplink::lease::Feed;
 use crate::net::IfIndex;
 
 /// Something happened.
@@ -109,6 +110,8 @@ pub enum Command {
         /// The ones before stay, deprecated, until they run out.
         graceful: bool,
     },
+    /// What a program holds that requests an uplink's lease.
+    Feed(Box<Feed>),
     /// Take over a new configuration.
     Reload(Box<Config>),
     /// Stop: final advertisements, then the end of the loop.
@@ -123,6 +126,7 @@ impl Command {
             Self::LinkUp { .. } => "linkup",
             Self::Forget { .. } => "forget",
             Self::SetPrefixes { .. } => "prefix",
+            Self::Feed(_) => "feed",
             Self::Reload(_) => "reload",
             Self::Stop => "stop",
         }
@@ -133,6 +137,7 @@ impl Command {
         match self {
             Self::Renew { uplink } => uplink.as_deref(),
             Self::LinkUp { uplink } => Some(uplink),
+            Self::Feed(feed) => Some(&feed.interface),
             Self::Forget { .. } | Self::SetPrefixes { .. } | Self::Reload(_) | Self::Stop => None,
         }
     }

@@ -25,7 +25,7 @@ pub(super) use silence::Silence;
 
 use self::change::{Changes, Refresh, RefreshKind, Trigger};
 use self::hear::{Heard, PrefixChangeKind, Routers};
-use self::lease::{Lease, Progress};
+use self::lease::{Feed, Lease, Progress};
 use self::routed::Routed;
 use self::solicit::Solicit;
 use super::kernel::system::System;
@@ -210,6 +210,7 @@ impl Uplink {
 
     /// UDP port 546 cannot be opened, or is open after all: exchanges rest, and begin anew.
     pub(super) fn set_mute(&mut self, now: Instant, is_mute: bool) {
+        let is_mute = is_mute && self.lease.is_built_in();
         if std::mem::replace(&mut self.is_mute, is_mute) == is_mute {
             return;
         }
@@ -436,6 +437,18 @@ impl Uplink {
         self.lease.poll_transmit(now)
     }
 
+    /// What the program that requests the lease is to be asked for.
+    pub(super) fn poll_order(&mut self) -> Option<RefreshKind> {
+        self.attached.as_ref()?;
+        self.lease.poll_order()
+    }
+
+    /// Takes in what the program that requests the lease holds.
+    pub(super) fn handle_feed(&mut self, now: Instant, feed: &Feed) -> Effect {
+        let progress = self.lease.handle_feed(now, feed);
+        self.take_progress(now, &progress, None)
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) and what it makes ready to send have
     /// something to do. What only a packet could end is no deadline while none can leave, or it
     /// would come at once, again and again.
@@ -462,6 +475,7 @@ fn hear_rules(config: &config::Uplink) -> hear::Rules {
 
 fn lease_rules(config: &config::Uplink, duid: &Duid) -> lease::Rules {
     lease::Rules {
+        by_program: config.requester.is_some(),
         duid: duid.clone(),
         delegate: config.delegate.clone(),
         rapid_commit: config.rapid_commit,

@@ -14,9 +14,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::warn;
 
 use crate::core::status::Status;
+use crate::core::uplink::lease::Feed;
 
 /// A request longer than this is none.
-const MAX_REQUEST: u64 = 4096;
+const MAX_REQUEST: u64 = 32_768;
 /// Who says nothing for so long is not listened to, and who does not read the answer in that time
 /// has lost it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,6 +50,11 @@ pub enum Request {
     Forget {
         /// What was delegated.
         prefix: Ipv6Net,
+    },
+    /// What a program holds that requests an uplink's lease.
+    Feed {
+        /// All of it.
+        feed: Box<Feed>,
     },
     /// An uplink has connected anew.
     Linkup {

@@ -184,6 +184,24 @@ fn execute(core: &mut Core, request: Request) -> Answer {
             core.handle(now, Input::Command(Command::Forget { prefix }));
             Answer::Done
         }
+        Request::Feed { feed } => {
+            let refused = match core.requester(&feed.interface) {
+                None => Err(format!("{} is no uplink", feed.interface)),
+                Some(None) => Err(format!(
+                    "this agent itself asks for the prefixes of {0}: write requester = \"...\" \
+                     in [uplink.{0}]",
+                    feed.interface
+                )),
+                Some(Some(_)) => feed.check(),
+            };
+            match refused {
+                Ok(()) => {
+                    core.handle(now, Input::Command(Command::Feed(feed)));
+                    Answer::Done
+                }
+                Err(why) => Answer::Refused(why),
+            }
+        }
         Request::Linkup { uplink } if !core.has_uplink(&uplink) => {
             Answer::Refused(format!("{uplink} is no uplink"))
         }

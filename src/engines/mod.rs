@@ -3,10 +3,14 @@
 //! Each job on each interface is a task of its own. It gets orders, of which the newest alone
 //! counts, and reports what became of them; nobody waits for it.
 
+mod command;
 pub mod dhcp6s;
+pub mod feed;
 pub mod radvd;
+mod requester;
 pub mod rtadvd;
 mod unsaid;
+mod version;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -89,8 +93,9 @@ impl Engines {
                 let _ = before.await;
             }
             match work.post.job {
+                Job::Requester => requester::run(work).await,
                 // Their doors in the core are not open yet.
-                Job::Requester | Job::Advertiser | Job::Delegator => {}
+                Job::Advertiser | Job::Delegator => {}
             }
         });
         Task { engine, orders, task }

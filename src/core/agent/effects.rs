@@ -83,6 +83,11 @@ impl Core {
                 let found = self.uplinks.get_mut(&uplink);
                 found.map(|found| (uplink, found.link_up(now))).into_iter().collect()
             }
+            Command::Feed(feed) => {
+                let found = self.uplinks.get_mut(&feed.interface);
+                let found = found.map(|found| found.handle_feed(now, &feed));
+                found.map(|effect| (feed.interface.clone(), effect)).into_iter().collect()
+            }
             Command::Reload(config) => {
                 self.configure(now, *config);
                 self.attach(now);

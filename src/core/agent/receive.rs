@@ -10,6 +10,7 @@ use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, Nei
 
 use super::pass::DEFER;
 use crate::core::Core;
+use crate::core::engine::Order;
 use crate::core::event::{Event, RejectedPacket};
 use crate::core::input::Received;
 use crate::core::kernel::system::Neighbor;
@@ -287,6 +288,10 @@ impl Core {
         };
         while let Some(octets) = uplink.poll_transmit(now) {
             self.outputs.push_back(Output::SendDhcpv6(packet(ALL_DHCP_SERVERS, octets)));
+        }
+        if let Some(kind) = uplink.poll_order() {
+            let order = Order::Renew { uplink: name.to_owned(), kind };
+            self.outputs.push_back(Output::Engine(order));
         }
         self.review |= uplink.review_silence(now);
         report_exchanges(&mut self.events, name, uplink);

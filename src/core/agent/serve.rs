@@ -292,6 +292,12 @@ impl Core {
         self.uplinks.contains_key(name)
     }
 
+    /// The engine that requests the prefixes of an uplink, none for the built-in; none at all where
+    /// there is no such uplink.
+    pub fn requester(&self, uplink: &str) -> Option<Option<&str>> {
+        self.config.uplinks.get(uplink).map(|uplink| uplink.requester.as_deref())
+    }
+
     /// Whether there is a static prefix of this name.
     pub fn has_static(&self, name: &str) -> bool {
         self.statics.contains(name)

@@ -36,6 +36,8 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::time::{Deadline, Instant};
 
 pub(in crate::core) mod bucket;
@@ -79,7 +81,7 @@ const ACKNOWLEDGED_WINDOW: Duration = Duration::from_secs(2);
 const OUTCOME_LIMIT: Duration = Duration::from_secs(20);
 
 /// What a refresh begins with; of several the greatest serves them all.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub enum RefreshKind {
     /// The server that gave the lease is asked.
     Renew,

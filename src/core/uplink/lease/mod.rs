@@ -9,7 +9,9 @@
 //! place. Both are handed what is held and change it by what they are given.
 
 mod client;
+mod feed;
 mod held;
+mod program;
 mod remember;
 mod types;
 
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::change::Refresh;
+use super::change::{Refresh, RefreshKind};
 use crate::core::memory::StoredLease;
 use crate::core::random::Random;
 use crate::time::{Deadline, Instant};
@@ -27,11 +29,13 @@ use crate::wire::dhcpv6_option::Duid;
 use crate::wire::dhcpv6_service::ServiceOption;
 
 pub use client::{Loss, Transition, Unavailable};
+pub use feed::{Event as FeedEvent, FedPrefix, Feed, WithdrawnPrefix};
 pub use held::Refusal;
 pub use types::{DelegatedPrefix, Ending, LeasedAddress, Progress, Reject, Rules};
 
 use client::Client;
 use held::Held;
+use program::Program;
 
 /// The lease of one uplink.
 #[derive(Clone, Debug)]
@@ -40,12 +44,14 @@ pub struct Lease {
     requester: Requester,
 }
 
-/// What sends requests to the delegating routers. A method of [`Lease`] is one `let` here: another
-/// requester is one case, and the compiler names the methods that it has to answer.
+/// What sends requests to the delegating routers. Another requester is another case,
+/// and the compiler names the methods that it has to answer.
 #[derive(Clone, Debug)]
 enum Requester {
     /// The client of this program.
     BuiltIn(Box<Client>),
+    /// Another program.
+    Program(Program),
 }
 
 /// What is held.
@@ -57,8 +63,12 @@ impl Lease {
             Some(stored) => Held::restored(&rules, stored, now),
             None => Held::new(rules.shortest_prefix, now),
         };
-        let client = Client::new(rules, stored, random);
-        Self { held, requester: Requester::BuiltIn(Box::new(client)) }
+        let requester = if rules.by_program {
+            Requester::Program(Program::new(&rules))
+        } else {
+            Requester::BuiltIn(Box::new(Client::new(rules, stored, random)))
+        };
+        Self { held, requester }
     }
 
     /// Prefixes that are held and those that have ended, by IA_PD and prefix. The ones that have
@@ -112,13 +122,16 @@ impl Lease {
     pub const fn is_built_in(&self) -> bool {
         match self.requester {
             Requester::BuiltIn(_) => true,
+            Requester::Program(_) => false,
         }
     }
 
     /// What to store for a restart: none when no prefix is held.
     pub fn stored(&self) -> Option<StoredLease> {
-        let Requester::BuiltIn(client) = &self.requester;
-        self.held.stored().map(|stored| client.with_key(stored))
+        match &self.requester {
+            Requester::BuiltIn(client) => self.held.stored().map(|stored| client.with_key(stored)),
+            Requester::Program(_) => self.held.stored(),
+        }
     }
 }
 
@@ -128,57 +141,73 @@ impl Lease {
     /// a random delay of up to a second unless `hurry`). Ends in a
     /// [`Progress::outcome`](super::Progress).
     pub fn link_up(&mut self, now: Instant, hurry: bool) {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.link_up(&self.held, now, hurry);
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.link_up(&self.held, now, hurry),
+            Requester::Program(program) => program.link_up(now),
+        }
     }
 
     /// The uplink cannot send: exchanges rest, while the lifetimes of prefixes run on.
     pub fn link_down(&mut self) {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.link_down();
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.link_down(),
+            Requester::Program(program) => program.link_down(),
+        }
     }
 
     /// Takes over whether a router's M flag says that addresses are available by DHCPv6 (UPL-15).
     /// An address that is held stays held when the flag is cleared.
     pub fn want_address(&mut self, now: Instant, wanted: bool) {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.want_address(&self.held, now, wanted);
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.want_address(&self.held, now, wanted),
+            Requester::Program(_) => {}
+        }
     }
 
     /// Takes over whether a router's O flag says that other configuration is available by DHCPv6:
     /// it is requested where neither prefixes nor addresses are (CHG-06).
     pub fn want_information(&mut self, now: Instant, wanted: bool) {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.want_information(&self.held, now, wanted);
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.want_information(&self.held, now, wanted),
+            Requester::Program(_) => {}
+        }
     }
 
     /// Climbs the refresh ladder (requirements of a change: Renew or Rebind now, repeated after a
     /// few round trips where no answer comes; Rebind after 1 and 2 s, Solicit with Rapid Commit
     /// after 4 s). Absorbed by a refresh under way.
     pub fn refresh(&mut self, now: Instant, refresh: Refresh) {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.refresh(&self.held, now, refresh);
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.refresh(&self.held, now, refresh),
+            Requester::Program(program) => program.refresh(now, refresh),
+        }
     }
 
     /// Skips what is left of the random delay before the first message: a router advertisement has
     /// shown that the link has a router.
     pub fn hurry(&mut self, now: Instant) {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.hurry(now);
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.hurry(now),
+            Requester::Program(_) => {}
+        }
     }
 
     /// Asks once more at `at` without waiting for the pace of a discovery in vain, which begins
     /// anew: what was asked just before may still be answered, and then this is a moment later.
     /// Returns whether that is sooner than it would have been.
     pub fn ask_soon(&mut self, at: Instant) -> bool {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.ask_soon(at)
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.ask_soon(at),
+            Requester::Program(program) => program.ask_soon(at),
+        }
     }
 
     /// Discovers anew beside what is held: one Solicit (a probe found the prefix not routed).
     pub fn rediscover(&mut self, now: Instant) {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.rediscover(now);
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.rediscover(now),
+            Requester::Program(program) => program.rediscover(now),
+        }
     }
 
     /// Renews before T1, for a requesting router that could be granted only a short preferred
@@ -186,14 +215,18 @@ impl Lease {
     /// `patience`. A renewal that brought nothing longer is not repeated within
     /// a minute, and one without an answer goes on at its own pace.
     pub fn renew_for_others(&mut self, now: Instant, patience: Duration) -> bool {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.renew_for_others(&self.held, now, patience)
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.renew_for_others(&self.held, now, patience),
+            Requester::Program(program) => program.renew_for_others(now, patience),
+        }
     }
 
     /// Declines an address of the IA_NA for which duplicate address detection failed (PDC-84).
     pub fn decline(&mut self, now: Instant, address: Ipv6Addr) {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.decline(&mut self.held, now, address);
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.decline(&mut self.held, now, address),
+            Requester::Program(_) => {}
+        }
     }
 
     /// Takes in a message from UDP port 547; `octets` are those it was decoded from, for the
@@ -208,75 +241,117 @@ impl Lease {
         message: &Message,
         octets: &[u8],
     ) -> Result<Progress, Reject> {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.handle_message(&mut self.held, now, message, octets)
+        match &mut self.requester {
+            Requester::BuiltIn(client) => {
+                client.handle_message(&mut self.held, now, message, octets)
+            }
+            Requester::Program(_) => Err(Reject::UnexpectedType),
+        }
     }
 
     /// Retransmits, renews and rebinds, and ends what is not valid any more.
     pub fn handle_timeout(&mut self, now: Instant) -> Progress {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.handle_timeout(&mut self.held, now)
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.handle_timeout(&mut self.held, now),
+            Requester::Program(program) => program.handle_timeout(&mut self.held, now),
+        }
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn deadline(&self) -> Option<Deadline> {
-        let Requester::BuiltIn(client) = &self.requester;
-        client.deadline(&self.held)
+        match &self.requester {
+            Requester::BuiltIn(client) => client.deadline(&self.held),
+            Requester::Program(program) => program.deadline(&self.held),
+        }
     }
 
     /// The next message to send to ff02::1:2 port 547, encoded.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.poll_transmit(&self.held, now)
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.poll_transmit(&self.held, now),
+            Requester::Program(_) => None,
+        }
     }
 
     /// The next transition of an exchange that has not been reported.
     pub fn poll_transition(&mut self) -> Option<Transition> {
-        let Requester::BuiltIn(client) = &mut self.requester;
-        client.poll_transition()
+        match &mut self.requester {
+            Requester::BuiltIn(client) => client.poll_transition(),
+            Requester::Program(_) => None,
+        }
+    }
+
+    /// What the program that requests the lease is to be asked for.
+    pub fn poll_order(&mut self) -> Option<RefreshKind> {
+        match &mut self.requester {
+            Requester::BuiltIn(_) => None,
+            Requester::Program(program) => program.poll_order(),
+        }
+    }
+
+    /// Takes in what the program that requests the lease holds.
+    pub fn handle_feed(&mut self, now: Instant, feed: &Feed) -> Progress {
+        match &mut self.requester {
+            Requester::BuiltIn(_) => Progress::default(),
+            Requester::Program(program) => program.handle_feed(&mut self.held, now, feed),
+        }
     }
 
     /// Whether `message` answers an exchange under way.
     pub fn awaits(&self, message: &Message) -> bool {
-        let Requester::BuiltIn(client) = &self.requester;
-        client.awaits(message)
+        match &self.requester {
+            Requester::BuiltIn(client) => client.awaits(message),
+            Requester::Program(_) => false,
+        }
     }
 
     /// Whether servers were asked for a first lease, or for what is missing beside one, and none
     /// has offered any.
     pub fn asks_in_vain(&self) -> bool {
-        let Requester::BuiltIn(client) = &self.requester;
-        client.asks_in_vain(&self.held)
+        match &self.requester {
+            Requester::BuiltIn(client) => client.asks_in_vain(&self.held),
+            Requester::Program(program) => program.asks_in_vain(&self.held),
+        }
     }
 
     /// Whether a Renew is under way since less than `patience`.
     pub fn is_renewing(&self, now: Instant, patience: Duration) -> bool {
-        let Requester::BuiltIn(client) = &self.requester;
-        client.is_renewing(now, patience)
+        match &self.requester {
+            Requester::BuiltIn(client) => client.is_renewing(now, patience),
+            Requester::Program(program) => program.is_renewing(now, patience),
+        }
     }
 
     /// Since when exchanges about a lease have got no answer.
     pub fn unanswered_since(&self) -> Option<Instant> {
-        let Requester::BuiltIn(client) = &self.requester;
-        client.unanswered_since()
+        match &self.requester {
+            Requester::BuiltIn(client) => client.unanswered_since(),
+            Requester::Program(program) => program.unanswered_since(),
+        }
     }
 
     /// The IA_PDs that servers answer about and grant no prefix in, by IAID.
     pub fn unavailable(&self) -> &[Unavailable] {
-        let Requester::BuiltIn(client) = &self.requester;
-        client.unavailable()
+        match &self.requester {
+            Requester::BuiltIn(client) => client.unavailable(),
+            Requester::Program(_) => &[],
+        }
     }
 
     /// When servers are asked for a prefix again: in an exchange under way or at T1; none if
     /// neither is set.
     pub fn asked_again_at(&self) -> Option<Instant> {
-        let Requester::BuiltIn(client) = &self.requester;
-        client.asked_again_at(&self.held)
+        match &self.requester {
+            Requester::BuiltIn(client) => client.asked_again_at(&self.held),
+            Requester::Program(program) => program.asked_again_at(),
+        }
     }
 
     /// The server that granted the lease, and the exchange under way, for status.
     pub fn describe(&self) -> (Option<Duid>, &'static str) {
-        let Requester::BuiltIn(client) = &self.requester;
-        client.describe(&self.held)
+        match &self.requester {
+            Requester::BuiltIn(client) => client.describe(&self.held),
+            Requester::Program(program) => program.describe(&self.held),
+        }
     }
 }

@@ -12,8 +12,9 @@ impl Held {
         let mut held = Self::new(rules.shortest_prefix, now);
         for stored_prefix in &stored.prefixes {
             let iaid = stored_prefix.iaid;
-            let is_configured = rules.delegate.iter().any(|delegate| delegate.iaid == iaid)
-                && held.is_acceptable(iaid, stored_prefix.prefix);
+            // Another program numbers its IA_PDs itself.
+            let is_asked = rules.by_program || rules.delegate.iter().any(|one| one.iaid == iaid);
+            let is_configured = is_asked && held.is_acceptable(iaid, stored_prefix.prefix);
             let end = if is_configured { Until::Never } else { Until::At(now) };
             let prefix = DelegatedPrefix {
                 iaid,

@@ -12,6 +12,8 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 /// How one uplink requests its lease.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rules {
+    /// Another program requests it.
+    pub by_program: bool,
     /// The client identifier of this machine.
     pub duid: Duid,
     /// The IA_PDs that are requested.

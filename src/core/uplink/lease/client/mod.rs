@@ -379,20 +379,11 @@ impl Client {
         (before, keyring): &(View, Option<Keyring>),
     ) -> Progress {
         held.seen = now.max(held.seen);
-        let after = held.view();
-        if after.set != before.set {
-            self.note_lost(now, before, &after);
+        let mut progress = held.progress_since(before);
+        if progress.changed {
+            self.note_lost(now, before, &held.view());
         }
-        Progress {
-            changed: after.set != before.set,
-            refreshed: after.prefixes != before.prefixes
-                || after.addresses != before.addresses
-                || after.resolvers != before.resolvers,
-            outcome: None,
-            reconfigure: None,
-            remember: after.prefixes != before.prefixes
-                || after.server != before.server
-                || self.keyring != *keyring,
-        }
+        progress.remember |= self.keyring != *keyring;
+        progress
     }
 }

@@ -39,18 +39,18 @@ pub(super) const START: Instant = Instant::from_secs(1000);
 
 impl Lease {
     fn client(&self) -> &Client {
-        let Requester::BuiltIn(client) = &self.requester;
+        let Requester::BuiltIn(client) = &self.requester else { panic!("another program") };
         client
     }
 
     fn client_mut(&mut self) -> &mut Client {
-        let Requester::BuiltIn(client) = &mut self.requester;
+        let Requester::BuiltIn(client) = &mut self.requester else { panic!("another program") };
         client
     }
 
     /// The next message to send.
     fn poll_message(&mut self, now: Instant) -> Option<Message> {
-        let Requester::BuiltIn(client) = &mut self.requester;
+        let Requester::BuiltIn(client) = &mut self.requester else { panic!("another program") };
         client.poll_message(&self.held, now)
     }
 }
@@ -81,6 +81,7 @@ pub(super) fn server(number: u8) -> Duid {
 
 pub(super) fn rules() -> Rules {
     Rules {
+        by_program: false,
         duid: client(),
         delegate: vec![Delegate { iaid: Iaid(1), length: Some(56) }],
         rapid_commit: true,

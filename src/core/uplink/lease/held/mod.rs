@@ -10,7 +10,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::{DelegatedPrefix, LeasedAddress};
+use super::{DelegatedPrefix, LeasedAddress, Progress};
 use crate::net::overlap;
 use crate::time::{Instant, Lifetime, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
@@ -103,6 +103,19 @@ impl Held {
             addresses: self.addresses(),
             resolvers: self.resolvers.clone(),
             server: self.server.clone(),
+        }
+    }
+
+    /// What has changed since `before`.
+    pub(super) fn progress_since(&self, before: &View) -> Progress {
+        let after = self.view();
+        Progress {
+            changed: after.set != before.set,
+            refreshed: after.prefixes != before.prefixes
+                || after.addresses != before.addresses
+                || after.resolvers != before.resolvers,
+            remember: after.prefixes != before.prefixes || after.server != before.server,
+            ..Progress::default()
         }
     }
 

@@ -129,6 +129,7 @@ fn any_rules() -> impl Strategy<Value = Rules> {
     (0..4_usize, any::<[bool; 4]>()).prop_map(|(count, [rapid, reconfigure, reconnect, strict])| {
         let two = two_ias();
         Rules {
+            by_program: false,
             delegate: two.delegate.into_iter().take(count).collect(),
             rapid_commit: rapid,
             reconfigure,

@@ -1,0 +1,231 @@
+//! A program that requests prefixes on an uplink. Its own start and end are the system's: here it
+//! is made to renew.
+
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::Work;
+use super::command::{self, Failure, plain};
+use super::version::Version;
+use crate::config::{OnChange, Program};
+use crate::core::engine::{Order, Report, State, Trouble};
+use crate::core::uplink::change::RefreshKind;
+use process::Running;
+
+/// A command that has a lease renewed has so long; dhcpcd answers when its hook has ended.
+const COMMAND: Duration = Duration::from_secs(5);
+/// A renewal that failed is tried again after so long, and after twice the time each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Whether the program runs is looked at so often.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Does the job until nobody wants it any more.
+pub(super) async fn run(mut work: Work) {
+    let mut requester = Requester::find(&work).await;
+    let mut pause = FIRST_PAUSE;
+    let mut kind = None;
+    loop {
+        let outcome = match kind {
+            Some(kind) => requester.renew(kind).await,
+            None => requester.look(),
+        };
+        match &outcome {
+            Ok(()) => (kind, pause) = (None, FIRST_PAUSE),
+            Err(_) => pause = pause.saturating_mul(2).min(LONGEST_PAUSE),
+        }
+        if work.reports.send(requester.report(&work, &outcome)).await.is_err() {
+            return;
+        }
+        let again = if kind.is_some() { pause } else { LOOK };
+        match tokio::time::timeout(again, work.orders.changed()).await {
+            Ok(Ok(())) => {
+                if let Some(Order::Renew { kind: wanted, .. }) = &*work.orders.borrow_and_update() {
+                    kind = Some(*wanted);
+                }
+            }
+            // It is not wanted any more.
+            Ok(Err(_)) => return,
+            Err(_) => {}
+        }
+        if requester.program.is_none() {
+            requester = Requester::find(&work).await;
+        }
+    }
+}
+
+/// What is known of a program.
+struct Requester {
+    kind: Program,
+    uplink: String,
+    on_change: OnChange,
+    /// Its file; none where it is not there.
+    program: Option<PathBuf>,
+    /// The command that an operator wants in place of its own.
+    renew: Vec<String>,
+    version: Option<Version>,
+}
+
+/// What went wrong, and the remedy.
+type Wrong = (Trouble, String);
+
+impl Requester {
+    async fn find(work: &Work) -> Self {
+        let kind = work.engine.program;
+        let name = match kind {
+            Program::Networkd => "networkctl",
+            Program::Command => work.engine.renew.first().map_or("", String::as_str),
+            other => other.name(),
+        };
+        let named = work.engine.path.as_deref();
+        let named = named.or_else(|| Some(name).filter(|name| name.starts_with('/')));
+        let program = command::find(named, name);
+        let version = match (&program, kind) {
+            (Some(program), Program::Dhcpcd | Program::Networkd) => {
+                let printed = command::run(program, &["--version"], COMMAND).await;
+                printed.ok().and_then(|printed| Version::find(&printed))
+            }
+            // The others do not say.
+            (Some(_) | None, _) => None,
+        };
+        Self {
+            kind,
+            uplink: work.post.interface.clone(),
+            on_change: work.engine.on_change,
+            program,
+            renew: work.engine.renew.clone(),
+            version,
+        }
+    }
+
+    /// Has the lease renewed.
+    async fn renew(&self, kind: RefreshKind) -> Result<(), Wrong> {
+        let running = self.running()?;
+        if let Some((name, arguments)) = self.renew.split_first() {
+            let file = command::find(Some(name.as_str()).filter(|name| name.contains('/')), name);
+            let file = file.ok_or_else(|| missing(name))?;
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            return self.command(&file, &arguments).await;
+        }
+        let program = self.program.as_deref().ok_or_else(|| missing(self.kind.name()))?;
+        match self.kind {
+            Program::Dhcpcd => {
+                // Before 10.2 a rebind leaves addresses behind on the inner interfaces.
+                let can_rebind = self.version.as_ref().is_some_and(|version| *version >= [10, 2]);
+                let option = match kind {
+                    RefreshKind::Rebind if can_rebind => "--rebind",
+                    RefreshKind::Renew | RefreshKind::Rebind => "-N",
+                };
+                self.command(program, &[option, &self.uplink]).await
+            }
+            Program::Networkd => self.command(program, &["reconfigure", &self.uplink]).await,
+            Program::Dhcp6c => {
+                let Some(running) = running else { return Err(self.not_running()) };
+                match self.on_change {
+                    OnChange::Renew => running.signal(Signal::SIGHUP),
+                    OnChange::Restart => running.restart().await,
+                }
+                .map_err(|error| {
+                    let text =
+                        format!("dhcp6c ({}) cannot be made to renew: {error}", running.id());
+                    (Trouble::Silent, text)
+                })
+            }
+            Program::Command
+            | Program::Radvd
+            | Program::Rtadvd
+            | Program::Dhcp6s
+            | Program::Kea => Ok(()),
+        }
+    }
+
+    async fn command(&self, program: &Path, arguments: &[&str]) -> Result<(), Wrong> {
+        let ran = command::run(program, arguments, COMMAND).await;
+        ran.map(drop).map_err(|failure| {
+            let command = format!("`{} {}`", program.display(), arguments.join(" "));
+            let text = format!("{command} failed, and is tried again: {failure}");
+            let hangs = matches!(failure, Failure::Slow(_));
+            let kind = if hangs { Trouble::Silent } else { Trouble::Refused };
+            (kind, text)
+        })
+    }
+
+    /// Whether it is there and runs.
+    fn look(&self) -> Result<(), Wrong> {
+        self.running().map(drop)
+    }
+
+    /// The process; none where it is not known which it is.
+    fn running(&self) -> Result<Option<Running>, Wrong> {
+        if self.program.is_none() {
+            let name = if self.kind == Program::Networkd { "networkctl" } else { self.kind.name() };
+            let name = self.renew.first().map_or(name, String::as_str);
+            return Err(missing(name));
+        }
+        let folders = process::FOLDERS.iter().map(Path::new);
+        match self.kind {
+            // `dhcpcd -N` starts one where none runs, with whatever configuration.
+            Program::Dhcpcd => {
+                let names =
+                    ["pid", &format!("{}.pid", self.uplink), &format!("{}-6.pid", self.uplink)]
+                        .map(|name| format!("dhcpcd/{name}"));
+                let old = [format!("dhcpcd-{}.pid", self.uplink), "dhcpcd.pid".to_owned()];
+                let found = Running::find(folders, names.iter().chain(&old), "dhcpcd");
+                found.map(Some).ok_or_else(|| self.not_running())
+            }
+            Program::Dhcp6c => {
+                let names = ["dhcp6c.pid".to_owned(), format!("dhcp6c/{}.pid", self.uplink)];
+                let found = Running::find(folders, names.iter(), "dhcp6c");
+                if found.is_none() && self.renew.is_empty() {
+                    Err(self.not_running())
+                } else {
+                    Ok(found)
+                }
+            }
+            Program::Networkd
+            | Program::Command
+            | Program::Radvd
+            | Program::Rtadvd
+            | Program::Dhcp6s
+            | Program::Kea => Ok(None),
+        }
+    }
+
+    fn not_running(&self) -> Wrong {
+        let Self { kind, uplink, .. } = self;
+        let remedy = "start it; what it was given before stays until its lifetimes end";
+        (Trouble::Ended, format!("{kind} does not run on {uplink}: {remedy}"))
+    }
+
+    fn report(&self, work: &Work, outcome: &Result<(), Wrong>) -> Report {
+        let mut troubles = BTreeMap::new();
+        if let Some(trap) = self.trap() {
+            troubles.insert(Trouble::Trap, trap);
+        }
+        if let Err((trouble, text)) = outcome {
+            troubles.insert(*trouble, plain(text));
+        }
+        let state = if outcome.is_ok() { State::Running } else { State::Failed };
+        let version = self.version.as_ref().map(ToString::to_string);
+        Report { post: work.post.clone(), version, state, troubles }
+    }
+
+    /// A fault of this version that is known.
+    fn trap(&self) -> Option<String> {
+        let version = self.version.as_ref()?;
+        (self.kind == Program::Dhcpcd && *version == [10, 5, 0]).then(|| {
+            format!("dhcpcd {version} delegates wrongly: install another version than this one")
+        })
+    }
+}
+
+fn missing(name: &str) -> Wrong {
+    let text =
+        format!("there is no program {name}: install it, or name its file (program = \"/…\")");
+    (Trouble::Missing, text)
+}
