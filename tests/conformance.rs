@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("conformance.md");
 
 /// The numbers that each area has assigned: first and last of each run.
-const AREAS: [(&str, &[(u32, u32)]); 19] = [
+const AREAS: [(&str, &[(u32, u32)]); 20] = [
     ("RA-RX", &[(1, 13), (20, 29), (40, 69), (80, 81)]),
     ("RS", &[(1, 11)]),
     ("CHG", &[(1, 16)]),
@@ -26,6 +26,7 @@ const AREAS: [(&str, &[(u32, u32)]); 19] = [
     ("SEC", &[(1, 15), (17, 18)]),
     ("STO", &[(1, 11)]),
     ("BKE", &[(1, 8)]),
+    ("IMP", &[(1, 4)]),
     ("ROW", &[(1, 24)]),
     ("LAD", &[(1, 7)]),
     ("KEEP", &[(1, 5)]),

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod check;
 pub mod control;
 pub mod feed;
+pub mod import;
 pub mod plan;
 pub mod run;
 pub mod status;
@@ -36,6 +37,7 @@ const NOT_CONVERGED: u8 = 3;
         renumberd run --uplink tap0 --downlink lan0 --downlink wl0\n  \
         renumberd check /etc/renumberd.toml\n  \
         renumberd plan --prefix 2001:db8:1200::/56 --downlink lan0\n  \
+        renumberd import dhcpcd.conf /etc/dhcpcd.conf radvd.conf /etc/radvd.conf\n  \
         renumberd status\n  \
         renumberd linkup tun0"
 )]
@@ -70,6 +72,16 @@ enum Command {
         #[arg(long, value_name = "PREFIX")]
         prefix: Ipv6Net,
     },
+    /// Turn configurations of other programs into one of this program
+    #[command(after_help = "Examples:\n  \
+        renumberd import article /usr/local/etc/dhcpcd.enter-hook dhcpcd.conf \
+        /usr/local/etc/dhcpcd.conf\n  \
+        renumberd import dhcpcd.conf /etc/dhcpcd.conf radvd.conf /etc/radvd.conf\n  \
+        renumberd import --downlink lan0 dhcp6s.conf /etc/wide-dhcpv6/dhcp6s.conf\n\n\
+        The configuration goes to standard output, a comment behind each line says which line of \
+        which file it comes from. What was left out, and why, stands at its end and on standard \
+        error. The result passes `renumberd check`; read it before you run it.")]
+    Import(import::Import),
     /// Show what the running agent hears, holds and tells
     #[command(
         after_help = "Examples:\n  renumberd status\n  renumberd status --json | jq .uplinks"
@@ -255,6 +267,12 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Plan { site, prefix } => {
             let config = site.load().map_err(Failure::Configuration)?;
             say(&plan::render(&config, prefix.trunc()));
+        }
+        Command::Import(options) => {
+            let imported =
+                import::run(&options).map_err(|error| Failure::Configuration(vec![error]))?;
+            say(&imported.configuration);
+            print_error(&imported.summary.trim_end());
         }
         Command::Status { agent, json } => {
             let status = control::status(&agent.runtime_dir)?;
