@@ -96,6 +96,74 @@ fn two_hops_converge_and_programs_can_read_how() {
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
 }
 
+/// The figures of a milestone in the summary of a stack, in milliseconds.
+fn median(result: &Value, stack: &str, node: &str, event: &str) -> f64 {
+    let milestones = result["summary"][stack]["milestones"].as_array().unwrap();
+    let found = milestones.iter().find(|m| m["node"] == node && m["event"] == event);
+    found.unwrap_or_else(|| panic!("{stack}: {node} {event}"))["median"].as_f64().unwrap()
+}
+
+fn bench_to_json(arguments: &[&str]) -> (Output, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("bench.json");
+    let output = run(bench(&[arguments, &["--json", json.to_str().unwrap()]].concat()));
+    let result = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    (output, result)
+}
+
+#[test]
+fn the_article_s_way_is_measured_beside_the_agent() {
+    let arguments = ["--stack", "native,article", "--hops", "2", "--runs", "1"];
+    let (output, result) = bench_to_json(&arguments);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in ["times native", "Timeline of the median run of article"] {
+        assert!(text.contains(expected), "no {expected:?}");
+    }
+    assert_eq!(result["stacks"], serde_json::json!(["native", "article"]));
+    assert_eq!(result["article_runs"].as_array().unwrap().len(), 1);
+    let last = |stack| median(&result, stack, "backbone", "delegated");
+    // Half a second for the line, a second or more for the address, one for the hook.
+    assert!(last("article") > 2500.0 && last("native") < last("article") / 10.0);
+    assert!(result["summary"]["times"]["article"].as_f64().unwrap() > 10.0);
+    let steps = result["summary"]["article"]["since_heard"].as_array().unwrap();
+    let asked = steps.iter().find(|step| step["node"] == "backbone" && step["step"] == "asked");
+    assert!(asked.unwrap()["median"].as_f64().unwrap() > 2000.0, "{steps:?}");
+}
+
+#[test]
+fn the_article_s_programs_need_root() {
+    let mut command = Command::new("unshare");
+    command.args(["-Ur", PROGRAM, "bench", "--stack", "article", "--runs", "1"]);
+    let output = run(command);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the stack article needs root"));
+}
+
+/// CHG-15: the first refresh comes too early, and the one a second later does not.
+#[test]
+fn a_server_that_is_late_is_followed_a_second_later() {
+    let (output, result) =
+        bench_to_json(&["--scenario", "late-server", "--hops", "1", "--runs", "1"]);
+    assert_eq!(output.status.code(), Some(0));
+    let delegated = median(&result, "native", "outbound", "delegated");
+    assert!((1000.0..1600.0).contains(&delegated), "{delegated}");
+}
+
+#[test]
+fn what_cannot_be_measured_together_is_refused() {
+    let cases: [(&[&str], &str); 3] = [
+        (&["--stack", "floor", "--loss", "1"], "the floor repeats nothing"),
+        (&["--scenario", "late-server", "--floor"], "the floor's provider is never late"),
+        (&["--scenario", "late-server", "--loss", "1"], "exclude each other"),
+    ];
+    for (arguments, expected) in cases {
+        let output = run(bench(arguments));
+        assert_eq!(output.status.code(), Some(1), "{expected}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(expected), "{expected}");
+    }
+}
+
 #[test]
 fn who_is_too_late_is_named_and_the_exit_code_is_three() {
     let output = run(bench(&["--hops", "1", "--runs", "1", "--max", "1us"]));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::signal::{SigSet, Signal};
@@ -44,12 +44,13 @@ pub struct Bench {
     /// Let agents run before all that is not real-time (`scheduling = "fifo"`); needs root
     #[arg(long)]
     fifo: bool,
-    /// Measure in alternation what the same messages and kernel operations take without an agent
-    #[arg(long, conflicts_with = "loss")]
+    /// Who carries prefixes, in alternation where there are several: the first is shown in detail
+    #[arg(long, value_name = "STACK", default_value = "native", value_delimiter = ',')]
+    stack: Vec<Stack>,
+    /// Measure in alternation what the same messages and kernel operations take without any logic:
+    /// one more stack, `floor`
+    #[arg(long)]
     floor: bool,
-    /// Without the agents: the floor alone
-    #[arg(long, hide = true, requires = "floor")]
-    without_agents: bool,
     /// A run that takes longer has failed
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = duration)]
     max: Duration,
@@ -73,6 +74,7 @@ pub struct Bench {
 pub fn run(bench: &Bench, program: PathBuf) -> anyhow::Result<(u8, String)> {
     let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_target(false);
     log.with_writer(std::io::stderr).with_ansi(false).init();
+    bench.is_possible()?;
     namespace::become_root()?;
     let mut audience = Terminal::open(bench)?;
     let report = lab::run(&bench.options(program), &mut audience)?;
@@ -90,7 +92,6 @@ pub fn run(bench: &Bench, program: PathBuf) -> anyhow::Result<(u8, String)> {
 
 impl Bench {
     fn options(&self, program: PathBuf) -> Options {
-        let native = (!self.without_agents).then_some(Stack::Native);
         Options {
             site: Site { hops: self.hops, clients: self.clients },
             scenario: self.scenario,
@@ -99,11 +100,32 @@ impl Bench {
             loss: self.loss / 100.0,
             busy: self.busy,
             fifo: self.fifo,
-            stacks: native.into_iter().chain(self.floor.then_some(Stack::Floor)).collect(),
+            stacks: self.stacks(),
             max: self.max,
             spacing: self.spacing,
             program,
         }
+    }
+
+    fn is_possible(&self) -> anyhow::Result<()> {
+        let (is_late, has_loss) = (self.scenario == Scenario::LateServer, self.loss > 0.0);
+        if self.stacks().contains(&Stack::Floor) {
+            ensure!(!has_loss, "the floor repeats nothing: it cannot be measured with --loss");
+            ensure!(!is_late, "the floor's provider is never late: leave out the floor");
+        }
+        ensure!(!(is_late && has_loss), "late-server and --loss exclude each other");
+        Ok(())
+    }
+
+    /// Each once, in the order in which they were named.
+    fn stacks(&self) -> Vec<Stack> {
+        let mut stacks: Vec<Stack> = Vec::new();
+        for stack in self.stack.iter().copied().chain(self.floor.then_some(Stack::Floor)) {
+            if !stacks.contains(&stack) {
+                stacks.push(stack);
+            }
+        }
+        stacks
     }
 
     fn write(&self, report: &Report) -> anyhow::Result<()> {
@@ -135,7 +157,7 @@ impl Terminal {
         // Children get their signals: who starts a program lifts all blocks in it.
         signals.thread_block()?;
         let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK)?;
-        let count = bench.runs * (usize::from(!bench.without_agents) + usize::from(bench.floor));
+        let count = bench.runs * bench.stacks().len();
         let bar = ProgressBar::new(u64::try_from(count)?);
         bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}")?);
         bar.enable_steady_tick(Duration::from_millis(250));

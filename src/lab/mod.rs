@@ -7,6 +7,7 @@
 //! | [`observe`] | what is seen, and when, and the milestones that it amounts to |
 //! | [`report`] | what was measured, and how it is shown |
 //! | [`floor`] | routers without logic, to compare with |
+//! | [`article`] | routers of other people's programs and shell hooks, to compare with |
 //! | [`part`] | the child processes of the benchmark |
 //! | [`stage`] | a site at work |
 //!
@@ -16,6 +17,7 @@
 //! All times are read from one clock. Packets carry the kernel's stamps. Kernel events are stamped
 //! when their watcher wakes up, which under load is later than they happened.
 
+pub mod article;
 pub mod floor;
 pub mod observe;
 pub mod part;
@@ -48,8 +50,8 @@ const QUIET_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Options {
     fn plan(&self, stack: Stack) -> Plan<'_> {
-        let Self { site, optimistic, loss, fifo, ref program, .. } = *self;
-        Plan { site, stack, optimistic, loss, fifo, program }
+        let Self { site, scenario, optimistic, loss, fifo, ref program, .. } = *self;
+        Plan { site, stack, scenario, optimistic, loss, fifo, program }
     }
 }
 
@@ -137,7 +139,7 @@ impl Bench<'_> {
             if (1..=question.site.clients).all(reached) {
                 return Ok(());
             }
-            if let Some(node) = stage.casualty(question.site) {
+            if let Some(node) = stage.casualty() {
                 bail!("{} has ended: {}", node.name(), stage.last_words(node));
             }
             if self.audience.is_enough() {
@@ -173,7 +175,7 @@ impl Bench<'_> {
     fn run(&mut self, position: usize, number: usize) -> anyhow::Result<bool> {
         let options = self.options;
         let Some(act) = self.acts.get_mut(position) else { return Ok(false) };
-        let (stack, site) = (act.stage.stack, options.site);
+        let stack = act.stage.stack;
         self.audience.stage(&format!("run {number} of {}, {}", options.runs, stack.name()));
         if !act.quieten(options.spacing, &mut *self.audience) {
             return Ok(false);
@@ -203,10 +205,13 @@ impl Bench<'_> {
             act.settled = to;
         } else if let Some(late) = run.late.iter().find(|late| late.after.is_none()) {
             let words = act.stage.last_words(late.node);
-            let ended = act.stage.casualty(site).map(|node| format!("{} has ended", node.name()));
+            let ended = act.stage.casualty().map(|node| format!("{} has ended", node.name()));
             let ended = ended.unwrap_or_else(|| "all processes run".to_owned());
-            self.remarks
-                .push(format!("run {number}: {ended}; {} logged last:\n{words}", late.node.name()));
+            self.remarks.push(format!(
+                "{} run {number}: {ended}; {} logged last:\n{words}",
+                stack.name(),
+                late.node.name()
+            ));
         }
         self.audience.run(stack, &run);
         act.runs.push(run);

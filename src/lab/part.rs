@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 use super::floor;
 use super::site::keeper;
 use super::site::nodes::Site;
+use super::site::private;
 
 /// A part that a child process plays.
 #[derive(Debug, Clone, Args)]
@@ -29,6 +30,8 @@ pub struct Part {
 enum Role {
     /// This program with other arguments
     Agent { arguments: Vec<String> },
+    /// Another program, which has these directories for itself
+    Program { directory: PathBuf, words: Vec<String> },
     /// A node of the floor
     Floor { hops: usize, depth: usize },
     /// A load
@@ -56,6 +59,7 @@ pub fn play(part: &Part) -> anyhow::Result<()> {
         Role::Agent { arguments } => {
             Err(Command::new(std::env::current_exe()?).args(arguments).exec().into())
         }
+        Role::Program { directory, words } => private::become_program(directory, words),
         Role::Floor { hops, depth } => floor::play(Site { hops: *hops, clients: 1 }, *depth),
         Role::Keep { directory } => keeper::play(directory),
         Role::Busy => loop {

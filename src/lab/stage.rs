@@ -1,4 +1,4 @@
-//! A site in namespaces, with agents or the floor's nodes at work in it.
+//! A site in namespaces, with agents, other people's programs or the floor's nodes at work in it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde_json::Value;
 
+use super::article;
 use super::floor;
 use super::observe::log::Log;
 use super::observe::watch::Watch;
@@ -17,13 +19,16 @@ use super::report::Stack;
 use super::site::agent::Home;
 use super::site::cable::Place;
 use super::site::keeper::Keeper;
-use super::site::namespace::Namespace;
+use super::site::namespace::{self, Namespace};
 use super::site::nodes::{
     CLIENT, DOWNLINK, Era, Node, PORT, PROVIDER_DOWNLINK, Site, TARGET, UPLINK,
 };
+use super::site::private::Private;
 use super::site::process::Process;
+use super::site::programs;
 use super::site::scenario::Scenario;
 use crate::daemon::{clock, control};
+use crate::time::Instant;
 
 /// How a stage is built.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +37,8 @@ pub struct Plan<'a> {
     pub site: Site,
     /// Who is at work.
     pub stack: Stack,
+    /// What will happen to it.
+    pub scenario: Scenario,
     /// Clients use their addresses before these are proven to be theirs alone (RFC 4429).
     pub optimistic: bool,
     /// This part of the packets is lost on each link.
@@ -50,10 +57,13 @@ pub struct Stage {
     /// What is seen.
     pub log: Arc<Log>,
     watches: Vec<Watch>,
-    processes: Vec<Process>,
+    processes: Vec<(Node, Process)>,
+    /// What ppp.linkup left in the background.
+    linkup: Option<Process>,
     provider: Option<ChildStdin>,
     namespaces: BTreeMap<Node, Namespace>,
     keeper: Keeper,
+    program: PathBuf,
 }
 
 impl Stage {
@@ -63,12 +73,16 @@ impl Stage {
     ///
     /// When the system lacks what it takes, with the remedy.
     pub fn build(plan: &Plan<'_>) -> anyhow::Result<Self> {
+        if plan.stack == Stack::Article {
+            programs::require("the stack article", &article::PROGRAMS)?;
+            namespace::has_users("the stack article")?;
+        }
         let mut keeper = Keeper::start(plan.program, "renumberd-bench-")?;
         let mut namespaces = BTreeMap::new();
         for node in plan.site.nodes() {
             let namespace = Namespace::new()?;
             keeper.hold(&namespace)?;
-            settings(&namespace, node, plan.optimistic)?;
+            settings(&namespace, node, plan)?;
             namespace.set_up("lo", true)?;
             namespaces.insert(node, namespace);
         }
@@ -77,12 +91,17 @@ impl Stage {
             log: Arc::new(Log::default()),
             watches: Vec::new(),
             processes: Vec::new(),
+            linkup: None,
             provider: None,
             namespaces,
             keeper,
+            program: plan.program.to_owned(),
         };
         stage.of(Node::Isp)?.own_address(TARGET)?;
         stage.connect(plan)?;
+        if plan.scenario == Scenario::LateServer {
+            stage.of(Node::Router(1))?.lose_notifications(UPLINK)?;
+        }
         for (node, namespace) in &stage.namespaces {
             let watch = Watch::start(plan.site, *node, namespace, &stage.log);
             stage.watches.push(watch.context("a namespace cannot be watched")?);
@@ -128,7 +147,8 @@ impl Stage {
                 Node::Client(_) => continue,
             };
             match self.stack {
-                Stack::Native => self.start_agent(plan, node, era)?,
+                Stack::Article if depth > 0 => self.start_article(plan, node, depth)?,
+                Stack::Native | Stack::Article => self.start_agent(plan, node, era)?,
                 Stack::Floor => self.start_floor(plan, node, depth)?,
             }
         }
@@ -143,15 +163,49 @@ impl Stage {
         let scheduling = if plan.fifo { "scheduling = \"fifo\"\n" } else { "" };
         let rest = plan.site.config(node, era).unwrap_or_default();
         home.configure(&format!("{scheduling}{rest}"))?;
-        let mut command = self.part(plan, node, "agent")?;
+        let mut command = self.part(node, "agent")?;
         command.arg("--").args(home.arguments([])).arg("--config").arg(home.config());
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        self.processes.push(Process::start(&mut command)?);
+        self.processes.push((node, Process::start(&mut command)?));
         Ok(())
     }
 
+    fn start_article(&mut self, plan: &Plan<'_>, node: Node, depth: usize) -> anyhow::Result<()> {
+        let namespace = self.of(node)?;
+        namespace.settled(&[UPLINK, DOWNLINK])?;
+        if depth == 1 {
+            namespace.sysctl(UPLINK, "accept_ra", 2)?;
+        }
+        let private = Private::create(self.keeper.directory().join(node.name()))?;
+        article::configure(&private, plan.site, depth)?;
+        for words in article::BOOT {
+            self.await_end(node, words)?;
+        }
+        for words in article::DAEMONS {
+            let process = self.launch(node, words)?;
+            self.processes.push((node, process));
+        }
+        Ok(())
+    }
+
+    /// Starts another program on a router with directories of its own.
+    fn launch(&self, node: Node, words: &[&str]) -> anyhow::Result<Process> {
+        let mut command = self.part(node, "program")?;
+        command.arg("--").arg(self.keeper.directory().join(node.name())).args(words);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Process::start(&mut command)
+    }
+
+    fn await_end(&self, node: Node, words: &[&str]) -> anyhow::Result<()> {
+        let status = self.launch(node, words)?.child.wait()?;
+        if status.success() {
+            return Ok(());
+        }
+        bail!("{} on {}: {status}\n{}", words.join(" "), node.name(), self.last_words(node))
+    }
+
     fn start_floor(&mut self, plan: &Plan<'_>, node: Node, depth: usize) -> anyhow::Result<()> {
-        let mut command = self.part(plan, node, "floor")?;
+        let mut command = self.part(node, "floor")?;
         command.args([plan.site.hops.to_string(), depth.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(&mut command)?;
@@ -164,14 +218,15 @@ impl Stage {
         if node == Node::Isp {
             self.provider = process.child.stdin.take();
         }
-        self.processes.push(process);
+        self.processes.push((node, process));
         Ok(())
     }
 
-    fn part(&self, plan: &Plan<'_>, node: Node, role: &str) -> anyhow::Result<Command> {
-        let mut command = Command::new(plan.program);
+    fn part(&self, node: Node, role: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(&self.program);
         command.arg("bench-part").arg("--net").arg(self.of(node)?.path()).arg(role);
-        command.stderr(File::create(self.log_file(node))?);
+        let log = File::options().create(true).append(true).open(self.log_file(node))?;
+        command.stderr(log);
         Ok(command)
     }
 
@@ -198,34 +253,59 @@ impl Stage {
     pub fn change(&mut self, scenario: Scenario, era: Era) -> anyhow::Result<Duration> {
         self.log.begin(era);
         if scenario == Scenario::Twice {
-            self.tell_provider(scenario, era.interlude())?;
+            self.renumber(scenario, era.interlude(), true)?;
             std::thread::sleep(Scenario::APART);
         }
         match scenario {
             Scenario::Redial if self.provider.is_none() => {
                 self.of(Node::Router(1))?.set_up(UPLINK, false)?;
                 std::thread::sleep(Scenario::DOWN);
-                self.tell_provider(scenario, era)?;
+                self.renumber(scenario, era, false)?;
                 std::thread::sleep(Scenario::DOWN);
-                Ok(self.of(Node::Router(1))?.reconnect(UPLINK)?.since_boot())
+                let begun = self.of(Node::Router(1))?.reconnect(UPLINK)?;
+                self.configure_line()?;
+                Ok(begun.since_boot())
             }
             Scenario::Graceful
             | Scenario::Flash
             | Scenario::Redial
             | Scenario::PdOnly
-            | Scenario::Twice => {
-                let begun = clock::now();
-                self.tell_provider(scenario, era)?;
-                Ok(begun.since_boot())
-            }
+            | Scenario::Twice
+            | Scenario::LateServer => Ok(self.renumber(scenario, era, true)?.since_boot()),
         }
     }
 
-    fn tell_provider(&mut self, scenario: Scenario, era: Era) -> anyhow::Result<()> {
-        if let Some(provider) = &mut self.provider {
-            return writeln!(provider, "{}", era.0).context("the floor's provider has ended");
+    /// The provider changes; when it was asked. Where the line is up, the article's outermost router
+    /// takes it for a line that has come up again, as it would with ppp.
+    fn renumber(&mut self, scenario: Scenario, era: Era, is_up: bool) -> anyhow::Result<Instant> {
+        if is_up && self.stack == Stack::Article && scenario.changes_the_link() {
+            self.await_end(Node::Router(1), &article::UNCONFIGURE)?;
         }
-        let answer = self.home(Node::Isp).ask(&scenario.request(era).to_string());
+        let begun = clock::now();
+        if let Some(provider) = &mut self.provider {
+            writeln!(provider, "{}", era.0).context("the floor's provider has ended")?;
+            return Ok(begun);
+        }
+        for (after, request) in scenario.requests(era) {
+            std::thread::sleep(after);
+            self.ask_provider(&request)?;
+            if after.is_zero() && is_up {
+                self.configure_line()?;
+            }
+        }
+        Ok(begun)
+    }
+
+    /// Where a hook of ppp follows the line, it starts now.
+    fn configure_line(&mut self) -> anyhow::Result<()> {
+        if self.stack == Stack::Article {
+            self.linkup = Some(self.launch(Node::Router(1), &article::CONFIGURE)?);
+        }
+        Ok(())
+    }
+
+    fn ask_provider(&self, request: &Value) -> anyhow::Result<()> {
+        let answer = self.home(Node::Isp).ask(&request.to_string());
         let answer = answer.with_context(|| self.last_words(Node::Isp))?;
         match serde_json::from_str(&answer)? {
             control::Answer::Done | control::Answer::Status(_) => Ok(()),
@@ -234,10 +314,9 @@ impl Stage {
     }
 
     /// The first process that has ended by itself.
-    pub fn casualty(&mut self, site: Site) -> Option<Node> {
-        let ended = |process: &mut Process| !process.is_running();
-        let position = self.processes.iter_mut().position(ended)?;
-        site.nodes().nth(position)
+    pub fn casualty(&mut self) -> Option<Node> {
+        let mut all = self.processes.iter_mut();
+        all.find_map(|(node, process)| (!process.is_running()).then_some(*node))
     }
 }
 
@@ -278,8 +357,11 @@ fn lose(above: Place<'_>, below: Place<'_>, loss: f64) -> anyhow::Result<()> {
 }
 
 /// What is said of interfaces that are made later, too.
-fn settings(namespace: &Namespace, node: Node, optimistic: bool) -> anyhow::Result<()> {
+fn settings(namespace: &Namespace, node: Node, plan: &Plan<'_>) -> anyhow::Result<()> {
     let settings: &[(&str, i32)] = match node {
+        Node::Router(_) if plan.stack == Stack::Article => {
+            &[("forwarding", 1), ("accept_ra", 0), ("accept_dad", 1), ("dad_transmits", 1)]
+        }
         // Without DAD the kernel tells of an address at once, and not a second or two later.
         Node::Isp | Node::Router(_) => {
             &[("forwarding", 1), ("accept_ra", 0), ("accept_dad", 0), ("dad_transmits", 0)]
@@ -288,7 +370,7 @@ fn settings(namespace: &Namespace, node: Node, optimistic: bool) -> anyhow::Resu
         Node::Client(_) => &[("max_addresses", 0), ("use_tempaddr", 0)],
     };
     let optimistic: &[(&str, i32)] = match node {
-        Node::Client(_) if optimistic => &[("optimistic_dad", 1), ("use_optimistic", 1)],
+        Node::Client(_) if plan.optimistic => &[("optimistic_dad", 1), ("use_optimistic", 1)],
         Node::Client(_) | Node::Isp | Node::Router(_) => &[],
     };
     for (name, value) in settings.iter().chain(optimistic) {

@@ -16,11 +16,11 @@ use crate::wire::dhcpv6::MessageType;
 pub enum Event {
     /// An advertisement with the new prefix has come in.
     Heard,
-    /// The uplink has its new address.
+    /// Packets can leave from the uplink's new address.
     Addressed,
     /// The new delegated prefix has come in.
     Delegated,
-    /// The downlink has its new address.
+    /// Packets can leave from the downlink's new address.
     Downlinked,
     /// An advertisement with the new prefix has gone out.
     Advertised,
@@ -252,7 +252,7 @@ impl Question {
                     let usable = usable.then(|| (Event::Preferred, subject.clone()));
                     return std::iter::once((Event::Tentative, subject)).chain(usable).collect();
                 }
-                let event = if !matches!(node, Node::Router(_)) {
+                let event = if !usable || !matches!(node, Node::Router(_)) {
                     None
                 } else if above.is_some_and(|above| above.contains(address)) {
                     Some(Event::Addressed)

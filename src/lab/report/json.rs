@@ -8,17 +8,20 @@
 //! | --- | --- |
 //! | `schema` | 1 |
 //! | `scenario`, `hops`, `clients`, `optimistic_clients`, `loss` (0 to 1), `busy`, `fifo`, `max_ms` | what was measured |
-//! | `runs` | of the agents, in order |
+//! | `stacks` | names of those that were measured, in order: `native`, `company`, `article`, `floor` |
+//! | `runs` | of `native`, in order |
 //! | `runs[].converged_ms` | when the last milestone was reached; null where one was not |
 //! | `runs[].milestones[]` | `node`, `event`, `ms`, in the order of time |
 //! | `runs[].late[]` | `node`, `event`, `ms` (null: not reached) of those later than `max_ms` |
 //! | `runs[].packets[]` | what each `node` sent until all had converged, and for 2.2 s at least: `ra_multicast`, `ra_unicast`, `dhcpv6` |
-//! | `floor_runs` | the same of the floor, with `--floor` |
-//! | `summary.native`, `summary.floor` | over runs: `runs`, `converged`, `converged_ms`, `milestones[]` |
+//! | `company_runs`, `article_runs`, `floor_runs` | the same of the other stacks |
+//! | `summary.native`, `summary.company`, `summary.article`, `summary.floor` | over runs: `runs`, `converged`, `converged_ms`, `milestones[]` |
 //! | `summary.native.converged_ms` | `count`, `min`, `median`, `p90`, `max`; null where no run converged |
 //! | `summary.native.milestones[]` | `node`, `event`, and the same figures |
 //! | `summary.native.carried[]` | `node` of each router, and the same figures of the time from the provider's advertisement to its own |
+//! | `summary.native.since_heard[]` | `node` of each router, `step`, and the same figures of the time from the advertisement that it heard: `addressed`, `asked` (the first Renew, Rebind or Solicit), `solicited`, `delegated`, `downlinked`, `advertised` |
 //! | `summary.native.packets[]` | `node`, and of each kind `mean` and `max` over runs |
+//! | `summary.times` | by name of each other stack: its last router's median `carried` divided by that of the first of `stacks` |
 //! | `summary.times_the_floor` | last router's median `carried` of the agents divided by the floor's; null without |
 //!
 //! Nodes: `isp`, `outbound`, `backbone`, `wlan`, `lab`, `attic`, `shed`, `client1` … Events:
@@ -41,9 +44,10 @@ pub fn render(report: &Report) -> String {
     let options = &report.options;
     let hops = options.site.hops;
     let mut summary = Map::new();
-    for (stack, runs) in &report.runs {
+    for (stack, runs) in report.all() {
         summary.insert(stack.name().to_owned(), of_stack(runs, hops));
     }
+    summary.insert("times".to_owned(), times(report));
     summary.insert("times_the_floor".to_owned(), json!(times_the_floor(report)));
     let mut whole = json!({
         "schema": SCHEMA,
@@ -55,14 +59,14 @@ pub fn render(report: &Report) -> String {
         "busy": options.busy,
         "fifo": options.fifo,
         "max_ms": millis(options.max),
+        "stacks": report.all().map(|(stack, _)| stack.name()).collect::<Vec<&str>>(),
         "runs": runs(report.of(Stack::Native)),
         "summary": summary,
     });
-    let floor = report.of(Stack::Floor);
-    if !floor.is_empty()
-        && let Some(fields) = whole.as_object_mut()
-    {
-        fields.insert("floor_runs".to_owned(), runs(floor));
+    if let Some(fields) = whole.as_object_mut() {
+        for (stack, of) in report.all().filter(|(stack, _)| *stack != Stack::Native) {
+            fields.insert(format!("{}_runs", stack.name()), runs(of));
+        }
     }
     format!("{whole:#}\n")
 }
@@ -70,9 +74,16 @@ pub fn render(report: &Report) -> String {
 /// How often the agents took what the floor takes, from the provider's advertisement to that of
 /// the last router; none where there is no floor to compare with.
 pub fn times_the_floor(report: &Report) -> Option<f64> {
-    let of = |stack| statistics::carried(report.of(stack), report.options.site.hops);
-    let (native, floor) = (of(Stack::Native)?, of(Stack::Floor)?);
-    (floor.median > 0.0).then(|| (native.median / floor.median * 100.0).round() / 100.0)
+    let (native, floor) = (report.of(Stack::Native), report.of(Stack::Floor));
+    statistics::times(floor, native, report.options.site.hops)
+}
+
+fn times(report: &Report) -> Value {
+    let Some((_, first)) = report.main() else { return Value::Null };
+    let of = |(stack, runs): (Stack, &[Run])| {
+        (stack.name().to_owned(), json!(statistics::times(first, runs, report.options.site.hops)))
+    };
+    Value::Object(report.all().skip(1).map(of).collect())
 }
 
 fn runs(runs: &[Run]) -> Value {
@@ -136,12 +147,21 @@ fn of_stack(runs: &[Run], hops: usize) -> Value {
             Some(figures(&[("node", Node::Router(depth).name())], spread))
         })
         .collect();
+    let since_heard: Vec<Value> = (1..=hops)
+        .flat_map(|depth| {
+            let node = Node::Router(depth).name();
+            statistics::steps(runs, depth).into_iter().map(move |(step, spread)| {
+                figures(&[("node", node.clone()), ("step", step.name().to_owned())], spread)
+            })
+        })
+        .collect();
     json!({
         "runs": runs.len(),
         "converged": runs.iter().filter(|run| run.converged.is_some()).count(),
         "converged_ms": statistics::converged(runs),
         "milestones": milestones,
         "carried": carried,
+        "since_heard": since_heard,
         "packets": packets_of_all(runs),
     })
 }
@@ -177,6 +197,7 @@ mod tests {
             "runs",
             "scenario",
             "schema",
+            "stacks",
             "summary",
         ];
         assert_eq!(keys, expected);
@@ -223,7 +244,11 @@ mod tests {
                 "dhcpv6": { "mean": 2.0, "max": 2 },
             }])
         );
+        assert_eq!(native["since_heard"][0]["step"], "delegated");
+        assert_eq!(native["since_heard"][0]["median"], 0.055);
         assert_eq!(result["summary"]["times_the_floor"], json!(2.25));
+        assert_eq!(result["summary"]["times"], json!({ "floor": 0.44 }));
+        assert_eq!(result["stacks"], json!(["native", "floor"]));
         assert_eq!(result["floor_runs"].as_array().unwrap().len(), 1);
     }
 

@@ -11,16 +11,20 @@ pub mod timeline;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use crate::lab::observe::milestones::Run;
 use crate::lab::site::nodes::Site;
 use crate::lab::site::scenario::Scenario;
 
 /// Who carries prefixes through the site.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
 pub enum Stack {
-    /// The agents.
+    /// The agents alone
     Native,
-    /// The floor's nodes.
+    /// dhcpcd, KAME dhcp6s, radvd and the article's shell hooks, without an agent
+    Article,
+    /// The messages and kernel operations of a change, without any logic
     Floor,
 }
 
@@ -29,6 +33,7 @@ impl Stack {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Article => "article",
             Self::Floor => "floor",
         }
     }
@@ -86,8 +91,19 @@ impl Report {
         found.map_or(&[], |(_, runs)| runs)
     }
 
-    /// The stack to tell about in detail, the first.
+    /// The stack that others are compared with, the first.
     pub fn main(&self) -> Option<(Stack, &[Run])> {
-        self.runs.first().map(|(stack, runs)| (*stack, runs.as_slice()))
+        self.all().next()
+    }
+
+    /// All stacks in their order.
+    pub fn all(&self) -> impl Iterator<Item = (Stack, &[Run])> {
+        self.runs.iter().map(|(stack, runs)| (*stack, runs.as_slice()))
+    }
+
+    /// Those whose median run is shown in detail: the first, and of the others all but the floor.
+    pub fn detailed(&self) -> impl Iterator<Item = (Stack, &[Run])> {
+        let first = self.main().map(|(stack, _)| stack);
+        self.all().filter(move |(stack, _)| *stack != Stack::Floor || Some(*stack) == first)
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::coord::types::RangedCoordi32;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -23,10 +25,17 @@ const NAMES: i32 = 90;
 const TIMES: i32 = 90;
 /// What stands right of the curves: whose they are.
 const CURVES: i32 = 210;
-const LANES_TOP: i32 = 118;
+/// Where the legend ends, and the room that each run has above its lanes.
+const LEGEND: i32 = 106;
+const LANES_MARGIN: i32 = 20;
+const LANES_TOP: i32 = LEGEND + LANES_MARGIN;
+/// From so many times the fastest stack's time on, both are seen on a logarithmic axis alone.
+const LINEAR: f64 = 20.0;
 const LANE: i32 = 34;
 const SCALE: i32 = 26;
 const DEPTH_HEIGHT: i32 = 280;
+/// A line below the curves.
+const NOTE: i32 = 18;
 /// Marks nearer than that would cover each other.
 const CLOSE: i32 = 9;
 /// They stand on, below and above the lane in turn.
@@ -38,6 +47,7 @@ const STRONG: RGBColor = RGBColor(0x9a, 0xa5, 0xb1);
 const MUTED: RGBColor = RGBColor(0x61, 0x6e, 0x7c);
 const BLUE: RGBColor = RGBColor(0x25, 0x63, 0xc9);
 const GREEN: RGBColor = RGBColor(0x15, 0x80, 0x3d);
+const RED: RGBColor = RGBColor(0x9f, 0x3a, 0x38);
 const GREY: RGBColor = RGBColor(0x7b, 0x87, 0x94);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -46,8 +56,8 @@ type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 /// Draws the report.
 pub fn render(report: &Report) -> String {
     let mut picture = String::new();
-    let lanes = shown(report).map_or(0, |_| lanes_height(report));
-    let height = LANES_TOP + lanes + DEPTH_HEIGHT + 60;
+    let lanes = shown(report).map(|_| lanes_height(report)).sum::<i32>();
+    let height = LANES_TOP + lanes + DEPTH_HEIGHT + 42 + NOTE * count(report.detailed().count());
     let size = (WIDTH, height.unsigned_abs());
     let area = SVGBackend::with_string(&mut picture, size).into_drawing_area();
     // Writing to a string cannot fail.
@@ -59,47 +69,65 @@ pub fn render(report: &Report) -> String {
 fn draw(area: &Area<'_>, report: &Report) -> Drawn {
     area.fill(&WHITE)?;
     text(area, (MARGIN, 25), HPos::Left, INK, 17, &title(report))?;
-    let Some((_, runs)) = report.main() else { return Ok(()) };
+    if report.runs.is_empty() {
+        return Ok(());
+    }
     let mut top = 60;
-    if let Some(run) = shown(report) {
-        draw_lanes(area, report, run)?;
-        top = LANES_TOP + lanes_height(report);
+    if let Some(axis) = time_axis(report) {
+        let caption = "Median runs: milliseconds from the change at the provider (logarithmic); at \
+                       the right, when the last mark was reached";
+        text(area, (MARGIN, 51), HPos::Left, MUTED, 12, caption)?;
+        draw_legend(area, report)?;
+        top = LEGEND;
+        for (stack, run) in shown(report) {
+            let (_, below) = area.split_vertically(top);
+            draw_lanes(&below, report, stack, run, &axis)?;
+            top += lanes_height(report);
+        }
+        top += LANES_TOP - LEGEND;
     }
     let (_, below) = area.split_vertically(top);
-    draw_depth(&below, report, runs)?;
+    draw_depth(&below, report)?;
     area.present()
 }
 
-/// The run that has lanes.
-fn shown(report: &Report) -> Option<&Run> {
-    let (_, runs) = report.main()?;
-    Some(statistics::median_run(runs)?.1)
+/// The runs that have lanes.
+fn shown(report: &Report) -> impl Iterator<Item = (Stack, &Run)> {
+    let median = |(stack, runs)| Some((stack, statistics::median_run(runs)?.1));
+    report.detailed().filter_map(median)
 }
 
+/// The height of one run's lanes.
 fn lanes_height(report: &Report) -> i32 {
     LANE * count(report.options.site.nodes().count()) + SCALE + 30
 }
 
-/// Over a logarithmic axis: routers take milliseconds, duplicate address detection a second.
-fn draw_lanes(area: &Area<'_>, report: &Report, run: &Run) -> Drawn {
-    let nodes: Vec<Node> = report.options.site.nodes().collect();
-    let caption = "Median run: milliseconds from the change at the provider (logarithmic); at the \
-                   right, when the last mark was reached";
-    text(area, (MARGIN, 51), HPos::Left, MUTED, 12, caption)?;
-    draw_legend(area, report)?;
-    let times = run.milestones.iter().map(|milestone| millis(milestone.after));
+/// What all runs together take; none where nothing converged.
+fn time_axis(report: &Report) -> Option<Range<f64>> {
+    let times = shown(report).flat_map(|(_, run)| &run.milestones).map(|m| millis(m.after));
     let times: Vec<f64> = times.filter(|time| *time > 0.0).collect();
-    let least = times.iter().copied().fold(f64::MAX, f64::min).min(1e6);
+    let least = times.iter().copied().reduce(f64::min)?;
     let most = times.iter().copied().fold(least, f64::max);
     // Never more than a tenth of an empty decade on the left.
-    let shown = least * 0.8..most * 1.12;
-    let axis = shown.clone().log_scale().with_key_points(ticks(&shown));
+    Some(least * 0.8..most * 1.12)
+}
+
+/// Over a logarithmic axis: routers take milliseconds, duplicate address detection a second.
+fn draw_lanes(
+    area: &Area<'_>,
+    report: &Report,
+    stack: Stack,
+    run: &Run,
+    shown: &Range<f64>,
+) -> Drawn {
+    let nodes: Vec<Node> = report.options.site.nodes().collect();
+    let axis = shown.clone().log_scale().with_key_points(ticks(shown));
     // The first lane is the uppermost.
     let lanes = (1 - count(nodes.len())..0).into_segmented();
-    let bottom = LANES_TOP + LANE * count(nodes.len()) + SCALE;
+    let bottom = LANES_MARGIN + LANE * count(nodes.len()) + SCALE;
     let (chart_area, _) = area.split_vertically(bottom);
     let mut chart = ChartBuilder::on(&chart_area)
-        .margin_top(LANES_TOP)
+        .margin_top(LANES_MARGIN)
         .margin_right(TIMES)
         .x_label_area_size(SCALE)
         .y_label_area_size(MARGIN + NAMES)
@@ -122,13 +150,20 @@ fn draw_lanes(area: &Area<'_>, report: &Report, run: &Run) -> Drawn {
             SegmentValue::Exact(_) | SegmentValue::Last => String::new(),
         })
         .draw()?;
+    // The chart answers in the coordinates of the whole picture.
+    let top = area.strip_coord_spec().get_base_pixel().1;
     let at = |milestone: &Milestone| {
         let lane = nodes.iter().position(|node| *node == milestone.node).unwrap_or_default();
         let lane = SegmentValue::CenterOf(-count(lane));
-        chart.backend_coord(&(millis(milestone.after).max(least), lane))
+        let (x, y) = chart.backend_coord(&(millis(milestone.after).max(shown.start), lane));
+        (x, y - top)
     };
     let right = i32::try_from(WIDTH).unwrap_or(0) - TIMES;
-    text(area, (right + 10, LANES_TOP - 2), HPos::Left, MUTED, 11, "ms")?;
+    text(area, (right + 10, LANES_MARGIN - 2), HPos::Left, MUTED, 11, "ms")?;
+    if report.detailed().count() > 1 {
+        let (ink, name) = look(stack);
+        text(area, (MARGIN, LANES_MARGIN - 6), HPos::Left, ink, 13, name)?;
+    }
     for node in &nodes {
         let mut own = run.milestones.iter().filter(|milestone| milestone.node == *node);
         let Some(first) = own.next() else { continue };
@@ -179,9 +214,9 @@ fn descents(run: &Run) -> impl Iterator<Item = (&Milestone, &Milestone)> {
 }
 
 fn draw_legend(area: &Area<'_>, report: &Report) -> Drawn {
-    let runs = report.main().map_or(&[][..], |(_, runs)| runs);
-    let seen = statistics::milestones(runs);
-    let is_seen = |event: &Event| seen.keys().any(|(_, of)| of == event);
+    let is_seen = |event: &Event| {
+        shown(report).any(|(_, run)| run.milestones.iter().any(|m| m.event == *event))
+    };
     for (position, event) in Event::ALL.into_iter().filter(is_seen).enumerate() {
         let (x, y) = (28 + count(position % 5) * 182, 78 + count(position / 5) * 19);
         mark(area, event, (x, y))?;
@@ -191,33 +226,76 @@ fn draw_legend(area: &Area<'_>, report: &Report) -> Drawn {
 }
 
 /// Over depth: from the provider's advertisement to each router's.
-fn draw_depth(area: &Area<'_>, report: &Report, runs: &[Run]) -> Drawn {
+fn draw_depth(area: &Area<'_>, report: &Report) -> Drawn {
     let hops = report.options.site.hops;
-    let stacks: Vec<(Stack, Vec<(i32, Spread)>)> = report
-        .runs
-        .iter()
+    let lines: Vec<Line> = report
+        .all()
         .map(|(stack, runs)| {
             let at = |depth| Some((count(depth), statistics::carried(runs, depth)?));
-            (*stack, (1..=hops).filter_map(at).collect())
+            (stack, (1..=hops).filter_map(at).collect())
         })
         .collect();
-    let caption = "Convergence over depth: provider's advertisement to each router's own, \
-                   milliseconds (median; band: fastest to 90th percentile)";
-    text(area, (MARGIN, 12), HPos::Left, MUTED, 12, caption)?;
-    let most = stacks.iter().flat_map(|(_, line)| line).map(|(_, spread)| spread.p90);
-    let most = most.fold(0.0, f64::max);
-    let most = if most > 0.0 { most * 1.05 } else { 1.0 };
+    let spreads = || lines.iter().flat_map(|(_, line)| line.iter().map(|(_, spread)| spread));
+    let most = spreads().map(|spread| spread.p90).fold(0.0, f64::max);
+    let least = spreads().map(|spread| spread.min).filter(|least| *least > 0.0);
+    let least = least.fold(most, f64::min);
+    let last = |(_, line): &Line| Some(line.last()?.1.median);
+    let slowest = lines.iter().filter_map(last).fold(0.0, f64::max);
+    let is_linear = lines.iter().filter_map(last).all(|median| slowest <= median * LINEAR);
+    let axis = if is_linear { "" } else { ", logarithmic" };
+    let caption = format!(
+        "Convergence over depth: provider's advertisement to each router's own, milliseconds{axis} \
+         (median; band: fastest to 90th percentile)"
+    );
+    text(area, (MARGIN, 12), HPos::Left, MUTED, 12, &caption)?;
     let (chart_area, _) = area.split_vertically(DEPTH_HEIGHT);
-    let mut chart = ChartBuilder::on(&chart_area)
+    let mut chart = ChartBuilder::on(&chart_area);
+    chart
         .margin_top(34)
         .margin_right(CURVES)
         .x_label_area_size(SCALE)
-        .y_label_area_size(MARGIN + NAMES)
-        .build_cartesian_2d(0..count(hops), 0.0..most)?;
+        .y_label_area_size(MARGIN + NAMES);
+    if is_linear {
+        let axis = 0.0..if most > 0.0 { most * 1.05 } else { 1.0 };
+        draw_curves(area, chart.build_cartesian_2d(0..count(hops), axis)?, &lines, Some(0.0))?;
+    } else {
+        let shown = least * 0.8..most * 1.12;
+        let axis = shown.clone().log_scale().with_key_points(ticks(&shown));
+        draw_curves(area, chart.build_cartesian_2d(0..count(hops), axis)?, &lines, None)?;
+    }
+    for (position, (stack, runs)) in report.detailed().enumerate() {
+        let Some(Spread { median, p90, .. }) = statistics::converged(runs) else { continue };
+        let (ink, name) = look(stack);
+        let whose =
+            if report.detailed().count() > 1 { format!("{name}: all") } else { "All".to_owned() };
+        let note = format!(
+            "{whose} clients reached from beyond the provider, old addresses deprecated: \
+             {median:.2} ms in the median, {p90:.2} ms at the 90th percentile"
+        );
+        let at = (MARGIN, DEPTH_HEIGHT + 22 + count(position) * NOTE);
+        text(area, at, HPos::Left, ink, 12, &note)?;
+    }
+    Ok(())
+}
+
+/// A stack's times at each depth.
+type Line = (Stack, Vec<(i32, Spread)>);
+
+/// A curve for each stack, from the provider on where the axis has its time, `zero`.
+fn draw_curves<'a, Y>(
+    area: &Area<'a>,
+    mut chart: ChartContext<'_, SVGBackend<'a>, Cartesian2d<RangedCoordi32, Y>>,
+    lines: &[Line],
+    zero: Option<f64>,
+) -> Drawn
+where
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
     let name = |depth: &i32| match usize::try_from(*depth) {
         Ok(0) | Err(_) => Node::Isp.name(),
         Ok(depth) => Node::Router(depth).name(),
     };
+    let hops = lines.iter().map(|(_, points)| points.len()).max().unwrap_or_default();
     chart
         .configure_mesh()
         .bold_line_style(FAINT)
@@ -231,16 +309,14 @@ fn draw_depth(area: &Area<'_>, report: &Report, runs: &[Run]) -> Drawn {
         .y_label_style(font(MUTED, 11))
         .y_label_formatter(&|time| number(*time))
         .draw()?;
-    for (stack, points) in &stacks {
-        let (ink, name) = match stack {
-            Stack::Native => (BLUE, "renumberd"),
-            Stack::Floor => (GREY, "the floor"),
-        };
+    for (stack, points) in lines {
+        let (ink, name) = look(*stack);
         let along = |of: fn(&Spread) -> f64| points.iter().map(move |(x, spread)| (*x, of(spread)));
-        let upper = std::iter::once((0, 0.0)).chain(along(|spread| spread.p90));
+        let start = || zero.map(|zero| (0, zero)).into_iter();
+        let upper = start().chain(along(|spread| spread.p90));
         let band: Vec<(i32, f64)> = upper.chain(along(|spread| spread.min).rev()).collect();
         chart.draw_series([Polygon::new(band, ink.mix(0.15))])?;
-        let middle = std::iter::once((0, 0.0)).chain(along(|spread| spread.median));
+        let middle = start().chain(along(|spread| spread.median));
         chart.draw_series(LineSeries::new(middle, ink.stroke_width(2)))?;
         chart.draw_series(
             along(|spread| spread.median).map(|at| Circle::new(at, 4, ink.filled())),
@@ -252,14 +328,16 @@ fn draw_depth(area: &Area<'_>, report: &Report, runs: &[Run]) -> Drawn {
             text(area, (x + 12, y - top), HPos::Left, ink, 12, &label)?;
         }
     }
-    if let Some(Spread { median, p90, .. }) = statistics::converged(runs) {
-        let note = format!(
-            "All clients reached from beyond the provider, old addresses deprecated: \
-             {median:.2} ms in the median, {p90:.2} ms at the 90th percentile"
-        );
-        text(area, (MARGIN, DEPTH_HEIGHT + 22), HPos::Left, INK, 12, &note)?;
-    }
     Ok(())
+}
+
+/// A stack's colour, and what it is called there.
+const fn look(stack: Stack) -> (RGBColor, &'static str) {
+    match stack {
+        Stack::Native => (BLUE, "renumberd"),
+        Stack::Article => (RED, "the article"),
+        Stack::Floor => (GREY, "the floor"),
+    }
 }
 
 /// Each kind of milestone has a form and a colour, to be told apart without the colour too.
@@ -280,7 +358,7 @@ fn mark(area: &Area<'_>, event: Event, (x, y): (i32, i32)) -> Drawn {
         Event::Tentative => ring(GREEN),
         Event::Preferred => square(RGBColor(0x86, 0xc7, 0x9b)),
         Event::Reachable => disc(5, GREEN),
-        Event::Deprecated => triangle(RGBColor(0x9f, 0x3a, 0x38), -5),
+        Event::Deprecated => triangle(RED, -5),
     }
 }
 

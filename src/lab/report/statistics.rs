@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::lab::observe::milestones::{Event, Run};
 use crate::lab::site::nodes::Node;
+use crate::wire::dhcpv6::MessageType;
 
 /// How values are spread, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -66,13 +67,111 @@ pub fn converged(runs: &[Run]) -> Option<Spread> {
 /// `depth`.
 pub fn carried(runs: &[Run], depth: usize) -> Option<Spread> {
     Spread::of(runs.iter().filter_map(|run| {
-        let sent = |node| {
-            let mut all = run.milestones.iter();
-            let found = all.find(|m| m.node == node && m.event == Event::Advertised);
-            found.map(|milestone| milestone.after)
-        };
+        let sent = |node| when(run, node, Event::Advertised);
         Some(sent(Node::Router(depth))?.saturating_sub(sent(Node::Isp)?))
     }))
+}
+
+/// What a router does once it has heard of a change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Step {
+    /// Its uplink has the new address.
+    Addressed,
+    /// It sends the first DHCPv6 message that asks for a prefix.
+    Asked,
+    /// It begins anew with a Solicit.
+    Solicited,
+    /// It is delegated the new prefix.
+    Delegated,
+    /// Its downlink has the new address.
+    Downlinked,
+    /// It advertises the new prefix.
+    Advertised,
+}
+
+impl Step {
+    /// All of them, in the order in which they happen to programs that do one after the other.
+    pub const ALL: [Self; 6] = [
+        Self::Addressed,
+        Self::Asked,
+        Self::Solicited,
+        Self::Delegated,
+        Self::Downlinked,
+        Self::Advertised,
+    ];
+
+    /// What it is called in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Addressed => "addressed",
+            Self::Asked => "asked",
+            Self::Solicited => "solicited",
+            Self::Delegated => "delegated",
+            Self::Downlinked => "downlinked",
+            Self::Advertised => "advertised",
+        }
+    }
+
+    /// What it is called for people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Addressed => Event::Addressed.title(),
+            Self::Asked => "DHCPv6 begins",
+            Self::Solicited => "Solicit",
+            Self::Delegated => Event::Delegated.title(),
+            Self::Downlinked => Event::Downlinked.title(),
+            Self::Advertised => Event::Advertised.title(),
+        }
+    }
+
+    /// When `node` did it, from the beginning of the run on.
+    fn of(self, run: &Run, node: Node) -> Option<Duration> {
+        match self {
+            Self::Addressed => when(run, node, Event::Addressed),
+            Self::Asked => first_message(run, node, |kind| {
+                matches!(kind, MessageType::Renew | MessageType::Rebind | MessageType::Solicit)
+            }),
+            Self::Solicited => first_message(run, node, |kind| kind == MessageType::Solicit),
+            Self::Delegated => when(run, node, Event::Delegated),
+            Self::Downlinked => when(run, node, Event::Downlinked),
+            Self::Advertised => when(run, node, Event::Advertised),
+        }
+    }
+}
+
+fn when(run: &Run, node: Node, event: Event) -> Option<Duration> {
+    let mut all = run.milestones.iter();
+    all.find(|m| m.node == node && m.event == event).map(|milestone| milestone.after)
+}
+
+fn first_message(run: &Run, node: Node, is: impl Fn(MessageType) -> bool) -> Option<Duration> {
+    let mut all = run.messages.iter();
+    all.find(|(_, of, kind)| *of == node && is(*kind)).map(|(after, ..)| *after)
+}
+
+/// How long after it has heard the new advertisement the router at `depth` takes each step; one
+/// that is not taken in a run does not count there.
+pub fn steps(runs: &[Run], depth: usize) -> BTreeMap<Step, Spread> {
+    let node = Node::Router(depth);
+    let of = |step: Step| {
+        let taken = runs.iter().filter_map(|run| {
+            let heard = when(run, node, Event::Heard)?;
+            Some(step.of(run, node)?.saturating_sub(heard))
+        });
+        Some((step, Spread::of(taken)?))
+    };
+    Step::ALL.into_iter().filter_map(of).collect()
+}
+
+/// How often the last router's median time of the other stack is that of the first, from the
+/// provider's advertisement to its own.
+pub fn times(first: &[Run], other: &[Run], hops: usize) -> Option<f64> {
+    ratio(carried(other, hops)?.median, carried(first, hops)?.median)
+}
+
+/// To the hundredth; none of nothing.
+pub fn ratio(of: f64, to: f64) -> Option<f64> {
+    (to > 0.0).then(|| (of / to * 100.0).round() / 100.0)
 }
 
 /// The run in the middle of those that converged, and its position; of an even number the faster
@@ -91,6 +190,7 @@ pub fn median_run(runs: &[Run]) -> Option<(usize, &Run)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::observe::milestones::Milestone;
 
     fn spread(millis: &[u64]) -> Option<Spread> {
         Spread::of(millis.iter().copied().map(Duration::from_millis))
@@ -117,6 +217,38 @@ mod tests {
     fn times_are_told_to_the_microsecond() {
         assert_eq!(millis(Duration::from_nanos(1_234_567)).to_string(), "1.235");
         assert_eq!(millis(Duration::from_nanos(400)).to_string(), "0");
+    }
+
+    #[test]
+    fn steps_count_from_the_advertisement_that_is_heard() {
+        let ms = Duration::from_millis;
+        let node = Node::Router(2);
+        let milestone = |event, after| Milestone { node, event, after, subject: String::new() };
+        let run = Run {
+            milestones: vec![
+                milestone(Event::Heard, ms(10)),
+                milestone(Event::Addressed, ms(9)),
+                milestone(Event::Delegated, ms(40)),
+            ],
+            messages: vec![
+                (ms(5), Node::Router(1), MessageType::Solicit),
+                (ms(15), node, MessageType::Reply),
+                (ms(20), node, MessageType::Renew),
+                (ms(30), node, MessageType::Solicit),
+            ],
+            packets: BTreeMap::new(),
+            converged: None,
+            late: Vec::new(),
+        };
+        let medians: Vec<(Step, f64)> =
+            steps(&[run], 2).into_iter().map(|(step, spread)| (step, spread.median)).collect();
+        let expected = [
+            (Step::Addressed, 0.0),
+            (Step::Asked, 10.0),
+            (Step::Solicited, 20.0),
+            (Step::Delegated, 30.0),
+        ];
+        assert_eq!(medians, expected);
     }
 
     #[test]

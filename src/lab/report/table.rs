@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::Report;
 use super::Stack;
 use super::json::times_the_floor;
-use super::statistics::{self, Spread, millis};
+use super::statistics::{self, Spread, Step, millis};
 use super::timeline;
 use crate::lab::observe::milestones::{Late, Run};
 use crate::lab::observe::packets;
@@ -22,18 +22,25 @@ pub fn render(report: &Report) -> String {
 }
 
 fn write_report(text: &mut String, report: &Report) -> std::fmt::Result {
-    let Some((stack, runs)) = report.main() else { return Ok(()) };
-    writeln!(text, "{}\n", title(report))?;
-    write_table(text, report, runs)?;
-    write_comparison(text, report)?;
-    write_packets(text, runs)?;
-    if let Some((position, run)) = statistics::median_run(runs) {
-        let whose = if stack == Stack::Floor { " of the floor" } else { "" };
-        writeln!(text, "\nTimeline of the median run{whose} (run {}):\n", position + 1)?;
-        text.push_str(&timeline::render(run));
+    if report.runs.is_empty() {
+        return Ok(());
     }
-    for (stack, runs) in &report.runs {
-        write_late(text, *stack, runs, report)?;
+    writeln!(text, "{}\n", title(report))?;
+    write_table(text, report)?;
+    write_comparison(text, report)?;
+    write_steps(text, report)?;
+    for (stack, runs) in report.detailed() {
+        write_packets(text, &whose(report, stack), runs)?;
+    }
+    for (stack, runs) in report.detailed() {
+        if let Some((position, run)) = statistics::median_run(runs) {
+            let whose = whose(report, stack);
+            writeln!(text, "\nTimeline of the median run{whose} (run {}):\n", position + 1)?;
+            text.push_str(&timeline::render(run));
+        }
+    }
+    for (stack, runs) in report.all() {
+        write_late(text, stack, runs, report)?;
     }
     for remark in &report.remarks {
         writeln!(text, "\n{remark}")?;
@@ -42,6 +49,15 @@ fn write_report(text: &mut String, report: &Report) -> std::fmt::Result {
         writeln!(text, "\nInterrupted.")?;
     }
     Ok(())
+}
+
+/// Whose runs, where it is not the agents' alone.
+fn whose(report: &Report, stack: Stack) -> String {
+    if report.detailed().count() == 1 && stack == Stack::Native {
+        String::new()
+    } else {
+        format!(" of {}", stack.name())
+    }
 }
 
 /// What was measured, in one line.
@@ -72,25 +88,37 @@ pub fn title(report: &Report) -> String {
     title
 }
 
-fn write_table(text: &mut String, report: &Report, runs: &[Run]) -> std::fmt::Result {
-    let floor = report.of(Stack::Floor);
-    let compare = report.runs.len() > 1 && !floor.is_empty();
-    let floors = if compare { statistics::milestones(floor) } else { Default::default() };
+/// The first stack in detail; of the others the median, and how often it is that of the first.
+fn write_table(text: &mut String, report: &Report) -> std::fmt::Result {
+    let Some((_, runs)) = report.main() else { return Ok(()) };
+    let others: Vec<(Stack, &[Run])> = report.all().skip(1).collect();
     let mut table = Table::new();
-    let head = ["system", "milestone (ms)", "min", "median", "p90", "max"];
-    table.set_header(head.into_iter().chain(compare.then_some("floor")));
+    let mut head = vec!["system", "milestone (ms)", "min", "median", "p90", "max"];
+    for (stack, _) in &others {
+        head.push(stack.name());
+        head.extend((*stack != Stack::Floor).then_some("times"));
+    }
+    table.set_header(head);
     let mut last = None;
+    let milestones: Vec<_> =
+        others.iter().map(|(stack, runs)| (*stack, statistics::milestones(runs))).collect();
     for ((node, event), spread) in statistics::milestones(runs) {
         let name = if last == Some(node) { String::new() } else { node.name() };
         last = Some(node);
-        table.add_row(row(&name, event.title(), Some(spread), floors.get(&(node, event))));
+        let others = milestones.iter().map(|(stack, of)| (*stack, of.get(&(node, event)).copied()));
+        table.add_row(row(&name, event.title(), Some(spread), others));
     }
-    let floor = statistics::converged(floor).filter(|_| compare);
-    table.add_row(row("all", "converged", statistics::converged(runs), floor.as_ref()));
+    let converged = others.iter().map(|(stack, runs)| (*stack, statistics::converged(runs)));
+    table.add_row(row("all", "converged", statistics::converged(runs), converged));
     writeln!(text, "{}", aligned(table, 2))
 }
 
-fn row(name: &str, what: &str, spread: Option<Spread>, floor: Option<&Spread>) -> Vec<String> {
+fn row(
+    name: &str,
+    what: &str,
+    spread: Option<Spread>,
+    others: impl Iterator<Item = (Stack, Option<Spread>)>,
+) -> Vec<String> {
     let mut cells = vec![name.to_owned(), what.to_owned()];
     match spread {
         Some(Spread { min, median, p90, max, .. }) => {
@@ -98,8 +126,24 @@ fn row(name: &str, what: &str, spread: Option<Spread>, floor: Option<&Spread>) -
         }
         None => cells.extend(["-"; 4].map(str::to_owned)),
     }
-    cells.extend(floor.map(|floor| format!("{:.2}", floor.median)));
+    for (stack, other) in others {
+        cells.push(other.map_or_else(|| "-".to_owned(), |other| format!("{:.2}", other.median)));
+        if stack != Stack::Floor {
+            let times =
+                spread.zip(other).and_then(|(own, of)| statistics::ratio(of.median, own.median));
+            cells.push(many(times));
+        }
+    }
     cells
+}
+
+/// How often something is something else.
+fn many(times: Option<f64>) -> String {
+    match times {
+        None => "-".to_owned(),
+        Some(times) if times >= 100.0 => format!("{times:.0}"),
+        Some(times) => format!("{times:.1}"),
+    }
 }
 
 /// The first `names` columns hold words, the others numbers.
@@ -116,28 +160,63 @@ fn aligned(mut table: Table, names: usize) -> String {
 
 /// How fast prefixes are carried, without what clients take.
 fn write_comparison(text: &mut String, report: &Report) -> std::fmt::Result {
+    let Some((first, runs)) = report.main() else { return Ok(()) };
     let hops = report.options.site.hops;
-    let last = Node::Router(hops).name();
-    let carried: Vec<(Stack, Spread)> = report
-        .runs
-        .iter()
-        .filter_map(|(stack, runs)| Some((*stack, statistics::carried(runs, hops)?)))
-        .collect();
-    if !carried.is_empty() {
-        writeln!(text, "\nFrom the provider's RA to {last}'s RA, in the median:")?;
-    }
-    for (stack, Spread { median, .. }) in carried {
+    let mut table = Table::new();
+    let head = ["", "min", "median", "p90", "max", "a router"].map(str::to_owned);
+    let is_compared = report.runs.len() > 1;
+    table
+        .set_header(head.into_iter().chain(is_compared.then(|| format!("times {}", first.name()))));
+    for (stack, of) in report.all() {
+        let Some(Spread { min, median, p90, max, .. }) = statistics::carried(of, hops) else {
+            continue;
+        };
         let each = median / f64::from(u32::try_from(hops).unwrap_or(1));
-        writeln!(text, "  {:10}{median:>7.2} ms, {each:.2} ms a router", stack.name())?;
+        let figures = [min, median, p90, max, each].map(|time| format!("{time:.2}"));
+        let times = is_compared.then(|| many(statistics::times(runs, of, hops)));
+        table.add_row(std::iter::once(stack.name().to_owned()).chain(figures).chain(times));
+    }
+    if table.row_count() > 0 {
+        let last = Node::Router(hops).name();
+        writeln!(text, "\nFrom the provider's RA to {last}'s RA (ms):\n{}", aligned(table, 1))?;
     }
     if let Some(times) = times_the_floor(report) {
-        writeln!(text, "  {times:.1} times the floor")?;
+        writeln!(text, "{times:.1} times the floor")?;
+    }
+    Ok(())
+}
+
+/// What each router's time goes to, where programs wait for each other.
+fn write_steps(text: &mut String, report: &Report) -> std::fmt::Result {
+    let mut table = Table::new();
+    table.set_header(["", ""].into_iter().chain(Step::ALL.map(Step::title)));
+    for (stack, runs) in report.detailed() {
+        let mut name = stack.name();
+        for depth in 1..=report.options.site.hops {
+            let steps = statistics::steps(runs, depth);
+            if steps.is_empty() {
+                continue;
+            }
+            let cell = |step| match steps.get(&step) {
+                Some(Spread { median, .. }) => format!("{median:.2}"),
+                None => "-".to_owned(),
+            };
+            let names = [std::mem::take(&mut name).to_owned(), Node::Router(depth).name()];
+            table.add_row(names.into_iter().chain(Step::ALL.map(cell)));
+        }
+    }
+    if table.row_count() > 0 {
+        writeln!(
+            text,
+            "\nFrom the RA that a router hears, in the median (ms):\n{}",
+            aligned(table, 2)
+        )?;
     }
     Ok(())
 }
 
 /// What a change costs, by who sent it.
-fn write_packets(text: &mut String, runs: &[Run]) -> std::fmt::Result {
+fn write_packets(text: &mut String, whose: &str, runs: &[Run]) -> std::fmt::Result {
     let summary = packets::summary(runs);
     if summary.is_empty() {
         return Ok(());
@@ -148,7 +227,11 @@ fn write_packets(text: &mut String, runs: &[Run]) -> std::fmt::Result {
         let kinds = kinds.into_iter().map(|(_, mean, max)| format!("{mean:.2} ({max})"));
         table.add_row(std::iter::once(node.name()).chain(kinds));
     }
-    writeln!(text, "\nPackets sent in a change, in the mean (and at most):\n{}", aligned(table, 1))
+    writeln!(
+        text,
+        "\nPackets sent in a change{whose}, in the mean (and at most):\n{}",
+        aligned(table, 1)
+    )
 }
 
 fn write_late(text: &mut String, stack: Stack, runs: &[Run], report: &Report) -> std::fmt::Result {
@@ -201,10 +284,15 @@ client1   new address, tentative    0.55    0.60  0.75  0.75   0.35
           first echo reply          0.56    0.58  0.61  0.61   0.36
 all       converged                 0.56    0.58  0.61  0.61   0.36
 
-From the provider's RA to outbound's RA, in the median:
-  native       0.45 ms, 0.45 ms a router
-  floor        0.20 ms, 0.20 ms a router
-  2.2 times the floor
+From the provider's RA to outbound's RA (ms):
+           min  median   p90   max  a router  times native
+native    0.40    0.45  0.60  0.60      0.45           1.0
+floor     0.20    0.20  0.20  0.20      0.20           0.4
+2.2 times the floor
+
+From the RA that a router hears, in the median (ms):
+                    uplink address  DHCPv6 begins  Solicit  delegated prefix  downlink address  RA sent
+native  outbound                 -              -        -              0.06                 -     0.45
 
 Packets sent in a change, in the mean (and at most):
        RAs to all  RAs to one    DHCPv6
@@ -217,7 +305,7 @@ Timeline of the median run (run 1):
 Late (25s at most): native run 3 did not converge
   client1   first echo reply: not seen
 
-run 3: all processes run; client1 logged last:
+native run 3: all processes run; client1 logged last:
 
 ";
         assert!(text.ends_with(end), "{text}");

@@ -34,7 +34,7 @@ pub(super) fn report() -> Report {
             (Stack::Native, vec![run(400), run(450), broken]),
             (Stack::Floor, vec![run(200)]),
         ],
-        remarks: vec!["run 3: all processes run; client1 logged last:\n".to_owned()],
+        remarks: vec!["native run 3: all processes run; client1 logged last:\n".to_owned()],
         is_partial: false,
     }
 }

@@ -1,21 +1,19 @@
-//! Interfaces of namespaces: cables, a switch, addresses, and lines that lose packets.
+//! Interfaces of namespaces: cables, a switch, addresses.
 //!
 //! The messages go through the request loop that the agent has anyway; the rtnetlink crate would
 //! bring an event loop and a task for each connection.
 
-use std::ffi::CString;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NetlinkMessage};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NetlinkMessage};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
     InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
-use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::poll::{PollFd, PollFlags, poll};
 
@@ -166,41 +164,6 @@ impl Namespace {
         self.ask("an address", request_with(NLM_F_CREATE | NLM_F_EXCL, request))
     }
 
-    /// Makes an interface lose this part of the packets that arrive there.
-    ///
-    /// The loss has to be where packets arrive: the kernel tells a sender of a packet that is
-    /// dropped on the way out.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn lose(&self, name: &str, part: f64) -> anyhow::Result<()> {
-        let index = i32::try_from(self.index(name)?)?;
-        let mut queue = TcMessage::with_index(index);
-        queue.header.parent = TcHandle::INGRESS;
-        queue.header.handle = TcHandle { major: u16::MAX, minor: 0 };
-        queue.attributes = vec![TcAttribute::Kind("ingress".to_owned())];
-        let mut filter = TcMessage::with_index(index);
-        filter.header.parent = TcHandle { major: u16::MAX, minor: 0 };
-        filter.header.info = (1 << 16) | u32::from(u16::to_be(3)); // priority 1, ETH_P_ALL
-        filter.attributes = vec![
-            TcAttribute::Kind("bpf".to_owned()),
-            TcAttribute::Options(
-                dice(part)
-                    .map(|(kind, value)| TcOption::Other(DefaultNla::new(kind, value)))
-                    .into(),
-            ),
-        ];
-        let create = NLM_F_CREATE | NLM_F_EXCL;
-        self.ask_all(
-            "a filter that loses packets (cls_bpf)",
-            vec![
-                request_with(create, RouteNetlinkMessage::NewQueueDiscipline(queue)),
-                request_with(create, RouteNetlinkMessage::NewTrafficFilter(filter)),
-            ],
-        )
-    }
-
     /// The index of an interface here.
     ///
     /// # Errors
@@ -237,7 +200,7 @@ impl Namespace {
         self.ask_all(what, vec![request])
     }
 
-    fn ask_all(&self, what: &str, requests: Vec<Request>) -> anyhow::Result<()> {
+    pub(super) fn ask_all(&self, what: &str, requests: Vec<Request>) -> anyhow::Result<()> {
         let (mut kernel, _) = self.run(Kernel::open)?;
         let refused = kernel.request(requests)?;
         match refused.first() {
@@ -255,46 +218,6 @@ fn new_link(link: LinkMessage) -> Request {
 
 fn set_link(link: LinkMessage) -> Request {
     request_with(0, RouteNetlinkMessage::SetLink(link))
-}
-
-/// The options of a classifier that throws dice for each packet.
-fn dice(part: f64) -> [(u16, Vec<u8>); 4] {
-    // linux/pkt_cls.h
-    const OPS_LEN: u16 = 4;
-    const OPS: u16 = 5;
-    const NAME: u16 = 7;
-    const FLAGS: u16 = 8;
-    const FLAG_DIRECT_ACTION: u32 = 1;
-    const SHOT: u32 = 2;
-    const OK: u32 = 0;
-    // linux/filter.h: loads from here on are of the packet's surroundings.
-    const RANDOM: u32 = (-0x1000_i32 + 56).cast_unsigned();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a float as large as the largest u32, or smaller, becomes that"
-    )]
-    let limit = (part.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32;
-    let program = [
-        (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, RANDOM),
-        (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 1, limit),
-        (libc::BPF_RET | libc::BPF_K, 0, SHOT),
-        (libc::BPF_RET | libc::BPF_K, 0, OK),
-    ];
-    let mut octets = Vec::new();
-    for (code, if_so, operand) in program {
-        octets.extend(u16::try_from(code).unwrap_or_default().to_ne_bytes());
-        octets.extend([if_so, 0]);
-        octets.extend(operand.to_ne_bytes());
-    }
-    let name = CString::new("dice").unwrap_or_default().into_bytes_with_nul();
-    let length = u16::try_from(program.len()).unwrap_or_default();
-    [
-        (OPS_LEN, length.to_ne_bytes().into()),
-        (OPS, octets),
-        (NAME, name),
-        (FLAGS, FLAG_DIRECT_ACTION.to_ne_bytes().into()),
-    ]
 }
 
 /// Waits until these interfaces have link-local addresses that packets can leave from; what the

@@ -3,9 +3,12 @@
 
 pub mod agent;
 pub mod cable;
+pub mod filter;
 pub mod frames;
 pub mod keeper;
 pub mod namespace;
 pub mod nodes;
+pub mod private;
 pub mod process;
+pub mod programs;
 pub mod scenario;

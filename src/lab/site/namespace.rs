@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getegid, geteuid};
@@ -43,6 +43,18 @@ pub fn become_root() -> anyhow::Result<()> {
     map("setgroups", "deny".to_owned())?;
     map("uid_map", format!("0 {user} 1"))?;
     map("gid_map", format!("0 {group} 1"))
+}
+
+/// Makes sure that processes here can become any user, as daemons of other people do.
+///
+/// # Errors
+///
+/// When this is a user namespace with a single user, with the remedy.
+pub fn has_users(what: &str) -> anyhow::Result<()> {
+    let map = fs::read_to_string("/proc/self/uid_map")?;
+    let users = map.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok());
+    ensure!(users.sum::<u64>() > 1, "{what} needs root: its programs become other users");
+    Ok(())
 }
 
 /// A network namespace; it vanishes with its interfaces when all its handles are closed and the

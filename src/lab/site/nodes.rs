@@ -152,7 +152,8 @@ fn router(depth: usize) -> (&'static str, u8) {
     ROUTERS.get(depth.saturating_sub(1)).copied().unwrap_or(("router", 64))
 }
 
-fn length(depth: usize) -> u8 {
+/// The length of the prefix that the router at this depth is delegated.
+pub fn length(depth: usize) -> u8 {
     router(depth).1
 }
 
@@ -161,7 +162,8 @@ const fn net(head: [u16; 4], length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), length)
 }
 
-fn duid(depth: usize) -> String {
+/// The DUID of the router at this depth, as text.
+pub fn duid(depth: usize) -> String {
     format!("00:04:{}{depth:02x}", "00:".repeat(15))
 }
 
