@@ -15,10 +15,15 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use nix::sys::signal::Signal;
-use renumberd::core::delegate::{Assigned, AssignedPrefix, AssignedRouter, HostOptions};
+use renumberd::core::delegate::{
+    Assigned, AssignedPool, AssignedPrefix, AssignedRouter, HostOptions,
+};
 use renumberd::engines::dhcp6s::File;
 use renumberd::engines::dhcp6s::control::{self, Command, Key};
+use renumberd::engines::kea::control::Failure;
+use renumberd::engines::kea::{self, Configured, Files};
 use renumberd::time::Lifetime;
+use renumberd::wire::dhcpv6::MessageType;
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, Iaid};
 use renumberd::wire::dhcpv6_service::ServiceOption;
 
@@ -56,20 +61,14 @@ impl Dhcp6s {
         program
     }
 
-    fn inside(&self, work: impl Future<Output = io::Result<()>> + Send) -> io::Result<()> {
-        self.namespace.inside(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(work)
-        })
-    }
-
     fn probe(&self) -> io::Result<()> {
-        self.inside(control::probe(PORT))
+        inside(&self.namespace, control::probe(PORT))
     }
 
     fn send(&self, command: &Command) -> io::Result<()> {
         let since_1970 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-        self.inside(command.send(PORT, &KEY, u32::try_from(since_1970.as_secs()).unwrap()))
+        let seconds = u32::try_from(since_1970.as_secs()).unwrap();
+        inside(&self.namespace, command.send(PORT, &KEY, seconds))
     }
 
     fn reload(&self, file: &File) {
@@ -78,7 +77,19 @@ impl Dhcp6s {
     }
 }
 
+/// Runs `work` where its connections reach the programs of a namespace.
+fn inside<T: Send>(namespace: &Namespace, work: impl Future<Output = T> + Send) -> T {
+    namespace.inside(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(work)
+    })
+}
+
 fn file(prefixes: &[Ipv6Net]) -> File {
+    File::render(&assigned(prefixes))
+}
+
+fn assigned(prefixes: &[Ipv6Net]) -> Assigned {
     let given = |prefix: &Ipv6Net| {
         let (preferred, valid) = (Lifetime::Finite(1800), Lifetime::Finite(3600));
         AssignedPrefix { prefix: *prefix, preferred, valid }
@@ -89,14 +100,15 @@ fn file(prefixes: &[Ipv6Net]) -> File {
         iaid: Some(Iaid(1)),
         prefixes: prefixes.iter().map(given).collect(),
     };
-    File::render(&Assigned {
+    Assigned {
         downlink: "isp0".into(),
+        server: Duid::from_uuid([1; 16]),
         rapid_commit: true,
         renew_every: None,
         options: HostOptions::default(),
         routers: vec![router],
         pools: Vec::new(),
-    })
+    }
 }
 
 /// BKE-03: after a reload alone the old prefix would be confirmed; with its binding removed the next
@@ -159,6 +171,7 @@ fn dhcp6s_reads_every_statement_that_is_rendered() {
     };
     let assigned = Assigned {
         downlink: "isp0".into(),
+        server: Duid::from_uuid([1; 16]),
         rapid_commit: true,
         renew_every: None,
         options,
@@ -187,4 +200,109 @@ fn dhcp6s_reads_every_statement_that_is_rendered() {
     let lines = program.process.lines();
     let complaint = lines.iter().find(|line| odd.iter().any(|word| line.contains(word)));
     assert_eq!(complaint, None);
+}
+
+/// Kea with a configuration and commands of ours.
+struct Kea {
+    namespace: Namespace,
+    files: Files,
+    process: Process,
+}
+
+impl Kea {
+    fn start(site: &Site, assigned: &Assigned) -> Self {
+        let namespace = site.isp.clone();
+        let directory = site.net.directory("kea");
+        let lease_commands = kea::find_lease_commands().expect("kea-common is installed");
+        let files = Files { directory, lease_commands };
+        let configured = Configured::render(assigned, &files);
+        let config = files.directory.join("kea.json");
+        write(&config, &configured.json.to_string());
+        let mut command = namespace.command("kea-dhcp6");
+        command.arg("-c").arg(config);
+        for directory in ["PIDFILE", "LOCKFILE"] {
+            command.env(format!("KEA_{directory}_DIR"), &files.directory);
+        }
+        let process = Process::start("kea", &mut command);
+        let kea = Self { namespace, files, process };
+        eventually("Kea answers", secs(10), || kea.version().ok());
+        kea
+    }
+
+    fn inside<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
+        inside(&self.namespace, work)
+    }
+
+    fn version(&self) -> Result<String, Failure> {
+        self.inside(kea::control::version(&self.files.socket()))
+    }
+
+    /// As a change does it; the prefixes whose leases were removed.
+    fn renumber(&self, assigned: &Assigned) -> Vec<Ipv6Net> {
+        let (configured, socket) = (Configured::render(assigned, &self.files), self.files.socket());
+        self.inside(async {
+            kea::control::configure(&socket, &configured).await.unwrap();
+            let leases = kea::control::leases(&socket).await.unwrap();
+            let stale = leases.into_iter().filter(|lease| !configured.gives(&lease.prefix));
+            let stale: Vec<Ipv6Net> = stale.map(|lease| lease.prefix).collect();
+            for prefix in &stale {
+                kea::control::remove(&socket, *prefix).await.unwrap();
+            }
+            stale
+        })
+    }
+}
+
+/// A Renew after a change brings the new prefix from a reservation, and withdraws the old one.
+#[test]
+fn a_client_of_kea_gets_the_new_prefix_in_its_next_renew() {
+    let (from, to) = eras();
+    let (before, after) = (assigned(&[from.delegated]), assigned(&[to.delegated]));
+    let mut below = Below::begin(Kind::Dhcpcd, |site| Kea::start(site, &before));
+    below.is_given(from.delegated, Duration::ZERO);
+    let shown = below.wire.frames();
+    let reply = shown.iter().rfind(|frame| frame.is_dhcp(MessageType::Reply)).unwrap();
+    let server = reply.dhcp().unwrap().server_id().unwrap();
+    assert!(server.octets().ends_with(before.server.octets()), "it is known as this machine");
+    pause(secs(2));
+    assert_eq!(below.above.renumber(&after), [from.delegated]);
+    let since = sys::monotonic();
+    below.peer.renew();
+    below.is_given(to.delegated, since);
+    assert!(below.follows(since).left.is_some(), "the old prefix is left");
+}
+
+/// A part of a pool is leased, listed with whose it is, and moves with its block.
+#[test]
+fn a_pool_of_kea_moves_with_the_prefix() {
+    let (from, to) = eras();
+    let pool = |prefix: Ipv6Net| {
+        let (preferred, valid) = (Lifetime::Finite(1800), Lifetime::Finite(3600));
+        let blocks = vec![AssignedPrefix { prefix, preferred, valid }];
+        let pools = vec![AssignedPool { name: "guests".into(), length: 60, blocks }];
+        Assigned { routers: Vec::new(), pools, ..assigned(&[]) }
+    };
+    let mut below = Below::begin(Kind::Dhcpcd, |site| Kea::start(site, &pool(from.delegated)));
+    let leases = below.above.inside(kea::control::leases(&below.above.files.socket())).unwrap();
+    let [lease] = leases.as_slice() else { panic!("{leases:?}") };
+    assert!(from.delegated.contains(&lease.prefix) && lease.prefix.prefix_len() == 60);
+    assert_eq!((lease.duid.to_string().as_str(), lease.iaid), (DUID, Iaid(1)));
+    pause(secs(2));
+    assert_eq!(below.above.renumber(&pool(to.delegated)), [lease.prefix]);
+    let since = sys::monotonic();
+    below.peer.renew();
+    assert!(below.follows(since).left.is_some(), "the old prefix is left");
+}
+
+#[test]
+fn kea_that_hangs_or_is_dead_is_noticed() {
+    let site = Site::with_clients(&[]);
+    let mut kea = Kea::start(&site, &assigned(&[]));
+    kea.process.signal(Signal::SIGSTOP);
+    let Err(Failure::Silent(hangs)) = kea.version() else { panic!("it answers") };
+    assert_eq!(hangs.kind(), io::ErrorKind::TimedOut);
+    kea.process.signal(Signal::SIGCONT);
+    eventually("it goes on", secs(5), || kea.version().ok());
+    kea.process.kill();
+    assert!(matches!(kea.version(), Err(Failure::Silent(_))));
 }

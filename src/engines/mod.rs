@@ -6,6 +6,7 @@
 mod command;
 pub mod dhcp6s;
 pub mod feed;
+pub mod kea;
 pub mod radvd;
 mod requester;
 pub mod rtadvd;

@@ -17,6 +17,8 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 pub struct Assigned {
     /// The downlink.
     pub downlink: Arc<str>,
+    /// What this machine is known by.
+    pub server: Duid,
     /// A Solicit with Rapid Commit is answered by a Reply.
     pub rapid_commit: bool,
     /// How often requesting routers are to renew, where that is not left to the lifetimes.

@@ -25,6 +25,7 @@ fn router(name: &str, duid: &str, iaid: u32, prefixes: &[AssignedPrefix]) -> Ass
 fn assigned(routers: Vec<AssignedRouter>) -> Assigned {
     Assigned {
         downlink: "vtnet0".into(),
+        server: Duid::from_uuid([1; 16]),
         rapid_commit: false,
         renew_every: None,
         options: HostOptions::default(),

@@ -1,0 +1,216 @@
+//! Configurations of Kea, and what its control socket says.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+
+use super::control::{self, Failure};
+use super::*;
+use crate::core::delegate::{AssignedPool, AssignedRouter};
+use crate::wire::dhcpv6_option::{Dhcpv6Option, Iaid};
+use crate::wire::dhcpv6_service::ServiceOption;
+
+fn prefix(prefix: &str, preferred: u32, valid: u32) -> AssignedPrefix {
+    let (preferred, valid) = (Lifetime::from_wire(preferred), Lifetime::from_wire(valid));
+    AssignedPrefix { prefix: prefix.parse().unwrap(), preferred, valid }
+}
+
+fn router(name: &str, duid: &[u8], prefixes: &[AssignedPrefix]) -> AssignedRouter {
+    let (duid, iaid) = (Duid::new(duid).unwrap(), Some(Iaid(1)));
+    AssignedRouter { name: name.into(), duid, iaid, prefixes: prefixes.to_vec() }
+}
+
+fn assigned(routers: Vec<AssignedRouter>, pools: Vec<AssignedPool>) -> Assigned {
+    Assigned {
+        downlink: "lan0".into(),
+        server: Duid::from_uuid([1; 16]),
+        rapid_commit: true,
+        renew_every: None,
+        options: HostOptions::default(),
+        routers,
+        pools,
+    }
+}
+
+fn files() -> Files {
+    Files { directory: "/run/x".into(), lease_commands: "/usr/lib/hook.so".into() }
+}
+
+#[test]
+fn delegations_are_reservations_and_pools_are_pools() {
+    let pool = AssignedPool {
+        name: "guests".into(),
+        length: 64,
+        blocks: vec![prefix("2001:db8:0:f0::/60", 2700, 5400), prefix("2001:db8:a::/60", 0, 90)],
+    };
+    let routers = vec![
+        router("one", &[0, 3, 7], &[prefix("2001:db8:0:10::/62", 2700, 5400)]),
+        router("one again", &[0, 3, 7], &[prefix("2001:db8:0:20::/62", 2700, 5400)]),
+        router("nothing yet", &[0, 3, 8], &[]),
+    ];
+    let configured = Configured::render(&assigned(routers, vec![pool]), &files());
+    let subnet = &configured.json["Dhcp6"]["subnet6"][0];
+    let reserved = json!([{
+        "duid": "00:03:07", "prefixes": ["2001:db8:0:10::/62", "2001:db8:0:20::/62"],
+    }]);
+    assert_eq!(subnet["reservations"], reserved);
+    let pools = json!([{
+        "prefix": "2001:db8:0:f0::", "prefix-len": 60, "delegated-len": 64,
+    }]);
+    assert_eq!(subnet["pd-pools"], pools);
+    assert_eq!(
+        (&subnet["preferred-lifetime"], &subnet["valid-lifetime"]),
+        (&json!(2700), &json!(5400))
+    );
+    assert_eq!((&subnet["renew-timer"], &subnet["rebind-timer"]), (&json!(60), &json!(2160)));
+    assert_eq!(configured.left_out, [""; 0]);
+    for (prefix, gives) in
+        [("2001:db8:0:f3::/64", true), ("2001:db8:0:10::/62", true), ("2001:db8:a::/64", false)]
+    {
+        assert_eq!(configured.gives(&prefix.parse().unwrap()), gives, "{prefix}");
+    }
+}
+
+#[test]
+fn what_kea_cannot_do_is_left_out_and_named() {
+    let routers = vec![
+        router(
+            "one",
+            &[0, 3, 7],
+            &[prefix("2001:db8::/62", 900, 900), prefix("fd00::/62", 900, 900)],
+        ),
+        router("two", &[0, 3, 8], &[prefix("2001:db8:1::/62", 600, 1200)]),
+    ];
+    let ntp = |octet| {
+        let body = [&[0, 1, 0, 16, 0x20, 1, 0xd, 0xb8], &[0; 11][..], &[octet]].concat();
+        Dhcpv6Option::Unknown { code: 56, body }
+    };
+    let services = ServiceOption::select(&[ntp(1), ntp(2)]);
+    assert_eq!(services.len(), 2);
+    let options = HostOptions { services, ..HostOptions::default() };
+    let assigned = Assigned { options, ..assigned(routers, Vec::new()) };
+    let configured = Configured::render(&assigned, &files());
+    let subnet = &configured.json["Dhcp6"]["subnet6"][0];
+    assert_eq!(
+        (&subnet["preferred-lifetime"], &subnet["valid-lifetime"]),
+        (&json!(600), &json!(900))
+    );
+    let about = ["fd00::/62 of one", "lifetimes", "NTP"];
+    assert_eq!(configured.left_out.len(), about.len(), "{:?}", configured.left_out);
+    for (problem, about) in configured.left_out.iter().zip(about) {
+        assert!(problem.contains(about), "{problem}");
+    }
+}
+
+/// T1 stays below T2, and an infinite lifetime has neither.
+#[test]
+fn requesting_routers_come_as_often_as_is_said() {
+    for (every, preferred, timers) in [
+        (None, 2700, (60, 2160)),
+        (None, 80, (40, 64)),
+        (Some(20), 2700, (20, 2160)),
+        (None, u32::MAX, (60, u32::MAX)),
+    ] {
+        let routers =
+            vec![router("one", &[0, 3, 7], &[prefix("2001:db8::/62", preferred, u32::MAX)])];
+        let renew_every = every.map(std::time::Duration::from_secs);
+        let assigned = Assigned { renew_every, ..assigned(routers, Vec::new()) };
+        let configured = Configured::render(&assigned, &files());
+        let subnet = &configured.json["Dhcp6"]["subnet6"][0];
+        let found = (&subnet["renew-timer"], &subnet["rebind-timer"]);
+        assert_eq!(found, (&json!(timers.0), &json!(timers.1)), "{every:?} {preferred}");
+    }
+}
+
+/// What `work` makes of a program that answers each connection with the next of `answers`, and
+/// then hangs.
+fn with_answers<T>(answers: &[&[u8]], work: impl AsyncFnOnce(&Path) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("control");
+    runtime.unwrap().block_on(async {
+        let listener = UnixListener::bind(&socket).unwrap();
+        let mut open = Vec::new();
+        let serve = async {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.read_to_end(&mut Vec::new()).await.unwrap();
+                let _ = stream.write_all(answer).await;
+            }
+            loop {
+                open.push(listener.accept().await.unwrap());
+            }
+        };
+        tokio::select! {
+            () = serve => unreachable!("it serves for ever"),
+            result = work(&socket) => result,
+        }
+    })
+}
+
+const LEASES: &[u8] = br#"{"result": 0, "text": "5 IPv6 lease(s) found.", "arguments": {"count": 5, "leases": [
+    {"ip-address": "2001:db8::", "prefix-len": 60, "type": "IA_PD", "duid": "00:03:07", "iaid": 7,
+     "hw-address": "02:00:5e:00:53:01", "cltt": 1000, "valid-lft": 60, "preferred-lft": 30, "state": 0,
+     "subnet-id": 1, "fqdn-fwd": false, "fqdn-rev": false, "hostname": ""},
+    {"ip-address": "2001:db8::10", "prefix-len": 128, "type": "IA_NA", "duid": "00:03:07", "iaid": 7,
+     "cltt": 1000, "valid-lft": 60, "state": 0},
+    {"ip-address": "2001:db8:1::", "prefix-len": 60, "type": "IA_PD", "duid": "00:03:07", "iaid": 7,
+     "cltt": 1000, "valid-lft": 60, "state": 2},
+    {"ip-address": "2001:db8:2::", "prefix-len": 129, "type": "IA_PD", "duid": "00:03:07", "iaid": 7,
+     "cltt": 1000, "valid-lft": 60, "state": 0},
+    {"ip-address": "2001:db8:3::", "prefix-len": 60, "type": "IA_PD", "duid": "nonsense", "iaid": 7,
+     "cltt": 1000, "valid-lft": 60, "state": 0}]}}"#;
+
+#[test]
+fn of_leases_those_count_that_hold_and_make_sense() {
+    let leases = with_answers(&[LEASES], async |socket| control::leases(socket).await.unwrap());
+    let [lease] = leases.as_slice() else { panic!("{leases:?}") };
+    assert_eq!((lease.prefix, lease.iaid), ("2001:db8::/60".parse().unwrap(), Iaid(7)));
+    assert_eq!(lease.link_layer.as_deref(), Some(&[2, 0, 0x5e, 0, 0x53, 1][..]));
+    assert_eq!(lease.ends_at, 1060);
+}
+
+/// Nothing that the program says, or leaves unsaid, holds anybody up or ends in a panic.
+#[test]
+fn a_program_that_talks_nonsense_is_a_failure() {
+    let endless = vec![b' '; (4 << 20) + 2];
+    for (answer, kind) in [
+        (&b""[..], ErrorKind::UnexpectedEof),
+        (b"{", ErrorKind::UnexpectedEof),
+        (b"7", ErrorKind::InvalidData),
+        (b"{\"result\": \"0\"}", ErrorKind::InvalidData),
+        (b"{\"result\": 0, \"arguments\": {\"leases\": 7}}", ErrorKind::InvalidData),
+        (b"\xff\xfe", ErrorKind::InvalidData),
+        (&endless, ErrorKind::InvalidData),
+    ] {
+        let failure = with_answers(&[answer], async |socket| control::leases(socket).await);
+        let Err(Failure::Silent(error)) = failure else { panic!("{failure:?}") };
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+    let refused = with_answers(&[b"{\"result\": 1, \"text\": \"no\"}"], async |socket| {
+        control::configure(socket, &Configured::default()).await
+    });
+    assert!(matches!(refused, Err(Failure::Refused { command: "config-set", .. })), "{refused:?}");
+}
+
+/// A listing that never ends does end.
+#[test]
+fn a_listing_has_an_end() {
+    let lease = |number: usize| {
+        let address = std::net::Ipv6Addr::from(0x2001_0db8_u128 << 96 | (number as u128) << 64);
+        json!({
+            "ip-address": address, "prefix-len": 64, "type": "IA_PD", "duid": "00:03:07",
+            "iaid": 7, "cltt": 1000, "valid-lft": 60, "state": 0,
+        })
+    };
+    let page = |page: usize| {
+        let leases: Vec<Value> = (0..1000).map(|number| lease(page * 1000 + number)).collect();
+        json!({"result": 0, "arguments": {"leases": leases}}).to_string().into_bytes()
+    };
+    let pages: Vec<Vec<u8>> = (0..200).map(page).collect();
+    let pages: Vec<&[u8]> = pages.iter().map(Vec::as_slice).collect();
+    let leases = with_answers(&pages, async |socket| control::leases(socket).await.unwrap());
+    assert_eq!(leases.len(), 128_000);
+}
