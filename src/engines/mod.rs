@@ -6,12 +6,17 @@
 mod command;
 pub mod dhcp6s;
 pub mod feed;
+mod files;
 pub mod kea;
+mod output;
+mod process;
 pub mod radvd;
 mod requester;
 pub mod rtadvd;
+#[cfg(test)]
+mod testing;
 mod unsaid;
-mod version;
+pub mod version;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -20,6 +20,7 @@ use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use super::version::Version;
 use super::{Rendered, Unsaid};
 use crate::core::engine::Advertised;
 use crate::time::Lifetime;
@@ -64,32 +65,14 @@ const KEPT_WORDS: [&str; 22] = [
 /// The longest search domain list that does not end the program (2.19), in octets on the wire.
 const MAX_SEARCH_OCTETS: usize = 1024;
 
-/// A version of radvd: what it can say depends on it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Version {
-    /// 2 in 2.19.
-    pub major: u16,
-    /// 19 in 2.19.
-    pub minor: u16,
-}
-
-impl Version {
-    /// NAT64 prefixes, the captive portal, and what is withdrawn at the end.
-    const WITH_PREF64: Self = Self { major: 2, minor: 20 };
-    /// The P flag, and Router Lifetimes beyond 9000 s.
-    const WITH_P_FLAG: Self = Self { major: 2, minor: 21 };
-
-    /// Reads what `radvd --version` prints: `Version: 2.19` on one of its lines.
-    pub fn parse(output: &str) -> Option<Self> {
-        let version = output.lines().find_map(|line| line.trim().strip_prefix("Version:"))?;
-        let (major, rest) = version.trim().split_once('.')?;
-        let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
-    }
-}
+/// The version with NAT64 prefixes, the captive portal, and a choice of what is withdrawn at the
+/// end.
+const WITH_PREF64: [u32; 2] = [2, 20];
+/// The version with the P flag, and Router Lifetimes beyond 9000 s.
+const WITH_P_FLAG: [u32; 2] = [2, 21];
 
 /// The section for one interface.
-pub fn render(interface: &str, order: &Advertised, version: Version) -> Rendered {
+pub fn render(interface: &str, order: &Advertised, version: &Version) -> Rendered {
     let mut section = Section { version, order, text: String::new(), unsaid: Vec::new() };
     if !is_name(interface) {
         section.unsaid.push(Unsaid::Interface(interface.to_owned()));
@@ -104,7 +87,7 @@ pub fn render(interface: &str, order: &Advertised, version: Version) -> Rendered
 
 /// The section of one interface while it is made.
 struct Section<'a> {
-    version: Version,
+    version: &'a Version,
     order: &'a Advertised,
     text: String,
     unsaid: Vec<Unsaid>,
@@ -147,14 +130,14 @@ impl Section<'_> {
         let source = advertisement.options.iter();
         let has_source = source.clone().any(|o| matches!(o, NdpOption::SourceLinkLayer(_)));
         self.set(1, "AdvSourceLLAddress", switch(has_source));
-        if self.version >= Version::WITH_PREF64 {
+        if *self.version >= WITH_PREF64 {
             self.set(1, "RemoveAdvOnExit", "off");
         }
     }
 
     fn router_lifetime(&mut self, max_interval: u64) {
         let seconds = self.order.advertisement.router_lifetime;
-        let most = if self.version < Version::WITH_P_FLAG { MAX_ROUTER_LIFETIME } else { u16::MAX };
+        let most = if *self.version < WITH_P_FLAG { MAX_ROUTER_LIFETIME } else { u16::MAX };
         // One between zero and MaxRtrAdvInterval silences the interface; longer than meant, it
         // would keep hosts on a router that does not lead to the provider.
         let shown = if u64::from(seconds) < max_interval { 0 } else { seconds.min(most) };
@@ -196,7 +179,7 @@ impl Section<'_> {
         self.set(2, "DecrementLifetimes", switch(runs_down));
         self.set(2, "DeprecatePrefix", "off");
         match prefix.delegation_preferred {
-            true if self.version >= Version::WITH_P_FLAG => {
+            true if *self.version >= WITH_P_FLAG => {
                 self.set(2, "AdvDHCPv6PDPreferred", "on");
             }
             true => self.unsaid.push(Unsaid::DelegationPreferred(prefix.prefix)),
@@ -248,7 +231,7 @@ impl Section<'_> {
     }
 
     fn pref64(&mut self, pref64: &Pref64) {
-        if self.version < Version::WITH_PREF64 {
+        if *self.version < WITH_PREF64 {
             self.unsaid.push(Unsaid::Pref64(pref64.prefix));
             return;
         }
@@ -259,7 +242,7 @@ impl Section<'_> {
     }
 
     fn captive_portal(&mut self, uri: &str) {
-        let can = self.version >= Version::WITH_PREF64
+        let can = *self.version >= WITH_PREF64
             && uri.len() + 2 <= MAX_WORD
             && uri.bytes().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'"' | b'\\'));
         if can {

@@ -5,11 +5,11 @@ use std::fmt;
 
 /// A version: numbers with dots between them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Version(Vec<u32>);
+pub struct Version(Vec<u32>);
 
 impl Version {
     /// The first one in what a program prints.
-    pub(crate) fn find(text: &str) -> Option<Self> {
+    pub fn find(text: &str) -> Option<Self> {
         text.split(|letter: char| !(letter.is_ascii_digit() || letter == '.'))
             .map(|word| word.trim_matches('.'))
             .filter(|word| !word.is_empty())

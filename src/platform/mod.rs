@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use backend::socket_options;
 pub use backend::{
-    CAPABILITIES, Events, Kernel, Timer, identity, now, paths, prefer_this_thread,
+    CAPABILITIES, Events, Kernel, Timer, identity, now, paths, prefer_this_thread, process_start,
     remedy_for_unsent,
 };
 use nix::errno::Errno;

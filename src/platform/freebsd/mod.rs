@@ -26,6 +26,11 @@ use crate::time::Instant;
 pub const CAPABILITIES: Capabilities =
     Capabilities { routes_have_metrics: false, unreachable_routes_end: true };
 
+/// When the process with this id was started: cannot be told yet.
+pub const fn process_start(_pid: u32) -> Option<u64> {
+    None
+}
+
 fn not_yet() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "not yet supported on FreeBSD")
 }

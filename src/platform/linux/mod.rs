@@ -7,6 +7,7 @@ pub mod identity;
 pub mod kernel;
 mod neighbors;
 pub mod paths;
+mod process;
 mod scheduling;
 pub(super) mod socket_options;
 pub mod sysctl;
@@ -18,6 +19,7 @@ use crate::core::capabilities::Capabilities;
 pub use events::Events;
 pub use kernel::Kernel;
 pub use neighbors::remedy_for_unsent;
+pub use process::process_start;
 pub use scheduling::prefer_this_thread;
 pub use timer::{Timer, now};
 

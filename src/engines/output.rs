@@ -1,0 +1,108 @@
+//! What a running program prints: logged with a limit, the last of it kept.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::time::Instant;
+use tracing::debug;
+
+/// What is kept of a line.
+const MAX_LINE: usize = 512;
+/// Lines that are kept, for the report of how the program has ended.
+const KEPT_LINES: usize = 4;
+/// Lines that are logged in each span.
+const LOGGED_LINES: u32 = 50;
+const SPAN: Duration = Duration::from_secs(10);
+
+/// The last lines of a program's output.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastLines(Arc<Mutex<VecDeque<String>>>);
+
+impl LastLines {
+    /// All that are kept, in one line.
+    pub(super) fn joined(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
+    }
+
+    fn add(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() >= KEPT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+/// Reads what the program called `name` prints on one stream, until it ends. It is read whatever
+/// there is, or the program would wait for its reader.
+pub(super) async fn follow(name: String, mut stream: impl AsyncRead + Unpin, lines: LastLines) {
+    let mut limit = Limit::new();
+    let (mut line, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        for &octet in buffer.iter().take(count) {
+            if octet != b'\n' {
+                if line.len() < MAX_LINE {
+                    line.push(octet);
+                }
+                continue;
+            }
+            let text = readable(&line);
+            line.clear();
+            if limit.takes_one() {
+                debug!(engine = name, "{text}");
+            }
+            lines.add(text);
+        }
+        // A program that floods has its turn like all others.
+        tokio::task::yield_now().await;
+    }
+    if !line.is_empty() {
+        lines.add(readable(&line));
+    }
+}
+
+/// Without anything that could do something to the terminal of who reads the log.
+fn readable(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    text.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// So many lines in each span.
+struct Limit {
+    begun: Instant,
+    count: u32,
+}
+
+impl Limit {
+    fn new() -> Self {
+        Self { begun: Instant::now(), count: 0 }
+    }
+
+    fn takes_one(&mut self) -> bool {
+        let now = Instant::now();
+        if now - self.begun >= SPAN {
+            *self = Self { begun: now, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= LOGGED_LINES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_kept_short_and_harmless() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let lines = LastLines::default();
+        let long = "x".repeat(10_000);
+        let printed = format!("1\n2\n3\n4\n\x1b[31mred\n{long}\nlast");
+        runtime.block_on(follow("test".to_owned(), printed.as_bytes(), lines.clone()));
+        let short = "x".repeat(MAX_LINE);
+        assert_eq!(lines.joined(), format!("4; ?[31mred; {short}; last"));
+    }
+}

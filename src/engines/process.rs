@@ -1,0 +1,261 @@
+//! The life of a program that does a built-in's job: started in the foreground, watched, ended.
+//!
+//! A program outlives an agent that is killed, and goes on with what it was last given. The next
+//! run knows it by a record of its process id and of when it was started, and ends it before it
+//! starts its own. No other process can be meant by the two together, so that nobody else's is
+//! ever ended.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{debug, info};
+
+use super::files;
+use super::output::{LastLines, follow};
+
+/// Between the end of a program and its next start: at first, and at most.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(60);
+/// A program that has run for so long has not failed at its start.
+const STEADY: Duration = Duration::from_secs(60);
+/// How long the program of an earlier run is waited for, once it was killed.
+const FORMER: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_millis(5);
+
+/// A program that writes to an agent that is gone would be ended by SIGPIPE. A shell has it
+/// ignored, which lasts over its `exec`.
+const IGNORING_PIPE: &str = "trap '' PIPE; exec \"$0\" \"$@\"";
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// What it is called in the names of files and in the log, such as `radvd-lan0`.
+    pub(crate) name: String,
+    /// The program's file.
+    pub(crate) program: PathBuf,
+    /// Its arguments; it has to stay in the foreground.
+    pub(crate) arguments: Vec<OsString>,
+    /// Where the record of it is kept.
+    pub(crate) directory: PathBuf,
+    /// When a process was started, by its id: a number that no other process with this id has.
+    pub(crate) process_start: fn(u32) -> Option<u64>,
+}
+
+/// A program that is to run.
+#[derive(Debug)]
+pub(crate) struct Process {
+    setup: Setup,
+    state: State,
+    /// The next delay before a start.
+    delay: Duration,
+    lines: LastLines,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not to be running.
+    Off,
+    /// To be started then.
+    Waiting { until: Instant },
+    /// It runs; `ended` says that it was killed here, to be started anew at once.
+    Running { child: Box<Child>, since: Instant, ended: bool },
+}
+
+/// What has become of a program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Happened {
+    /// It has been started.
+    Started,
+    /// It has ended by itself, or could not be started.
+    Ended {
+        /// How, with what it printed last.
+        how: String,
+        /// It is started again after so long.
+        again_in: Duration,
+    },
+}
+
+impl Process {
+    /// One that does not run, and is not to.
+    pub(crate) fn new(setup: Setup) -> Self {
+        let (state, lines) = (State::Off, LastLines::default());
+        Self { setup, state, delay: FIRST_DELAY, lines }
+    }
+
+    /// Whether it runs, as far as is known.
+    pub(crate) const fn is_running(&self) -> bool {
+        matches!(self.state, State::Running { ended: false, .. })
+    }
+
+    /// Has it run from now on; [`next`](Self::next) starts it.
+    pub(crate) fn start(&mut self) {
+        if matches!(self.state, State::Off) {
+            self.state = State::Waiting { until: Instant::now() };
+        }
+    }
+
+    /// Has it started anew, without a last word; [`next`](Self::next) does it. One that waits for
+    /// its next start goes on waiting.
+    pub(crate) fn restart(&mut self) {
+        if let State::Running { child, ended, .. } = &mut self.state {
+            kill(child.id(), Signal::SIGKILL);
+            *ended = true;
+        }
+    }
+
+    /// Sends it a signal; whether it runs.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        match &self.state {
+            State::Running { child, ended: false, .. } => {
+                let pid = child.id().and_then(|id| i32::try_from(id).ok());
+                pid.is_some_and(|id| nix::sys::signal::kill(Pid::from_raw(id), signal).is_ok())
+            }
+            State::Running { .. } | State::Off | State::Waiting { .. } => false,
+        }
+    }
+
+    /// The next that happens to it; it is started here. May be dropped and called anew at any
+    /// time.
+    pub(crate) async fn next(&mut self) -> Happened {
+        loop {
+            match &mut self.state {
+                State::Off => std::future::pending().await,
+                State::Waiting { until } => {
+                    sleep_until(*until).await;
+                    kill_former(&self.setup).await;
+                    return self.spawn();
+                }
+                State::Running { child, since, ended } => {
+                    let status = child.wait().await;
+                    let (ended, steady) = (*ended, since.elapsed() >= STEADY);
+                    forget(&self.setup);
+                    if ended {
+                        self.state = State::Waiting { until: Instant::now() };
+                        continue;
+                    }
+                    if steady {
+                        self.delay = FIRST_DELAY;
+                    }
+                    let status = status.map_or_else(|error| error.to_string(), |s| s.to_string());
+                    // What it printed at its end may still be on the way.
+                    tokio::task::yield_now().await;
+                    let how = match self.lines.joined() {
+                        said if said.is_empty() => status,
+                        said => format!("{status} ({said})"),
+                    };
+                    return self.wait(how);
+                }
+            }
+        }
+    }
+
+    /// Ends it with TERM, and with KILL where it has not ended after `patience`.
+    pub(crate) async fn stop(&mut self, patience: Duration) {
+        let state = std::mem::replace(&mut self.state, State::Off);
+        if let State::Running { mut child, .. } = state {
+            let id = child.id();
+            let pid = id.and_then(|id| i32::try_from(id).ok());
+            if let Some(pid) = pid {
+                let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGTERM);
+            }
+            if timeout(patience, child.wait()).await.is_err() {
+                debug!(engine = self.setup.name, "it does not end on TERM, and is killed");
+                kill(id, Signal::SIGKILL);
+                let _ = child.wait().await;
+            }
+        }
+        // Of an earlier run, where this one never started it.
+        kill_former(&self.setup).await;
+        forget(&self.setup);
+    }
+
+    fn spawn(&mut self) -> Happened {
+        let Setup { name, program, arguments, .. } = &self.setup;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", IGNORING_PIPE]).arg(program).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = match command.process_group(0).spawn() {
+            Ok(child) => child,
+            Err(error) => return self.wait(format!("it cannot be started: {error}")),
+        };
+        self.lines = LastLines::default();
+        if let Some(stream) = child.stdout.take() {
+            tokio::spawn(follow(name.clone(), stream, self.lines.clone()));
+        }
+        if let Some(stream) = child.stderr.take() {
+            tokio::spawn(follow(name.clone(), stream, self.lines.clone()));
+        }
+        if let Some(id) = child.id() {
+            record(&self.setup, id);
+            info!(engine = name, pid = id, "started");
+        }
+        self.state = State::Running { child: Box::new(child), since: Instant::now(), ended: false };
+        Happened::Started
+    }
+
+    fn wait(&mut self, how: String) -> Happened {
+        let again_in = self.delay;
+        self.delay = (self.delay * 2).min(MAX_DELAY);
+        self.state = State::Waiting { until: Instant::now() + again_in };
+        Happened::Ended { how, again_in }
+    }
+}
+
+/// Signals a program that we started, and what it started, by its process group.
+fn kill(id: Option<u32>, signal: Signal) {
+    if let Some(pid) = id.and_then(|id| i32::try_from(id).ok()) {
+        // It may have ended meanwhile, and not been waited for: the id is still its own.
+        let _ = killpg(Pid::from_raw(pid), signal);
+    }
+}
+
+fn record_path(setup: &Setup) -> PathBuf {
+    setup.directory.join(format!("{}.run", setup.name))
+}
+
+/// Writes down which process it is, for the next run.
+fn record(setup: &Setup, id: u32) {
+    let Some(start) = (setup.process_start)(id) else { return };
+    let written = files::replace(&record_path(setup), format!("{id} {start}\n").as_bytes(), 0o644);
+    if let Err(error) = written {
+        debug!(engine = setup.name, %error, "it cannot be recorded which process it is");
+    }
+}
+
+fn forget(setup: &Setup) {
+    // It may never have been written.
+    let _ = fs::remove_file(record_path(setup));
+}
+
+/// Ends what an earlier run has left running, if it is that very process.
+async fn kill_former(setup: &Setup) {
+    let Some((id, start)) = read_record(&record_path(setup)) else { return };
+    let is_it = || (setup.process_start)(id) == Some(start);
+    if is_it() {
+        info!(engine = setup.name, pid = id, "the one of an earlier run is ended");
+        kill(Some(id), Signal::SIGKILL);
+        let until = Instant::now() + FORMER;
+        while is_it() && Instant::now() < until {
+            sleep(TURN).await;
+        }
+    }
+    forget(setup);
+}
+
+fn read_record(path: &Path) -> Option<(u32, u64)> {
+    let text = fs::read_to_string(path).ok()?;
+    let (id, start) = text.trim().split_once(' ')?;
+    // Process 0 would be our own group, and 1 is nobody's that we started.
+    let id = id.parse().ok().filter(|id| *id > 1)?;
+    Some((id, start.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests;
