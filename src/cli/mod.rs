@@ -215,7 +215,7 @@ pub fn load_file(file: &Path) -> Result<Config, Vec<ConfigError>> {
 #[derive(Debug, Clone, Args)]
 struct Agent {
     /// Where the agent has its control socket
-    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR)]
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIR, global = true)]
     runtime_dir: PathBuf,
 }
 

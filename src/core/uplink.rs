@@ -446,7 +446,10 @@ impl Uplink {
     /// Takes in what the program that requests the lease holds.
     pub(super) fn handle_feed(&mut self, now: Instant, feed: &Feed) -> Effect {
         let progress = self.lease.handle_feed(now, feed);
-        self.take_progress(now, &progress, None)
+        let effect = self.take_progress(now, &progress, None);
+        // A hook that runs all the time is not followed more often than is good.
+        let is_calm = !progress.changed && effect.derive;
+        Effect { derive: effect.derive && !is_calm, heard: effect.heard || is_calm, ..effect }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) and what it makes ready to send have

@@ -8,12 +8,12 @@ use nix::sys::signal::Signal;
 use renumberd::lab::site::agent::Home;
 
 use super::net::{Namespace, Net};
-use super::process::Process;
+use super::process::{Mounts, Process};
 use super::status::Status;
 use super::{CEILING, eventually, secs};
 
 /// The binary of this build; RENUMBERD names another one, of a release for instance.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let built = env!("CARGO_BIN_EXE_renumberd");
     std::env::var_os("RENUMBERD").map_or_else(|| PathBuf::from(built), PathBuf::from)
 }
@@ -62,8 +62,24 @@ impl Agent {
         if !arguments.contains(&"--log") {
             arguments.extend(["--log", "debug"]);
         }
-        let mut command = namespace.command(program());
-        command.args(home.arguments(arguments));
+        let command = namespace.command(program());
+        Self::begin(namespace, home, command, &arguments)
+    }
+
+    /// Starts it with a configuration file, among programs that have directories of their own.
+    pub fn start_among(net: &Net, namespace: &Namespace, config: &str, mounts: &Mounts) -> Self {
+        let home = home(net, namespace);
+        home.configure(config).unwrap();
+        let file = home.config();
+        let arguments = ["--config", file.to_str().unwrap(), "--log", "debug"];
+        let command = mounts.command(namespace, program().to_str().unwrap());
+        let mut agent = Self::begin(namespace, home, command, &arguments);
+        agent.answers();
+        agent
+    }
+
+    fn begin(namespace: &Namespace, home: Home, mut command: Command, arguments: &[&str]) -> Self {
+        command.args(home.arguments(arguments.to_vec()));
         let process = Process::start("renumberd", &mut command);
         Self { namespace: namespace.clone(), home, command, process }
     }

@@ -22,6 +22,7 @@ pub mod agent;
 pub mod below_agent;
 pub mod below_kea;
 pub mod client;
+pub mod company;
 pub mod delegating;
 pub mod dhclient;
 pub mod dhcp6c;

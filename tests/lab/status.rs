@@ -27,6 +27,25 @@ impl Status {
         named.filter_map(|one| one["text"].as_str().map(str::to_owned)).collect()
     }
 
+    /// The first of them.
+    pub fn condition(&self, name: &str) -> Option<String> {
+        self.conditions(name).into_iter().next()
+    }
+
+    /// A program that does a job on an interface.
+    pub fn engine(&self, job: &str, interface: &str) -> Value {
+        let mut engines = list(&self.0["engines"]).iter();
+        let found = engines.find(|one| one["job"] == job && one["interface"] == interface);
+        found.cloned().unwrap_or_default()
+    }
+
+    /// The delegated prefixes that the uplink holds, each with its IAID, by IAID.
+    pub fn leases(&self, uplink: &str) -> Vec<(u64, Ipv6Net)> {
+        let leases = list(&self.0["uplinks"][uplink]["leases"]);
+        let held = leases.iter().filter(|lease| lease["gone"].as_bool() != Some(true));
+        held.filter_map(|lease| Some((lease["iaid"].as_u64()?, prefix(lease)?))).collect()
+    }
+
     /// Prefixes of leases that are gone and still remembered.
     pub fn gone(&self, uplink: &str) -> Vec<Ipv6Net> {
         let leases = list(&self.0["uplinks"][uplink]["leases"]);

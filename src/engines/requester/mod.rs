@@ -77,11 +77,7 @@ type Wrong = (Trouble, String);
 impl Requester {
     async fn find(work: &Work) -> Self {
         let kind = work.engine.program;
-        let name = match kind {
-            Program::Networkd => "networkctl",
-            Program::Command => work.engine.renew.first().map_or("", String::as_str),
-            other => other.name(),
-        };
+        let name = command_of(kind, &work.engine.renew);
         let named = work.engine.path.as_deref();
         let named = named.or_else(|| Some(name).filter(|name| name.starts_with('/')));
         let program = command::find(named, name);
@@ -114,15 +110,20 @@ impl Requester {
         }
         let program = self.program.as_deref().ok_or_else(|| missing(self.kind.name()))?;
         match self.kind {
-            Program::Dhcpcd => {
-                // Before 10.2 a rebind leaves addresses behind on the inner interfaces.
-                let can_rebind = self.version.as_ref().is_some_and(|version| *version >= [10, 2]);
-                let option = match kind {
-                    RefreshKind::Rebind if can_rebind => "--rebind",
-                    RefreshKind::Renew | RefreshKind::Rebind => "-N",
-                };
-                self.command(program, &[option, &self.uplink]).await
-            }
+            Program::Dhcpcd => match running {
+                Some(running) if self.is_before([10]) => {
+                    let signalled = running.signal(Signal::SIGUSR1);
+                    signalled.map_err(|error| self.unmoved(running, &error))
+                }
+                Some(_) | None => {
+                    // Before 10.2 a rebind leaves addresses behind on the inner interfaces.
+                    let option = match kind {
+                        RefreshKind::Rebind if !self.is_before([10, 2]) => "--rebind",
+                        RefreshKind::Renew | RefreshKind::Rebind => "-N",
+                    };
+                    self.command(program, &[option, &self.uplink]).await
+                }
+            },
             Program::Networkd => self.command(program, &["reconfigure", &self.uplink]).await,
             Program::Dhcp6c => {
                 let Some(running) = running else { return Err(self.not_running()) };
@@ -144,6 +145,16 @@ impl Requester {
         }
     }
 
+    /// Whether it is, as far as is known, older than a version.
+    fn is_before<const N: usize>(&self, version: [u32; N]) -> bool {
+        self.version.as_ref().is_none_or(|own| *own < version)
+    }
+
+    fn unmoved(&self, running: Running, error: &std::io::Error) -> Wrong {
+        let text = format!("{} ({}) cannot be made to renew: {error}", self.kind, running.id());
+        (Trouble::Silent, text)
+    }
+
     async fn command(&self, program: &Path, arguments: &[&str]) -> Result<(), Wrong> {
         let ran = command::run(program, arguments, COMMAND).await;
         ran.map(drop).map_err(|failure| {
@@ -163,28 +174,25 @@ impl Requester {
     /// The process; none where it is not known which it is.
     fn running(&self) -> Result<Option<Running>, Wrong> {
         if self.program.is_none() {
-            let name = if self.kind == Program::Networkd { "networkctl" } else { self.kind.name() };
-            let name = self.renew.first().map_or(name, String::as_str);
-            return Err(missing(name));
+            return Err(missing(command_of(self.kind, &self.renew)));
         }
         let folders = process::FOLDERS.iter().map(Path::new);
         match self.kind {
-            // `dhcpcd -N` starts one where none runs, with whatever configuration.
+            // `dhcpcd -N` starts one where none runs, with whatever configuration. And the control
+            // socket of version 9 serves one command, all after that are dropped.
             Program::Dhcpcd => {
                 let names =
                     ["pid", &format!("{}.pid", self.uplink), &format!("{}-6.pid", self.uplink)]
                         .map(|name| format!("dhcpcd/{name}"));
                 let old = [format!("dhcpcd-{}.pid", self.uplink), "dhcpcd.pid".to_owned()];
                 let found = Running::find(folders, names.iter().chain(&old), "dhcpcd");
-                found.map(Some).ok_or_else(|| self.not_running())
+                self.alive(found).map(Some)
             }
             Program::Dhcp6c => {
                 let names = ["dhcp6c.pid".to_owned(), format!("dhcp6c/{}.pid", self.uplink)];
-                let found = Running::find(folders, names.iter(), "dhcp6c");
-                if found.is_none() && self.renew.is_empty() {
-                    Err(self.not_running())
-                } else {
-                    Ok(found)
+                match Running::find(folders, names.iter(), "dhcp6c") {
+                    None if !self.renew.is_empty() => Ok(None),
+                    found => self.alive(found).map(Some),
                 }
             }
             Program::Networkd
@@ -194,6 +202,17 @@ impl Requester {
             | Program::Dhcp6s
             | Program::Kea => Ok(None),
         }
+    }
+
+    /// A process that was found, if it is not held up by a signal.
+    fn alive(&self, found: Option<Running>) -> Result<Running, Wrong> {
+        let running = found.ok_or_else(|| self.not_running())?;
+        if running.is_stopped() {
+            let id = running.id();
+            let text = format!("{0} ({id}) is stopped by a signal: kill -CONT {id}", self.kind);
+            return Err((Trouble::Silent, text));
+        }
+        Ok(running)
     }
 
     fn not_running(&self) -> Wrong {
@@ -222,6 +241,12 @@ impl Requester {
             format!("dhcpcd {version} delegates wrongly: install another version than this one")
         })
     }
+}
+
+/// What has to be there for a lease to be renewed.
+fn command_of(kind: Program, renew: &[String]) -> &str {
+    let usual = if kind == Program::Networkd { "networkctl" } else { kind.name() };
+    renew.first().map_or(usual, String::as_str)
 }
 
 fn missing(name: &str) -> Wrong {

@@ -51,6 +51,13 @@ impl Running {
         }
     }
 
+    /// Whether a signal holds it up, where the system shows that.
+    pub(super) fn is_stopped(self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+        matches!(state, Some('T' | 't'))
+    }
+
     pub(super) fn signal(self, signal: Signal) -> io::Result<()> {
         kill(self.0, signal).map_err(io::Error::from)
     }

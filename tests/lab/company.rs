@@ -1,0 +1,146 @@
+//! Requesting programs that the agent leads: beside it on the same router, with a hook that hands
+//! what they hold to it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
+
+use super::agent::{Agent, program};
+use super::peer::duid_octets;
+use super::process::{Mounts, Process, write};
+use super::site::{DUID, Site};
+
+/// The router of a site with directories that programs believe to be the system's.
+#[derive(Debug)]
+pub struct Router<'a> {
+    site: &'a Site,
+    directory: PathBuf,
+    mounts: Mounts,
+}
+
+impl<'a> Router<'a> {
+    pub fn new(site: &'a Site) -> Self {
+        let directory = site.net.directory("company");
+        for part in ["run", "dhcpcd", "dhcpv6"] {
+            std::fs::create_dir_all(directory.join(part)).unwrap();
+        }
+        write(&directory.join("dhcpcd/duid"), &format!("{DUID}\n"));
+        let duid = duid_octets();
+        let length = u16::try_from(duid.len()).unwrap().to_ne_bytes();
+        std::fs::write(directory.join("dhcpv6/dhcp6c_duid"), [&length[..], &duid].concat())
+            .unwrap();
+        let mounts = Mounts::default()
+            .with(directory.join("run"), "/run")
+            .with(directory.join("dhcpcd"), "/var/lib/dhcpcd")
+            .with(directory.join("dhcpv6"), "/var/lib/dhcpv6");
+        Self { site, directory, mounts }
+    }
+
+    /// The agent, which finds pid files where the programs put them.
+    pub fn agent(&self, config: &str) -> Agent {
+        Agent::start_among(&self.site.net, &self.site.dut, config, &self.mounts)
+    }
+
+    /// dhcpcd, which listens to advertisements too and asks for the prefixes `ia_pd`. Its hook is
+    /// that of `contrib`.
+    pub fn dhcpcd(&self, ia_pd: &[u32]) -> Process {
+        let hook = self.script("dhcpcd-hook", "feed dhcpcd");
+        let mut config = format!(
+            "ipv6only\nnodev\nduid\nnoipv6rs\nscript {}\nallowinterfaces wan0\ninterface wan0\n  \
+             ipv6rs\n  option rapid_commit\n",
+            hook.display()
+        );
+        for iaid in ia_pd {
+            config += &format!("  ia_pd {iaid} -\n");
+        }
+        let file = self.directory.join("dhcpcd.conf");
+        write(&file, &config);
+        let mut command = self.mounts.command(&self.site.dut, "dhcpcd");
+        command.arg("-B").arg("-d").arg("-f").arg(file);
+        Process::start("dhcpcd", &mut command)
+    }
+
+    /// dhcp6c, which puts a part of the prefix on a dummy interface.
+    pub fn dhcp6c(&self) -> Process {
+        self.site.dut.ip("link add inner0 type veth peer name inner1");
+        self.site.dut.ip("link set inner0 up");
+        let script = self.script("dhcp6c-script", "feed dhcp6c wan0 --inner inner0 --length 56");
+        let file = self.directory.join("dhcp6c.conf");
+        write(
+            &file,
+            &format!(
+                "interface wan0 {{\n send ia-pd 1;\n script \"{}\";\n}};\nid-assoc pd 1 {{\n \
+                 prefix-interface inner0 {{\n sla-id 0;\n sla-len 8;\n }};\n}};\n",
+                script.display()
+            ),
+        );
+        let mut command = self.mounts.command(&self.site.dut, "dhcp6c");
+        command.arg("-D").arg("-f").arg("-c").arg(file).arg("wan0");
+        Process::start("dhcp6c", &mut command)
+    }
+
+    /// A script that hands its environment to the agent.
+    fn script(&self, name: &str, words: &str) -> PathBuf {
+        let path = self.directory.join(name);
+        let runtime = super::agent::home(&self.site.net, &self.site.dut).runtime();
+        let (program, runtime) = (program(), runtime.display().to_string());
+        let log = self.directory.join("feeds");
+        let text = format!(
+            "#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
+             echo \"$reason$REASON\" >>{log}\n\
+             {program} {words} --runtime-dir {runtime} >>{log} 2>&1\n",
+            program = program.display(),
+            log = log.display()
+        );
+        executable(&path, &text);
+        path
+    }
+
+    /// What hooks were run for, and what came of it where that was wrong.
+    pub fn feeds(&self) -> String {
+        std::fs::read_to_string(self.directory.join("feeds")).unwrap_or_default()
+    }
+
+    /// Hands a feed to the agent as JSON; what it says where it does not take it.
+    pub fn feed_json(&self, json: &str) -> Result<(), String> {
+        let file = self.directory.join("feed.json");
+        write(&file, json);
+        let runtime = super::agent::home(&self.site.net, &self.site.dut).runtime();
+        let mut command = self.site.dut.command(program());
+        command.args(["feed", "json", "--runtime-dir"]).arg(runtime);
+        command.stdin(std::fs::File::open(file).unwrap());
+        let output = command.output().unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(()).ok_or(complaint)
+    }
+
+    /// A command that writes `what` into a file each time, and that file.
+    pub fn recording(&self, name: &str) -> (PathBuf, PathBuf) {
+        let (path, record) =
+            (self.directory.join(name), self.directory.join(format!("{name}.ran")));
+        executable(&path, &format!("#!/bin/sh\necho \"$@\" >>{}\n", record.display()));
+        (path, record)
+    }
+}
+
+/// All processes of a program, with those that it has started.
+pub fn signal_all(process: &Process, signal: Signal) {
+    let mut all = vec![process.pid()];
+    let mut at = 0;
+    while let Some(pid) = all.get(at).copied() {
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        at += 1;
+    }
+    for pid in all {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        let _ = nix::sys::signal::kill(pid, signal);
+    }
+}
+
+fn executable(path: &Path, text: &str) {
+    write(path, text);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
