@@ -106,6 +106,9 @@ async fn serve(
         let flow = match woken {
             Woken::Ready(ready) => shell.take_in(&mut core, ready),
             Woken::Pending((request, reply)) => {
+                if let Request::Feed { feed } = &request {
+                    shell.engines.answered(&feed.interface);
+                }
                 // Who asked may have gone away.
                 let _ = reply.send(execute(&mut core, request));
                 Flow::Idle

@@ -58,7 +58,7 @@ pub(super) struct Shell {
     pub(super) client: Gate<Dhcpv6Socket>,
     pub(super) server: Server,
     timer: AsyncFd<Timer>,
-    engines: Engines,
+    pub(super) engines: Engines,
     pub(super) disk: Disk,
     pub(super) log: Log,
     /// When the kernel's state has to be read anew.

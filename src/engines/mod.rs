@@ -42,6 +42,8 @@ pub(crate) struct Work {
     pub(crate) runtime_dir: PathBuf,
     /// The newest order; none before the first. Closed when the program is not wanted any more.
     pub(crate) orders: watch::Receiver<Option<Order>>,
+    /// Changes whenever the program has handed on what it holds.
+    pub(crate) answers: watch::Receiver<()>,
     /// What is known of the program.
     pub(crate) reports: mpsc::Sender<Report>,
 }
@@ -57,6 +59,7 @@ pub(crate) struct Engines {
 struct Task {
     engine: Engine,
     orders: watch::Sender<Option<Order>>,
+    answers: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
@@ -87,11 +90,13 @@ impl Engines {
     /// Starts a program, when the one that had its job before has ended.
     fn start(&self, post: Post, engine: Engine, before: Option<JoinHandle<()>>) -> Task {
         let (orders, receiver) = watch::channel(None);
+        let (answers, answered) = watch::channel(());
         let work = Work {
             post,
             engine: engine.clone(),
             runtime_dir: self.runtime_dir.clone(),
             orders: receiver,
+            answers: answered,
             reports: self.sender.clone(),
         };
         let task = tokio::spawn(async move {
@@ -104,13 +109,21 @@ impl Engines {
                 Job::Advertiser | Job::Delegator => {}
             }
         });
-        Task { engine, orders, task }
+        Task { engine, orders, answers, task }
     }
 
     /// Hands an order to the program that it is for.
     pub(crate) fn order(&self, order: Order) {
         if let Some(task) = self.tasks.get(&order.post()) {
             task.orders.send_replace(Some(order));
+        }
+    }
+
+    /// The requester of this uplink has handed on what it holds.
+    pub(crate) fn answered(&self, uplink: &str) {
+        let post = Post { job: Job::Requester, interface: uplink.to_owned() };
+        if let Some(task) = self.tasks.get(&post) {
+            task.answers.send_replace(());
         }
     }
 

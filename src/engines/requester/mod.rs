@@ -25,37 +25,73 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Whether the program runs is looked at so often.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// A signal that may have been lost is sent again after so long, and after twice the time each time
+/// until this is over; then the renewal is left to who ordered it.
+const FIRST_REPEAT: Duration = Duration::from_millis(5);
+const LAST_REPEAT: Duration = Duration::from_millis(640);
+
 /// Does the job until nobody wants it any more.
 pub(super) async fn run(mut work: Work) {
     let mut requester = Requester::find(&work).await;
     let mut pause = FIRST_PAUSE;
     let mut kind = None;
+    let mut repeat: Option<Repeat> = None;
     loop {
         let outcome = match kind {
             Some(kind) => requester.renew(kind).await,
             None => requester.look(),
         };
-        match &outcome {
-            Ok(()) => (kind, pause) = (None, FIRST_PAUSE),
-            Err(_) => pause = pause.saturating_mul(2).min(LONGEST_PAUSE),
-        }
+        repeat = match (&outcome, kind.take()) {
+            (Ok(()), Some(kind)) if requester.may_be_deaf() => Repeat::after(repeat, kind),
+            (Ok(()), _) => None,
+            (Err(_), failed) => {
+                kind = failed;
+                None
+            }
+        };
+        pause = match outcome {
+            Ok(()) => FIRST_PAUSE,
+            Err(_) => pause.saturating_mul(2).min(LONGEST_PAUSE),
+        };
         if work.reports.send(requester.report(&work, &outcome)).await.is_err() {
             return;
         }
-        let again = if kind.is_some() { pause } else { LOOK };
-        match tokio::time::timeout(again, work.orders.changed()).await {
-            Ok(Ok(())) => {
+        let again = match repeat {
+            Some(repeat) => repeat.after,
+            None if kind.is_some() => pause,
+            None => LOOK,
+        };
+        tokio::select! {
+            ordered = work.orders.changed() => {
+                if ordered.is_err() {
+                    return; // It is not wanted any more.
+                }
                 if let Some(Order::Renew { kind: wanted, .. }) = &*work.orders.borrow_and_update() {
-                    kind = Some(*wanted);
+                    (kind, repeat) = (Some(*wanted), None);
+                    work.answers.mark_unchanged();
                 }
             }
-            // It is not wanted any more.
-            Ok(Err(_)) => return,
-            Err(_) => {}
+            _ = work.answers.changed(), if repeat.is_some() => repeat = None,
+            () = tokio::time::sleep(again) => kind = kind.or(repeat.map(|repeat| repeat.kind)),
         }
         if requester.program.is_none() {
             requester = Requester::find(&work).await;
         }
+    }
+}
+
+/// A signal that is sent again unless an answer comes before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Repeat {
+    kind: RefreshKind,
+    after: Duration,
+}
+
+impl Repeat {
+    /// The one that follows another, if any follows.
+    fn after(before: Option<Self>, kind: RefreshKind) -> Option<Self> {
+        let after = before.map_or(FIRST_REPEAT, |before| before.after * 2);
+        (after <= LAST_REPEAT).then_some(Self { kind, after })
     }
 }
 
@@ -143,6 +179,13 @@ impl Requester {
             | Program::Dhcp6s
             | Program::Kea => Ok(()),
         }
+    }
+
+    /// Whether it loses signals at times. dhcpcd before version 10 does while it waits for its own
+    /// privileged process: to carry out what an advertisement brings, which is just when a change
+    /// is heard, and until its hook has ended.
+    fn may_be_deaf(&self) -> bool {
+        self.kind == Program::Dhcpcd && self.renew.is_empty() && self.is_before([10])
     }
 
     /// Whether it is, as far as is known, older than a version.
@@ -253,4 +296,17 @@ fn missing(name: &str) -> Wrong {
     let text =
         format!("there is no program {name}: install it, or name its file (program = \"/…\")");
     (Trouble::Missing, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_repeated_for_little_more_than_a_second() {
+        let next = |before: &Option<Repeat>| Some(Repeat::after(*before, RefreshKind::Renew));
+        let repeats = std::iter::successors(Some(None), next).skip(1);
+        let all: Vec<u128> = repeats.map_while(|repeat| Some(repeat?.after.as_millis())).collect();
+        assert_eq!(all, [5, 10, 20, 40, 80, 160, 320, 640]);
+    }
 }
