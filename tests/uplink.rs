@@ -171,6 +171,109 @@ fn a_tun_device_is_an_uplink() {
     assert!(site.router_has("wan0", to.on_link));
 }
 
+/// A line to a provider of its own, and what stands at its ends.
+struct Dialled {
+    site: Site,
+    line: Tun,
+    provider: Provider,
+}
+
+impl Dialled {
+    fn new(era: Era) -> Self {
+        let site = Site::without_uplink(&[&[]]);
+        let line = Tun::new((&site.dut, "wan0"), (&site.isp, "isp0"));
+        let customer = Customer { duid: DUID, link_local: "fe80::2" };
+        let place = (&site.isp, "isp0");
+        let (on_link, delegated) = ([Promise::of(era.on_link)], [Promise::of(era.delegated)]);
+        let provider =
+            Provider::start(&site.net, Kind::Kame, place, customer, &on_link, &delegated);
+        Self { site, line, provider }
+    }
+
+    /// Whether the line has an address in `prefix`, deprecated or not.
+    fn has(&self, prefix: Ipv6Net) -> bool {
+        let shown = self.site.dut.ip("-6 -o addr show dev wan0");
+        let mut words = shown.split_whitespace();
+        words.any(|word| word.parse().is_ok_and(|found: Ipv6Net| prefix.contains(&found.addr())))
+    }
+}
+
+/// UPL-11, UPL-23: the line that is dialled again is another device with another link-local address.
+#[test]
+fn linkup_on_a_tun_device_that_was_torn_down_waits_for_the_new_connection() {
+    let (from, to) = (Era::new(1), Era::new(2));
+    let mut dialled = Dialled::new(from);
+    let agent = dialled.site.agent(&[]);
+    assert_eq!(agent.linkup_and_wait("wan0", "20s"), (0, String::new()));
+    assert!(dialled.site.router_has("wan0", from.on_link));
+    dialled.line.disconnect();
+    let (code, said) = agent.linkup_and_wait("wan0", "300ms");
+    assert_eq!(code, 3);
+    assert_eq!(
+        said,
+        "wan0 is not connected after 300ms: it is down or has no link-local address\n"
+    );
+    dialled.provider.flash(to);
+    dialled.line.connect_as("fe80::22");
+    assert_eq!(agent.linkup_and_wait("wan0", "20s"), (0, String::new()));
+    assert!(dialled.site.router_has("wan0", to.on_link));
+    assert!(dialled.has("fe80::22/128".parse().unwrap()) && !dialled.has(from.on_link));
+    assert_eq!(agent.status().delegated("wan0"), [to.delegated]);
+    dialled.site.client().takes(to.delegated, CEILING);
+}
+
+/// UPL-11: the device stays, and with it what the former connection had: the agent's own addresses
+/// and, where the kernel makes them, the kernel's.
+#[test]
+fn linkup_on_a_tun_device_that_stays_removes_what_the_former_connection_had() {
+    for mode in ["::2", "kernel"] {
+        let (from, to) = (Era::new(1), Era::new(2));
+        let dialled = Dialled::new(from);
+        let config = site::config().replace("address = \"::2\"", &format!("address = \"{mode}\""));
+        // Longer than this test takes: only what is of a former connection leaves before.
+        let config = config.replace("grace = \"5s\"", "grace = \"10m\"");
+        let agent = Agent::start(&dialled.site.net, &dialled.site.dut, &config, &[]);
+        assert_eq!(agent.linkup_and_wait("wan0", "20s"), (0, String::new()), "{mode}");
+        assert!(dialled.has(from.on_link), "{mode}");
+        dialled.site.dut.ip("addr add fd00:1::101/120 dev wan0 nodad");
+        dialled.provider.flash(to);
+        assert_eq!(agent.linkup_and_wait("wan0", "20s"), (0, String::new()), "{mode}");
+        assert!(dialled.site.router_has("wan0", to.on_link), "{mode}");
+        eventually("the former address leaves", secs(2), || {
+            (!dialled.has(from.on_link)).then_some(())
+        });
+        for kept in ["fe80::2/128", "fd00:1::101/128"] {
+            assert!(dialled.has(kept.parse().unwrap()), "{mode}: {kept}");
+        }
+        let routes = dialled.site.dut.ip("-6 route show dev wan0");
+        assert!(!routes.contains(&from.on_link.to_string()), "{mode}: {routes}");
+        assert!(routes.contains(&to.on_link.to_string()), "{mode}: {routes}");
+    }
+}
+
+/// UPL-23
+#[test]
+fn linkup_says_what_is_missing_when_the_time_is_over() {
+    let site = Site::new();
+    let agent = site.agent(&[]);
+    let (code, said) = agent.linkup_and_wait("wan0", "1s");
+    assert_eq!(
+        (code, said.as_str()),
+        (3, "wan0 is not connected after 1s: no router has been heard\n")
+    );
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, {
+        let mut script = Script::new(Era::new(1));
+        script.deaf_to = every_question();
+        script
+    });
+    router.advertise();
+    let (code, said) = agent.linkup_and_wait("wan0", "6s");
+    assert_eq!(code, 3);
+    assert!(said.ends_with("no server has given or confirmed a prefix\n"), "{said}");
+    let (code, said) = agent.linkup_and_wait("lan0", "1s");
+    assert_eq!((code, said.as_str()), (1, "lan0 is no uplink\n"));
+}
+
 const FOREIGN: &str = "fd00::101";
 
 /// The article's trap: a prefix is delegated, but the provider does not route it.

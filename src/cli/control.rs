@@ -11,10 +11,13 @@ use ipnet::Ipv6Net;
 
 use crate::core::status::Status;
 use crate::core::uplink::lease::Feed;
+use crate::daemon::clock;
 use crate::daemon::control::{self, Answer, Request};
 
 /// An agent that does not answer in this time hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two questions whether an uplink is connected.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the agent is doing.
 ///
@@ -25,7 +28,7 @@ pub fn status(runtime_dir: &Path) -> anyhow::Result<Status> {
     match ask(runtime_dir, &Request::Status)? {
         Answer::Status(status) => Ok(*status),
         Answer::Refused(why) => bail!("{why}"),
-        Answer::Done => bail!("the agent answered something else"),
+        Answer::Done | Answer::Waiting(_) => bail!("the agent answered something else"),
     }
 }
 
@@ -56,6 +59,28 @@ pub fn feed(runtime_dir: &Path, feed: Feed) -> anyhow::Result<()> {
     done(ask(runtime_dir, &Request::Feed { feed: Box::new(feed) })?)
 }
 
+/// Waits until an uplink has an address and a lease of the connection that it has; what is missing
+/// after so long.
+///
+/// # Errors
+///
+/// When no agent answers, or it has no such uplink.
+pub fn wait_connected(
+    runtime_dir: &Path,
+    uplink: &str,
+    wait: Duration,
+) -> anyhow::Result<Option<String>> {
+    let end = clock::now() + wait;
+    loop {
+        match ask(runtime_dir, &Request::Connected { uplink: uplink.to_owned() })? {
+            Answer::Done | Answer::Status(_) => return Ok(None),
+            Answer::Refused(why) => bail!("{why}"),
+            Answer::Waiting(missing) if clock::now() >= end => return Ok(Some(missing)),
+            Answer::Waiting(_) => std::thread::sleep(PAUSE.min(end.since(clock::now()))),
+        }
+    }
+}
+
 /// Ends a lease that was relayed.
 ///
 /// # Errors
@@ -80,7 +105,7 @@ pub fn prefix(
 
 fn done(answer: Answer) -> anyhow::Result<()> {
     match answer {
-        Answer::Done | Answer::Status(_) => Ok(()),
+        Answer::Done | Answer::Status(_) | Answer::Waiting(_) => Ok(()),
         Answer::Refused(why) => bail!("{why}"),
     }
 }

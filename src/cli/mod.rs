@@ -25,7 +25,6 @@ use crate::platform::paths::{CONFIG_FILE, RUNTIME_DIR};
 
 const FAILED: u8 = 1;
 const BAD_CONFIGURATION: u8 = 2;
-#[cfg(target_os = "linux")]
 const NOT_CONVERGED: u8 = 3;
 
 #[derive(Debug, Parser)]
@@ -127,13 +126,20 @@ enum Command {
         prefix: Ipv6Net,
     },
     /// Tell the agent that an uplink has connected anew (for ppp.linkup, ipv6-up.d)
-    #[command(after_help = "Example, in /etc/ppp/ipv6-up.d/renumberd:\n  \
-        renumberd linkup \"$PPP_IFACE\"")]
+    #[command(after_help = "Examples:\n  \
+        renumberd linkup \"$PPP_IFACE\"\n  \
+        renumberd linkup tun0 --wait 30s && service named restart\n\n\
+        The agent solicits routers, asks for its lease anew, and removes the addresses of the former \
+        connection as soon as there are new ones; link-local addresses stay. contrib/ppp has the \
+        scripts of ppp that call this. With --wait the exit code is 3 when the time was too short.")]
     Linkup {
         #[command(flatten)]
         agent: Agent,
         /// The uplink
         uplink: String,
+        /// Wait so long for an address and a lease of the new connection
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        wait: Option<std::time::Duration>,
     },
     /// Hand over what another program holds that requests an uplink's prefixes (for its hook)
     #[command(after_help = "Examples:\n  \
@@ -224,7 +230,6 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
-        #[cfg(target_os = "linux")]
         Err(Failure::Reported(code)) => ExitCode::from(code),
         Err(Failure::Configuration(errors)) => {
             for error in errors {
@@ -243,7 +248,6 @@ pub fn main() -> ExitCode {
 enum Failure {
     Configuration(Vec<ConfigError>),
     /// What was printed says why.
-    #[cfg(target_os = "linux")]
     Reported(u8),
     Other(anyhow::Error),
 }
@@ -288,7 +292,15 @@ fn perform(command: Command) -> Result<(), Failure> {
             control::prefix(&agent.runtime_dir, prefixes.into_iter().collect(), graceful)?;
         }
         Command::Forget { agent, prefix } => control::forget(&agent.runtime_dir, prefix)?,
-        Command::Linkup { agent, uplink } => control::linkup(&agent.runtime_dir, uplink)?,
+        Command::Linkup { agent, uplink, wait } => {
+            control::linkup(&agent.runtime_dir, uplink.clone())?;
+            let Some(wait) = wait else { return Ok(()) };
+            if let Some(missing) = control::wait_connected(&agent.runtime_dir, &uplink, wait)? {
+                let wait = humantime::format_duration(wait);
+                print_error(&format_args!("{uplink} is not connected after {wait}: {missing}"));
+                return Err(Failure::Reported(NOT_CONVERGED));
+            }
+        }
         Command::Feed { agent, source } => feed::run(&agent.runtime_dir, &source)?,
         #[cfg(target_os = "linux")]
         Command::Bench(options) => {

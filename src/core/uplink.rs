@@ -2,6 +2,7 @@
 
 mod attachment;
 pub mod change;
+mod connection;
 mod effect;
 mod elsewhere;
 mod facts;
@@ -20,10 +21,12 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 pub(super) use attachment::Attachment;
+pub use connection::Lack;
 pub(super) use effect::Effect;
 pub(super) use silence::Silence;
 
 use self::change::{Changes, Refresh, RefreshKind, Trigger};
+use self::connection::Connection;
 use self::hear::{Heard, PrefixChangeKind, Routers};
 use self::lease::{Feed, Lease, Progress};
 use self::routed::Routed;
@@ -77,6 +80,7 @@ pub(super) struct Uplink {
     confirmed: bool,
     /// Nothing can be asked: UDP port 546 cannot be opened.
     is_mute: bool,
+    connection: Connection,
 }
 
 impl Uplink {
@@ -107,6 +111,7 @@ impl Uplink {
             up_since: None,
             silence: Silence::default(),
             is_mute: false,
+            connection: Connection::default(),
         }
     }
 
@@ -180,15 +185,8 @@ impl Uplink {
         effect
     }
 
-    /// A program that owns the link says that it has connected anew.
-    pub(super) fn link_up(&mut self, now: Instant) -> Effect {
-        match self.attached.clone() {
-            Some(attached) => self.came_up(now, &attached, true),
-            None => Effect::default(),
-        }
-    }
-
     fn came_up(&mut self, now: Instant, attached: &Attachment, hurry: bool) -> Effect {
+        let hurry = self.connection.begin(now) || hurry;
         if self.last_index == Some(attached.index) {
             self.routers.handle_link_event(now, attached.point_to_point);
         }
@@ -356,6 +354,7 @@ impl Uplink {
             self.lease_known = true;
             self.confirmed = true;
             self.changes.handle_outcome(now, outcome, source);
+            self.connection.handle_outcome(outcome);
         }
         if let Some(router) = source.filter(|_| progress.changed || progress.refreshed) {
             self.routers.set_lease_router(router);

@@ -61,16 +61,23 @@ pub enum Request {
         /// The uplink.
         uplink: String,
     },
+    /// Has it an address and a lease since it has?
+    Connected {
+        /// The uplink.
+        uplink: String,
+    },
 }
 
 /// What it answers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// It will be done.
+    /// It will be done, or it is so.
     Done,
     /// See [`Request::Status`].
     Status(Box<Status>),
+    /// Not yet, and what is missing.
+    Waiting(String),
     /// It cannot be done, and why.
     Refused(String),
 }

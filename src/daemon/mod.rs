@@ -205,6 +205,11 @@ fn execute(core: &mut Core, request: Request) -> Answer {
                 Err(why) => Answer::Refused(why),
             }
         }
+        Request::Connected { uplink } => match core.lack(now, &uplink) {
+            None => Answer::Refused(format!("{uplink} is no uplink")),
+            Some(None) => Answer::Done,
+            Some(Some(lack)) => Answer::Waiting(lack.to_string()),
+        },
         Request::Linkup { uplink } if !core.has_uplink(&uplink) => {
             Answer::Refused(format!("{uplink} is no uplink"))
         }

@@ -198,7 +198,10 @@ impl Kernel {
                 self.serving = matches!(step, Step::Set(_));
                 Ok(())
             }
-            Step::Set(Object::Takeover(index)) => self.check_link(*index).map(drop),
+            Step::Set(Object::Takeover(index) | Object::Leftover(index, _)) => {
+                self.check_link(*index).map(drop)
+            }
+            Step::Remove(Object::Leftover(..)) => Ok(()),
             Step::Set(Object::Setting(setting)) => self.set(setting),
             Step::Replace(_) | Step::Remove(_) => unreachable!("{step:?}"),
         }

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use renumberd::core::kernel::system::Link;
+use renumberd::core::uplink::Lack;
 use renumberd::wire::ndp_option::NdpOption;
 
 use super::*;
@@ -81,4 +83,86 @@ fn a_router_that_goes_to_and_fro_starts_few_refreshes() {
     let since = Instant::from_secs(1000 + 60);
     assert!(renewals(&world, since) <= 20, "{}", renewals(&world, since));
     assert!(world.solicitations(since) <= 20, "{}", world.solicitations(since));
+}
+
+/// The uplink of a settled world is a line with one peer.
+fn line() -> World {
+    let mut world = settled();
+    let link = world.system().links[&UPLINK].clone();
+    world.kernel().change(KernelEvent::Link(Link { point_to_point: true, ..link }));
+    world.run_for(Duration::from_secs(1));
+    world
+}
+
+fn lack(world: &World) -> Option<Lack> {
+    world.net.nodes[0].core.lack(world.now(), "up").unwrap()
+}
+
+fn link_up(world: &mut World) {
+    world.command(Command::LinkUp { uplink: "up".to_owned() });
+}
+
+/// UPL-23: what one connection had says nothing about the next.
+#[test]
+fn a_new_connection_is_there_once_it_has_an_address_and_a_lease() {
+    let mut world = line();
+    assert_eq!(lack(&world), None);
+    world.provider().deaf_to = vec![Rebind, Renew, Solicit];
+    link_up(&mut world);
+    assert_eq!(lack(&world), Some(Lack::Router));
+    world.renumber("2001:db8:b000::/56");
+    world.advertise(vec![]);
+    assert_eq!(lack(&world), Some(Lack::Lease), "the line has no prefix to make an address of");
+    world.kernel().detection = Duration::from_secs(1);
+    world.advertise(vec![pio(&link('b'), 7200, 3600)]);
+    assert_eq!(lack(&world), Some(Lack::Address), "it is tentative");
+    world.run_for(Duration::from_secs(3));
+    assert_eq!(lack(&world), Some(Lack::Lease));
+    world.provider().deaf_to.clear();
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(lack(&world), None);
+    assert!(ends_with(&world, 'b'), "{:?}", world.preferred());
+    world.carrier(UPLINK, false);
+    assert_eq!(lack(&world), Some(Lack::Link));
+    assert_eq!(world.net.nodes[0].core.lack(world.now(), "other"), None);
+}
+
+/// UPL-11: nothing is reached from an address of the former connection, so it waits for no grace
+/// time; the link-local address is the line's own.
+#[test]
+fn what_a_former_connection_had_leaves_when_the_new_one_has_an_address() {
+    let mut world = line();
+    let has = |world: &World, prefix: &str| {
+        world.addresses().iter().any(|address| address.starts_with(prefix))
+    };
+    link_up(&mut world);
+    world.run_for(Duration::from_secs(20));
+    assert!(has(&world, "2001:db8:a:"), "there is nothing better yet");
+    world.advertise(vec![pio(&link('b'), 7200, 3600)]);
+    world.run_for(Duration::from_secs(1));
+    assert!(has(&world, "2001:db8:b:") && !has(&world, "2001:db8:a:"), "{:?}", world.addresses());
+    assert!(!world.routes().iter().any(|route| route.starts_with("2001:db8:a::/64")));
+    assert!(world.system().link_local(UPLINK).is_some());
+}
+
+/// UPL-23: a program may say that the line is up before the kernel does.
+#[test]
+fn a_line_that_was_announced_asks_without_a_random_delay() {
+    for announced in [true, false] {
+        let mut hurried = 0;
+        for seed in 0..4 {
+            let mut world = line();
+            world.run_for(Duration::from_millis(seed));
+            world.carrier(UPLINK, false);
+            if announced {
+                link_up(&mut world);
+            }
+            world.run_for(Duration::from_secs(5));
+            let since = world.now();
+            world.carrier(UPLINK, true);
+            world.run_for(MS);
+            hurried += usize::from(renewals(&world, since) > 0);
+        }
+        assert_eq!(hurried, if announced { 4 } else { 0 });
+    }
 }

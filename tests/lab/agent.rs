@@ -145,6 +145,12 @@ impl Agent {
         assert!(output.status.success(), "linkup: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// `renumberd linkup UPLINK --wait WAIT`: its exit code and what it says.
+    pub fn linkup_and_wait(&self, uplink: &str, wait: &str) -> (i32, String) {
+        let output = self.command("linkup").args([uplink, "--wait", wait]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
     /// `renumberd prefix`.
     pub fn prefix(&self, words: &[&str]) {
         let output = self.command("prefix").args(words).output().unwrap();

@@ -46,10 +46,15 @@ impl Tun {
 
     /// Dials: the near device appears and is up.
     pub fn connect(&mut self) {
+        self.connect_as("fe80::2");
+    }
+
+    /// Dials, and is given this link-local address by the other end.
+    pub fn connect_as(&mut self, link_local: &str) {
         let near = open(&self.near, &self.name);
         self.near.ip(&format!("link set {} addrgenmode none", self.name));
         self.near.ip(&format!("link set {} up", self.name));
-        self.near.ip(&format!("addr add fe80::2/64 dev {} nodad", self.name));
+        self.near.ip(&format!("addr add {link_local}/64 dev {} nodad", self.name));
         let (far, hung_up) = (Arc::clone(&self.far), Arc::new(AtomicBool::new(false)));
         let flag = Arc::clone(&hung_up);
         let thread = std::thread::spawn(move || pump(&near, &far, &flag));

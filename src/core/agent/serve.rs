@@ -20,7 +20,7 @@ use crate::core::memory::Record;
 use crate::core::output::{Output, Packet, ServerPacket};
 use crate::core::safety::Safety;
 use crate::core::stage::{Cause, Prefixes};
-use crate::core::uplink::Effect;
+use crate::core::uplink::{Effect, Lack};
 use crate::net::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, link_layer_of};
 use crate::time::Instant;
 use crate::wire::DecodeError;
@@ -290,6 +290,12 @@ impl Core {
     /// Whether there is an uplink of this name.
     pub fn has_uplink(&self, name: &str) -> bool {
         self.uplinks.contains_key(name)
+    }
+
+    /// What an uplink is without since it came up, if anything; none at all where there is no such
+    /// uplink.
+    pub fn lack(&self, now: Instant, uplink: &str) -> Option<Option<Lack>> {
+        self.uplinks.get(uplink).map(|found| found.lack(now, &self.kernel.state.system))
     }
 
     /// The engine that requests the prefixes of an uplink, none for the built-in; none at all where

@@ -53,6 +53,7 @@ impl Place<'_> {
         }
         self.leased_addresses(desired);
         if self.uplink.address == AddressMode::Kernel {
+            self.leftovers(desired);
             return;
         }
         if self.heard.heard {
@@ -99,9 +100,10 @@ impl Place<'_> {
 
     /// Until when addresses and the route of a prefix stay. What a router withdrew stays by the
     /// two-hour rule while there is nothing else, and leaves after the grace time once there is
-    /// (UPL-10, UPL-11).
+    /// (UPL-10). What is left of a former connection leaves at once then (UPL-11).
     fn end_of(self, prefix: &EffectivePrefix, replaced: bool) -> Until {
         match prefix.gone_since {
+            Some(since) if replaced && prefix.is_former => Until::At(since),
             Some(since) if replaced => {
                 prefix.valid_until.min(Until::At(since + self.facts.config.grace))
             }
@@ -115,6 +117,15 @@ impl Place<'_> {
                 && prefix.gone_since.is_none()
                 && !prefix.preferred_until.is_over(self.now)
         })
+    }
+
+    /// What the kernel made of the advertisements of a former connection. It hears of no new one,
+    /// and would keep that until its lifetimes end (UPL-11).
+    fn leftovers(self, desired: &mut Desired) {
+        let former = self.heard.prefixes.iter().filter(|prefix| prefix.is_former);
+        for prefix in former.filter(|_| self.is_replaced()) {
+            desired.want(Object::Leftover(self.link.index, prefix.prefix));
+        }
     }
 
     /// What is on-link is a route, and of two routes the longer one decides; but none leads to

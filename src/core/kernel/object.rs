@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use super::system::{KernelAddress, KernelRoute, RouteKey, RouteTarget};
@@ -28,6 +29,9 @@ pub enum Object {
     /// An interface whose advertisements the agent follows in the kernel's place: addresses and
     /// routes that the kernel made of earlier ones are removed (RA-RX-80).
     Takeover(IfIndex),
+    /// A prefix that a former connection of an interface had, where the kernel follows
+    /// advertisements: what it made of this one is removed (UPL-11).
+    Leftover(IfIndex, Ipv6Net),
 }
 
 /// What makes two objects the same one.
@@ -45,6 +49,8 @@ pub enum Key {
     Port(Port),
     /// The interface.
     Takeover(IfIndex),
+    /// The interface and the prefix.
+    Leftover(IfIndex, Ipv6Net),
 }
 
 /// A UDP port of DHCPv6.
@@ -111,6 +117,7 @@ impl Object {
             Self::Membership(group, interface) => Key::Membership(*group, *interface),
             Self::Port(port) => Key::Port(*port),
             Self::Takeover(interface) => Key::Takeover(*interface),
+            Self::Leftover(interface, prefix) => Key::Leftover(*interface, *prefix),
         }
     }
 
@@ -125,7 +132,7 @@ impl Object {
             Self::Membership(..) => (2, 3),
             Self::Route(_) => (4, 7),
             Self::Address(_) => (5, 6),
-            Self::Takeover(_) => (8, 9),
+            Self::Takeover(_) | Self::Leftover(..) => (8, 9),
         }
     }
 
@@ -133,17 +140,24 @@ impl Object {
     pub const fn executor(&self) -> Executor {
         match self {
             Self::Membership(..) | Self::Port(_) => Executor::Sockets,
-            Self::Address(_) | Self::Route(_) | Self::Setting(_) | Self::Takeover(_) => {
-                Executor::Kernel
-            }
+            Self::Address(_)
+            | Self::Route(_)
+            | Self::Setting(_)
+            | Self::Takeover(_)
+            | Self::Leftover(..) => Executor::Kernel,
         }
     }
 
     /// Whether it goes when it is desired no more. A setting gets back the value that it had, which
-    /// is a step of its own; what the kernel made of advertisements does not come back.
+    /// is a step of its own; what the kernel made of advertisements does not come back. A prefix of
+    /// a former connection may come again: then it is one no more, which takes nothing to do.
     pub(super) const fn is_removable(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Route(_) | Self::Membership(..) | Self::Port(_) => true,
+            Self::Address(_)
+            | Self::Route(_)
+            | Self::Membership(..)
+            | Self::Port(_)
+            | Self::Leftover(..) => true,
             Self::Setting(_) | Self::Takeover(_) => false,
         }
     }
@@ -154,7 +168,9 @@ impl Object {
             Self::Address(address) => Some(address.interface),
             Self::Route(route) => route.target.interface(),
             Self::Setting(setting) => Some(setting.index),
-            Self::Membership(_, interface) | Self::Takeover(interface) => Some(*interface),
+            Self::Membership(_, interface)
+            | Self::Takeover(interface)
+            | Self::Leftover(interface, _) => Some(*interface),
             Self::Port(_) => None,
         }
     }
@@ -251,6 +267,10 @@ impl fmt::Display for InWords<'_> {
                 write!(f, "{} UDP port {}", verb("open", "close"), port.number())
             }
             Object::Takeover(_) => write!(f, "drop what it made of advertisements on {interface}"),
+            Object::Leftover(_, prefix) => {
+                let verb = verb("drop", "allow again");
+                write!(f, "{verb} what it makes of {prefix} on {interface}")
+            }
         }
     }
 }

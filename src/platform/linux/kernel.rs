@@ -289,7 +289,12 @@ impl Kernel {
             Step::Set(Object::Setting(Setting { interface, name, value, .. })) => {
                 sysctl::write_sysctl(interface, *name, *value)
             }
-            Step::Set(Object::Takeover(interface)) => takeover::drop_kernel_made(self, *interface),
+            Step::Set(Object::Takeover(interface)) => {
+                takeover::drop_kernel_made(self, *interface, None)
+            }
+            Step::Set(Object::Leftover(interface, prefix)) => {
+                takeover::drop_kernel_made(self, *interface, Some(*prefix))
+            }
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => Ok(()),
         }
     }

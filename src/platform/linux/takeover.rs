@@ -17,8 +17,13 @@ use super::kernel::Kernel;
 use crate::net::IfIndex;
 
 /// Removes the addresses that the kernel made of advertisements on `interface`, the routes to
-/// their links, and the routes that it learnt there. What cannot be removed is gone already.
-pub(super) fn drop_kernel_made(kernel: &mut Kernel, interface: IfIndex) -> io::Result<()> {
+/// their links, and the routes that it learnt there; of one prefix, where that is given, its
+/// addresses and its route alone. What cannot be removed is gone already.
+pub(super) fn drop_kernel_made(
+    kernel: &mut Kernel,
+    interface: IfIndex,
+    prefix: Option<Ipv6Net>,
+) -> io::Result<()> {
     let mut addresses = Vec::new();
     let mut request = AddressMessage::default();
     request.header.family = AddressFamily::Inet6;
@@ -26,18 +31,21 @@ pub(super) fn drop_kernel_made(kernel: &mut Kernel, interface: IfIndex) -> io::R
         if let RouteNetlinkMessage::NewAddress(found) = message
             && found.header.index == interface.0
             && is_kernel_made(&found)
+            && prefix.is_none_or(|prefix| link_of(&found) == Some(prefix))
         {
             addresses.push(found);
         }
     })?;
-    let links: Vec<Ipv6Net> = addresses.iter().filter_map(link_of).collect();
+    let mut links: Vec<Ipv6Net> = addresses.iter().filter_map(link_of).collect();
+    links.extend(prefix);
     let mut routes = Vec::new();
     let mut request = RouteMessage::default();
     request.header.address_family = AddressFamily::Inet6;
     kernel.dump_each(RouteNetlinkMessage::GetRoute(request), &mut |message| {
         if let RouteNetlinkMessage::NewRoute(found) = message
             && leaves_through(&found, interface)
-            && (found.header.protocol == RouteProtocol::Ra || leads_to(&found, &links))
+            && (leads_to(&found, &links)
+                || (prefix.is_none() && found.header.protocol == RouteProtocol::Ra))
         {
             routes.push(found);
         }

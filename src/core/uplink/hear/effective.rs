@@ -174,7 +174,7 @@ fn condition(records: &[Announced]) -> Condition {
     {
         match gone {
             Gone::Withdrawn(_) => Condition::Withdrawn,
-            Gone::Missing(_) => Condition::Missing,
+            Gone::Missing(_) | Gone::Former(_) => Condition::Missing,
         }
     } else {
         Condition::Expired
@@ -205,6 +205,14 @@ impl Routers {
         prefixes
             .map(|known| EffectivePrefix { of_lease: is_of_lease(&known.prefix), ..known })
             .collect()
+    }
+
+    /// Whether `prefix` was advertised since the last link event, and addresses in it are preferred.
+    pub fn is_confirmed(&self, now: Instant, prefix: &Ipv6Net) -> bool {
+        let records = self.routers.values().filter_map(|router| router.prefixes.get(prefix));
+        records.into_iter().any(|record| {
+            !record.unconfirmed && record.is_live(now) && !record.preferred_until.is_over(now)
+        })
     }
 
     /// The default routers, those that are heard first, then the most preferred, then by address.
@@ -283,7 +291,7 @@ impl Routers {
             valid_until: record.valid_until,
             condition: match record.gone {
                 Some(Gone::Withdrawn(_)) => "withdrawn",
-                Some(Gone::Missing(_)) => "missing",
+                Some(Gone::Missing(_) | Gone::Former(_)) => "missing",
                 None if record.suspected => "suspect",
                 None if record.preferred_until.is_over(now) => "deprecated",
                 None => "preferred",
@@ -338,6 +346,7 @@ fn effective(now: Instant, prefix: Ipv6Net, records: &[Announced]) -> Option<Eff
             since,
             of_lease,
             gone_since: records.iter().filter_map(|record| record.gone).map(Gone::since).max(),
+            is_former: records.iter().all(|record| matches!(record.gone, Some(Gone::Former(_)))),
         });
     };
     let preferred = live().filter(|record| !record.deprecated).max_by_key(|record| record.heard_at);
@@ -350,5 +359,6 @@ fn effective(now: Instant, prefix: Ipv6Net, records: &[Announced]) -> Option<Eff
         since,
         of_lease,
         gone_since: None,
+        is_former: false,
     })
 }

@@ -227,6 +227,9 @@ impl Routers {
         for prefix in self.routers.values_mut().flat_map(|router| router.prefixes.values_mut()) {
             prefix.unconfirmed = true;
             prefix.suspected = false;
+            if point_to_point {
+                prefix.leave_behind(now);
+            }
         }
     }
 
@@ -361,9 +364,10 @@ impl Routers {
         }
         heard.none_confirmed = !confirmed;
         if peers == Peers::One {
-            for prefix in doubtful {
-                self.judge(now, source, prefix, Scope::Link);
-            }
+            let routers = self.routers.values_mut().flat_map(|router| &mut router.prefixes);
+            let former = routers
+                .filter(|(prefix, announced)| doubtful.contains(*prefix) && announced.unconfirmed);
+            former.for_each(|(_, announced)| announced.outlive(now));
         } else if self.rules.verify_omission {
             self.suspect(source, doubtful, Suspicion::new(Scope::Link, false, now));
         }

@@ -43,12 +43,14 @@ pub(super) struct Announced {
 pub(super) enum Gone {
     Withdrawn(Instant),
     Missing(Instant),
+    /// It belongs to the connection of a point-to-point link before this one.
+    Former(Instant),
 }
 
 impl Gone {
     pub(super) const fn since(self) -> Instant {
         match self {
-            Self::Withdrawn(since) | Self::Missing(since) => since,
+            Self::Withdrawn(since) | Self::Missing(since) | Self::Former(since) => since,
         }
     }
 }
@@ -117,8 +119,25 @@ impl Announced {
 
     /// The verdict of CHG-14.
     pub(super) fn miss(&mut self, now: Instant) {
+        self.end(now, Gone::Missing(now));
+    }
+
+    /// The one peer of the link has connected anew and advertises others (UPL-11).
+    pub(super) fn outlive(&mut self, now: Instant) {
+        self.end(now, Gone::Former(now));
+    }
+
+    /// The one peer of the link has connected anew: what was gone before belongs to the connection
+    /// before (UPL-11).
+    pub(super) fn leave_behind(&mut self, now: Instant) {
+        if self.gone.is_some() {
+            self.gone = Some(Gone::Former(now));
+        }
+    }
+
+    fn end(&mut self, now: Instant, gone: Gone) {
         if self.gone.is_none() && !self.expired {
-            self.gone = Some(Gone::Missing(now));
+            self.gone = Some(gone);
             self.preferred_until = self.preferred_until.min(Until::At(now));
         }
     }

@@ -409,6 +409,7 @@ fn after_a_reconnect_unconfirmed_prefixes_go() {
     let heard = hear(&mut ppp, 11, TWO, vec![pio(B, 7200, 3600)]);
     assert!(heard.none_confirmed);
     assert_eq!(kinds(&heard), [change(A, Missing), change(B, Appeared)]);
+    assert!(one(&ppp, at(11), A).is_former && !one(&ppp, at(11), B).is_former);
     let mut ethernet = routers();
     hear(&mut ethernet, 0, ONE, vec![pio(A, 7200, 3600)]);
     ethernet.handle_link_event(at(10), false);
@@ -417,6 +418,7 @@ fn after_a_reconnect_unconfirmed_prefixes_go() {
     assert_eq!(ethernet.poll_solicitation(at(11)), Some(TWO));
     hear(&mut ethernet, 12, TWO, vec![pio(B, 7200, 3600)]);
     assert_eq!(pass(&mut ethernet, 12, 14).0, [change(A, Missing)]);
+    assert!(!one(&ethernet, at(14), A).is_former, "others on the link may still use it");
     let mut same = routers();
     hear(&mut same, 0, ONE, vec![pio(A, 7200, 3600)]);
     same.handle_link_event(at(10), true);

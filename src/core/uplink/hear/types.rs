@@ -62,6 +62,9 @@ pub struct EffectivePrefix {
     /// When every router that advertised it had withdrawn it, or it was found missing; what is
     /// made from it can leave after the grace time once something else is in its place.
     pub gone_since: Option<Instant>,
+    /// What made it go is that the link, which has one peer, has connected anew: nothing is reached
+    /// from its addresses any more (UPL-11).
+    pub is_former: bool,
 }
 
 /// A default router.

@@ -104,3 +104,25 @@ fn split_options_stay() {
     assert_eq!(known.iter().filter(|known| known.gone_since.is_none()).count(), 2);
     assert!(asked <= 40, "{asked}");
 }
+
+/// UPL-11: also what the router had left out before a program said that the line is another one.
+#[test]
+fn what_was_missing_before_a_reconnect_is_of_the_former_connection() {
+    let mut ppp = routers();
+    hear(&mut ppp, 0, ONE, vec![pio(A, 7200, 3600)]);
+    hear(&mut ppp, 100, ONE, vec![pio(B, 7200, 3600)]);
+    assert_eq!(ppp.poll_solicitation(at(100)), Some(ONE));
+    hear(&mut ppp, 101, ONE, vec![pio(B, 7200, 3600)]);
+    pass(&mut ppp, 101, 104);
+    let [former, confirmed] = [A, B].map(|prefix| prefix.parse().unwrap());
+    assert!(one(&ppp, at(104), A).gone_since.is_some() && !one(&ppp, at(104), A).is_former);
+    assert!(ppp.is_confirmed(at(104), &confirmed));
+    ppp.handle_link_event(at(105), true);
+    assert!(one(&ppp, at(105), A).is_former);
+    assert!(!ppp.is_confirmed(at(105), &confirmed));
+    hear(&mut ppp, 106, ONE, vec![pio(B, 7200, 3600)]);
+    assert!(ppp.is_confirmed(at(106), &confirmed) && !ppp.is_confirmed(at(106), &former));
+    // A router that goes on with it takes that back.
+    hear(&mut ppp, 107, ONE, vec![pio(A, 7200, 3600), pio(B, 7200, 3600)]);
+    assert!(!one(&ppp, at(107), A).is_former && ppp.is_confirmed(at(107), &former));
+}
