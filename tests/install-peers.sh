@@ -25,6 +25,7 @@ nft          nftables
 ip           iproute2
 ethtool      ethtool
 ping         iputils-ping
+shellcheck   shellcheck
 '
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

@@ -45,7 +45,7 @@ impl<'a> Router<'a> {
     /// dhcpcd, which listens to advertisements too and asks for the prefixes `ia_pd`. Its hook is
     /// that of `contrib`.
     pub fn dhcpcd(&self, ia_pd: &[u32]) -> Process {
-        let hook = self.script("dhcpcd-hook", "feed dhcpcd");
+        let hook = self.hook("dhcpcd/renumberd", "feed dhcpcd", &[]);
         let mut config = format!(
             "ipv6only\nnodev\nduid\nnoipv6rs\nscript {}\nallowinterfaces wan0\ninterface wan0\n  \
              ipv6rs\n  option rapid_commit\n",
@@ -65,7 +65,9 @@ impl<'a> Router<'a> {
     pub fn dhcp6c(&self) -> Process {
         self.site.dut.ip("link add inner0 type veth peer name inner1");
         self.site.dut.ip("link set inner0 up");
-        let script = self.script("dhcp6c-script", "feed dhcp6c wan0 --inner inner0 --length 56");
+        let settings =
+            [("uplink=tun0", "uplink=wan0"), ("inner=", "inner=inner0"), ("length=", "length=56")];
+        let script = self.hook("dhcp6c/renumberd-script", "feed dhcp6c", &settings);
         let file = self.directory.join("dhcp6c.conf");
         write(
             &file,
@@ -80,19 +82,26 @@ impl<'a> Router<'a> {
         Process::start("dhcp6c", &mut command)
     }
 
-    /// A script that hands its environment to the agent.
-    fn script(&self, name: &str, words: &str) -> PathBuf {
-        let path = self.directory.join(name);
+    /// A hook of `contrib` with these lines changed, which calls the program under test with `words`
+    /// and writes into a file what it was run for.
+    fn hook(&self, name: &str, words: &str, settings: &[(&str, &str)]) -> PathBuf {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(name);
         let runtime = super::agent::home(&self.site.net, &self.site.dut).runtime();
-        let (program, runtime) = (program(), runtime.display().to_string());
-        let log = self.directory.join("feeds");
-        let text = format!(
-            "#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
-             echo \"$reason$REASON\" >>{log}\n\
-             {program} {words} --runtime-dir {runtime} >>{log} 2>&1\n",
-            program = program.display(),
-            log = log.display()
-        );
+        let (program, runtime) = (program().display().to_string(), runtime.display().to_string());
+        let log = self.directory.join("feeds").display().to_string();
+        let mut text = std::fs::read_to_string(source).unwrap();
+        for (line, other) in settings {
+            let before = text.clone();
+            text = text.replace(&format!("\n{line}\n"), &format!("\n{other}\n"));
+            assert_ne!(text, before, "{line}");
+        }
+        let (call, logger) = (format!("renumberd {words}"), "logger -t renumberd-hook");
+        assert!(text.contains(&format!("\t{call}")) && text.contains(logger), "{text}");
+        text = text.replace(&format!("\t{call}"), &format!("\t{program} {words}"));
+        text = text.replace(" 2>&1 |", &format!(" --runtime-dir {runtime} 2>&1 |"));
+        text = text.replace(logger, &format!("cat >>{log}"));
+        text = text.replace("\n(\n", &format!("\necho \"$reason$REASON\" >>{log}\n(\n"));
+        let path = self.directory.join(name.replace('/', "-"));
         executable(&path, &text);
         path
     }
