@@ -72,7 +72,9 @@ pub(super) async fn run(mut work: Work) {
                 }
             }
             _ = work.answers.changed(), if repeat.is_some() => repeat = None,
-            () = tokio::time::sleep(again) => kind = kind.or(repeat.map(|repeat| repeat.kind)),
+            () = tokio::time::sleep(again) => {
+                kind = kind.or_else(|| repeat.map(|repeat| repeat.kind));
+            }
         }
         if requester.program.is_none() {
             requester = Requester::find(&work).await;
