@@ -120,7 +120,9 @@ impl Requester {
         let named = named.or_else(|| Some(name).filter(|name| name.starts_with('/')));
         let program = command::find(named, name);
         let version = match (&program, kind) {
-            (Some(program), Program::Dhcpcd | Program::Networkd) => {
+            (Some(program), Program::Dhcpcd | Program::Networkd)
+                if work.engine.renew.is_empty() =>
+            {
                 let printed = command::run(program, &["--version"], COMMAND).await;
                 printed.ok().and_then(|printed| Version::find(&printed))
             }
