@@ -36,9 +36,22 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(config())]
+
+    /// The same where other programs do the work of built-ins.
+    #[test]
+    fn every_history_with_other_programs_ends_well(
+        first in 224_u8..,
+        octets in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        history::run(&[&[first], octets.as_slice()].concat());
+    }
+}
+
 #[test]
 fn nothing_happens() {
-    (0..5).for_each(|config| history::run(&[config]));
+    (0..5).chain(224..227).for_each(|config| history::run(&[config]));
 }
 
 /// Histories that once found a fault. What libFuzzer finds is replayed by a copy of its file there, or

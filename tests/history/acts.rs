@@ -87,6 +87,7 @@ impl World {
                 2 => self.copy(bytes),
                 _ => (0..3).for_each(|_| self.give(Input::Timeout)),
             },
+            _ if self.has_programs && bytes.flag() => self.hear_of_program(bytes),
             _ => self.give(Input::Kernel(vec![KernelEvent::Forwarding(bytes.flag())])),
         }
         self.give_events();

@@ -9,6 +9,7 @@
 
 mod acts;
 mod bytes;
+mod company;
 mod laws;
 mod sent;
 mod subordinate;
@@ -76,6 +77,8 @@ pub struct World {
     storms: usize,
     /// Requesting routers that answer no neighbor solicitation, a bit each.
     asleep: u8,
+    /// Other programs do the work of built-ins.
+    has_programs: bool,
 }
 
 fn configs() -> Vec<Config> {
@@ -103,8 +106,11 @@ fn configs() -> Vec<Config> {
         format!("grace = \"5s\"\n[uplink.dsl]\naddress = \"::5\"\n{lan}{delegations}{pools}"),
         "[uplink.up]\naddress = \"kernel\"\n[downlink.lan]\n".to_owned(),
     ];
-    let parse = |text: &String| file::parse("history.toml", text).unwrap();
-    texts.iter().map(parse).collect()
+    parse(&texts)
+}
+
+fn parse(texts: &[String]) -> Vec<Config> {
+    texts.iter().map(|text| file::parse("history.toml", text).unwrap()).collect()
 }
 
 pub fn own_duid() -> Duid {
@@ -114,7 +120,8 @@ pub fn own_duid() -> Duid {
 /// Lives through a history.
 pub fn run(octets: &[u8]) {
     let mut bytes = Bytes::new(octets);
-    let mut world = World::new(bytes.below(5));
+    let first = bytes.octet();
+    let mut world = World::new(first);
     while !bytes.is_empty() {
         world.act(&mut bytes);
         world.check();
@@ -123,9 +130,12 @@ pub fn run(octets: &[u8]) {
 }
 
 impl World {
-    fn new(config: usize) -> Self {
+    /// Most have built-ins alone, one in eight has other programs.
+    fn new(first: u8) -> Self {
         let now = Instant::from_secs(1000);
-        let configs = configs();
+        let has_programs = first >= 224;
+        let configs = if has_programs { parse(&company::configs()) } else { configs() };
+        let config = usize::from(first) % configs.len();
         let memory = Memory::default();
         let config_now = configs[config].clone();
         let mut node = Node::new(config_now, memory, own_duid(), Kernel::default(), now);
@@ -151,6 +161,7 @@ impl World {
             wakeups: 0,
             storms: 0,
             asleep: 0,
+            has_programs,
         };
         while !world.gone.is_empty() {
             world.return_link(0, false);
@@ -194,6 +205,7 @@ impl World {
                 Output::SendDhcpv6(packet) if self.node.kernel.asking => self.leave_dhcpv6(&packet),
                 Output::SendDhcpv6(_) => {}
                 Output::SendServer(sent) => self.leave_server(&sent.packet),
+                Output::Engine(order) => self.lead(&order),
                 Output::ListNeighbors(interface) => self.list_neighbors(interface),
                 Output::Exit => return self.restart(),
                 Output::Remember(_)
@@ -201,7 +213,6 @@ impl World {
                 | Output::Milestone(_)
                 | Output::Hear(_)
                 | Output::RunEngines(_)
-                | Output::Engine(_)
                 | Output::Event(_) => {}
             }
         }

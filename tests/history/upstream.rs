@@ -184,6 +184,10 @@ impl Server {
         self.prefix
     }
 
+    pub const fn is_silent(&self) -> bool {
+        self.silent
+    }
+
     pub const fn set_prefix(&mut self, prefix: Ipv6Net) {
         self.prefix = prefix;
     }

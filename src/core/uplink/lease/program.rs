@@ -34,6 +34,8 @@ pub(super) struct Program {
     /// What it has yet to be asked for.
     wanted: Option<RefreshKind>,
     asked: Option<Asked>,
+    /// It should have renewed by itself long before: it is asked then.
+    overdue_at: Option<Instant>,
     /// When it was last asked for the sake of others.
     for_others_at: Option<Instant>,
 }
@@ -46,6 +48,9 @@ struct Asked {
     since: Instant,
     /// The last time.
     at: Instant,
+    /// It is asked again then.
+    again_at: Instant,
+    /// How long it waits from then on.
     patience: Duration,
     /// Somebody waits for what comes of it.
     is_awaited: bool,
@@ -53,20 +58,27 @@ struct Asked {
 
 impl Asked {
     fn is_over(&self, now: Instant) -> bool {
-        self.at + self.patience <= now
+        self.again_at <= now
     }
 }
 
 impl Program {
     pub(super) fn new(rules: &Rules) -> Self {
         let iaids = rules.delegate.iter().map(|one| one.iaid).collect();
-        let (wanted, asked, for_others_at) = (None, None, None);
-        Self { iaids, strict: rules.strict, is_up: false, wanted, asked, for_others_at }
+        Self {
+            iaids,
+            strict: rules.strict,
+            is_up: false,
+            wanted: None,
+            asked: None,
+            overdue_at: None,
+            for_others_at: None,
+        }
     }
 
     /// Has it renew: what it says then is what it holds, and it may have been bound before this
     /// program was there to hear of it.
-    pub(super) const fn link_up(&mut self, now: Instant) {
+    pub(super) fn link_up(&mut self, now: Instant) {
         self.is_up = true;
         self.ask(now, RefreshKind::Renew, true);
     }
@@ -86,7 +98,7 @@ impl Program {
     }
 
     /// A probe found that the prefix is not routed.
-    pub(super) const fn rediscover(&mut self, now: Instant) {
+    pub(super) fn rediscover(&mut self, now: Instant) {
         self.ask(now, RefreshKind::Rebind, false);
     }
 
@@ -99,12 +111,13 @@ impl Program {
         self.is_renewing(now, patience)
     }
 
-    const fn ask(&mut self, now: Instant, kind: RefreshKind, is_awaited: bool) {
+    fn ask(&mut self, now: Instant, kind: RefreshKind, is_awaited: bool) {
         if !self.is_up {
             return;
         }
         self.wanted = Some(kind);
-        self.asked = Some(Asked { kind, since: now, at: now, patience: PATIENCE, is_awaited });
+        let (again_at, patience) = (now + PATIENCE, PATIENCE * 2);
+        self.asked = Some(Asked { kind, since: now, at: now, again_at, patience, is_awaited });
     }
 
     /// What it is to be asked for now.
@@ -124,6 +137,7 @@ impl Program {
         if useful {
             held.rest(now);
             held.server = Some(server);
+            self.overdue_at = held.timers().and_then(|timers| timers.t2.at());
         }
         if feed.event == Event::Bound {
             held.resolvers = Resolvers {
@@ -140,6 +154,7 @@ impl Program {
             let fruitful = if progress.changed { Outcome::Fruitful } else { Outcome::Unchanged };
             progress.outcome = asked.is_awaited.then_some(fruitful);
         }
+        self.miss(held, now);
         progress
     }
 
@@ -154,17 +169,29 @@ impl Program {
             progress.outcome = asked.is_awaited.then_some(Outcome::Failed);
             asked.is_awaited = false;
             asked.at = now;
+            asked.again_at = now + asked.patience;
             asked.patience = asked.patience.saturating_mul(2).min(LONGEST_PATIENCE);
             self.wanted = Some(asked.kind);
         }
+        self.miss(held, now);
         progress
     }
 
+    /// Asks where there is nothing left, or soon will be: the program may have said so when nobody
+    /// was there to hear it.
+    fn miss(&mut self, held: &Held, now: Instant) {
+        let is_overdue = self.overdue_at.take_if(|at| *at <= now).is_some();
+        if self.asked.is_none() && (is_overdue || !held.has_prefix()) {
+            self.ask(now, RefreshKind::Renew, false);
+        }
+    }
+
     pub(super) fn deadline(&self, held: &Held) -> Option<Deadline> {
-        let asked = self.asked.as_ref().map(|asked| asked.at + asked.patience);
+        let asked = self.asked.as_ref().map(|asked| asked.again_at);
         let end = held.next_end(held.seen);
         Deadline::first([
             asked.map(|at| Deadline::new(at, "another program's answer")),
+            self.overdue_at.map(|at| Deadline::new(at, "another program's renewal")),
             end.map(|at| Deadline::new(at, "end of a lease")),
         ])
     }
@@ -175,10 +202,10 @@ impl Program {
 
     /// Asks again at `at` rather than when its patience ends; whether that is sooner.
     pub(super) fn ask_soon(&mut self, at: Instant) -> bool {
-        let Some(asked) = self.asked.as_mut().filter(|asked| at < asked.at + asked.patience) else {
+        let Some(asked) = self.asked.as_mut().filter(|asked| at < asked.again_at) else {
             return false;
         };
-        asked.patience = at.since(asked.at);
+        asked.again_at = at;
         true
     }
 
@@ -191,7 +218,7 @@ impl Program {
     }
 
     pub(super) fn asked_again_at(&self) -> Option<Instant> {
-        self.asked.as_ref().map(|asked| asked.at + asked.patience)
+        self.asked.as_ref().map(|asked| asked.again_at)
     }
 
     /// The server where the program names it, and what is under way.
