@@ -218,7 +218,8 @@ fn downlink_state(
     }
     let mut content = Content::default();
     passed::pass_on(facts, downlink, &mut content);
-    let serves = delegating.serves(name) || (content.informs() && downlink.advertise.may_inform());
+    let informs = content.informs() && downlink.advertise.may_inform();
+    let serves = delegating.serves(name) || (informs && delegating.answers());
     if serves {
         desired.want(Object::Port(Port::Server));
     }

@@ -6,15 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::delegate::Assigned;
 use crate::config::{Config, Engine, Job};
 use crate::core::uplink::change::RefreshKind;
-use crate::time::Until;
-use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::ndp::RouterAdvertisement;
 use crate::wire::ndp_option::PrefixInformation;
 
@@ -44,12 +42,12 @@ pub enum Order {
         /// What; none for nothing at all.
         advertised: Option<Box<Advertised>>,
     },
-    /// These are to be delegated on a downlink, and nothing else.
+    /// This is to be given on a downlink, and nothing else.
     Delegate {
         /// The downlink.
         downlink: String,
-        /// Those that are, and those that have ended and may still be held.
-        delegated: Vec<Delegated>,
+        /// What is given there.
+        assigned: Box<Assigned>,
     },
 }
 
@@ -85,25 +83,6 @@ impl Advertised {
     pub fn runs_down(&self, prefix: &PrefixInformation) -> bool {
         prefix.valid.seconds().is_some() && self.running_down.contains(&prefix.prefix)
     }
-}
-
-/// A prefix that a requesting router is given, or was.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Delegated {
-    /// The delegation's name.
-    pub name: String,
-    /// Whose it is.
-    pub duid: Duid,
-    /// For this IA_PD.
-    pub iaid: Option<Iaid>,
-    /// The prefix.
-    pub prefix: Ipv6Net,
-    /// Preferred until then.
-    pub preferred_until: Until,
-    /// Valid until then.
-    pub valid_until: Until,
-    /// The router is reached there.
-    pub next_hop: Ipv6Addr,
 }
 
 /// What is known of a program.

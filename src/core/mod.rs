@@ -210,7 +210,7 @@ impl Core {
             Input::NotSent { interface, destination } => {
                 return self.takeovers.handle_not_sent(interface, destination);
             }
-            Input::Engine(report) => self.review |= self.engines.handle_report(report),
+            Input::Engine(report) => self.take_report(now, report),
             Input::Milestone(milestone) => return self.reach(now, milestone),
             Input::Command(Command::Stop) => return self.stop(now),
             Input::Command(command) => self.command(now, command),

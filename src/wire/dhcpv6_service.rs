@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::DecodeError;
 use super::cursor::Cursor;
 use super::dhcpv6_option::Dhcpv6Option;
@@ -42,7 +44,7 @@ const MAX_OPTIONS: usize = 32;
 const HEADER: usize = 4;
 
 /// An option that is passed on, with a body that its definition allows.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct ServiceOption {
     code: u16,
     body: Arc<[u8]>,

@@ -55,6 +55,7 @@ impl Core {
             self.take_effect(now, &name, &effect);
         }
         self.pass.request_if(self.statics.handle_timeout(now, grace));
+        self.pass.request_if(self.delegating.is_to_be_derived(now));
         self.serve_timeouts(now);
         self.handle_takeovers(now);
         self.end_relayed(now);

@@ -57,6 +57,11 @@ impl Core {
         let mut is_held = false;
         for (name, content) in &self.kernel.desired.contents {
             let Some(downlink) = self.downlinks.get_mut(name) else { continue };
+            // Who hears of it comes at once, and would be given the old prefix.
+            if self.delegating.is_changing(name) {
+                is_held = true;
+                continue;
+            }
             let withdrawn = downlink.would_withdraw(content, now);
             // Who says that there is nothing has to wait MIN_DELAY_BETWEEN_RAS when there is. What
             // was advertised before that is certainly over.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use ipnet::Ipv6Net;
 
 use super::takeover::Identity;
-use crate::config::RelaySources;
+use crate::config::{Job, RelaySources};
 use crate::core::Core;
 use crate::core::delegate::{Arrival, BindingKey, Contact, Notification, Slot};
+use crate::core::engine::{Order, Report};
 use crate::core::event::{Event, Requester};
 use crate::core::input::Received;
 use crate::core::kernel::backlog::Reason;
@@ -263,6 +264,22 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Hands programs in the built-in's place what they are to give.
+    pub(in crate::core) fn order_delegations(&mut self, now: Instant) {
+        for assigned in self.delegating.orders(now) {
+            let (downlink, assigned) = (assigned.downlink.to_string(), Box::new(assigned));
+            self.outputs.push_back(Output::Engine(Order::Delegate { downlink, assigned }));
+        }
+    }
+
+    /// Takes in what is known of another program.
+    pub(in crate::core) fn take_report(&mut self, now: Instant, report: Report) {
+        let waited = report.post.job == Job::Delegator
+            && self.delegating.note_state(now, &report.post.interface, report.state);
+        self.pass.request_if(waited);
+        self.review |= self.engines.handle_report(report);
     }
 
     /// Puts other prefixes in the place of static ones, all in one pass.

@@ -165,6 +165,7 @@ impl Core {
             (name.clone(), options)
         });
         self.delegating.set_host_options(options.collect());
+        self.order_delegations(now);
         self.remember_next();
         self.forget_settings();
         let restored = self.restored_settings();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
+use serde::Serialize;
 
 use super::HostOptions;
 use crate::time::Lifetime;
@@ -13,7 +14,7 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 ///
 /// Lifetimes are those that each message may promise: they hold until the next of these values, so
 /// that a program which knows nothing of our lease never promises more than we have.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Assigned {
     /// The downlink.
     pub downlink: Arc<str>,
@@ -32,7 +33,7 @@ pub struct Assigned {
 }
 
 /// What one IA_PD of a requesting router is to be given.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AssignedRouter {
     /// The delegation.
     pub name: Arc<str>,
@@ -45,7 +46,7 @@ pub struct AssignedRouter {
 }
 
 /// Blocks that whoever asks is given a part of.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AssignedPool {
     /// The pool.
     pub name: Arc<str>,
@@ -56,7 +57,7 @@ pub struct AssignedPool {
 }
 
 /// A prefix with the lifetimes that each message may promise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct AssignedPrefix {
     /// The prefix.
     pub prefix: Ipv6Net,

@@ -7,7 +7,9 @@
 mod asked;
 mod assigned;
 mod bindings;
+mod programs;
 mod server;
+mod steady;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
+use super::engine::State;
 use super::kernel::system::KernelRoute;
 use super::random::Random;
 use crate::config::Config;
@@ -31,6 +34,7 @@ pub use bindings::{
 pub use server::{Answer, HostOptions, Reject};
 
 use bindings::Bindings;
+use programs::Programs;
 use server::Server;
 
 /// A message that came to a downlink.
@@ -76,6 +80,8 @@ pub enum Notification {
 #[derive(Clone, Debug)]
 pub struct Delegating {
     bindings: Bindings,
+    /// Also while other programs answer: replay values go on from where they were.
+    server: Box<Server>,
     delegator: Delegator,
 }
 
@@ -84,7 +90,9 @@ pub struct Delegating {
 #[derive(Clone, Debug)]
 enum Delegator {
     /// The server of this program.
-    BuiltIn(Box<Server>),
+    BuiltIn,
+    /// Other programs, one on each downlink that has one.
+    Programs(Box<Programs>),
 }
 
 /// What was given.
@@ -96,29 +104,49 @@ impl Delegating {
         replay: u64,
         random: Random,
     ) -> Self {
-        let server = Server::new(duid, replay, random);
-        Self { bindings: Bindings::new(stored), delegator: Delegator::BuiltIn(Box::new(server)) }
+        Self {
+            bindings: Bindings::new(stored),
+            server: Box::new(Server::new(duid, replay, random)),
+            delegator: Delegator::BuiltIn,
+        }
     }
 
     /// Takes over a configuration; [`set_offers`](Self::set_offers) has to follow.
     pub fn configure(&mut self, duid: &Duid, config: &Config) {
         self.bindings.configure(config);
-        let Delegator::BuiltIn(server) = &mut self.delegator;
-        server.set_duid(duid);
+        self.server.set_duid(duid);
+        let has_programs = config.downlinks.values().any(|link| link.delegator.is_some());
+        match (&mut self.delegator, has_programs) {
+            (_, false) => self.delegator = Delegator::BuiltIn,
+            (Delegator::BuiltIn, true) => {
+                let programs = Programs::new(duid.clone(), &self.bindings);
+                self.delegator = Delegator::Programs(Box::new(programs));
+            }
+            (Delegator::Programs(programs), true) => programs.configure(duid, &self.bindings),
+        }
     }
 
     /// Takes over what there is to give: bindings move, and the routers that concerns are notified.
     /// Returns the bindings that were touched.
     pub fn set_offers(&mut self, now: Instant, offers: Offers) -> BTreeSet<BindingKey> {
-        let touched = self.bindings.set_offers(now, offers);
-        let Delegator::BuiltIn(server) = &mut self.delegator;
-        server.look_at_refused(&mut self.bindings, now);
-        touched
+        match &mut self.delegator {
+            Delegator::BuiltIn => {
+                let touched = self.bindings.set_offers(now, offers);
+                self.server.look_at_refused(&mut self.bindings, now);
+                touched
+            }
+            Delegator::Programs(_) => self.bindings.set_standing_offers(now, offers),
+        }
     }
 
-    /// Whether anything is delegated on a downlink.
+    /// Whether requesting routers are answered here, and not by other programs.
+    pub const fn answers(&self) -> bool {
+        matches!(self.delegator, Delegator::BuiltIn)
+    }
+
+    /// Whether anything is delegated on a downlink by messages of ours.
     pub fn serves(&self, downlink: &str) -> bool {
-        self.bindings.serves(downlink)
+        self.answers() && self.bindings.serves(downlink)
     }
 
     /// Whether the configuration names the router of a binding by its DUID.
@@ -178,21 +206,27 @@ impl Delegating {
 impl Delegating {
     /// Takes over what each downlink is given beside prefixes.
     pub fn set_host_options(&mut self, options: BTreeMap<String, HostOptions>) {
-        let Delegator::BuiltIn(server) = &mut self.delegator;
-        server.set_host_options(options);
+        match &mut self.delegator {
+            Delegator::BuiltIn => self.server.set_host_options(options),
+            Delegator::Programs(programs) => programs.set_host_options(options),
+        }
     }
 
     /// Whether hosts on a downlink can ask for something that no advertisement tells (LAN-01), be
     /// anything delegated there or not.
     pub fn informs(&self, downlink: &str) -> bool {
-        let Delegator::BuiltIn(server) = &self.delegator;
-        server.informs(&self.bindings, downlink)
+        match &self.delegator {
+            Delegator::BuiltIn => self.server.informs(&self.bindings, downlink),
+            Delegator::Programs(_) => false,
+        }
     }
 
     /// Whether a router that was sent a Reconfigure message since then has not come yet.
     pub fn awaits_renewal(&self, since: Instant) -> bool {
-        let Delegator::BuiltIn(server) = &self.delegator;
-        server.awaits_renewal(since)
+        match &self.delegator {
+            Delegator::BuiltIn => self.server.awaits_renewal(since),
+            Delegator::Programs(_) => false,
+        }
     }
 
     /// Takes in a message.
@@ -206,41 +240,95 @@ impl Delegating {
         arrival: &Arrival,
         message: &Message,
     ) -> Result<Served, Reject> {
-        let Delegator::BuiltIn(server) = &mut self.delegator;
-        server.handle_message(&mut self.bindings, now, arrival, message)
+        match &mut self.delegator {
+            Delegator::BuiltIn => {
+                self.server.handle_message(&mut self.bindings, now, arrival, message)
+            }
+            Delegator::Programs(_) => Err(Reject::Silent),
+        }
     }
 
     /// The answer to who asks for what another holds: nothing is changed by it.
     pub fn refusal(&self, arrival: &Arrival, message: &Message) -> Option<Answer> {
-        let Delegator::BuiltIn(server) = &self.delegator;
-        server.refusal(arrival, message)
+        match &self.delegator {
+            Delegator::BuiltIn => self.server.refusal(arrival, message),
+            Delegator::Programs(_) => None,
+        }
     }
 
     /// Lets everything happen whose time has come, of very much a part: the next deadline has passed
     /// then. Returns the bindings that were touched.
     pub fn handle_timeout(&mut self, now: Instant) -> BTreeSet<BindingKey> {
         let woken = self.bindings.handle_timeout(now);
-        let Delegator::BuiltIn(server) = &mut self.delegator;
-        server.handle_timeout(&mut self.bindings, now, &woken);
+        match &mut self.delegator {
+            Delegator::BuiltIn => self.server.handle_timeout(&mut self.bindings, now, &woken),
+            Delegator::Programs(programs) => {
+                programs.handle_timeout(&self.bindings, now, &woken);
+            }
+        }
         woken.touched
     }
 
     /// The next notification.
     pub fn poll_notification(&mut self) -> Option<Notification> {
-        let Delegator::BuiltIn(server) = &mut self.delegator;
-        server.poll_notification()
+        match &mut self.delegator {
+            Delegator::BuiltIn => self.server.poll_notification(),
+            Delegator::Programs(programs) => programs.poll_notification(),
+        }
     }
 
     /// Up to where replay values are to be set aside on disk: ahead, so that no Reconfigure message
     /// has to wait for that.
     pub const fn reserve_replay(&mut self) -> Option<u64> {
-        let Delegator::BuiltIn(server) = &mut self.delegator;
-        server.reserve_replay()
+        match &mut self.delegator {
+            Delegator::BuiltIn => self.server.reserve_replay(),
+            Delegator::Programs(_) => None,
+        }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    /// When [`handle_timeout`](Self::handle_timeout) or [`is_to_be_derived`](Self::is_to_be_derived)
+    /// has something to do.
     pub fn deadline(&self) -> Option<Deadline> {
-        let Delegator::BuiltIn(server) = &self.delegator;
-        Deadline::first([self.bindings.deadline(), server.deadline()])
+        let of_delegator = match &self.delegator {
+            Delegator::BuiltIn => self.server.deadline(),
+            Delegator::Programs(programs) => programs.deadline(),
+        };
+        Deadline::first([self.bindings.deadline(), of_delegator])
+    }
+}
+
+/// Other programs that say so in the built-in's place.
+impl Delegating {
+    /// What they are to give from now on, where that is something new.
+    pub fn orders(&mut self, now: Instant) -> Vec<Assigned> {
+        match &mut self.delegator {
+            Delegator::BuiltIn => Vec::new(),
+            Delegator::Programs(programs) => programs.orders(now, &self.bindings),
+        }
+    }
+
+    /// Takes in what the program of a downlink is doing; whether others have waited for that.
+    pub fn note_state(&mut self, now: Instant, downlink: &str, state: State) -> bool {
+        match &mut self.delegator {
+            Delegator::BuiltIn => false,
+            Delegator::Programs(programs) => programs.note_state(now, downlink, state),
+        }
+    }
+
+    /// Whether what changes on a downlink waits for its program, so that nobody hears of it and is
+    /// given what was before.
+    pub fn is_changing(&self, downlink: &str) -> bool {
+        match &self.delegator {
+            Delegator::BuiltIn => false,
+            Delegator::Programs(programs) => programs.is_changing(downlink),
+        }
+    }
+
+    /// Whether something has to be derived anew at `now`.
+    pub fn is_to_be_derived(&mut self, now: Instant) -> bool {
+        match &mut self.delegator {
+            Delegator::BuiltIn => false,
+            Delegator::Programs(programs) => programs.is_to_be_derived(now),
+        }
     }
 }

@@ -20,6 +20,7 @@ mod places;
 mod promises;
 mod push;
 mod release;
+mod standing;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,10 +58,10 @@ const MAX_WAKE_UPS: usize = 256;
 pub(super) struct Bindings {
     grace: Duration,
     pub(super) downlinks: BTreeMap<String, config::Downlink>,
-    delegations: BTreeMap<Arc<str>, config::Delegation>,
+    pub(super) delegations: BTreeMap<Arc<str>, config::Delegation>,
     /// Delegations by where their router asks and who it is.
     by_peer: BTreeMap<Arc<str>, BTreeMap<config::Peer, Vec<Arc<str>>>>,
-    pools: BTreeMap<Arc<str>, config::Pool>,
+    pub(super) pools: BTreeMap<Arc<str>, config::Pool>,
     pub(super) offers: Offers,
     pub(super) by_key: BTreeMap<BindingKey, Binding>,
     /// Whose slots are taken.

@@ -3,6 +3,8 @@
 
 use std::net::Ipv6Addr;
 
+use serde::Serialize;
+
 use super::reply::finish;
 use super::{Reject, Server};
 use crate::core::delegate::{Arrival, Served};
@@ -11,7 +13,7 @@ use crate::wire::dhcpv6_option::{Dhcpv6Option, code};
 use crate::wire::dhcpv6_service::ServiceOption;
 
 /// What hosts and routers of a link are given beside prefixes, where they ask for it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct HostOptions {
     /// DNS servers.
     pub servers: Vec<Ipv6Addr>,

@@ -23,6 +23,7 @@ use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::Duid;
 
 pub use information::HostOptions;
+pub(super) use repeat::Awaited;
 pub use reply::Answer;
 pub use request::Reject;
 
@@ -31,7 +32,6 @@ pub(super) use refused::MAX_REFUSED;
 
 use notify::Replay;
 use refused::Refused;
-use repeat::Awaited;
 
 /// What it takes to answer requesting routers and to notify them.
 #[derive(Clone, Debug)]

@@ -32,7 +32,7 @@ type Router = (Duid, Arc<str>);
 
 /// Requesting routers that were notified of a change and have not come since.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Awaited {
+pub(in crate::core::delegate) struct Awaited {
     routers: BTreeMap<Router, Repetitions>,
     /// When the next repetition to each leaves.
     times: BTreeSet<(Instant, Router)>,
@@ -52,7 +52,13 @@ struct Repetitions {
 
 impl Awaited {
     /// A router was notified; the repetitions begin anew.
-    pub(super) fn insert(&mut self, now: Instant, router: Router, host: Ipv6Addr, renews: bool) {
+    pub(in crate::core::delegate) fn insert(
+        &mut self,
+        now: Instant,
+        router: Router,
+        host: Ipv6Addr,
+        renews: bool,
+    ) {
         let Some(next_at) = repeated_at(now, 0) else { return };
         self.take(&router);
         if self.routers.len() >= MAX_AWAITED
@@ -88,7 +94,7 @@ impl Awaited {
     }
 
     /// The next router whose repetition has its time: where, and its address there.
-    pub(super) fn poll(&mut self, now: Instant) -> Option<(Arc<str>, Ipv6Addr)> {
+    pub(in crate::core::delegate) fn poll(&mut self, now: Instant) -> Option<(Arc<str>, Ipv6Addr)> {
         let (_, router) = self.times.first().filter(|(at, _)| *at <= now)?.clone();
         let mut repetitions = self.take(&router)?;
         let (host, downlink) = (repetitions.host, Arc::clone(&router.1));
@@ -109,7 +115,7 @@ impl Awaited {
     }
 
     /// When [`poll`](Self::poll) has the next.
-    pub(super) fn deadline(&self) -> Option<Deadline> {
+    pub(in crate::core::delegate) fn deadline(&self) -> Option<Deadline> {
         let (at, _) = self.times.first()?;
         Some(Deadline::new(*at, "repeated advertisement to a requesting router"))
     }

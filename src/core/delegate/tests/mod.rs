@@ -5,6 +5,7 @@ mod bindings;
 mod calls;
 mod clauses;
 mod places;
+mod programs;
 mod properties;
 mod quarantine;
 mod relayed;
@@ -167,6 +168,8 @@ pub(super) struct World {
     /// The last answer may leave only when it is safe on disk.
     pub(super) synced: bool,
     restarts: u8,
+    /// What programs were asked for since the last time.
+    ordered: Vec<Assigned>,
 }
 
 impl World {
@@ -185,6 +188,7 @@ impl World {
             known: true,
             synced: false,
             restarts: 0,
+            ordered: Vec::new(),
         };
         world.delegating.configure(&us(), &world.config);
         world.delegate("up", &[(prefix, 86_400, 86_400)]);
@@ -254,10 +258,12 @@ impl World {
         let offers = self.carving().offers(self.known, self.renewed_at);
         let touched = self.delegating.set_offers(self.now, offers);
         self.remember(&touched);
+        self.ordered.extend(self.delegating.orders(self.now));
         self.timeout();
     }
 
     fn timeout(&mut self) {
+        self.delegating.is_to_be_derived(self.now);
         let touched = self.delegating.handle_timeout(self.now);
         self.remember(&touched);
         if let Some(reserved) = self.delegating.reserve_replay() {
@@ -355,7 +361,6 @@ impl World {
 
 impl Delegating {
     fn server(&self) -> &Server {
-        let Delegator::BuiltIn(server) = &self.delegator;
-        server
+        &self.server
     }
 }
