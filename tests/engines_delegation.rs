@@ -27,6 +27,7 @@ use renumberd::wire::dhcpv6::MessageType;
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, Iaid};
 use renumberd::wire::dhcpv6_service::ServiceOption;
 
+use lab::above_program;
 use lab::net::Namespace;
 use lab::peer::{DUID, Kind};
 use lab::process::{Mounts, Process, write};
@@ -305,4 +306,64 @@ fn kea_that_hangs_or_is_dead_is_noticed() {
     eventually("it goes on", secs(5), || kea.version().ok());
     kea.process.kill();
     assert!(matches!(kea.version(), Err(Failure::Silent(_))));
+}
+
+#[test]
+fn an_agent_below_follows_a_change_of_dhcp6s() {
+    above_program::renumbers("dhcp6s");
+}
+
+#[test]
+fn an_agent_below_follows_a_change_of_kea() {
+    above_program::renumbers("kea");
+}
+
+#[test]
+fn dhcpcd_with_a_hook_follows_a_change_of_dhcp6s() {
+    above_program::renumbers_dhcpcd("dhcp6s");
+}
+
+#[test]
+fn dhcpcd_with_a_hook_follows_a_change_of_kea() {
+    above_program::renumbers_dhcpcd("kea");
+}
+
+#[test]
+fn dhcp6s_that_is_killed_during_a_change_is_started_anew() {
+    above_program::is_restarted_on("dhcp6s", Signal::SIGKILL);
+}
+
+#[test]
+fn kea_that_is_killed_during_a_change_is_started_anew() {
+    above_program::is_restarted_on("kea", Signal::SIGKILL);
+}
+
+#[test]
+fn dhcp6s_that_hangs_during_a_change_is_started_anew() {
+    above_program::is_restarted_on("dhcp6s", Signal::SIGSTOP);
+}
+
+#[test]
+fn kea_that_hangs_during_a_change_is_started_anew() {
+    above_program::is_restarted_on("kea", Signal::SIGSTOP);
+}
+
+#[test]
+fn dhcp6s_that_is_not_there_is_named_and_all_else_goes_on() {
+    above_program::is_missed("dhcp6s");
+}
+
+#[test]
+fn kea_that_is_not_there_is_named_and_all_else_goes_on() {
+    above_program::is_missed("kea");
+}
+
+#[test]
+fn dhcp6s_of_a_killed_agent_is_replaced_by_the_next() {
+    above_program::outlives_a_crash("dhcp6s");
+}
+
+#[test]
+fn kea_of_a_killed_agent_is_replaced_by_the_next() {
+    above_program::outlives_a_crash("kea");
 }

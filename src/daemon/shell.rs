@@ -114,7 +114,7 @@ impl Shell {
             client: Gate::default(),
             server: Server::default(),
             timer: watch(Timer::new()?)?,
-            engines: Engines::new(&options.runtime_dir),
+            engines: Engines::new(&options.runtime_dir, crate::platform::process_start),
             disk: Disk::new(journal, ownership),
             log,
             dump_at: Some(Instant::BOOT),

@@ -4,6 +4,7 @@
 //! counts, and reports what became of them; nobody waits for it.
 
 mod command;
+mod delegator;
 pub mod dhcp6s;
 pub mod feed;
 mod files;
@@ -44,6 +45,8 @@ pub(crate) struct Work {
     pub(crate) orders: watch::Receiver<Option<Order>>,
     /// Changes whenever the program has handed on what it holds.
     pub(crate) answers: watch::Receiver<()>,
+    /// When a process was started, by its id.
+    pub(crate) process_start: fn(u32) -> Option<u64>,
     /// What is known of the program.
     pub(crate) reports: mpsc::Sender<Report>,
 }
@@ -51,6 +54,7 @@ pub(crate) struct Work {
 /// All engines of this machine.
 pub(crate) struct Engines {
     runtime_dir: PathBuf,
+    process_start: fn(u32) -> Option<u64>,
     tasks: BTreeMap<Post, Task>,
     sender: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
@@ -65,10 +69,10 @@ struct Task {
 
 impl Engines {
     /// None yet; files for them are written below `runtime_dir`.
-    pub(crate) fn new(runtime_dir: &Path) -> Self {
+    pub(crate) fn new(runtime_dir: &Path, process_start: fn(u32) -> Option<u64>) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
         let (runtime_dir, tasks) = (runtime_dir.to_owned(), BTreeMap::new());
-        Self { runtime_dir, tasks, sender, reports }
+        Self { runtime_dir, process_start, tasks, sender, reports }
     }
 
     /// Has these programs do these jobs, and no others. One that stays is left alone.
@@ -95,6 +99,7 @@ impl Engines {
             post,
             engine: engine.clone(),
             runtime_dir: self.runtime_dir.clone(),
+            process_start: self.process_start,
             orders: receiver,
             answers: answered,
             reports: self.sender.clone(),
@@ -105,8 +110,9 @@ impl Engines {
             }
             match work.post.job {
                 Job::Requester => requester::run(work).await,
-                // Their doors in the core are not open yet.
-                Job::Advertiser | Job::Delegator => {}
+                Job::Delegator => delegator::run(work).await,
+                // Its door in the core is not open yet.
+                Job::Advertiser => {}
             }
         });
         Task { engine, orders, answers, task }

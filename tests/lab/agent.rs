@@ -179,6 +179,11 @@ impl Agent {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
     }
 
+    /// Where it writes files for other programs.
+    pub fn runtime(&self) -> PathBuf {
+        self.home.runtime()
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }

@@ -18,6 +18,7 @@
     reason = "support for tests: each binary uses a part, and a failure is a panic"
 )]
 
+pub mod above_program;
 pub mod agent;
 pub mod below_agent;
 pub mod below_kea;

@@ -28,7 +28,8 @@ pub(super) fn lifetime(
                 whole_seconds(at.since(now)).saturating_add(margin)
             });
             // Where no renewal is in sight, it is looked again after a quarter of what is left.
-            let wait = renewal.filter(|wait| *wait < left / 4 * 3).unwrap_or((left / 4).max(1));
+            let wait =
+                renewal.filter(|wait| *wait < left / 4 * 3).unwrap_or_else(|| (left / 4).max(1));
             left.saturating_sub(wait).min(limit)
         }
     };

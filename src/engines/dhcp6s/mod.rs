@@ -7,6 +7,7 @@
 //! (BKE-03): `control` is that.
 
 pub mod control;
+pub(super) mod life;
 #[cfg(test)]
 mod tests;
 

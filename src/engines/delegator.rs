@@ -1,0 +1,306 @@
+//! A program that delegates on a downlink: started with its first order, and kept at the newest.
+//!
+//! One that ends is started again, ever more rarely; one whose control does not answer hangs, and is
+//! killed and started anew. What it has to do is its file, so that a new start needs no more.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::Work;
+use super::command::plain;
+use super::dhcp6s;
+use super::kea;
+use super::process::{Happened, Process};
+use crate::config::Program;
+use crate::core::delegate::Assigned;
+use crate::core::engine::{Order, Report, State, Trouble};
+
+/// A program that is not there is looked for so often, and one that runs is asked whether it does.
+const LOOK: Duration = Duration::from_secs(10);
+/// After its start it is asked so often.
+const STARTING: Duration = Duration::from_millis(20);
+/// It has so long for its start, and twice that for the next, up to a bound.
+const STARTS_WITHIN: Duration = Duration::from_secs(5);
+const LONGEST_START: Duration = Duration::from_secs(60);
+/// It has so long for its end.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+
+/// What is wrong, and the remedy.
+pub(super) type Wrong = (Trouble, String);
+
+/// What is different from program to program.
+pub(super) enum Driver {
+    Dhcp6s(dhcp6s::life::Driver),
+    Kea(kea::life::Driver),
+}
+
+/// A program and what is known of it.
+struct Delegator {
+    work: Work,
+    driver: Driver,
+    process: Process,
+    phase: Phase,
+    patience: Duration,
+    version: Option<String>,
+    troubles: BTreeMap<Trouble, String>,
+    state: State,
+    /// It has not done what the newest order says.
+    is_behind: bool,
+    /// What was reported last.
+    reported: Option<Report>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It does not run.
+    Off,
+    /// It is to answer by then.
+    Starting { until: Instant },
+    /// It answers.
+    Ready,
+}
+
+/// Does the job until nobody wants it any more.
+pub(super) async fn run(mut work: Work) {
+    let Some(assigned) = first_order(&mut work).await else { return };
+    let (driver, process) = loop {
+        match Driver::find(&work, &assigned) {
+            Ok(found) => break found,
+            Err((trouble, text)) => {
+                let report = Report {
+                    post: work.post.clone(),
+                    version: None,
+                    state: State::Failed,
+                    troubles: BTreeMap::from([(trouble, text)]),
+                };
+                if work.reports.send(report).await.is_err() {
+                    return;
+                }
+            }
+        }
+        // A newer order is read when it is there.
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK, work.orders.changed()).await {
+            return;
+        }
+    };
+    let delegator = Delegator {
+        work,
+        driver,
+        process,
+        phase: Phase::Off,
+        patience: STARTS_WITHIN,
+        version: None,
+        troubles: BTreeMap::new(),
+        state: State::Starting,
+        is_behind: false,
+        reported: None,
+    };
+    delegator.serve().await;
+}
+
+async fn first_order(work: &mut Work) -> Option<Assigned> {
+    loop {
+        if let Some(assigned) = newest(work) {
+            return Some(assigned);
+        }
+        work.orders.changed().await.ok()?;
+    }
+}
+
+fn newest(work: &mut Work) -> Option<Assigned> {
+    match &*work.orders.borrow_and_update() {
+        Some(Order::Delegate { assigned, .. }) => Some((**assigned).clone()),
+        Some(Order::Renew { .. } | Order::Advertise { .. }) | None => None,
+    }
+}
+
+impl Delegator {
+    async fn serve(mut self) {
+        if let Some(assigned) = newest(&mut self.work) {
+            self.write(&assigned);
+        }
+        self.process.start();
+        loop {
+            if self.report().await.is_err() {
+                break;
+            }
+            let check_at = match self.phase {
+                Phase::Off | Phase::Ready => Instant::now() + LOOK,
+                Phase::Starting { .. } => Instant::now() + STARTING,
+            };
+            tokio::select! {
+                happened = self.process.next() => self.note(happened),
+                changed = self.work.orders.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    self.take_order().await;
+                }
+                () = sleep_until(check_at) => self.check().await,
+            }
+        }
+        self.process.stop(ENDS_WITHIN).await;
+    }
+
+    fn note(&mut self, happened: Happened) {
+        match happened {
+            Happened::Started => {
+                self.phase = Phase::Starting { until: Instant::now() + self.patience };
+                self.driver.started();
+            }
+            Happened::Ended { how, again_in } => {
+                self.phase = Phase::Off;
+                self.state = State::Failed;
+                let text = format!("it has ended and is started again in {again_in:?}: {how}");
+                self.troubles.insert(Trouble::Ended, text);
+            }
+        }
+    }
+
+    async fn take_order(&mut self) {
+        let Some(assigned) = newest(&mut self.work) else { return };
+        self.write(&assigned);
+        if self.phase == Phase::Ready {
+            if self.state == State::Running {
+                self.state = State::Changing;
+                let _ = self.report().await;
+            }
+            self.apply().await;
+        }
+    }
+
+    /// Writes the file of a new start.
+    fn write(&mut self, assigned: &Assigned) {
+        self.is_behind = true;
+        match self.driver.write(assigned) {
+            Ok(left_out) if left_out.is_empty() => drop(self.troubles.remove(&Trouble::LeftOut)),
+            Ok(left_out) => drop(self.troubles.insert(Trouble::LeftOut, left_out.join("; "))),
+            Err(error) => {
+                self.fail((Trouble::Refused, format!("its file cannot be written: {error}")))
+            }
+        }
+    }
+
+    /// Has the program do what the newest order says.
+    async fn apply(&mut self) {
+        match self.driver.apply().await {
+            Ok(()) => {
+                let temporary = [Trouble::Ended, Trouble::Silent, Trouble::Refused];
+                temporary.iter().for_each(|trouble| drop(self.troubles.remove(trouble)));
+                (self.is_behind, self.state) = (false, State::Running);
+            }
+            Err(wrong) => self.fail(wrong),
+        }
+    }
+
+    /// A program that hangs is started anew; what it refuses it would refuse again.
+    fn fail(&mut self, (trouble, text): Wrong) {
+        self.state = State::Failed;
+        if trouble == Trouble::Silent {
+            self.phase = Phase::Off;
+            self.process.restart();
+        }
+        self.troubles.insert(trouble, plain(&text));
+    }
+
+    async fn check(&mut self) {
+        match self.phase {
+            Phase::Off => {}
+            Phase::Starting { until } => match self.driver.probe().await {
+                Ok(version) => {
+                    (self.phase, self.patience) = (Phase::Ready, STARTS_WITHIN);
+                    self.version = version.or_else(|| self.version.take());
+                    self.apply().await;
+                }
+                Err(_) if Instant::now() < until => {}
+                Err(wrong) => {
+                    self.patience = (self.patience * 2).min(LONGEST_START);
+                    self.fail(wrong);
+                }
+            },
+            Phase::Ready if self.is_behind => self.apply().await,
+            Phase::Ready => {
+                if let Err(wrong) = self.driver.probe().await {
+                    self.fail(wrong);
+                }
+            }
+        }
+    }
+
+    /// Reports what is new.
+    ///
+    /// # Errors
+    ///
+    /// When nobody takes reports any more.
+    async fn report(&mut self) -> Result<(), ()> {
+        let report = Report {
+            post: self.work.post.clone(),
+            version: self.version.clone(),
+            state: self.state,
+            troubles: self.troubles.clone(),
+        };
+        if self.reported.as_ref() == Some(&report) {
+            return Ok(());
+        }
+        self.reported = Some(report.clone());
+        self.work.reports.send(report).await.map_err(drop)
+    }
+}
+
+impl Driver {
+    /// The driver of the program that is wanted, and that program, not yet started.
+    fn find(work: &Work, assigned: &Assigned) -> Result<(Self, Process), Wrong> {
+        match work.engine.program {
+            Program::Kea => {
+                let (driver, process) = kea::life::Driver::find(work, assigned)?;
+                Ok((Self::Kea(driver), process))
+            }
+            // The configuration has no other program for this job.
+            Program::Dhcp6s
+            | Program::Dhcpcd
+            | Program::Dhcp6c
+            | Program::Networkd
+            | Program::Command
+            | Program::Radvd
+            | Program::Rtadvd => {
+                let (driver, process) = dhcp6s::life::Driver::find(work, assigned)?;
+                Ok((Self::Dhcp6s(driver), process))
+            }
+        }
+    }
+
+    /// Writes the file with which the program starts; what cannot be done by it.
+    fn write(&mut self, assigned: &Assigned) -> io::Result<Vec<String>> {
+        match self {
+            Self::Dhcp6s(driver) => driver.write(assigned),
+            Self::Kea(driver) => driver.write(assigned),
+        }
+    }
+
+    /// The program has been started with the file that was written last.
+    fn started(&mut self) {
+        match self {
+            Self::Dhcp6s(driver) => driver.started(),
+            Self::Kea(_) => {}
+        }
+    }
+
+    /// Asks whether the program answers; its version, where it says one.
+    async fn probe(&self) -> Result<Option<String>, Wrong> {
+        match self {
+            Self::Dhcp6s(driver) => driver.probe().await.map(|()| None),
+            Self::Kea(driver) => driver.probe().await.map(Some),
+        }
+    }
+
+    /// Has the running program do what was written last.
+    async fn apply(&mut self) -> Result<(), Wrong> {
+        match self {
+            Self::Dhcp6s(driver) => driver.apply().await,
+            Self::Kea(driver) => driver.apply().await,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Stories of an agent that delegates by another program, to an agent or dhcpcd below it.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::agent::Agent;
+use super::delegating::{INTERFACE, next_hop, site_prefix};
+use super::peer::{DUID, Kind};
+use super::provider::Era;
+use super::requesting::{Below, eras};
+use super::site::{CUSTOMER, Site};
+use super::{CEILING, eventually, pause, secs, sys};
+
+/// The agent above, which delegates by a program.
+#[derive(Debug)]
+pub struct ProgramSide {
+    pub agent: Agent,
+    program: &'static str,
+}
+
+impl ProgramSide {
+    /// Starts it in `era`, with more lines of its configuration.
+    pub fn start(site: &Site, program: &'static str, era: Era, lines: &str) -> Self {
+        let config = config(program, era, lines);
+        Self { agent: Agent::start(&site.net, &site.isp, &config, &[]), program }
+    }
+
+    /// Goes over to another era.
+    pub fn renumber(&self, to: Era) {
+        self.agent.set_prefix("site", site_prefix(to));
+    }
+
+    /// The process that delegates, where there is one.
+    pub fn pid(&self) -> Option<Pid> {
+        let record = self.agent.runtime().join(format!("{}-{INTERFACE}.run", self.program));
+        let text = std::fs::read_to_string(record).ok()?;
+        let pid = text.split(' ').next()?.parse().ok()?;
+        kill(Pid::from_raw(pid), None).ok()?;
+        Some(Pid::from_raw(pid))
+    }
+
+    /// Sends the program a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.pid().expect("the program runs");
+        kill(pid, signal).unwrap();
+    }
+}
+
+/// Whether a process is no more, but for who has to take note of that.
+fn has_ended(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
+}
+
+/// A site with a static prefix, of which one router gets a part.
+pub fn config(program: &str, era: Era, lines: &str) -> String {
+    format!(
+        "grace = \"2s\"\n{lines}\n[static.site]\nprefix = \"{}\"\n\
+         [downlink.{INTERFACE}]\nsubnet = \"0x0/64\"\ndelegator = \"{program}\"\n\
+         [delegation.peer]\nduid = \"{DUID}\"\niaid = 1\nnext-hop = \"{CUSTOMER}\"\n\
+         downlink = \"{INTERFACE}\"\nprefix = \"0x1/56\"\n",
+        site_prefix(era)
+    )
+}
+
+/// An agent settled below one that delegates by a program.
+pub struct Pair {
+    pub above: ProgramSide,
+    pub below: Agent,
+    pub site: Site,
+}
+
+impl Pair {
+    pub fn start(program: &'static str) -> Self {
+        let site = Site::new();
+        let above = ProgramSide::start(&site, program, eras().0, "");
+        let below = site.agent(&[]);
+        let pair = Self { above, below, site };
+        pair.settles(eras().0.delegated);
+        pair
+    }
+
+    /// Waits until the router below has its prefix, and packets find it.
+    pub fn settles(&self, delegated: Ipv6Net) {
+        eventually(&format!("{delegated} is in use below"), CEILING, || {
+            self.site.router_has("lan0", delegated).then_some(())
+        });
+        is_routed(&self.site, delegated);
+    }
+
+    /// Waits until nothing is left of a prefix.
+    pub fn forgets(&self, delegated: Ipv6Net) {
+        eventually(&format!("nothing is left of {delegated}"), CEILING, || {
+            let is_held = self.below.status().delegated("wan0").contains(&delegated);
+            (!is_held && next_hop(&self.site, delegated).is_none()).then_some(())
+        });
+    }
+
+    /// A change is followed; how long that took.
+    pub fn follows(&self) -> Duration {
+        let (from, to) = eras();
+        let since = sys::monotonic();
+        self.above.renumber(to);
+        self.settles(to.delegated);
+        let took = sys::monotonic().saturating_sub(since);
+        self.forgets(from.delegated);
+        took
+    }
+}
+
+fn is_routed(site: &Site, delegated: Ipv6Net) {
+    let to: Ipv6Addr = CUSTOMER.parse().unwrap();
+    eventually(&format!("the route to {delegated} through {to}"), secs(5), || {
+        (next_hop(site, delegated) == Some(to)).then_some(())
+    });
+}
+
+/// The router below follows, with routes to its link-local address, and no binding of the old
+/// prefix is left.
+pub fn renumbers(program: &'static str) {
+    let pair = Pair::start(program);
+    pause(secs(4));
+    let took = pair.follows();
+    println!("{program}: an agent below has followed after {took:?}");
+    assert!(took < secs(3), "{took:?}");
+    let old = eras().0.delegated;
+    let bound = pair.above.agent.status().bindings();
+    let given = bound.iter().filter(|(prefix, state)| *prefix == old && state == "given");
+    assert_eq!(given.count(), 0, "{bound:?}");
+    // It stays so when the router below asks anew.
+    pair.below.renew();
+    pause(secs(2));
+    pair.settles(eras().1.delegated);
+    assert!(!pair.below.status().delegated("wan0").contains(&old));
+}
+
+/// dhcpcd with the article's hook follows the advertisement.
+pub fn renumbers_dhcpcd(program: &'static str) {
+    let (from, to) = eras();
+    let kind = Kind::DhcpcdWithHook;
+    let below = Below::begin(kind, |site| ProgramSide::start(site, program, from, ""));
+    pause(secs(4));
+    let since = sys::monotonic();
+    below.above.renumber(to);
+    let followed = below.follows(since);
+    println!("{program}: dhcpcd below has followed after {:?}", followed.took);
+    assert!(followed.left.is_some(), "it prefers its old prefix still");
+    is_routed(&below.site, to.delegated);
+}
+
+/// Killed or stopped during a change, it is started anew, and the change goes through.
+pub fn is_restarted_on(program: &'static str, signal: Signal) {
+    let pair = Pair::start(program);
+    pause(secs(4));
+    let before = pair.above.pid();
+    pair.above.signal(signal);
+    let took = pair.follows();
+    println!("{program} after {signal}: an agent below has followed after {took:?}");
+    let after = eventually("it runs again", CEILING, || pair.above.pid());
+    assert_ne!(before, Some(after));
+    eventually("all is well", CEILING, || {
+        let status = pair.above.agent.status();
+        let troubles = ["engine-ended", "engine-silent", "engine-refused", "engine-missing"];
+        (!troubles.iter().any(|name| status.complains(name))).then_some(())
+    });
+}
+
+/// A program that is not there is named with the remedy, and all else goes on.
+pub fn is_missed(program: &'static str) {
+    let site = Site::new();
+    let lines = format!("[engine.{program}]\nprogram = \"/nowhere/{program}\"\n");
+    let above = ProgramSide::start(&site, program, eras().0, &lines);
+    let text = eventually("it is missed", CEILING, || {
+        above.agent.status().conditions("engine-missing").pop()
+    });
+    assert!(text.contains("install it"), "{text}");
+    let below = site.agent(&[]);
+    let on_link = eras().0.on_link;
+    eventually("advertisements go on", CEILING, || {
+        below.status().heard("wan0").iter().any(|(prefix, _)| *prefix == on_link).then_some(())
+    });
+    above.renumber(eras().1);
+    let on_link = eras().1.on_link;
+    eventually("a change is advertised", CEILING, || {
+        below.status().heard("wan0").iter().any(|(prefix, _)| *prefix == on_link).then_some(())
+    });
+}
+
+/// An agent that is killed leaves the program running; the next one ends it and starts its own.
+pub fn outlives_a_crash(program: &'static str) {
+    let mut pair = Pair::start(program);
+    pause(secs(2));
+    let before = pair.above.pid().expect("the program runs");
+    pair.above.agent.kill();
+    pair.above.agent.restart();
+    eventually("another one runs", CEILING, || pair.above.pid().filter(|pid| *pid != before));
+    eventually("the one before has ended", secs(5), || has_ended(before).then_some(()));
+    pair.settles(eras().0.delegated);
+    pause(secs(3));
+    let took = pair.follows();
+    println!("{program} after a crash of the agent: followed after {took:?}");
+}
