@@ -12,6 +12,8 @@ mod heard;
 mod histories;
 #[path = "core/known.rs"]
 mod known;
+#[path = "core/programs.rs"]
+mod programs;
 #[path = "core/recorded.rs"]
 mod recorded;
 #[path = "core/redial.rs"]
