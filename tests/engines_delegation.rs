@@ -367,3 +367,13 @@ fn dhcp6s_of_a_killed_agent_is_replaced_by_the_next() {
 fn kea_of_a_killed_agent_is_replaced_by_the_next() {
     above_program::outlives_a_crash("kea");
 }
+
+#[test]
+fn dhcp6s_hears_an_interface_that_was_made_anew() {
+    above_program::hears_an_interface_made_anew("dhcp6s");
+}
+
+#[test]
+fn kea_hears_an_interface_that_was_made_anew() {
+    above_program::hears_an_interface_made_anew("kea");
+}

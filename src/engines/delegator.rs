@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use nix::net::if_::if_nametoindex;
 use tokio::time::{Instant, sleep_until};
 
 use super::Work;
@@ -49,6 +50,8 @@ struct Delegator {
     state: State,
     /// It has not done what the newest order says.
     is_behind: bool,
+    /// The index of its interface when it was started.
+    index: Option<u32>,
     /// What was reported last.
     reported: Option<Report>,
 }
@@ -96,6 +99,7 @@ pub(super) async fn run(mut work: Work) {
         troubles: BTreeMap::new(),
         state: State::Starting,
         is_behind: false,
+        index: None,
         reported: None,
     };
     delegator.serve().await;
@@ -150,6 +154,7 @@ impl Delegator {
             Happened::Started => {
                 self.phase = Phase::Starting { until: Instant::now() + self.patience };
                 self.driver.started();
+                self.index = self.index_now();
             }
             Happened::Ended { how, again_in } => {
                 self.phase = Phase::Off;
@@ -221,6 +226,10 @@ impl Delegator {
                     self.fail(wrong);
                 }
             },
+            Phase::Ready if self.has_lost_interface() => {
+                let text = "its interface was made anew, and it does not hear it: restarted";
+                self.fail((Trouble::Silent, text.to_owned()));
+            }
             Phase::Ready if self.is_behind => self.apply().await,
             Phase::Ready => {
                 if let Err(wrong) = self.driver.probe().await {
@@ -228,6 +237,17 @@ impl Delegator {
                 }
             }
         }
+    }
+
+    /// Whether its interface is another one than that which it has opened: its sockets are of an
+    /// index.
+    fn has_lost_interface(&self) -> bool {
+        let now = self.index_now();
+        now.is_some() && now != self.index
+    }
+
+    fn index_now(&self) -> Option<u32> {
+        if_nametoindex(self.work.post.interface.as_str()).ok()
     }
 
     /// Reports what is new.

@@ -204,3 +204,16 @@ pub fn outlives_a_crash(program: &'static str) {
     let took = pair.follows();
     println!("{program} after a crash of the agent: followed after {took:?}");
 }
+
+/// Its interface is removed and comes back as another one: the program hears that one.
+pub fn hears_an_interface_made_anew(program: &'static str) {
+    let pair = Pair::start(program);
+    let before = pair.above.pid();
+    pair.site.recreate_provider_link();
+    eventually("it is started anew", CEILING, || {
+        pair.above.pid().filter(|pid| Some(*pid) != before)
+    });
+    pair.settles(eras().0.delegated);
+    pause(secs(3));
+    pair.follows();
+}

@@ -80,6 +80,13 @@ impl Site {
         self.dut.ip("link del wan0");
     }
 
+    /// The provider's end of the link is made anew.
+    pub fn recreate_provider_link(&self) {
+        self.isp.ip("link del isp0");
+        self.above.as_ref().unwrap().port("isp0-again", (&self.isp, "isp0"), None);
+        self.isp.link_local("isp0", PROVIDER);
+    }
+
     /// Another router on the uplink's link.
     pub fn second_provider(&self, link_local: &str) -> Namespace {
         let (above, second) = (self.above.as_ref().unwrap(), self.net.router("isp2"));
