@@ -27,9 +27,11 @@ pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
         };
         let program = engine.program;
         let owned = program.owns_interface();
-        if owned && uplink.address != AddressMode::None {
+        // Some leave advertisements to the kernel: dhcpcd with `noipv6rs`.
+        if owned && !matches!(uplink.address, AddressMode::None | AddressMode::Kernel) {
             let problem = format!("{program} makes the addresses of {name} already");
-            let remedy = "leave it out, or write address = \"none\"";
+            let remedy = "leave it out, or write address = \"kernel\" where it leaves router \
+                          advertisements to the kernel";
             findings.push(Finding::new(&["uplink", name, "address"], problem, remedy));
         }
         if owned && uplink.default_route {

@@ -40,6 +40,13 @@ fn a_program_is_named_by_itself_or_by_its_table() {
     );
 }
 
+/// As with dhcpcd's `noipv6rs`.
+#[test]
+fn a_program_may_leave_the_uplink_s_address_to_the_kernel() {
+    let config = config("[uplink.a]\nrequester = \"dhcpcd\"\naddress = \"kernel\"\n");
+    assert_eq!(config.uplinks["a"].address, AddressMode::Kernel);
+}
+
 #[test]
 fn two_owners_of_one_thing_are_refused() {
     let cases = [
