@@ -82,9 +82,10 @@ fn each_line_names_its_origin() {
 fn the_programs_of_before_can_be_kept() {
     let (text, _) = imported(&ARTICLE);
     let text = text.replace("# delegator", "delegator").replace("# advertiser", "advertiser");
-    let text = text.replace("# requester", "requester").replace("address = \"kernel\"", "");
+    let text = text.replace("# requester", "requester");
     let config = parse("kept", &text).unwrap();
     assert_eq!(config.engines_in_use().count(), 3);
+    assert_eq!(config.uplinks["tun0"].address, AddressMode::Kernel);
 }
 
 #[test]

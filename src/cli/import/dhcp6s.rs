@@ -11,6 +11,9 @@ use super::{Loader, wrong};
 use crate::config::ConfigError;
 use crate::wire::dhcpv6_option::Duid;
 
+/// The interface where nothing names it.
+const PLACEHOLDER: &str = "INTERFACE";
+
 /// Reads the file into `draft`.
 pub(super) fn import(
     draft: &mut Draft,
@@ -57,11 +60,21 @@ fn links(
         links.push(name);
     }
     if links.is_empty() {
+        // Its command line names it.
+        let origin = Origin { file: Rc::clone(file), line: 1 };
         let known = draft.names(Kind::Downlink);
-        let only = <[String; 1]>::try_from(known).ok().map(|[only]| only);
-        if let Some(name) = draft.hints.downlink.clone().or(only) {
-            // Its command line names it.
-            let origin = Origin { file: Rc::clone(file), line: 1 };
+        let known = match (draft.hints.downlink.clone(), known.as_slice()) {
+            (Some(name), _) => Some(name),
+            (None, [only]) => Some(only.clone()),
+            (None, []) => {
+                let why = "dhcp6s has it on its command line: write it in the place of INTERFACE, \
+                           or name it with --downlink";
+                draft.leave_out(&origin, "the interface", why);
+                Some(PLACEHOLDER.to_owned())
+            }
+            (None, _) => None,
+        };
+        if let Some(name) = known {
             hints(draft, &name, &origin);
             links.push(name);
         }

@@ -210,7 +210,7 @@ fn interface(
     }
     let id = (Kind::Uplink, name.to_owned());
     draft.table(&id, &line.origin);
-    address(draft, &id, global, block);
+    let by_kernel = address(draft, &id, global, block);
     for line in &block.options {
         match line.word(0) {
             "ia_pd" => delegate(draft, name, line, block, global)?,
@@ -229,23 +229,27 @@ fn interface(
         section.entries.push(Entry { key: "delegate", content, weak: true });
     }
     options(draft, &id, global, block);
-    let hint = "requester = \"dhcpcd\" # keeps dhcpcd; address, request-address and \
-                default-route are then left out";
+    let hint = if by_kernel {
+        "requester = \"dhcpcd\" # keeps dhcpcd; request-address and default-route are then left out"
+    } else {
+        "requester = \"dhcpcd\" # keeps dhcpcd; address, request-address and default-route are then \
+         left out"
+    };
     draft.hint(&id, &line.origin, hint.to_owned());
     Ok(())
 }
 
-/// How the uplink's address is made.
-fn address(draft: &mut Draft, id: &(Kind, String), global: &Block, block: &Block) {
+/// How the uplink's address is made; whether by the kernel.
+fn address(draft: &mut Draft, id: &(Kind, String), global: &Block, block: &Block) -> bool {
     let both = ["ipv6rs", "noipv6rs"];
     let solicits = block.last_of(both).or_else(|| global.last_of(both));
     if let Some(line) = solicits.filter(|line| line.word(0) == "noipv6rs") {
         let note = "dhcpcd leaves advertisements to the kernel".to_owned();
         draft.set_with(id, "address", quoted("kernel"), &line.origin, note);
-        return;
+        return true;
     }
     let slaac = block.last_of(["slaac", "slaac"]).or_else(|| global.last_of(["slaac", "slaac"]));
-    let Some(line) = slaac else { return };
+    let Some(line) = slaac else { return false };
     match line.word(1) {
         "hwaddr" => draft.set(id, "address", quoted("eui64"), &line.origin),
         "private" => draft.set(id, "address", quoted("stable"), &line.origin),
@@ -255,6 +259,7 @@ fn address(draft: &mut Draft, id: &(Kind, String), global: &Block, block: &Block
     if line.words.iter().any(|word| word.starts_with("temp")) {
         draft.leave_out(&line.origin, line.text(), "routers have no temporary addresses");
     }
+    false
 }
 
 /// Options of messages, and routes.

@@ -120,12 +120,24 @@ fn an_error_names_file_line_and_what_was_expected() {
 
 #[test]
 fn a_file_that_names_no_interface_is_an_error() {
-    for format in [Format::Dhcpcd, Format::Radvd, Format::Dhcp6s, Format::Dhcp6c, Format::Rtadvd] {
+    for format in [Format::Dhcpcd, Format::Radvd, Format::Dhcp6c, Format::Rtadvd] {
         let error = import(format, b"# nothing\n", Hints::default()).unwrap_err().to_string();
         assert!(error.contains("name one with --uplink or --downlink"), "{error}");
         let config = config(&import(format, b"", with(Some("tun0"), None, None)).unwrap());
         assert!(config.uplinks.contains_key("tun0"));
     }
+}
+
+/// dhcp6s has its interface on its command line.
+#[test]
+fn an_interface_that_no_file_can_name_has_a_place_to_be_written() {
+    let hosts = "host x { duid 00:01:02; prefix 2001:db8:1::/48 infinity; };\n";
+    assert_eq!(of(Format::Dhcp6s, hosts).delegations["x"].downlink, "INTERFACE");
+    let summary = left_out(Format::Dhcp6s, hosts, Hints::default());
+    assert!(summary.contains("in the place of INTERFACE"), "{summary}");
+    let hints = with(None, Some("lan0"), None);
+    let found = config(&import(Format::Dhcp6s, hosts.as_bytes(), hints).unwrap());
+    assert_eq!(found.delegations["x"].downlink, "lan0");
 }
 
 #[test]
