@@ -10,6 +10,8 @@
 
 mod lab;
 
+#[path = "engines/advertiser.rs"]
+mod advertiser;
 #[path = "engines/orders.rs"]
 mod orders;
 #[path = "engines/radvd.rs"]

@@ -11,10 +11,11 @@ use super::kernel::system::System;
 use super::random::Random;
 use super::uplink::Attachment;
 use crate::config;
+use crate::core::engine::Advertised;
 use crate::core::kernel::system::Neighbor;
 use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
-use crate::wire::ndp::RouterSolicitation;
+use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
 
 /// A downlink.
 #[derive(Clone, Debug)]
@@ -26,19 +27,21 @@ pub(super) struct Downlink {
 }
 
 impl Downlink {
-    /// A downlink that has not been attached yet; `promised` is what hosts may still hold.
+    /// A downlink that has not been attached yet; `promised` is what hosts may still hold, and
+    /// `program` what advertises in the built-in's place.
     pub(super) fn new(
         name: &str,
         config: &config::Downlink,
         promised: Promises,
+        program: Option<config::Program>,
         random: &mut Random,
     ) -> Self {
-        Self {
-            name: name.to_owned(),
-            config: config.clone(),
-            attached: None,
-            advertising: Advertising::new(config.advertise.clone(), promised, random.fork()),
-        }
+        let rules = config.advertise.clone();
+        let advertising = match program {
+            None => Advertising::new(rules, promised, random.fork()),
+            Some(program) => Advertising::by(program, rules, promised),
+        };
+        Self { name: name.to_owned(), config: config.clone(), attached: None, advertising }
     }
 
     /// Its name.
@@ -139,6 +142,39 @@ impl Downlink {
         let attached = self.attached.clone()?;
         let (promises, transmit) = self.advertising.poll_transmit(now)?;
         Some((attached, promises, transmit))
+    }
+
+    /// The promises that another program is about to make, and what it is to be handed when they
+    /// are stored, where it is not the same as before.
+    pub(super) fn poll_order(
+        &mut self,
+        now: Instant,
+    ) -> Option<(Vec<Promise>, Option<Advertised>)> {
+        self.attached.as_ref()?;
+        self.advertising.poll_order(now)
+    }
+
+    /// Another program is handed once more what it is to advertise.
+    pub(super) fn repeat_order(&mut self, now: Instant) {
+        self.advertising.repeat_order(now);
+    }
+
+    /// Where another program is to be solicited, to hear whether it does what it was handed.
+    pub(super) fn poll_probe(&mut self, now: Instant) -> Option<Attachment> {
+        let attached = self.attached.clone()?;
+        self.advertising.poll_probe(now).then_some(attached)
+    }
+
+    /// Takes in an advertisement that another program has sent from our own address. Whether it is
+    /// the first that shows that it does what it was handed last.
+    pub(super) fn handle_own(&mut self, now: Instant, advertisement: &RouterAdvertisement) -> bool {
+        self.attached.is_some() && self.advertising.handle_own(now, advertisement)
+    }
+
+    /// What another program is handed last; `withdraw` withdraws its prefixes too.
+    pub(super) fn final_order(&self, now: Instant, withdraw: bool) -> Option<Advertised> {
+        self.attached.as_ref()?;
+        self.advertising.final_order(now, withdraw)
     }
 
     /// The final advertisement; `withdraw` withdraws its prefixes too. The downlink is detached

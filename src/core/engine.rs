@@ -76,6 +76,9 @@ pub struct Advertised {
     pub rules: crate::config::Advertise,
     /// The MTU of the link in octets: programs refuse to advertise a larger one.
     pub link_mtu: u32,
+    /// How often the program was found not to do what it was handed: where this has grown, it is
+    /// to be started anew.
+    pub attempt: u32,
 }
 
 impl Advertised {

@@ -67,7 +67,7 @@ impl Output {
     /// neither does a Reconfigure message, which only has questions asked.
     pub const fn is_promise(&self) -> bool {
         match self {
-            Self::SendIcmpv6(_) => true,
+            Self::SendIcmpv6(_) | Self::Engine(Order::Advertise { .. }) => true,
             Self::SendServer(packet) => !matches!(packet.memory, Safety::NotNeeded),
             Self::Remember(_)
             | Self::Apply(_)

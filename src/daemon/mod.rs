@@ -80,6 +80,7 @@ async fn serve(
     }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    shell.engines.end_strays(&config);
     let mut core = Core::new(config, memory, duid, platform::CAPABILITIES, seed, clock::now());
     core.set_reports_debug(tracing::enabled!(tracing::Level::DEBUG));
     let mut signals = Signals::new()?;
@@ -133,6 +134,7 @@ async fn serve(
             break;
         }
     }
+    shell.engines.end().await;
     shell.close();
     let _ = std::fs::remove_file(control::path(&options.runtime_dir));
     info!("stopped");

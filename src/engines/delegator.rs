@@ -156,6 +156,7 @@ impl Delegator {
                 self.driver.started();
                 self.index = self.index_now();
             }
+            Happened::Settled => {}
             Happened::Ended { how, again_in } => {
                 self.phase = Phase::Off;
                 self.state = State::Failed;

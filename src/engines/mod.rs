@@ -3,6 +3,7 @@
 //! Each job on each interface is a task of its own. It gets orders, of which the newest alone
 //! counts, and reports what became of them; nobody waits for it.
 
+mod advertiser;
 mod command;
 mod delegator;
 pub mod dhcp6s;
@@ -12,6 +13,7 @@ pub mod kea;
 mod output;
 mod process;
 pub mod radvd;
+mod reporter;
 mod requester;
 pub mod rtadvd;
 #[cfg(test)]
@@ -21,17 +23,21 @@ pub mod version;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use unsaid::{Rendered, Unsaid};
 
-use crate::config::{Engine, Job};
+use crate::config::{Config, Engine, Job, Program};
 use crate::core::engine::{Order, Post, Report};
 
 /// Reports that wait to be taken in.
 const REPORTS: usize = 64;
+
+/// All programs together have so long to carry out what they were ordered last.
+const LAST_ORDERS: Duration = Duration::from_secs(3);
 
 /// What the task of one engine works with.
 pub(crate) struct Work {
@@ -45,19 +51,19 @@ pub(crate) struct Work {
     pub(crate) orders: watch::Receiver<Option<Order>>,
     /// Changes whenever the program has handed on what it holds.
     pub(crate) answers: watch::Receiver<()>,
-    /// When a process was started, by its id.
-    pub(crate) process_start: fn(u32) -> Option<u64>,
     /// What is known of the program.
     pub(crate) reports: mpsc::Sender<Report>,
+    /// When a process was started, by its id: a number that no other process with this id has.
+    pub(crate) process_start: fn(u32) -> Option<u64>,
 }
 
 /// All engines of this machine.
 pub(crate) struct Engines {
     runtime_dir: PathBuf,
-    process_start: fn(u32) -> Option<u64>,
     tasks: BTreeMap<Post, Task>,
     sender: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
+    process_start: fn(u32) -> Option<u64>,
 }
 
 struct Task {
@@ -68,11 +74,34 @@ struct Task {
 }
 
 impl Engines {
-    /// None yet; files for them are written below `runtime_dir`.
+    /// None yet; files for them are written below `runtime_dir`. `process_start` says when a
+    /// process was started, by its id.
     pub(crate) fn new(runtime_dir: &Path, process_start: fn(u32) -> Option<u64>) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
         let (runtime_dir, tasks) = (runtime_dir.to_owned(), BTreeMap::new());
-        Self { runtime_dir, process_start, tasks, sender, reports }
+        Self { runtime_dir, tasks, sender, reports, process_start }
+    }
+
+    /// Ends what an earlier run has left running and `config` does not want any more. What it wants
+    /// goes on as it is, until it is ordered something.
+    pub(crate) fn end_strays(&self, config: &Config) {
+        let wanted = config.engines_in_use().filter_map(|(job, interface, engine)| {
+            let post = Post { job, interface: interface.to_owned() };
+            Some(name(&post, config.engine(engine)?.program))
+        });
+        let (directory, process_start) = (self.runtime_dir.clone(), self.process_start);
+        tokio::spawn(process::end_strays(directory, wanted.collect(), process_start));
+    }
+
+    /// Ends all of them, behind what each was ordered last.
+    pub(crate) async fn end(&mut self) {
+        let tasks: Vec<_> = std::mem::take(&mut self.tasks).into_values().map(Task::end).collect();
+        let all = async {
+            for task in tasks {
+                let _ = task.await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_ORDERS, all).await;
     }
 
     /// Has these programs do these jobs, and no others. One that stays is left alone.
@@ -99,10 +128,10 @@ impl Engines {
             post,
             engine: engine.clone(),
             runtime_dir: self.runtime_dir.clone(),
-            process_start: self.process_start,
             orders: receiver,
             answers: answered,
             reports: self.sender.clone(),
+            process_start: self.process_start,
         };
         let task = tokio::spawn(async move {
             if let Some(before) = before {
@@ -110,9 +139,8 @@ impl Engines {
             }
             match work.post.job {
                 Job::Requester => requester::run(work).await,
+                Job::Advertiser => advertiser::run(work).await,
                 Job::Delegator => delegator::run(work).await,
-                // Its door in the core is not open yet.
-                Job::Advertiser => {}
             }
         });
         Task { engine, orders, answers, task }
@@ -141,6 +169,12 @@ impl Engines {
             None => std::future::pending().await,
         }
     }
+}
+
+/// What a program on its interface is called in the names of files and in the log.
+fn name(post: &Post, program: Program) -> String {
+    let interface = post.interface.replace(['/', '\0'], "_");
+    format!("{program}-{interface}")
 }
 
 impl Task {

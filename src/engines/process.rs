@@ -25,6 +25,10 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_secs(60);
 /// A program that has run for so long has not failed at its start.
 const STEADY: Duration = Duration::from_secs(60);
+/// One that has been started so lately may not know any signal yet.
+const YOUNG: Duration = Duration::from_millis(300);
+/// A program that has run for so long is not about to end at once.
+const SETTLED: Duration = Duration::from_secs(5);
 /// How long the program of an earlier run is waited for, once it was killed.
 const FORMER: Duration = Duration::from_secs(1);
 const TURN: Duration = Duration::from_millis(5);
@@ -64,8 +68,15 @@ enum State {
     Off,
     /// To be started then.
     Waiting { until: Instant },
-    /// It runs; `ended` says that it was killed here, to be started anew at once.
-    Running { child: Box<Child>, since: Instant, ended: bool },
+    /// It runs.
+    Running {
+        child: Box<Child>,
+        since: Instant,
+        /// It was killed here, to be started anew at once.
+        ended: bool,
+        /// It has been reported that it has run for a while.
+        settled: bool,
+    },
 }
 
 /// What has become of a program.
@@ -73,6 +84,8 @@ enum State {
 pub(crate) enum Happened {
     /// It has been started.
     Started,
+    /// It has run for a while since.
+    Settled,
     /// It has ended by itself, or could not be started.
     Ended {
         /// How, with what it printed last.
@@ -89,11 +102,6 @@ impl Process {
         Self { setup, state, delay: FIRST_DELAY, lines }
     }
 
-    /// Whether it runs, as far as is known.
-    pub(crate) const fn is_running(&self) -> bool {
-        matches!(self.state, State::Running { ended: false, .. })
-    }
-
     /// Has it run from now on; [`next`](Self::next) starts it.
     pub(crate) fn start(&mut self) {
         if matches!(self.state, State::Off) {
@@ -107,6 +115,25 @@ impl Process {
         if let State::Running { child, ended, .. } = &mut self.state {
             kill(child.id(), Signal::SIGKILL);
             *ended = true;
+        }
+    }
+
+    /// Has this run in its place from now on.
+    pub(crate) fn replace(&mut self, setup: Setup) {
+        self.setup = setup;
+        self.restart();
+    }
+
+    /// Has it read its file anew, by HUP. One that has just been started may have read the old one,
+    /// and not know the signal yet: it is started anew. One that does not run reads it when it is
+    /// started.
+    pub(crate) fn reload(&mut self) {
+        match &self.state {
+            State::Running { since, .. } if since.elapsed() < YOUNG => self.restart(),
+            State::Running { .. } => {
+                self.signal(Signal::SIGHUP);
+            }
+            State::Off | State::Waiting { .. } => {}
         }
     }
 
@@ -132,8 +159,15 @@ impl Process {
                     kill_former(&self.setup).await;
                     return self.spawn();
                 }
-                State::Running { child, since, ended } => {
-                    let status = child.wait().await;
+                State::Running { child, since, ended, settled } => {
+                    let settles_at = *since + SETTLED;
+                    let status = tokio::select! {
+                        status = child.wait() => status,
+                        () = sleep_until(settles_at), if !*settled && !*ended => {
+                            *settled = true;
+                            return Happened::Settled;
+                        }
+                    };
                     let (ended, steady) = (*ended, since.elapsed() >= STEADY);
                     forget(&self.setup);
                     if ended {
@@ -156,17 +190,17 @@ impl Process {
         }
     }
 
-    /// Ends it with TERM, and with KILL where it has not ended after `patience`.
+    /// Ends it with TERM, and with KILL where it has not ended after `patience`: at once where there
+    /// is none, so that it has no last word.
     pub(crate) async fn stop(&mut self, patience: Duration) {
         let state = std::mem::replace(&mut self.state, State::Off);
         if let State::Running { mut child, .. } = state {
             let id = child.id();
-            let pid = id.and_then(|id| i32::try_from(id).ok());
+            let pid = id.and_then(|id| i32::try_from(id).ok()).filter(|_| !patience.is_zero());
             if let Some(pid) = pid {
                 let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGTERM);
             }
-            if timeout(patience, child.wait()).await.is_err() {
-                debug!(engine = self.setup.name, "it does not end on TERM, and is killed");
+            if patience.is_zero() || timeout(patience, child.wait()).await.is_err() {
                 kill(id, Signal::SIGKILL);
                 let _ = child.wait().await;
             }
@@ -196,7 +230,8 @@ impl Process {
             record(&self.setup, id);
             info!(engine = name, pid = id, "started");
         }
-        self.state = State::Running { child: Box::new(child), since: Instant::now(), ended: false };
+        let since = Instant::now();
+        self.state = State::Running { child: Box::new(child), since, ended: false, settled: false };
         Happened::Started
     }
 
@@ -232,6 +267,22 @@ fn record(setup: &Setup, id: u32) {
 fn forget(setup: &Setup) {
     // It may never have been written.
     let _ = fs::remove_file(record_path(setup));
+}
+
+/// Ends what an earlier run has left running and nobody wants any more: all but `wanted`.
+pub(super) async fn end_strays(
+    directory: PathBuf,
+    wanted: Vec<String>,
+    process_start: fn(u32) -> Option<u64>,
+) {
+    let Ok(entries) = fs::read_dir(&directory) else { return };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let strays = names.filter_map(|file| Some(file.strip_suffix(".run")?.to_owned()));
+    for name in strays.filter(|name| !wanted.contains(name)) {
+        let (program, arguments) = (PathBuf::new(), Vec::new());
+        let directory = directory.clone();
+        kill_former(&Setup { name, program, arguments, directory, process_start }).await;
+    }
 }
 
 /// Ends what an earlier run has left running, if it is that very process.

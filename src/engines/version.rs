@@ -8,6 +8,9 @@ use std::fmt;
 pub struct Version(Vec<u32>);
 
 impl Version {
+    /// Before all others.
+    pub const UNKNOWN: Self = Self(Vec::new());
+
     /// The first one in what a program prints.
     pub fn find(text: &str) -> Option<Self> {
         text.split(|letter: char| !(letter.is_ascii_digit() || letter == '.'))

@@ -69,6 +69,7 @@ pub(crate) fn full() -> Advertised {
             ..Advertise::default()
         },
         link_mtu: 1500,
+        attempt: 0,
     }
 }
 
@@ -112,7 +113,7 @@ pub(crate) fn any_order() -> impl Strategy<Value = Advertised> {
                 unicast_answers,
                 ..Advertise::default()
             };
-            Advertised { advertisement, running_down, rules, link_mtu }
+            Advertised { advertisement, running_down, rules, link_mtu, attempt: 0 }
         },
     )
 }

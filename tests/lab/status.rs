@@ -93,6 +93,11 @@ impl Status {
         list(&self.0["conditions"]).iter().any(|found| found["name"] == name)
     }
 
+    /// The changes, as they are.
+    pub fn changes_view(&self) -> &Value {
+        &self.0["changes"]
+    }
+
     /// The number of the last change.
     pub fn changes(&self) -> u64 {
         list(&self.0["changes"]).last().and_then(|change| change["number"].as_u64()).unwrap_or(0)

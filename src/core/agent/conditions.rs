@@ -145,6 +145,7 @@ impl Core {
             let (job, text) = (post.job, text.to_owned());
             found.add(&post.interface, Condition::Engine { job, trouble, text });
         }
+        self.find_silent_programs(&mut found);
         if self.relays.leases().is_full() {
             found.add("", Condition::RelayTableFull);
         }

@@ -9,6 +9,7 @@
 //! | `settle` | derives the desired state and brings it about |
 //! | `pass` | when the desired state is derived next |
 //! | `known`, `postponed` | what waits until more is known |
+//! | `programs` | programs that advertise in the built-in's place |
 //! | `takeover` | whether the holder of a delegation still answers when another asks for it |
 //! | `reload` | taking over another configuration, and stopping |
 //! | `conditions`, `counters` | what an operator reads |
@@ -21,6 +22,7 @@ pub(super) mod events;
 pub(super) mod known;
 pub(super) mod pass;
 pub(super) mod postponed;
+mod programs;
 pub(super) mod receive;
 pub(super) mod reload;
 pub(super) mod serve;

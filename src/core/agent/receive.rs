@@ -115,6 +115,9 @@ impl Core {
 
     /// Another router on a link of ours: never believed (RA-RX-12), but worth a line (RA-TX-40).
     fn advertisement_on_downlink(&mut self, now: Instant, received: &Received) {
+        if self.advertisement_of_program(now, received) {
+            return;
+        }
         let Ok(advertisement) = self.checked_advertisement(received) else { return };
         if advertisement.snac_router
             && let Some(name) = self.kernel.state.system.name_of(received.interface)
@@ -323,23 +326,17 @@ impl Core {
             return;
         }
         let mut sent = false;
-        for downlink in self.downlinks.values_mut() {
+        let mut downlinks = std::mem::take(&mut self.downlinks);
+        for (name, downlink) in &mut downlinks {
             while let Some((attached, promises, transmit)) = downlink.poll_transmit(now) {
-                for promise in promises {
-                    let record = crate::core::memory::Record::Advertised {
-                        downlink: downlink.name().to_owned(),
-                        prefix: promise.prefix,
-                        is_route: promise.is_route,
-                        until: promise.until,
-                    };
-                    self.memory.fold(record.clone());
-                    self.outputs.push_back(Output::Remember(record));
-                }
+                self.remember_promises(name, promises);
                 sent |= transmit.destination.is_multicast();
                 self.outputs.extend(advertisements(&attached, transmit));
             }
             self.outputs.extend(downlink.poll_neighbors(now).map(Output::ListNeighbors));
+            self.send_to_program(now, downlink);
         }
+        self.downlinks = downlinks;
         if sent && let Some(change) = self.unadvertised.take() {
             let milestone = crate::core::stage::Milestone { change, stage: Stage::Advertised };
             self.outputs.push_back(Output::Milestone(milestone));

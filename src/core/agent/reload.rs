@@ -49,7 +49,10 @@ impl Core {
         for (name, wanted) in &config.downlinks {
             if !self.downlinks.contains_key(name) {
                 let promised = self.memory.advertised.get(name).cloned().unwrap_or_default();
-                let downlink = Downlink::new(name, wanted, promised, &mut self.random);
+                let engine = wanted.advertiser.as_deref().and_then(|name| config.engine(name));
+                let program = engine.map(|engine| engine.program);
+                let random = &mut self.random;
+                let downlink = Downlink::new(name, wanted, promised, program, random);
                 self.downlinks.insert(name.clone(), downlink);
             }
         }
@@ -57,6 +60,8 @@ impl Core {
         self.delegating.configure(&self.duid, &config);
         if let Some(engines) = self.engines.configure(&config) {
             self.outputs.push_back(Output::RunEngines(engines));
+            // A program that takes another's place knows nothing yet.
+            self.downlinks.values_mut().for_each(|downlink| downlink.repeat_order(now));
         }
         self.config = config;
         self.follow_hearing();
@@ -105,6 +110,9 @@ impl Core {
 
     /// Sends the final advertisement of a downlink; `withdraw` withdraws its prefixes too.
     fn say_goodbye(&mut self, now: Instant, downlink: &mut Downlink, withdraw: bool) {
+        if let Some(advertised) = downlink.final_order(now, withdraw) {
+            self.order_to_advertise(downlink.name().to_owned(), advertised);
+        }
         if let Some((attached, transmit)) = downlink.stop(now, withdraw) {
             self.outputs.extend(advertisements(&attached, transmit));
         }

@@ -32,7 +32,7 @@ fn a_program_that_ends_is_started_again_ever_more_rarely() {
             let ended = timeout(PATIENCE, process.next()).await.unwrap();
             let how = "exit status: 3 (no such interface)".to_owned();
             assert_eq!(ended, Happened::Ended { how, again_in: Duration::from_secs(seconds) });
-            assert!(!process.is_running());
+            assert!(!process.signal(Signal::SIGHUP));
         }
         for _ in 0..10 {
             process.wait(String::new());
@@ -115,4 +115,37 @@ fn a_program_survives_that_nobody_reads_what_it_prints() {
     }
     drop(process);
     block_on(kill_former(&setup));
+}
+
+#[test]
+fn what_nobody_wants_any_more_is_ended_and_the_wanted_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    block_on(async {
+        let mut ids = Vec::new();
+        for name in ["radvd-lan0", "radvd-wl0"] {
+            let setup = setup(dir.path(), "sleep 60; :");
+            let mut process = Process::new(Setup { name: name.to_owned(), ..setup });
+            ids.push((started(&mut process).await, process));
+        }
+        let wanted = vec!["radvd-wl0".to_owned()];
+        end_strays(dir.path().to_owned(), wanted, testing::process_start).await;
+        assert_eq!(testing::process_start(ids[0].0), None);
+        assert!(testing::process_start(ids[1].0).is_some());
+        ids[1].1.stop(PATIENCE).await;
+    });
+}
+
+#[test]
+fn a_program_that_has_no_time_to_end_has_no_last_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().join("mark");
+    let script = format!("trap 'touch {}' TERM; while :; do sleep 0.05; done", mark.display());
+    block_on(async {
+        let mut process = Process::new(setup(dir.path(), &script));
+        let id = started(&mut process).await;
+        process.stop(Duration::ZERO).await;
+        assert_eq!(testing::process_start(id), None);
+        sleep(Duration::from_millis(100)).await;
+        assert!(!mark.exists());
+    });
 }

@@ -50,6 +50,17 @@ pub(super) fn render(
         .collect()
 }
 
+/// All of it in one message, however long: for a program that splits it itself.
+pub(super) fn whole(
+    rules: &config::Advertise,
+    link: &Link,
+    statement: &Statement,
+) -> RouterAdvertisement {
+    let source = link.link_layer_address.iter().cloned().map(NdpOption::SourceLinkLayer);
+    let options = source.chain(options(rules, statement)).collect();
+    RouterAdvertisement { options, ..header(rules, statement) }
+}
+
 fn header(rules: &config::Advertise, statement: &Statement) -> RouterAdvertisement {
     let router_lifetime = statement.router_lifetime;
     RouterAdvertisement {

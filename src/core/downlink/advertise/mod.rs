@@ -7,10 +7,13 @@
 //! `ledger` knows what hosts have heard before, `lifetimes` what can be advertised at a moment: a
 //! `Statement`. Who sends it is an [`Advertiser`]: the built-in one (`sender`, with `schedule` for
 //! when, `message` for how it is put into packets, and `copies` for the hosts that are sent what is
-//! new by unicast as well), or another program in its place.
+//! new by unicast as well), or another program in its place (`external`, with `lasting` for a
+//! statement that the program can repeat).
 
 mod content;
 mod copies;
+mod external;
+mod lasting;
 mod ledger;
 mod lifetimes;
 mod message;
@@ -20,7 +23,7 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -29,10 +32,14 @@ use serde::{Deserialize, Serialize};
 
 pub use content::Content;
 
+use self::external::External;
+use self::lasting::Lasting;
 use self::ledger::Ledger;
 use self::lifetimes::Statement;
+use self::message::Link;
 use self::sender::Sender;
 use crate::config;
+use crate::core::engine::Advertised;
 use crate::core::kernel::system::Neighbor;
 use crate::core::random::Random;
 use crate::net::ALL_NODES;
@@ -92,6 +99,8 @@ pub struct Advertising {
 enum Advertiser {
     /// This program.
     BuiltIn(Box<Sender>),
+    /// Another one.
+    External(Box<External>),
 }
 
 impl Advertising {
@@ -107,20 +116,37 @@ impl Advertising {
         }
     }
 
+    /// As [`new`](Self::new), with another program that advertises.
+    pub fn by(program: config::Program, rules: config::Advertise, promised: Promises) -> Self {
+        Self {
+            rules,
+            content: None,
+            ledger: Ledger::new(promised),
+            stub_router_at: None,
+            advertiser: Advertiser::External(Box::new(External::new(program))),
+        }
+    }
+
     /// The link can send, with this link-layer address and MTU: the initial advertisements
     /// (RA-TX-06), the first of them at once. Until [`set_content`](Self::set_content) was called
     /// nothing is sent.
     pub fn link_up(&mut self, now: Instant, link_layer_address: Option<Vec<u8>>, mtu: u32) {
-        if self.rules.enabled {
-            let Advertiser::BuiltIn(sender) = &mut self.advertiser;
-            sender.link_up(now, link_layer_address, mtu);
+        if !self.rules.enabled {
+            return;
+        }
+        let link = Link { link_layer_address, mtu };
+        match &mut self.advertiser {
+            Advertiser::BuiltIn(sender) => sender.link_up(now, link),
+            Advertiser::External(external) => external.link_up(now, link),
         }
     }
 
     /// The link cannot send.
     pub fn link_down(&mut self) {
-        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
-        sender.link_down();
+        match &mut self.advertiser {
+            Advertiser::BuiltIn(sender) => sender.link_down(),
+            Advertiser::External(external) => external.link_down(),
+        }
     }
 
     /// Takes over what should be advertised. A real difference, not a mere refresh of lifetimes, is
@@ -137,9 +163,16 @@ impl Advertising {
             || self.ledger.exceeds(&before, &content, now)
             || (!known && !self.ledger.withdrawn(&content, now).is_empty());
         self.content = Some(content);
-        if differs {
-            let Advertiser::BuiltIn(sender) = &mut self.advertiser;
-            sender.announce(now, self.rules.unicast_copies);
+        match &mut self.advertiser {
+            Advertiser::BuiltIn(sender) if differs => {
+                sender.announce(now, self.rules.unicast_copies);
+            }
+            Advertiser::External(external) if differs => {
+                external.announce(now, self.rules.min_delay);
+            }
+            // What merely lasts longer is handed over with time, as the built-in would say it.
+            Advertiser::External(external) => external.review(now + self.rules.min_interval),
+            Advertiser::BuiltIn(_) => {}
         }
         differs
     }
@@ -162,23 +195,30 @@ impl Advertising {
         source: Ipv6Addr,
         solicitation: &RouterSolicitation,
     ) {
-        if self.content.is_some() {
-            let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+        // Another program answers by itself.
+        if self.content.is_some()
+            && let Advertiser::BuiltIn(sender) = &mut self.advertiser
+        {
             sender.handle_solicitation(now, source, solicitation);
         }
     }
 
     /// Whether the first multicast advertisement of something new has yet to leave.
     pub const fn is_announcing(&self) -> bool {
-        let Advertiser::BuiltIn(sender) = &self.advertiser;
-        self.content.is_some() && sender.is_announcing()
+        self.content.is_some()
+            && match &self.advertiser {
+                Advertiser::BuiltIn(sender) => sender.is_announcing(),
+                Advertiser::External(external) => external.is_announcing(),
+            }
     }
 
     /// Advertises to a requesting router by unicast, at once: the multicast advertisement may have
     /// to wait, or get lost (SRV-59, RA-TX-64).
     pub fn notify(&mut self, now: Instant, router: Ipv6Addr) {
-        if self.content.is_some() {
-            let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+        // Another program advertises to all at once what is new.
+        if self.content.is_some()
+            && let Advertiser::BuiltIn(sender) = &mut self.advertiser
+        {
             sender.notify(now, router);
         }
     }
@@ -186,14 +226,17 @@ impl Advertising {
     /// Whether [`set_neighbors`](Self::set_neighbors) has to be called, as something is new that
     /// hosts are sent by unicast as well (RA-TX-63).
     pub fn poll_neighbors(&mut self, now: Instant) -> bool {
-        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
-        self.content.is_some() && sender.poll_neighbors(now)
+        match &mut self.advertiser {
+            Advertiser::BuiltIn(sender) => self.content.is_some() && sender.poll_neighbors(now),
+            Advertiser::External(_) => false,
+        }
     }
 
     /// Takes in the neighbors on the link.
     pub fn set_neighbors(&mut self, now: Instant, neighbors: Vec<Neighbor>) {
-        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
-        sender.set_neighbors(now, neighbors);
+        if let Advertiser::BuiltIn(sender) = &mut self.advertiser {
+            sender.set_neighbors(now, neighbors);
+        }
     }
 
     /// The final advertisement, with Router Lifetime 0 (RA-TX-57), at once; silence follows.
@@ -206,16 +249,36 @@ impl Advertising {
     }
 
     fn final_advertisement(&self, now: Instant, withdraw: bool) -> Vec<RouterAdvertisement> {
-        let Advertiser::BuiltIn(sender) = &self.advertiser;
-        let (Some(link), Some(content)) = (sender.link(), &self.content) else { return Vec::new() };
-        let mut statement = self.statement(content, now);
+        match (&self.advertiser, self.final_statement(now, withdraw)) {
+            (Advertiser::BuiltIn(_), Some((link, statement))) => {
+                message::render(&self.rules, link, &statement)
+            }
+            (Advertiser::BuiltIn(_) | Advertiser::External(_), _) => Vec::new(),
+        }
+    }
+
+    /// What another program is handed before it is ended, as by [`stop`](Self::stop).
+    pub fn final_order(&self, now: Instant, withdraw: bool) -> Option<Advertised> {
+        let (link, statement) = self.final_statement(now, withdraw)?;
+        match &self.advertiser {
+            Advertiser::BuiltIn(_) => None,
+            Advertiser::External(_) => Some(self.advertised_by(link, &statement, BTreeSet::new())),
+        }
+    }
+
+    fn final_statement(&self, now: Instant, withdraw: bool) -> Option<(&Link, Statement)> {
+        let link = match &self.advertiser {
+            Advertiser::BuiltIn(sender) => sender.link(),
+            Advertiser::External(external) => external.link(),
+        };
+        let mut statement = self.statement(self.content.as_ref()?, now);
         statement.router_lifetime = 0;
         if withdraw {
             statement.withdraw_all();
         } else {
             statement.limit_to_recorded(&self.ledger, now);
         }
-        message::render(&self.rules, link, &statement)
+        Some((link?, statement))
     }
 
     /// The next advertisement that is due.
@@ -230,7 +293,7 @@ impl Advertising {
     ) -> Option<(Vec<Promise>, Ipv6Addr, Vec<RouterAdvertisement>)> {
         let has_stub_router = self.has_stub_router(now);
         let content = self.content.as_ref()?;
-        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
+        let Advertiser::BuiltIn(sender) = &mut self.advertiser else { return None };
         let destination = sender.poll(now)?;
         let statement = Statement::new(&self.rules, content, &self.ledger, has_stub_router, now);
         let messages = message::render(&self.rules, sender.link()?, &statement);
@@ -239,6 +302,72 @@ impl Advertising {
             sender.sent(now, (statement.min_interval, statement.max_interval));
         }
         Some((promises, destination, messages))
+    }
+
+    /// The promises that another program makes until the next time, and before that what it is to
+    /// be handed, where it is not the same as before.
+    pub fn poll_order(&mut self, now: Instant) -> Option<(Vec<Promise>, Option<Advertised>)> {
+        let content = self.content.as_ref()?;
+        let Advertiser::External(external) = &self.advertiser else { return None };
+        if !external.is_due(now) {
+            return None;
+        }
+        let Lasting { statement, running_down, until } =
+            Lasting::new(now, |at| self.statement(content, at));
+        let advertised = self.advertised_by(external.link()?, &statement, running_down);
+        // It is repeated until then.
+        let promises = self.ledger.note(&statement, content, until, self.rules.max_interval);
+        let Advertiser::External(external) = &mut self.advertiser else { return None };
+        Some((promises, external.hand_over(now, until, advertised)))
+    }
+
+    fn advertised_by(
+        &self,
+        link: &Link,
+        statement: &Statement,
+        running_down: BTreeSet<Ipv6Net>,
+    ) -> Advertised {
+        let (min_interval, max_interval) = (statement.min_interval, statement.max_interval);
+        Advertised {
+            advertisement: message::whole(&self.rules, link, statement),
+            running_down,
+            rules: config::Advertise { min_interval, max_interval, ..self.rules.clone() },
+            link_mtu: link.mtu,
+            attempt: 0,
+        }
+    }
+
+    /// Another program is handed once more what it is to advertise, at once.
+    pub fn repeat_order(&mut self, now: Instant) {
+        if let Advertiser::External(external) = &mut self.advertiser {
+            external.announce(now, Duration::ZERO);
+        }
+    }
+
+    /// Whether another program is to be solicited, to hear whether it does what it was handed.
+    pub fn poll_probe(&mut self, now: Instant) -> bool {
+        match &mut self.advertiser {
+            Advertiser::BuiltIn(_) => false,
+            Advertiser::External(external) => external.poll_probe(now),
+        }
+    }
+
+    /// Takes in an advertisement from our own address that another program has sent. Whether it
+    /// is the first that shows that the last order is carried out.
+    pub fn handle_own(&mut self, now: Instant, advertisement: &RouterAdvertisement) -> bool {
+        match &mut self.advertiser {
+            Advertiser::BuiltIn(_) => false,
+            Advertiser::External(external) => external.handle_own(now, advertisement),
+        }
+    }
+
+    /// How often in a row another program was started anew for not doing what it was handed; none
+    /// while it does.
+    pub fn program_failures(&self) -> Option<u32> {
+        match &self.advertiser {
+            Advertiser::BuiltIn(_) => None,
+            Advertiser::External(external) => external.silence(),
+        }
     }
 
     /// A stub router has advertised on the link (RA-TX-61).
@@ -257,8 +386,11 @@ impl Advertising {
 
     /// When the next is due.
     pub fn deadline(&self) -> Option<Deadline> {
-        let Advertiser::BuiltIn(sender) = &self.advertiser;
-        self.content.as_ref().and_then(|_| sender.deadline())
+        self.content.as_ref()?;
+        match &self.advertiser {
+            Advertiser::BuiltIn(sender) => sender.deadline(),
+            Advertiser::External(external) => external.deadline(),
+        }
     }
 
     /// The prefixes as the next advertisement would say them: preferred and valid seconds.

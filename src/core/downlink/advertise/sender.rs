@@ -34,8 +34,8 @@ impl Sender {
     }
 
     /// The link can send, with this link-layer address and MTU.
-    pub(super) fn link_up(&mut self, now: Instant, link_layer: Option<Vec<u8>>, mtu: u32) {
-        let link = Some(Link { link_layer_address: link_layer, mtu });
+    pub(super) fn link_up(&mut self, now: Instant, link: Link) {
+        let link = Some(link);
         if self.link != link {
             self.link = link;
             self.schedule.announce(now);

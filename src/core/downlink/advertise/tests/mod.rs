@@ -2,6 +2,7 @@
 
 mod copies;
 mod difference;
+mod external;
 mod hosts;
 mod lifetimes;
 mod message;
@@ -194,7 +195,9 @@ fn gaps(sent: &[Sent]) -> Vec<f64> {
 
 impl Advertising {
     fn sender(&mut self) -> &mut Sender {
-        let Advertiser::BuiltIn(sender) = &mut self.advertiser;
-        sender
+        match &mut self.advertiser {
+            Advertiser::BuiltIn(sender) => sender,
+            Advertiser::External(_) => panic!("another program sends"),
+        }
     }
 }

@@ -1,0 +1,97 @@
+//! Other programs that advertise on downlinks: they are handed what is new, and heard doing it.
+
+use crate::config::Job;
+use crate::core::Core;
+use crate::core::agent::conditions::Conditions;
+use crate::core::agent::receive::check_neighbor;
+use crate::core::downlink::Downlink;
+use crate::core::downlink::advertise::Promise;
+use crate::core::engine::{Advertised, Order, Trouble};
+use crate::core::event::Condition;
+use crate::core::input::Received;
+use crate::core::memory::Record;
+use crate::core::output::{Output, Packet};
+use crate::core::stage::{Milestone, Stage};
+use crate::time::Instant;
+use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
+
+impl Core {
+    /// Hands the program of a downlink, if it has one, what it is to advertise from now on, behind
+    /// the promises that this makes, and asks it whether it does.
+    pub(in crate::core) fn send_to_program(&mut self, now: Instant, downlink: &mut Downlink) {
+        let failures = downlink.advertising().program_failures();
+        if let Some(attached) = downlink.poll_probe(now) {
+            // From our own address to that address: nobody on the link sees it.
+            self.outputs.push_back(Output::SendIcmpv6(Packet {
+                interface: attached.index,
+                source: attached.link_local,
+                destination: attached.link_local,
+                octets: RouterSolicitation::default().encode(),
+            }));
+        }
+        self.review |= failures != downlink.advertising().program_failures();
+        if let Some((promises, advertised)) = downlink.poll_order(now) {
+            self.remember_promises(downlink.name(), promises);
+            if let Some(advertised) = advertised {
+                self.order_to_advertise(downlink.name().to_owned(), advertised);
+            }
+        }
+    }
+
+    /// Records what hosts on a downlink are about to be promised.
+    pub(in crate::core) fn remember_promises(&mut self, downlink: &str, promises: Vec<Promise>) {
+        for Promise { prefix, is_route, until } in promises {
+            let downlink = downlink.to_owned();
+            let record = Record::Advertised { downlink, prefix, is_route, until };
+            self.memory.fold(record.clone());
+            self.outputs.push_back(Output::Remember(record));
+        }
+    }
+
+    /// Hands a program what it is to advertise.
+    pub(in crate::core) fn order_to_advertise(&mut self, downlink: String, advertised: Advertised) {
+        let advertised = Some(Box::new(advertised));
+        self.outputs.push_back(Output::Engine(Order::Advertise { downlink, advertised }));
+    }
+
+    /// Takes in an advertisement from our own address on a downlink, which the program in the
+    /// built-in's place has sent; whether it is one.
+    pub(in crate::core) fn advertisement_of_program(
+        &mut self,
+        now: Instant,
+        received: &Received,
+    ) -> bool {
+        let system = &self.kernel.state.system;
+        if check_neighbor(received).is_err() || !system.is_own(received.interface, received.source)
+        {
+            return false;
+        }
+        let Some(name) = system.name_of(received.interface) else { return false };
+        let Some(downlink) = self.downlinks.get_mut(name) else { return false };
+        let Ok(advertisement) = RouterAdvertisement::decode(&received.octets) else { return false };
+        if downlink.handle_own(now, &advertisement) {
+            self.review = true;
+            let is_announcing = self.downlinks.values().any(Downlink::is_announcing);
+            if !is_announcing && let Some(change) = self.unadvertised.take() {
+                let milestone = Milestone { change, stage: Stage::Advertised };
+                self.outputs.push_back(Output::Milestone(milestone));
+            }
+        }
+        true
+    }
+
+    /// Programs that have not been heard to do what they were handed.
+    pub(in crate::core) fn find_silent_programs(&self, found: &mut Conditions) {
+        for (name, downlink) in &self.downlinks {
+            let Some(failures) = downlink.advertising().program_failures() else { continue };
+            let program = downlink.config().advertiser.as_deref().unwrap_or_default();
+            let text = format!(
+                "{program} was not heard to advertise what it was handed, and was started anew \
+                 {failures} times: see what it prints with --log debug, and whether it may send on \
+                 {name}"
+            );
+            let (job, trouble) = (Job::Advertiser, Trouble::Silent);
+            found.add(name, Condition::Engine { job, trouble, text });
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! A program that advertises on a downlink: radvd or rtadvd, run here.
+//!
+//! The core hears whether it does what it was handed, and asks for it to be started anew where it
+//! does not. What is noticed here is that it is not there, ends, or has no words for something.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::command::{self, Failure, plain};
+use super::files::{self, Edition};
+use super::process::{Happened, Process, Setup};
+use super::reporter::Reporter;
+use super::version::Version;
+use super::{Rendered, Unsaid, Work, radvd, rtadvd};
+use crate::config::Program;
+use crate::core::engine::{Advertised, Order, State, Trouble};
+
+/// A program tells its version in that time.
+const VERSION: Duration = Duration::from_secs(2);
+/// A program that is not there, or cannot be given its file, is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Between what a program is handed last and its end: it sends that meanwhile.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// A program that is to end has so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Does the job until nobody wants it any more.
+pub(super) async fn run(work: Work) {
+    let mut advertiser = Advertiser::new(work);
+    loop {
+        let has_order = advertiser.wait().await;
+        advertiser.reporter.send().await;
+        if !has_order {
+            break;
+        }
+    }
+    advertiser.end().await;
+}
+
+/// The program and what it was handed.
+struct Advertiser {
+    work: Work,
+    reporter: Reporter,
+    process: Option<Process>,
+    /// Its file, as it was when it was started.
+    edition: Option<Edition>,
+    version: Option<Version>,
+    handed: Option<Advertised>,
+    /// Something has yet to succeed.
+    again: bool,
+}
+
+impl Advertiser {
+    fn new(work: Work) -> Self {
+        let reporter = Reporter::new(work.post.clone(), work.reports.clone());
+        let (process, edition, version, handed) = (None, None, None, None);
+        Self { work, reporter, process, edition, version, handed, again: false }
+    }
+
+    /// Waits for the next thing to do, and does it. Whether the job is still wanted.
+    async fn wait(&mut self) -> bool {
+        let Self { work, process, again, .. } = self;
+        let happens = async {
+            match process {
+                Some(process) => process.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let tries_again = async {
+            if *again {
+                sleep(AGAIN).await;
+            } else {
+                std::future::pending().await
+            }
+        };
+        tokio::select! {
+            // An order first: what has ended is started with the newest.
+            biased;
+            changed = work.orders.changed() => {
+                if changed.is_err() {
+                    return false;
+                }
+                self.follow().await;
+            }
+            happened = happens => self.note(happened),
+            () = tries_again => self.follow().await,
+        }
+        true
+    }
+
+    /// Has the program do what the newest order says.
+    async fn follow(&mut self) {
+        let order = self.work.orders.borrow_and_update().clone();
+        let Some(Order::Advertise { advertised, .. }) = order else { return };
+        let Some(advertised) = advertised else {
+            self.stop(Duration::ZERO).await;
+            return;
+        };
+        self.again = false;
+        let outcome = self.hand_over(&advertised).await;
+        let failed = outcome.as_ref().err().cloned();
+        for trouble in [Trouble::Missing, Trouble::Refused] {
+            let text = failed.clone().filter(|(kind, _)| *kind == trouble).map(|(_, text)| text);
+            self.reporter.trouble(trouble, text);
+        }
+        if failed.is_some() {
+            self.again = true;
+            self.reporter.state(State::Failed);
+        }
+    }
+
+    async fn hand_over(&mut self, advertised: &Advertised) -> Result<(), (Trouble, String)> {
+        let program = self.find()?;
+        self.know(&program).await;
+        let rendered = self.render(advertised);
+        self.reporter.trouble(Trouble::LeftOut, left_out(&rendered.unsaid));
+        let config = self.config();
+        files::replace(&config, rendered.text.as_bytes(), 0o644).map_err(|error| {
+            let text = format!("{} cannot be written: {error}", config.display());
+            (Trouble::Refused, text)
+        })?;
+        let before = self.handed.replace(advertised.clone());
+        let is_silent = before.is_some_and(|before| before.attempt < advertised.attempt);
+        let edition = Edition::of(&program);
+        let is_other = self.edition != edition;
+        self.edition = edition;
+        let setup = self.setup(program);
+        match &mut self.process {
+            Some(process) if is_silent || is_other => {
+                process.replace(setup);
+                self.reporter.state(State::Changing);
+            }
+            Some(process) => process.reload(),
+            None => {
+                let mut process = Process::new(setup);
+                process.start();
+                self.process = Some(process);
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self) -> Result<PathBuf, (Trouble, String)> {
+        let name = self.work.engine.program.name();
+        command::find(self.work.engine.path.as_deref(), name).ok_or_else(|| {
+            let text = format!(
+                "{name} is not there: install it, or name its file with program in [engine.{name}]"
+            );
+            (Trouble::Missing, text)
+        })
+    }
+
+    /// Has the program say its version, where another is there than was.
+    async fn know(&mut self, program: &std::path::Path) {
+        let edition = Edition::of(program);
+        if self.version.is_some() && self.edition == edition {
+            return;
+        }
+        self.version = match self.work.engine.program {
+            Program::Radvd => match command::run(program, &["--version"], VERSION).await {
+                // radvd ends with 1 as it says its version.
+                Ok(printed) | Err(Failure::Status(_, printed)) => Version::find(&printed),
+                Err(Failure::Start(_) | Failure::Slow(_)) => None,
+            },
+            // rtadvd has no version of its own: it is that of the system.
+            _ => None,
+        };
+        self.reporter.version(self.version.as_ref().map(ToString::to_string));
+    }
+
+    fn render(&self, advertised: &Advertised) -> Rendered {
+        let interface = &self.work.post.interface;
+        match self.work.engine.program {
+            Program::Rtadvd => rtadvd::render(interface, advertised),
+            // A version that is not known may be an old one.
+            _ => match &self.version {
+                Some(version) => radvd::render(interface, advertised, version),
+                None => radvd::render(interface, advertised, &Version::UNKNOWN),
+            },
+        }
+    }
+
+    fn note(&mut self, happened: Happened) {
+        match happened {
+            Happened::Started => self.reporter.state(State::Running),
+            // One that ends again and again is said to until it lasts.
+            Happened::Settled => self.reporter.trouble(Trouble::Ended, None),
+            Happened::Ended { how, again_in } => {
+                let name = self.work.engine.program.name();
+                let (seconds, how) = (again_in.as_secs(), plain(&how));
+                let text = format!("{name} has ended, and is started again in {seconds} s: {how}");
+                self.reporter.state(State::Failed);
+                self.reporter.trouble(Trouble::Ended, Some(text));
+            }
+        }
+    }
+
+    /// The end of the job: what was handed over last is sent, and the program ends.
+    async fn end(&mut self) {
+        let order = self.work.orders.borrow().clone();
+        if let Some(Order::Advertise { advertised: Some(advertised), .. }) = order
+            && self.process.is_some()
+            && self.handed.as_ref() != Some(&*advertised)
+        {
+            self.follow().await;
+        }
+        // A program that ends by itself says that there is no router here any more. Where another
+        // goes on in its place, that would be wrong.
+        let is_over =
+            self.handed.as_ref().is_some_and(|last| last.advertisement.router_lifetime == 0);
+        if is_over && let Some(process) = &mut self.process {
+            let _ = timeout(LAST_WORDS, async {
+                // One that has just been started is started anew for it.
+                loop {
+                    let _ = process.next().await;
+                }
+            })
+            .await;
+        }
+        self.stop(if is_over { PATIENCE } else { Duration::ZERO }).await;
+    }
+
+    /// Ends the program, without a word of its own where it has no time for it.
+    async fn stop(&mut self, patience: Duration) {
+        if let Some(mut process) = self.process.take() {
+            process.stop(patience).await;
+        }
+        self.handed = None;
+    }
+
+    fn name(&self) -> String {
+        super::name(&self.work.post, self.work.engine.program)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.work.runtime_dir.join(format!("{}.conf", self.name()))
+    }
+
+    fn setup(&self, program: PathBuf) -> Setup {
+        let directory = self.work.runtime_dir.clone();
+        let file = |end: &str| directory.join(format!("{}.{end}", self.name())).into_os_string();
+        let arguments = match self.work.engine.program {
+            // Without -s it adds the prefixes of the interface by itself.
+            Program::Rtadvd => vec![
+                "-f".into(),
+                "-s".into(),
+                "-c".into(),
+                file("conf"),
+                "-C".into(),
+                file("sock"),
+                "-p".into(),
+                file("pid"),
+                self.work.post.interface.clone().into(),
+            ],
+            _ => vec![
+                "--nodaemon".into(),
+                "--logmethod".into(),
+                "stderr".into(),
+                "--config".into(),
+                file("conf"),
+                "--pidfile".into(),
+                file("pid"),
+            ],
+        };
+        let (name, process_start) = (self.name(), self.work.process_start);
+        Setup { name, program, arguments, directory, process_start }
+    }
+}
+
+/// What the program has no words for, as a sentence.
+fn left_out(unsaid: &[Unsaid]) -> Option<String> {
+    const SHOWN: usize = 4;
+    if unsaid.is_empty() {
+        return None;
+    }
+    let shown: Vec<String> = unsaid.iter().take(SHOWN).map(ToString::to_string).collect();
+    let others = unsaid.len().saturating_sub(SHOWN);
+    let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+    Some(format!(
+        "it cannot advertise {}{more}: use the built-in advertiser, or a newer version",
+        plain(&shown.join(", "))
+    ))
+}
