@@ -35,7 +35,7 @@ impl Running {
             let id: i32 = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
             // Zero and below are groups.
             let running = Self(Pid::from_raw(id));
-            (id > 0 && running.is_called(name)).then_some(running)
+            (id > 0 && running.is_called(name) && !running.has_ended()).then_some(running)
         })
     }
 
@@ -53,9 +53,19 @@ impl Running {
 
     /// Whether a signal holds it up, where the system shows that.
     pub(super) fn is_stopped(self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
-        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-        matches!(state, Some('T' | 't'))
+        matches!(self.state(), Some('T' | 't'))
+    }
+
+    /// Whether it has ended and whoever started it has not asked how: it keeps its number and its
+    /// name until then, and takes signals without an error.
+    fn has_ended(self) -> bool {
+        matches!(self.state(), Some('Z' | 'X'))
+    }
+
+    /// Its state as proc(5) has it.
+    fn state(self) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).ok()?;
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
     }
 
     pub(super) fn signal(self, signal: Signal) -> io::Result<()> {
