@@ -377,3 +377,13 @@ fn dhcp6s_hears_an_interface_that_was_made_anew() {
 fn kea_hears_an_interface_that_was_made_anew() {
     above_program::hears_an_interface_made_anew("kea");
 }
+
+#[test]
+fn dhcp6s_and_the_built_in_change_places_on_a_reload() {
+    above_program::changes_places("dhcp6s");
+}
+
+#[test]
+fn kea_and_the_built_in_change_places_on_a_reload() {
+    above_program::changes_places("kea");
+}

@@ -217,3 +217,22 @@ pub fn hears_an_interface_made_anew(program: &'static str) {
     pause(secs(3));
     pair.follows();
 }
+
+/// A reload puts the built-in in the program's place, and the program back in that of the built-in.
+pub fn changes_places(program: &'static str) {
+    let (from, to) = eras();
+    let pair = Pair::start(program);
+    let with_program = config(program, from, "");
+    let built_in = with_program.replace(&format!("delegator = \"{program}\"\n"), "");
+    let before = pair.above.pid().expect("the program runs");
+    pair.above.agent.reload(&built_in);
+    eventually("the program has ended", CEILING, || has_ended(before).then_some(()));
+    pause(secs(2));
+    pair.follows();
+    pair.above.agent.reload(&with_program);
+    eventually("the program runs again", CEILING, || pair.above.pid());
+    pause(secs(2));
+    pair.above.renumber(from);
+    pair.settles(from.delegated);
+    pair.forgets(to.delegated);
+}
