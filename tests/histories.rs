@@ -26,6 +26,12 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases: default.cases / 4, failure_persistence: None, rng_seed, ..default }
 }
 
+/// A quarter of them: an eighth of the others has programs as well.
+fn few() -> ProptestConfig {
+    let config = config();
+    ProptestConfig { cases: config.cases / 4, ..config }
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -37,7 +43,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(few())]
 
     /// The same where other programs do the work of built-ins.
     #[test]
