@@ -114,7 +114,11 @@ fn bench_to_json(arguments: &[&str]) -> (Output, Value) {
 #[test]
 fn the_article_s_way_is_measured_beside_the_agent() {
     let arguments = ["--stack", "native,article", "--hops", "2", "--runs", "1"];
-    let (output, result) = bench_to_json(&arguments);
+    let (mut output, mut result) = bench_to_json(&arguments);
+    // A `dhcpcd -N` that comes at the wrong moment is lost, and its router stays behind.
+    if output.status.code() == Some(3) && result["summary"]["native"]["converged"] == 1 {
+        (output, result) = bench_to_json(&arguments);
+    }
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).unwrap();
     for expected in ["times native", "Timeline of the median run of article"] {
@@ -129,6 +133,16 @@ fn the_article_s_way_is_measured_beside_the_agent() {
     let steps = result["summary"]["article"]["since_heard"].as_array().unwrap();
     let asked = steps.iter().find(|step| step["node"] == "backbone" && step["step"] == "asked");
     assert!(asked.unwrap()["median"].as_f64().unwrap() > 2000.0, "{steps:?}");
+}
+
+#[test]
+fn other_people_s_programs_are_led_by_the_agents() {
+    let arguments = ["--stack", "company", "--hops", "3", "--runs", "1"];
+    let (output, result) = bench_to_json(&arguments);
+    assert_eq!(output.status.code(), Some(0));
+    // Sooner than dhcpcd would be made to renew a second time.
+    let last = median(&result, "company", "wlan", "delegated");
+    assert!(last < 5000.0, "{last}");
 }
 
 #[test]

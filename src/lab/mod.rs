@@ -7,6 +7,7 @@
 //! | [`observe`] | what is seen, and when, and the milestones that it amounts to |
 //! | [`report`] | what was measured, and how it is shown |
 //! | [`floor`] | routers without logic, to compare with |
+//! | [`company`] | routers on which agents lead other people's programs |
 //! | [`article`] | routers of other people's programs and shell hooks, to compare with |
 //! | [`part`] | the child processes of the benchmark |
 //! | [`stage`] | a site at work |
@@ -18,6 +19,7 @@
 //! when their watcher wakes up, which under load is later than they happened.
 
 pub mod article;
+pub mod company;
 pub mod floor;
 pub mod observe;
 pub mod part;

@@ -1,6 +1,7 @@
 //! A site in namespaces, with agents, other people's programs or the floor's nodes at work in it.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::article;
+use super::company;
 use super::floor;
 use super::observe::log::Log;
 use super::observe::watch::Watch;
@@ -21,11 +23,11 @@ use super::site::cable::Place;
 use super::site::keeper::Keeper;
 use super::site::namespace::{self, Namespace};
 use super::site::nodes::{
-    CLIENT, DOWNLINK, Era, Node, PORT, PROVIDER_DOWNLINK, Site, TARGET, UPLINK,
+    CLIENT, DOWNLINK, Engines, Era, Node, PORT, PROVIDER_DOWNLINK, Site, TARGET, UPLINK,
 };
 use super::site::private::Private;
 use super::site::process::Process;
-use super::site::programs;
+use super::site::programs::{self, Packaged};
 use super::site::scenario::Scenario;
 use crate::daemon::{clock, control};
 use crate::time::Instant;
@@ -73,10 +75,7 @@ impl Stage {
     ///
     /// When the system lacks what it takes, with the remedy.
     pub fn build(plan: &Plan<'_>) -> anyhow::Result<Self> {
-        if plan.stack == Stack::Article {
-            programs::require("the stack article", &article::PROGRAMS)?;
-            namespace::has_users("the stack article")?;
-        }
+        needs(plan.stack)?;
         let mut keeper = Keeper::start(plan.program, "renumberd-bench-")?;
         let mut namespaces = BTreeMap::new();
         for node in plan.site.nodes() {
@@ -148,7 +147,10 @@ impl Stage {
             };
             match self.stack {
                 Stack::Article if depth > 0 => self.start_article(plan, node, depth)?,
-                Stack::Native | Stack::Article => self.start_agent(plan, node, era)?,
+                Stack::Company if depth > 0 => self.start_company(plan, node, depth)?,
+                Stack::Native | Stack::Article | Stack::Company => {
+                    self.start_agent(plan, node, era)?;
+                }
                 Stack::Floor => self.start_floor(plan, node, depth)?,
             }
         }
@@ -159,14 +161,42 @@ impl Stage {
     }
 
     fn start_agent(&mut self, plan: &Plan<'_>, node: Node, era: Era) -> anyhow::Result<()> {
-        let home = self.home(node).create()?;
-        let scheduling = if plan.fifo { "scheduling = \"fifo\"\n" } else { "" };
-        let rest = plan.site.config(node, era).unwrap_or_default();
-        home.configure(&format!("{scheduling}{rest}"))?;
+        let home = self.furnish(plan, node, era, Engines::BuiltIn)?;
         let mut command = self.part(node, "agent")?;
-        command.arg("--").args(home.arguments([])).arg("--config").arg(home.config());
+        command.arg("--").args(agent(&home));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         self.processes.push((node, Process::start(&mut command)?));
+        Ok(())
+    }
+
+    /// Writes an agent's configuration.
+    fn furnish(
+        &self,
+        plan: &Plan<'_>,
+        node: Node,
+        era: Era,
+        engines: Engines,
+    ) -> anyhow::Result<Home> {
+        let home = self.home(node).create()?;
+        let scheduling = if plan.fifo { "scheduling = \"fifo\"\n" } else { "" };
+        let rest = plan.site.config(node, era, engines).unwrap_or_default();
+        home.configure(&format!("{scheduling}{rest}"))?;
+        Ok(home)
+    }
+
+    fn start_company(&mut self, plan: &Plan<'_>, node: Node, depth: usize) -> anyhow::Result<()> {
+        self.of(node)?.settled(&[UPLINK, DOWNLINK])?;
+        let home = self.furnish(plan, node, Era::default(), Engines::Others)?;
+        let private = Private::create(self.keeper.directory().join(node.name()))?;
+        company::configure(&private, depth, &self.program, &home)?;
+        for words in company::BOOT {
+            self.await_end(node, words)?;
+        }
+        let words = std::iter::once(self.program.clone().into_os_string()).chain(agent(&home));
+        let words: Vec<OsString> = words.collect();
+        for process in [self.launch(node, &words)?, self.launch(node, &company::REQUESTER)?] {
+            self.processes.push((node, process));
+        }
         Ok(())
     }
 
@@ -189,7 +219,7 @@ impl Stage {
     }
 
     /// Starts another program on a router with directories of its own.
-    fn launch(&self, node: Node, words: &[&str]) -> anyhow::Result<Process> {
+    fn launch<W: AsRef<OsStr>>(&self, node: Node, words: &[W]) -> anyhow::Result<Process> {
         let mut command = self.part(node, "program")?;
         command.arg("--").arg(self.keeper.directory().join(node.name())).args(words);
         command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -343,6 +373,24 @@ impl Load {
         let one = |_| Process::start(Command::new(program).args(["bench-part", "busy"]));
         Ok(Self((0..cores).map(one).collect::<anyhow::Result<_>>()?))
     }
+}
+
+/// The arguments with which this program becomes the agent whose files these are.
+fn agent(home: &Home) -> Vec<OsString> {
+    let config = ["--config".into(), home.config().into_os_string()];
+    home.arguments([]).into_iter().chain(config).collect()
+}
+
+/// Makes sure that the machine has what a stack takes.
+fn needs(stack: Stack) -> anyhow::Result<()> {
+    let needed: &[Packaged] = match stack {
+        Stack::Native | Stack::Floor => return Ok(()),
+        Stack::Company => &company::PROGRAMS,
+        Stack::Article => &article::PROGRAMS,
+    };
+    let what = format!("the stack {}", stack.name());
+    programs::require(&what, needed)?;
+    namespace::has_users(&what)
 }
 
 fn connect(above: Place<'_>, below: Place<'_>, loss: f64) -> anyhow::Result<()> {

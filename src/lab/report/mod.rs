@@ -22,6 +22,8 @@ use crate::lab::site::scenario::Scenario;
 pub enum Stack {
     /// The agents alone
     Native,
+    /// Agents that lead dhcpcd, KAME dhcp6s and radvd
+    Company,
     /// dhcpcd, KAME dhcp6s, radvd and the article's shell hooks, without an agent
     Article,
     /// The messages and kernel operations of a change, without any logic
@@ -33,6 +35,7 @@ impl Stack {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Company => "company",
             Self::Article => "article",
             Self::Floor => "floor",
         }

@@ -335,6 +335,7 @@ where
 const fn look(stack: Stack) -> (RGBColor, &'static str) {
     match stack {
         Stack::Native => (BLUE, "renumberd"),
+        Stack::Company => (GREEN, "in company"),
         Stack::Article => (RED, "the article"),
         Stack::Floor => (GREY, "the floor"),
     }

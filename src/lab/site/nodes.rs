@@ -44,6 +44,15 @@ pub enum Node {
     Client(usize),
 }
 
+/// Who does a router's jobs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Engines {
+    /// The agent.
+    BuiltIn,
+    /// dhcpcd, dhcp6s and radvd, led by the agent.
+    Others,
+}
+
 /// The time in which the provider gives one pair of prefixes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Era(pub u16);
@@ -61,7 +70,9 @@ impl Site {
     }
 
     /// The configuration of the agent on `node`; none for a client, which is a bare kernel.
-    pub fn config(&self, node: Node, era: Era) -> Option<String> {
+    pub fn config(&self, node: Node, era: Era, engines: Engines) -> Option<String> {
+        let is_led = node != Node::Isp && engines == Engines::Others;
+        let led = |line: &'static str| if is_led { line } else { "" };
         let depth = match node {
             Node::Isp => 0,
             Node::Router(depth) => depth,
@@ -81,19 +92,26 @@ impl Site {
             let length = length(depth);
             let _ = writeln!(
                 text,
-                "\n[uplink.{UPLINK}]\ndelegate = [{{ iaid = 1, length = {length} }}]"
+                "\n[uplink.{UPLINK}]\ndelegate = [{{ iaid = 1, length = {length} }}]\n{}",
+                led("requester = \"dhcpcd\"\n")
             );
         }
-        let _ = writeln!(text, "\n[downlink.{downlink}]\nsubnet = \"0x0/64\"\n{from}");
+        let advertiser = led("advertiser = \"radvd\"\n");
+        let delegator = if depth < self.hops { led("delegator = \"dhcp6s\"\n") } else { "" };
+        let _ = writeln!(
+            text,
+            "\n[downlink.{downlink}]\nsubnet = \"0x0/64\"\n{from}{advertiser}{delegator}"
+        );
         if depth < self.hops {
             let (below, from) = (depth + 1, if depth == 0 { "from = \"site\"\n" } else { "" });
             let (name, number) = (Node::Router(below).name(), usize::from(depth > 0));
             let _ = writeln!(
                 text,
                 "[delegation.{name}]\ndownlink = \"{downlink}\"\nduid = \"{}\"\niaid = 1\n\
-                 prefix = \"{number:#x}/{}\"\n{from}",
+                 prefix = \"{number:#x}/{}\"\n{from}{}",
                 duid(below),
                 length(below),
+                led("next-hop = \"fe80::2\"\n"),
             );
         }
         Some(text)
@@ -190,12 +208,19 @@ mod tests {
     fn every_agent_has_a_valid_configuration() {
         for hops in 1..=MOST_HOPS {
             let site = Site { hops, clients: 1 };
-            for node in site.nodes() {
-                let Some(text) = site.config(node, Era(1)) else { continue };
+            let engines = [Engines::BuiltIn, Engines::Others];
+            for (node, engines) in site.nodes().flat_map(|node| engines.map(|led| (node, led))) {
+                let Some(text) = site.config(node, Era(1), engines) else { continue };
                 let config = crate::config::file::parse(&node.name(), &text).unwrap();
                 assert_eq!(config.uplinks.is_empty(), node == Node::Isp);
                 let delegates = node != Node::Router(hops);
                 assert_eq!(config.delegations.len(), usize::from(delegates), "{node:?}");
+                let led = if engines == Engines::BuiltIn || node == Node::Isp {
+                    0
+                } else {
+                    2 + usize::from(delegates)
+                };
+                assert_eq!(config.engines_in_use().count(), led, "{node:?} {text}");
             }
         }
     }

@@ -2,6 +2,8 @@
 //! sockets, leases and keys at fixed paths, and several routers run on one machine.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
@@ -49,16 +51,25 @@ impl Private {
     ///
     /// What the system says.
     pub fn write(&self, path: &str, text: &str) -> io::Result<()> {
-        let path = self.0.join(path.trim_start_matches('/'));
+        let path = self.place(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
         fs::write(path, text)
     }
 
-    /// Where the directories are.
-    pub fn path(&self) -> &Path {
-        &self.0
+    /// Writes a script that they can run.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn write_program(&self, path: &str, text: &str) -> io::Result<()> {
+        self.write(path, text)?;
+        fs::set_permissions(self.place(path), fs::Permissions::from_mode(0o755))
+    }
+
+    fn place(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
     }
 }
 
@@ -69,8 +80,6 @@ impl Private {
 ///
 /// When the mounts are refused, or the program does not start.
 pub fn become_program(directory: &Path, words: &[String]) -> anyhow::Result<()> {
-    use std::os::unix::process::CommandExt as _;
-
     let (program, arguments) = words.split_first().context("no program is named")?;
     ensure!(directory.is_absolute(), "{} is no absolute path", directory.display());
     unshare(CloneFlags::CLONE_NEWNS).context("mount namespaces need root")?;
