@@ -387,3 +387,13 @@ fn dhcp6s_and_the_built_in_change_places_on_a_reload() {
 fn kea_and_the_built_in_change_places_on_a_reload() {
     above_program::changes_places("kea");
 }
+
+#[test]
+fn dhcp6s_ends_with_the_agent() {
+    above_program::ends_with_the_agent("dhcp6s");
+}
+
+#[test]
+fn kea_ends_with_the_agent() {
+    above_program::ends_with_the_agent("kea");
+}

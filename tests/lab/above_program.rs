@@ -236,3 +236,11 @@ pub fn changes_places(program: &'static str) {
     pair.settles(from.delegated);
     pair.forgets(to.delegated);
 }
+
+/// An agent that stops ends its program: nobody would tell that of the next change.
+pub fn ends_with_the_agent(program: &'static str) {
+    let mut pair = Pair::start(program);
+    let before = pair.above.pid().expect("the program runs");
+    pair.above.agent.stop();
+    assert!(has_ended(before), "it still runs");
+}
