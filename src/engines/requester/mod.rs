@@ -25,10 +25,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Whether the program runs is looked at so often.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A signal that may have been lost is sent again after so long, and after twice the time each time
-/// until this is over; then the renewal is left to who ordered it.
+/// A signal that may have been lost is sent again after so long, twice, and after twice the time
+/// from then on until this is over; then the renewal is left to who ordered it.
 const FIRST_REPEAT: Duration = Duration::from_millis(5);
-const LAST_REPEAT: Duration = Duration::from_millis(640);
+const LAST_REPEAT: Duration = Duration::from_millis(320);
 
 /// Does the job until nobody wants it any more.
 pub(super) async fn run(mut work: Work) {
@@ -87,13 +87,19 @@ pub(super) async fn run(mut work: Work) {
 struct Repeat {
     kind: RefreshKind,
     after: Duration,
+    /// The second one after that time.
+    is_second: bool,
 }
 
 impl Repeat {
     /// The one that follows another, if any follows.
     fn after(before: Option<Self>, kind: RefreshKind) -> Option<Self> {
-        let after = before.map_or(FIRST_REPEAT, |before| before.after * 2);
-        (after <= LAST_REPEAT).then_some(Self { kind, after })
+        let (after, is_second) = match before {
+            None => (FIRST_REPEAT, false),
+            Some(Self { after, is_second: false, .. }) => (after, true),
+            Some(Self { after, is_second: true, .. }) => (after * 2, false),
+        };
+        (after <= LAST_REPEAT).then_some(Self { kind, after, is_second })
     }
 }
 
@@ -311,6 +317,6 @@ mod tests {
         let next = |before: &Option<Repeat>| Some(Repeat::after(*before, RefreshKind::Renew));
         let repeats = std::iter::successors(Some(None), next).skip(1);
         let all: Vec<u128> = repeats.map_while(|repeat| Some(repeat?.after.as_millis())).collect();
-        assert_eq!(all, [5, 10, 20, 40, 80, 160, 320, 640]);
+        assert_eq!(all, [5, 5, 10, 10, 20, 20, 40, 40, 80, 80, 160, 160, 320, 320]);
     }
 }
