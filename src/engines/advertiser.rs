@@ -158,28 +158,31 @@ impl Advertiser {
         if self.version.is_some() && self.edition == edition {
             return;
         }
-        self.version = match self.work.engine.program {
-            Program::Radvd => match command::run(program, &["--version"], VERSION).await {
+        // rtadvd has no version of its own: it is that of the system.
+        self.version = if self.is_rtadvd() {
+            None
+        } else {
+            match command::run(program, &["--version"], VERSION).await {
                 // radvd ends with 1 as it says its version.
                 Ok(printed) | Err(Failure::Status(_, printed)) => Version::find(&printed),
                 Err(Failure::Start(_) | Failure::Slow(_)) => None,
-            },
-            // rtadvd has no version of its own: it is that of the system.
-            _ => None,
+            }
         };
         self.reporter.version(self.version.as_ref().map(ToString::to_string));
     }
 
     fn render(&self, advertised: &Advertised) -> Rendered {
         let interface = &self.work.post.interface;
-        match self.work.engine.program {
-            Program::Rtadvd => rtadvd::render(interface, advertised),
-            // A version that is not known may be an old one.
-            _ => match &self.version {
-                Some(version) => radvd::render(interface, advertised, version),
-                None => radvd::render(interface, advertised, &Version::UNKNOWN),
-            },
+        if self.is_rtadvd() {
+            return rtadvd::render(interface, advertised);
         }
+        // A version that is not known may be an old one.
+        let version = self.version.clone().unwrap_or(Version::UNKNOWN);
+        radvd::render(interface, advertised, &version)
+    }
+
+    fn is_rtadvd(&self) -> bool {
+        self.work.engine.program == Program::Rtadvd
     }
 
     fn note(&mut self, happened: Happened) {
@@ -241,9 +244,9 @@ impl Advertiser {
     fn setup(&self, program: PathBuf) -> Setup {
         let directory = self.work.runtime_dir.clone();
         let file = |end: &str| directory.join(format!("{}.{end}", self.name())).into_os_string();
-        let arguments = match self.work.engine.program {
+        let arguments = if self.is_rtadvd() {
             // Without -s it adds the prefixes of the interface by itself.
-            Program::Rtadvd => vec![
+            vec![
                 "-f".into(),
                 "-s".into(),
                 "-c".into(),
@@ -253,8 +256,9 @@ impl Advertiser {
                 "-p".into(),
                 file("pid"),
                 self.work.post.interface.clone().into(),
-            ],
-            _ => vec![
+            ]
+        } else {
+            vec![
                 "--nodaemon".into(),
                 "--logmethod".into(),
                 "stderr".into(),
@@ -262,7 +266,7 @@ impl Advertiser {
                 file("conf"),
                 "--pidfile".into(),
                 file("pid"),
-            ],
+            ]
         };
         let (name, process_start) = (self.name(), self.work.process_start);
         Setup { name, program, arguments, directory, process_start }

@@ -309,9 +309,9 @@ fn agrees(ordered: &Advertised, elapsed: Duration, heard: &RouterAdvertisement) 
         fits(prefix.valid, found.valid) && fits(prefix.preferred, found.preferred)
     };
     let servers = |advertisement: &RouterAdvertisement| -> BTreeSet<_> {
-        let lists = advertisement.options.iter().filter_map(|option| match option {
-            NdpOption::Rdnss { lifetime, servers } if !lifetime.is_zero() => Some(servers.clone()),
-            _ => None,
+        let lists = advertisement.options.iter().filter_map(|option| {
+            let NdpOption::Rdnss { lifetime, servers } = option else { return None };
+            (!lifetime.is_zero()).then(|| servers.clone())
         });
         lists.flatten().collect()
     };
