@@ -85,14 +85,6 @@ impl World {
             self.give(Input::Command(Command::Feed(Box::new(feed))));
         }
     }
-
-    /// Every program says what it holds.
-    pub fn feed_well(&mut self) {
-        for number in 0..UPLINKS.len() {
-            let feed = self.good_feed(number);
-            self.give(Input::Command(Command::Feed(Box::new(feed))));
-        }
-    }
 }
 
 fn feed(

@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// A signal that may have been lost is sent again after so long, twice, and after twice the time
 /// from then on until this is over; then the renewal is left to who ordered it.
 const FIRST_REPEAT: Duration = Duration::from_millis(5);
-const LAST_REPEAT: Duration = Duration::from_millis(320);
+const LAST_REPEAT: Duration = Duration::from_millis(1280);
 
 /// Does the job until nobody wants it any more.
 pub(super) async fn run(mut work: Work) {
@@ -313,10 +313,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signal_is_repeated_for_little_more_than_a_second() {
+    fn a_signal_is_repeated_for_five_seconds() {
         let next = |before: &Option<Repeat>| Some(Repeat::after(*before, RefreshKind::Renew));
         let repeats = std::iter::successors(Some(None), next).skip(1);
         let all: Vec<u128> = repeats.map_while(|repeat| Some(repeat?.after.as_millis())).collect();
-        assert_eq!(all, [5, 5, 10, 10, 20, 20, 40, 40, 80, 80, 160, 160, 320, 320]);
+        let steps = [5, 10, 20, 40, 80, 160, 320, 640, 1280];
+        assert_eq!(all, steps.map(|step| [step; 2]).concat());
     }
 }

@@ -70,7 +70,8 @@ fn routes_of_delegations_stand_by_themselves_and_move_with_the_prefix() {
     world.renumber(B);
     let mut both: Vec<&str> = IN_A.into_iter().chain(IN_B).collect();
     let mut routes = world.routes();
-    (both.sort_unstable(), routes.sort_unstable());
+    both.sort_unstable();
+    routes.sort_unstable();
     assert_eq!(routes, both, "the old ones stay for the grace time");
     world.check();
     world.run_for(secs(31));

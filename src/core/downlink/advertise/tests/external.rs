@@ -299,7 +299,14 @@ proptest! {
                             let most = known.map_or(1, |(_, end)| left(end));
                             prop_assert!(lifetime.to_wire() <= most, "{prefix} {lifetime}");
                         }
-                        _ => {}
+                        NdpOption::SourceLinkLayer(_)
+                        | NdpOption::Mtu(_)
+                        | NdpOption::Dnssl { .. }
+                        | NdpOption::FlagsExtension(_)
+                        | NdpOption::CaptivePortal(_)
+                        | NdpOption::Pref64(_)
+                        | NdpOption::Malformed { .. }
+                        | NdpOption::Unknown { .. } => {}
                     }
                 }
             }
