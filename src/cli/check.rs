@@ -26,6 +26,11 @@ pub fn render(file: &Path, config: &Config) -> String {
     for (name, pool) in &config.pools {
         let _ = writeln!(text, "  pool {name}: {}", of_pool(pool));
     }
+    for (job, interface, engine) in config.engines_in_use() {
+        let program = config.engine(engine).map(|engine| engine.program.to_string());
+        let program = program.unwrap_or_else(|| engine.to_owned());
+        let _ = writeln!(text, "  {job} on {interface}: {program}, not this program");
+    }
     match config.layout {
         Layout::Scattered => {}
         Layout::Descending => {
@@ -128,5 +133,16 @@ mod tests {
              downlink lan0: -1/64 of tap0/2\n  \
              downlink wl0: any /64 of each prefix, sends no advertisements\n"
         );
+    }
+
+    #[test]
+    fn what_other_programs_do_is_said() {
+        let text = "[uplink.tap0]\nrequester = \"modem\"\n[downlink.lan0]\nadvertiser = \"radvd\"\n\
+                    [engine.modem]\nkind = \"command\"\nrenew = [\"modem\"]\n";
+        let config = crate::config::file::parse("a.toml", text).unwrap();
+        let text = render(Path::new("a.toml"), &config);
+        for line in ["requester on tap0: command,", "advertiser on lan0: radvd,"] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 }
