@@ -40,9 +40,10 @@ fn dhcpcd_is_made_to_renew_and_causes_no_loop() {
     let agent = router.agent(&config("dhcpcd", ""));
     let _dhcpcd = router.dhcpcd(&[1]);
     site.client().takes(one.delegated, CEILING);
-    let engine = agent.status().engine("requester", "wan0");
-    assert_eq!(engine["program"], "dhcpcd");
-    assert_eq!(engine["version"], "9.4.1");
+    eventually("status names program and version", secs(5), || {
+        let engine = agent.status().engine("requester", "wan0");
+        (engine["program"] == "dhcpcd" && engine["version"] == "9.4.1").then_some(())
+    });
     pause(secs(4));
     let since = sys::monotonic();
     provider.flash(two);
@@ -91,8 +92,10 @@ fn dhcpcd_with_two_ia_pds_feeds_both() {
     provider.advertise(&[Promise::of(two.on_link)]);
     let after = leases(two);
     assert_eq!(after.iter().map(|(iaid, _)| *iaid).collect::<Vec<_>>(), [1, 2]);
-    let held = agent.status().leases("wan0");
-    assert!(held.iter().all(|(_, prefix)| two.delegated.contains(prefix)), "{held:?}");
+    eventually("nothing of the old prefix is held", secs(5), || {
+        let held = agent.status().leases("wan0");
+        held.iter().all(|(_, prefix)| two.delegated.contains(prefix)).then_some(())
+    });
 }
 
 /// BKE-07: one that is killed during a change is named, and the change is made good when it is back;
@@ -174,7 +177,9 @@ fn dhcp6c_is_restarted_for_a_change() {
     provider.flash(two);
     site.client().takes(two.delegated, CEILING);
     site.client().leaves(one.delegated, CEILING);
-    assert_eq!(agent.status().engine("requester", "wan0")["state"], "running");
+    eventually("dhcp6c runs again", CEILING, || {
+        (agent.status().engine("requester", "wan0")["state"] == "running").then_some(())
+    });
 }
 
 /// Any command, and a feed as JSON; nonsense is refused with a reason and changes nothing.
