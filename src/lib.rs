@@ -16,6 +16,7 @@
 //! | [`core`] | protocol and policy: inputs and `now` in, outputs and a deadline out | the above |
 //! | [`platform`] | sockets, kernel state, settings; the only code that knows the system | the above |
 //! | [`engines`] | other programs in a built-in's place: files, control, lives | `time` to `core` |
+//! | [`hosts`] | what other programs of a host are handed: resolver, files, scripts | `time` to `core` |
 //! | [`daemon`] | the loop, clock, memory on disk, control socket | the above |
 //! | [`sim`] | the core on fake kernels and links in virtual time | `time` to `core` |
 //! | [`lab`] | a site in network namespaces, and how fast a change goes through it | the above, but `sim` |
@@ -64,6 +65,7 @@ pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod engines;
+pub mod hosts;
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod net;

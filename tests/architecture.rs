@@ -16,7 +16,7 @@ mod source;
 use source::{attributes, code_of, paths};
 
 /// What each room of `src` may import besides itself.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("time", &[]),
     ("net", &[]),
     ("wire", &["time", "net"]),
@@ -24,12 +24,16 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("core", &["time", "net", "wire", "config"]),
     ("platform", &["time", "net", "wire", "config", "core"]),
     ("engines", &["time", "net", "wire", "config", "core"]),
-    ("daemon", &["time", "net", "wire", "config", "core", "platform", "engines"]),
+    ("hosts", &["time", "net", "wire", "config", "core"]),
+    ("daemon", &["time", "net", "wire", "config", "core", "platform", "engines", "hosts"]),
     ("sim", &["time", "net", "wire", "config", "core"]),
     ("lab", &["time", "net", "wire", "config", "core", "platform", "engines", "daemon"]),
     (
         "cli",
-        &["time", "net", "wire", "config", "core", "platform", "engines", "daemon", "sim", "lab"],
+        &[
+            "time", "net", "wire", "config", "core", "platform", "engines", "hosts", "daemon",
+            "sim", "lab",
+        ],
     ),
 ];
 

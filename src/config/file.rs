@@ -9,6 +9,7 @@ use super::table::{File, Table};
 use super::value::{self, Wrong};
 use super::{Advertise, Config, ConfigError, Delegate, Downlink, Engine, Program, Uplink, rules};
 
+mod client;
 mod delegations;
 mod engine;
 mod relay;
@@ -83,7 +84,7 @@ fn read(root: &Table<'_>) -> Config {
             .get("uplink-loss-hold", value::pause)
             .unwrap_or(default.uplink_loss_hold),
         layout: root.get("layout", value::layout).unwrap_or(default.layout),
-        uplinks: named(root, "uplink", "INTERFACE", |table| Some(uplink(table, &engines))),
+        uplinks: uplinks(root, &engines),
         downlinks: root
             .tables("downlink", "INTERFACE")
             .into_iter()
@@ -113,6 +114,20 @@ fn named<T>(
     tables.filter_map(|(name, table)| Some((name, read(&table)?))).collect()
 }
 
+/// Uplinks, and the interfaces on which this machine is a host.
+fn uplinks(root: &Table<'_>, engines: &BTreeMap<String, Engine>) -> BTreeMap<String, Uplink> {
+    let mut uplinks = named(root, "uplink", "INTERFACE", |table| Some(uplink(table, engines)));
+    for (name, table) in root.tables("client", "INTERFACE") {
+        let client = client::client(&table);
+        if uplinks.insert(name.clone(), client).is_some() {
+            let problem = format!("{name} is an uplink too");
+            let remedy = "leave it out here or there: a machine is router or host on a link";
+            table.unwanted(Wrong::new(problem, remedy));
+        }
+    }
+    uplinks
+}
+
 /// An uplink. What the program that requests its prefixes does as well is left to it.
 fn uplink(table: &Table<'_>, engines: &BTreeMap<String, Engine>) -> Uplink {
     let requester = table.get("requester", value::engine).flatten();
@@ -139,6 +154,7 @@ fn uplink(table: &Table<'_>, engines: &BTreeMap<String, Engine>) -> Uplink {
             .get("shortest-prefix", value::octet(1..=64))
             .unwrap_or(default.shortest_prefix),
         probe: table.get("probe", value::address),
+        client: None,
     };
     table.finish();
     uplink

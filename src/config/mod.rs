@@ -4,6 +4,7 @@
 //! absent interface, is not an error here but a named condition in `status`.
 
 mod claim;
+mod client;
 mod delegation;
 mod engine;
 pub mod error;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 pub use claim::{Claim, Claimant};
+pub use client::{Client, ResolverTarget, Scripts};
 pub use delegation::{Delegation, Layout, Limits, Peer, Pool, Static};
 pub use engine::{Engine, Job, OnChange, Program};
 pub use error::ConfigError;
@@ -111,6 +113,8 @@ pub struct Uplink {
     pub shortest_prefix: u8,
     /// Echo this address from the new prefix after a change, to see that it is routed.
     pub probe: Option<Ipv6Addr>,
+    /// This machine is a host there; none where it is a router.
+    pub client: Option<Client>,
 }
 
 /// How an uplink's address is made.
@@ -301,6 +305,7 @@ impl Default for Uplink {
             strict: false,
             shortest_prefix: 20,
             probe: None,
+            client: None,
         }
     }
 }

@@ -166,6 +166,11 @@ impl<'a> Table<'a> {
         self.file.wrong(at, &self.dotted(key), wrong);
     }
 
+    /// Notes that the table itself cannot be.
+    pub(super) fn unwanted(&self, wrong: Wrong) {
+        self.file.wrong(self.at, &self.path, wrong);
+    }
+
     /// Notes the keys that nobody has asked for.
     pub(super) fn finish(&self) {
         let known = self.known.borrow();

@@ -1,6 +1,7 @@
 use super::file::parse;
 use super::*;
 
+mod client;
 mod delegations;
 mod engine;
 
@@ -87,6 +88,7 @@ fn every_key_is_read() {
         strict: true,
         shortest_prefix: 16,
         probe: Some("2001:db8:ffff::1".parse().unwrap()),
+        client: None,
     };
     let advertise = Advertise {
         enabled: false,

@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::{
     AddressMode, InterfaceId, Layout, OnChange, OnStop, Place, PlaceNumber, Program, RelaySources,
-    Resolver, Scheduling, SearchList, Source,
+    Resolver, ResolverTarget, Scheduling, SearchList, Source,
 };
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::domain::encode_names;
@@ -299,6 +299,22 @@ pub(super) fn file(value: &DeValue<'_>) -> Read<String> {
     let remedy = "write its whole path, for instance \"/usr/sbin/radvd\"";
     text(value, "no program's file", remedy, |text| {
         (text.starts_with('/') && !text.contains('\0')).then(|| text.to_owned())
+    })
+}
+
+pub(super) fn resolver_target(value: &DeValue<'_>) -> Read<ResolverTarget> {
+    let remedy = "write \"auto\", \"resolved\", \"resolvconf\", \"none\", \"/path/of/a/program\" or \
+                  \"file:/path/of/a/file\"";
+    text(value, "nobody who takes DNS servers", remedy, |text| match text {
+        "auto" => Some(ResolverTarget::Auto),
+        "resolved" => Some(ResolverTarget::Resolved),
+        "resolvconf" => Some(ResolverTarget::Resolvconf),
+        "none" => Some(ResolverTarget::Nobody),
+        _ if text.contains('\0') => None,
+        _ => match text.strip_prefix("file:") {
+            Some(file) => file.starts_with('/').then(|| ResolverTarget::File(file.to_owned())),
+            None => text.starts_with('/').then(|| ResolverTarget::Program(text.to_owned())),
+        },
     })
 }
 

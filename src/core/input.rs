@@ -58,6 +58,8 @@ pub enum Input {
     },
     /// Something is known of a program that does a built-in's job.
     Engine(super::engine::Report),
+    /// Something is known of what is published on this host.
+    Published(super::client::PublicationReport),
     /// The output of the same name was performed: its time is that of the stage.
     Milestone(super::stage::Milestone),
     /// An operator or a hook asked for something.

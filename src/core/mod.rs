@@ -41,6 +41,7 @@
 
 mod agent;
 pub mod capabilities;
+pub mod client;
 pub mod delegate;
 pub mod desired;
 pub mod downlink;
@@ -71,6 +72,7 @@ use self::agent::postponed::Postponed;
 use self::agent::settle::DefaultRoute;
 use self::agent::takeover::Takeovers;
 use self::capabilities::Capabilities;
+use self::client::Publications;
 use self::delegate::Delegating;
 use self::downlink::Downlink;
 use self::engine::Engines;
@@ -103,6 +105,7 @@ pub struct Core {
     downlinks: BTreeMap<String, Downlink>,
     statics: Statics,
     engines: Engines,
+    publications: Publications,
     delegating: Delegating,
     takeovers: Takeovers,
     /// What the raw socket passes.
@@ -160,6 +163,7 @@ impl Core {
             downlinks: BTreeMap::new(),
             statics: Statics::default(),
             engines: Engines::default(),
+            publications: Publications::default(),
             delegating,
             takeovers: Takeovers::default(),
             hearing: Hearing::default(),
@@ -211,6 +215,7 @@ impl Core {
                 return self.takeovers.handle_not_sent(interface, destination);
             }
             Input::Engine(report) => self.take_report(now, report),
+            Input::Published(report) => self.take_publication_report(report),
             Input::Milestone(milestone) => return self.reach(now, milestone),
             Input::Command(Command::Stop) => return self.stop(now),
             Input::Command(command) => self.command(now, command),

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 
 use serde::Serialize;
 
+use super::client::{Publication, Script};
 use super::engine::{Order, Post};
 use super::event::Event;
 pub use super::kernel::object::{Executor, Group, Key, Object, Port, Setting, Step, Sysctl};
@@ -36,6 +37,10 @@ pub enum Output {
     RunEngines(BTreeMap<Post, Engine>),
     /// Have a program do this.
     Engine(Order),
+    /// Publish this of these interfaces, on which this machine is a host, and nothing of others.
+    Publish(BTreeMap<String, Publication>),
+    /// Run a program of the operator.
+    RunScript(Script),
     /// Tell the core when this was reached.
     Milestone(Milestone),
     /// Something has happened that operators and programs may want to know.
@@ -57,6 +62,8 @@ impl Output {
             | Self::SendServer(_)
             | Self::RunEngines(_)
             | Self::Engine(_)
+            | Self::Publish(_)
+            | Self::RunScript(_)
             | Self::Milestone(_)
             | Self::Event(_)
             | Self::Exit => &[],
@@ -76,6 +83,8 @@ impl Output {
             | Self::ListNeighbors(_)
             | Self::RunEngines(_)
             | Self::Engine(_)
+            | Self::Publish(_)
+            | Self::RunScript(_)
             | Self::Milestone(_)
             | Self::Event(_)
             | Self::Exit => false,

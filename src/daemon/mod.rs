@@ -27,7 +27,8 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use self::control::{Answer, Pending, Request};
-use self::shell::{Ready, Shell};
+use self::shell::Shell;
+use self::turn::Ready;
 use self::turn::{Flow, Pauses};
 use crate::config::{Config, Scheduling};
 use crate::core::Core;

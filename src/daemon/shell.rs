@@ -13,22 +13,22 @@ use tracing::{debug, error, info, trace};
 use super::Options;
 use super::clock;
 use super::directory::{self, Taken};
-use super::disk::{Disk, Done};
+use super::disk::Disk;
 use super::gate::{Gate, next};
 use super::log::Log;
 use super::machine;
 use super::outbox::{Outbox, Parcel};
 use super::server::Server;
 use super::store::{Journal, Ownership};
-use super::turn::{Brake, Flow, Rests, Source, Turn};
+use super::turn::{Brake, Flow, Ready, Rests, Source, Turn};
 use crate::core::Core;
-use crate::core::engine::Report;
 use crate::core::input::{Input, Received};
 use crate::core::kernel::system::KernelEvent;
 use crate::core::memory::{Memory, Record};
 use crate::core::output::{Executor, Group, Object, Output, Port, Setting, Step};
 use crate::core::safety::Safety;
 use crate::engines::Engines;
+use crate::hosts::Hosts;
 use crate::net::link_layer_of;
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use crate::platform::{Drained, Events, Kernel, Refusal, Timer, identity, refusal_of, watch};
@@ -59,6 +59,7 @@ pub(super) struct Shell {
     pub(super) server: Server,
     timer: AsyncFd<Timer>,
     pub(super) engines: Engines,
+    pub(super) hosts: Hosts,
     pub(super) disk: Disk,
     pub(super) log: Log,
     /// When the kernel's state has to be read anew.
@@ -70,16 +71,6 @@ pub(super) struct Shell {
     brake: Brake,
     /// While they are held no other agent uses the directories.
     _locks: Vec<Flock<File>>,
-}
-
-/// What there is to do.
-pub(super) enum Ready {
-    /// Something to read, or a deadline.
-    Io,
-    /// Something was brought to disk.
-    Disk(Done),
-    /// Something is known of a program that does a built-in's job.
-    Engine(Report),
 }
 
 impl Shell {
@@ -115,6 +106,7 @@ impl Shell {
             server: Server::default(),
             timer: watch(Timer::new()?)?,
             engines: Engines::new(&options.runtime_dir, crate::platform::process_start),
+            hosts: Hosts::default(),
             disk: Disk::new(journal, ownership),
             log,
             dump_at: Some(Instant::BOOT),
@@ -208,6 +200,8 @@ impl Shell {
             Output::SendServer(packet) => drop(self.send(Parcel::Server(packet))),
             Output::RunEngines(engines) => self.engines.run(engines),
             Output::Engine(order) => self.engines.order(order),
+            Output::Publish(publications) => self.hosts.publish(publications),
+            Output::RunScript(script) => self.hosts.run(script),
             Output::Milestone(milestone) => self.reach(core, milestone),
             Output::Event(event) => self.log.write(clock::now(), event),
             Output::Exit => {}
@@ -328,7 +322,8 @@ impl Shell {
 
     /// Waits until there is something to take in.
     pub(super) async fn ready(&mut self) -> Ready {
-        let Self { timer, icmpv6, client, events, server, engines, disk, rests, .. } = self;
+        let Self { timer, icmpv6, client, events, server, disk, rests, .. } = self;
+        let Self { engines, hosts, .. } = self;
         let reads = |source| !rests.is_resting(source);
         tokio::select! {
             _ = timer.readable() => Ready::Io,
@@ -337,7 +332,8 @@ impl Shell {
             _ = events.readable(), if reads(Source::Events) => Ready::Io,
             () = server.readable(), if reads(Source::Server) => Ready::Io,
             done = disk.done() => Ready::Disk(done),
-            report = engines.report() => Ready::Engine(report),
+            report = engines.report() => Ready::Known(Input::Engine(report)),
+            report = hosts.report() => Ready::Known(Input::Published(report)),
         }
     }
 }
@@ -347,8 +343,8 @@ impl Shell {
     pub(super) fn take_in(&mut self, core: &mut Core, ready: Ready) -> Flow {
         match ready {
             Ready::Io => self.take_turns(core),
-            Ready::Engine(report) => {
-                core.handle(clock::now(), Input::Engine(report));
+            Ready::Known(input) => {
+                core.handle(clock::now(), input);
                 Flow::Idle
             }
             Ready::Disk(done) => {

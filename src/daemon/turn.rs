@@ -5,7 +5,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::disk::Done;
+use crate::core::input::Input;
 use crate::time::{Deadline, Instant};
+
+/// What there is to do.
+pub(super) enum Ready {
+    /// Something to read, or a deadline.
+    Io,
+    /// Something was brought to disk.
+    Disk(Done),
+    /// Something that another task has found out.
+    Known(Input),
+}
 
 /// What one turn may take, unless a single step takes longer.
 const TURN: Duration = Duration::from_millis(10);

@@ -193,6 +193,8 @@ impl Node {
             | Output::ListNeighbors(_)
             | Output::RunEngines(_)
             | Output::Engine(_)
+            | Output::Publish(_)
+            | Output::RunScript(_)
             | Output::Event(_)) => other,
         })
     }

@@ -213,6 +213,8 @@ impl World {
                 | Output::Milestone(_)
                 | Output::Hear(_)
                 | Output::RunEngines(_)
+                | Output::Publish(_)
+                | Output::RunScript(_)
                 | Output::Event(_) => {}
             }
         }

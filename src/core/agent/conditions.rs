@@ -145,6 +145,10 @@ impl Core {
             let (job, text) = (post.job, text.to_owned());
             found.add(&post.interface, Condition::Engine { job, trouble, text });
         }
+        for (interface, published, text) in self.publications.troubles() {
+            let text = text.to_owned();
+            found.add(interface, Condition::NotPublished { published, text });
+        }
         self.find_silent_programs(&mut found);
         if self.relays.leases().is_full() {
             found.add("", Condition::RelayTableFull);

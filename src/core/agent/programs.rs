@@ -4,6 +4,7 @@ use crate::config::Job;
 use crate::core::Core;
 use crate::core::agent::conditions::Conditions;
 use crate::core::agent::receive::check_neighbor;
+use crate::core::client::PublicationReport;
 use crate::core::downlink::Downlink;
 use crate::core::downlink::advertise::Promise;
 use crate::core::engine::{Advertised, Order, Trouble};
@@ -52,6 +53,12 @@ impl Core {
     pub(in crate::core) fn order_to_advertise(&mut self, downlink: String, advertised: Advertised) {
         let advertised = Some(Box::new(advertised));
         self.outputs.push_back(Output::Engine(Order::Advertise { downlink, advertised }));
+    }
+
+    /// Takes in what became of something that is published on this host.
+    pub(in crate::core) fn take_publication_report(&mut self, report: PublicationReport) {
+        self.publications.take_report(report);
+        self.review = true;
     }
 
     /// Takes in an advertisement from our own address on a downlink, which the program in the

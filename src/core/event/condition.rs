@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::RefusedStep;
 use crate::config::Job;
+use crate::core::client::Published;
 use crate::core::desired::Conflict;
 use crate::core::engine::Trouble;
 use crate::core::plan::Unassigned;
@@ -131,6 +132,13 @@ pub enum Condition {
         /// What it is, and the remedy.
         text: String,
     },
+    /// What other programs of this host are to read cannot be brought to them.
+    NotPublished {
+        /// What.
+        published: Published,
+        /// What is wrong, and the remedy.
+        text: String,
+    },
     /// UDP port 546 cannot be opened.
     ClientPortTaken {
         /// What the kernel said.
@@ -202,6 +210,7 @@ impl Condition {
             Self::DelegationContested { .. } => "delegation-contested",
             Self::NextHopOffLink { .. } => "next-hop-off-link",
             Self::Engine { trouble, .. } => trouble.name(),
+            Self::NotPublished { .. } => "not-published",
             Self::ClientPortTaken { .. } => "client-port-taken",
             Self::ServerPortTaken { .. } => "server-port-taken",
             Self::Refused { .. } => "refused",
@@ -221,6 +230,7 @@ impl Condition {
             Self::RouterSilent { router } => Some(router.to_string()),
             Self::DelegationContested { holder, .. } => Some(holder.to_string()),
             Self::Engine { job, .. } => Some(job.to_string()),
+            Self::NotPublished { published, .. } => Some(published.to_string()),
             Self::ForwardingOff
             | Self::InterfaceAbsent
             | Self::InterfaceDown
@@ -308,6 +318,7 @@ impl fmt::Display for Condition {
                  which is no neighbor: name one that is, with next-hop, in [delegation.NAME]"
             ),
             Self::Engine { job, text, .. } => write!(f, "{job}: {text}"),
+            Self::NotPublished { published, text } => write!(f, "{published}: {text}"),
             Self::ClientPortTaken { refused } => write!(
                 f,
                 "{refused}, and no prefix is asked for without it: does another DHCPv6 client \

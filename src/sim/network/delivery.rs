@@ -32,6 +32,8 @@ impl Network {
             | Output::Hear(_)
             | Output::RunEngines(_)
             | Output::Engine(_)
+            | Output::Publish(_)
+            | Output::RunScript(_)
             | Output::Milestone(_)
             | Output::Event(_)
             | Output::Exit => {}

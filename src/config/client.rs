@@ -1,0 +1,67 @@
+//! What makes an uplink the interface of a host: `[client.INTERFACE]`.
+
+use serde::{Deserialize, Serialize};
+
+/// An interface on which this machine is a host. The kernel makes addresses and routes of what
+/// routers advertise; the agent solicits, watches, and mends what the kernel cannot know.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Client {
+    /// Deprecate addresses of prefixes that no router advertises any more, and drop default routers
+    /// that are gone, instead of waiting for their lifetimes.
+    pub mend: bool,
+    /// Who is handed DNS servers and search domains (RFC 8106).
+    pub resolver: ResolverTarget,
+    /// The file that holds the prefixes of the local networks, one a line.
+    pub networks: Option<String>,
+    /// What is run whenever the file of the local networks has changed: a program and its arguments.
+    pub networks_command: Vec<String>,
+    /// What is run when advertisements come.
+    pub scripts: Scripts,
+    /// Ask for a prefix of its own where an advertised prefix says so (the P flag, RFC 9762).
+    pub delegate: bool,
+    /// Register addresses with the network (RFC 9686); none for where a router offers it.
+    pub register_addresses: Option<bool>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            mend: true,
+            resolver: ResolverTarget::Auto,
+            networks: None,
+            networks_command: Vec::new(),
+            scripts: Scripts::default(),
+            delegate: false,
+            register_addresses: None,
+        }
+    }
+}
+
+/// Who is handed DNS servers and search domains.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum ResolverTarget {
+    /// systemd-resolved where it runs, else resolvconf where it is installed, else nobody.
+    #[default]
+    Auto,
+    /// systemd-resolved, over its bus.
+    Resolved,
+    /// resolvconf(8), by its usual name.
+    Resolvconf,
+    /// A program that is run as rtsold(8) runs resolvconf.
+    Program(String),
+    /// A file in the form of resolv.conf(5).
+    File(String),
+    /// Nobody.
+    Nobody,
+}
+
+/// The programs that rtsold(8) runs, each with the interface's name behind it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Scripts {
+    /// When an advertisement with the M flag came: addresses are to be had by DHCPv6.
+    pub managed: Option<String>,
+    /// When an advertisement with the O flag came: other data is to be had by DHCPv6.
+    pub other: Option<String>,
+    /// When any advertisement came.
+    pub always: Option<String>,
+}

@@ -1,0 +1,56 @@
+//! `[client.INTERFACE]`
+
+use super::*;
+
+#[test]
+fn every_key_of_a_client_is_read() {
+    let config = config(
+        r#"
+        [client.eth0]
+        mend = false
+        resolver = "file:/opt/resolv.conf"
+        networks = "/opt/networks"
+        networks-command = ["/opt/bin/true", "reload"]
+        managed-script = "/opt/managed"
+        other-script = "/opt/other"
+        always-script = "/opt/always"
+        delegate = true
+        register-addresses = false
+        routers = ["fe80::1"]
+        verify-omission = false
+        "#,
+    );
+    let uplink = &config.uplinks["eth0"];
+    assert_eq!(uplink.routers, ["fe80::1".parse::<Ipv6Addr>().unwrap()]);
+    assert!(!uplink.verify_omission);
+    assert_eq!(uplink.address, AddressMode::Kernel);
+    assert_eq!(uplink.delegate, [Delegate { iaid: Iaid(1), length: None }]);
+    let client = Client {
+        mend: false,
+        resolver: ResolverTarget::File("/opt/resolv.conf".to_owned()),
+        networks: Some("/opt/networks".to_owned()),
+        networks_command: vec!["/opt/bin/true".to_owned(), "reload".to_owned()],
+        scripts: Scripts {
+            managed: Some("/opt/managed".to_owned()),
+            other: Some("/opt/other".to_owned()),
+            always: Some("/opt/always".to_owned()),
+        },
+        delegate: true,
+        register_addresses: Some(false),
+    };
+    assert_eq!(uplink.client, Some(client));
+}
+
+#[test]
+fn a_host_asks_for_no_prefix_unless_it_is_to() {
+    let config = config("[client.eth0]\n");
+    assert_eq!(config.uplinks["eth0"].delegate, []);
+    assert_eq!(config.uplinks["eth0"].client, Some(Client::default()));
+}
+
+#[test]
+fn an_interface_is_uplink_or_client() {
+    let errors = errors("[uplink.eth0]\n[client.eth0]\n");
+    assert!(errors.contains("client.eth0"), "{errors:?}");
+    assert!(errors.contains("is an uplink too"), "{errors:?}");
+}

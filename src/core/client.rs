@@ -1,0 +1,127 @@
+//! What other programs of a host learn from what its routers advertise.
+//!
+//! Like the orders to engines this is a state: the newest publication counts, and whoever carries it
+//! out brings files and resolvers there by differences.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Client;
+
+/// What is published of one interface on which this machine is a host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Publication {
+    /// Who is handed what.
+    pub client: Client,
+    /// DNS servers (RFC 8106 §5.1), in the order of preference.
+    pub servers: Vec<Ipv6Addr>,
+    /// Search domains (RFC 8106 §5.2), none of which holds anything but letters, digits, hyphens,
+    /// underscores and dots (SEC-14).
+    pub search: Vec<String>,
+    /// The prefixes of the local network.
+    pub networks: BTreeSet<Ipv6Net>,
+}
+
+/// A program of the operator is to be run, because an advertisement came.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Script {
+    /// The interface that it came in on.
+    pub interface: String,
+    /// Which of the programs.
+    pub occasion: Occasion,
+    /// The program.
+    pub program: String,
+    /// The router that has sent it.
+    pub router: Ipv6Addr,
+}
+
+/// Why a program of the operator is run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Occasion {
+    /// The M flag: addresses are to be had by DHCPv6.
+    Managed,
+    /// The O flag: other data is to be had by DHCPv6.
+    Other,
+    /// Any advertisement.
+    Always,
+}
+
+/// One of the things that are published.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Published {
+    /// DNS servers and search domains.
+    Resolver,
+    /// The file of the local networks, and the command behind it.
+    Networks,
+    /// A program of the operator.
+    Script(Occasion),
+}
+
+/// What became of one of the things that are published.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PublicationReport {
+    /// The interface.
+    pub interface: String,
+    /// What.
+    pub published: Published,
+    /// What is wrong and how it is mended, in a sentence; none where all is well.
+    pub trouble: Option<String>,
+}
+
+/// What is published on this host, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Publications {
+    newest: BTreeMap<String, Publication>,
+    troubles: BTreeMap<(String, Published), String>,
+}
+
+impl Publications {
+    /// Takes in what is to be published, by interface; what there is to hand out, if it is new.
+    pub(super) fn set(
+        &mut self,
+        newest: BTreeMap<String, Publication>,
+    ) -> Option<BTreeMap<String, Publication>> {
+        if self.newest == newest {
+            return None;
+        }
+        self.troubles.retain(|(interface, _), _| newest.contains_key(interface));
+        self.newest.clone_from(&newest);
+        Some(newest)
+    }
+
+    /// Takes in what became of something.
+    pub(super) fn take_report(&mut self, report: PublicationReport) {
+        let key = (report.interface, report.published);
+        match report.trouble {
+            Some(trouble) if self.newest.contains_key(&key.0) => {
+                self.troubles.insert(key, trouble);
+            }
+            Some(_) | None => {
+                self.troubles.remove(&key);
+            }
+        }
+    }
+
+    /// What is wrong: interface, what, and why.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = (&str, Published, &str)> {
+        let troubles = self.troubles.iter();
+        troubles
+            .map(|((interface, published), text)| (interface.as_str(), *published, text.as_str()))
+    }
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolver => "the resolver",
+            Self::Networks => "the file of local networks",
+            Self::Script(Occasion::Managed) => "the script for the M flag",
+            Self::Script(Occasion::Other) => "the script for the O flag",
+            Self::Script(Occasion::Always) => "the script for all advertisements",
+        })
+    }
+}
