@@ -52,7 +52,8 @@ fn readme_names_every_key() {
     let rows: Vec<&str> =
         readme.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();
     let is_told = |key: &str| rows.iter().any(|row| row.contains(&format!("`{key}`")));
-    let tables = ["uplink", "downlink", "delegation", "pool", "static", "relay", "engine"];
+    let tables =
+        ["uplink", "client", "downlink", "delegation", "pool", "static", "relay", "engine"];
     let all = tables.map(|table| format!("[{table}.a]"));
     for table in all.iter().map(String::as_str).chain([""]) {
         let untold: Vec<String> = keys(table)
