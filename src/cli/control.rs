@@ -59,6 +59,23 @@ pub fn feed(runtime_dir: &Path, feed: Feed) -> anyhow::Result<()> {
     done(ask(runtime_dir, &Request::Feed { feed: Box::new(feed) })?)
 }
 
+/// Waits until all uplinks have what they need, and the kernel what follows from it; an agent that
+/// does not run yet may start meanwhile. What is missing after so long.
+pub fn wait_ready(runtime_dir: &Path, wait: Duration) -> Option<String> {
+    let end = clock::now() + wait;
+    loop {
+        let missing = match ask(runtime_dir, &Request::Ready) {
+            Ok(Answer::Done | Answer::Status(_)) => return None,
+            Ok(Answer::Waiting(missing) | Answer::Refused(missing)) => missing,
+            Err(error) => format!("{error:#}"),
+        };
+        if clock::now() >= end {
+            return Some(missing);
+        }
+        std::thread::sleep(PAUSE.min(end.since(clock::now())));
+    }
+}
+
 /// Waits until an uplink has an address and a lease of the connection that it has; what is missing
 /// after so long.
 ///

@@ -141,6 +141,17 @@ enum Command {
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         wait: Option<std::time::Duration>,
     },
+    /// Wait until every uplink has its address and lease, and the kernel has all routes
+    #[command(after_help = "Example:\n  renumberd ready --timeout 30s\n\n\
+        Exit code 0 when all is there, 3 when the time was too short: then it says what is missing. \
+        An agent that is not running yet may start meanwhile.")]
+    Ready {
+        #[command(flatten)]
+        agent: Agent,
+        /// Wait so long
+        #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+        timeout: std::time::Duration,
+    },
     /// Hand over what another program holds that requests an uplink's prefixes (for its hook)
     #[command(after_help = "Examples:\n  \
         in a hook of dhcpcd: renumberd feed dhcpcd\n  \
@@ -298,6 +309,12 @@ fn perform(command: Command) -> Result<(), Failure> {
             if let Some(missing) = control::wait_connected(&agent.runtime_dir, &uplink, wait)? {
                 let wait = humantime::format_duration(wait);
                 print_error(&format_args!("{uplink} is not connected after {wait}: {missing}"));
+                return Err(Failure::Reported(NOT_CONVERGED));
+            }
+        }
+        Command::Ready { agent, timeout } => {
+            if let Some(missing) = control::wait_ready(&agent.runtime_dir, timeout) {
+                print_error(&format_args!("not ready: {missing}"));
                 return Err(Failure::Reported(NOT_CONVERGED));
             }
         }

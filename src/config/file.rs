@@ -83,6 +83,7 @@ fn read(root: &Table<'_>) -> Config {
         uplink_loss_hold: root
             .get("uplink-loss-hold", value::pause)
             .unwrap_or(default.uplink_loss_hold),
+        ready_timeout: root.get("ready-timeout", value::pause).unwrap_or(default.ready_timeout),
         layout: root.get("layout", value::layout).unwrap_or(default.layout),
         uplinks: uplinks(root, &engines),
         downlinks: root

@@ -61,6 +61,8 @@ pub struct Config {
     pub on_stop: OnStop,
     /// How the event loop is scheduled among other programs.
     pub scheduling: Scheduling,
+    /// A unit counts as started after so long at the latest, whatever its uplinks lack.
+    pub ready_timeout: Duration,
     /// How long the loss of the last default router stays unsaid downstream (RA-TX-30).
     pub uplink_loss_hold: Duration,
 }
@@ -380,6 +382,7 @@ impl Default for Config {
             grace: Duration::from_secs(30),
             on_stop: OnStop::Keep,
             scheduling: Scheduling::default(),
+            ready_timeout: Duration::from_secs(30),
             uplink_loss_hold: Duration::from_secs(1),
         }
     }

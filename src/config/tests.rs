@@ -23,6 +23,7 @@ fn every_key_is_read() {
         duid = "00:03:00:01:02:00:5e:00:53:01"
         grace = "1m"
         on-stop = "remove"
+        ready-timeout = "10s"
         uplink-loss-hold = "0s"
 
         [uplink.tap0]
@@ -140,6 +141,7 @@ fn every_key_is_read() {
         duid: Some("00:03:00:01:02:00:5e:00:53:01".parse().unwrap()),
         grace: Duration::from_secs(60),
         on_stop: OnStop::Remove,
+        ready_timeout: Duration::from_secs(10),
         uplink_loss_hold: Duration::ZERO,
         ..Config::default()
     };

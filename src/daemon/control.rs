@@ -61,6 +61,8 @@ pub enum Request {
         /// The uplink.
         uplink: String,
     },
+    /// Has every uplink what it needs, and the kernel what follows from it?
+    Ready,
     /// Has it an address and a lease since it has?
     Connected {
         /// The uplink.

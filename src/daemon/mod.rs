@@ -9,6 +9,7 @@ mod gate;
 mod json_lines;
 mod log;
 mod machine;
+mod notify;
 mod outbox;
 mod send;
 mod server;
@@ -27,9 +28,9 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use self::control::{Answer, Pending, Request};
+use self::notify::Supervisor;
 use self::shell::Shell;
-use self::turn::Ready;
-use self::turn::{Flow, Pauses};
+use self::turn::{Flow, Pauses, Ready};
 use crate::config::{Config, Scheduling};
 use crate::core::Core;
 use crate::core::input::{Command, Input};
@@ -82,12 +83,14 @@ async fn serve(
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     shell.engines.end_strays(&config);
+    let ready_timeout = config.ready_timeout;
     let mut core = Core::new(config, memory, duid, platform::CAPABILITIES, seed, clock::now());
     core.set_reports_debug(tracing::enabled!(tracing::Level::DEBUG));
     let mut signals = Signals::new()?;
     let mut requests = control::listen(&options.runtime_dir)
         .with_context(|| format!("cannot listen in {}", options.runtime_dir.display()))?;
     info!("running");
+    let mut supervisor = Supervisor::new(clock::now(), ready_timeout);
     let mut pauses = Pauses::new(clock::now());
     loop {
         // First, so that a flood of packets never starves a deadline.
@@ -98,7 +101,8 @@ async fn serve(
         }
         // What is left over comes before any deadline.
         let deadline = core.deadline(clock::now()).filter(|_| flow == Flow::Idle);
-        shell.arm(deadline);
+        supervisor.report(clock::now(), &core);
+        shell.arm(deadline.into_iter().chain(supervisor.deadline()).min_by_key(|one| one.at));
         pauses.pause(clock::now()).await;
         let woken = tokio::select! {
             biased;
@@ -116,6 +120,7 @@ async fn serve(
                 Flow::Idle
             }
             Woken::Signal(Signalled::Stop) => {
+                supervisor.stopping();
                 core.handle(clock::now(), Input::Command(Command::Stop));
                 Flow::Idle
             }
@@ -208,6 +213,10 @@ fn execute(core: &mut Core, request: Request) -> Answer {
                 Err(why) => Answer::Refused(why),
             }
         }
+        Request::Ready => match core.first_lack(now) {
+            None => Answer::Done,
+            Some((uplink, lack)) => Answer::Waiting(notify::describe(uplink, lack)),
+        },
         Request::Connected { uplink } => match core.lack(now, &uplink) {
             None => Answer::Refused(format!("{uplink} is no uplink")),
             Some(None) => Answer::Done,

@@ -56,6 +56,22 @@ impl Agent {
         Self::launch_without_file(net, namespace, &[&with_file[..], arguments].concat())
     }
 
+    /// Starts it with a configuration file by `command`, which gets the arguments, and does not
+    /// wait for it.
+    pub fn launch_by(net: &Net, namespace: &Namespace, config: &str, command: Command) -> Self {
+        let home = home(net, namespace);
+        home.configure(config).unwrap();
+        let file = home.config();
+        let arguments = ["--config", file.to_str().unwrap()];
+        Self::begin(namespace, home, command, &arguments)
+    }
+
+    /// `renumberd ready --timeout TIMEOUT`: its exit code and what it says.
+    pub fn ready(&self, timeout: &str) -> (i32, String) {
+        let output = self.command("ready").args(["--timeout", timeout]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
     fn launch_without_file(net: &Net, namespace: &Namespace, arguments: &[&str]) -> Self {
         let home = home(net, namespace);
         let mut arguments = arguments.to_vec();

@@ -315,6 +315,17 @@ impl Core {
         self.uplinks.get(uplink).map(|found| found.lack(now, &self.kernel.state.system))
     }
 
+    /// The first uplink that lacks something, and what; none where all have what they need, and the
+    /// kernel has all that follows from it.
+    pub fn first_lack(&self, now: Instant) -> Option<(&str, Lack)> {
+        let system = &self.kernel.state.system;
+        let mut lacks = self.uplinks.iter();
+        let found =
+            lacks.find_map(|(name, uplink)| Some((name.as_str(), uplink.lack(now, system)?)));
+        let is_settling = !self.ready || self.kernel.backlog.has_steps();
+        found.or_else(|| is_settling.then_some(("", Lack::Settled)))
+    }
+
     /// The engine that requests the prefixes of an uplink, none for the built-in; none at all where
     /// there is no such uplink.
     pub fn requester(&self, uplink: &str) -> Option<Option<&str>> {

@@ -50,6 +50,8 @@ pub enum Lack {
     Address,
     /// Nobody has given or confirmed a delegated prefix.
     Lease,
+    /// The kernel does not have all addresses and routes yet.
+    Settled,
 }
 
 impl fmt::Display for Lack {
@@ -59,6 +61,7 @@ impl fmt::Display for Lack {
             Self::Router => "no router has been heard",
             Self::Address => "it has no address of this connection",
             Self::Lease => "no server has given or confirmed a prefix",
+            Self::Settled => "addresses and routes are still being set",
         })
     }
 }

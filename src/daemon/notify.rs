@@ -1,0 +1,112 @@
+//! What a service manager (systemd) learns: when the agent is ready, what it waits for, and that it
+//! is alive. Without one nothing is sent.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::core::Core;
+use crate::core::uplink::Lack;
+use crate::time::{Deadline, Instant};
+
+/// What it waits for is looked at again so often until it is ready.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the service manager was sent.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    /// Somebody listens.
+    is_there: bool,
+    /// It has been sent that the agent is ready.
+    is_ready: bool,
+    /// It counts as ready then, whatever is lacking.
+    ready_at: Instant,
+    next_look: Instant,
+    /// What was sent last.
+    status: String,
+    watchdog: Option<Watchdog>,
+}
+
+/// The service manager ends an agent from which it does not hear for twice this interval.
+#[derive(Debug)]
+struct Watchdog {
+    interval: Duration,
+    next_at: Instant,
+}
+
+impl Supervisor {
+    /// Somebody who started the agent at `now`, if it was a service manager; it has the agent count
+    /// as ready after `timeout` at the latest.
+    pub(super) fn new(now: Instant, timeout: Duration) -> Self {
+        let watchdog = sd_notify::watchdog_enabled()
+            .map(|interval| Watchdog { interval: interval / 2, next_at: now });
+        Self {
+            is_there: std::env::var_os("NOTIFY_SOCKET").is_some(),
+            is_ready: false,
+            ready_at: now + timeout,
+            next_look: now,
+            status: String::new(),
+            watchdog,
+        }
+    }
+
+    /// Sends what is new at `now`.
+    pub(super) fn report(&mut self, now: Instant, core: &Core) {
+        if !self.is_there {
+            return;
+        }
+        if let Some(watchdog) = &mut self.watchdog
+            && watchdog.next_at <= now
+        {
+            watchdog.next_at = now + watchdog.interval;
+            send(&[NotifyState::Watchdog]);
+        }
+        if self.is_ready || now < self.next_look {
+            return;
+        }
+        self.next_look = now + PAUSE;
+        let lack = core.first_lack(now);
+        self.is_ready = lack.is_none() || now >= self.ready_at;
+        let status = match lack {
+            None => "ready".to_owned(),
+            Some((uplink, lack)) if self.is_ready => {
+                format!("started without all that it needs: {}", describe(uplink, lack))
+            }
+            Some((uplink, lack)) => format!("waiting: {}", describe(uplink, lack)),
+        };
+        if self.is_ready {
+            send(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        } else if status != self.status {
+            send(&[NotifyState::Status(&status)]);
+        }
+        self.status = status;
+    }
+
+    /// When to report again.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        if !self.is_there {
+            return None;
+        }
+        let look = (!self.is_ready).then_some(self.next_look);
+        let alive = self.watchdog.as_ref().map(|watchdog| watchdog.next_at);
+        let at = look.into_iter().chain(alive).min()?;
+        Some(Deadline::new(at, "report to the service manager"))
+    }
+
+    /// The agent is about to stop.
+    pub(super) fn stopping(&self) {
+        if self.is_there {
+            send(&[NotifyState::Stopping]);
+        }
+    }
+}
+
+/// What an uplink lacks, in a sentence.
+pub(super) fn describe(uplink: &str, lack: Lack) -> String {
+    if uplink.is_empty() { lack.to_string() } else { format!("{uplink}: {lack}") }
+}
+
+/// A service manager that does not listen is no reason to do anything else.
+fn send(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}

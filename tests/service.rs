@@ -1,0 +1,144 @@
+//! The agent under a service manager: when it counts as started, and how it is known to be alive.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a failure in a test is a panic"
+)]
+
+mod lab;
+
+use std::os::unix::fs::chown;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use lab::agent::{self, Agent};
+use lab::provider::Era;
+use lab::scripted::{Script, Scripted};
+use lab::site::{self, PROVIDER, Site};
+use lab::{CEILING, eventually, secs};
+
+/// The user `nobody`.
+const NOBODY: u32 = 65_534;
+
+/// A service manager, as far as the agent sees one.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn at(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self(socket)
+    }
+
+    /// What has come since the last time.
+    fn read(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(length) = self.0.recv(&mut buffer) {
+            lines.extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
+        }
+        lines
+    }
+
+    /// Waits for a line that begins so; all that came until then.
+    fn wait_for(&self, beginning: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        eventually(&format!("a line {beginning}…"), CEILING, || {
+            lines.extend(self.read());
+            lines.iter().any(|line| line.starts_with(beginning)).then(|| lines.clone())
+        })
+    }
+}
+
+/// Starts the agent as a service manager does that listens at `socket` and hears from it every
+/// second.
+fn launch(site: &Site, config: &str, socket: &Path) -> Agent {
+    let mut command = site.dut.command(agent::program());
+    command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "1000000");
+    Agent::launch_by(&site.net, &site.dut, config, command)
+}
+
+/// What the unit gives it is all that it needs.
+#[test]
+fn a_user_with_three_capabilities_is_enough() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    site.dut.sysctl("wan0", "accept_ra", 1);
+    let home = agent::home(&site.net, &site.dut);
+    for directory in [home.state(), home.runtime()] {
+        chown(&directory, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let capabilities = "-all,+net_admin,+net_raw,+net_bind_service";
+    let mut command = site.dut.command("setpriv");
+    command.args(["--no-new-privs", "--clear-groups"]);
+    command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
+    for set in ["inh-caps", "ambient-caps", "bounding-set"] {
+        command.arg(format!("--{set}={capabilities}"));
+    }
+    command.arg(agent::program());
+    let config = format!("on-stop = \"remove\"\n{}", site::config());
+    let mut agent = Agent::launch_by(&site.net, &site.dut, &config, command);
+    site.client().takes(era.delegated, CEILING);
+    assert_eq!(accept_ra(&site), "0", "settings of interfaces are within reach");
+    let conditions = agent.status();
+    assert!(!conditions.complains("refused"), "{}", agent.explain());
+    agent.stop();
+    assert_eq!(accept_ra(&site), "1");
+}
+
+fn accept_ra(site: &Site) -> String {
+    site.dut.run("cat", &["/proc/sys/net/ipv6/conf/wan0/accept_ra"]).trim().to_owned()
+}
+
+#[test]
+fn it_is_ready_when_addresses_and_routes_are_there() {
+    let site = Site::new();
+    let socket = site.net.directory("manager").join("notify");
+    let manager = Manager::at(&socket);
+    let mut agent = launch(&site, &site::config(), &socket);
+    let waiting = manager.wait_for("STATUS=waiting: wan0: no router has been heard");
+    assert!(!waiting.contains(&"READY=1".to_owned()), "{waiting:?}");
+    let (code, complaint) = agent.ready("0s");
+    assert_eq!((code, complaint.contains("wan0")), (3, true), "{complaint}");
+
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let lines = manager.wait_for("READY=1");
+    assert!(lines.contains(&"STATUS=ready".to_owned()), "{lines:?}");
+    assert!(site.router_has("lan0", era.delegated), "the address is there by then");
+    assert_eq!(agent.ready("0s"), (0, String::new()));
+
+    manager.read();
+    manager.wait_for("WATCHDOG=1");
+    agent.stop();
+    manager.wait_for("STOPPING=1");
+}
+
+#[test]
+fn a_silent_provider_does_not_hold_up_the_boot_for_ever() {
+    let site = Site::new();
+    let socket = site.net.directory("manager").join("notify");
+    let manager = Manager::at(&socket);
+    let config = format!("ready-timeout = \"500ms\"\n{}", site::config());
+    let mut agent = launch(&site, &config, &socket);
+    let lines = manager.wait_for("READY=1");
+    let status = lines.iter().find(|line| line.starts_with("STATUS=started without")).unwrap();
+    assert!(status.contains("no router has been heard"), "{status}");
+    assert!(agent.running());
+    agent.stop();
+}
+
+#[test]
+fn who_waits_for_an_agent_that_is_not_there_is_told_so() {
+    let site = Site::new();
+    let mut agent = site.agent(&[]);
+    agent.stop();
+    let since = lab::sys::monotonic();
+    let (code, complaint) = agent.ready("300ms");
+    assert_eq!(code, 3);
+    assert!(complaint.contains("no agent answers"), "{complaint}");
+    assert!(lab::sys::monotonic() - since < secs(3));
+}
