@@ -63,3 +63,31 @@ fn readme_names_every_key() {
         assert_eq!(untold, [""; 0], "README's table for {table:?} lacks keys");
     }
 }
+
+/// Every command has a page, and every shell what it completes with.
+#[test]
+fn the_manual_has_every_command() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_renumberd");
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let pages = run(&["man", directory.path().to_str().unwrap()]);
+    let help = run(&["--help"]);
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let named = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let named: Vec<&str> = named.filter(|name| !name.is_empty() && *name != "help").collect();
+    assert!(named.len() > 10, "{named:?}");
+    for command in named {
+        assert!(pages.contains(&format!("renumberd-{command}.8")), "{command}: {pages}");
+    }
+    for page in pages.lines() {
+        let text = std::fs::read_to_string(page).unwrap();
+        assert!(text.contains(".SH SYNOPSIS"), "{page}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&["completions", shell]).contains("linkup"), "{shell}");
+    }
+}

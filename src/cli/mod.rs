@@ -7,6 +7,7 @@ pub mod check;
 pub mod control;
 pub mod feed;
 pub mod import;
+pub mod manual;
 pub mod plan;
 pub mod run;
 pub mod status;
@@ -15,7 +16,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
 use crate::config::{Config, ConfigError, Peer};
@@ -164,6 +165,20 @@ enum Command {
         /// The program
         #[command(subcommand)]
         source: feed::Source,
+    },
+    /// Write the manual's pages
+    #[command(after_help = "Example:\n  renumberd man man8 && man ./man8/renumberd.8")]
+    Man {
+        /// Where to; it is made
+        directory: PathBuf,
+    },
+    /// Print what a shell needs to complete this command line
+    #[command(after_help = "Examples:\n  \
+        renumberd completions bash > /usr/share/bash-completion/completions/renumberd\n  \
+        renumberd completions zsh > /usr/share/zsh/vendor-completions/_renumberd")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
     },
     #[cfg(target_os = "linux")]
     /// Measure how fast prefix changes go through a site in network namespaces of this machine
@@ -317,6 +332,14 @@ fn perform(command: Command) -> Result<(), Failure> {
                 print_error(&format_args!("not ready: {missing}"));
                 return Err(Failure::Reported(NOT_CONVERGED));
             }
+        }
+        Command::Man { directory } => {
+            for file in manual::write(Cli::command(), &directory)? {
+                say(&format!("{}\n", file.display()));
+            }
+        }
+        Command::Completions { shell } => {
+            say(&String::from_utf8_lossy(&manual::completions(Cli::command(), shell)));
         }
         Command::Feed { agent, source } => feed::run(&agent.runtime_dir, &source)?,
         #[cfg(target_os = "linux")]
