@@ -246,9 +246,7 @@ impl Kea {
             let leases = kea::control::leases(&socket).await.unwrap();
             let stale = leases.into_iter().filter(|lease| !configured.gives(&lease.prefix));
             let stale: Vec<Ipv6Net> = stale.map(|lease| lease.prefix).collect();
-            for prefix in &stale {
-                kea::control::remove(&socket, *prefix).await.unwrap();
-            }
+            kea::control::remove(&socket, &stale).await.unwrap();
             stale
         })
     }

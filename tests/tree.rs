@@ -8,6 +8,7 @@ mod tree {
     pub mod chain;
     mod hostile;
     pub mod lan;
+    mod leased;
     mod loss;
     mod many;
     mod promises;

@@ -220,8 +220,14 @@ fn downlink_state(
     passed::pass_on(facts, downlink, &mut content);
     let informs = content.informs() && downlink.advertise.may_inform();
     let serves = delegating.serves(name) || (informs && delegating.answers());
-    if serves {
+    let observes = delegating.observes(name);
+    if serves || observes {
         desired.want(Object::Port(Port::Server));
+    }
+    if let Some(link) = link
+        && observes
+    {
+        desired.want(Object::Membership(Group::DhcpServers, link.index));
     }
     if let Some(link) = link
         && serves

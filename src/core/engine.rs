@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::delegate::Assigned;
 use crate::config::{Config, Engine, Job};
 use crate::core::uplink::change::RefreshKind;
+use crate::time::Lifetime;
+use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::ndp::RouterAdvertisement;
 use crate::wire::ndp_option::PrefixInformation;
 
@@ -42,6 +44,14 @@ pub enum Order {
         /// What; none for nothing at all.
         advertised: Option<Box<Advertised>>,
     },
+    /// What the program of a downlink has leased to one router is looked up: that router has just
+    /// sent a message which may have changed it.
+    LookUp {
+        /// The downlink.
+        downlink: String,
+        /// The router.
+        duid: Duid,
+    },
     /// This is to be given on a downlink, and nothing else.
     Delegate {
         /// The downlink.
@@ -57,7 +67,9 @@ impl Order {
         let (job, interface) = match self {
             Self::Renew { uplink, .. } => (Job::Requester, uplink),
             Self::Advertise { downlink, .. } => (Job::Advertiser, downlink),
-            Self::Delegate { downlink, .. } => (Job::Delegator, downlink),
+            Self::LookUp { downlink, .. } | Self::Delegate { downlink, .. } => {
+                (Job::Delegator, downlink)
+            }
         };
         Post { job, interface: interface.clone() }
     }
@@ -86,6 +98,32 @@ impl Advertised {
     pub fn runs_down(&self, prefix: &PrefixInformation) -> bool {
         prefix.valid.seconds().is_some() && self.running_down.contains(&prefix.prefix)
     }
+}
+
+/// What a program has leased on one downlink: all of it, or all that one router holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Leases {
+    /// The downlink.
+    pub downlink: String,
+    /// The router whose leases these are; none where they are those of all routers.
+    pub of: Option<Duid>,
+    /// The leases that hold.
+    pub leases: Vec<Leased>,
+}
+
+/// A delegated prefix that a program has leased.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Leased {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// Who holds it.
+    pub duid: Duid,
+    /// For which IA_PD.
+    pub iaid: Iaid,
+    /// What is left of its preferred lifetime.
+    pub preferred: Lifetime,
+    /// What is left of its valid lifetime.
+    pub valid: Lifetime,
 }
 
 /// What is known of a program.

@@ -60,6 +60,8 @@ pub enum Input {
     Engine(super::engine::Report),
     /// Something is known of what is published on this host.
     Published(super::client::PublicationReport),
+    /// A program that delegates in the built-in's place has leased this.
+    Leases(super::engine::Leases),
     /// The output of the same name was performed: its time is that of the stage.
     Milestone(super::stage::Milestone),
     /// An operator or a hook asked for something.

@@ -332,7 +332,7 @@ impl Shell {
             _ = events.readable(), if reads(Source::Events) => Ready::Io,
             () = server.readable(), if reads(Source::Server) => Ready::Io,
             done = disk.done() => Ready::Disk(done),
-            report = engines.report() => Ready::Known(Input::Engine(report)),
+            known = engines.report() => Ready::Known(known),
             report = hosts.report() => Ready::Known(Input::Published(report)),
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
@@ -106,6 +107,11 @@ impl fmt::Display for Failure {
 pub(crate) fn plain(line: &str) -> String {
     const LONGEST: usize = 200;
     line.trim().chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
+}
+
+/// The time of day, as other programs on this machine count it.
+pub(super) fn seconds_since_1970() -> u64 {
+    clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| now.tv_sec().unsigned_abs())
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ use super::Work;
 use super::command::plain;
 use super::dhcp6s;
 use super::kea;
+use super::lookups::{Lookup, Lookups};
 use super::process::{Happened, Process};
 use crate::config::Program;
 use crate::core::delegate::Assigned;
-use crate::core::engine::{Order, Report, State, Trouble};
+use crate::core::engine::{Leased, Leases, Order, Report, State, Trouble};
+use crate::wire::dhcpv6_option::Duid;
 
 /// A program that is not there is looked for so often, and one that runs is asked whether it does.
 const LOOK: Duration = Duration::from_secs(10);
@@ -38,6 +40,14 @@ pub(super) enum Driver {
     Kea(kea::life::Driver),
 }
 
+/// What a program has leased.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) leases: Vec<Leased>,
+    /// One of them was given or renewed just now.
+    pub(super) is_fresh: bool,
+}
+
 /// A program and what is known of it.
 struct Delegator {
     work: Work,
@@ -50,6 +60,8 @@ struct Delegator {
     state: State,
     /// It has not done what the newest order says.
     is_behind: bool,
+    /// When it is asked what it has leased.
+    lookups: Lookups,
     /// The index of its interface when it was started.
     index: Option<u32>,
     /// What was reported last.
@@ -99,6 +111,7 @@ pub(super) async fn run(mut work: Work) {
         troubles: BTreeMap::new(),
         state: State::Starting,
         is_behind: false,
+        lookups: Lookups::new(Instant::now()),
         index: None,
         reported: None,
     };
@@ -117,7 +130,7 @@ async fn first_order(work: &mut Work) -> Option<Assigned> {
 fn newest(work: &mut Work) -> Option<Assigned> {
     match &*work.orders.borrow_and_update() {
         Some(Order::Delegate { assigned, .. }) => Some((**assigned).clone()),
-        Some(Order::Renew { .. } | Order::Advertise { .. }) | None => None,
+        Some(Order::Renew { .. } | Order::Advertise { .. } | Order::LookUp { .. }) | None => None,
     }
 }
 
@@ -143,6 +156,8 @@ impl Delegator {
                     }
                     self.take_order().await;
                 }
+                Some(duid) = self.work.lookups.recv() => self.lookups.add(Instant::now(), duid),
+                () = sleep_until(self.lookups.next_at()), if self.can_look() => self.look().await,
                 () = sleep_until(check_at) => self.check().await,
             }
         }
@@ -192,13 +207,56 @@ impl Delegator {
 
     /// Has the program do what the newest order says.
     async fn apply(&mut self) {
+        let began = Instant::now();
         match self.driver.apply().await {
-            Ok(()) => {
+            Ok(leases) => {
+                self.lookups.listed(Instant::now(), began.elapsed());
+                self.hand_on(None, leases).await;
                 let temporary = [Trouble::Ended, Trouble::Silent, Trouble::Refused];
                 temporary.iter().for_each(|trouble| drop(self.troubles.remove(trouble)));
                 (self.is_behind, self.state) = (false, State::Running);
             }
             Err(wrong) => self.fail(wrong),
+        }
+    }
+
+    /// Whether it can be asked what it has leased.
+    fn can_look(&self) -> bool {
+        self.phase == Phase::Ready && !self.is_behind && self.driver.leases()
+    }
+
+    /// Asks what it has leased.
+    async fn look(&mut self) {
+        let began = Instant::now();
+        let Some(lookup) = self.lookups.take(began) else { return };
+        let of = match &lookup {
+            Lookup::All => None,
+            Lookup::Of(duid, _) => Some(duid.clone()),
+        };
+        match self.driver.look(of.as_ref()).await {
+            Ok(Known { leases, is_fresh }) => {
+                let now = Instant::now();
+                match lookup {
+                    Lookup::All => self.lookups.listed(now, began.elapsed()),
+                    Lookup::Of(duid, attempt) if !is_fresh => {
+                        self.lookups.retry(now, duid, attempt);
+                    }
+                    Lookup::Of(..) => {}
+                }
+                self.hand_on(of, leases).await;
+            }
+            Err(wrong) => {
+                self.lookups.listed(Instant::now(), began.elapsed());
+                self.fail(wrong);
+            }
+        }
+    }
+
+    async fn hand_on(&self, of: Option<Duid>, leases: Vec<Leased>) {
+        if self.driver.leases() {
+            let downlink = self.work.post.interface.clone();
+            // Nobody reads it when everything ends.
+            let _ = self.work.leases.send(Leases { downlink, of, leases }).await;
         }
     }
 
@@ -317,11 +375,24 @@ impl Driver {
         }
     }
 
-    /// Has the running program do what was written last.
-    async fn apply(&mut self) -> Result<(), Wrong> {
+    /// Has the running program do what was written last; what it has leased then.
+    async fn apply(&mut self) -> Result<Vec<Leased>, Wrong> {
         match self {
-            Self::Dhcp6s(driver) => driver.apply().await,
+            Self::Dhcp6s(driver) => driver.apply().await.map(|()| Vec::new()),
             Self::Kea(driver) => driver.apply().await,
+        }
+    }
+
+    /// Whether it says what it has leased.
+    const fn leases(&self) -> bool {
+        matches!(self, Self::Kea(_))
+    }
+
+    /// What it has leased, to one router or to all. What it is not to give any more is removed.
+    async fn look(&mut self, of: Option<&Duid>) -> Result<Known, Wrong> {
+        match self {
+            Self::Dhcp6s(_) => Ok(Known::default()),
+            Self::Kea(driver) => driver.look(of).await,
         }
     }
 }

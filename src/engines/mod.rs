@@ -10,6 +10,7 @@ pub mod dhcp6s;
 pub mod feed;
 mod files;
 pub mod kea;
+mod lookups;
 mod output;
 mod process;
 pub mod radvd;
@@ -31,10 +32,14 @@ use tokio::task::JoinHandle;
 pub use unsaid::{Rendered, Unsaid};
 
 use crate::config::{Config, Engine, Job, Program};
-use crate::core::engine::{Order, Post, Report};
+use crate::core::engine::{Leases, Order, Post, Report};
+use crate::core::input::Input;
+use crate::wire::dhcpv6_option::Duid;
 
 /// Reports that wait to be taken in.
 const REPORTS: usize = 64;
+/// Routers that wait until their leases are looked up.
+const LOOKUPS: usize = 64;
 
 /// All programs together have so long to carry out what they were ordered last.
 const LAST_ORDERS: Duration = Duration::from_secs(3);
@@ -51,8 +56,12 @@ pub(crate) struct Work {
     pub(crate) orders: watch::Receiver<Option<Order>>,
     /// Changes whenever the program has handed on what it holds.
     pub(crate) answers: watch::Receiver<()>,
+    /// Routers whose leases are to be looked up.
+    pub(crate) lookups: mpsc::Receiver<Duid>,
     /// What is known of the program.
     pub(crate) reports: mpsc::Sender<Report>,
+    /// What it has leased.
+    pub(crate) leases: mpsc::Sender<Leases>,
     /// When a process was started, by its id: a number that no other process with this id has.
     pub(crate) process_start: fn(u32) -> Option<u64>,
 }
@@ -63,6 +72,8 @@ pub(crate) struct Engines {
     tasks: BTreeMap<Post, Task>,
     sender: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
+    leases_sender: mpsc::Sender<Leases>,
+    leases: mpsc::Receiver<Leases>,
     process_start: fn(u32) -> Option<u64>,
 }
 
@@ -70,6 +81,7 @@ struct Task {
     engine: Engine,
     orders: watch::Sender<Option<Order>>,
     answers: watch::Sender<()>,
+    lookups: mpsc::Sender<Duid>,
     task: JoinHandle<()>,
 }
 
@@ -78,8 +90,9 @@ impl Engines {
     /// process was started, by its id.
     pub(crate) fn new(runtime_dir: &Path, process_start: fn(u32) -> Option<u64>) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
+        let (leases_sender, leases) = mpsc::channel(REPORTS);
         let (runtime_dir, tasks) = (runtime_dir.to_owned(), BTreeMap::new());
-        Self { runtime_dir, tasks, sender, reports, process_start }
+        Self { runtime_dir, tasks, sender, reports, leases_sender, leases, process_start }
     }
 
     /// Ends what an earlier run has left running and `config` does not want any more. What it wants
@@ -124,13 +137,16 @@ impl Engines {
     fn start(&self, post: Post, engine: Engine, before: Option<JoinHandle<()>>) -> Task {
         let (orders, receiver) = watch::channel(None);
         let (answers, answered) = watch::channel(());
+        let (lookups, looked_up) = mpsc::channel(LOOKUPS);
         let work = Work {
             post,
             engine: engine.clone(),
             runtime_dir: self.runtime_dir.clone(),
             orders: receiver,
             answers: answered,
+            lookups: looked_up,
             reports: self.sender.clone(),
+            leases: self.leases_sender.clone(),
             process_start: self.process_start,
         };
         let task = tokio::spawn(async move {
@@ -143,12 +159,16 @@ impl Engines {
                 Job::Delegator => delegator::run(work).await,
             }
         });
-        Task { engine, orders, answers, task }
+        Task { engine, orders, answers, lookups, task }
     }
 
     /// Hands an order to the program that it is for.
     pub(crate) fn order(&self, order: Order) {
-        if let Some(task) = self.tasks.get(&order.post()) {
+        let Some(task) = self.tasks.get(&order.post()) else { return };
+        if let Order::LookUp { duid, .. } = order {
+            // Where too many wait, the next listing of all leases shows it.
+            let _ = task.lookups.try_send(duid);
+        } else {
             task.orders.send_replace(Some(order));
         }
     }
@@ -161,12 +181,13 @@ impl Engines {
         }
     }
 
-    /// The next report.
-    pub(crate) async fn report(&mut self) -> Report {
-        match self.reports.recv().await {
-            Some(report) => report,
-            // It cannot be closed: a sender is kept here.
-            None => std::future::pending().await,
+    /// The next that is known of a program.
+    pub(crate) async fn report(&mut self) -> Input {
+        tokio::select! {
+            Some(report) = self.reports.recv() => Input::Engine(report),
+            Some(leases) = self.leases.recv() => Input::Leases(leases),
+            // They cannot be closed: a sender of each is kept here.
+            else => std::future::pending().await,
         }
     }
 }

@@ -25,8 +25,12 @@ pub struct ProgramSide {
 impl ProgramSide {
     /// Starts it in `era`, with more lines of its configuration.
     pub fn start(site: &Site, program: &'static str, era: Era, lines: &str) -> Self {
-        let config = config(program, era, lines);
-        Self { agent: Agent::start(&site.net, &site.isp, &config, &[]), program }
+        Self::with(site, program, &config(program, era, lines))
+    }
+
+    /// Starts it with a configuration.
+    pub fn with(site: &Site, program: &'static str, config: &str) -> Self {
+        Self { agent: Agent::start(&site.net, &site.isp, config, &[]), program }
     }
 
     /// Goes over to another era.

@@ -161,6 +161,10 @@ impl Core {
             let next_hop = binding.contact().next_hop;
             found.add(&first.downlink, Condition::NextHopOffLink { count, next_hop });
         }
+        for (downlink, count, (prefix, duid)) in self.delegating.unreached() {
+            let (prefix, duid) = (*prefix, duid.clone());
+            found.add(downlink, Condition::NextHopUnknown { count, prefix, duid });
+        }
         self.find_refusals(&mut found);
         found
     }

@@ -11,7 +11,7 @@ use super::takeover::Identity;
 use crate::config::{Job, RelaySources};
 use crate::core::Core;
 use crate::core::delegate::{Arrival, BindingKey, Contact, Notification, Slot};
-use crate::core::engine::{Order, Report};
+use crate::core::engine::{Leases, Order, Report};
 use crate::core::event::{Event, Requester};
 use crate::core::input::Received;
 use crate::core::kernel::backlog::Reason;
@@ -45,7 +45,7 @@ impl Core {
         }
         let asks = received.octets.first() == Some(&MessageType::InformationRequest.to_wire());
         let informs = asks && self.delegating.informs(name);
-        if !informs && !self.delegating.serves(name) {
+        if !informs && !self.delegating.serves(name) && !self.delegating.observes(name) {
             return;
         }
         if let Err(reason) = self.serve(now, name.into(), received, true) {
@@ -98,6 +98,7 @@ impl Core {
             Identity::Pending => return Ok(()),
             Identity::Silent => return Err("unknown-neighbor"),
         }
+        let may_wait = may_wait && self.delegating.answers();
         if may_wait && self.waits_for_renewal(now, &message) {
             let evicted = self.postponed.add(now, Arc::clone(&arrival.downlink), received.clone());
             return evicted.map_or(Ok(()), |one| self.serve(now, one.0, &one.1, false));
@@ -119,6 +120,10 @@ impl Core {
         }
         if let Some(answer) = served.answer {
             self.send_server(&arrival.downlink, &arrival.contact, answer.octets, answer.memory);
+        }
+        if let Some(duid) = served.leased {
+            let downlink = arrival.downlink.to_string();
+            self.outputs.push_back(Output::Engine(Order::LookUp { downlink, duid }));
         }
         self.take_steps(now, later);
         Ok(())
@@ -280,6 +285,14 @@ impl Core {
             && self.delegating.note_state(now, &report.post.interface, report.state);
         self.pass.request_if(waited);
         self.review |= self.engines.handle_report(report);
+    }
+
+    /// Takes in what another program has leased.
+    pub(in crate::core) fn take_leases(&mut self, now: Instant, leases: &Leases) {
+        let (touched, is_news) = self.delegating.set_leases(now, leases);
+        let later = self.follow_bindings(now, &touched);
+        self.take_steps(now, later);
+        self.review |= is_news;
     }
 
     /// Puts other prefixes in the place of static ones, all in one pass.

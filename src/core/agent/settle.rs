@@ -82,7 +82,11 @@ impl Core {
     /// are on their way, and the Renew messages that answer them, routes and addresses follow.
     /// Whether anything leaves.
     fn notify_ahead(&mut self, now: Instant) -> bool {
-        if !self.kernel.desired.serves() || self.delegating.bindings().is_empty() {
+        // Another program has to have it before anybody hears of it.
+        if !self.delegating.answers()
+            || !self.kernel.desired.serves()
+            || self.delegating.bindings().is_empty()
+        {
             return false;
         }
         let sources = self.sources(now);

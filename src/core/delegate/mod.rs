@@ -7,6 +7,7 @@
 mod asked;
 mod assigned;
 mod bindings;
+mod observed;
 mod programs;
 mod server;
 mod steady;
@@ -17,7 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use super::engine::State;
+use ipnet::Ipv6Net;
+
+use super::engine::{Leases, State};
 use super::kernel::system::KernelRoute;
 use super::random::Random;
 use crate::config::Config;
@@ -53,6 +56,8 @@ pub struct Served {
     pub touched: BTreeSet<BindingKey>,
     /// The answer, to be sent behind what was touched.
     pub answer: Option<Answer>,
+    /// A router to which another program may have leased something just now.
+    pub leased: Option<Duid>,
 }
 
 /// A way to notify a requesting router of a change.
@@ -244,7 +249,9 @@ impl Delegating {
             Delegator::BuiltIn => {
                 self.server.handle_message(&mut self.bindings, now, arrival, message)
             }
-            Delegator::Programs(_) => Err(Reject::Silent),
+            Delegator::Programs(programs) => {
+                programs.observe(&mut self.bindings, now, arrival, message)
+            }
         }
     }
 
@@ -304,6 +311,33 @@ impl Delegating {
         match &mut self.delegator {
             Delegator::BuiltIn => Vec::new(),
             Delegator::Programs(programs) => programs.orders(now, &self.bindings),
+        }
+    }
+
+    /// Whether messages to the program of a downlink are listened to, as nothing else shows where
+    /// those are that it gives parts of pools.
+    pub fn observes(&self, downlink: &str) -> bool {
+        match &self.delegator {
+            Delegator::BuiltIn => false,
+            Delegator::Programs(programs) => programs.observes(&self.bindings, downlink),
+        }
+    }
+
+    /// Takes in what a program has leased: the bindings that were touched, and whether
+    /// [`unreached`](Self::unreached) differs.
+    pub fn set_leases(&mut self, now: Instant, leases: &Leases) -> (BTreeSet<BindingKey>, bool) {
+        match &mut self.delegator {
+            Delegator::BuiltIn => (BTreeSet::new(), false),
+            Delegator::Programs(programs) => programs.set_leases(&mut self.bindings, now, leases),
+        }
+    }
+
+    /// By downlink: how many leases have no route as nobody knows where their router is, and the
+    /// first of them.
+    pub fn unreached(&self) -> Vec<(&str, usize, (&Ipv6Net, &Duid))> {
+        match &self.delegator {
+            Delegator::BuiltIn => Vec::new(),
+            Delegator::Programs(programs) => programs.unreached(),
         }
     }
 

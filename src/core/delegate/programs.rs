@@ -1,17 +1,19 @@
 //! Other programs answer requesting routers: what they are to give, and whether they have it yet.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::assigned::{Assigned, AssignedPool, AssignedPrefix, AssignedRouter};
-use super::bindings::{BindingKey, Bindings, Offer, Woken};
-use super::server::Awaited;
-use super::{HostOptions, Notification, steady};
+use super::bindings::{BindingKey, Bindings, Offer, Unreached, Woken};
+use super::observed::Observed;
+use super::server::{Awaited, Reject};
+use super::{Arrival, HostOptions, Notification, Served, steady};
 use crate::config::{Limits, Peer};
-use crate::core::engine::State;
+use crate::core::engine::{Leases, State};
 use crate::time::{Deadline, Instant, Lifetime};
+use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
 /// Routers and hosts hear of a change so much later at most where the program has not taken it
@@ -27,6 +29,8 @@ pub(super) struct Programs {
     awaited: Awaited,
     /// Something that the programs promise is not true any more then.
     look_at: Option<Instant>,
+    /// Routers without a lease that the messages show.
+    observed: Observed,
 }
 
 /// One downlink.
@@ -43,6 +47,8 @@ struct Link {
     confirms_until: Option<Instant>,
     /// Routers that are to be notified behind that.
     notified: Vec<(Duid, Ipv6Addr)>,
+    /// Leases of routers of which nobody knows where they are.
+    unreached: Unreached,
 }
 
 impl Programs {
@@ -54,6 +60,7 @@ impl Programs {
             notifications: VecDeque::new(),
             awaited: Awaited::default(),
             look_at: None,
+            observed: Observed::default(),
         };
         programs.configure(&server, bindings);
         programs
@@ -157,6 +164,90 @@ impl Programs {
             pools: blocks.collect(),
             renew_every: every.chain(pools().filter_map(|(_, pool)| pool.renew_every)).min(),
         }
+    }
+
+    /// Whether the messages to the program of a downlink are listened to.
+    pub(super) fn observes(&self, bindings: &Bindings, downlink: &str) -> bool {
+        self.links.contains_key(downlink) && bindings.leases_pools(downlink)
+    }
+
+    /// Takes in a message that the program answers: it shows where its sender is.
+    pub(super) fn observe(
+        &mut self,
+        bindings: &mut Bindings,
+        now: Instant,
+        arrival: &Arrival,
+        message: &Message,
+    ) -> Result<Served, Reject> {
+        let Arrival { downlink, contact } = arrival;
+        let may_lease = match message.kind {
+            MessageType::Solicit => message.has_rapid_commit(),
+            MessageType::Request
+            | MessageType::Renew
+            | MessageType::Rebind
+            | MessageType::Release => true,
+            MessageType::Confirm
+            | MessageType::Decline
+            | MessageType::InformationRequest
+            | MessageType::Advertise
+            | MessageType::Reply
+            | MessageType::Reconfigure => return Err(Reject::Silent),
+        };
+        let duid = message.client_id().ok_or(Reject::Silent)?;
+        // What a relay agent hands on may be anybody's.
+        if contact.relay.is_some() || !self.observes(bindings, downlink) {
+            return Err(Reject::Silent);
+        }
+        let (duid, downlink) = (duid.clone(), Arc::clone(downlink));
+        let key = BindingKey { duid, downlink, iaid: Iaid(0) };
+        let mut served = Served::default();
+        if bindings.bindings_of(&key).next().is_some() {
+            bindings.move_to(now, &key, contact, &mut served.touched);
+        } else if !self.observed.note(now, &key.downlink, &key.duid, contact) {
+            return Err(Reject::Silent);
+        }
+        served.leased = may_lease.then_some(key.duid);
+        Ok(served)
+    }
+
+    /// Takes in what a program has leased: the bindings that were touched, and whether others than
+    /// before cannot be reached.
+    pub(super) fn set_leases(
+        &mut self,
+        bindings: &mut Bindings,
+        now: Instant,
+        leases: &Leases,
+    ) -> (BTreeSet<BindingKey>, bool) {
+        let mut touched = BTreeSet::new();
+        let Self { links, observed, .. } = self;
+        let Some((downlink, link)) = links.get_key_value(&*leases.downlink) else {
+            return (touched, false);
+        };
+        let contact_of = |duid: &Duid| observed.contact(downlink, duid);
+        let found = bindings.set_leased(now, leases, contact_of, &mut touched);
+        let before = &link.unreached;
+        let others =
+            before.iter().filter(|(_, duid)| leases.of.as_ref().is_some_and(|of| of != *duid));
+        let others = others.map(|(prefix, duid)| (*prefix, duid.clone()));
+        let unreached: Unreached = others.chain(found).collect();
+        let is_news = *before != unreached;
+        for key in &touched {
+            self.observed.forget(&key.downlink, &key.duid);
+        }
+        if let Some(link) = self.links.get_mut(&*leases.downlink) {
+            link.unreached = unreached;
+        }
+        (touched, is_news)
+    }
+
+    /// By downlink, how many leases cannot be reached, and the first of them.
+    pub(super) fn unreached(&self) -> Vec<(&str, usize, (&ipnet::Ipv6Net, &Duid))> {
+        let links = self.links.iter();
+        links
+            .filter_map(|(name, link)| {
+                Some((&**name, link.unreached.len(), link.unreached.first_key_value()?))
+            })
+            .collect()
     }
 
     /// Takes in what a program is doing; whether others have waited for that.

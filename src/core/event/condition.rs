@@ -123,6 +123,15 @@ pub enum Condition {
         /// The next hop of the first.
         next_hop: Ipv6Addr,
     },
+    /// Another program has leased prefixes to routers, and nobody knows where those are.
+    NextHopUnknown {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        prefix: Ipv6Net,
+        /// Who holds it.
+        duid: Duid,
+    },
     /// Something is wrong with a program that does a built-in's job.
     Engine {
         /// The job.
@@ -209,6 +218,7 @@ impl Condition {
             Self::RelayTableFull => "relay-table-full",
             Self::DelegationContested { .. } => "delegation-contested",
             Self::NextHopOffLink { .. } => "next-hop-off-link",
+            Self::NextHopUnknown { .. } => "next-hop-unknown",
             Self::Engine { trouble, .. } => trouble.name(),
             Self::NotPublished { .. } => "not-published",
             Self::ClientPortTaken { .. } => "client-port-taken",
@@ -240,6 +250,7 @@ impl Condition {
             | Self::ServerSilent { .. }
             | Self::RelayTableFull
             | Self::NextHopOffLink { .. }
+            | Self::NextHopUnknown { .. }
             | Self::ClientPortTaken { .. }
             | Self::ServerPortTaken { .. }
             | Self::Refused { .. } => None,
@@ -316,6 +327,13 @@ impl fmt::Display for Condition {
                 f,
                 "{count} of its bindings have no route, the first with the next hop {next_hop}, \
                  which is no neighbor: name one that is, with next-hop, in [delegation.NAME]"
+            ),
+            Self::NextHopUnknown { count, prefix, duid } => write!(
+                f,
+                "{count} of the leases of its delegator have no route, the first {prefix} of DUID \
+                 {duid}: no message of that router has been seen on the link; its next message \
+                 shows its address, and one that is behind a relay agent needs a \
+                 [delegation.NAME] with its next-hop"
             ),
             Self::Engine { job, text, .. } => write!(f, "{job}: {text}"),
             Self::NotPublished { published, text } => write!(f, "{published}: {text}"),

@@ -66,6 +66,7 @@ fn conditions() -> Vec<Condition> {
             iaid: Iaid(1),
         },
         Condition::NextHopOffLink { count: 2, next_hop: address("2001:db8::1") },
+        Condition::NextHopUnknown { count: 2, prefix: prefix(), duid: duid() },
         Condition::ClientPortTaken { refused: refused() },
         Condition::ServerPortTaken { refused: refused() },
         Condition::Refused { refused: refused(), times: 2, others: 1 },

@@ -5,14 +5,12 @@ use std::io;
 use std::net::{Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 
-use nix::time::{ClockId, clock_gettime};
-
 use super::File;
 use super::control::{self, Command, Key};
 use crate::core::delegate::Assigned;
 use crate::core::engine::Trouble;
 use crate::engines::Work;
-use crate::engines::command;
+use crate::engines::command::{self, seconds_since_1970};
 use crate::engines::delegator::Wrong;
 use crate::engines::files;
 use crate::engines::process::{Process, Setup};
@@ -91,9 +89,8 @@ impl Driver {
     }
 
     async fn send(&self, command: &Command) -> Result<(), Wrong> {
-        let now = clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| now.tv_sec());
         // The program has these 32 bits as well.
-        let seconds = u32::try_from(now & 0xffff_ffff).unwrap_or_default();
+        let seconds = u32::try_from(seconds_since_1970() & 0xffff_ffff).unwrap_or_default();
         let sent = command.send(self.port, &self.key, seconds).await;
         sent.map_err(|error| self.silent(&error))
     }

@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::Configured;
+use crate::time::Lifetime;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
 /// A program that has not answered by then hangs.
@@ -51,10 +52,12 @@ pub struct Lease {
     pub duid: Duid,
     /// For which IA_PD.
     pub iaid: Iaid,
-    /// The link-layer address of who holds it, where the program knows it.
-    pub link_layer: Option<Vec<u8>>,
-    /// When it ends, in seconds since 1970.
-    pub ends_at: u64,
+    /// When it was given or renewed last, in seconds since 1970.
+    pub renewed_at: u64,
+    /// Its preferred lifetime from then on.
+    pub preferred: Lifetime,
+    /// Its valid lifetime from then on.
+    pub valid: Lifetime,
 }
 
 /// What each answer has.
@@ -80,9 +83,8 @@ struct StatedLease {
     r#type: String,
     duid: String,
     iaid: u32,
-    #[serde(default)]
-    hw_address: Option<String>,
     cltt: u64,
+    preferred_lft: u32,
     valid_lft: u32,
     state: u8,
 }
@@ -134,14 +136,33 @@ pub async fn leases(socket: &Path) -> Result<Vec<Lease>, Failure> {
     Ok(found)
 }
 
-/// Removes the lease of a delegated prefix.
+/// The delegated prefixes that one router holds.
+///
+/// # Errors
+///
+/// [`Failure`] where they cannot be listed.
+pub async fn leases_of(socket: &Path, duid: &Duid) -> Result<Vec<Lease>, Failure> {
+    let arguments = json!({"duid": duid.to_string()});
+    let answer = command(socket, "lease6-get-by-duid", arguments).await?;
+    if answer.result == EMPTY {
+        return Ok(Vec::new());
+    }
+    let page: Leases = serde_json::from_value(answer.arguments).map_err(io::Error::from)?;
+    Ok(page.leases.into_iter().filter_map(read).collect())
+}
+
+/// Removes the leases of delegated prefixes.
 ///
 /// # Errors
 ///
 /// [`Failure`] where the program does not; a lease that is not there is none.
-pub async fn remove(socket: &Path, prefix: Ipv6Net) -> Result<(), Failure> {
-    let arguments = json!({"ip-address": prefix.network(), "type": "IA_PD"});
-    command(socket, "lease6-del", arguments).await.map(drop)
+pub async fn remove(socket: &Path, prefixes: &[Ipv6Net]) -> Result<(), Failure> {
+    for some in prefixes.chunks(PAGE) {
+        let leases = some.iter().map(|one| json!({"ip-address": one.network(), "type": "IA_PD"}));
+        let arguments = json!({"deleted-leases": leases.collect::<Vec<_>>()});
+        command(socket, "lease6-bulk-apply", arguments).await?;
+    }
+    Ok(())
 }
 
 /// A lease that holds, if what is said of it makes sense.
@@ -154,15 +175,10 @@ fn read(stated: Value) -> Option<Lease> {
         prefix,
         duid: stated.duid.try_into().ok()?,
         iaid: Iaid(stated.iaid),
-        link_layer: stated.hw_address.as_deref().and_then(octets),
-        ends_at: stated.cltt.saturating_add(stated.valid_lft.into()),
+        renewed_at: stated.cltt,
+        preferred: Lifetime::from_wire(stated.preferred_lft),
+        valid: Lifetime::from_wire(stated.valid_lft),
     })
-}
-
-/// The octets of a link-layer address.
-fn octets(text: &str) -> Option<Vec<u8>> {
-    let octets = text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok());
-    octets.collect::<Option<Vec<u8>>>().filter(|octets| (1..=20).contains(&octets.len()))
 }
 
 async fn command(

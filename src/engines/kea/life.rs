@@ -4,15 +4,22 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::control::{self, Failure};
+use ipnet::Ipv6Net;
+
+use super::control::{self, Failure, Lease};
 use super::{Configured, Files, find_lease_commands};
 use crate::core::delegate::Assigned;
-use crate::core::engine::Trouble;
+use crate::core::engine::{Leased, Trouble};
 use crate::engines::Work;
-use crate::engines::command;
-use crate::engines::delegator::Wrong;
+use crate::engines::command::{self, seconds_since_1970};
+use crate::engines::delegator::{Known, Wrong};
 use crate::engines::files;
 use crate::engines::process::{Process, Setup};
+use crate::time::Lifetime;
+use crate::wire::dhcpv6_option::Duid;
+
+/// A lease that was given or renewed so lately is the answer to a message of just now, in seconds.
+const FRESH: u64 = 3;
 
 /// Where else the program would have its files, by variable of its environment.
 const DIRECTORIES: [&str; 5] = ["PIDFILE", "LOCKFILE", "CONTROL_SOCKET", "DHCP_DATA", "LOG_FILE"];
@@ -73,15 +80,37 @@ impl Driver {
     }
 
     /// The configuration first: who asks anew gets what it says.
-    pub(in crate::engines) async fn apply(&mut self) -> Result<(), Wrong> {
-        let socket = self.files.socket();
-        control::configure(&socket, &self.configured).await.map_err(wrong)?;
-        let leases = control::leases(&socket).await.map_err(wrong)?;
-        for lease in leases.iter().filter(|lease| !self.configured.gives(&lease.prefix)) {
-            control::remove(&socket, lease.prefix).await.map_err(wrong)?;
-        }
-        Ok(())
+    pub(in crate::engines) async fn apply(&mut self) -> Result<Vec<Leased>, Wrong> {
+        control::configure(&self.files.socket(), &self.configured).await.map_err(wrong)?;
+        Ok(self.look(None).await?.leases)
     }
+
+    /// What it has leased, to one router or to all. What it is not to give any more is removed,
+    /// wherever that came from: a lease file of before, or another server.
+    pub(in crate::engines) async fn look(&mut self, of: Option<&Duid>) -> Result<Known, Wrong> {
+        let socket = self.files.socket();
+        let leases = match of {
+            Some(duid) => control::leases_of(&socket, duid).await,
+            None => control::leases(&socket).await,
+        };
+        let (given, stale): (Vec<Lease>, Vec<Lease>) =
+            leases.map_err(wrong)?.into_iter().partition(|one| self.configured.gives(&one.prefix));
+        let stale: Vec<Ipv6Net> = stale.into_iter().map(|lease| lease.prefix).collect();
+        control::remove(&socket, &stale).await.map_err(wrong)?;
+        let now = seconds_since_1970();
+        let is_fresh = given.iter().any(|lease| now.saturating_sub(lease.renewed_at) <= FRESH);
+        Ok(Known { leases: given.into_iter().filter_map(|one| held(one, now)).collect(), is_fresh })
+    }
+}
+
+/// A lease with what is left of its lifetimes at `now`; none where it has run out.
+fn held(lease: Lease, now: u64) -> Option<Leased> {
+    let Lease { prefix, duid, iaid, renewed_at, preferred, valid } = lease;
+    let age = u32::try_from(now.saturating_sub(renewed_at)).unwrap_or(u32::MAX);
+    let left =
+        |of: Lifetime| of.seconds().map_or(of, |of| Lifetime::Finite(of.saturating_sub(age)));
+    let (preferred, valid) = (left(preferred), left(valid));
+    (!valid.is_zero()).then_some(Leased { prefix, duid, iaid, preferred, valid })
 }
 
 fn wrong(failure: Failure) -> Wrong {

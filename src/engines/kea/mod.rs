@@ -61,7 +61,7 @@ impl Configured {
     pub fn render(assigned: &Assigned, files: &Files) -> Self {
         let mut left_out = Vec::new();
         let (reservations, mut given) = reservations(assigned, &mut left_out);
-        let pools = pools(assigned, &mut given, &mut left_out);
+        let pools = pools(assigned, &mut given);
         let (preferred, valid) = lifetimes(assigned, &mut left_out);
         let renew = assigned.renew_every.map_or(RENEW_EVERY, |every| seconds(every.as_secs()));
         let t2 = share(preferred, 4, 5);
@@ -131,14 +131,7 @@ fn reservations(assigned: &Assigned, left_out: &mut Vec<String>) -> (Vec<Value>,
     (reservations.collect(), given)
 }
 
-fn pools(assigned: &Assigned, given: &mut Vec<Ipv6Net>, left_out: &mut Vec<String>) -> Vec<Value> {
-    left_out.extend(assigned.pools.iter().map(|pool| {
-        format!(
-            "routes to parts of the pool {}: Kea does not say by way of which address a router is \
-             reached; write a [delegation.NAME] with its next-hop",
-            pool.name
-        )
-    }));
+fn pools(assigned: &Assigned, given: &mut Vec<Ipv6Net>) -> Vec<Value> {
     let blocks = assigned.pools.iter().flat_map(|pool| {
         let usable = pool.blocks.iter().filter(|block| !block.preferred.is_zero());
         usable.map(|block| (block.prefix.trunc(), pool.length))

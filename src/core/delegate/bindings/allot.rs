@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::binding::{Binding, Grant};
+use super::leased::is_of_pool;
 use super::offers::{Offer, Slot};
 use super::places::{Neighbor, Shares, Taken, has_room};
 use super::{Arrival, BindingKey, Bindings, Contact};
@@ -68,7 +69,8 @@ impl Bindings {
             Slot::Delegation(_) => false,
         });
         let pooled: Vec<Slot> = pooled.cloned().collect();
-        if !pooled.is_empty() {
+        // Another program chooses for itself.
+        if !pooled.is_empty() || self.stands(&wanted.key.downlink) {
             return pooled;
         }
         let mut pools =
@@ -324,7 +326,12 @@ impl Bindings {
             holder != key && !slots.iter().any(|slot| self.slots.get(slot) == Some(holder))
         };
         let mut available = Available::default();
-        for (offer, limits) in slots.iter().flat_map(|slot| self.offers_of(slot)) {
+        let offers = slots.iter().flat_map(|slot| {
+            let is_pool = is_of_pool(slot);
+            let offers = self.offers_of(slot).into_iter();
+            offers.filter(move |(offer, _)| !is_pool || self.is_leased_to(&offer.prefix, key))
+        });
+        for (offer, limits) in offers {
             if offer.valid_until.remaining(now).is_zero() {
                 continue;
             }

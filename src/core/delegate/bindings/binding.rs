@@ -302,6 +302,15 @@ impl Binding {
         }
     }
 
+    /// Nobody holds a prefix any more.
+    pub(in crate::core::delegate) fn end(&mut self, now: Instant, prefix: &Ipv6Net) {
+        if let Some(promise) = self.promised.get_mut(prefix) {
+            promise.retire(now, false);
+            promise.withdraw(now);
+            promise.heard = true;
+        }
+    }
+
     /// What it may hold and is not its any more.
     pub(in crate::core::delegate) fn stale(&self) -> impl Iterator<Item = Ipv6Net> {
         let stale = self

@@ -15,6 +15,7 @@ mod check;
 mod contact;
 mod contested;
 mod holders;
+mod leased;
 mod offers;
 mod places;
 mod promises;
@@ -40,6 +41,7 @@ pub(super) use binding::Grant;
 pub use binding::{Binding, BindingKey, Promise, StoredBinding};
 pub use contact::{Contact, Place};
 pub use contested::Holder;
+pub(super) use leased::Unreached;
 pub use offers::{Offer, Offers, Slot};
 pub use view::{BindingStatus, DelegationStatus};
 
@@ -72,6 +74,8 @@ pub(super) struct Bindings {
     pub(super) holders: Holders,
     /// What bindings wait for because another router may still hold it.
     waiting: Holders,
+    /// Parts of pools that other programs have leased, each with its holder.
+    leased: BTreeMap<Ipv6Net, BindingKey>,
     /// When something has to happen, for each binding where that is so.
     wake_ups: BTreeSet<(Instant, BindingKey)>,
     /// A configuration was taken over: slots are to be allotted anew.
@@ -116,6 +120,7 @@ impl Bindings {
         }
         self.offers.known = false;
         self.realign = true;
+        self.remember_leased();
         for (key, binding) in &mut self.by_key {
             reindex(&mut self.wake_ups, self.grace, key, binding);
         }
@@ -315,6 +320,9 @@ impl Bindings {
         let (freed, unrouted) = expired.unwrap_or_default();
         for prefix in &freed {
             self.holders.remove(*prefix, key);
+            if self.leased.get(prefix) == Some(key) {
+                self.leased.remove(prefix);
+            }
         }
         let over = self.by_key.get(key).is_some_and(|binding| binding.promised.is_empty());
         if over {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::Ipv6Net;
 
+use super::leased::is_of_pool;
 use super::{Binding, BindingKey, Bindings, Contact, Offers, Slot};
 use crate::config::{Delegation, Peer};
 use crate::net::DHCP_CLIENT_PORT;
@@ -49,7 +50,7 @@ impl Bindings {
     }
 
     /// Whether another program delegates on a downlink.
-    fn stands(&self, downlink: &str) -> bool {
+    pub(super) fn stands(&self, downlink: &str) -> bool {
         self.downlinks.get(downlink).is_some_and(|link| link.delegator.is_some())
     }
 
@@ -100,6 +101,10 @@ impl Bindings {
             self.by_key.keys().filter(|key| self.stands(&key.downlink)).cloned().collect();
         for key in keys {
             let Some(binding) = self.by_key.get(&key) else { continue };
+            // What it gives of pools it says itself.
+            if binding.slots.iter().any(is_of_pool) {
+                continue;
+            }
             let is_new = |prefix, preferred, valid| {
                 let known = binding.promised.get(&prefix);
                 known.is_none_or(|known| {

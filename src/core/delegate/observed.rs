@@ -1,0 +1,134 @@
+//! Where routers are that another program answers: their messages are seen as well as it sees
+//! them, but not answered. A lease says who holds a prefix; only a message shows where that router
+//! is (SEC-18).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Contact;
+use crate::time::Instant;
+use crate::wire::dhcpv6_option::Duid;
+
+/// How many routers are remembered that hold nothing yet. Beyond that the oldest of the neighbor
+/// with most of them is forgotten: a DUID costs nothing to invent.
+const MAX_SEEN: usize = 256;
+/// For so long after its last message a router without a lease keeps its DUID to itself: who sees
+/// its Solicit and asks in its name comes too late.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// The routers that hold nothing yet: of others the binding says where they are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Observed {
+    seen: BTreeMap<(Arc<str>, Duid), Seen>,
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    contact: Contact,
+    at: Instant,
+}
+
+impl Observed {
+    /// Notes where a message came from; false where another neighbor used the same DUID just now.
+    pub(super) fn note(
+        &mut self,
+        now: Instant,
+        downlink: &Arc<str>,
+        duid: &Duid,
+        contact: &Contact,
+    ) -> bool {
+        let key = (Arc::clone(downlink), duid.clone());
+        match self.seen.get_mut(&key) {
+            Some(seen) if seen.contact.place() == contact.place() => seen.at = now,
+            Some(seen) if now.since(seen.at) < KEPT => return false,
+            Some(seen) => *seen = Seen { contact: contact.clone(), at: now },
+            None => {
+                if self.seen.len() >= MAX_SEEN {
+                    self.evict();
+                }
+                self.seen.insert(key, Seen { contact: contact.clone(), at: now });
+            }
+        }
+        true
+    }
+
+    /// Where a router is, as its last message showed.
+    pub(super) fn contact(&self, downlink: &Arc<str>, duid: &Duid) -> Option<Contact> {
+        let seen = self.seen.get(&(Arc::clone(downlink), duid.clone()))?;
+        Some(seen.contact.clone())
+    }
+
+    /// Its binding says from now on where a router is.
+    pub(super) fn forget(&mut self, downlink: &Arc<str>, duid: &Duid) {
+        self.seen.remove(&(Arc::clone(downlink), duid.clone()));
+    }
+
+    fn evict(&mut self) {
+        let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+        for seen in self.seen.values() {
+            *counts.entry(seen.contact.neighbor()).or_default() += 1;
+        }
+        let rank = |(_, seen): &(&(Arc<str>, Duid), &Seen)| {
+            (counts.get(&seen.contact.neighbor()).copied(), std::cmp::Reverse(seen.at))
+        };
+        let first = self.seen.iter().max_by_key(rank).map(|(key, _)| key.clone());
+        if let Some(first) = first {
+            self.seen.remove(&first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::DHCP_CLIENT_PORT;
+
+    const NOW: Instant = Instant::from_secs(1000);
+
+    fn at(peer: &str) -> Contact {
+        let peer = peer.parse().unwrap();
+        Contact {
+            next_hop: peer,
+            peer,
+            link_layer: None,
+            neighbor_link_layer: None,
+            port: DHCP_CLIENT_PORT,
+            relay: None,
+            levels: Vec::new(),
+        }
+    }
+
+    fn duid(number: u16) -> Duid {
+        let [high, low] = number.to_be_bytes();
+        Duid::new(&[0, 3, high, low]).unwrap()
+    }
+
+    #[test]
+    fn a_stranger_that_uses_the_duid_of_another_comes_too_late() {
+        let lan: Arc<str> = "lan0".into();
+        let mut observed = Observed::default();
+        assert!(observed.note(NOW, &lan, &duid(1), &at("fe80::1")));
+        let later = NOW + Duration::from_secs(29);
+        assert!(!observed.note(later, &lan, &duid(1), &at("fe80::2")));
+        assert_eq!(observed.contact(&lan, &duid(1)), Some(at("fe80::1")));
+        assert!(observed.note(later, &lan, &duid(1), &at("fe80::1")));
+        let still_later = later + Duration::from_secs(29);
+        assert!(!observed.note(still_later, &lan, &duid(1), &at("fe80::2")));
+        assert!(observed.note(later + KEPT, &lan, &duid(1), &at("fe80::2")), "it has left");
+        assert_eq!(observed.contact(&"lan1".into(), &duid(1)), None);
+    }
+
+    #[test]
+    fn who_invents_routers_forgets_its_own() {
+        let lan: Arc<str> = "lan0".into();
+        let mut observed = Observed::default();
+        assert!(observed.note(NOW, &lan, &duid(0), &at("fe80::1")));
+        for number in 1..2000 {
+            assert!(observed.note(NOW, &lan, &duid(number), &at("fe80::bad")));
+        }
+        assert_eq!(observed.contact(&lan, &duid(0)), Some(at("fe80::1")));
+        assert!(observed.contact(&lan, &duid(1999)).is_some(), "the newest is known");
+        assert_eq!(observed.seen.len(), MAX_SEEN);
+    }
+}
