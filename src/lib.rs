@@ -15,8 +15,9 @@
 //! | [`config`] | the validated configuration and its errors | the above |
 //! | [`core`] | protocol and policy: inputs and `now` in, outputs and a deadline out | the above |
 //! | [`platform`] | sockets, kernel state, settings; the only code that knows the system | the above |
-//! | [`engines`] | other programs in a built-in's place: files, control, lives | `time` to `core` |
-//! | [`hosts`] | what other programs of a host are handed: resolver, files, scripts | `time` to `core` |
+//! | `programs` | commands of other programs with their limits, files for them | nothing |
+//! | [`engines`] | other programs in a built-in's place: files, control, lives | `time` to `core`, `programs` |
+//! | [`hosts`] | what other programs of a host are handed: resolver, files, scripts | `time` to `core`, `programs` |
 //! | [`daemon`] | the loop, clock, memory on disk, control socket | the above |
 //! | [`sim`] | the core on fake kernels and links in virtual time | `time` to `core` |
 //! | [`lab`] | a site in network namespaces, and how fast a change goes through it | the above, but `sim` |
@@ -70,6 +71,7 @@ pub mod hosts;
 pub mod lab;
 pub mod net;
 pub mod platform;
+mod programs;
 pub mod sim;
 pub mod time;
 pub mod wire;

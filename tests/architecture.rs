@@ -16,15 +16,16 @@ mod source;
 use source::{attributes, code_of, paths};
 
 /// What each room of `src` may import besides itself.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("time", &[]),
     ("net", &[]),
     ("wire", &["time", "net"]),
     ("config", &["time", "net", "wire"]), // wire for the types of identifiers and preferences
     ("core", &["time", "net", "wire", "config"]),
     ("platform", &["time", "net", "wire", "config", "core"]),
-    ("engines", &["time", "net", "wire", "config", "core"]),
-    ("hosts", &["time", "net", "wire", "config", "core"]),
+    ("programs", &[]),
+    ("engines", &["time", "net", "wire", "config", "core", "programs"]),
+    ("hosts", &["time", "net", "wire", "config", "core", "programs"]),
     ("daemon", &["time", "net", "wire", "config", "core", "platform", "engines", "hosts"]),
     ("sim", &["time", "net", "wire", "config", "core"]),
     ("lab", &["time", "net", "wire", "config", "core", "platform", "engines", "daemon"]),

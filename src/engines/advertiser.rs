@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::command::{self, Failure, plain};
-use super::files::{self, Edition};
 use super::process::{Happened, Process, Setup};
 use super::reporter::Reporter;
 use super::version::Version;
 use super::{Rendered, Unsaid, Work, radvd, rtadvd};
 use crate::config::Program;
 use crate::core::engine::{Advertised, Order, State, Trouble};
+use crate::programs::command::{self, Failure, plain};
+use crate::programs::files::{self, Edition};
 
 /// A program tells its version in that time.
 const VERSION: Duration = Duration::from_secs(2);

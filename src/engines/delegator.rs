@@ -11,7 +11,6 @@ use nix::net::if_::if_nametoindex;
 use tokio::time::{Instant, sleep_until};
 
 use super::Work;
-use super::command::plain;
 use super::dhcp6s;
 use super::kea;
 use super::lookups::{Lookup, Lookups};
@@ -19,6 +18,7 @@ use super::process::{Happened, Process};
 use crate::config::Program;
 use crate::core::delegate::Assigned;
 use crate::core::engine::{Leased, Leases, Order, Report, State, Trouble};
+use crate::programs::command::plain;
 use crate::wire::dhcpv6_option::Duid;
 
 /// A program that is not there is looked for so often, and one that runs is asked whether it does.

@@ -4,11 +4,9 @@
 //! counts, and reports what became of them; nobody waits for it.
 
 mod advertiser;
-mod command;
 mod delegator;
 pub mod dhcp6s;
 pub mod feed;
-mod files;
 pub mod kea;
 mod lookups;
 mod output;

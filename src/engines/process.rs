@@ -17,8 +17,8 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info};
 
-use super::files;
 use super::output::{LastLines, follow};
+use crate::programs::files;
 
 /// Between the end of a program and its next start: at first, and at most.
 const FIRST_DELAY: Duration = Duration::from_secs(1);

@@ -10,10 +10,10 @@ use super::control::{self, Command, Key};
 use crate::core::delegate::Assigned;
 use crate::core::engine::Trouble;
 use crate::engines::Work;
-use crate::engines::command::{self, seconds_since_1970};
 use crate::engines::delegator::Wrong;
-use crate::engines::files;
 use crate::engines::process::{Process, Setup};
+use crate::programs::command::{self, seconds_since_1970};
+use crate::programs::files;
 
 /// A program of one downlink.
 pub(in crate::engines) struct Driver {

@@ -11,10 +11,10 @@ use super::{Configured, Files, find_lease_commands};
 use crate::core::delegate::Assigned;
 use crate::core::engine::{Leased, Trouble};
 use crate::engines::Work;
-use crate::engines::command::{self, seconds_since_1970};
 use crate::engines::delegator::{Known, Wrong};
-use crate::engines::files;
 use crate::engines::process::{Process, Setup};
+use crate::programs::command::{self, seconds_since_1970};
+use crate::programs::files;
 use crate::time::Lifetime;
 use crate::wire::dhcpv6_option::Duid;
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::Work;
-use super::command::{self, Failure, plain};
 use super::version::Version;
 use crate::config::{OnChange, Program};
 use crate::core::engine::{Order, Report, State, Trouble};
 use crate::core::uplink::change::RefreshKind;
+use crate::programs::command::{self, Failure, plain};
 use process::Running;
 
 /// A command that has a lease renewed has so long; dhcpcd answers when its hook has ended.
