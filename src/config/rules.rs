@@ -1,5 +1,6 @@
 //! What has to hold between the parts of a configuration.
 
+mod client;
 mod engine;
 mod relay;
 
@@ -37,6 +38,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     overlaps(config, &mut findings);
     relay::check(config, &mut findings);
     engine::check(config, &mut findings);
+    client::check(config, &mut findings);
     findings
 }
 

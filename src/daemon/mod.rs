@@ -84,6 +84,7 @@ async fn serve(
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     shell.engines.end_strays(&config);
     let ready_timeout = config.ready_timeout;
+    shell.hosts.withdraw_strays(&config);
     let mut core = Core::new(config, memory, duid, platform::CAPABILITIES, seed, clock::now());
     core.set_reports_debug(tracing::enabled!(tracing::Level::DEBUG));
     let mut signals = Signals::new()?;
@@ -141,6 +142,7 @@ async fn serve(
         }
     }
     shell.engines.end().await;
+    shell.hosts.end(false).await;
     shell.close();
     let _ = std::fs::remove_file(control::path(&options.runtime_dir));
     info!("stopped");

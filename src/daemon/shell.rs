@@ -106,7 +106,7 @@ impl Shell {
             server: Server::default(),
             timer: watch(Timer::new()?)?,
             engines: Engines::new(&options.runtime_dir, crate::platform::process_start),
-            hosts: Hosts::default(),
+            hosts: Hosts::new(&options.runtime_dir),
             disk: Disk::new(journal, ownership),
             log,
             dump_at: Some(Instant::BOOT),

@@ -3,15 +3,19 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
 use nix::time::{ClockId, clock_gettime};
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
 
 /// What is read of what a command prints, in octets.
 const PRINTED: u64 = 4096;
+/// What a command has printed before its end is read for so long.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Where programs are that an operator's PATH may not name.
 const FOLDERS: [&str; 8] = [
     "/usr/local/sbin",
@@ -32,7 +36,7 @@ pub(crate) enum Failure {
     /// It did not end in time, and was killed.
     Slow(Duration),
     /// It ended with this status, and printed that.
-    Status(std::process::ExitStatus, String),
+    Status(ExitStatus, String),
 }
 
 /// The file of a program: the one that is named, else the one of its usual name.
@@ -46,6 +50,16 @@ pub(crate) fn find(path: Option<&str>, name: &str) -> Option<PathBuf> {
     listed.map(|folder| folder.join(name)).find(is_file)
 }
 
+/// How a command is run, beside its program and arguments.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner<'a> {
+    /// What it reads from standard input.
+    pub(crate) input: &'a str,
+    /// It is given none of our environment variables but a plain PATH, and what it prints is not
+    /// read: it may start programs that outlive it.
+    pub(crate) detached: bool,
+}
+
 /// Runs a program to its end; what it has printed, up to a bound.
 ///
 /// # Errors
@@ -56,34 +70,89 @@ pub(crate) async fn run(
     arguments: &[&str],
     limit: Duration,
 ) -> Result<String, Failure> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(Failure::Start)?;
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let ended = tokio::time::timeout(limit, async {
-        let (out, err, status) = tokio::join!(read(out), read(err), child.wait());
-        (out + &err, status)
-    });
-    match ended.await {
-        Ok((printed, Ok(status))) if status.success() => Ok(printed),
-        Ok((printed, Ok(status))) => Err(Failure::Status(status, printed)),
-        Ok((_, Err(error))) => Err(Failure::Start(error)),
-        Err(_) => Err(Failure::Slow(limit)),
+    run_as(program, arguments, Manner::default(), limit).await
+}
+
+/// Runs a program to its end, as [`run`] does. It is a process group of its own, which is killed as
+/// a whole when the time is over, or when nobody waits for the end any more.
+///
+/// # Errors
+///
+/// When it cannot be started, is too slow, or ends with another status than 0.
+pub(crate) async fn run_as(
+    program: &Path,
+    arguments: &[&str],
+    manner: Manner<'_>,
+    limit: Duration,
+) -> Result<String, Failure> {
+    let mut command = Command::new(program);
+    command.args(arguments).process_group(0);
+    let (input, output, errors) = match manner {
+        Manner { detached: true, .. } => (Stdio::null(), Stdio::null(), Stdio::inherit()),
+        Manner { input: "", .. } => (Stdio::null(), Stdio::piped(), Stdio::piped()),
+        Manner { .. } => (Stdio::piped(), Stdio::piped(), Stdio::piped()),
+    };
+    if manner.detached {
+        command.env_clear().env("PATH", FOLDERS.join(":"));
+    }
+    let child = command.stdin(input).stdout(output).stderr(errors).spawn();
+    let mut child = child.map_err(Failure::Start)?;
+    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()));
+    let ended = tokio::time::timeout(limit, communicate(&mut child, manner.input)).await;
+    let (printed, status) = ended.map_err(|_| Failure::Slow(limit))?;
+    group.0 = None;
+    match status {
+        Ok(status) if status.success() => Ok(printed),
+        Ok(status) => Err(Failure::Status(status, printed)),
+        Err(error) => Err(Failure::Start(error)),
     }
 }
 
+/// A process group that is killed when it is dropped.
+struct Group(Option<i32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.0 {
+            // It may have ended meanwhile, and not been waited for: the id is still its own.
+            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Hands a program its input, and reads what it prints until it has ended. What it has started may
+/// go on and keep its output open.
+async fn communicate(child: &mut Child, input: &str) -> (String, io::Result<ExitStatus>) {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let streams = async {
+        let write = async {
+            if let Some(mut stdin) = stdin {
+                // One that does not read its input says in its own way what it lacks.
+                let _ = stdin.write_all(input.as_bytes()).await;
+            }
+        };
+        tokio::join!(write, read(stdout, &mut out), read(stderr, &mut err));
+    };
+    let status = {
+        tokio::pin!(streams);
+        tokio::select! {
+            status = child.wait() => {
+                let _ = tokio::time::timeout(LAST_WORDS, streams).await;
+                status
+            }
+            () = &mut streams => child.wait().await,
+        }
+    };
+    out.append(&mut err);
+    (String::from_utf8_lossy(&out).into_owned(), status)
+}
+
 /// What a program prints, up to a bound; the rest is read and dropped, so that it does not wait.
-async fn read(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
-    let Some(mut stream) = stream else { return String::new() };
-    let mut kept = Vec::new();
-    let _ = (&mut stream).take(PRINTED).read_to_end(&mut kept).await;
+async fn read(stream: Option<impl tokio::io::AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
+    let _ = (&mut stream).take(PRINTED).read_to_end(kept).await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 impl fmt::Display for Failure {
@@ -110,7 +179,7 @@ pub(crate) fn plain(line: &str) -> String {
 }
 
 /// The time of day, as other programs on this machine count it.
-pub(super) fn seconds_since_1970() -> u64 {
+pub(crate) fn seconds_since_1970() -> u64 {
     clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| now.tv_sec().unsigned_abs())
 }
 
@@ -133,6 +202,44 @@ mod tests {
         assert!(matches!(slow, Failure::Slow(_)));
         let failed = ran("echo no; exit 3", second).unwrap_err().to_string();
         assert!(failed.contains('3') && failed.ends_with(": no"), "{failed}");
+    }
+
+    #[test]
+    fn a_command_has_ended_when_it_ends_and_not_when_what_it_started_does() {
+        let begun = std::time::Instant::now();
+        assert_eq!(ran("sleep 20 & echo x", Duration::from_secs(10)).unwrap(), "x\n");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_slow_command_is_killed_with_what_it_started() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let script = format!("(sleep 1; echo x >{}) & sleep 30", file.path().display());
+        assert!(matches!(ran(&script, Duration::from_millis(100)), Err(Failure::Slow(_))));
+        std::thread::sleep(Duration::from_millis(1500));
+        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "");
+    }
+
+    #[test]
+    fn a_command_reads_its_input_or_does_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let shell = |script: &str, input: &str| {
+            let manner = Manner { input, detached: false };
+            let limit = Duration::from_secs(20);
+            runtime.block_on(run_as(Path::new("/bin/sh"), &["-c", script], manner, limit)).unwrap()
+        };
+        assert_eq!(shell("cat", "a b\n"), "a b\n");
+        assert_eq!(shell("echo x", &"y".repeat(1_000_000)), "x\n");
+    }
+
+    #[test]
+    fn a_detached_command_has_nothing_of_our_environment() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let manner = Manner { input: "", detached: true };
+        let script = "test -z \"$CARGO_PKG_NAME$HOME\" && test -n \"$PATH\"";
+        let limit = Duration::from_secs(20);
+        let shell = Path::new("/bin/sh");
+        runtime.block_on(run_as(shell, &["-c", script], manner, limit)).unwrap();
     }
 
     #[test]

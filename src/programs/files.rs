@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// Replaces a file as a whole: who reads it finds the old or the new text. It is not brought to
@@ -20,6 +20,8 @@ pub(crate) fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+    // Whatever our umask is: who is to read it can.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text)?;
     fs::rename(&new, path)
 }
@@ -44,8 +46,6 @@ impl Edition {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]

@@ -54,3 +54,11 @@ fn an_interface_is_uplink_or_client() {
     assert!(errors.contains("client.eth0"), "{errors:?}");
     assert!(errors.contains("is an uplink too"), "{errors:?}");
 }
+
+#[test]
+fn a_file_is_for_one_thing() {
+    let one = "[client.eth0]\nresolver = \"file:/opt/a\"\n";
+    assert!(config(one).uplinks.contains_key("eth0"));
+    let errors = errors(&format!("{one}[client.eth1]\nnetworks = \"/opt/a\"\n"));
+    assert!(errors.contains("/opt/a is to hold the networks of eth1 as well"), "{errors:?}");
+}

@@ -1,0 +1,199 @@
+//! The resolver data of one interface, with whoever holds it: systemd-resolved, or a program in the
+//! form of resolvconf(8).
+
+use std::collections::BTreeSet;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::keeper::Keep;
+use super::record::{Holder, Record};
+use super::resolved;
+use super::text::{self, Resolver};
+use crate::config::ResolverTarget;
+use crate::core::client::Published;
+use crate::programs::command::{self, Manner};
+
+/// A program that takes resolver data has so long.
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
+/// A socket that systemd-resolved listens on while it runs.
+const RESOLVED: &str = "/run/systemd/resolve/io.systemd.Resolve";
+/// What stands behind the interface's name in the key of an entry, as rtsold(8) has it.
+const ORIGIN: &str = "slaac";
+
+/// What is published of an interface.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Wanted {
+    pub(super) target: ResolverTarget,
+    pub(super) resolver: Resolver,
+}
+
+/// The entry of an interface.
+pub(super) struct Entry {
+    interface: String,
+    record: Record,
+    /// What the holder has been handed since the start.
+    handed: Option<(Holder, Resolver)>,
+}
+
+impl Entry {
+    pub(super) const fn new(interface: String, record: Record) -> Self {
+        Self { interface, record, handed: None }
+    }
+
+    fn holders(&self) -> BTreeSet<Holder> {
+        self.record.read().entries.get(&self.interface).cloned().unwrap_or_default()
+    }
+
+    async fn withdraw(&mut self, holder: &Holder) -> Result<(), String> {
+        match holder {
+            Holder::Resolved => resolved::withdraw(&self.interface).await?,
+            // An uninstalled program holds nothing any more.
+            Holder::Program(program) if program.is_file() => {
+                self.run(program, "-d", "").await?;
+            }
+            Holder::Program(_) => {}
+        }
+        if self.handed.as_ref().is_some_and(|(handed, _)| handed == holder) {
+            self.handed = None;
+        }
+        self.record.change(|handed| {
+            let holders = handed.entries.entry(self.interface.clone()).or_default();
+            holders.remove(holder);
+            handed.entries.retain(|_, holders| !holders.is_empty());
+        });
+        Ok(())
+    }
+
+    async fn hand(&mut self, holder: Holder, resolver: &Resolver) -> Result<(), String> {
+        let is_handed = |(before, what): &(Holder, Resolver)| *before == holder && what == resolver;
+        if self.handed.as_ref().is_some_and(is_handed) {
+            return Ok(());
+        }
+        // First the record: what is handed over may outlive us.
+        self.record.change(|handed| {
+            handed.entries.entry(self.interface.clone()).or_default().insert(holder.clone());
+        });
+        self.handed = None;
+        match &holder {
+            Holder::Resolved => resolved::hand(resolver).await?,
+            Holder::Program(program) => {
+                let lines = text::lines(std::slice::from_ref(resolver));
+                self.run(program, "-a", &lines).await?;
+            }
+        }
+        self.handed = Some((holder, resolver.clone()));
+        Ok(())
+    }
+
+    async fn run(&self, program: &Path, option: &str, input: &str) -> Result<(), String> {
+        let key = format!("{}:{ORIGIN}", self.interface);
+        let manner = Manner { input, detached: false };
+        let ran = command::run_as(program, &[option, &key], manner, LIMIT).await;
+        ran.map(drop).map_err(|failure| {
+            let program = program.display();
+            format!("`{program} {option} {key}` failed, and is run again: {failure}")
+        })
+    }
+}
+
+impl Keep for Entry {
+    type Wanted = Option<Wanted>;
+
+    fn is_empty(wanted: &Self::Wanted) -> bool {
+        wanted.as_ref().is_none_or(|wanted| wanted.resolver.is_empty())
+    }
+
+    fn interfaces(wanted: &Self::Wanted) -> Vec<String> {
+        wanted.iter().map(|wanted| wanted.resolver.interface.clone()).collect()
+    }
+
+    fn published(&self) -> Published {
+        Published::Resolver
+    }
+
+    async fn bring(&mut self, wanted: &Self::Wanted) -> Result<(), String> {
+        let holder = match wanted {
+            Some(wanted) if !wanted.resolver.is_empty() => holder_of(&wanted.target)?,
+            Some(_) | None => None,
+        };
+        // Make before break: between two holders there is a resolver at all times.
+        let mut outcome = Ok(());
+        if let (Some(holder), Some(wanted)) = (holder.clone(), wanted) {
+            outcome = self.hand(holder, &wanted.resolver).await;
+        }
+        let former = self.holders().into_iter().filter(|former| Some(former) != holder.as_ref());
+        for former in former.collect::<Vec<_>>() {
+            outcome = outcome.and(self.withdraw(&former).await);
+        }
+        outcome
+    }
+}
+
+/// Who is to hold the entry; none where nobody is.
+fn holder_of(target: &ResolverTarget) -> Result<Option<Holder>, String> {
+    match target {
+        ResolverTarget::Auto if resolved_runs(Path::new(RESOLVED)) => Ok(Some(Holder::Resolved)),
+        ResolverTarget::Auto => Ok(resolvconf().filter(|holder| *holder != Holder::Resolved)),
+        ResolverTarget::Resolved => Ok(Some(Holder::Resolved)),
+        ResolverTarget::Resolvconf => {
+            let missing = "resolvconf is not there: install openresolv, or name another resolver";
+            resolvconf().map(Some).ok_or_else(|| missing.to_owned())
+        }
+        ResolverTarget::Program(program) => {
+            let program = PathBuf::from(program);
+            if program.is_file() {
+                return Ok(Some(Holder::Program(program)));
+            }
+            let program = program.display();
+            Err(format!("{program} is not there: install it, or name another resolver"))
+        }
+        ResolverTarget::File(_) | ResolverTarget::Nobody => Ok(None),
+    }
+}
+
+/// The program of that name. That of systemd takes no keys such as ours, and hands all to
+/// systemd-resolved anyway.
+fn resolvconf() -> Option<Holder> {
+    let program = command::find(None, "resolvconf")?;
+    let real = std::fs::canonicalize(&program).ok()?;
+    let is_systemd = real.file_name().is_some_and(|name| name == "resolvectl");
+    Some(if is_systemd { Holder::Resolved } else { Holder::Program(program) })
+}
+
+/// Whether it listens. Its directory stays when it has ended.
+fn resolved_runs(socket: &Path) -> bool {
+    UnixStream::connect(socket).is_ok()
+}
+
+/// Until when an entry of an earlier run stays where nothing is published.
+pub(super) fn hold(record: &Record, interface: &str) -> Option<Instant> {
+    let is_there = record.read().entries.contains_key(interface);
+    is_there.then(|| Instant::now() + super::keeper::HOLD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_nobody_listens_on_is_no_resolver() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        assert!(!resolved_runs(&path));
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(resolved_runs(&path));
+        drop(listener);
+        assert!(!resolved_runs(&path));
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_named_with_the_remedy() {
+        let target = ResolverTarget::Program("/nowhere/resolvconf".to_owned());
+        let error = holder_of(&target).unwrap_err();
+        assert!(error.contains("/nowhere/resolvconf is not there: install it"), "{error}");
+        assert_eq!(holder_of(&ResolverTarget::Nobody), Ok(None));
+    }
+}

@@ -1,0 +1,136 @@
+//! A file for other programs, replaced as a whole, and what is run behind it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::keeper::{HOLD, Keep};
+use super::record::{Purpose, Record, Written};
+use crate::core::client::Published;
+use crate::programs::{command, files};
+
+/// A command behind a file has so long.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Who is to read such a file can.
+const MODE: u32 = 0o644;
+
+/// What is published in a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Wanted {
+    /// Whether nothing of that kind is known.
+    pub(super) is_empty: bool,
+    pub(super) text: String,
+    /// What is run behind it, each a program and its arguments.
+    pub(super) commands: BTreeSet<Vec<String>>,
+    /// Whose data it holds.
+    pub(super) interfaces: BTreeSet<String>,
+}
+
+/// A file.
+pub(super) struct File {
+    path: PathBuf,
+    purpose: Purpose,
+    record: Record,
+}
+
+impl File {
+    pub(super) const fn new(path: PathBuf, purpose: Purpose, record: Record) -> Self {
+        Self { path, purpose, record }
+    }
+
+    fn write(&self, text: &str) -> Result<(), String> {
+        if std::fs::read(&self.path).is_ok_and(|found| found == text.as_bytes()) {
+            return Ok(());
+        }
+        files::replace(&self.path, text.as_bytes(), MODE).map_err(|error| {
+            let remedy = match error.kind() {
+                io::ErrorKind::NotFound => "make its directory",
+                io::ErrorKind::ResourceBusy => {
+                    "it is mounted there by itself: name one in a directory that can be written to"
+                }
+                _ => "name one in a directory that can be written to",
+            };
+            format!("{} cannot be replaced: {error}: {remedy}", self.path.display())
+        })
+    }
+
+    async fn run(&self, commands: &BTreeSet<Vec<String>>) -> Result<(), String> {
+        let mut outcome = Ok(());
+        for line in commands {
+            let Some((program, arguments)) = line.split_first() else { continue };
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let ran = match find(program) {
+                Some(file) => command::run(&file, &arguments, LIMIT).await.map(drop),
+                None => Err(command::Failure::Start(io::ErrorKind::NotFound.into())),
+            };
+            outcome = outcome.and(ran.map_err(|failure| {
+                let line = line.join(" ");
+                format!("`{line}`, which is run when it has changed, failed: {failure}")
+            }));
+        }
+        outcome
+    }
+}
+
+impl Keep for File {
+    /// None where nobody publishes there any more: the file is emptied.
+    type Wanted = Option<Wanted>;
+
+    fn is_empty(wanted: &Self::Wanted) -> bool {
+        wanted.as_ref().is_none_or(|wanted| wanted.is_empty)
+    }
+
+    fn interfaces(wanted: &Self::Wanted) -> Vec<String> {
+        wanted.iter().flat_map(|wanted| wanted.interfaces.iter().cloned()).collect()
+    }
+
+    fn published(&self) -> Published {
+        match self.purpose {
+            Purpose::Resolver => Published::Resolver,
+            Purpose::Networks => Published::Networks,
+        }
+    }
+
+    async fn bring(&mut self, wanted: &Self::Wanted) -> Result<(), String> {
+        let before = self.record.read().files.remove(&self.path);
+        let Some(wanted) = wanted else {
+            let Some(before) = before else { return Ok(()) };
+            self.write(&super::text::nothing(self.purpose))?;
+            self.run(&before.commands).await?;
+            self.record.change(|handed| drop(handed.files.remove(&self.path)));
+            return Ok(());
+        };
+        let done = before.filter(|before| before.commands == wanted.commands);
+        let done = done.and_then(|before| before.done);
+        let written = |done| {
+            let commands = wanted.commands.clone();
+            Written { purpose: self.purpose, commands, done }
+        };
+        // First the record: the file outlives us.
+        self.record.change(|handed| {
+            handed.files.insert(self.path.clone(), written(done.clone()));
+        });
+        self.write(&wanted.text)?;
+        if done.as_ref() != Some(&wanted.text) {
+            self.run(&wanted.commands).await?;
+            self.record.change(|handed| {
+                handed.files.insert(self.path.clone(), written(Some(wanted.text.clone())));
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The file of a program, given by its path or its name.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = Some(program).filter(|program| program.contains('/'));
+    command::find(path, program)
+}
+
+/// Until when a file of an earlier run stays as it is where nothing is published.
+pub(super) fn hold(record: &Record, path: &Path) -> Option<Instant> {
+    record.read().files.contains_key(path).then(|| Instant::now() + HOLD)
+}
