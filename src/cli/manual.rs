@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Command;
 use clap_complete::Shell;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+
+use crate::config::keys::{self, Key, Kind};
 
 /// The section of programs of the system administrator.
 const SECTION: &str = "8";
@@ -33,7 +36,51 @@ pub fn write(program: Command, directory: &Path) -> anyhow::Result<Vec<PathBuf>>
         std::fs::write(&file, text).with_context(|| file.display().to_string())?;
         written.push(file);
     }
+    let file = directory.join("renumberd.toml.5");
+    std::fs::write(&file, configuration()).with_context(|| file.display().to_string())?;
+    written.push(file);
     Ok(written)
+}
+
+/// renumberd.toml(5): every key.
+fn configuration() -> String {
+    let mut page = Roff::new();
+    page.control("TH", ["renumberd.toml", "5"]);
+    page.control("SH", ["NAME"]);
+    page.text([roman("renumberd.toml - configuration of renumberd(8)")]);
+    page.control("SH", ["DESCRIPTION"]);
+    page.text([roman(
+        "The file is TOML. renumberd check reads it and names file, line, key and remedy of what is \
+         wrong; SIGHUP has a running agent take it over by its differences. What only the running \
+         system can refute, such as an absent interface, is no error but a condition that \
+         renumberd status shows. Durations are texts with units, such as \"1h 30m\" or \"300ms\".",
+    )]);
+    for table in &keys::ALL {
+        if table.table.is_empty() {
+            page.control("SH", ["KEYS OF THE WHOLE MACHINE"]);
+        } else {
+            page.control("SH", [format!("[{}.{}]", table.table, table.name).as_str()]);
+        }
+        page.text([roman(table.about)]);
+        describe(&mut page, table.keys);
+    }
+    page.control("SH", ["SEE ALSO"]);
+    page.text([bold("renumberd"), roman("(8)")]);
+    page.render()
+}
+
+fn describe(page: &mut Roff, keys: &[Key]) {
+    for key in keys {
+        page.control("TP", []);
+        page.text([bold(key.name), roman(" = "), italic(key.kind.to_string())]);
+        let what = format!("{} Default: {}. Example: ", key.meaning, key.default);
+        page.text([roman(what), roman(format!("{} = {}", key.name, key.example))]);
+        if let Kind::Tables(below) = key.kind {
+            page.control("RS", []);
+            describe(page, below);
+            page.control("RE", []);
+        }
+    }
 }
 
 /// What a shell reads to complete the command line.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::keys::{self, Keys};
 use super::table::{File, Table};
 use super::value::{self, Wrong};
 use super::{Advertise, Config, ConfigError, Delegate, Downlink, Engine, Program, Uplink, rules};
@@ -65,12 +66,12 @@ fn position(root: &DeTable<'_>, path: &[String]) -> Option<usize> {
 fn read(root: &Table<'_>) -> Config {
     let default = Config::default();
     let engines: BTreeMap<String, Engine> = root
-        .tables("engine", "NAME")
+        .tables(&keys::ENGINE)
         .into_iter()
         .filter_map(|(name, table)| Some((name.clone(), engine::engine(&name, &table)?)))
         .collect();
-    let delegations = named(root, "delegation", "NAME", delegations::delegation);
-    let pools = named(root, "pool", "NAME", delegations::pool);
+    let delegations = named(root, &keys::DELEGATION, delegations::delegation);
+    let pools = named(root, &keys::POOL, delegations::pool);
     let serves = |name: &String| {
         delegations.values().any(|delegation| delegation.downlink == *name)
             || pools.values().any(|pool| pool.downlink == *name)
@@ -87,15 +88,15 @@ fn read(root: &Table<'_>) -> Config {
         layout: root.get("layout", value::layout).unwrap_or(default.layout),
         uplinks: uplinks(root, &engines),
         downlinks: root
-            .tables("downlink", "INTERFACE")
+            .tables(&keys::DOWNLINK)
             .into_iter()
             .map(|(name, table)| {
                 let downlink = downlink(&table, serves(&name));
                 (name, downlink)
             })
             .collect(),
-        statics: named(root, "static", "NAME", |table| Some(delegations::fixed(table))),
-        relays: named(root, "relay", "INTERFACE", |table| Some(relay::relay(table))),
+        statics: named(root, &keys::STATIC, |table| Some(delegations::fixed(table))),
+        relays: named(root, &keys::RELAY, |table| Some(relay::relay(table))),
         delegations,
         pools,
         engines,
@@ -104,21 +105,20 @@ fn read(root: &Table<'_>) -> Config {
     config
 }
 
-/// The tables `[key.…]`, by name.
+/// The tables of a kind, by name.
 fn named<T>(
     root: &Table<'_>,
-    key: &'static str,
-    kind: &str,
+    kind: &Keys,
     read: impl Fn(&Table<'_>) -> Option<T>,
 ) -> BTreeMap<String, T> {
-    let tables = root.tables(key, kind).into_iter();
+    let tables = root.tables(kind).into_iter();
     tables.filter_map(|(name, table)| Some((name, read(&table)?))).collect()
 }
 
 /// Uplinks, and the interfaces on which this machine is a host.
 fn uplinks(root: &Table<'_>, engines: &BTreeMap<String, Engine>) -> BTreeMap<String, Uplink> {
-    let mut uplinks = named(root, "uplink", "INTERFACE", |table| Some(uplink(table, engines)));
-    for (name, table) in root.tables("client", "INTERFACE") {
+    let mut uplinks = named(root, &keys::UPLINK, |table| Some(uplink(table, engines)));
+    for (name, table) in root.tables(&keys::CLIENT) {
         let client = client::client(&table);
         if uplinks.insert(name.clone(), client).is_some() {
             let problem = format!("{name} is an uplink too");

@@ -9,6 +9,7 @@ mod delegation;
 mod engine;
 pub mod error;
 pub mod file;
+pub mod keys;
 mod relay;
 mod rules;
 mod table;

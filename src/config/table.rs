@@ -1,4 +1,4 @@
-//! Tables of the file: reads keys, remembers which there are, and collects what is wrong.
+//! Tables of the file: reads keys and collects what is wrong.
 //!
 //! Not by serde's derive, which ends at the first error: an operator is shown all of them at once,
 //! each with its line, its key, and the key or value that was probably meant.
@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
+use super::keys::{self, Key, Keys, Kind};
 use super::value::{Read, Wrong};
 
 /// How alike two keys must be for one to be meant by the other (Jaro-Winkler, 0 to 1).
@@ -50,7 +51,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// A table, whose keys are all to be read before [`finish`](Self::finish).
+/// A table; those of its keys that are unknown are noted by [`finish`](Self::finish).
 pub(super) struct Table<'a> {
     file: &'a File<'a>,
     /// Its own key, dotted; empty for the root.
@@ -58,16 +59,23 @@ pub(super) struct Table<'a> {
     /// Where it begins; none for the root.
     at: Option<usize>,
     entries: &'a DeTable<'a>,
-    known: RefCell<Vec<&'static str>>,
+    /// The keys that it can have, below which tables may stand.
+    keys: &'static [Key],
 }
 
 impl<'a> Table<'a> {
     pub(super) const fn root(file: &'a File<'a>, entries: &'a DeTable<'a>) -> Self {
-        Self { file, path: String::new(), at: None, entries, known: RefCell::new(Vec::new()) }
+        Self { file, path: String::new(), at: None, entries, keys: keys::TOP.keys }
     }
 
-    const fn below(&self, path: String, at: usize, entries: &'a DeTable<'a>) -> Self {
-        Self { file: self.file, path, at: Some(at), entries, known: RefCell::new(Vec::new()) }
+    const fn below(
+        &self,
+        path: String,
+        at: usize,
+        entries: &'a DeTable<'a>,
+        keys: &'static [Key],
+    ) -> Self {
+        Self { file: self.file, path, at: Some(at), entries, keys }
     }
 
     /// Reads `key` with `meaning`; none where it is absent or wrong.
@@ -119,10 +127,16 @@ impl<'a> Table<'a> {
     /// The tables in the list at `key`.
     pub(super) fn list_of_tables(&self, key: &'static str) -> Option<Vec<Self>> {
         let path = self.dotted(key);
+        let known = self.keys.iter().find(|known| known.name == key);
+        let keys = known
+            .and_then(|known| if let Kind::Tables(keys) = known.kind { Some(keys) } else { None });
         let mut tables = Vec::new();
         for (at, item) in self.items(key)? {
             match item.as_table() {
-                Some(entries) => tables.push(self.below(path.clone(), at, entries)),
+                Some(entries) => {
+                    let keys = keys.unwrap_or_default();
+                    tables.push(self.below(path.clone(), at, entries, keys));
+                }
                 None => self.file.wrong(
                     Some(at),
                     &path,
@@ -133,10 +147,11 @@ impl<'a> Table<'a> {
         Some(tables)
     }
 
-    /// The tables below `key` by their names, which are of a `kind`: `[key.NAME]`.
-    pub(super) fn tables(&self, key: &'static str, kind: &str) -> Vec<(String, Self)> {
-        let Some(value) = self.value(key) else { return Vec::new() };
-        let remedy = || format!("begin a table with [{key}.{kind}]");
+    /// The tables of a kind by their names: `[table.NAME]`.
+    pub(super) fn tables(&self, kind: &Keys) -> Vec<(String, Self)> {
+        let key = kind.table;
+        let Some(value) = self.entries.get(key) else { return Vec::new() };
+        let remedy = || format!("begin a table with [{key}.{}]", kind.name);
         let Some(below) = value.get_ref().as_table() else {
             let wrong = Wrong::new("is no table", remedy());
             self.file.wrong(Some(value.span().start), &self.dotted(key), wrong);
@@ -147,7 +162,7 @@ impl<'a> Table<'a> {
             let path = format!("{}.{}", self.dotted(key), name.get_ref());
             match value.get_ref().as_table() {
                 Some(entries) => {
-                    let below = self.below(path, name.span().start, entries);
+                    let below = self.below(path, name.span().start, entries, kind.keys);
                     tables.push((name.get_ref().to_string(), below));
                 }
                 None => self.file.wrong(
@@ -171,9 +186,11 @@ impl<'a> Table<'a> {
         self.file.wrong(self.at, &self.path, wrong);
     }
 
-    /// Notes the keys that nobody has asked for.
+    /// Notes the keys that are unknown.
     pub(super) fn finish(&self) {
-        let known = self.known.borrow();
+        let tables = self.path.is_empty().then(|| keys::ALL.iter().map(|keys| keys.table));
+        let tables = tables.into_iter().flatten().filter(|table| !table.is_empty());
+        let known: Vec<&str> = self.keys.iter().map(|key| key.name).chain(tables).collect();
         for key in self.entries.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let unknown = key.get_ref().as_ref();
             let meant = known
@@ -190,11 +207,11 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        let mut known = self.known.borrow_mut();
-        if !known.contains(&key) {
-            known.push(key);
-        }
+    fn value(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        debug_assert!(
+            self.keys.iter().any(|known| known.name == key),
+            "{key} is not described in config::keys"
+        );
         self.entries.get(key)
     }
 

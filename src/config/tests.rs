@@ -4,6 +4,7 @@ use super::*;
 mod client;
 mod delegations;
 mod engine;
+mod keys;
 
 fn errors(text: &str) -> String {
     let errors = parse("renumberd.toml", text).expect_err("is wrong");
@@ -207,7 +208,10 @@ fn all_errors_are_told_from_top_to_bottom() {
     );
     assert!(all.contains("remedy: did you mean `address`?"), "{all}");
     assert!(all.contains("remedy: write \"tap0/1\""), "{all}");
-    assert!(all.contains("remedy: the keys here are: subnet, from, "), "{all}");
+    assert!(
+        all.contains("remedy: the keys here are: advertiser, delegator, subnet, from, "),
+        "{all}"
+    );
 }
 
 /// CRV-01, CRV-05 and the ranges of RFC 4861 §6.2.1.

@@ -1,0 +1,78 @@
+//! `[client.INTERFACE]`
+
+use super::uplink::{ROUTERS, VERIFY_OMISSION};
+use super::{Form, Keys, Kind, key};
+
+/// See [`Keys::about`].
+pub const CLIENT: Keys = Keys {
+    table: "client",
+    name: "INTERFACE",
+    about: "An interface on which this machine is a host: the kernel makes addresses and routes of what routers advertise, and the agent solicits, watches and mends.",
+    keys: &[
+        key(
+            "mend",
+            Kind::Boolean,
+            "true",
+            "false",
+            "Deprecate addresses of prefixes that no router advertises any more, and drop default routers that are gone, instead of waiting for their lifetimes to end.",
+        ),
+        ROUTERS,
+        VERIFY_OMISSION,
+        key(
+            "resolver",
+            Kind::Text(Form::Name),
+            r#""auto""#,
+            r#""file:/run/renumberd/resolv.conf""#,
+            "Who is handed DNS servers and search domains: `resolved` (systemd-resolved), `resolvconf`, a program such as `/sbin/resolvconf` that is run as rtsold runs it, `file:/path` in the form of resolv.conf, `none`; `auto` is systemd-resolved where it runs, else resolvconf where it is installed.",
+        ),
+        key(
+            "networks",
+            Kind::Text(Form::File),
+            "none",
+            r#""/run/renumberd/networks""#,
+            "A file that is kept at the prefixes of the local networks, one a line.",
+        ),
+        key(
+            "networks-command",
+            Kind::Texts(Form::Word),
+            "none",
+            r#"["nft", "-f", "/etc/nftables.conf"]"#,
+            "A command that is run whenever that file has changed.",
+        ),
+        key(
+            "managed-script",
+            Kind::Text(Form::File),
+            "none",
+            r#""/usr/local/sbin/managed""#,
+            "The program of rtsold's option -M: an advertisement has the M flag.",
+        ),
+        key(
+            "other-script",
+            Kind::Text(Form::File),
+            "none",
+            r#""/usr/local/sbin/other""#,
+            "The program of rtsold's option -O: an advertisement has the O flag.",
+        ),
+        key(
+            "always-script",
+            Kind::Text(Form::File),
+            "none",
+            r#""/usr/local/sbin/always""#,
+            "The program of rtsold's option -A: an advertisement came.",
+        ),
+        key(
+            "delegate",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Ask for a prefix of its own where a router sets the P flag (RFC 9762), for containers and virtual machines.",
+        ),
+        key(
+            "register-addresses",
+            Kind::Boolean,
+            "true where a router offers it",
+            "false",
+            "Register addresses by DHCPv6 (RFC 9686).",
+        ),
+    ],
+};
