@@ -22,7 +22,7 @@ use renumberd::config::file;
 use renumberd::core::Core;
 use renumberd::core::input::{Input, Received};
 use renumberd::core::kernel::system::KernelEvent;
-use renumberd::core::kernel::system::{KernelAddress, Link, RouteTarget, System};
+use renumberd::core::kernel::system::{KernelAddress, Link, Origin, RouteTarget, System};
 use renumberd::core::memory::Memory;
 use renumberd::core::output::{Object, Output, Step};
 use renumberd::daemon::clock;
@@ -71,6 +71,7 @@ fn remember_bindings(state: &Path) -> String {
         point_to_point: false,
         link_layer_address: None,
         mtu: 1500,
+        accept_ra: None,
     }));
     system.handle(KernelEvent::Address(KernelAddress {
         interface: lan,
@@ -81,6 +82,7 @@ fn remember_bindings(state: &Path) -> String {
         tentative: false,
         duplicate: false,
         ours: false,
+        origin: Origin::Other,
     }));
     let duid = Duid::from_uuid([7; 16]);
     let config = file::parse("test.toml", CONFIG).unwrap();

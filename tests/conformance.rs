@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("conformance.md");
 
 /// The numbers that each area has assigned: first and last of each run.
-const AREAS: [(&str, &[(u32, u32)]); 21] = [
+const AREAS: [(&str, &[(u32, u32)]); 22] = [
     ("RA-RX", &[(1, 13), (20, 29), (40, 69), (80, 81)]),
     ("RS", &[(1, 11)]),
     ("CHG", &[(1, 16)]),
@@ -34,6 +34,7 @@ const AREAS: [(&str, &[(u32, u32)]); 21] = [
     ("LAN", &[(1, 1)]),
     ("FLT", &[(1, 1)]),
     ("HST", &[(1, 7)]),
+    ("CLI", &[(1, 10), (20, 25)]),
 ];
 
 /// What a clause can be in besides being held by a test.

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests look at some variants only")]
 
+#[path = "core/client.rs"]
+mod client;
 #[path = "core/downlink.rs"]
 mod downlink;
 #[path = "core/events.rs"]

@@ -8,7 +8,7 @@ use renumberd::config::file;
 use renumberd::core::Core;
 use renumberd::core::input::{Input, Received};
 use renumberd::core::kernel::system::KernelEvent;
-use renumberd::core::kernel::system::{KernelAddress, Link, System};
+use renumberd::core::kernel::system::{KernelAddress, Link, Origin, System};
 use renumberd::core::memory::{Memory, Record};
 use renumberd::core::output::Output;
 use renumberd::daemon::clock;
@@ -62,6 +62,7 @@ fn records(config: &str, count: u32) -> Vec<Record> {
         point_to_point: false,
         link_layer_address: Some(vec![2, 0, 0, 0, 0, 3]),
         mtu: 1500,
+        accept_ra: None,
     }));
     system.handle(KernelEvent::Address(KernelAddress {
         interface: LAN,
@@ -72,6 +73,7 @@ fn records(config: &str, count: u32) -> Vec<Record> {
         tentative: false,
         duplicate: false,
         ours: false,
+        origin: Origin::Other,
     }));
     core.handle(clock::now(), Input::System(system));
     let mut records = Vec::new();

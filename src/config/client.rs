@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// routers advertise; the agent solicits, watches, and mends what the kernel cannot know.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Client {
+    /// Wait up to a second before the first solicitation (RFC 4861 §6.3.7), where many hosts come
+    /// up at a time.
+    pub random_delay: bool,
     /// Deprecate addresses of prefixes that no router advertises any more, and drop default routers
     /// that are gone, instead of waiting for their lifetimes.
     pub mend: bool,
@@ -26,6 +29,7 @@ pub struct Client {
 impl Default for Client {
     fn default() -> Self {
         Self {
+            random_delay: false,
             mend: true,
             resolver: ResolverTarget::Auto,
             networks: None,

@@ -11,6 +11,7 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Client;
+use crate::time::{Deadline, Instant};
 
 /// What is published of one interface on which this machine is a host.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -76,16 +77,44 @@ pub struct PublicationReport {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Publications {
     newest: BTreeMap<String, Publication>,
+    /// Something has been published since the start.
+    is_begun: bool,
+    /// Time has something published then.
+    next_at: Option<Instant>,
     troubles: BTreeMap<(String, Published), String>,
 }
 
 impl Publications {
+    /// Whether the first publication waits at `now`, where it may wait `until` then. One of the
+    /// networks `ends` next.
+    pub(super) fn waits(
+        &mut self,
+        now: Instant,
+        until: Option<Instant>,
+        ends: Option<Instant>,
+    ) -> bool {
+        let until = until.filter(|until| !self.is_begun && *until > now);
+        self.next_at = [until, ends].into_iter().flatten().min();
+        until.is_some()
+    }
+
+    /// When there is something to publish that only time brings.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        Some(Deadline::new(self.next_at?, "publication"))
+    }
+
+    /// Whether that is so.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.next_at.is_some_and(|at| at <= now)
+    }
+
     /// Takes in what is to be published, by interface; what there is to hand out, if it is new.
     pub(super) fn set(
         &mut self,
         newest: BTreeMap<String, Publication>,
     ) -> Option<BTreeMap<String, Publication>> {
-        if self.newest == newest {
+        let is_first = !std::mem::replace(&mut self.is_begun, true);
+        if self.newest == newest && !(is_first && !newest.is_empty()) {
             return None;
         }
         self.troubles.retain(|(interface, _), _| newest.contains_key(interface));

@@ -13,17 +13,22 @@ use serde::Serialize;
 
 mod carve;
 mod delegated;
+mod host;
 mod passed;
 mod uplink;
 
 use super::capabilities::Capabilities;
 use super::delegate::Delegating;
-use super::kernel::system::{KernelAddress, KernelRoute, Link, RouteKey, RouteTarget, System};
+use super::kernel::system::{
+    KernelAddress, KernelRoute, Link, Origin, RouteKey, RouteTarget, System,
+};
 use super::plan::Unassigned;
 use crate::config::{self, Config, Resolver, SearchList};
 use crate::core::downlink::advertise::Content;
 use crate::core::kernel::object::{Group, Key, Object, Port};
-use crate::core::uplink::hear::{DefaultRouter, EffectivePrefix, Parameters, SpecificRoute};
+use crate::core::uplink::hear::{
+    DefaultRouter, EffectivePrefix, Parameters, SpecificRoute, StalePrefix,
+};
 use crate::core::uplink::lease::{DelegatedPrefix, Ending, LeasedAddress};
 use crate::net::IfIndex;
 use crate::time::{Deadline, Instant, Until};
@@ -62,6 +67,11 @@ pub struct UplinkFacts {
     pub services: Vec<ServiceOption>,
     /// The built-in requester asks here, and no other program.
     pub asks_itself: bool,
+    /// What the kernel has made addresses of and no router advertises any more, where this machine
+    /// is a host.
+    pub stale: Vec<StalePrefix>,
+    /// Another program follows the advertisements there.
+    pub is_managed_elsewhere: bool,
 }
 
 /// All that the desired state is a function of.
@@ -135,6 +145,9 @@ pub struct Desired {
     pub routes: BTreeMap<RouteKey, KernelRoute>,
     /// Objects of other kinds: settings, memberships, the server's port, uplinks that are ours.
     pub made: BTreeMap<Key, Object>,
+    /// The prefixes of the local networks where this machine is a host, by interface, with their
+    /// ends.
+    pub networks: BTreeMap<String, BTreeMap<Ipv6Net, Until>>,
     /// What is advertised on the links, by downlink.
     pub contents: BTreeMap<String, Content>,
     /// Downlinks that go without a subnet, with the delegation and the reason.
@@ -342,6 +355,7 @@ fn ours(
         tentative: false,
         duplicate: false,
         ours: true,
+        origin: Origin::Other,
     }
 }
 

@@ -62,6 +62,8 @@ pub enum Input {
     Published(super::client::PublicationReport),
     /// A program that delegates in the built-in's place has leased this.
     Leases(super::engine::Leases),
+    /// The machine has slept, and runs again.
+    Resumed,
     /// The output of the same name was performed: its time is that of the stage.
     Milestone(super::stage::Milestone),
     /// An operator or a hook asked for something.

@@ -217,6 +217,7 @@ impl Core {
             Input::Engine(report) => self.take_report(now, report),
             Input::Published(report) => self.take_publication_report(report),
             Input::Leases(leases) => self.take_leases(now, &leases),
+            Input::Resumed => self.resume(now),
             Input::Milestone(milestone) => return self.reach(now, milestone),
             Input::Command(Command::Stop) => return self.stop(now),
             Input::Command(command) => self.command(now, command),

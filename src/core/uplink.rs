@@ -7,6 +7,7 @@ mod effect;
 mod elsewhere;
 mod facts;
 pub mod hear;
+mod host;
 pub mod lease;
 pub mod probe;
 mod probed;
@@ -28,6 +29,7 @@ pub(super) use silence::Silence;
 use self::change::{Changes, Refresh, RefreshKind, Trigger};
 use self::connection::Connection;
 use self::hear::{Heard, PrefixChangeKind, Routers};
+use self::host::Host;
 use self::lease::{Feed, Lease, Progress};
 use self::routed::Routed;
 use self::solicit::Solicit;
@@ -81,6 +83,8 @@ pub(super) struct Uplink {
     /// Nothing can be asked: UDP port 546 cannot be opened.
     is_mute: bool,
     connection: Connection,
+    /// What is asked of it only where this machine is a host.
+    host: Host,
 }
 
 impl Uplink {
@@ -100,7 +104,7 @@ impl Uplink {
             attached: None,
             last_index: None,
             routers: Routers::new(hear_rules(config)),
-            solicit: Solicit::new(random.fork()),
+            solicit: Solicit::new(random.fork(), host::first_delay(config)),
             changes: Changes::new(),
             routed: config.probe.map(|target| Routed::new(target, random.fork())),
             lease_known: stored.is_some() || config.delegate.is_empty(),
@@ -112,6 +116,7 @@ impl Uplink {
             silence: Silence::default(),
             is_mute: false,
             connection: Connection::default(),
+            host: Host::default(),
         }
     }
 
@@ -179,6 +184,7 @@ impl Uplink {
             }
             (Some(_) | None, Some(after)) => {
                 effect.derive = true;
+                self.remember_formed(now, &after, system);
                 effect.merge(self.came_up(now, &after, false));
             }
         }
@@ -192,7 +198,8 @@ impl Uplink {
         }
         self.last_index = Some(attached.index);
         self.up_since = Some(now);
-        self.solicit.start(now, attached.multicast);
+        self.host.begin();
+        self.solicit(now, attached.multicast);
         if !self.asks() || self.is_mute {
             return Effect::default();
         }
@@ -247,6 +254,7 @@ impl Uplink {
         };
         self.heard_at = Some(now);
         self.solicit.handle_advertisement(advertisement.router_lifetime > 0);
+        self.note_flags(source, advertisement);
         // That is how a delegating router notifies those that it had to refuse (SRV-58); where it
         // has something new for all, one advertisement to all is the notification. Copies of it
         // bring nothing forward, so they use up nothing of what may be.
@@ -271,7 +279,7 @@ impl Uplink {
         if heard.others {
             let parameters = self.routers.parameters(now);
             self.lease.want_address(now, parameters.managed && self.config.request_address);
-            self.lease.want_information(now, parameters.other);
+            self.lease.want_information(now, parameters.other && self.speaks_dhcpv6());
         }
         // The verdict on a missing prefix and one that ran out start nothing: what replaced them
         // did (CHG-14).
@@ -411,7 +419,8 @@ impl Uplink {
             && self.solicit.deadline().is_none()
             && self.routers.default_routers(now).is_empty()
         {
-            self.solicit.start(now, attached.multicast);
+            let multicast = attached.multicast;
+            self.solicit(now, multicast);
         }
         effect.review |= self.review_silence(now);
         effect

@@ -14,6 +14,7 @@ mod outbox;
 mod send;
 mod server;
 mod shell;
+mod sleep;
 pub mod store;
 mod turn;
 

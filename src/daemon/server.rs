@@ -5,10 +5,14 @@ use std::io;
 use tracing::{trace, warn};
 
 use super::gate::Gate;
+use super::shell::Shell;
 use crate::core::input::Received;
 use crate::core::output::{Group, ServerPacket};
-use crate::net::IfIndex;
+use crate::net::{IfIndex, link_layer_of};
 use crate::platform::sockets::{ServerSender, ServerSocket};
+
+/// A message type (RFC 9686 §4.2).
+const ADDR_REG_INFORM: u8 = 36;
 
 /// The server's socket and what is to leave through it.
 #[derive(Default)]
@@ -107,4 +111,21 @@ fn open() -> io::Result<ServerSocket> {
         );
     }
     Ok(socket)
+}
+
+impl Shell {
+    /// A datagram to the server's port, with its sender's link-layer address where its address
+    /// does not show that.
+    pub(super) fn recv_server(&mut self) -> io::Result<Option<Received>> {
+        let mut received = self.server.recv()?;
+        // Who registers an address sends from it (RFC 9686 §4.2).
+        let registers = |received: &Received| received.octets.first() == Some(&ADDR_REG_INFORM);
+        if let Some(received) = &mut received
+            && (received.source.is_unicast_link_local() || registers(received))
+            && link_layer_of(received.source).is_none()
+        {
+            received.link_layer = self.kernel.neighbor(received.interface, received.source);
+        }
+        Ok(received)
+    }
 }

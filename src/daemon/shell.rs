@@ -29,9 +29,10 @@ use crate::core::output::{Executor, Group, Object, Output, Port, Setting, Step};
 use crate::core::safety::Safety;
 use crate::engines::Engines;
 use crate::hosts::Hosts;
-use crate::net::link_layer_of;
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
-use crate::platform::{Drained, Events, Kernel, Refusal, Timer, identity, refusal_of, watch};
+use crate::platform::{
+    Drained, Events, Kernel, Refusal, Sleep, Timer, identity, refusal_of, watch,
+};
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 
@@ -46,18 +47,17 @@ const DUMP_DELAY: Duration = Duration::from_millis(50);
 const DUMP_RETRY: Duration = Duration::from_secs(1);
 /// Reading everything takes no more than this part of the time.
 const DUMP_SHARE: u32 = 5;
-/// A message type (RFC 9686 §4.2).
-const ADDR_REG_INFORM: u8 = 36;
 
 /// Sockets, files and the kernel's state.
 pub(super) struct Shell {
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
     events: AsyncFd<Events>,
     pub(super) icmpv6: AsyncFd<Icmpv6Socket>,
     /// UDP port 546.
     pub(super) client: Gate<Dhcpv6Socket>,
     pub(super) server: Server,
     timer: AsyncFd<Timer>,
+    pub(super) sleep: AsyncFd<Sleep>,
     pub(super) engines: Engines,
     pub(super) hosts: Hosts,
     pub(super) disk: Disk,
@@ -95,7 +95,7 @@ impl Shell {
         let root = "run as root, or with the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE";
         let (mut kernel, events) = Kernel::open().context(root)?;
         kernel.set_address_mark(options.address_mark);
-        events.leave_out_routes_of(&kernel)?;
+        events.leave_out_what_is_known_to(&kernel)?;
         let icmpv6 = Icmpv6Socket::open().context(root)?;
         let duid = machine::duid()?;
         let shell = Self {
@@ -105,6 +105,7 @@ impl Shell {
             client: Gate::default(),
             server: Server::default(),
             timer: watch(Timer::new()?)?,
+            sleep: watch(Sleep::new()?)?,
             engines: Engines::new(&options.runtime_dir, crate::platform::process_start),
             hosts: Hosts::new(&options.runtime_dir),
             disk: Disk::new(journal, ownership),
@@ -323,10 +324,11 @@ impl Shell {
     /// Waits until there is something to take in.
     pub(super) async fn ready(&mut self) -> Ready {
         let Self { timer, icmpv6, client, events, server, disk, rests, .. } = self;
-        let Self { engines, hosts, .. } = self;
+        let Self { engines, hosts, sleep, .. } = self;
         let reads = |source| !rests.is_resting(source);
         tokio::select! {
             _ = timer.readable() => Ready::Io,
+            _ = sleep.readable() => Ready::Io,
             _ = icmpv6.readable(), if reads(Source::Icmpv6) => Ready::Io,
             () = client.readable(), if reads(Source::Dhcpv6) => Ready::Io,
             _ = events.readable(), if reads(Source::Events) => Ready::Io,
@@ -364,6 +366,7 @@ impl Shell {
             timer.drain();
             Err::<(), _>(io::ErrorKind::WouldBlock.into())
         });
+        self.notice_sleep(core);
         let now = clock::now();
         self.rests.end(now);
         self.log.flush(now);
@@ -425,21 +428,6 @@ impl Shell {
         let now = clock::now();
         self.rests.begin(now, source);
         self.log.warn(now, format!("{source} cannot be read, tried again: {error}"));
-    }
-
-    /// A datagram to the server's port, with its sender's link-layer address where its address
-    /// does not show that.
-    fn recv_server(&mut self) -> io::Result<Option<Received>> {
-        let mut received = self.server.recv()?;
-        // Who registers an address sends from it (RFC 9686 §4.2).
-        let registers = |received: &Received| received.octets.first() == Some(&ADDR_REG_INFORM);
-        if let Some(received) = &mut received
-            && (received.source.is_unicast_link_local() || registers(received))
-            && link_layer_of(received.source).is_none()
-        {
-            received.link_layer = self.kernel.neighbor(received.interface, received.source);
-        }
-        Ok(received)
     }
 
     fn take_events(&mut self, core: &mut Core) -> io::Result<()> {

@@ -74,6 +74,8 @@ pub struct Kernel {
     pub asking: bool,
     /// Settings by interface and file name, where they are not [`UNSET`].
     pub sysctls: BTreeMap<(IfIndex, String), i32>,
+    /// Default routers that it has routes through, as it learnt them from advertisements.
+    pub routers: BTreeSet<(IfIndex, Ipv6Addr)>,
     /// Addresses that another node was found to hold since the link last came up.
     pub found: BTreeSet<(IfIndex, Ipv6Addr)>,
     /// Entries of the neighbor cache (RFC 4861 §5.1), beside those of nodes that a network has.
@@ -100,6 +102,7 @@ impl Default for Kernel {
             serving: false,
             asking: false,
             sysctls: BTreeMap::new(),
+            routers: BTreeSet::new(),
             found: BTreeSet::new(),
             neighbors: Vec::new(),
             detection: DETECTION,
@@ -202,6 +205,16 @@ impl Kernel {
                 self.check_link(*index).map(drop)
             }
             Step::Remove(Object::Leftover(..)) => Ok(()),
+            Step::Set(Object::Deprecation(has)) => {
+                self.deprecate(now, (has.interface, has.address));
+                Ok(())
+            }
+            Step::Set(Object::LostRouter(index, router)) => {
+                self.check_link(*index)?;
+                self.routers.remove(&(*index, *router));
+                Ok(())
+            }
+            Step::Remove(Object::LostRouter(..)) => Ok(()),
             Step::Set(Object::Setting(setting)) => self.set(setting),
             Step::Replace(_) | Step::Remove(_) => unreachable!("{step:?}"),
         }

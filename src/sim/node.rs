@@ -304,6 +304,7 @@ impl Node {
             | KernelEvent::AddressGone { .. }
             | KernelEvent::Route(_)
             | KernelEvent::RouteGone(_)
+            | KernelEvent::Unreachable { .. }
             | KernelEvent::Forwarding(_) => false,
         };
         self.kernel.events.iter().any(is_back)

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use renumberd::core::kernel::system::KernelEvent;
-use renumberd::core::kernel::system::{KernelAddress, KernelRoute, RouteTarget, System};
+use renumberd::core::kernel::system::{KernelAddress, KernelRoute, Origin, RouteTarget, System};
 use renumberd::core::output::{Group, Object, Packet, Step};
 use renumberd::daemon::clock;
 use renumberd::net::IfIndex;
@@ -150,6 +150,7 @@ pub(super) fn address(
         tentative: false,
         duplicate: false,
         ours: true,
+        origin: Origin::Other,
     }
 }
 

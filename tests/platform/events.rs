@@ -252,7 +252,7 @@ fn a_flood_of_events_ends_in_the_right_state() {
 #[test]
 fn routes_that_the_asker_has_changed_can_be_left_out() {
     on_machine(|machine, mut platform| {
-        platform.events.leave_out_routes_of(&platform.kernel).unwrap();
+        platform.events.leave_out_what_is_known_to(&platform.kernel).unwrap();
         let one = platform.index("one0");
         let ours = route("2001:db8:a::/64", RouteTarget::OnLink(one), 240);
         let stays = route("2001:db8:b::/64", RouteTarget::OnLink(one), 240);

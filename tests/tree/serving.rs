@@ -55,6 +55,7 @@ impl One {
                 point_to_point: false,
                 link_layer_address: None,
                 mtu: 1500,
+                accept_ra: None,
             }));
             let address = format!("fe80::{}", index.0);
             system.handle(KernelEvent::Address(world::address(index, &address, false)));

@@ -2,11 +2,13 @@
 //! record of all that leaves. It is `renumberd::sim` with one node, and words for what tests do.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of the world")]
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use renumberd::config::{self, Config};
+use renumberd::core::client::{Publication, Script};
 use renumberd::core::input::{Command, Input, Received};
 use renumberd::core::kernel::system::{KernelAddress, KernelEvent, Link, System};
 use renumberd::core::memory::Memory;
@@ -36,6 +38,8 @@ pub enum Event {
     Dhcpv6(Message),
     Solicit(Ipv6Addr),
     Advertise(Ipv6Addr, RouterAdvertisement),
+    Publish(BTreeMap<String, Publication>),
+    Script(Script),
     Step(Step),
 }
 
@@ -180,6 +184,8 @@ impl World {
                 Event::Dhcpv6(Message::decode(&packet.octets).expect("own message decodes"))
             }
             Output::Event(event) => return self.events.push(event),
+            Output::Publish(newest) => Event::Publish(newest),
+            Output::RunScript(script) => Event::Script(script),
             _ => return,
         };
         self.log.push((self.net.now, event));

@@ -10,6 +10,7 @@ pub(super) fn client(table: &Table<'_>) -> Uplink {
     let default = Client::default();
     let is = |key, otherwise| table.get(key, value::boolean).unwrap_or(otherwise);
     let client = Client {
+        random_delay: is("random-delay", default.random_delay),
         mend: is("mend", default.mend),
         resolver: table.get("resolver", value::resolver_target).unwrap_or(default.resolver),
         networks: table.get("networks", value::file),

@@ -7,6 +7,7 @@ fn every_key_of_a_client_is_read() {
     let config = config(
         r#"
         [client.eth0]
+        random-delay = true
         mend = false
         resolver = "file:/opt/resolv.conf"
         networks = "/opt/networks"
@@ -26,6 +27,7 @@ fn every_key_of_a_client_is_read() {
     assert_eq!(uplink.address, AddressMode::Kernel);
     assert_eq!(uplink.delegate, [Delegate { iaid: Iaid(1), length: None }]);
     let client = Client {
+        random_delay: true,
         mend: false,
         resolver: ResolverTarget::File("/opt/resolv.conf".to_owned()),
         networks: Some("/opt/networks".to_owned()),

@@ -111,6 +111,9 @@ impl Core {
             if let (Some(prefix), Some(target)) = (uplink.not_routed(), uplink.config().probe) {
                 found.add(name, Condition::DelegatedNotRouted { prefix, target });
             }
+            if let Some(client) = uplink.client().filter(|_| uplink.is_managed_elsewhere()) {
+                found.add(name, Condition::ManagedElsewhere { mends: client.mend });
+            }
             found.add_silence(now, name, uplink);
             found.add_unavailable(now, name, uplink);
             for (prefix, reason) in uplink.lease().refused() {

@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::core::downlink::Downlink;
 use crate::core::event::Event;
 use crate::core::input::Command;
+use crate::core::kernel::object::Sysctl;
 use crate::core::memory::Record;
 use crate::core::output::Output;
 use crate::core::stage::Stage;
@@ -39,6 +40,7 @@ impl Core {
             self.takeovers.deadline(),
             self.postponed.deadline(),
             self.relays.leases().deadline(),
+            self.publications.deadline(),
         ];
         Deadline::first(uplinks.chain(downlinks).chain(more))
     }
@@ -64,7 +66,7 @@ impl Core {
         let hold = matches!(self.default_route, DefaultRoute::LostAt(at) if at + hold <= now);
         let is_retry_due = self.kernel.refusals.is_retry_due(now);
         self.kernel.compare_all |= is_retry_due;
-        self.pass.request_if(is_retry_due || hold);
+        self.pass.request_if(is_retry_due || hold || self.publications.is_due(now));
         if over {
             self.pass.request_heard(now, now);
         }
@@ -114,11 +116,13 @@ impl Core {
             return;
         }
         let system = &self.kernel.state.system;
-        let effects: Vec<(String, Effect)> = self
-            .uplinks
-            .iter_mut()
-            .map(|(name, uplink)| (name.clone(), uplink.attach(now, system)))
-            .collect();
+        let mut effects: Vec<(String, Effect)> = Vec::new();
+        for (name, uplink) in &mut self.uplinks {
+            let is_off = system.link(name).is_some_and(|link| link.accept_ra == Some(0));
+            let key = (name.clone(), Sysctl::AcceptRa.file().to_owned());
+            uplink.set_managed_elsewhere(now, is_off && !self.memory.sysctls.contains_key(&key));
+            effects.push((key.0, uplink.attach(now, system)));
+        }
         for downlink in self.downlinks.values_mut() {
             downlink.attach(now, system);
         }
@@ -155,6 +159,7 @@ impl Core {
             self.outputs.push_back(Output::Remember(record));
         }
         self.send_from_uplink(now, name);
+        self.run_scripts(name);
         if effect.asked {
             self.milestone(name, Stage::Asked);
         }

@@ -1,13 +1,16 @@
 //! What the kernel reports: its whole state at the start and after lost events, else each change.
 
+use std::net::Ipv6Addr;
+
 use super::pass::DEFER;
 use super::receive;
 use crate::core::Core;
 use crate::core::event::Event;
 use crate::core::kernel::object::Step;
 use crate::core::kernel::system::KernelEvent;
-use crate::core::kernel::system::{KernelAddress, System};
+use crate::core::kernel::system::{KernelAddress, Origin, System};
 use crate::core::output::Output;
+use crate::net::IfIndex;
 use crate::time::Instant;
 
 impl Core {
@@ -58,6 +61,14 @@ impl Core {
             KernelEvent::Address(address) if address.ours && !address.duplicate => {
                 self.pass.request_heard(now, now + DEFER);
             }
+            // Anybody on the link can have the kernel make and refresh those.
+            KernelEvent::Address(KernelAddress {
+                origin: Origin::Advertisement | Origin::Temporary,
+                ..
+            }) => self.pass.request_heard(now, now),
+            KernelEvent::Unreachable { interface, address } => {
+                self.neighbor_unreachable(now, *interface, *address);
+            }
             KernelEvent::Address(_)
             | KernelEvent::AddressGone { .. }
             | KernelEvent::Route(_)
@@ -68,6 +79,23 @@ impl Core {
         if is_gone {
             let steps = self.kernel.forget_links();
             self.hand_over(steps);
+        }
+    }
+
+    fn neighbor_unreachable(&mut self, now: Instant, interface: IfIndex, address: Ipv6Addr) {
+        let Some(name) = self.name_of(interface) else { return };
+        if let Some(uplink) = self.uplinks.get_mut(&name) {
+            uplink.handle_unreachable(now, address);
+        }
+    }
+
+    /// The machine has slept: what is known of the links of uplinks is as old as that.
+    pub(in crate::core) fn resume(&mut self, now: Instant) {
+        let uplinks = self.uplinks.iter_mut();
+        let effects: Vec<_> =
+            uplinks.map(|(name, uplink)| (name.clone(), uplink.resume(now))).collect();
+        for (name, effect) in effects {
+            self.take_effect(now, &name, &effect);
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) mod known;
 pub(super) mod pass;
 pub(super) mod postponed;
 mod programs;
+mod publish;
 pub(super) mod receive;
 pub(super) mod reload;
 pub(super) mod serve;

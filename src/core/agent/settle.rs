@@ -185,6 +185,7 @@ impl Core {
         self.check_delegated();
         self.apply(now, first);
         self.set_contents(now, &accounted);
+        self.publish(now, &sources);
         self.aim_probes(now);
         self.review = true;
         later
@@ -296,7 +297,8 @@ impl Core {
                 route.destination.prefix_len() == 0
                     && matches!(route.target, RouteTarget::Gateway(at, _) if at == attached.index)
             });
-            heard || adopted || !uplink.config().default_route
+            let is_elsewhere = !uplink.config().default_route && uplink.client().is_none();
+            heard || adopted || is_elsewhere
         }) || self.uplinks.is_empty();
         let before = self.default_route;
         self.default_route = match before {

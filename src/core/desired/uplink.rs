@@ -47,6 +47,9 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// Adds what belongs on the uplink.
     pub(super) fn contribute(self, desired: &mut Desired) {
+        if let Some(client) = &self.uplink.client {
+            return self.contribute_as_host(client, desired);
+        }
         self.settings(desired);
         if !self.link.running {
             return;

@@ -27,6 +27,12 @@ pub enum Condition {
     InterfaceDown,
     /// The interface has no link-local address to send from.
     NoLinkLocal,
+    /// The kernel does not follow advertisements on the interface of a host, and this agent has not
+    /// switched that off.
+    ManagedElsewhere {
+        /// Stale addresses of the kernel are deprecated all the same.
+        mends: bool,
+    },
     /// The provider does not route what it delegates.
     DelegatedNotRouted {
         /// The delegated prefix.
@@ -205,6 +211,7 @@ impl Condition {
             Self::InterfaceAbsent => "interface-absent",
             Self::InterfaceDown => "interface-down",
             Self::NoLinkLocal => "no-link-local",
+            Self::ManagedElsewhere { .. } => "managed-elsewhere",
             Self::DelegatedNotRouted { .. } => "delegated-not-routed",
             Self::NoRouter { .. } => "no-router",
             Self::ServerSilent { .. } => "server-silent",
@@ -245,6 +252,7 @@ impl Condition {
             | Self::InterfaceAbsent
             | Self::InterfaceDown
             | Self::NoLinkLocal
+            | Self::ManagedElsewhere { .. }
             | Self::DelegatedNotRouted { .. }
             | Self::NoRouter { .. }
             | Self::ServerSilent { .. }
@@ -269,6 +277,13 @@ impl fmt::Display for Condition {
             Self::InterfaceDown => f.write_str("the interface is down or has no carrier"),
             Self::NoLinkLocal => f.write_str(
                 "the interface has no usable link-local address, so nothing can be sent",
+            ),
+            Self::ManagedElsewhere { mends } => write!(
+                f,
+                "accept_ra is 0, so another program (NetworkManager, systemd-networkd) manages this \
+                 interface, or none does: nothing is solicited or published here{}; to have the \
+                 kernel make addresses: sysctl -w net.ipv6.conf.IF.accept_ra=1 and start anew",
+                if *mends { ", and only addresses that the kernel made are mended" } else { "" }
             ),
             Self::DelegatedNotRouted { prefix, target } => write!(
                 f,

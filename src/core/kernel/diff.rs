@@ -169,7 +169,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::kernel::system::KernelEvent;
+    use crate::core::kernel::system::{KernelEvent, Origin};
     use crate::core::kernel::system::{Link, RouteTarget};
 
     const LAN: IfIndex = IfIndex(3);
@@ -185,6 +185,7 @@ mod tests {
             point_to_point: false,
             link_layer_address: None,
             mtu: 1500,
+            accept_ra: None,
         }));
         system
     }
@@ -200,6 +201,7 @@ mod tests {
             tentative: false,
             duplicate: false,
             ours,
+            origin: Origin::Other,
         }
     }
 

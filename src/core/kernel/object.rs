@@ -32,6 +32,23 @@ pub enum Object {
     /// A prefix that a former connection of an interface had, where the kernel follows
     /// advertisements: what it made of this one is removed (UPL-11).
     Leftover(IfIndex, Ipv6Net),
+    /// An address that the kernel made of a prefix which is advertised no more: it is deprecated.
+    Deprecation(Deprecation),
+    /// A default router that is not there any more: the kernel's routes through it are removed,
+    /// until it advertises again.
+    LostRouter(IfIndex, Ipv6Addr),
+}
+
+/// An address of the kernel that is deprecated (RFC 4862 §5.5.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Deprecation {
+    /// The interface that has it.
+    pub interface: IfIndex,
+    /// The address.
+    pub address: Ipv6Addr,
+    /// The kernel's route to its subnet ends with its valid lifetime. Where it does not, or there
+    /// is none, it has to be left alone.
+    pub has_route: bool,
 }
 
 /// What makes two objects the same one.
@@ -51,6 +68,10 @@ pub enum Key {
     Takeover(IfIndex),
     /// The interface and the prefix.
     Leftover(IfIndex, Ipv6Net),
+    /// The interface and the address.
+    Deprecation(IfIndex, Ipv6Addr),
+    /// The interface and the router.
+    LostRouter(IfIndex, Ipv6Addr),
 }
 
 /// A UDP port of DHCPv6.
@@ -118,6 +139,8 @@ impl Object {
             Self::Port(port) => Key::Port(*port),
             Self::Takeover(interface) => Key::Takeover(*interface),
             Self::Leftover(interface, prefix) => Key::Leftover(*interface, *prefix),
+            Self::Deprecation(has) => Key::Deprecation(has.interface, has.address),
+            Self::LostRouter(interface, router) => Key::LostRouter(*interface, *router),
         }
     }
 
@@ -132,7 +155,10 @@ impl Object {
             Self::Membership(..) => (2, 3),
             Self::Route(_) => (4, 7),
             Self::Address(_) => (5, 6),
-            Self::Takeover(_) | Self::Leftover(..) => (8, 9),
+            Self::Takeover(_)
+            | Self::Leftover(..)
+            | Self::Deprecation(_)
+            | Self::LostRouter(..) => (8, 9),
         }
     }
 
@@ -144,21 +170,24 @@ impl Object {
             | Self::Route(_)
             | Self::Setting(_)
             | Self::Takeover(_)
-            | Self::Leftover(..) => Executor::Kernel,
+            | Self::Leftover(..)
+            | Self::Deprecation(_)
+            | Self::LostRouter(..) => Executor::Kernel,
         }
     }
 
     /// Whether it goes when it is desired no more. A setting gets back the value that it had, which
     /// is a step of its own; what the kernel made of advertisements does not come back. A prefix of
-    /// a former connection may come again: then it is one no more, which takes nothing to do.
+    /// a former connection and a lost router may come again: then the kernel sees to it.
     pub(super) const fn is_removable(&self) -> bool {
         match self {
             Self::Address(_)
             | Self::Route(_)
             | Self::Membership(..)
             | Self::Port(_)
-            | Self::Leftover(..) => true,
-            Self::Setting(_) | Self::Takeover(_) => false,
+            | Self::Leftover(..)
+            | Self::LostRouter(..) => true,
+            Self::Setting(_) | Self::Takeover(_) | Self::Deprecation(_) => false,
         }
     }
 
@@ -170,7 +199,9 @@ impl Object {
             Self::Setting(setting) => Some(setting.index),
             Self::Membership(_, interface)
             | Self::Takeover(interface)
-            | Self::Leftover(interface, _) => Some(*interface),
+            | Self::Leftover(interface, _)
+            | Self::LostRouter(interface, _) => Some(*interface),
+            Self::Deprecation(has) => Some(has.interface),
             Self::Port(_) => None,
         }
     }
@@ -210,7 +241,7 @@ impl Step {
             Self::Set(Object::Route(_)) => {
                 matches!(refusal, Refusal::NoBuffer | Refusal::Exists)
             }
-            Self::Set(Object::Address(_))
+            Self::Set(Object::Address(_) | Object::Deprecation(_))
             | Self::Replace(Object::Address(_) | Object::Route(_))
             | Self::Remove(Object::Address(_) | Object::Route(_)) => true,
             Self::Set(_) | Self::Replace(_) | Self::Remove(_) => {
@@ -270,6 +301,13 @@ impl fmt::Display for InWords<'_> {
             Object::Leftover(_, prefix) => {
                 let verb = verb("drop", "allow again");
                 write!(f, "{verb} what it makes of {prefix} on {interface}")
+            }
+            Object::Deprecation(Deprecation { address, .. }) => {
+                write!(f, "deprecate its address {address} on {interface}")
+            }
+            Object::LostRouter(_, router) => {
+                let verb = verb("drop", "allow again");
+                write!(f, "{verb} its routes through {router} on {interface}")
             }
         }
     }

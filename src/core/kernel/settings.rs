@@ -1,12 +1,13 @@
-//! Settings of interfaces that are no uplinks any more get the values back that they had.
+//! Settings of interfaces that are no uplinks of a router any more get the values back that they had.
 
-use super::object::{Object, Setting, Step, Sysctl};
+use super::object::{Key, Object, Setting, Step, Sysctl};
 use crate::core::Core;
 use crate::core::memory::Record;
 use crate::core::output::Output;
+use crate::net::IfIndex;
 
 impl Core {
-    /// Settings of interfaces that are no uplinks any more, with the values that they had.
+    /// Settings that nothing asks for any more, with the values that they had.
     pub(in crate::core) fn restored_settings(&self) -> Vec<Object> {
         let system = &self.kernel.state.system;
         let earlier = self.earlier_settings();
@@ -17,22 +18,31 @@ impl Core {
         settings.collect()
     }
 
-    /// The values that settings had on interfaces that are no uplinks any more.
+    /// The values that settings had which nothing asks for any more.
     fn earlier_settings(&self) -> impl Iterator<Item = (String, Sysctl, i32)> + '_ {
         let remembered = self.memory.sysctls.iter();
-        let others =
-            remembered.filter(|((interface, _), _)| !self.config.uplinks.contains_key(interface));
-        others.filter_map(|((interface, file), before)| {
+        remembered.filter_map(|((interface, file), before)| {
             let name = Sysctl::from_file(file)?;
-            self.kernel.state.system.link(interface)?;
-            Some((interface.clone(), name, *before))
+            let index = self.kernel.state.system.link(interface)?.index;
+            let is_over = !self.keeps_setting(index, interface, name);
+            is_over.then(|| (interface.clone(), name, *before))
+        })
+    }
+
+    /// Whether a setting stays as the agent has set it: on an uplink of a router always, on that of
+    /// a host while it is wanted.
+    fn keeps_setting(&self, index: IfIndex, interface: &str, name: Sysctl) -> bool {
+        let uplink = self.config.uplinks.get(interface);
+        uplink.is_some_and(|uplink| {
+            uplink.client.is_none()
+                || self.kernel.desired.made.contains_key(&Key::Setting(index, name))
         })
     }
 
     /// Whether a step gives back a value. When it was taken that can be forgotten.
     pub(in crate::core) fn restores(&self, step: &Step) -> bool {
-        matches!(step, Step::Set(Object::Setting(Setting { interface, .. }))
-            if !self.config.uplinks.contains_key(interface))
+        matches!(step, Step::Set(Object::Setting(Setting { index, interface, name, .. }))
+            if !self.keeps_setting(*index, interface, *name))
     }
 
     /// Forgets the values that were given back, and those of interfaces that have vanished: one

@@ -8,6 +8,7 @@ use super::system::System;
 use crate::core::kernel::object::Group;
 use crate::core::kernel::system::KernelEvent;
 use crate::net::IfIndex;
+use crate::time::{Instant, Until};
 
 /// What the kernel holds.
 #[derive(Clone, Debug, Default)]
@@ -62,11 +63,19 @@ impl State {
             Step::Set(Object::Route(route)) | Step::Replace(Object::Route(route)) => {
                 self.system.handle(KernelEvent::Route(route));
             }
+            Step::Set(Object::Deprecation(has)) => {
+                if let Some(known) = self.system.addresses.get_mut(&(has.interface, has.address)) {
+                    known.preferred_until = Until::At(Instant::BOOT);
+                }
+            }
             Step::Remove(Object::Address(address)) => self.forget_address(&address),
             Step::Remove(Object::Route(route)) => {
                 self.system.handle(KernelEvent::RouteGone(route));
             }
-            Step::Set(object) | Step::Replace(object) => self.make(object),
+            Step::Set(object) | Step::Replace(object) => {
+                self.note_setting(&object);
+                self.make(object);
+            }
             Step::Remove(object) => drop(self.made.remove(&object.key())),
         }
     }
@@ -82,7 +91,8 @@ impl State {
                 self.system.handle(KernelEvent::RouteGone(route.clone()));
             }
             // The shell reads the kernel's state anew.
-            Step::Remove(Object::Address(_) | Object::Route(_)) => {}
+            Step::Set(Object::Deprecation(_))
+            | Step::Remove(Object::Address(_) | Object::Route(_)) => {}
             Step::Set(object) | Step::Replace(object) => {
                 self.made.remove(&object.key());
                 // Where the port is refused its groups are, too.
@@ -128,6 +138,15 @@ impl State {
         self.system.duplicates.extend(duplicates);
     }
 
+    /// The kernel does not tell that it was set whether it follows advertisements.
+    fn note_setting(&mut self, object: &Object) {
+        if let Object::Setting(Setting { index, name: Sysctl::AcceptRa, value, .. }) = object
+            && let Some(link) = self.system.links.get_mut(index)
+        {
+            link.accept_ra = Some(*value);
+        }
+    }
+
     fn make(&mut self, object: Object) {
         self.made.insert(object.key(), object);
     }
@@ -162,6 +181,7 @@ mod tests {
             point_to_point: false,
             link_layer_address: None,
             mtu: 1500,
+            accept_ra: None,
         })
     }
 

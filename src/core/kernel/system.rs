@@ -28,6 +28,11 @@ pub struct Link {
     pub link_layer_address: Option<Vec<u8>>,
     /// The MTU of the device, in octets.
     pub mtu: u32,
+    /// Whether the kernel follows advertisements (`accept_ra`): 0 for never, 1 for a host, 2 also
+    /// where it forwards; none where that is not known. The kernel tells of it with other changes of
+    /// the link, and not when it is set.
+    #[serde(default)]
+    pub accept_ra: Option<i32>,
 }
 
 /// An address on an interface.
@@ -49,6 +54,21 @@ pub struct KernelAddress {
     pub duplicate: bool,
     /// The address has our mark: this program has set it.
     pub ours: bool,
+    /// Who made it, where it is not ours.
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+/// Who made an address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub enum Origin {
+    /// Somebody has set it, or nobody says who made it.
+    #[default]
+    Other,
+    /// The kernel, of an advertisement (RFC 4862 §5.5.3).
+    Advertisement,
+    /// The kernel, as a temporary one beside another in the same prefix (RFC 8981).
+    Temporary,
 }
 
 impl KernelAddress {
@@ -141,6 +161,13 @@ pub enum KernelEvent {
     RouteGone(KernelRoute),
     /// Forwarding was switched on or off for the whole system.
     Forwarding(bool),
+    /// The kernel has found that a neighbor which is a router does not answer (RFC 4861 §7.3.3).
+    Unreachable {
+        /// The interface.
+        interface: IfIndex,
+        /// The neighbor.
+        address: Ipv6Addr,
+    },
 }
 
 /// What the kernel has.
@@ -208,6 +235,7 @@ impl System {
                 self.routes.remove(&route.key());
             }
             KernelEvent::Forwarding(forwarding) => self.forwarding = forwarding,
+            KernelEvent::Unreachable { .. } => {}
         }
     }
 
@@ -236,6 +264,7 @@ impl System {
             }
             KernelEvent::RouteGone(route) => !self.routes.contains_key(&route.key()),
             KernelEvent::Forwarding(forwarding) => self.forwarding == *forwarding,
+            KernelEvent::Unreachable { .. } => false,
         }
     }
 
@@ -360,6 +389,7 @@ mod tests {
                 tentative: false,
                 duplicate: false,
                 ours: true,
+                origin: Origin::Other,
             }));
         }
         let is_on_link = |address: &str| system.is_on_link(LAN, address.parse().unwrap());

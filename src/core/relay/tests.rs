@@ -6,7 +6,7 @@ mod remembered;
 use super::*;
 use crate::config::Relay;
 use crate::core::kernel::system::KernelEvent;
-use crate::core::kernel::system::{KernelAddress, Link};
+use crate::core::kernel::system::{KernelAddress, Link, Origin};
 use crate::net::IfIndex;
 use crate::time::{Lifetime, Until};
 use crate::wire::dhcpv6::TransactionId;
@@ -43,6 +43,7 @@ fn address(interface: IfIndex, text: &str) -> KernelAddress {
         tentative: false,
         duplicate: false,
         ours: false,
+        origin: Origin::Other,
     }
 }
 
@@ -55,6 +56,7 @@ fn link(index: IfIndex, name: &str) -> Link {
         point_to_point: false,
         link_layer_address: None,
         mtu: 1500,
+        accept_ra: None,
     }
 }
 

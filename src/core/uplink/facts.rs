@@ -21,7 +21,9 @@ impl Uplink {
             addresses: self.lease.addresses(),
             resolvers: self.lease.resolvers(),
             services: self.lease.services().to_vec(),
-            asks_itself: self.lease.is_built_in(),
+            asks_itself: self.lease.is_built_in() && self.speaks_dhcpv6(),
+            stale: self.stale_prefixes(now),
+            is_managed_elsewhere: self.is_managed_elsewhere(),
         }
     }
 

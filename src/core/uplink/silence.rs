@@ -77,7 +77,7 @@ impl Uplink {
     pub(in crate::core) fn review_silence(&mut self, now: Instant) -> bool {
         let up_since = self.up_since.filter(|_| self.attached.is_some());
         let spoken = |up: &Instant| self.heard_at.is_some_and(|at| at + SPOKEN_LATELY >= *up);
-        let router = up_since.filter(|up| self.config.default_route && !spoken(up));
+        let router = up_since.filter(|up| self.awaits_router() && !spoken(up));
         self.silence.review(now, router, self.lease.unanswered_since(), self.lease.unavailable())
     }
 

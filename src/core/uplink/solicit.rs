@@ -11,7 +11,7 @@ use crate::time::{Deadline, Instant};
 mod tests;
 
 /// MAX_RTR_SOLICITATION_DELAY (RFC 4861 §10).
-const FIRST_DELAY: Duration = Duration::from_secs(1);
+pub const MAX_FIRST_DELAY: Duration = Duration::from_secs(1);
 
 /// RTR_SOLICITATION_INTERVAL (RFC 4861 §10), and IRT (RFC 7559 §2).
 const INITIAL_INTERVAL: Duration = Duration::from_secs(4);
@@ -23,6 +23,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub struct Solicit {
     random: Random,
+    /// The first solicitation of a round waits for a random part of that.
+    first_delay: Duration,
     round: Option<Round>,
     /// The last solicitation on this link.
     sent_at: Option<Instant>,
@@ -45,16 +47,17 @@ enum Progress {
 }
 
 impl Solicit {
-    /// Nothing is solicited until [`start`](Self::start).
-    pub const fn new(random: Random) -> Self {
-        Self { random, round: None, sent_at: None }
+    /// Nothing is solicited until [`start`](Self::start). The first solicitation of a round waits
+    /// for a random part of `first_delay`.
+    pub const fn new(random: Random, first_delay: Duration) -> Self {
+        Self { random, first_delay, round: None, sent_at: None }
     }
 
     /// The interface became usable, or all default routers are gone: a new round, its first
-    /// solicitation after a random delay of up to a second (RS-02). `multicast` is false on links
-    /// where success does not end the round (RS-08).
+    /// solicitation after a random delay (RS-02). `multicast` is false on links where success does
+    /// not end the round (RS-08).
     pub fn start(&mut self, now: Instant, multicast: bool) {
-        let delayed = now + self.random.duration(Duration::ZERO, FIRST_DELAY);
+        let delayed = now + self.random.duration(Duration::ZERO, self.first_delay);
         // Rounds that follow each other on one link keep the distance of RFC 4861 §6.3.7, so
         // that a router that comes and goes cannot draw solicitations at its own rate (RS-10).
         let next_at = self.sent_at.map_or(delayed, |sent| delayed.max(sent + INITIAL_INTERVAL));
@@ -66,6 +69,12 @@ impl Solicit {
     /// solicited without regard to what was sent before.
     pub const fn stop(&mut self) {
         self.round = None;
+        self.sent_at = None;
+    }
+
+    /// What is on the link may be something else: the next round begins without regard to what was
+    /// sent before.
+    pub const fn forget(&mut self) {
         self.sent_at = None;
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::kernel::system::KernelEvent;
-use crate::core::kernel::system::{KernelAddress, Link};
+use crate::core::kernel::system::{KernelAddress, Link, Origin};
 use crate::time::{Lifetime, Until};
 use crate::wire::ndp_option::PrefixInformation;
 
@@ -65,6 +65,7 @@ impl Lone {
             point_to_point,
             link_layer_address: None,
             mtu: 1500,
+            accept_ra: None,
         }));
         let mut lone = Self { uplink, system, now };
         lone.link_local(true);
@@ -81,6 +82,7 @@ impl Lone {
             tentative: !usable,
             duplicate: false,
             ours: false,
+            origin: Origin::Other,
         }));
         self.attach();
     }

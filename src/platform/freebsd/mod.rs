@@ -98,7 +98,7 @@ impl Events {
     /// # Errors
     ///
     /// What the system says.
-    pub const fn leave_out_routes_of(&self, _asker: &Kernel) -> io::Result<()> {
+    pub const fn leave_out_what_is_known_to(&self, _asker: &Kernel) -> io::Result<()> {
         match *self {}
     }
 
@@ -170,6 +170,43 @@ impl AsFd for Timer {
 }
 
 impl AsRawFd for Timer {
+    fn as_raw_fd(&self) -> RawFd {
+        match *self {}
+    }
+}
+
+/// Tells that the machine has slept: cannot be made yet.
+#[derive(Debug)]
+pub enum Sleep {}
+
+impl Sleep {
+    /// Whatever was before does not count.
+    ///
+    /// # Errors
+    ///
+    /// Always: it is not yet supported.
+    pub fn new() -> io::Result<Self> {
+        Err(not_yet())
+    }
+
+    /// Whether the machine has slept since this was asked last.
+    pub const fn is_over(&mut self) -> bool {
+        match *self {}
+    }
+
+    /// Takes note that it has woken the loop.
+    pub const fn drain(&mut self) {
+        match *self {}
+    }
+}
+
+impl AsFd for Sleep {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match *self {}
+    }
+}
+
+impl AsRawFd for Sleep {
     fn as_raw_fd(&self) -> RawFd {
         match *self {}
     }

@@ -8,14 +8,19 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol,
 };
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, LinkAttribute, LinkFlags, LinkLayerType, LinkMessage,
+};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
 
 use super::MARK;
 use crate::core::kernel::system::KernelEvent;
-use crate::core::kernel::system::{KernelAddress, KernelRoute, Link, RouteTarget};
+use crate::core::kernel::system::{KernelAddress, KernelRoute, Link, Origin, RouteTarget};
 use crate::net::IfIndex;
 use crate::time::{Instant, Lifetime, Until};
 
@@ -37,7 +42,7 @@ fn duplicate(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent>
     address(now, message).filter(|address| address.duplicate).map(KernelEvent::Address)
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which six concern us")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which seven concern us")]
 fn event(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
     match message {
         RouteNetlinkMessage::NewLink(message) => link(message).map(KernelEvent::Link),
@@ -52,22 +57,38 @@ fn event(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
             let KernelAddress { interface, address, .. } = address(now, message)?;
             Some(KernelEvent::AddressGone { interface, address })
         }
+        RouteNetlinkMessage::NewNeighbour(message) => unreachable(message),
         RouteNetlinkMessage::NewRoute(message) => route(now, message).map(KernelEvent::Route),
         RouteNetlinkMessage::DelRoute(message) => route(now, message).map(KernelEvent::RouteGone),
         _ => None,
     }
 }
 
+/// A router that does not answer. Entries of others are none: whoever scans a link makes many.
+fn unreachable(message: &NeighbourMessage) -> Option<KernelEvent> {
+    let header = &message.header;
+    let is_one =
+        header.state == NeighbourState::Failed && header.flags.contains(NeighbourFlags::Router);
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(*address),
+        _ => None,
+    });
+    let interface = IfIndex(header.ifindex);
+    address.filter(|_| is_one).map(|address| KernelEvent::Unreachable { interface, address })
+}
+
 fn link(message: &LinkMessage) -> Option<Link> {
     let mut name = None;
     let mut mtu = 0;
     let mut link_layer_address = None;
-    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which three concern us")]
+    let mut accept_ra = None;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which four concern us")]
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::Mtu(octets) => mtu = *octets,
             LinkAttribute::Address(octets) => link_layer_address = Some(octets.clone()),
+            LinkAttribute::AfSpecUnspec(families) => accept_ra = accepts_advertisements(families),
             _ => {}
         }
     }
@@ -86,6 +107,17 @@ fn link(message: &LinkMessage) -> Option<Link> {
             !without_address && !octets.is_empty() && octets.iter().any(|octet| *octet != 0)
         }),
         mtu,
+        accept_ra,
+    })
+}
+
+/// The setting of an interface with IPv6.
+fn accepts_advertisements(families: &[AfSpecUnspec]) -> Option<i32> {
+    let settings = families.iter().filter_map(|family| {
+        if let AfSpecUnspec::Inet6(settings) = family { Some(settings) } else { None }
+    });
+    settings.flatten().find_map(|setting| {
+        if let AfSpecInet6::DevConf(values) = setting { Some(values.accept_ra) } else { None }
     })
 }
 
@@ -94,6 +126,7 @@ fn address(now: Instant, message: &AddressMessage) -> Option<KernelAddress> {
     let mut flags = AddressFlags::empty();
     let mut ends = (Until::Never, Until::Never);
     let mut ours = false;
+    let mut is_of_advertisement = false;
     #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which five concern us")]
     for attribute in &message.attributes {
         match attribute {
@@ -108,7 +141,8 @@ fn address(now: Instant, message: &AddressMessage) -> Option<KernelAddress> {
                 ends = (end(info.ifa_preferred), end(info.ifa_valid));
             }
             AddressAttribute::Protocol(protocol) => {
-                ours = *protocol == AddressProtocol::Other(MARK)
+                ours = *protocol == AddressProtocol::Other(MARK);
+                is_of_advertisement = *protocol == AddressProtocol::RouterAnnouncement;
             }
             _ => {}
         }
@@ -124,6 +158,12 @@ fn address(now: Instant, message: &AddressMessage) -> Option<KernelAddress> {
             && !flags.contains(AddressFlags::Optimistic),
         duplicate: flags.contains(AddressFlags::Dadfailed),
         ours,
+        // Only the kernel itself can make a temporary one, which it does not mark.
+        origin: match is_of_advertisement {
+            true => Origin::Advertisement,
+            false if flags.contains(AddressFlags::Secondary) => Origin::Temporary,
+            false => Origin::Other,
+        },
     })
 }
 

@@ -1,4 +1,5 @@
-//! What the kernel tells by itself: links, addresses, our routes, forwarding.
+//! What the kernel tells by itself: links, addresses, our routes, forwarding, routers that do not
+//! answer.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -17,6 +18,7 @@ use crate::time::Instant;
 
 // linux/rtnetlink.h
 const GROUP_LINK: u32 = 1;
+const GROUP_NEIGH: u32 = 3;
 const GROUP_IPV6_ADDRESS: u32 = 9;
 const GROUP_IPV6_ROUTE: u32 = 11;
 const GROUP_IPV6_NETCONF: u32 = 25;
@@ -25,11 +27,19 @@ const NEW_NETCONF: u16 = 80;
 // linux/filter.h and linux/netlink.h: instructions of classic BPF, and fields of the header
 const LOAD_ABSOLUTE: u16 = 0x20;
 const JUMP_IF_EQUAL: u16 = 0x15;
+const JUMP_IF_SET: u16 = 0x45;
 const RETURN: u16 = 0x06;
 const HALF: u16 = 0x08;
 const WORD: u16 = 0x00;
+const OCTET: u16 = 0x10;
 const TYPE_OFFSET: u32 = 4;
 const PORT_OFFSET: u32 = 12;
+
+// linux/neighbour.h, behind the header
+const NEIGHBOR_STATE_OFFSET: u32 = 24;
+const NEIGHBOR_FLAGS_OFFSET: u32 = 26;
+const STATE_FAILED: u16 = 0x20;
+const FLAG_ROUTER: u32 = 0x80;
 
 const RECEIVE_OCTETS: usize = 64 * 1024;
 /// A burst of a few thousand events fits.
@@ -63,30 +73,40 @@ impl Events {
         socket.bind(&SocketAddr::new(0, 0))?;
         socket.set_non_blocking(true)?;
         widen(&socket);
-        for group in [GROUP_LINK, GROUP_IPV6_ADDRESS, GROUP_IPV6_ROUTE, GROUP_IPV6_NETCONF] {
+        for group in
+            [GROUP_LINK, GROUP_NEIGH, GROUP_IPV6_ADDRESS, GROUP_IPV6_ROUTE, GROUP_IPV6_NETCONF]
+        {
             socket.add_membership(group)?;
         }
         Ok(Self { socket, buffer: Vec::with_capacity(RECEIVE_OCTETS) })
     }
 
-    /// Keeps what is told of routes out that `asker` has changed: it knows, and hears of a refusal
+    /// Keeps out what is told of routes that `asker` has changed: it knows, and hears of a refusal
     /// by its answer. Addresses are told of all the same, as only the kernel knows when one has
-    /// become usable.
+    /// become usable. Of neighbors only routers that do not answer are let in: whoever scans a link
+    /// makes entries of others by the thousand.
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub fn leave_out_routes_of(&self, asker: &Kernel) -> io::Result<()> {
+    pub fn leave_out_what_is_known_to(&self, asker: &Kernel) -> io::Result<()> {
         // Classic BPF reads in network order, netlink writes in the machine's.
-        let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
+        let half = |value: u16| u32::from(u16::from_be_bytes(value.to_ne_bytes()));
         let port = u32::from_be_bytes(asker.port()?.to_ne_bytes());
         let load = |size, offset| SockFilter::new(LOAD_ABSOLUTE | size, 0, 0, offset);
         let jump = |value, equal, other| SockFilter::new(JUMP_IF_EQUAL, equal, other, value);
+        let jump_if_set = |bits, set, other| SockFilter::new(JUMP_IF_SET, set, other, bits);
         let verdict = |octets| SockFilter::new(RETURN, 0, 0, octets);
         let program = [
             load(HALF, TYPE_OFFSET),
-            jump(kind(libc::RTM_NEWROUTE), 1, 0),
-            jump(kind(libc::RTM_DELROUTE), 0, 2),
+            jump(half(libc::RTM_DELNEIGH), 10, 0),
+            jump(half(libc::RTM_NEWNEIGH), 0, 4),
+            load(HALF, NEIGHBOR_STATE_OFFSET),
+            jump_if_set(half(STATE_FAILED), 0, 7),
+            load(OCTET, NEIGHBOR_FLAGS_OFFSET),
+            jump_if_set(FLAG_ROUTER, 4, 5),
+            jump(half(libc::RTM_NEWROUTE), 1, 0),
+            jump(half(libc::RTM_DELROUTE), 0, 2),
             load(WORD, PORT_OFFSET),
             jump(port, 1, 0),
             verdict(u32::MAX),

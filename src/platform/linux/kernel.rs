@@ -17,7 +17,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
 use super::events::Events;
-use super::{decode, encode, sysctl, takeover};
+use super::{decode, encode, mend, sysctl, takeover};
 use crate::core::kernel::object::Refusal;
 use crate::core::kernel::system::KernelEvent;
 use crate::core::kernel::system::System;
@@ -294,6 +294,10 @@ impl Kernel {
             }
             Step::Set(Object::Leftover(interface, prefix)) => {
                 takeover::drop_kernel_made(self, *interface, Some(*prefix))
+            }
+            Step::Set(Object::Deprecation(has)) => mend::deprecate(self, has),
+            Step::Set(Object::LostRouter(interface, router)) => {
+                mend::drop_router(self, *interface, *router)
             }
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => Ok(()),
         }

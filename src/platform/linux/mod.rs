@@ -5,6 +5,7 @@ pub(crate) mod encode;
 pub mod events;
 pub mod identity;
 pub mod kernel;
+mod mend;
 mod neighbors;
 pub mod paths;
 mod process;
@@ -21,7 +22,7 @@ pub use kernel::Kernel;
 pub use neighbors::remedy_for_unsent;
 pub use process::process_start;
 pub use scheduling::prefer_this_thread;
-pub use timer::{Timer, now};
+pub use timer::{Sleep, Timer, now};
 
 /// What the kernel can do.
 pub const CAPABILITIES: Capabilities =

@@ -1,4 +1,4 @@
-//! The clock that counts suspend, and a timer on it.
+//! The clock that counts suspend, a timer on it, and what tells that the machine has slept.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -74,5 +74,85 @@ impl AsRawFd for Timer {
 impl AsFd for Timer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.timer.as_fd()
+    }
+}
+
+/// A shorter sleep changes nothing that anybody would notice.
+const SHORTEST_SLEEP: Duration = Duration::from_secs(2);
+/// So far in the future it never expires: some three hundred years.
+const NEVER: i64 = 10_000_000_000;
+
+/// Tells that the machine has slept: the loop is woken when wall time has jumped, which it does then,
+/// and the two clocks of the kernel say whether that was so.
+#[derive(Debug)]
+pub struct Sleep {
+    timer: TimerFd,
+    /// How long the machine has slept since it was started.
+    known: Duration,
+}
+
+impl Sleep {
+    /// Whatever was before does not count.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn new() -> io::Result<Self> {
+        let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+        let timer = TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;
+        let absolute = TimerSetTimeFlags::TFD_TIMER_ABSTIME;
+        let flags = absolute | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
+        timer.set(Expiration::OneShot(TimeSpec::new(NEVER, 0)), flags)?;
+        Ok(Self { timer, known: slept() })
+    }
+
+    /// Whether the machine has slept since this was asked last.
+    pub fn is_over(&mut self) -> bool {
+        let slept = slept();
+        let is_over = slept >= self.known + SHORTEST_SLEEP;
+        self.known = self.known.max(slept);
+        is_over
+    }
+
+    /// Takes note that it has woken the loop.
+    pub fn drain(&mut self) {
+        // That it was cancelled is what it is for.
+        let _ = self.timer.wait();
+    }
+}
+
+/// How long the machine has slept since it was started, or less where this thread had to wait
+/// between the two clocks.
+fn slept() -> Duration {
+    let boot = now().since_boot();
+    let awake = clock_gettime(Clock::CLOCK_MONOTONIC).map_or(boot, Duration::from);
+    boot.saturating_sub(awake)
+}
+
+impl AsRawFd for Sleep {
+    fn as_raw_fd(&self) -> RawFd {
+        self.timer.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Sleep {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.timer.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_is_awake_has_not_slept() {
+        let mut sleep = Sleep::new().unwrap();
+        assert!(!sleep.is_over());
+        sleep.drain();
+        // As if the clocks had been read before a sleep.
+        sleep.known = sleep.known.saturating_sub(Duration::from_secs(3600));
+        assert_eq!(sleep.is_over(), slept() >= SHORTEST_SLEEP);
+        assert!(!sleep.is_over(), "it is told once");
     }
 }

@@ -3,9 +3,9 @@
 use std::net::Ipv6Addr;
 
 use super::{Kernel, gone};
-use crate::core::kernel::system::{KernelAddress, KernelEvent, Link};
+use crate::core::kernel::system::{KernelAddress, KernelEvent, Link, Origin};
 use crate::net::IfIndex;
-use crate::time::Until;
+use crate::time::{Instant, Until};
 
 /// A link that runs and has an MTU of 1500 octets, without a link-layer address.
 pub fn link(index: IfIndex, name: &str) -> Link {
@@ -17,6 +17,7 @@ pub fn link(index: IfIndex, name: &str) -> Link {
         point_to_point: false,
         link_layer_address: None,
         mtu: 1500,
+        accept_ra: None,
     }
 }
 
@@ -31,6 +32,7 @@ pub const fn foreign(interface: IfIndex, address: Ipv6Addr) -> KernelAddress {
         tentative: false,
         duplicate: false,
         ours: false,
+        origin: Origin::Other,
     }
 }
 
@@ -64,6 +66,13 @@ impl Kernel {
         let routes = routes.filter(|route| route.target.interface() == Some(index));
         let lost: Vec<_> = routes.cloned().map(KernelEvent::RouteGone).collect();
         lost.into_iter().for_each(|event| self.change(event));
+    }
+
+    /// Deprecates an address of its own, for the agent.
+    pub(super) fn deprecate(&mut self, now: Instant, key: (IfIndex, Ipv6Addr)) {
+        let Some(has) = self.system.addresses.get(&key).cloned() else { return };
+        assert!(has.origin != Origin::Other, "an address of another is deprecated: {has:?}");
+        self.record(KernelEvent::Address(KernelAddress { preferred_until: Until::At(now), ..has }));
     }
 
     /// Has a link vanish; its name if it was there.

@@ -63,6 +63,13 @@ pub const fn kind(step: &Step) -> u8 {
         (Object::Route(_), Step::Remove(_)) => 16,
         (Object::Setting(_), _) => 32,
         (Object::Membership(..), _) => 64,
-        (Object::Port(_) | Object::Takeover(_) | Object::Leftover(..), _) => 128,
+        (
+            Object::Port(_)
+            | Object::Takeover(_)
+            | Object::Leftover(..)
+            | Object::Deprecation(_)
+            | Object::LostRouter(..),
+            _,
+        ) => 128,
     }
 }

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+use super::host::REMEMBERED;
 use super::prefix::Gone;
 use super::room::Entry;
 use super::{
@@ -297,7 +298,8 @@ impl Routers {
                 None => "preferred",
             },
         };
-        let routers = self.routers.iter().map(|(address, router)| RouterView {
+        let routers = self.routers.iter().filter(|(address, _)| **address != REMEMBERED);
+        let routers = routers.map(|(address, router)| RouterView {
             address: *address,
             lifetime_until: router.default_until,
             preference: router.preference,

@@ -5,6 +5,7 @@
 //! router omits while it brings another one is verified by a unicast solicitation (CHG-14).
 
 mod effective;
+mod host;
 mod prefix;
 mod reach;
 mod repeat;
@@ -22,6 +23,7 @@ use ipnet::Ipv6Net;
 
 use self::effective::Snapshot;
 pub use self::effective::{PrefixView, RouterView};
+pub use self::host::{FormedIn, StalePrefix};
 use self::prefix::Announced;
 use self::reach::Reach;
 use self::room::{Standing, least_useful};
@@ -146,6 +148,7 @@ impl Routers {
             self.wonder_about_others(now, source);
         }
         self.settle_doubt(now, source, &carried, &mut heard);
+        self.forget_remembered(advertisement);
         let confirmed = self.suspicions.heard(now, source, &carried);
         if let Some(router) = self.routers.get_mut(&source) {
             router.take_evidence(now, confirmed, carried.len() > 1 && omitted.is_empty());
@@ -223,7 +226,7 @@ impl Routers {
             .any(|prefix| prefix.is_live(now))
             .then_some(if point_to_point { Peers::One } else { Peers::Many });
         self.suspicions.clear();
-        self.routers.values_mut().for_each(|router| router.reach = Reach::default());
+        self.routers.values_mut().for_each(|router| router.reach = Reach::doubtful());
         for prefix in self.routers.values_mut().flat_map(|router| router.prefixes.values_mut()) {
             prefix.unconfirmed = true;
             prefix.suspected = false;
@@ -369,7 +372,22 @@ impl Routers {
                 .filter(|(prefix, announced)| doubtful.contains(*prefix) && announced.unconfirmed);
             former.for_each(|(_, announced)| announced.outlive(now));
         } else if self.rules.verify_omission {
+            self.ask_former(now, source, &doubtful);
             self.suspect(source, doubtful, Suspicion::new(Scope::Link, false, now));
+        }
+    }
+
+    /// Asks the routers that have advertised what is doubtful: one that is still there confirms it
+    /// before the verdict, whoever else was heard first.
+    fn ask_former(&mut self, now: Instant, source: Ipv6Addr, doubtful: &BTreeSet<Ipv6Net>) {
+        let others = self
+            .routers
+            .iter_mut()
+            .filter(|(address, _)| **address != source && **address != host::REMEMBERED);
+        for (_, router) in others {
+            if router.prefixes.keys().any(|prefix| doubtful.contains(prefix)) {
+                router.reach.wonder_at_once(now);
+            }
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Reach {
     /// When the last question began.
     asked_at: Option<Instant>,
     silent: bool,
+    /// It was not heard since a link event: what was heard before that shows nothing.
+    is_doubtful: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,10 +41,16 @@ struct Question {
 }
 
 impl Reach {
+    /// Of a router that was heard before a link event.
+    pub(super) fn doubtful() -> Self {
+        Self { is_doubtful: true, ..Self::default() }
+    }
+
     /// It was heard.
     pub(super) fn heard(&mut self) {
         self.question = None;
         self.silent = false;
+        self.is_doubtful = false;
     }
 
     pub(super) const fn is_silent(&self) -> bool {
@@ -60,11 +68,22 @@ impl Reach {
         Some(rested.max(heard_at + interval))
     }
 
+    /// Has it asked at once, unless it is being asked: what showed that it may not be there any more
+    /// is no advertisement of another.
+    pub(super) fn wonder_at_once(&mut self, now: Instant) -> bool {
+        if self.question.is_some() || self.silent {
+            return false;
+        }
+        self.asked_at = Some(now);
+        self.question = Some(Question { ask_from: now, asked: 0, first_at: None });
+        true
+    }
+
     /// Has it asked, unless it is being asked or was lately.
     pub(super) fn wonder(&mut self, now: Instant, heard_at: Instant) {
         let rests = self.asked_at.is_some_and(|at| now.since(at) < REST);
         if self.question.is_none() && !self.silent && !rests {
-            let ask_from = now.max(heard_at + JUST_HEARD);
+            let ask_from = if self.is_doubtful { now } else { now.max(heard_at + JUST_HEARD) };
             self.asked_at = Some(ask_from);
             self.question = Some(Question { ask_from, asked: 0, first_at: None });
         }

@@ -4,7 +4,7 @@ const MULTICAST: bool = true;
 const DEFAULT_ROUTER: bool = true;
 
 fn solicit(seed: u8) -> Solicit {
-    Solicit::new(Random::new([seed; 32]))
+    Solicit::new(Random::new([seed; 32]), MAX_FIRST_DELAY)
 }
 
 /// Sends what is due until `until`, waking at the deadlines only; the instants of sending.
@@ -50,6 +50,19 @@ fn the_first_delay_is_spread_over_a_second() {
         let count = within.count();
         assert!((25..=75).contains(&count), "{count} of 200 delays in quarter {quarter}");
     }
+}
+
+/// RS-02: a host has waited already, while its kernel looked for duplicates of its link-local address.
+#[test]
+fn a_host_solicits_at_once() {
+    let mut solicit = Solicit::new(Random::new([1; 32]), Duration::ZERO);
+    solicit.start(secs(100), MULTICAST);
+    assert!(solicit.poll(secs(100)));
+    solicit.start(secs(101), MULTICAST);
+    assert_eq!(solicit.deadline().unwrap().at, secs(104), "rounds keep their distance");
+    solicit.forget();
+    solicit.start(secs(101), MULTICAST);
+    assert!(solicit.poll(secs(101)), "on another link they need not");
 }
 
 /// RS-04, RS-05: RFC 7559 §2, IRT 4 s, MRT 3600 s, no limit of count or duration.

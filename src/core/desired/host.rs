@@ -1,0 +1,110 @@
+//! What an uplink contributes where this machine is a host on it: the kernel makes its addresses and
+//! routes, and what it cannot know of them is mended.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
+use super::Desired;
+use super::uplink::Place;
+use crate::config::Client;
+use crate::core::kernel::object::{Deprecation, Object, Setting, Sysctl};
+use crate::core::kernel::system::{KernelAddress, Origin};
+use crate::core::uplink::hear::StalePrefix;
+use crate::time::Until;
+
+/// An address that is deprecated by itself so soon is left to the kernel, which knows its lifetimes
+/// to the second.
+const SOON: Duration = Duration::from_secs(2);
+
+impl Place<'_> {
+    /// Adds what belongs on the uplink of a host.
+    pub(super) fn contribute_as_host(self, client: &Client, desired: &mut Desired) {
+        self.have_kernel_listen(desired);
+        if !self.link.running {
+            return;
+        }
+        self.networks(desired);
+        if client.mend {
+            self.deprecate_stale(desired);
+            self.drop_lost_routers(desired);
+        }
+    }
+
+    /// A kernel that forwards needs another value to be a host all the same (RA-RX-81). One that
+    /// another program has switched off stays so.
+    fn have_kernel_listen(self, desired: &mut Desired) {
+        if self.facts.system.forwarding && !self.heard.is_managed_elsewhere {
+            let (index, interface) = (self.link.index, self.link.name.clone());
+            let setting = Setting { index, interface, name: Sysctl::AcceptRa, value: 2 };
+            desired.want(Object::Setting(setting));
+        }
+    }
+
+    /// What is on-link, and what was until lately: connections in it run on.
+    fn networks(self, desired: &mut Desired) {
+        let on_link = self.heard.prefixes.iter().filter(|prefix| prefix.on_link);
+        let on_link = on_link.map(|prefix| {
+            let grace = prefix.gone_since.map(|since| Until::At(since + self.facts.config.grace));
+            (prefix.prefix, grace.map_or(prefix.valid_until, |end| end.min(prefix.valid_until)))
+        });
+        let delegated = self.heard.delegated.iter().filter(|held| held.gone_since.is_none());
+        let delegated = delegated.map(|held| (held.prefix, held.valid_until));
+        let live = on_link.chain(delegated).filter(|(_, until)| !until.is_over(self.now));
+        desired.networks.insert(self.link.name.clone(), live.collect());
+    }
+
+    /// Addresses of the kernel in prefixes that are advertised no more are used for nothing new
+    /// (RFC 4862 §5.5.4). Where one is advertised again the kernel itself sees to that.
+    fn deprecate_stale(self, desired: &mut Desired) {
+        let first = (self.link.index, Ipv6Addr::UNSPECIFIED);
+        let last = (self.link.index, Ipv6Addr::from(u128::MAX));
+        let here = || self.facts.system.addresses.range(first..=last).map(|(_, has)| has);
+        for has in here().filter(|has| has.preferred_until > Until::At(self.now + SOON)) {
+            let Some(subnet) = subnet_of(has) else { continue };
+            let Some(stale) = self.heard.stale.iter().find(|stale| stale.prefix == subnet) else {
+                continue;
+            };
+            let is_formed = match has.origin {
+                Origin::Advertisement => true,
+                // Another program may have set the address that it stands beside.
+                Origin::Temporary => here().any(|other| {
+                    other.origin == Origin::Advertisement && subnet_of(other) == Some(subnet)
+                }),
+                Origin::Other => false,
+            };
+            if is_formed {
+                desired.want(Object::Deprecation(Deprecation {
+                    interface: self.link.index,
+                    address: has.address,
+                    has_route: has_route(stale, has),
+                }));
+            }
+        }
+    }
+
+    /// Connections are not tried through a router that does not answer while another one is there.
+    fn drop_lost_routers(self, desired: &mut Desired) {
+        for router in self.heard.default_routers.iter().filter(|router| router.silent) {
+            let name = self.link.name.clone();
+            desired.silent_routers.insert((name, router.address));
+            if !self.heard.is_managed_elsewhere {
+                desired.want(Object::LostRouter(self.link.index, router.address));
+            }
+        }
+    }
+}
+
+fn subnet_of(address: &KernelAddress) -> Option<Ipv6Net> {
+    Ipv6Net::new(address.address, address.prefix_len).ok().map(|subnet| subnet.trunc())
+}
+
+/// Whether the kernel's route to the subnet ends with the address.
+fn has_route(stale: &StalePrefix, address: &KernelAddress) -> bool {
+    match (stale.on_link_until, address.valid_until) {
+        (Until::Never, _) => true,
+        (Until::At(_), Until::Never) => false,
+        (Until::At(on_link), Until::At(valid)) => on_link + SOON >= valid,
+    }
+}

@@ -1,0 +1,114 @@
+//! What a host asks of what was heard, where the kernel makes its addresses: which of them are of
+//! prefixes that no router advertises any more.
+
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::prefix::Announced;
+use super::router::Router;
+use super::{Peers, Routers};
+use crate::time::{Instant, Until};
+use crate::wire::ndp::RouterAdvertisement;
+
+/// What the kernel has made of advertisements before the agent heard any is kept as that of a
+/// router with this address, which none has.
+pub(super) const REMEMBERED: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
+
+/// A prefix that the kernel has formed an address in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FormedIn {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// The address is preferred until then.
+    pub preferred_until: Until,
+    /// It is valid until then.
+    pub valid_until: Until,
+}
+
+/// A prefix that no router advertises any more, or that one advertises as deprecated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StalePrefix {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// On-link until then; in the past where it is not.
+    pub on_link_until: Until,
+}
+
+impl Routers {
+    /// Takes in what the kernel has made of advertisements before this: it is unconfirmed, as what
+    /// was heard before a link event is.
+    pub fn remember(
+        &mut self,
+        now: Instant,
+        formed: impl Iterator<Item = FormedIn>,
+        point_to_point: bool,
+    ) {
+        let formed = formed.map(|one| (one.prefix, announced(now, one)));
+        let mut router = Router::new(now, self.count);
+        router.prefixes = formed.take(super::room::MAX_ENTRIES).collect();
+        if !router.prefixes.is_empty() {
+            self.routers.insert(REMEMBERED, router);
+            self.doubt = Some(if point_to_point { Peers::One } else { Peers::Many });
+        }
+    }
+
+    /// Of what a router advertises its own words count.
+    pub(super) fn forget_remembered(&mut self, advertisement: &RouterAdvertisement) {
+        if let Some(remembered) = self.routers.get_mut(&REMEMBERED) {
+            let is_heard = |prefix| advertisement.prefixes().any(|pio| pio.prefix == prefix);
+            remembered.prefixes.retain(|prefix, _| !is_heard(*prefix));
+        }
+    }
+
+    /// The prefixes that were heard, and that no router which is still there advertises as
+    /// preferred.
+    pub fn stale_prefixes(&self, now: Instant) -> Vec<StalePrefix> {
+        let is_there = |router: &Router| router.is_default() && !router.reach.is_silent();
+        let has_heir = self.routers.values().any(|router| {
+            is_there(router) && router.prefixes.values().any(|known| is_preferred(now, known))
+        });
+        let mut stale: Vec<StalePrefix> = Vec::new();
+        let mut kept: Vec<Ipv6Net> = Vec::new();
+        for router in self.routers.values() {
+            // What a router that is gone has advertised ends with it where another has something.
+            let is_gone = has_heir && router.reach.is_silent();
+            for (prefix, known) in &router.prefixes {
+                if is_preferred(now, known) && !is_gone {
+                    kept.push(*prefix);
+                }
+                match stale.iter_mut().find(|one| one.prefix == *prefix) {
+                    Some(one) => one.on_link_until = one.on_link_until.max(known.on_link_until),
+                    None => {
+                        let on_link_until = known.on_link_until;
+                        stale.push(StalePrefix { prefix: *prefix, on_link_until });
+                    }
+                }
+            }
+        }
+        stale.retain(|one| !kept.contains(&one.prefix));
+        stale
+    }
+
+    /// The kernel has found that a neighbor does not answer. Whether that is a default router which
+    /// is to be asked whether it is there.
+    pub fn handle_unreachable(&mut self, now: Instant, address: Ipv6Addr) -> bool {
+        let router = self.routers.get_mut(&address).filter(|router| router.is_default());
+        router.is_some_and(|router| router.reach.wonder_at_once(now))
+    }
+}
+
+fn is_preferred(now: Instant, known: &Announced) -> bool {
+    known.autonomous && known.is_live(now) && !known.preferred_until.is_over(now)
+}
+
+const fn announced(now: Instant, formed: FormedIn) -> Announced {
+    Announced {
+        on_link_until: formed.valid_until,
+        autonomous: true,
+        preferred_until: formed.preferred_until,
+        valid_until: formed.valid_until,
+        unconfirmed: true,
+        ..Announced::new(now, 0)
+    }
+}

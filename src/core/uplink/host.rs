@@ -1,0 +1,169 @@
+//! What an uplink does where this machine is a host on it: the kernel makes addresses and routes, the
+//! agent solicits and watches.
+
+use std::collections::VecDeque;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
+use super::hear::{FormedIn, StalePrefix};
+use super::solicit::MAX_FIRST_DELAY;
+use super::{Attachment, Effect, Uplink};
+use crate::config::{self, Client};
+use crate::core::client::{Occasion, Script};
+use crate::core::kernel::system::{Origin, System};
+use crate::time::Instant;
+use crate::wire::ndp::RouterAdvertisement;
+
+/// What is published waits so long after the start for the first advertisement: what an earlier run
+/// has published stays until then.
+const FIRST_WORDS: Duration = Duration::from_secs(3);
+
+/// What is known of a host on an uplink.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Host {
+    /// Another program follows the advertisements there.
+    is_managed_elsewhere: bool,
+    /// The flags that were heard since the link came up.
+    heard_managed: bool,
+    heard_other: bool,
+    heard_any: bool,
+    /// Programs that are to be run.
+    scripts: VecDeque<Script>,
+}
+
+impl Host {
+    /// The link comes up: it may be another one.
+    pub(super) const fn begin(&mut self) {
+        (self.heard_managed, self.heard_other, self.heard_any) = (false, false, false);
+    }
+}
+
+/// How long the first solicitation of a round waits, at most. A host has waited already while its
+/// kernel looked for duplicates of its link-local address (RFC 4861 §6.3.7).
+pub(super) fn first_delay(config: &config::Uplink) -> Duration {
+    match &config.client {
+        Some(client) if !client.random_delay => Duration::ZERO,
+        Some(_) | None => MAX_FIRST_DELAY,
+    }
+}
+
+impl Uplink {
+    /// How this machine is a host there; none where it is a router.
+    pub(in crate::core) const fn client(&self) -> Option<&Client> {
+        self.config.client.as_ref()
+    }
+
+    /// Whether it speaks DHCPv6. A host does where it asks for a prefix.
+    pub(super) fn speaks_dhcpv6(&self) -> bool {
+        self.config.client.is_none() || self.asks()
+    }
+
+    /// Whether it is a fault that no router is heard.
+    pub(super) const fn awaits_router(&self) -> bool {
+        self.config.default_route
+            || (self.config.client.is_some() && !self.host.is_managed_elsewhere)
+    }
+
+    /// Begins to solicit, unless somebody else does.
+    pub(super) fn solicit(&mut self, now: Instant, multicast: bool) {
+        if !self.host.is_managed_elsewhere {
+            self.solicit.start(now, multicast);
+        }
+    }
+
+    /// Whether another program follows the advertisements there (CLI-02).
+    pub(in crate::core) const fn is_managed_elsewhere(&self) -> bool {
+        self.host.is_managed_elsewhere
+    }
+
+    /// Takes note whether the kernel is kept from following the advertisements.
+    pub(in crate::core) fn set_managed_elsewhere(&mut self, now: Instant, is_managed: bool) {
+        let is_managed = is_managed && self.config.client.is_some();
+        if std::mem::replace(&mut self.host.is_managed_elsewhere, is_managed) == is_managed {
+            return;
+        }
+        if is_managed {
+            self.solicit.stop();
+        } else if let Some(attached) = &self.attached {
+            self.solicit.start(now, attached.multicast);
+        }
+    }
+
+    /// Takes in what the kernel has made of advertisements before the agent heard any: a prefix that
+    /// has gone meanwhile is found missing like any other.
+    pub(super) fn remember_formed(&mut self, now: Instant, on: &Attachment, system: &System) {
+        if self.config.client.is_none() || self.last_index.is_some() {
+            return;
+        }
+        let here = system.addresses.values().filter(|has| has.interface == on.index);
+        let formed = here.filter(|has| has.origin == Origin::Advertisement).filter_map(|has| {
+            let prefix = Ipv6Net::new(has.address, has.prefix_len).ok()?.trunc();
+            let (preferred_until, valid_until) = (has.preferred_until, has.valid_until);
+            Some(FormedIn { prefix, preferred_until, valid_until })
+        });
+        self.routers.remember(now, formed, on.point_to_point);
+    }
+
+    /// Has the operator's programs run whose flag is heard for the first time since the link came
+    /// up, as rtsold(8) does; the O flag says nothing new beside the M flag (RFC 4861 §4.2).
+    pub(super) fn note_flags(&mut self, router: Ipv6Addr, advertisement: &RouterAdvertisement) {
+        let Some(client) = &self.config.client else { return };
+        let host = &mut self.host;
+        let scripts = &client.scripts;
+        let is_new = |flag: bool, known: &mut bool| flag && !std::mem::replace(known, true);
+        let managed = is_new(advertisement.managed, &mut host.heard_managed);
+        let other = is_new(advertisement.other, &mut host.heard_other) && !host.heard_managed;
+        let any = is_new(true, &mut host.heard_any);
+        for (is_due, occasion, program) in [
+            (managed, Occasion::Managed, &scripts.managed),
+            (other, Occasion::Other, &scripts.other),
+            (any, Occasion::Always, &scripts.always),
+        ] {
+            if let Some(program) = program.clone().filter(|_| is_due) {
+                let interface = self.name.clone();
+                host.scripts.push_back(Script { interface, occasion, program, router });
+            }
+        }
+    }
+
+    /// A program that is to be run.
+    pub(in crate::core) fn poll_script(&mut self) -> Option<Script> {
+        self.host.scripts.pop_front()
+    }
+
+    /// What the kernel has made addresses of and no router advertises any more.
+    pub(super) fn stale_prefixes(&self, now: Instant) -> Vec<StalePrefix> {
+        if self.config.client.is_some() { self.routers.stale_prefixes(now) } else { Vec::new() }
+    }
+
+    /// Until when what is published waits for the first advertisement, where it does.
+    pub(in crate::core) fn first_words_by(&self, system: &System) -> Option<Instant> {
+        let is_running = || system.link(&self.name).is_some_and(|link| link.running);
+        let waits = self.config.client.is_some() && !self.heard && is_running();
+        waits.then_some(self.started_at + FIRST_WORDS)
+    }
+
+    /// The kernel has found that a neighbor does not answer. Where that is the router, the link may
+    /// be another one: it is solicited at once.
+    pub(in crate::core) fn handle_unreachable(&mut self, now: Instant, address: Ipv6Addr) {
+        let Some(attached) = self.attached.as_ref().filter(|_| self.config.client.is_some()) else {
+            return;
+        };
+        let multicast = attached.multicast;
+        if self.routers.handle_unreachable(now, address) && self.solicit.deadline().is_none() {
+            self.solicit.forget();
+            self.solicit(now, multicast);
+        }
+    }
+
+    /// The machine has slept: what was known of the link is as old as that.
+    pub(in crate::core) fn resume(&mut self, now: Instant) -> Effect {
+        self.solicit.forget();
+        match self.attached.clone() {
+            Some(attached) => self.came_up(now, &attached, false),
+            None => Effect::default(),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the kernel made of router advertisements on an interface of a host, brought to what the
+//! kernel cannot know: that a prefix or a router is not there any more.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+
+use netlink_packet_core::NLM_F_REPLACE;
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
+};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::encode::request_with;
+use super::kernel::Kernel;
+use crate::core::kernel::object::Deprecation;
+use crate::net::IfIndex;
+
+/// The flags that a request gives an address. Those that it leaves out the kernel takes away:
+/// without the first the temporary addresses go too (RFC 8981).
+const CARRIED: AddressFlags = AddressFlags::Managetempaddr
+    .union(AddressFlags::Noprefixroute)
+    .union(AddressFlags::Homeaddress)
+    .union(AddressFlags::Mcautojoin)
+    .union(AddressFlags::Nodad)
+    .union(AddressFlags::Optimistic);
+
+/// Gives an address that the kernel made a preferred lifetime of zero; all else stays as it is.
+/// That it is not there any more is no error.
+pub(super) fn deprecate(kernel: &mut Kernel, wanted: &Deprecation) -> io::Result<()> {
+    let mut found = None;
+    let mut request = AddressMessage::default();
+    request.header.family = AddressFamily::Inet6;
+    kernel.dump_each(RouteNetlinkMessage::GetAddress(request), &mut |message| {
+        if let RouteNetlinkMessage::NewAddress(has) = message
+            && has.header.index == wanted.interface.0
+            && has.attributes.contains(&AddressAttribute::Address(wanted.address.into()))
+            && is_kernel_made(&has)
+        {
+            found = Some(has);
+        }
+    })?;
+    let Some(has) = found else { return Ok(()) };
+    let message = RouteNetlinkMessage::NewAddress(deprecated(&has, wanted));
+    refused(kernel.request(vec![request_with(NLM_F_REPLACE, message)])?)
+}
+
+fn deprecated(has: &AddressMessage, wanted: &Deprecation) -> AddressMessage {
+    let mut lifetimes = CacheInfo::default();
+    let mut flags = AddressFlags::empty();
+    let mut protocol = None;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which three concern us")]
+    for attribute in &has.attributes {
+        match attribute {
+            AddressAttribute::CacheInfo(info) => lifetimes.ifa_valid = info.ifa_valid,
+            AddressAttribute::Flags(bits) => flags = bits.intersection(CARRIED),
+            AddressAttribute::Protocol(known) => protocol = Some(*known),
+            _ => {}
+        }
+    }
+    if !wanted.has_route {
+        // The kernel would make the route to the subnet anew.
+        flags |= AddressFlags::Noprefixroute;
+    }
+    let mut message = AddressMessage::default();
+    message.header = has.header.clone();
+    message.header.flags = AddressHeaderFlags::empty();
+    message.attributes = vec![
+        AddressAttribute::Address(IpAddr::V6(wanted.address)),
+        AddressAttribute::CacheInfo(lifetimes),
+        AddressAttribute::Flags(flags),
+    ];
+    message.attributes.extend(protocol.map(AddressAttribute::Protocol));
+    message
+}
+
+fn is_kernel_made(address: &AddressMessage) -> bool {
+    address.attributes.iter().any(|attribute| match attribute {
+        AddressAttribute::Protocol(protocol) => *protocol == AddressProtocol::RouterAnnouncement,
+        AddressAttribute::Flags(flags) => flags.contains(AddressFlags::Secondary),
+        _ => false,
+    })
+}
+
+/// Removes the routes through `router` that the kernel learnt from its advertisements on
+/// `interface`. With its next advertisement they are there again.
+pub(super) fn drop_router(
+    kernel: &mut Kernel,
+    interface: IfIndex,
+    router: Ipv6Addr,
+) -> io::Result<()> {
+    let mut routes = Vec::new();
+    let mut request = RouteMessage::default();
+    request.header.address_family = AddressFamily::Inet6;
+    kernel.dump_each(RouteNetlinkMessage::GetRoute(request), &mut |message| {
+        if let RouteNetlinkMessage::NewRoute(found) = message
+            && found.header.protocol == RouteProtocol::Ra
+            && found.attributes.contains(&RouteAttribute::Oif(interface.0))
+            && found.attributes.contains(&RouteAttribute::Gateway(RouteAddress::Inet6(router)))
+        {
+            routes.push(request_with(0, RouteNetlinkMessage::DelRoute(found)));
+        }
+    })?;
+    refused(kernel.request(routes)?)
+}
+
+/// What is gone already is no error.
+fn refused(errors: Vec<(usize, i32)>) -> io::Result<()> {
+    let is_gone = |errno: i32| matches!(errno, libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL);
+    match errors.into_iter().find(|(_, errno)| !is_gone(*errno)) {
+        Some((_, errno)) => Err(io::Error::from_raw_os_error(errno)),
+        None => Ok(()),
+    }
+}
