@@ -22,8 +22,6 @@ pub struct Client {
     pub scripts: Scripts,
     /// Ask for a prefix of its own where an advertised prefix says so (the P flag, RFC 9762).
     pub delegate: bool,
-    /// Register addresses with the network (RFC 9686); none for where a router offers it.
-    pub register_addresses: Option<bool>,
 }
 
 impl Default for Client {
@@ -36,7 +34,6 @@ impl Default for Client {
             networks_command: Vec::new(),
             scripts: Scripts::default(),
             delegate: false,
-            register_addresses: None,
         }
     }
 }

@@ -21,7 +21,6 @@ pub(super) fn client(table: &Table<'_>) -> Uplink {
             always: table.get("always-script", value::file),
         },
         delegate: is("delegate", default.delegate),
-        register_addresses: table.get("register-addresses", value::boolean),
     };
     let uplink = Uplink {
         routers: table.list("routers", value::router).unwrap_or_default(),

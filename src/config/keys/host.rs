@@ -16,6 +16,13 @@ pub const CLIENT: Keys = Keys {
             "false",
             "Deprecate addresses of prefixes that no router advertises any more, and drop default routers that are gone, instead of waiting for their lifetimes to end.",
         ),
+        key(
+            "random-delay",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Wait up to a second before the first solicitation (RFC 4861 §6.3.7), where many hosts come up at a time.",
+        ),
         ROUTERS,
         VERIFY_OMISSION,
         key(
@@ -66,13 +73,6 @@ pub const CLIENT: Keys = Keys {
             "false",
             "true",
             "Ask for a prefix of its own where a router sets the P flag (RFC 9762), for containers and virtual machines.",
-        ),
-        key(
-            "register-addresses",
-            Kind::Boolean,
-            "true where a router offers it",
-            "false",
-            "Register addresses by DHCPv6 (RFC 9686).",
         ),
     ],
 };

@@ -16,7 +16,6 @@ fn every_key_of_a_client_is_read() {
         other-script = "/opt/other"
         always-script = "/opt/always"
         delegate = true
-        register-addresses = false
         routers = ["fe80::1"]
         verify-omission = false
         "#,
@@ -38,7 +37,6 @@ fn every_key_of_a_client_is_read() {
             always: Some("/opt/always".to_owned()),
         },
         delegate: true,
-        register_addresses: Some(false),
     };
     assert_eq!(uplink.client, Some(client));
 }
