@@ -20,7 +20,7 @@ if ! unshare -Urnm true; then
     echo "all.sh: no user namespaces here; run it as root: sudo -E tests/all.sh" >&2
     exit 1
 fi
-# What needs the true root is left out, by name: tun devices, and dhcpcd and networkd, which
-# change their user.
-echo "all.sh: in a user namespace; left out are tests with tun devices, dhcpcd or networkd (sudo -E tests/all.sh runs them)"
-exec unshare -Urnm sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh "$@" --skip tun_ --skip dhcpcd --skip networkd
+# What needs the true root is left out, by name: tun devices, and dhcpcd, networkd and PostgreSQL,
+# which change their user.
+echo "all.sh: in a user namespace; left out are tests with tun devices, dhcpcd, networkd or PostgreSQL (sudo -E tests/all.sh runs them)"
+exec unshare -Urnm sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh "$@" --skip tun_ --skip dhcpcd --skip networkd --skip postgresql

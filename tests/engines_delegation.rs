@@ -20,7 +20,7 @@ use renumberd::core::delegate::{
 };
 use renumberd::engines::dhcp6s::File;
 use renumberd::engines::dhcp6s::control::{self, Command, Key};
-use renumberd::engines::kea::control::Failure;
+use renumberd::engines::kea::control::{Failure, Lease};
 use renumberd::engines::kea::{self, Configured, Files};
 use renumberd::time::Lifetime;
 use renumberd::wire::dhcpv6::MessageType;
@@ -215,7 +215,8 @@ impl Kea {
         let namespace = site.isp.clone();
         let directory = site.net.directory("kea");
         let lease_commands = kea::find_lease_commands().expect("kea-common is installed");
-        let files = Files { directory, lease_commands };
+        let (state, database, password, pair) = (directory.clone(), None, None, None);
+        let files = Files { directory, state, lease_commands, database, password, pair };
         let configured = Configured::render(assigned, &files);
         let config = files.directory.join("kea.json");
         write(&config, &configured.json.to_string());
@@ -243,8 +244,9 @@ impl Kea {
         let (configured, socket) = (Configured::render(assigned, &self.files), self.files.socket());
         self.inside(async {
             kea::control::configure(&socket, &configured).await.unwrap();
-            let leases = kea::control::leases(&socket).await.unwrap();
-            let stale = leases.into_iter().filter(|lease| !configured.gives(&lease.prefix));
+            let leases = kea::control::leases(&socket, 1).await.unwrap();
+            let is_stale = |one: &Lease| !configured.gives(&one.prefix, &one.duid);
+            let stale = leases.into_iter().filter(is_stale);
             let stale: Vec<Ipv6Net> = stale.map(|lease| lease.prefix).collect();
             kea::control::remove(&socket, &stale).await.unwrap();
             stale
@@ -282,7 +284,7 @@ fn a_pool_of_kea_moves_with_the_prefix() {
         Assigned { routers: Vec::new(), pools, ..assigned(&[]) }
     };
     let mut below = Below::begin(Kind::Dhcpcd, |site| Kea::start(site, &pool(from.delegated)));
-    let leases = below.above.inside(kea::control::leases(&below.above.files.socket())).unwrap();
+    let leases = below.above.inside(kea::control::leases(&below.above.files.socket(), 1)).unwrap();
     let [lease] = leases.as_slice() else { panic!("{leases:?}") };
     assert!(from.delegated.contains(&lease.prefix) && lease.prefix.prefix_len() == 60);
     assert_eq!((lease.duid.to_string().as_str(), lease.iaid), (DUID, Iaid(1)));

@@ -9,15 +9,26 @@
 
 mod lab;
 
-use ipnet::Ipv6Net;
+use std::io::Write as _;
+use std::net::Ipv6Addr;
+use std::os::unix::net::UnixStream;
 
-use lab::above_program::ProgramSide;
+use ipnet::Ipv6Net;
+use renumberd::wire::dhcpv6::MessageType;
+use serde_json::Value;
+
+use lab::above_program::{self, ProgramSide};
 use lab::agent::Agent;
-use lab::delegating::{INTERFACE, next_hop, site_prefix};
+use lab::delegating::{INTERFACE, next_hop, next_hop_in, site_prefix};
+use lab::net::Namespace;
+use lab::postgresql::Postgresql;
 use lab::provider::Era;
 use lab::requesting::eras;
 use lab::site::{CUSTOMER, Site};
 use lab::{CEILING, eventually, pause, secs};
+
+/// Where two servers reach each other.
+const INTERCONNECT: [&str; 2] = ["fd00:ee::1", "fd00:ee::2"];
 
 /// A site with a static prefix, of which whoever asks gets a part.
 fn pool(era: Era, lines: &str) -> String {
@@ -65,11 +76,185 @@ fn routes_follow_what_kea_gives_of_a_pool() {
     above.renumber(to);
     let next = settles(&site, &below, to);
     forgets(&site, &below, held);
-    // Law 1: the next run has the route too, and Kea its lease.
-    above.agent.kill();
+    // The machine is started anew: what is below /run is lost, and leases are not.
+    above.kill();
+    std::fs::remove_dir_all(above.agent.runtime()).unwrap();
     above.agent.restart();
-    pause(secs(2));
+    let leased = eventually("Kea answers", CEILING, || leases(&above));
+    assert_eq!(leased, [next]);
     assert_eq!(settles(&site, &below, to), next);
-    let bindings = above.agent.status().bindings();
-    assert_eq!(bindings, [(next, "given".to_owned())]);
+    assert!(above.agent.status().bindings().contains(&(next, "given".to_owned())));
+}
+
+/// What Kea has leased; none while it does not answer.
+fn leases(above: &ProgramSide) -> Option<Vec<Ipv6Net>> {
+    let socket = above.agent.runtime().join(format!("kea-{INTERFACE}/control"));
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.write_all(br#"{"command": "lease6-get-all"}"#).ok()?;
+    stream.shutdown(std::net::Shutdown::Write).ok()?;
+    let answer: Value = serde_json::from_reader(stream).ok()?;
+    let leases = answer["arguments"]["leases"].as_array()?.iter();
+    let prefix = |lease: &Value| {
+        let (address, length) = (lease["ip-address"].as_str()?, lease["prefix-len"].as_u64()?);
+        format!("{address}/{length}").parse().ok()
+    };
+    leases.map(prefix).collect()
+}
+
+/// The usual site, with two prefixes for one IA_PD, the second with lifetimes of its own.
+fn two_prefixes(era: Era) -> String {
+    let second = "[static.second]\nprefix = \"fd00:7::/48\"\n";
+    above_program::config("kea", era, second)
+}
+
+/// CRV-07: one IA_PD gets both prefixes, and T1 is short, as Kea sends no Reconfigure message.
+#[test]
+fn one_ia_pd_of_kea_has_several_prefixes() {
+    let site = Site::new();
+    let (from, to) = eras();
+    let wire = site.uplink_wire();
+    let above = ProgramSide::with(&site, "kea", &two_prefixes(from));
+    let below = site.agent(&[]);
+    let second: Ipv6Net = "fd00:7:0:100::/56".parse().unwrap();
+    let holds = |wanted: [Ipv6Net; 2]| {
+        eventually(&format!("{wanted:?} are held below"), CEILING, || {
+            let held = below.status().delegated("wan0");
+            (held.len() == 2 && wanted.iter().all(|one| held.contains(one))).then_some(())
+        });
+    };
+    holds([from.delegated, second]);
+    let frames = wire.frames();
+    let reply = frames.iter().rfind(|frame| frame.is_dhcp(MessageType::Reply)).unwrap();
+    let reply = reply.dhcp().unwrap();
+    let t1 = reply.ia_pds().next().unwrap().t1;
+    assert_eq!(t1.seconds(), Some(60), "{reply:?}");
+    pause(secs(3));
+    above.renumber(to);
+    holds([to.delegated, second]);
+    eventually("nothing of the old prefix is left", CEILING, || {
+        let leased = leases(&above)?;
+        (leased.len() == 2 && !leased.contains(&from.delegated)).then_some(())
+    });
+}
+
+/// The agent and Kea were dead when the prefix changed: what the file of leases says of the old one
+/// is nobody's.
+#[test]
+fn a_change_while_kea_and_the_agent_are_dead_leaves_nothing_of_the_old_prefix() {
+    let site = Site::new();
+    let (from, to) = eras();
+    let mut above = ProgramSide::with(&site, "kea", &pool(from, ""));
+    let below = site.agent(&[]);
+    let held = settles(&site, &below, from);
+    above.kill();
+    lab::agent::home(&site.net, &site.isp).configure(&pool(to, "")).unwrap();
+    above.agent.restart();
+    settles(&site, &below, to);
+    forgets(&site, &below, held);
+    let leased = leases(&above).expect("Kea answers");
+    assert!(!leased.contains(&held), "{leased:?}");
+}
+
+/// Two servers on one link: the first router and another one.
+struct Two {
+    site: Site,
+    /// Where each has its leases, and who its partner is.
+    engines: [String; 2],
+    second: Namespace,
+    above: [ProgramSide; 2],
+    below: Agent,
+}
+
+impl Two {
+    fn start(site: Site, engines: [String; 2]) -> Self {
+        let second = site.second_provider("fe80::b");
+        site.isp.ip(&format!("addr add {}/64 dev {INTERFACE} nodad", INTERCONNECT[0]));
+        second.ip(&format!("addr add {}/64 dev {INTERFACE} nodad", INTERCONNECT[1]));
+        let first = ProgramSide::with(&site, "kea", &pool(eras().0, &engines[0]));
+        let config = pool(eras().0, &engines[1]);
+        let config = config.replace("delegator", "address = \"::2\"\ndelegator");
+        let other = ProgramSide::inside(&site, &second, "kea", &config);
+        let above = [first, other];
+        above.iter().for_each(serves);
+        let below = site.agent(&[]);
+        Self { site, engines, second, above, below }
+    }
+
+    /// What is held below of an era, once both servers have a route to it that have one at all.
+    fn settles(&self, era: Era, namespaces: &[&Namespace]) -> Ipv6Net {
+        let to: Ipv6Addr = CUSTOMER.parse().unwrap();
+        eventually(&format!("a part of {} is in use below", site_prefix(era)), CEILING, || {
+            let held = self.below.status().delegated("wan0");
+            let held = held.into_iter().find(|held| site_prefix(era).contains(held))?;
+            let is_routed = |namespace: &&Namespace| next_hop_in(namespace, held) == Some(to);
+            let is_used = self.site.router_has("lan0", held);
+            (is_used && namespaces.iter().all(is_routed)).then_some(held)
+        })
+    }
+
+    /// Both change, with the first dead; it comes back with leases of before.
+    fn survives(&mut self) {
+        let (from, to) = eras();
+        let held = self.settles(from, &[&self.site.isp, &self.second]);
+        pause(secs(3));
+        self.above[0].kill();
+        self.above[1].renumber(to);
+        let next = self.settles(to, &[&self.second]);
+        let is_old = |prefix: &Ipv6Net| site_prefix(from).contains(prefix);
+        let leaves = |above: &ProgramSide| {
+            eventually("nothing of the old prefix is leased", CEILING, || {
+                leases(above).filter(|leased| !leased.iter().any(is_old))
+            })
+        };
+        leaves(&self.above[1]);
+        lab::agent::home(&self.site.net, &self.site.isp)
+            .configure(&pool(to, &self.engines[0]))
+            .unwrap();
+        self.above[0].agent.restart();
+        serves(&self.above[0]);
+        self.below.renew();
+        assert_eq!(self.settles(to, &[&self.site.isp, &self.second]), next);
+        for above in &self.above {
+            assert_eq!(leaves(above), [next]);
+        }
+        eventually("nothing of the old prefix is held", CEILING, || {
+            (!self.below.status().delegated("wan0").contains(&held)).then_some(())
+        });
+    }
+}
+
+/// Waits until a server has taken over its configuration.
+fn serves(above: &ProgramSide) {
+    eventually("Kea runs", CEILING, || {
+        (above.agent.status().engine("delegator", INTERFACE)["state"] == "running").then_some(())
+    });
+}
+
+/// Both have their leases in one database, and the one that is dead is not missed.
+#[test]
+fn two_keas_on_one_postgresql_database_survive_a_change() {
+    let site = Site::new();
+    let database = Postgresql::start(&site.net);
+    let host = database.host().display();
+    let engine = format!(
+        "[engine.kea]\nlease-database = {{ name = \"kea\", user = \"kea\", host = \"{host}\" }}\n"
+    );
+    let mut two = Two::start(site, [engine.clone(), engine]);
+    two.survives();
+    let leases = database.leases();
+    assert_eq!(leases.len(), 1, "{leases:?}");
+}
+
+/// Each has leases of its own, and those of the other.
+#[test]
+fn two_keas_in_hot_standby_survive_a_change() {
+    let engine = |role: &str, own: usize, other: usize| {
+        let [own, other] = [own, other].map(|which| INTERCONNECT[which]);
+        format!(
+            "[engine.kea]\nhigh-availability = {{ role = \"{role}\", url = \"http://[{own}]:8001/\", \
+             partner = \"http://[{other}]:8001/\" }}\n"
+        )
+    };
+    let mut two = Two::start(Site::new(), [engine("primary", 0, 1), engine("standby", 1, 0)]);
+    two.survives();
 }

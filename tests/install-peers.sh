@@ -18,6 +18,8 @@ dbus-daemon  dbus-daemon
 radvd        radvd
 kea-dhcp6    kea-dhcp6-server
 kea-admin    kea-admin
+initdb       postgresql
+psql         postgresql-client
 rdisc6       ndisc6
 tcpdump      tcpdump
 tshark       tshark
@@ -29,6 +31,13 @@ shellcheck   shellcheck
 '
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+# Debian has the server of PostgreSQL below a directory for each version.
+find_postgresql() {
+    for bin in /usr/lib/postgresql/*/bin; do
+        [ ! -d "$bin" ] || PATH=$PATH:$bin
+    done
+}
+find_postgresql
 missing=$(echo "$peers" | while read -r command package; do
     [ -z "$command" ] || command -v "$command" >/dev/null || echo "$package"
 done | sort -u)
@@ -57,6 +66,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update
 # shellcheck disable=SC2086 # a list of words
 apt-get install --yes --no-install-recommends $missing
+find_postgresql
 
 echo "$peers" | while read -r command package; do
     [ -z "$command" ] || command -v "$command" >/dev/null ||

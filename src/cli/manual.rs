@@ -75,7 +75,7 @@ fn describe(page: &mut Roff, keys: &[Key]) {
         page.text([bold(key.name), roman(" = "), italic(key.kind.to_string())]);
         let what = format!("{} Default: {}. Example: ", key.meaning, key.default);
         page.text([roman(what), roman(format!("{} = {}", key.name, key.example))]);
-        if let Kind::Tables(below) = key.kind {
+        if let Kind::Table(below) | Kind::Tables(below) = key.kind {
             page.control("RS", []);
             describe(page, below);
             page.control("RE", []);

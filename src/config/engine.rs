@@ -1,6 +1,7 @@
 //! Other programs in a built-in's place.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,44 @@ pub struct Engine {
     pub renew: Vec<String>,
     /// What a change does to a requester.
     pub on_change: OnChange,
+    /// Where Kea has its leases; none for a file of its own.
+    pub lease_database: Option<LeaseDatabase>,
+    /// The other Kea that takes over when this one is dead.
+    pub high_availability: Option<HighAvailability>,
+}
+
+/// A PostgreSQL database with the leases of one Kea, or of several.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LeaseDatabase {
+    /// A host, or the directory of a socket.
+    pub host: String,
+    /// The database.
+    pub name: String,
+    /// Who opens it.
+    pub user: String,
+    /// The file with that user's password, where one is needed.
+    pub password_file: Option<String>,
+}
+
+/// Two Keas in hot standby: each has all leases, and the primary answers while it is there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HighAvailability {
+    /// Which of the two this one is.
+    pub role: Role,
+    /// Where the other one reaches it, by HTTP.
+    pub url: SocketAddr,
+    /// Where the other one is.
+    pub partner: SocketAddr,
+}
+
+/// Which of two servers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The one that answers.
+    Primary,
+    /// The one that takes over.
+    Standby,
 }
 
 impl Program {
@@ -114,7 +153,14 @@ impl Program {
 impl Engine {
     /// A program with nothing said about it.
     pub const fn new(program: Program) -> Self {
-        Self { program, path: None, renew: Vec::new(), on_change: OnChange::Renew }
+        Self {
+            program,
+            path: None,
+            renew: Vec::new(),
+            on_change: OnChange::Renew,
+            lease_database: None,
+            high_availability: None,
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use ipnet::Ipv6Net;
 pub use claim::{Claim, Claimant};
 pub use client::{Client, ResolverTarget, Scripts};
 pub use delegation::{Delegation, Layout, Limits, Peer, Pool, Static};
-pub use engine::{Engine, Job, OnChange, Program};
+pub use engine::{Engine, HighAvailability, Job, LeaseDatabase, OnChange, Program, Role};
 pub use error::ConfigError;
 pub use relay::Relay;
 

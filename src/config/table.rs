@@ -127,14 +127,11 @@ impl<'a> Table<'a> {
     /// The tables in the list at `key`.
     pub(super) fn list_of_tables(&self, key: &'static str) -> Option<Vec<Self>> {
         let path = self.dotted(key);
-        let known = self.keys.iter().find(|known| known.name == key);
-        let keys = known
-            .and_then(|known| if let Kind::Tables(keys) = known.kind { Some(keys) } else { None });
+        let keys = self.keys_below(key);
         let mut tables = Vec::new();
         for (at, item) in self.items(key)? {
             match item.as_table() {
                 Some(entries) => {
-                    let keys = keys.unwrap_or_default();
                     tables.push(self.below(path.clone(), at, entries, keys));
                 }
                 None => self.file.wrong(
@@ -145,6 +142,27 @@ impl<'a> Table<'a> {
             }
         }
         Some(tables)
+    }
+
+    /// The table in braces at `key`.
+    pub(super) fn inner(&self, key: &'static str) -> Option<Self> {
+        let value = self.value(key)?;
+        let at = value.span().start;
+        let Some(entries) = value.get_ref().as_table() else {
+            let wrong = Wrong::new("is no table", "write a table in braces, { … }");
+            self.file.wrong(Some(at), &self.dotted(key), wrong);
+            return None;
+        };
+        Some(self.below(self.dotted(key), at, entries, self.keys_below(key)))
+    }
+
+    /// The keys of the tables that are the value of `key`.
+    fn keys_below(&self, key: &str) -> &'static [Key] {
+        let known = self.keys.iter().find(|known| known.name == key);
+        match known.map(|known| known.kind) {
+            Some(Kind::Table(keys) | Kind::Tables(keys)) => keys,
+            Some(_) | None => &[],
+        }
     }
 
     /// The tables of a kind by their names: `[table.NAME]`.

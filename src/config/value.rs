@@ -1,6 +1,6 @@
 //! Single values of the file: from TOML to what they mean, or why not and what to write.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::{
     AddressMode, InterfaceId, Layout, OnChange, OnStop, Place, PlaceNumber, Program, RelaySources,
-    Resolver, ResolverTarget, Scheduling, SearchList, Source,
+    Resolver, ResolverTarget, Role, Scheduling, SearchList, Source,
 };
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::domain::encode_names;
@@ -330,6 +330,23 @@ pub(super) fn on_change(value: &DeValue<'_>) -> Read<OnChange> {
         "renew" => Some(OnChange::Renew),
         "restart" => Some(OnChange::Restart),
         _ => None,
+    })
+}
+
+pub(super) fn role(value: &DeValue<'_>) -> Read<Role> {
+    text(value, "no role", "write \"primary\" or \"standby\"", |text| match text {
+        "primary" => Some(Role::Primary),
+        "standby" => Some(Role::Standby),
+        _ => None,
+    })
+}
+
+/// Where HTTP is spoken: Kea takes no names.
+pub(super) fn http_address(value: &DeValue<'_>) -> Read<SocketAddr> {
+    let remedy = "write address and port, for instance \"http://[fd00::1]:8001/\"";
+    text(value, "no address of a server", remedy, |text| {
+        let address = text.strip_prefix("http://")?;
+        address.strip_suffix('/').unwrap_or(address).parse().ok()
     })
 }
 

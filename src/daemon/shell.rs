@@ -106,7 +106,10 @@ impl Shell {
             server: Server::default(),
             timer: watch(Timer::new()?)?,
             sleep: watch(Sleep::new()?)?,
-            engines: Engines::new(&options.runtime_dir, crate::platform::process_start),
+            engines: Engines::new(
+                (&options.runtime_dir, &options.state_dir),
+                crate::platform::process_start,
+            ),
             hosts: Hosts::new(&options.runtime_dir),
             disk: Disk::new(journal, ownership),
             log,

@@ -269,7 +269,7 @@ impl Advertiser {
             ]
         };
         let (name, process_start) = (self.name(), self.work.process_start);
-        Setup { name, program, arguments, directory, process_start }
+        Setup { name, program, arguments, left_behind: None, directory, process_start }
     }
 }
 

@@ -28,6 +28,11 @@ const STARTING: Duration = Duration::from_millis(20);
 /// It has so long for its start, and twice that for the next, up to a bound.
 const STARTS_WITHIN: Duration = Duration::from_secs(5);
 const LONGEST_START: Duration = Duration::from_secs(60);
+/// The pauses before one is started anew that hangs again and again, until it has done well for so
+/// long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const CALM: Duration = Duration::from_secs(60);
 /// It has so long for its end.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -48,6 +53,26 @@ pub(super) struct Known {
     pub(super) is_fresh: bool,
 }
 
+/// One that hangs once is started anew at once, and ever more rarely where that does not help.
+#[derive(Default)]
+struct Pauses {
+    /// When it was started anew last, and the pause before that.
+    last: Option<(Instant, Duration)>,
+}
+
+impl Pauses {
+    fn next(&mut self, now: Instant) -> Duration {
+        let pause = match self.last {
+            Some((at, pause)) if now - at < pause + CALM => {
+                (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
+            }
+            Some(_) | None => Duration::ZERO,
+        };
+        self.last = Some((now, pause));
+        pause
+    }
+}
+
 /// A program and what is known of it.
 struct Delegator {
     work: Work,
@@ -60,6 +85,8 @@ struct Delegator {
     state: State,
     /// It has not done what the newest order says.
     is_behind: bool,
+    /// What there is before the next start of one that hangs.
+    pauses: Pauses,
     /// When it is asked what it has leased.
     lookups: Lookups,
     /// The index of its interface when it was started.
@@ -111,6 +138,7 @@ pub(super) async fn run(mut work: Work) {
         troubles: BTreeMap::new(),
         state: State::Starting,
         is_behind: false,
+        pauses: Pauses::default(),
         lookups: Lookups::new(Instant::now()),
         index: None,
         reported: None,
@@ -265,7 +293,7 @@ impl Delegator {
         self.state = State::Failed;
         if trouble == Trouble::Silent {
             self.phase = Phase::Off;
-            self.process.restart();
+            self.process.restart_in(self.pauses.next(Instant::now()));
         }
         self.troubles.insert(trouble, plain(&text));
     }
@@ -394,5 +422,25 @@ impl Driver {
             Self::Dhcp6s(_) => Ok(Known::default()),
             Self::Kea(driver) => driver.look(of).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BKE-07: whatever it answers, it is not killed and started all the time.
+    #[test]
+    fn one_that_hangs_again_and_again_is_started_ever_more_rarely() {
+        let (mut pauses, mut now) = (Pauses::default(), Instant::now());
+        let mut took = Vec::new();
+        for _ in 0..9 {
+            let pause = pauses.next(now);
+            took.push(pause.as_secs());
+            now += pause + Duration::from_millis(500);
+        }
+        assert_eq!(took, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
+        now += LONGEST_PAUSE + CALM;
+        assert_eq!(pauses.next(now), Duration::ZERO, "it did well for a while");
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Work {
     pub(crate) engine: Engine,
     /// Where files for the program are written.
     pub(crate) runtime_dir: PathBuf,
+    /// Where programs keep what is to outlive a restart of the machine.
+    pub(crate) state_dir: PathBuf,
     /// The newest order; none before the first. Closed when the program is not wanted any more.
     pub(crate) orders: watch::Receiver<Option<Order>>,
     /// Changes whenever the program has handed on what it holds.
@@ -67,6 +69,7 @@ pub(crate) struct Work {
 /// All engines of this machine.
 pub(crate) struct Engines {
     runtime_dir: PathBuf,
+    state_dir: PathBuf,
     tasks: BTreeMap<Post, Task>,
     sender: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
@@ -84,13 +87,26 @@ struct Task {
 }
 
 impl Engines {
-    /// None yet; files for them are written below `runtime_dir`. `process_start` says when a
-    /// process was started, by its id.
-    pub(crate) fn new(runtime_dir: &Path, process_start: fn(u32) -> Option<u64>) -> Self {
+    /// None yet; files for them are written below `runtime_dir`, and what is to outlive a restart of
+    /// the machine below `state_dir`. `process_start` says when a process was started, by its id.
+    pub(crate) fn new(
+        (runtime_dir, state_dir): (&Path, &Path),
+        process_start: fn(u32) -> Option<u64>,
+    ) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
         let (leases_sender, leases) = mpsc::channel(REPORTS);
-        let (runtime_dir, tasks) = (runtime_dir.to_owned(), BTreeMap::new());
-        Self { runtime_dir, tasks, sender, reports, leases_sender, leases, process_start }
+        let (runtime_dir, state_dir) = (runtime_dir.to_owned(), state_dir.to_owned());
+        let tasks = BTreeMap::new();
+        Self {
+            runtime_dir,
+            state_dir,
+            tasks,
+            sender,
+            reports,
+            leases_sender,
+            leases,
+            process_start,
+        }
     }
 
     /// Ends what an earlier run has left running and `config` does not want any more. What it wants
@@ -140,6 +156,7 @@ impl Engines {
             post,
             engine: engine.clone(),
             runtime_dir: self.runtime_dir.clone(),
+            state_dir: self.state_dir.clone(),
             orders: receiver,
             answers: answered,
             lookups: looked_up,

@@ -46,6 +46,9 @@ pub(crate) struct Setup {
     pub(crate) program: PathBuf,
     /// Its arguments; it has to stay in the foreground.
     pub(crate) arguments: Vec<OsString>,
+    /// A file that would keep it from starting where the one before has left it: the process id in
+    /// it may be another's by now.
+    pub(crate) left_behind: Option<PathBuf>,
     /// Where the record of it is kept.
     pub(crate) directory: PathBuf,
     /// When a process was started, by its id: a number that no other process with this id has.
@@ -72,8 +75,8 @@ enum State {
     Running {
         child: Box<Child>,
         since: Instant,
-        /// It was killed here, to be started anew at once.
-        ended: bool,
+        /// It was killed here, to be started anew after so long.
+        ended: Option<Duration>,
         /// It has been reported that it has run for a while.
         settled: bool,
     },
@@ -112,9 +115,14 @@ impl Process {
     /// Has it started anew, without a last word; [`next`](Self::next) does it. One that waits for
     /// its next start goes on waiting.
     pub(crate) fn restart(&mut self) {
+        self.restart_in(Duration::ZERO);
+    }
+
+    /// Has it started anew so long after its end, as [`restart`](Self::restart) does at once.
+    pub(crate) fn restart_in(&mut self, pause: Duration) {
         if let State::Running { child, ended, .. } = &mut self.state {
             kill(child.id(), Signal::SIGKILL);
-            *ended = true;
+            *ended = Some(pause);
         }
     }
 
@@ -140,7 +148,7 @@ impl Process {
     /// Sends it a signal; whether it runs.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
         match &self.state {
-            State::Running { child, ended: false, .. } => {
+            State::Running { child, ended: None, .. } => {
                 let pid = child.id().and_then(|id| i32::try_from(id).ok());
                 pid.is_some_and(|id| nix::sys::signal::kill(Pid::from_raw(id), signal).is_ok())
             }
@@ -163,15 +171,15 @@ impl Process {
                     let settles_at = *since + SETTLED;
                     let status = tokio::select! {
                         status = child.wait() => status,
-                        () = sleep_until(settles_at), if !*settled && !*ended => {
+                        () = sleep_until(settles_at), if !*settled && ended.is_none() => {
                             *settled = true;
                             return Happened::Settled;
                         }
                     };
                     let (ended, steady) = (*ended, since.elapsed() >= STEADY);
                     forget(&self.setup);
-                    if ended {
-                        self.state = State::Waiting { until: Instant::now() };
+                    if let Some(pause) = ended {
+                        self.state = State::Waiting { until: Instant::now() + pause };
                         continue;
                     }
                     if steady {
@@ -211,7 +219,11 @@ impl Process {
     }
 
     fn spawn(&mut self) -> Happened {
-        let Setup { name, program, arguments, .. } = &self.setup;
+        let Setup { name, program, arguments, left_behind, .. } = &self.setup;
+        if let Some(file) = left_behind {
+            // The one before has ended, and may have removed it.
+            let _ = fs::remove_file(file);
+        }
         let mut command = Command::new("/bin/sh");
         command.args(["-c", IGNORING_PIPE]).arg(program).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -231,7 +243,7 @@ impl Process {
             info!(engine = name, pid = id, "started");
         }
         let since = Instant::now();
-        self.state = State::Running { child: Box::new(child), since, ended: false, settled: false };
+        self.state = State::Running { child: Box::new(child), since, ended: None, settled: false };
         Happened::Started
     }
 
@@ -281,7 +293,9 @@ pub(super) async fn end_strays(
     for name in strays.filter(|name| !wanted.contains(name)) {
         let (program, arguments) = (PathBuf::new(), Vec::new());
         let directory = directory.clone();
-        kill_former(&Setup { name, program, arguments, directory, process_start }).await;
+        let left_behind = None;
+        let setup = Setup { name, program, arguments, left_behind, directory, process_start };
+        kill_former(&setup).await;
     }
 }
 

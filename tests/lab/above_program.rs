@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use super::agent::Agent;
 use super::delegating::{INTERFACE, next_hop, site_prefix};
+use super::net::Namespace;
 use super::peer::{DUID, Kind};
 use super::provider::Era;
 use super::requesting::{Below, eras};
@@ -30,7 +31,20 @@ impl ProgramSide {
 
     /// Starts it with a configuration.
     pub fn with(site: &Site, program: &'static str, config: &str) -> Self {
-        Self { agent: Agent::start(&site.net, &site.isp, config, &[]), program }
+        Self::inside(site, &site.isp, program, config)
+    }
+
+    /// Starts it in another place.
+    pub fn inside(site: &Site, namespace: &Namespace, program: &'static str, config: &str) -> Self {
+        Self { agent: Agent::start(&site.net, namespace, config, &[]), program }
+    }
+
+    /// The agent and its program are no more.
+    pub fn kill(&mut self) {
+        self.agent.kill();
+        let before = self.pid().expect("the program runs");
+        self.signal(Signal::SIGKILL);
+        eventually("the program has ended", secs(5), || has_ended(before).then_some(()));
     }
 
     /// Goes over to another era.

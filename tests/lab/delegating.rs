@@ -9,6 +9,7 @@ use renumberd::wire::dhcpv6::MessageType;
 
 use super::agent::Agent;
 use super::kea::Kea;
+use super::net::Namespace;
 use super::peer::DUID;
 use super::provider::{Era, Promise};
 use super::scripted::{Script, Scripted};
@@ -129,7 +130,12 @@ pub fn site_prefix(era: Era) -> Ipv6Net {
 /// The next hop of the route to exactly `prefix`, where there is one. The kernel shows a route for
 /// some time after its end.
 pub fn next_hop(site: &Site, prefix: Ipv6Net) -> Option<Ipv6Addr> {
-    let routes = site.isp.ip_json(&format!("route show {prefix} dev {INTERFACE}"));
+    next_hop_in(&site.isp, prefix)
+}
+
+/// The next hop in another place.
+pub fn next_hop_in(namespace: &Namespace, prefix: Ipv6Net) -> Option<Ipv6Addr> {
+    let routes = namespace.ip_json(&format!("route show {prefix} dev {INTERFACE}"));
     let mut valid = routes.iter().filter(|route| route["expires"].as_i64().is_none_or(|s| s > 0));
     valid.find_map(|route| route["gateway"].as_str()?.parse().ok())
 }

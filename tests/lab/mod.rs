@@ -34,6 +34,7 @@ pub mod kea;
 pub mod net;
 pub mod networkd;
 pub mod peer;
+pub mod postgresql;
 pub mod prefixes;
 pub mod process;
 pub mod provider;

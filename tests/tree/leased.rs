@@ -174,3 +174,15 @@ fn a_lease_of_a_router_that_was_not_seen_is_named() {
     assert_eq!(lan.routes(), routes(&[("2001:db8:0:310::/60", ROUTER)]));
     assert_eq!(lan.conditions("next-hop-unknown"), [""; 0]);
 }
+
+/// What a router had may end before the program gives it something new.
+#[test]
+fn a_router_that_was_seen_is_known_when_its_former_lease_has_ended() {
+    let mut lan = leased();
+    lan.hear(ROUTER, message(Renew, &duid(1), &[ia(1, &[])]));
+    listed(&mut lan, None, &[]);
+    lan.run_for(secs(6));
+    assert!(lan.memory().bindings.is_empty());
+    listed(&mut lan, None, &[lease("2001:db8:0:320::/60", &duid(1))]);
+    assert_eq!(lan.routes(), routes(&[("2001:db8:0:320::/60", ROUTER)]));
+}

@@ -119,8 +119,65 @@ pub const ENGINE: Keys = Keys {
             r#""restart""#,
             "With `restart` dhcp6c is ended and started again, for providers that do not route what a renewal brings.",
         ),
+        key(
+            "lease-database",
+            Kind::Table(LEASE_DATABASE),
+            "a file",
+            r#"{ name = "kea", user = "kea" }"#,
+            "Kea has its leases in this PostgreSQL database.",
+        ),
+        key(
+            "high-availability",
+            Kind::Table(HIGH_AVAILABILITY),
+            "none",
+            r#"{ role = "primary", url = "http://[fd00::1]:8001/", partner = "http://[fd00::2]:8001/" }"#,
+            "Another Kea, on another machine, takes over when this one is dead: hot standby.",
+        ),
     ],
 };
+
+const LEASE_DATABASE: &[Key] = &[
+    key("name", Kind::Text(Form::Name), "required", r#""kea""#, "The database."),
+    key("user", Kind::Text(Form::Name), "required", r#""kea""#, "Who opens it."),
+    key(
+        "host",
+        Kind::Text(Form::Name),
+        "the usual socket",
+        r#""/run/postgresql""#,
+        "The directory of its socket, or a host.",
+    ),
+    key(
+        "password-file",
+        Kind::Text(Form::File),
+        "none",
+        r#""/etc/renumberd/password""#,
+        "The file with the password of `user`, where one is needed.",
+    ),
+];
+
+const HIGH_AVAILABILITY: &[Key] = &[
+    key(
+        "role",
+        Kind::Choice(&["primary", "standby"]),
+        "required",
+        r#""primary""#,
+        "Which of the two this one is: the primary answers while it is there.",
+    ),
+    key(
+        "url",
+        Kind::Text(Form::Http),
+        "required",
+        r#""http://[fd00::1]:8001/""#,
+        "Where the other one reaches this one.",
+    ),
+    key(
+        "partner",
+        Kind::Text(Form::Http),
+        "required",
+        r#""http://[fd00::2]:8001/""#,
+        "Where the other one is.",
+    ),
+];
 
 /// Keys that several tables have.
 pub(super) const fn priority(meaning: &'static str) -> Key {

@@ -56,6 +56,8 @@ pub enum Kind {
     Texts(Form),
     /// One of these texts, or a list of texts of this form.
     ChoiceOrTexts(&'static [&'static str], Form),
+    /// A table in braces, with these keys.
+    Table(&'static [Key]),
     /// A list of tables in braces, with these keys.
     Tables(&'static [Key]),
 }
@@ -85,6 +87,8 @@ pub enum Form {
     Domain,
     /// A URI.
     Uri,
+    /// An address with a port, spoken to by HTTP.
+    Http,
 }
 
 pub use delegation::{DELEGATION, POOL, STATIC};
@@ -109,6 +113,7 @@ impl fmt::Display for Kind {
                 write_choices(f, choices)?;
                 write!(f, ", or a list, each item {form}")
             }
+            Self::Table(_) => f.write_str("a table in braces with these keys"),
             Self::Tables(_) => f.write_str("a list of tables in braces with these keys"),
         }
     }
@@ -140,6 +145,7 @@ impl fmt::Display for Form {
             Self::Word => "a word",
             Self::Domain => "a domain name",
             Self::Uri => "a URI",
+            Self::Http => "an address with a port, such as http://[fd00::1]:8001/",
         })
     }
 }

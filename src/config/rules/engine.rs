@@ -1,7 +1,7 @@
 //! Programs in a built-in's place: each does what it can, and nothing has two owners (BKE-08).
 
 use super::Finding;
-use crate::config::{AddressMode, Config, Engine, Job, OnChange, Peer, Program};
+use crate::config::{AddressMode, Config, Downlink, Engine, Job, OnChange, Peer, Program};
 
 pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     for (job, interface, name) in config.engines_in_use() {
@@ -61,6 +61,22 @@ fn keys(name: &str, engine: &Engine, findings: &mut Vec<Finding>) {
         let remedy = "leave it out, or write the command that restarts it: renew = [...]";
         findings.push(Finding::new(&["engine", name, "on-change"], problem, remedy));
     }
+    for (key, is_there) in [
+        ("lease-database", engine.lease_database.is_some()),
+        ("high-availability", engine.high_availability.is_some()),
+    ] {
+        if is_there && program != Program::Kea {
+            let problem = format!("{program} has none, only kea does");
+            findings.push(Finding::new(&["engine", name, key], problem, "leave it out"));
+        }
+    }
+    if let Some(pair) = &engine.high_availability
+        && pair.url == pair.partner
+    {
+        let problem = "the two servers are one".to_owned();
+        let remedy = "write the address of the other one";
+        findings.push(Finding::new(&["engine", name, "high-availability"], problem, remedy));
+    }
     if program == Program::Command && engine.renew.is_empty() {
         let problem = "it is not known how the lease is renewed".to_owned();
         let remedy = "write the command: renew = [\"PROGRAM\", \"ARGUMENT\"]";
@@ -92,6 +108,16 @@ fn delegators(config: &Config, findings: &mut Vec<Finding>) {
         if one.iaid.is_none() && program == Program::Dhcp6s {
             let problem = format!("{program} gives a prefix to one IA_PD of a router");
             missing("iaid", problem, "write the router's: iaid = 1");
+        }
+    }
+    for (name, engine) in &config.engines {
+        let uses = |link: &&Downlink| link.delegator.as_deref() == Some(name);
+        if engine.high_availability.is_some() && config.downlinks.values().filter(uses).count() > 1
+        {
+            let problem = "each downlink has a server of its own, and these have one address";
+            let remedy = "write an [engine.NAME] for each downlink, with another port in its url";
+            let path = ["engine", name, "high-availability"];
+            findings.push(Finding::new(&path, problem.to_owned(), remedy));
         }
     }
     for (name, pool) in &config.pools {

@@ -80,6 +80,27 @@ fn two_owners_of_one_thing_are_refused() {
             "[downlink.a]\ndelegator = \"kea\"\n[relay.c]",
             "UDP port 547 belongs to the delegator of a",
         ),
+        ("[downlink.a]\n[engine.kea]\nlease-database = \"kea\"", "is no table"),
+        ("[downlink.a]\n[engine.kea]\nlease-database = { name = \"kea\" }", "database.user"),
+        (
+            "[downlink.a]\n[engine.dhcp6s]\nlease-database = { name = \"a\", user = \"a\" }",
+            "dhcp6s has none, only kea does",
+        ),
+        (
+            "[downlink.a]\n[engine.kea]\nhigh-availability = { role = \"both\" }",
+            "availability.role",
+        ),
+        (
+            "[downlink.a]\n[engine.kea]\nhigh-availability = { role = \"standby\", \
+             url = \"http://[fd00::1]:1/\", partner = \"http://[fd00::1]:1/\" }",
+            "the two servers are one",
+        ),
+        (
+            "[downlink.a]\ndelegator = \"kea\"\n[downlink.b]\ndelegator = \"kea\"\n[engine.kea]\n\
+             high-availability = { role = \"standby\", \
+             url = \"http://[fd00::1]:1/\", partner = \"http://[fd00::2]:1/\" }",
+            "each downlink has a server of its own",
+        ),
         (
             "[downlink.a]\ndelegator = \"kea\"\n[delegation.b]\ndownlink = \"a\"\n\
              duid = \"00:03:00:01:02:00:5e:00:53:01\"",
@@ -100,4 +121,23 @@ fn two_owners_of_one_thing_are_refused() {
         let found = errors(text);
         assert!(found.contains(problem), "{text}\n{found}");
     }
+}
+
+#[test]
+fn kea_has_its_leases_in_a_database_and_a_partner() {
+    let config = config(
+        r#"
+        [downlink.lan0]
+        delegator = "kea"
+        [engine.kea]
+        lease-database = { name = "leases", user = "kea", password-file = "/etc/kea/password" }
+        high-availability = { role = "standby", url = "http://[fd00::2]:8001/", partner = "http://192.0.2.1:80" }
+        "#,
+    );
+    let engine = config.engine("kea").unwrap();
+    let database = engine.lease_database.unwrap();
+    assert_eq!((database.host.as_str(), database.name.as_str()), ("/run/postgresql", "leases"));
+    assert_eq!(database.password_file.as_deref(), Some("/etc/kea/password"));
+    let pair = engine.high_availability.unwrap();
+    assert_eq!((pair.role, pair.url.port(), pair.partner.port()), (Role::Standby, 8001, 80));
 }

@@ -18,6 +18,9 @@ fn file(keys: &Keys, key: &str, value: &str) -> String {
         "pool" if key == "length" => &[("downlink", "\"lan0\""), ("size", "1")],
         "pool" => &[("downlink", "\"lan0\"")],
         "engine" if key == "renew" => &[("kind", "\"command\"")],
+        "engine" if ["lease-database", "high-availability"].contains(&key) => {
+            &[("kind", "\"kea\"")]
+        }
         "engine" => &[("kind", "\"dhcp6c\"")],
         _ => &[],
     };
@@ -99,6 +102,7 @@ fn numbers_and_choices_end_where_they_say() {
         | Kind::Text(_)
         | Kind::Texts(_)
         | Kind::ChoiceOrTexts(..)
+        | Kind::Table(_)
         | Kind::Tables(_) => {}
     });
 }

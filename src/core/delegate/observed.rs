@@ -10,14 +10,15 @@ use super::Contact;
 use crate::time::Instant;
 use crate::wire::dhcpv6_option::Duid;
 
-/// How many routers are remembered that hold nothing yet. Beyond that the oldest of the neighbor
+/// How many routers are remembered. Beyond that the oldest of the neighbor
 /// with most of them is forgotten: a DUID costs nothing to invent.
 const MAX_SEEN: usize = 256;
 /// For so long after its last message a router without a lease keeps its DUID to itself: who sees
 /// its Solicit and asks in its name comes too late.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// The routers that hold nothing yet: of others the binding says where they are.
+/// The routers whose messages were seen last. Of one that holds something its binding says where it
+/// is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
     seen: BTreeMap<(Arc<str>, Duid), Seen>,
@@ -38,30 +39,35 @@ impl Observed {
         duid: &Duid,
         contact: &Contact,
     ) -> bool {
-        let key = (Arc::clone(downlink), duid.clone());
-        match self.seen.get_mut(&key) {
-            Some(seen) if seen.contact.place() == contact.place() => seen.at = now,
-            Some(seen) if now.since(seen.at) < KEPT => return false,
-            Some(seen) => *seen = Seen { contact: contact.clone(), at: now },
-            None => {
-                if self.seen.len() >= MAX_SEEN {
-                    self.evict();
-                }
-                self.seen.insert(key, Seen { contact: contact.clone(), at: now });
-            }
+        let seen = self.seen.get(&(Arc::clone(downlink), duid.clone()));
+        let is_others = seen.is_some_and(|seen| {
+            seen.contact.place() != contact.place() && now.since(seen.at) < KEPT
+        });
+        if !is_others {
+            self.set(now, downlink, duid, contact);
         }
-        true
+        !is_others
+    }
+
+    /// A router is there, wherever it was before.
+    pub(super) fn set(
+        &mut self,
+        now: Instant,
+        downlink: &Arc<str>,
+        duid: &Duid,
+        contact: &Contact,
+    ) {
+        let key = (Arc::clone(downlink), duid.clone());
+        if self.seen.len() >= MAX_SEEN && !self.seen.contains_key(&key) {
+            self.evict();
+        }
+        self.seen.insert(key, Seen { contact: contact.clone(), at: now });
     }
 
     /// Where a router is, as its last message showed.
     pub(super) fn contact(&self, downlink: &Arc<str>, duid: &Duid) -> Option<Contact> {
         let seen = self.seen.get(&(Arc::clone(downlink), duid.clone()))?;
         Some(seen.contact.clone())
-    }
-
-    /// Its binding says from now on where a router is.
-    pub(super) fn forget(&mut self, downlink: &Arc<str>, duid: &Duid) {
-        self.seen.remove(&(Arc::clone(downlink), duid.clone()));
     }
 
     fn evict(&mut self) {

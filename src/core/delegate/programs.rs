@@ -202,6 +202,8 @@ impl Programs {
         let key = BindingKey { duid, downlink, iaid: Iaid(0) };
         let mut served = Served::default();
         if bindings.bindings_of(&key).next().is_some() {
+            // Who holds something was asked for its place already (SEC-18).
+            self.observed.set(now, &key.downlink, &key.duid, contact);
             bindings.move_to(now, &key, contact, &mut served.touched);
         } else if !self.observed.note(now, &key.downlink, &key.duid, contact) {
             return Err(Reject::Silent);
@@ -231,9 +233,6 @@ impl Programs {
         let others = others.map(|(prefix, duid)| (*prefix, duid.clone()));
         let unreached: Unreached = others.chain(found).collect();
         let is_news = *before != unreached;
-        for key in &touched {
-            self.observed.forget(&key.downlink, &key.duid);
-        }
         if let Some(link) = self.links.get_mut(&*leases.downlink) {
             link.unreached = unreached;
         }

@@ -55,7 +55,9 @@ impl Driver {
         arguments.extend(["-c".into(), config.clone().into_os_string()]);
         arguments.push(work.post.interface.clone().into());
         let process_start = work.process_start;
-        let process = Process::new(Setup { name, program, arguments, directory, process_start });
+        let left_behind = None;
+        let process =
+            Process::new(Setup { name, program, arguments, left_behind, directory, process_start });
         let (written, loaded) = (File::default(), File::default());
         Ok((Self { path: config, port, key, written, loaded }, process))
     }

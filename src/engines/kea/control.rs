@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::Configured;
+use super::{Configured, Held};
+use crate::core::delegate::AssignedPrefix;
 use crate::time::Lifetime;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
@@ -81,6 +82,7 @@ struct StatedLease {
     ip_address: std::net::Ipv6Addr,
     prefix_len: u8,
     r#type: String,
+    subnet_id: u32,
     duid: String,
     iaid: u32,
     cltt: u64,
@@ -109,12 +111,12 @@ pub async fn configure(socket: &Path, configured: &Configured) -> Result<(), Fai
     command(socket, "config-set", configured.json.clone()).await.map(drop)
 }
 
-/// All delegated prefixes that are leased, as far as what is said of them can be read.
+/// All delegated prefixes that are leased of a subnet, as far as what is said of them can be read.
 ///
 /// # Errors
 ///
 /// [`Failure`] where they cannot be listed.
-pub async fn leases(socket: &Path) -> Result<Vec<Lease>, Failure> {
+pub async fn leases(socket: &Path, subnet: u32) -> Result<Vec<Lease>, Failure> {
     let mut found = Vec::new();
     let mut from = "start".to_owned();
     for _ in 0..MAX_PAGES {
@@ -127,7 +129,7 @@ pub async fn leases(socket: &Path) -> Result<Vec<Lease>, Failure> {
         let last = page.leases.last().and_then(|lease| lease["ip-address"].as_str());
         let next = last.map(str::to_owned);
         let count = page.leases.len();
-        found.extend(page.leases.into_iter().filter_map(read));
+        found.extend(page.leases.into_iter().filter_map(|lease| read(lease, subnet)));
         match next.filter(|next| *next != from && count == PAGE) {
             Some(next) => from = next,
             None => break,
@@ -136,19 +138,19 @@ pub async fn leases(socket: &Path) -> Result<Vec<Lease>, Failure> {
     Ok(found)
 }
 
-/// The delegated prefixes that one router holds.
+/// The delegated prefixes of a subnet that one router holds.
 ///
 /// # Errors
 ///
 /// [`Failure`] where they cannot be listed.
-pub async fn leases_of(socket: &Path, duid: &Duid) -> Result<Vec<Lease>, Failure> {
+pub async fn leases_of(socket: &Path, subnet: u32, duid: &Duid) -> Result<Vec<Lease>, Failure> {
     let arguments = json!({"duid": duid.to_string()});
     let answer = command(socket, "lease6-get-by-duid", arguments).await?;
     if answer.result == EMPTY {
         return Ok(Vec::new());
     }
     let page: Leases = serde_json::from_value(answer.arguments).map_err(io::Error::from)?;
-    Ok(page.leases.into_iter().filter_map(read).collect())
+    Ok(page.leases.into_iter().filter_map(|lease| read(lease, subnet)).collect())
 }
 
 /// Removes the leases of delegated prefixes.
@@ -165,11 +167,27 @@ pub async fn remove(socket: &Path, prefixes: &[Ipv6Net]) -> Result<(), Failure> 
     Ok(())
 }
 
-/// A lease that holds, if what is said of it makes sense.
-fn read(stated: Value) -> Option<Lease> {
+/// Hands the program a lease of a subnet, whoever had it before.
+///
+/// # Errors
+///
+/// [`Failure`] where it does not take it.
+pub async fn hold(socket: &Path, subnet: u32, held: &Held) -> Result<(), Failure> {
+    let AssignedPrefix { prefix, preferred, valid } = held.prefix;
+    let arguments = json!({
+        "subnet-id": subnet, "type": "IA_PD",
+        "ip-address": prefix.network(), "prefix-len": prefix.prefix_len(),
+        "duid": held.duid.to_string(), "iaid": held.iaid.0,
+        "preferred-lft": preferred.to_wire(), "valid-lft": valid.to_wire(), "force-create": true,
+    });
+    command(socket, "lease6-update", arguments).await.map(drop)
+}
+
+/// A lease of a subnet that holds, if what is said of it makes sense.
+fn read(stated: Value, subnet: u32) -> Option<Lease> {
     let stated: StatedLease = serde_json::from_value(stated).ok()?;
     let prefix = Ipv6Net::new(stated.ip_address, stated.prefix_len).ok()?.trunc();
-    let is_held = stated.state == 0 && stated.r#type == "IA_PD";
+    let is_held = stated.state == 0 && stated.r#type == "IA_PD" && stated.subnet_id == subnet;
     is_held.then_some(())?;
     Some(Lease {
         prefix,

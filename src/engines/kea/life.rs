@@ -1,13 +1,15 @@
 //! Kea on one downlink: its files, its start, and how it takes over a change.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 
 use ipnet::Ipv6Net;
 
 use super::control::{self, Failure, Lease};
-use super::{Configured, Files, find_lease_commands};
+use super::{Configured, Files, Held, find_lease_commands};
+use crate::config::Engine;
 use crate::core::delegate::Assigned;
 use crate::core::engine::{Leased, Trouble};
 use crate::engines::Work;
@@ -50,22 +52,33 @@ impl Driver {
         let env = command::find(None, "env").ok_or_else(|| missing("env is not there"))?;
         let name = format!("kea-{}", work.post.interface);
         let directory = work.runtime_dir.join(&name);
-        fs::create_dir_all(&directory)
-            .map_err(|error| (Trouble::Refused, format!("{}: {error}", directory.display())))?;
+        make(&directory)?;
         let variables = DIRECTORIES.map(|of| {
             let mut variable = std::ffi::OsString::from(format!("KEA_{of}_DIR="));
             variable.push(&directory);
             variable
         });
         let path = directory.join("kea.json");
+        let left_behind = Some(directory.join("kea.kea-dhcp6.pid"));
         let mut arguments: Vec<_> = variables.into();
         arguments.extend([program.into(), "-c".into(), path.clone().into_os_string()]);
-        let files = Files { directory, lease_commands };
+        let state = work.state_dir.join(&name);
+        make(&state)?;
+        let Engine { lease_database: database, high_availability: pair, .. } = work.engine.clone();
+        let password_file = database.as_ref().and_then(|database| database.password_file.as_ref());
+        let password = password_file.map(|file| password(file)).transpose()?;
+        let files = Files { directory, state, lease_commands, database, password, pair };
         let configured = Configured::render(assigned, &files);
         let directory = work.runtime_dir.clone();
         let process_start = work.process_start;
-        let process =
-            Process::new(Setup { name, program: env, arguments, directory, process_start });
+        let process = Process::new(Setup {
+            name,
+            program: env,
+            arguments,
+            left_behind,
+            directory,
+            process_start,
+        });
         Ok((Self { files, path, configured }, process))
     }
 
@@ -85,22 +98,55 @@ impl Driver {
         Ok(self.look(None).await?.leases)
     }
 
+    /// Hands it what it would not give by itself, where that is not leased.
+    async fn hand_over(&self, given: &[Lease]) -> Result<(), Wrong> {
+        let is_there = |held: &&Held| {
+            let wanted = (held.prefix.prefix.trunc(), &held.duid, held.iaid);
+            given.iter().any(|lease| (lease.prefix, &lease.duid, lease.iaid) == wanted)
+        };
+        for held in self.configured.held.iter().filter(|held| !is_there(held)) {
+            control::hold(&self.files.socket(), self.configured.subnet, held)
+                .await
+                .map_err(wrong)?;
+        }
+        Ok(())
+    }
+
     /// What it has leased, to one router or to all. What it is not to give any more is removed,
     /// wherever that came from: a lease file of before, or another server.
     pub(in crate::engines) async fn look(&mut self, of: Option<&Duid>) -> Result<Known, Wrong> {
         let socket = self.files.socket();
+        let subnet = self.configured.subnet;
         let leases = match of {
-            Some(duid) => control::leases_of(&socket, duid).await,
-            None => control::leases(&socket).await,
+            Some(duid) => control::leases_of(&socket, subnet, duid).await,
+            None => control::leases(&socket, subnet).await,
         };
-        let (given, stale): (Vec<Lease>, Vec<Lease>) =
-            leases.map_err(wrong)?.into_iter().partition(|one| self.configured.gives(&one.prefix));
+        let (given, stale): (Vec<Lease>, Vec<Lease>) = leases
+            .map_err(wrong)?
+            .into_iter()
+            .partition(|one| self.configured.gives(&one.prefix, &one.duid));
         let stale: Vec<Ipv6Net> = stale.into_iter().map(|lease| lease.prefix).collect();
         control::remove(&socket, &stale).await.map_err(wrong)?;
+        if of.is_none() {
+            self.hand_over(&given).await?;
+        }
         let now = seconds_since_1970();
         let is_fresh = given.iter().any(|lease| now.saturating_sub(lease.renewed_at) <= FRESH);
         Ok(Known { leases: given.into_iter().filter_map(|one| held(one, now)).collect(), is_fresh })
     }
+}
+
+/// Makes a directory that only its owner can read.
+fn make(directory: &Path) -> Result<(), Wrong> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| (Trouble::Refused, format!("{}: {error}", directory.display())))
+}
+
+fn password(file: &str) -> Result<String, Wrong> {
+    let read = fs::read_to_string(file);
+    read.map(|text| text.trim_end_matches('\n').to_owned()).map_err(|error| {
+        (Trouble::Refused, format!("its password cannot be read: {file}: {error}"))
+    })
 }
 
 /// A lease with what is left of its lifetimes at `now`; none where it has run out.

@@ -8,6 +8,7 @@
 
 pub mod control;
 pub(super) mod life;
+mod servers;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +18,10 @@ use std::path::{Path, PathBuf};
 use ipnet::Ipv6Net;
 use serde_json::{Value, json};
 
+use crate::config::{HighAvailability, LeaseDatabase};
 use crate::core::delegate::{Assigned, AssignedPrefix, HostOptions};
 use crate::time::Lifetime;
-use crate::wire::dhcpv6_option::{Duid, code};
+use crate::wire::dhcpv6_option::{Duid, Iaid, code};
 use crate::wire::domain;
 
 /// T1 where the configuration says nothing, in seconds.
@@ -29,13 +31,21 @@ const NOTHING: (u32, u32) = (1800, 3600);
 /// A reservation needs a subnet, and requesting routers send from link-local addresses.
 const SUBNET: &str = "fe80::/10";
 
-/// Where the program's files are.
+/// What the program works with on this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Files {
-    /// Control socket and leases are there.
+    /// The control socket is there.
     pub directory: PathBuf,
-    /// The library of the hook `lease_cmds`.
+    /// The file of leases is there.
+    pub state: PathBuf,
+    /// The library of the hook `lease_cmds`; that of the hook `ha` lies beside it.
     pub lease_commands: PathBuf,
+    /// Where leases are, where that is not a file.
+    pub database: Option<LeaseDatabase>,
+    /// The password for that, where it needs one.
+    pub password: Option<String>,
+    /// The other server.
+    pub pair: Option<HighAvailability>,
 }
 
 impl Files {
@@ -52,34 +62,62 @@ pub struct Configured {
     pub json: Value,
     /// What the program cannot be made to do, each for a line of `status`.
     pub left_out: Vec<String>,
-    /// What requesting routers may have leases of.
-    pub given: Vec<Ipv6Net>,
+    /// What requesting routers may have leases of; where it is reserved, for whom.
+    pub given: Vec<(Ipv6Net, Option<Duid>)>,
+    /// Leases that the program has to be handed: by itself it gives one prefix for each IA_PD, and
+    /// of several IA_PDs any of the router's prefixes to any.
+    pub held: Vec<Held>,
+    /// The subnet that all of this is of.
+    pub subnet: u32,
+}
+
+/// A prefix of one IA_PD.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The prefix, with its lifetimes.
+    pub prefix: AssignedPrefix,
+    /// Whose it is.
+    pub duid: Duid,
+    /// For which IA_PD.
+    pub iaid: Iaid,
 }
 
 impl Configured {
     /// The configuration that gives what is assigned.
     pub fn render(assigned: &Assigned, files: &Files) -> Self {
         let mut left_out = Vec::new();
-        let (reservations, mut given) = reservations(assigned, &mut left_out);
+        let usual = lifetimes(assigned, &mut left_out);
+        let reserved = reserved(assigned, &mut left_out);
+        let own = |one: &Reserved| (one.prefix.prefix.trunc(), Some(one.duid.clone()));
+        let mut given: Vec<_> = reserved.values().flatten().map(own).collect();
         let pools = pools(assigned, &mut given);
-        let (preferred, valid) = lifetimes(assigned, &mut left_out);
+        let classes: BTreeSet<(u32, u32)> =
+            reserved.values().map(|held| pair_of(held)).filter(|pair| *pair != usual).collect();
         let renew = assigned.renew_every.map_or(RENEW_EVERY, |every| seconds(every.as_secs()));
-        let t2 = share(preferred, 4, 5);
+        let shortest = classes.iter().chain([&usual]).map(|(preferred, _)| *preferred).min();
+        let shortest = shortest.unwrap_or(usual.0);
+        let renew = renew.min(share(shortest, 1, 2));
+        let rebind = share(shortest, 4, 5);
+        // Where another server can answer in its place, nobody waits long for this one.
+        let rebind = if files.has_others() { rebind.min(renew + renew / 2) } else { rebind };
         let subnet = json!({
-            "id": 1,
+            "id": files.subnet(&assigned.downlink),
             "subnet": SUBNET,
             "interface": &*assigned.downlink,
             "rapid-commit": assigned.rapid_commit,
-            "preferred-lifetime": preferred,
-            "valid-lifetime": valid,
-            "renew-timer": renew.min(share(preferred, 1, 2)),
-            "rebind-timer": t2,
+            "preferred-lifetime": usual.0,
+            "valid-lifetime": usual.1,
+            "renew-timer": renew,
+            "rebind-timer": rebind,
             "option-data": options(&assigned.options, &mut left_out),
             "pd-pools": pools,
-            "reservations": reservations,
+            "reservations": reservations(&reserved, usual),
         });
-        let json = json!({"Dhcp6": {
-            "data-directory": files.directory,
+        let classes: Vec<Value> = classes.iter().map(class).collect();
+        let several = reserved.into_values().filter(|held| held.len() > 1);
+        let held = several.flatten().filter_map(Reserved::held).collect();
+        let mut json = json!({"Dhcp6": {
+            "data-directory": files.state,
             // It can be made to have no DUID of another type that holds ours.
             "server-id": {
                 "type": "EN", "identifier": hex(assigned.server.octets()), "persist": false,
@@ -92,10 +130,9 @@ impl Configured {
                 "service-sockets-retry-wait-time": 500,
             },
             "control-socket": {"socket-type": "unix", "socket-name": files.socket()},
-            "lease-database": {
-                "type": "memfile", "persist": true, "name": files.directory.join("leases.csv"),
-            },
-            "hooks-libraries": [{"library": files.lease_commands}],
+            "lease-database": files.leases(),
+            "hooks-libraries": files.hooks(),
+            "multi-threading": {"enable-multi-threading": files.pair.is_some()},
             "host-reservation-identifiers": ["duid"],
             "subnet6": [subnet],
             "loggers": [{
@@ -103,41 +140,103 @@ impl Configured {
                 "output_options": [{"output": "stdout", "flush": true}],
             }],
         }});
-        Self { json, left_out, given }
+        // Its grammar has no empty list of them.
+        if !classes.is_empty() {
+            json["Dhcp6"]["client-classes"] = classes.into();
+        }
+        Self { json, left_out, given, held, subnet: files.subnet(&assigned.downlink) }
     }
 
-    /// Whether a lease of `prefix` may stay.
-    pub fn gives(&self, prefix: &Ipv6Net) -> bool {
-        self.given.iter().any(|given| given.contains(prefix))
+    /// Whether a lease of `prefix` may stay with who has it.
+    pub fn gives(&self, prefix: &Ipv6Net, duid: &Duid) -> bool {
+        self.given.iter().any(|(given, holder)| {
+            given.contains(prefix) && holder.as_ref().is_none_or(|holder| holder == duid)
+        })
     }
 }
 
-/// One reservation for each router, whatever IA_PDs it has, and what is reserved.
-fn reservations(assigned: &Assigned, left_out: &mut Vec<String>) -> (Vec<Value>, Vec<Ipv6Net>) {
-    let mut reserved: BTreeMap<&Duid, BTreeSet<Ipv6Net>> = BTreeMap::new();
+/// What is reserved for one IA_PD.
+struct Reserved {
+    prefix: AssignedPrefix,
+    duid: Duid,
+    iaid: Option<Iaid>,
+}
+
+impl Reserved {
+    fn held(self) -> Option<Held> {
+        Some(Held { prefix: self.prefix, duid: self.duid, iaid: self.iaid? })
+    }
+}
+
+/// What each router is to have, by its DUID. Of an IA_PD that is not known, one prefix.
+fn reserved(assigned: &Assigned, left_out: &mut Vec<String>) -> BTreeMap<Duid, Vec<Reserved>> {
+    let mut reserved: BTreeMap<Duid, Vec<Reserved>> = BTreeMap::new();
     for router in &assigned.routers {
-        let prefixes = reserved.entry(&router.duid).or_default();
-        let mut usable = router.prefixes.iter().filter(|one| !one.preferred.is_zero());
-        prefixes.extend(usable.next().map(|first| first.prefix.trunc()));
-        let others = usable.map(|other| format!("{} of {}", other.prefix, router.name));
-        left_out.extend(others.map(|what| format!("{what}: Kea gives one prefix to an IA_PD")));
+        let usable = router.prefixes.iter().filter(|one| !one.preferred.is_zero());
+        let most = if router.iaid.is_some() { usize::MAX } else { 1 };
+        for prefix in usable.clone().take(most) {
+            let (duid, iaid) = (router.duid.clone(), router.iaid);
+            let one = Reserved { prefix: *prefix, duid, iaid };
+            reserved.entry(router.duid.clone()).or_default().push(one);
+        }
+        left_out.extend(usable.skip(most).map(|other| {
+            let (prefix, name) = (other.prefix, &router.name);
+            format!(
+                "{prefix} of {name}: Kea gives one prefix to an IA_PD that is not known; write its \
+                 iaid in [delegation.{name}]"
+            )
+        }));
     }
-    let given = reserved.values().flatten().copied().collect();
-    let reservations = reserved.iter().filter(|(_, prefixes)| !prefixes.is_empty());
-    let reservations = reservations.map(|(duid, prefixes)| {
-        let prefixes: Vec<String> = prefixes.iter().map(Ipv6Net::to_string).collect();
-        json!({"duid": duid.to_string(), "prefixes": prefixes})
-    });
-    (reservations.collect(), given)
+    for (duid, prefixes) in &reserved {
+        let pair = |one: &Reserved| (one.prefix.preferred, one.prefix.valid);
+        if prefixes.iter().map(pair).collect::<BTreeSet<_>>().len() > 1 {
+            left_out.push(format!("different lifetimes of {duid}: Kea gives the shortest to all"));
+        }
+    }
+    reserved
 }
 
-fn pools(assigned: &Assigned, given: &mut Vec<Ipv6Net>) -> Vec<Value> {
+/// The lifetimes of a router: the shortest, as none may promise more than we have.
+fn pair_of(held: &[Reserved]) -> (u32, u32) {
+    let preferred = held.iter().map(|one| one.prefix.preferred).min();
+    let valid = held.iter().map(|one| one.prefix.valid).min();
+    preferred
+        .zip(valid)
+        .map_or(NOTHING, |(preferred, valid)| (preferred.to_wire(), valid.to_wire()))
+}
+
+/// One reservation for each router, whatever IA_PDs it has.
+fn reservations(reserved: &BTreeMap<Duid, Vec<Reserved>>, usual: (u32, u32)) -> Vec<Value> {
+    let reservations = reserved.iter().map(|(duid, held)| {
+        let prefixes: BTreeSet<Ipv6Net> = held.iter().map(|one| one.prefix.prefix).collect();
+        let prefixes: Vec<String> = prefixes.iter().map(Ipv6Net::to_string).collect();
+        let pair = pair_of(held);
+        let classes: Vec<String> = (pair != usual).then(|| class_name(pair)).into_iter().collect();
+        json!({"duid": duid.to_string(), "prefixes": prefixes, "client-classes": classes})
+    });
+    reservations.collect()
+}
+
+/// The class of routers with lifetimes of their own.
+fn class((preferred, valid): &(u32, u32)) -> Value {
+    json!({
+        "name": class_name((*preferred, *valid)),
+        "preferred-lifetime": preferred,
+        "valid-lifetime": valid,
+    })
+}
+
+fn class_name((preferred, valid): (u32, u32)) -> String {
+    format!("lifetimes-{preferred}-{valid}")
+}
+
+fn pools(assigned: &Assigned, given: &mut Vec<(Ipv6Net, Option<Duid>)>) -> Vec<Value> {
     let blocks = assigned.pools.iter().flat_map(|pool| {
         let usable = pool.blocks.iter().filter(|block| !block.preferred.is_zero());
         usable.map(|block| (block.prefix.trunc(), pool.length))
     });
     let pools = blocks.map(|(prefix, length)| {
-        given.push(prefix);
+        given.push((prefix, None));
         json!({
             "prefix": prefix.network(),
             "prefix-len": prefix.prefix_len(),
@@ -147,20 +246,25 @@ fn pools(assigned: &Assigned, given: &mut Vec<Ipv6Net>) -> Vec<Value> {
     pools.collect()
 }
 
-/// There is one pair for a subnet: the shortest, as none may promise more than we have.
+/// What holds where a router has no lifetimes of its own: the shortest of all pools, as there is
+/// one pair for a subnet.
 fn lifetimes(assigned: &Assigned, left_out: &mut Vec<String>) -> (u32, u32) {
-    let routers = assigned.routers.iter().flat_map(|router| &router.prefixes);
-    let pools = assigned.pools.iter().flat_map(|pool| &pool.blocks);
-    let usable = routers.chain(pools).filter(|one| !one.preferred.is_zero());
-    let all: BTreeSet<(Lifetime, Lifetime)> =
-        usable.map(|AssignedPrefix { preferred, valid, .. }| (*preferred, *valid)).collect();
+    let of = |prefixes: &mut dyn Iterator<Item = &AssignedPrefix>| {
+        let usable = prefixes.filter(|one| !one.preferred.is_zero());
+        usable.map(|one| (one.preferred, one.valid)).collect::<BTreeSet<(Lifetime, Lifetime)>>()
+    };
+    let mut all = of(&mut assigned.pools.iter().flat_map(|pool| &pool.blocks));
+    if all.len() > 1 {
+        left_out.push("different lifetimes of pools: Kea gives the shortest to all".into());
+    }
+    if all.is_empty() {
+        all = of(&mut assigned.routers.iter().flat_map(|router| &router.prefixes));
+    }
     let preferred = all.iter().map(|(preferred, _)| *preferred).min();
     let valid = all.iter().map(|(_, valid)| *valid).min();
-    if all.len() > 1 {
-        left_out.push("different lifetimes: Kea gives the shortest to all of a downlink".into());
-    }
-    let (Some(preferred), Some(valid)) = (preferred, valid) else { return NOTHING };
-    (preferred.to_wire(), valid.to_wire())
+    preferred
+        .zip(valid)
+        .map_or(NOTHING, |(preferred, valid)| (preferred.to_wire(), valid.to_wire()))
 }
 
 /// Options by number and octets, which no name can break out of.

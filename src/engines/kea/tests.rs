@@ -35,7 +35,14 @@ fn assigned(routers: Vec<AssignedRouter>, pools: Vec<AssignedPool>) -> Assigned 
 }
 
 fn files() -> Files {
-    Files { directory: "/run/x".into(), lease_commands: "/usr/lib/hook.so".into() }
+    Files {
+        directory: "/run/x".into(),
+        state: "/var/lib/x".into(),
+        lease_commands: "/usr/lib/hook.so".into(),
+        database: None,
+        password: None,
+        pair: None,
+    }
 }
 
 #[test]
@@ -54,6 +61,7 @@ fn delegations_are_reservations_and_pools_are_pools() {
     let subnet = &configured.json["Dhcp6"]["subnet6"][0];
     let reserved = json!([{
         "duid": "00:03:07", "prefixes": ["2001:db8:0:10::/62", "2001:db8:0:20::/62"],
+        "client-classes": [],
     }]);
     assert_eq!(subnet["reservations"], reserved);
     let pools = json!([{
@@ -66,22 +74,73 @@ fn delegations_are_reservations_and_pools_are_pools() {
     );
     assert_eq!((&subnet["renew-timer"], &subnet["rebind-timer"]), (&json!(60), &json!(2160)));
     assert_eq!(configured.left_out, [""; 0]);
-    for (prefix, gives) in
-        [("2001:db8:0:f3::/64", true), ("2001:db8:0:10::/62", true), ("2001:db8:a::/64", false)]
-    {
-        assert_eq!(configured.gives(&prefix.parse().unwrap()), gives, "{prefix}");
+    for (prefix, holder, gives) in [
+        ("2001:db8:0:f3::/64", 9, true),
+        ("2001:db8:0:10::/62", 7, true),
+        ("2001:db8:0:10::/62", 9, false),
+        ("2001:db8:a::/64", 9, false),
+    ] {
+        let duid = Duid::new(&[0, 3, holder]).unwrap();
+        assert_eq!(configured.gives(&prefix.parse().unwrap(), &duid), gives, "{prefix}");
     }
 }
 
+/// One IA_PD with several prefixes, several IA_PDs, and lifetimes of each router.
 #[test]
-fn what_kea_cannot_do_is_left_out_and_named() {
+fn what_kea_does_not_give_by_itself_it_is_handed() {
+    let second = |router: AssignedRouter| AssignedRouter { iaid: Some(Iaid(2)), ..router };
     let routers = vec![
         router(
             "one",
             &[0, 3, 7],
             &[prefix("2001:db8::/62", 900, 900), prefix("fd00::/62", 900, 900)],
         ),
-        router("two", &[0, 3, 8], &[prefix("2001:db8:1::/62", 600, 1200)]),
+        second(router("two", &[0, 3, 8], &[prefix("2001:db8:1::/62", 600, 1200)])),
+        router("three", &[0, 3, 8], &[prefix("2001:db8:2::/62", 600, 1200)]),
+        router("four", &[0, 3, 9], &[prefix("2001:db8:3::/62", 2700, 5400)]),
+    ];
+    let blocks = vec![prefix("2001:db8:0:f0::/60", 2700, 5400)];
+    let pool = AssignedPool { name: "guests".into(), length: 64, blocks };
+    let configured = Configured::render(&assigned(routers, vec![pool]), &files());
+    assert_eq!(configured.left_out, [""; 0]);
+    let held = configured.held.iter();
+    let held: Vec<_> = held.map(|one| (one.prefix.prefix.to_string(), one.iaid.0)).collect();
+    let expected = [("2001:db8::/62", 1), ("fd00::/62", 1), ("2001:db8:1::/62", 2)];
+    let expected = expected.into_iter().chain([("2001:db8:2::/62", 1)]);
+    assert_eq!(held, expected.map(|(prefix, iaid)| (prefix.to_owned(), iaid)).collect::<Vec<_>>());
+    let subnet = &configured.json["Dhcp6"]["subnet6"][0];
+    let classes = subnet["reservations"].as_array().unwrap().iter();
+    let classes: Vec<&Value> = classes.map(|one| &one["client-classes"]).collect();
+    let expected = [json!(["lifetimes-900-900"]), json!(["lifetimes-600-1200"]), json!([])];
+    assert_eq!(classes, expected.iter().collect::<Vec<_>>());
+    let classes = json!([
+        {"name": "lifetimes-600-1200", "preferred-lifetime": 600, "valid-lifetime": 1200},
+        {"name": "lifetimes-900-900", "preferred-lifetime": 900, "valid-lifetime": 900},
+    ]);
+    assert_eq!(configured.json["Dhcp6"]["client-classes"], classes);
+    assert_eq!(
+        (&subnet["preferred-lifetime"], &subnet["rebind-timer"]),
+        (&json!(2700), &json!(480))
+    );
+}
+
+#[test]
+fn what_kea_cannot_do_is_left_out_and_named() {
+    let any_ia = AssignedRouter {
+        iaid: None,
+        ..router(
+            "one",
+            &[0, 3, 7],
+            &[prefix("2001:db8::/62", 900, 900), prefix("fd00::/62", 900, 900)],
+        )
+    };
+    let several = [prefix("2001:db8:1::/62", 600, 1200), prefix("fd00:1::/62", 900, 900)];
+    let routers = vec![any_ia, router("two", &[0, 3, 8], &several)];
+    let pool =
+        |name: &str, block| AssignedPool { name: name.into(), length: 64, blocks: vec![block] };
+    let pools = vec![
+        pool("guests", prefix("2001:db8:0:f0::/60", 2700, 5400)),
+        pool("others", prefix("2001:db8:0:e0::/60", 2700, 3600)),
     ];
     let ntp = |octet| {
         let body = [&[0, 1, 0, 16, 0x20, 1, 0xd, 0xb8], &[0; 11][..], &[octet]].concat();
@@ -90,18 +149,67 @@ fn what_kea_cannot_do_is_left_out_and_named() {
     let services = ServiceOption::select(&[ntp(1), ntp(2)]);
     assert_eq!(services.len(), 2);
     let options = HostOptions { services, ..HostOptions::default() };
-    let assigned = Assigned { options, ..assigned(routers, Vec::new()) };
+    let assigned = Assigned { options, ..assigned(routers, pools) };
     let configured = Configured::render(&assigned, &files());
     let subnet = &configured.json["Dhcp6"]["subnet6"][0];
     assert_eq!(
         (&subnet["preferred-lifetime"], &subnet["valid-lifetime"]),
-        (&json!(600), &json!(900))
+        (&json!(2700), &json!(3600))
     );
-    let about = ["fd00::/62 of one", "lifetimes", "NTP"];
+    let classes = &subnet["reservations"][1]["client-classes"];
+    assert_eq!(classes, &json!(["lifetimes-600-900"]));
+    let about = ["lifetimes of pools", "fd00::/62 of one", "lifetimes of 00:03:08", "NTP"];
     assert_eq!(configured.left_out.len(), about.len(), "{:?}", configured.left_out);
     for (problem, about) in configured.left_out.iter().zip(about) {
         assert!(problem.contains(about), "{problem}");
     }
+}
+
+/// Two servers answer in each other's place, soon.
+#[test]
+fn a_second_server_is_rendered_where_there_is_one() {
+    let database = LeaseDatabase {
+        host: "/run/postgresql".into(),
+        name: "leases".into(),
+        user: "kea".into(),
+        password_file: None,
+    };
+    let pair = HighAvailability {
+        role: crate::config::Role::Standby,
+        url: "[fd00::2]:8001".parse().unwrap(),
+        partner: "[fd00::1]:8001".parse().unwrap(),
+    };
+    let routers = || vec![router("one", &[0, 3, 7], &[prefix("2001:db8::/62", 2700, 5400)])];
+    let of = |files: &Files| Configured::render(&assigned(routers(), Vec::new()), files);
+    let in_file = of(&files());
+    assert_eq!(in_file.json["Dhcp6"]["lease-database"]["name"], "/var/lib/x/leases.csv");
+    assert_eq!(in_file.subnet, 1);
+    let in_database =
+        Files { database: Some(database), password: Some("secret".into()), ..files() };
+    let configured = of(&in_database);
+    let rendered = &configured.json["Dhcp6"]["lease-database"];
+    assert_eq!(
+        (&rendered["host"], &rendered["password"]),
+        (&json!("/run/postgresql"), &json!("secret"))
+    );
+    assert_ne!(configured.subnet, 1, "a subnet of its own among those of other downlinks");
+    let subnet = &configured.json["Dhcp6"]["subnet6"][0];
+    assert_eq!((&subnet["renew-timer"], &subnet["rebind-timer"]), (&json!(60), &json!(90)));
+    let mut paired = Files { pair: Some(pair), ..files() };
+    let hook = |files: &Files| {
+        let configured = of(files);
+        let hook = &configured.json["Dhcp6"]["hooks-libraries"][1];
+        assert_eq!(hook["library"], "/usr/lib/libdhcp_ha.so");
+        hook["parameters"]["high-availability"][0].clone()
+    };
+    let own = json!({"name": "standby", "url": "http://[fd00::2]:8001/", "role": "standby"});
+    assert_eq!(hook(&paired)["peers"][0], own);
+    assert_eq!(
+        (&hook(&paired)["this-server-name"], &hook(&paired)["sync-leases"]),
+        (&json!("standby"), &json!(true))
+    );
+    paired.database = in_database.database;
+    assert_eq!(hook(&paired)["sync-leases"], false);
 }
 
 /// T1 stays below T2, and an infinite lifetime has neither.
@@ -151,21 +259,21 @@ fn with_answers<T>(answers: &[&[u8]], work: impl AsyncFnOnce(&Path) -> T) -> T {
 }
 
 const LEASES: &[u8] = br#"{"result": 0, "text": "5 IPv6 lease(s) found.", "arguments": {"count": 5, "leases": [
-    {"ip-address": "2001:db8::", "prefix-len": 60, "type": "IA_PD", "duid": "00:03:07", "iaid": 7,
+    {"ip-address": "2001:db8::", "prefix-len": 60, "type": "IA_PD", "subnet-id": 1, "duid": "00:03:07", "iaid": 7,
      "hw-address": "02:00:5e:00:53:01", "cltt": 1000, "valid-lft": 60, "preferred-lft": 30, "state": 0,
-     "subnet-id": 1, "fqdn-fwd": false, "fqdn-rev": false, "hostname": ""},
-    {"ip-address": "2001:db8::10", "prefix-len": 128, "type": "IA_NA", "duid": "00:03:07", "iaid": 7,
+     "fqdn-fwd": false, "fqdn-rev": false, "hostname": ""},
+    {"ip-address": "2001:db8::10", "prefix-len": 128, "type": "IA_NA", "subnet-id": 1, "duid": "00:03:07", "iaid": 7,
      "cltt": 1000, "valid-lft": 60, "preferred-lft": 30, "state": 0},
-    {"ip-address": "2001:db8:1::", "prefix-len": 60, "type": "IA_PD", "duid": "00:03:07", "iaid": 7,
+    {"ip-address": "2001:db8:1::", "prefix-len": 60, "type": "IA_PD", "subnet-id": 1, "duid": "00:03:07", "iaid": 7,
      "cltt": 1000, "valid-lft": 60, "preferred-lft": 30, "state": 2},
-    {"ip-address": "2001:db8:2::", "prefix-len": 129, "type": "IA_PD", "duid": "00:03:07", "iaid": 7,
+    {"ip-address": "2001:db8:2::", "prefix-len": 129, "type": "IA_PD", "subnet-id": 1, "duid": "00:03:07", "iaid": 7,
      "cltt": 1000, "valid-lft": 60, "preferred-lft": 30, "state": 0},
-    {"ip-address": "2001:db8:3::", "prefix-len": 60, "type": "IA_PD", "duid": "nonsense", "iaid": 7,
+    {"ip-address": "2001:db8:3::", "prefix-len": 60, "type": "IA_PD", "subnet-id": 1, "duid": "nonsense", "iaid": 7,
      "cltt": 1000, "valid-lft": 60, "preferred-lft": 30, "state": 0}]}}"#;
 
 #[test]
 fn of_leases_those_count_that_hold_and_make_sense() {
-    let leases = with_answers(&[LEASES], async |socket| control::leases(socket).await.unwrap());
+    let leases = with_answers(&[LEASES], async |socket| control::leases(socket, 1).await.unwrap());
     let [lease] = leases.as_slice() else { panic!("{leases:?}") };
     assert_eq!((lease.prefix, lease.iaid), ("2001:db8::/60".parse().unwrap(), Iaid(7)));
     assert_eq!((lease.preferred, lease.valid), (Lifetime::Finite(30), Lifetime::Finite(60)));
@@ -185,7 +293,7 @@ fn a_program_that_talks_nonsense_is_a_failure() {
         (b"\xff\xfe", ErrorKind::InvalidData),
         (&endless, ErrorKind::InvalidData),
     ] {
-        let failure = with_answers(&[answer], async |socket| control::leases(socket).await);
+        let failure = with_answers(&[answer], async |socket| control::leases(socket, 1).await);
         let Err(Failure::Silent(error)) = failure else { panic!("{failure:?}") };
         assert_eq!(error.kind(), kind, "{error}");
     }
@@ -201,7 +309,7 @@ fn a_listing_has_an_end() {
     let lease = |number: usize| {
         let address = std::net::Ipv6Addr::from(0x2001_0db8_u128 << 96 | (number as u128) << 64);
         json!({
-            "ip-address": address, "prefix-len": 64, "type": "IA_PD", "duid": "00:03:07",
+            "ip-address": address, "prefix-len": 64, "type": "IA_PD", "subnet-id": 1, "duid": "00:03:07",
             "iaid": 7, "cltt": 1000, "valid-lft": 60, "preferred-lft": 30, "state": 0,
         })
     };
@@ -211,6 +319,6 @@ fn a_listing_has_an_end() {
     };
     let pages: Vec<Vec<u8>> = (0..200).map(page).collect();
     let pages: Vec<&[u8]> = pages.iter().map(Vec::as_slice).collect();
-    let leases = with_answers(&pages, async |socket| control::leases(socket).await.unwrap());
+    let leases = with_answers(&pages, async |socket| control::leases(socket, 1).await.unwrap());
     assert_eq!(leases.len(), 128_000);
 }

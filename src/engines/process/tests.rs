@@ -9,6 +9,7 @@ fn setup(directory: &Path, script: &str) -> Setup {
         name: "test-lan0".to_owned(),
         program: PathBuf::from("/bin/sh"),
         arguments: vec!["-c".into(), script.into()],
+        left_behind: None,
         directory: directory.to_owned(),
         process_start: testing::process_start,
     }
