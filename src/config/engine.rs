@@ -72,8 +72,8 @@ pub struct Engine {
 /// A PostgreSQL database with the leases of one Kea, or of several.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LeaseDatabase {
-    /// A host, or the directory of a socket.
-    pub host: String,
+    /// A host, or the directory of a socket; none for the usual one.
+    pub host: Option<String>,
     /// The database.
     pub name: String,
     /// Who opens it.

@@ -4,9 +4,6 @@ use crate::config::table::Table;
 use crate::config::value::{self, Wrong};
 use crate::config::{Engine, HighAvailability, LeaseDatabase, Program};
 
-/// Where Debian's PostgreSQL has its socket.
-const POSTGRESQL: &str = "/run/postgresql";
-
 /// None where it is not known which program it is.
 pub(super) fn engine(name: &str, table: &Table<'_>) -> Option<Engine> {
     let kind = table.get("kind", value::program);
@@ -28,7 +25,7 @@ pub(super) fn engine(name: &str, table: &Table<'_>) -> Option<Engine> {
 fn lease_database(table: &Table<'_>) -> Option<LeaseDatabase> {
     let name = table.need("name", "name the database: name = \"kea\"", value::argument);
     let user = table.need("user", "name who opens it: user = \"kea\"", value::argument);
-    let host = table.get("host", value::argument).unwrap_or_else(|| POSTGRESQL.to_owned());
+    let host = table.get("host", value::argument);
     let password_file = table.get("password-file", value::file);
     table.finish();
     Some(LeaseDatabase { host, name: name?, user: user?, password_file })

@@ -130,14 +130,14 @@ fn kea_has_its_leases_in_a_database_and_a_partner() {
         [downlink.lan0]
         delegator = "kea"
         [engine.kea]
-        lease-database = { name = "leases", user = "kea", password-file = "/etc/kea/password" }
+        lease-database = { name = "leases", user = "kea", password-file = "/kea/password" }
         high-availability = { role = "standby", url = "http://[fd00::2]:8001/", partner = "http://192.0.2.1:80" }
         "#,
     );
     let engine = config.engine("kea").unwrap();
     let database = engine.lease_database.unwrap();
-    assert_eq!((database.host.as_str(), database.name.as_str()), ("/run/postgresql", "leases"));
-    assert_eq!(database.password_file.as_deref(), Some("/etc/kea/password"));
+    assert_eq!((database.host, database.name.as_str()), (None, "leases"));
+    assert_eq!(database.password_file.as_deref(), Some("/kea/password"));
     let pair = engine.high_availability.unwrap();
     assert_eq!((pair.role, pair.url.port(), pair.partner.port()), (Role::Standby, 8001, 80));
 }

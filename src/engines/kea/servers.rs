@@ -8,6 +8,8 @@ use crate::net::stable_hash;
 
 /// The subnet of a file of leases, which holds no other.
 const ONLY: u32 = 1;
+/// Where Debian's PostgreSQL has its socket.
+const POSTGRESQL: &str = "/run/postgresql";
 /// A pair asks each other so often whether it is there, and goes on alone after so long, both in
 /// milliseconds. After each change of the configuration neither answers before three of the former
 /// have passed.
@@ -38,6 +40,7 @@ impl Files {
             let name = self.state.join("leases.csv");
             return json!({"type": "memfile", "persist": true, "name": name});
         };
+        let host = host.as_deref().unwrap_or(POSTGRESQL);
         let mut database = json!({
             "type": "postgresql", "name": name, "host": host, "user": user,
             "connect-timeout": 2, "max-reconnect-tries": 1_000_000, "reconnect-wait-time": 1000,

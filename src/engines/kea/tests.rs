@@ -169,7 +169,7 @@ fn what_kea_cannot_do_is_left_out_and_named() {
 #[test]
 fn a_second_server_is_rendered_where_there_is_one() {
     let database = LeaseDatabase {
-        host: "/run/postgresql".into(),
+        host: None,
         name: "leases".into(),
         user: "kea".into(),
         password_file: None,
