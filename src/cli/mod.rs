@@ -9,6 +9,7 @@ pub mod feed;
 pub mod import;
 pub mod manual;
 pub mod plan;
+pub mod rtsold;
 pub mod run;
 pub mod status;
 
@@ -54,6 +55,15 @@ enum Command {
         renumberd run --config /etc/renumberd.toml\n\n\
         Signals: HUP reloads the configuration, TERM and INT stop.")]
     Run(run::Run),
+    /// Be what rtsold(8) is to a host, with its options; so is this program when it is called as
+    /// rtsold or rtsol
+    #[command(after_help = "Examples:\n  \
+        renumberd rtsold -f eth0\n  \
+        renumberd rtsold -a -p /run/rtsold.pid\n  \
+        ln -s renumberd /usr/sbin/rtsol && rtsol -O /etc/dhcp6-script eth0\n\n\
+        Without -f it goes into the background and logs to syslogd. Signals: USR1 writes the state \
+        to the dump file, TERM and INT stop. `renumberd status` shows it too.")]
+    Rtsold(rtsold::Rtsold),
     /// Read a configuration and say what is wrong with it
     #[command(after_help = "Example:\n  renumberd check /etc/renumberd.toml")]
     Check {
@@ -253,6 +263,10 @@ struct Agent {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    let program = std::env::args_os().next().map(PathBuf::from);
+    if let Some(name) = rtsold::called_as(program.as_deref()) {
+        return rtsold::main(name);
+    }
     let cli = Cli::parse();
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -290,6 +304,7 @@ fn perform(command: Command) -> Result<(), Failure> {
             let config = options.site.load().map_err(Failure::Configuration)?;
             run::run(&options, config)?;
         }
+        Command::Rtsold(options) => rtsold::run(&options)?,
         Command::Check { file } => {
             let config = load_file(&file).map_err(Failure::Configuration)?;
             say(&check::render(&file, &config));

@@ -57,6 +57,9 @@ pub fn run(options: &Run, config: Config) -> anyhow::Result<()> {
             runtime_dir: options.runtime_dir.clone(),
             address_mark: !options.no_address_protocol,
             log_fields: options.log_format == LogFormat::Json,
+            shared_dir: options.runtime_dir.clone(),
+            once: false,
+            dump: None,
         },
         &reload,
     )

@@ -85,6 +85,7 @@ fn read(root: &Table<'_>) -> Config {
             .get("uplink-loss-hold", value::pause)
             .unwrap_or(default.uplink_loss_hold),
         ready_timeout: root.get("ready-timeout", value::pause).unwrap_or(default.ready_timeout),
+        is_confined: default.is_confined,
         layout: root.get("layout", value::layout).unwrap_or(default.layout),
         uplinks: uplinks(root, &engines),
         downlinks: root

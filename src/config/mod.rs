@@ -66,6 +66,8 @@ pub struct Config {
     pub ready_timeout: Duration,
     /// How long the loss of the last default router stays unsaid downstream (RA-TX-30).
     pub uplink_loss_hold: Duration,
+    /// Other agents run on this machine: what is on interfaces that are not named here is theirs.
+    pub is_confined: bool,
 }
 
 /// How the event loop is scheduled among other programs.
@@ -385,6 +387,7 @@ impl Default for Config {
             scheduling: Scheduling::default(),
             ready_timeout: Duration::from_secs(30),
             uplink_loss_hold: Duration::from_secs(1),
+            is_confined: false,
         }
     }
 }

@@ -13,7 +13,8 @@ use super::engine::EngineStatus;
 use super::relay::RelayStatus;
 use super::stage::{Cause, Prefixes};
 use crate::core::stage::Stage;
-use crate::time::Instant;
+use crate::core::uplink::solicit::Solicitation;
+use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;
 
@@ -82,6 +83,22 @@ pub struct UplinkStatus {
     /// What of the server's options is passed on to hosts that ask for it.
     #[serde(default)]
     pub passed_on: Vec<String>,
+    /// How far the solicitation of routers is.
+    #[serde(default)]
+    pub solicitation: SolicitationStatus,
+}
+
+/// How far the solicitation of routers is.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct SolicitationStatus {
+    /// Solicitations since the event that asked for them; none of those that were answered.
+    pub sent: u32,
+    /// Seconds until the next one, if there is to be one.
+    pub next: Option<f64>,
+    /// Seconds between the last one and the next.
+    pub interval: Option<f64>,
+    /// Advertisements that were taken in.
+    pub advertisements: u64,
 }
 
 /// A router on an uplink.
@@ -99,6 +116,12 @@ pub struct RouterStatus {
     pub other: bool,
     /// What it advertises.
     pub prefixes: Vec<PrefixStatus>,
+    /// DNS servers that it advertises, and for how many seconds more.
+    #[serde(default)]
+    pub resolvers: Vec<(Ipv6Addr, Option<u32>)>,
+    /// Search domains that it advertises, and for how many seconds more.
+    #[serde(default)]
+    pub search: Vec<(String, Option<u32>)>,
 }
 
 /// An advertised prefix.
@@ -263,6 +286,8 @@ impl Core {
                     condition: prefix.condition.to_owned(),
                 })
                 .collect(),
+            resolvers: left(now, router.resolvers),
+            search: left(now, router.search),
         });
         let index = self.kernel.state.system.link(name).map(|link| link.index);
         let kernel = uplink.config().address == crate::config::AddressMode::Kernel;
@@ -297,6 +322,22 @@ impl Core {
             state: state.to_owned(),
             leases: leases.collect(),
             passed_on: passed_on.into_iter().map(str::to_owned).collect(),
+            solicitation: solicitation_status(now, uplink.solicitation()),
         })
+    }
+}
+
+/// Each with the seconds that are left of it.
+fn left<T>(now: Instant, ends: Vec<(T, Until)>) -> Vec<(T, Option<u32>)> {
+    ends.into_iter().map(|(what, until)| (what, until.remaining(now).seconds())).collect()
+}
+
+fn solicitation_status(now: Instant, solicitation: Solicitation) -> SolicitationStatus {
+    let Solicitation { sent, next_at, interval, advertisements, .. } = solicitation;
+    SolicitationStatus {
+        sent,
+        next: next_at.map(|at| at.since(now).as_secs_f64()),
+        interval: interval.map(|interval| interval.as_secs_f64()),
+        advertisements,
     }
 }

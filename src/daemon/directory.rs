@@ -1,12 +1,15 @@
-//! The directories of an agent: each has one agent at a time.
+//! The directories of an agent, and the interfaces of a machine: each has one agent at a time.
 
-use std::fs::{DirBuilder, File};
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use nix::fcntl::{Flock, FlockArg};
+
+use crate::config::Config;
 
 /// What nothing can be written to for now: the agent runs from memory (STO-09).
 const NOT_WRITABLE: [i32; 4] = [libc::EROFS, libc::ENOSPC, libc::EDQUOT, libc::EIO];
@@ -52,4 +55,85 @@ fn open(dir: &Path) -> io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
     let path = dir.join("lock");
     File::create(&path).or_else(|error| File::open(&path).map_err(|_| error))
+}
+
+/// The interfaces that this agent has, by name: for as long as this is held no other agent takes
+/// them.
+#[derive(Debug, Default)]
+pub(super) struct Held(BTreeMap<String, Flock<File>>);
+
+impl Held {
+    /// Takes the interfaces of a configuration, and lets others go.
+    ///
+    /// # Errors
+    ///
+    /// When another agent has one, by name; what was held before is held still.
+    pub(super) fn follow(&mut self, shared: &Path, config: &Config) -> anyhow::Result<()> {
+        let names = config.uplinks.keys().chain(config.downlinks.keys());
+        let names: BTreeSet<&String> = names.chain(config.relays.keys()).collect();
+        let mut taken = BTreeMap::new();
+        for name in names.iter().filter(|name| !self.0.contains_key(name.as_str())) {
+            if let Some(lock) = take_interface(shared, name)? {
+                taken.insert((*name).clone(), lock);
+            }
+        }
+        self.0.retain(|name, _| names.contains(name));
+        self.0.append(&mut taken);
+        Ok(())
+    }
+}
+
+/// Takes an interface; nothing where nothing can be written, as then no agent can.
+fn take_interface(shared: &Path, name: &str) -> anyhow::Result<Option<Flock<File>>> {
+    let directory = shared.join("interfaces");
+    let path = directory.join(format!("{name}.lock"));
+    let opened = DirBuilder::new().recursive(true).mode(0o755).create(&directory).and_then(|()| {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)
+    });
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.raw_os_error().is_some_and(|errno| NOT_WRITABLE.contains(&errno)) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error).with_context(|| format!("{} of {name}", path.display())),
+    };
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        let holder = fs::read_to_string(&path).unwrap_or_default();
+        let holder = match holder.trim() {
+            "" => String::new(),
+            pid => format!(" (process {pid})"),
+        };
+        anyhow::anyhow!(
+            "{name} is in use by another renumberd{holder}: stop that, or leave the interface to it"
+        )
+    })?;
+    // Only for people to read.
+    let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+    Ok(Some(lock))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(names: &[&str]) -> Config {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        Config::from_args(&names, &[]).unwrap()
+    }
+
+    #[test]
+    fn an_interface_has_one_agent_and_is_named_to_the_next() {
+        let shared = tempfile::tempdir().unwrap();
+        let (mut one, mut other) = (Held::default(), Held::default());
+        one.follow(shared.path(), &config(&["eth0", "eth1"])).unwrap();
+        let refused = other.follow(shared.path(), &config(&["eth1", "eth2"])).unwrap_err();
+        let pid = std::process::id();
+        let expected = format!("eth1 is in use by another renumberd (process {pid}): stop");
+        assert!(refused.to_string().starts_with(&expected), "{refused}");
+        // What was refused has taken nothing.
+        one.follow(shared.path(), &config(&["eth0", "eth2"])).unwrap();
+        other.follow(shared.path(), &config(&["eth1"])).unwrap();
+        drop(one);
+        other.follow(shared.path(), &config(&["eth0", "eth1", "eth2"])).unwrap();
+    }
 }

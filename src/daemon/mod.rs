@@ -5,11 +5,13 @@ pub mod clock;
 pub mod control;
 mod directory;
 mod disk;
+mod dump;
 mod gate;
 mod json_lines;
 mod log;
 mod machine;
 mod notify;
+mod once;
 mod outbox;
 mod send;
 mod server;
@@ -20,7 +22,7 @@ mod turn;
 
 pub use json_lines::JsonLines;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,7 +31,9 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use self::control::{Answer, Pending, Request};
+use self::directory::Held;
 use self::notify::Supervisor;
+use self::once::Once;
 use self::shell::Shell;
 use self::turn::{Flow, Pauses, Ready};
 use crate::config::{Config, Scheduling};
@@ -51,6 +55,22 @@ pub struct Options {
     pub address_mark: bool,
     /// Lines of the log carry the values of events as fields, for [`JsonLines`].
     pub log_fields: bool,
+    /// Where the agents of this machine keep what they have to agree on: who has which interface.
+    pub shared_dir: PathBuf,
+    /// The agent ends when routers have been heard, or have not answered.
+    pub once: bool,
+    /// The file that USR1 has the state of the solicitation written to; none where that signal is
+    /// left alone.
+    pub dump: Option<PathBuf>,
+}
+
+/// Whether the interfaces of a configuration can be had: no other agent has one of them.
+///
+/// # Errors
+///
+/// When one has, by name.
+pub fn check_free(config: &Config, shared_dir: &Path) -> anyhow::Result<()> {
+    Held::default().follow(shared_dir, config)
 }
 
 /// Runs the agent until it is told to stop; `reload` reads the configuration anew.
@@ -75,6 +95,8 @@ async fn serve(
     options: &Options,
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
+    let mut held = Held::default();
+    held.follow(&options.shared_dir, &config)?;
     let (mut shell, memory, duid) = Shell::open(options)?;
     if config.scheduling == Scheduling::Fifo
         && let Err(error) = platform::prefer_this_thread()
@@ -86,9 +108,10 @@ async fn serve(
     shell.engines.end_strays(&config);
     let ready_timeout = config.ready_timeout;
     shell.hosts.withdraw_strays(&config);
+    let mut once = options.once.then(|| Once::new(clock::now(), config.uplinks.keys().cloned()));
     let mut core = Core::new(config, memory, duid, platform::CAPABILITIES, seed, clock::now());
     core.set_reports_debug(tracing::enabled!(tracing::Level::DEBUG));
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new(options.dump.is_some())?;
     let mut requests = control::listen(&options.runtime_dir)
         .with_context(|| format!("cannot listen in {}", options.runtime_dir.display()))?;
     info!("running");
@@ -101,10 +124,16 @@ async fn serve(
         if flow == Flow::Exit {
             break;
         }
+        if once.as_mut().is_some_and(|once| once.ends(clock::now(), &core)) {
+            core.handle(clock::now(), Input::Command(Command::Stop));
+            continue;
+        }
         // What is left over comes before any deadline.
         let deadline = core.deadline(clock::now()).filter(|_| flow == Flow::Idle);
         supervisor.report(clock::now(), &core);
-        shell.arm(deadline.into_iter().chain(supervisor.deadline()).min_by_key(|one| one.at));
+        let once_over = once.as_ref().and_then(|once| once.deadline(clock::now(), &core));
+        let deadlines = deadline.into_iter().chain(supervisor.deadline()).chain(once_over);
+        shell.arm(deadlines.min_by_key(|one| one.at));
         pauses.pause(clock::now()).await;
         let woken = tokio::select! {
             biased;
@@ -127,12 +156,22 @@ async fn serve(
                 Flow::Idle
             }
             Woken::Signal(Signalled::Reload) => {
-                match reload() {
+                let config = reload().and_then(|config| {
+                    let followed = held.follow(&options.shared_dir, &config);
+                    followed.map(|()| config).map_err(|error| error.to_string())
+                });
+                match config {
                     Ok(config) => {
                         let command = Command::Reload(Box::new(config));
                         core.handle(clock::now(), Input::Command(command));
                     }
                     Err(errors) => error!("the configuration stays as it was: {errors}"),
+                }
+                Flow::Idle
+            }
+            Woken::Signal(Signalled::Dump) => {
+                if let Some(file) = &options.dump {
+                    dump::write(file, &core.status(clock::now()));
                 }
                 Flow::Idle
             }
@@ -143,7 +182,7 @@ async fn serve(
         }
     }
     shell.engines.end().await;
-    shell.hosts.end(false).await;
+    shell.hosts.end(options.once).await;
     shell.close();
     let _ = std::fs::remove_file(control::path(&options.runtime_dir));
     info!("stopped");
@@ -239,17 +278,20 @@ fn execute(core: &mut Core, request: Request) -> Answer {
 enum Signalled {
     Stop,
     Reload,
+    Dump,
 }
 
 struct Signals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
+    dump: Option<Signal>,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new(dumps: bool) -> std::io::Result<Self> {
         Ok(Self {
+            dump: dumps.then(|| signal(SignalKind::user_defined1())).transpose()?,
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -261,6 +303,15 @@ impl Signals {
             _ = self.hangup.recv() => Signalled::Reload,
             _ = self.interrupt.recv() => Signalled::Stop,
             _ = self.terminate.recv() => Signalled::Stop,
+            Some(_) = next_of(&mut self.dump) => Signalled::Dump,
         }
+    }
+}
+
+/// The next of a signal, which never comes where it is left alone.
+async fn next_of(signal: &mut Option<Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
     }
 }

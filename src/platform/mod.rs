@@ -22,8 +22,8 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use backend::socket_options;
 pub use backend::{
-    CAPABILITIES, Events, Kernel, Sleep, Timer, identity, now, paths, prefer_this_thread,
-    process_start, remedy_for_unsent,
+    CAPABILITIES, Events, Kernel, Sleep, Timer, accepts_advertisements, identity, now, paths,
+    prefer_this_thread, process_start, remedy_for_unsent,
 };
 use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;

@@ -26,7 +26,12 @@ const TURN: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct Script {
     pub router_lifetime: u16,
+    /// M and O.
+    pub managed: bool,
+    pub other: bool,
     pub on_link: Vec<Promise>,
+    /// Further options of its advertisement.
+    pub options: Vec<NdpOption>,
     pub delegated: Vec<Promise>,
     /// Answer each solicitation with an advertisement at once.
     pub answers_solicitations: bool,
@@ -47,7 +52,10 @@ impl Script {
     pub fn new(era: Era) -> Self {
         Self {
             router_lifetime: 1800,
+            managed: false,
+            other: false,
             on_link: vec![Promise::of(era.on_link)],
+            options: Vec::new(),
             delegated: vec![Promise::of(era.delegated)],
             answers_solicitations: true,
             deaf_to: Vec::new(),
@@ -61,7 +69,9 @@ impl Script {
         RouterAdvertisement {
             hop_limit: 64,
             router_lifetime: self.router_lifetime,
-            options: self.on_link.iter().map(prefix_option).collect(),
+            managed: self.managed,
+            other: self.other,
+            options: self.on_link.iter().map(prefix_option).chain(self.options.clone()).collect(),
             ..RouterAdvertisement::default()
         }
     }

@@ -21,6 +21,7 @@ use crate::core::memory::Record;
 use crate::core::output::{Output, Packet, ServerPacket};
 use crate::core::safety::Safety;
 use crate::core::stage::{Cause, Prefixes};
+use crate::core::uplink::solicit::Solicitation;
 use crate::core::uplink::{Effect, Lack};
 use crate::net::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, link_layer_of};
 use crate::time::Instant;
@@ -320,6 +321,12 @@ impl Core {
     /// Whether there is an uplink of this name.
     pub fn has_uplink(&self, name: &str) -> bool {
         self.uplinks.contains_key(name)
+    }
+
+    /// How far the solicitation of routers is on an uplink: whether it can send, and what it has.
+    pub fn solicitation(&self, uplink: &str) -> Option<(bool, Solicitation)> {
+        let uplink = self.uplinks.get(uplink)?;
+        Some((uplink.attached().is_some(), uplink.solicitation()))
     }
 
     /// What an uplink is without since it came up, if anything; none at all where there is no such

@@ -266,9 +266,9 @@ impl Core {
     }
 
     /// What may be removed: on an uplink once its router was heard, elsewhere once it is known
-    /// what is delegated.
+    /// what is delegated, unless another agent has its own there.
     fn removable(&self) -> Removable {
-        let known = self.leases_known();
+        let known = self.leases_known() && !self.config.is_confined;
         let interfaces = self.kernel.state.system.links.values().filter(|link| link.running);
         let interfaces = interfaces
             .filter(|link| match self.uplinks.get(&link.name) {

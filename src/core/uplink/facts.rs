@@ -3,12 +3,18 @@
 use super::Uplink;
 use super::hear::Routers;
 use super::lease::Lease;
+use super::solicit::Solicitation;
 use crate::core::desired::UplinkFacts;
 use crate::core::stage::Prefixes;
 use crate::time::Instant;
 use crate::wire::dhcpv6_option::Duid;
 
 impl Uplink {
+    /// How far the solicitation of routers is.
+    pub(in crate::core) fn solicitation(&self) -> Solicitation {
+        self.solicit.progress(self.routers.count())
+    }
+
     /// What the desired state is derived from.
     pub(in crate::core) fn facts(&self, now: Instant) -> UplinkFacts {
         UplinkFacts {

@@ -36,6 +36,24 @@ struct Round {
     multicast: bool,
     next_at: Instant,
     progress: Progress,
+    /// How many were sent in it.
+    sent: u32,
+}
+
+/// How far the solicitation of an uplink is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Solicitation {
+    /// How many solicitations were sent since the event that asked for them; none of those that
+    /// have been answered.
+    pub sent: u32,
+    /// The last one on this link.
+    pub last_at: Option<Instant>,
+    /// The next one.
+    pub next_at: Option<Instant>,
+    /// Between the last and the next one.
+    pub interval: Option<Duration>,
+    /// How many advertisements were taken in on the uplink.
+    pub advertisements: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +80,7 @@ impl Solicit {
         // that a router that comes and goes cannot draw solicitations at its own rate (RS-10).
         let next_at = self.sent_at.map_or(delayed, |sent| delayed.max(sent + INITIAL_INTERVAL));
         let progress = Progress::Fresh { answered: false };
-        self.round = Some(Round { multicast, next_at, progress });
+        self.round = Some(Round { multicast, next_at, progress, sent: 0 });
     }
 
     /// The interface is unusable: nothing is due. What comes back may be another link, so it is
@@ -107,8 +125,24 @@ impl Solicit {
             }
         };
         let progress = Progress::Backoff { interval };
-        self.round = Some(Round { next_at: now + interval, progress, ..round });
+        let sent = round.sent.saturating_add(1);
+        self.round = Some(Round { next_at: now + interval, progress, sent, ..round });
         true
+    }
+
+    /// How far it is, beside `advertisements` that were taken in.
+    pub fn progress(&self, advertisements: u64) -> Solicitation {
+        let interval = match self.round.map(|round| round.progress) {
+            Some(Progress::Backoff { interval }) => Some(interval),
+            Some(Progress::Fresh { .. }) | None => None,
+        };
+        Solicitation {
+            sent: self.round.map_or(0, |round| round.sent),
+            last_at: self.sent_at,
+            next_at: self.round.map(|round| round.next_at),
+            interval,
+            advertisements,
+        }
     }
 
     /// When the next one is due.

@@ -31,6 +31,11 @@ pub const fn process_start(_pid: u32) -> Option<u64> {
     None
 }
 
+/// Whether the kernel follows router advertisements on an interface: cannot be told yet.
+pub const fn accepts_advertisements(_interface: &str) -> bool {
+    false
+}
+
 fn not_yet() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "not yet supported on FreeBSD")
 }

@@ -6,3 +6,7 @@ pub const CONFIG_FILE: &str = "/usr/local/etc/renumberd.toml";
 pub const RUNTIME_DIR: &str = "/var/run/renumberd";
 /// The memory: what a restart of the machine needs.
 pub const STATE_DIR: &str = "/var/db/renumberd";
+/// Where syslogd(8) listens.
+pub const SYSLOG: &str = "/var/run/log";
+/// Where daemons write down their process ids.
+pub const PID_DIR: &str = "/var/run";

@@ -22,6 +22,7 @@ pub use kernel::Kernel;
 pub use neighbors::remedy_for_unsent;
 pub use process::process_start;
 pub use scheduling::prefer_this_thread;
+pub use sysctl::accepts_advertisements;
 pub use timer::{Sleep, Timer, now};
 
 /// What the kernel can do.

@@ -6,3 +6,7 @@ pub const CONFIG_FILE: &str = "/etc/renumberd.toml";
 pub const RUNTIME_DIR: &str = "/run/renumberd";
 /// The memory: what a restart of the machine needs.
 pub const STATE_DIR: &str = "/var/lib/renumberd";
+/// Where syslogd(8) listens.
+pub const SYSLOG: &str = "/dev/log";
+/// Where daemons write down their process ids.
+pub const PID_DIR: &str = "/run";

@@ -31,6 +31,21 @@ pub fn write_sysctl(interface: &str, name: Sysctl, value: i32) -> io::Result<()>
     }
 }
 
+/// Whether the kernel follows router advertisements on an interface: those that are members of a
+/// bridge or a bond have no addresses of their own.
+pub fn accepts_advertisements(interface: &str) -> bool {
+    let value = |file| -> Option<i32> {
+        fs::read_to_string(path(interface, file)?).ok()?.trim().parse().ok()
+    };
+    let is_member = PathBuf::from(format!("/sys/class/net/{interface}/master")).exists();
+    let is_on = value("disable_ipv6") == Some(0) && !is_member;
+    is_on
+        && match value("accept_ra") {
+            Some(1) => value("forwarding") == Some(0),
+            value => value.is_some_and(|value| value > 1),
+        }
+}
+
 /// Whether the machine forwards IPv6.
 ///
 /// # Errors

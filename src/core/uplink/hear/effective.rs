@@ -34,6 +34,10 @@ pub struct RouterView {
     pub other: bool,
     /// What it advertises.
     pub prefixes: Vec<PrefixView>,
+    /// DNS servers (RFC 8106 §5.1), each with its end.
+    pub resolvers: Vec<(Ipv6Addr, Until)>,
+    /// Search domains (RFC 8106 §5.2), each with its end.
+    pub search: Vec<(String, Until)>,
 }
 
 /// A prefix of a router, for status.
@@ -311,6 +315,8 @@ impl Routers {
                 .filter(|(_, record)| !record.expired)
                 .map(view)
                 .collect(),
+            resolvers: router.resolvers.iter().map(|entry| (entry.value, entry.until)).collect(),
+            search: router.search.iter().map(|entry| (entry.value.clone(), entry.until)).collect(),
         });
         routers.collect()
     }

@@ -112,6 +112,11 @@ impl Routers {
         }
     }
 
+    /// How many advertisements were taken in.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Takes in a valid advertisement from `source`; `link_mtu` is the device's.
     ///
     /// # Errors

@@ -1,0 +1,377 @@
+//! `rtsold` and `rtsol`: the manual of rtsold(8), option by option, in namespaces with a router that
+//! does what a test wants.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a failure in a test is a panic"
+)]
+
+mod lab;
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use renumberd::time::Lifetime;
+use renumberd::wire::ndp_option::NdpOption;
+
+use lab::agent::{Agent, program};
+use lab::client::{Client, INTERFACE};
+use lab::net::{Namespace, Net};
+use lab::process::Process;
+use lab::provider::Era;
+use lab::scripted::{Script, Scripted};
+use lab::wire::Wire;
+use lab::{CEILING, eventually, millis, pause, secs, settles, sys};
+
+const ROUTER: &str = "fe80::1";
+
+/// A host with a router beside it.
+struct Bench {
+    net: Net,
+    host: Client,
+    router: Namespace,
+    directory: PathBuf,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let net = Net::new();
+        let router = net.router("router");
+        let host = Client::new(&net, "host", &[]);
+        net.cable((&host.namespace, INTERFACE), (&router, "lan0"));
+        router.link_local("lan0", ROUTER);
+        host.namespace.settled(INTERFACE);
+        let directory = net.directory("rtsold");
+        for name in ["rtsold", "rtsol"] {
+            symlink(program(), directory.join(name)).unwrap();
+        }
+        Self { net, host, router, directory }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// The program by one of its names, with the directory of agents for this test.
+    fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = self.host.namespace.command(&self.path(name));
+        command.args(["--runtime-dir", &self.path("run")]).args(arguments);
+        command
+    }
+
+    fn output(&self, name: &str, arguments: &[&str]) -> Output {
+        self.command(name, arguments).output().unwrap()
+    }
+
+    /// A daemon in the foreground.
+    fn rtsold(&self, arguments: &[&str]) -> Process {
+        let dump = self.path("dump");
+        let arguments = [&["-f", "-D", "-c", &dump], arguments].concat();
+        Process::start("rtsold", &mut self.command("rtsold", &arguments))
+    }
+
+    fn router(&self, change: impl FnOnce(&mut Script)) -> Scripted {
+        let mut script = Script::new(Era::new(1));
+        change(&mut script);
+        Scripted::start((&self.router, "lan0"), ROUTER, script)
+    }
+
+    /// A program that writes down its arguments, and its input after `-a`.
+    fn program(&self, name: &str) -> String {
+        let (path, log) = (self.path(name), self.path(&format!("{name}.log")));
+        let text =
+            format!("#!/bin/sh\n{{ echo \"$@\"; test \"$1\" = -a && cat; }} >>{log}\nexit 0\n");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// What such a program was called with, when that is all that it was.
+    fn called(&self, name: &str, expected: &str) {
+        settles(name, CEILING, || {
+            let called = self.read(&format!("{name}.log"));
+            if called == expected { Ok(()) } else { Err(called) }
+        });
+    }
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn rdnss(lifetime: u32) -> NdpOption {
+    let servers = vec!["2001:db8::53".parse().unwrap(), "fe80::53".parse().unwrap()];
+    NdpOption::Rdnss { lifetime: Lifetime::from_wire(lifetime), servers }
+}
+
+#[test]
+fn rtsol_ends_when_a_router_has_been_heard() {
+    let bench = Bench::new();
+    let _router = bench.router(|_| ());
+    let begun = Instant::now();
+    let ended = bench.output("rtsol", &[INTERFACE]);
+    assert_eq!(code(&ended), Some(0), "{}", stderr(&ended));
+    assert!(begun.elapsed() < secs(3), "{:?}", begun.elapsed());
+    bench.host.takes(Era::new(1).on_link, CEILING);
+}
+
+#[test]
+fn rtsol_ends_when_nobody_answers_three_solicitations() {
+    let bench = Bench::new();
+    let wire = Wire::capture(&bench.router, "lan0");
+    let begun = Instant::now();
+    let ended = bench.output("rtsold", &["-f1", INTERFACE]);
+    assert_eq!(code(&ended), Some(0), "{}", stderr(&ended));
+    assert!(begun.elapsed() < secs(20), "{:?}", begun.elapsed());
+    let sent = wire.frames().iter().filter(|frame| frame.is_solicitation()).count();
+    assert!((3..=6).contains(&sent), "three of ours, and those of the kernel at its start: {sent}");
+}
+
+#[test]
+fn bad_usage_is_exit_code_1_and_says_why() {
+    let bench = Bench::new();
+    let cases: [(&[&str], &str); 6] = [
+        (&[], "Usage"),
+        (&["-a", INTERFACE], "cannot be used with"),
+        (&["-f", "nowhere0"], "there is no interface nowhere0"),
+        (&["-f", INTERFACE, INTERFACE], "eth0 is named twice"),
+        (&["-f", "-O", "script", INTERFACE], "script is to be an absolute path"),
+        (&["-Z", INTERFACE], "-Z"),
+    ];
+    for (arguments, expected) in cases {
+        let ended = bench.output("rtsold", arguments);
+        assert_eq!(code(&ended), Some(1), "{arguments:?}");
+        assert!(stderr(&ended).contains(expected), "{arguments:?}: {}", stderr(&ended));
+    }
+}
+
+#[test]
+fn a_daemon_goes_into_the_background_with_its_pid_file_and_usr1_dumps() {
+    let bench = Bench::new();
+    let _router = bench.router(|script| {
+        script.managed = true;
+        script.options = vec![rdnss(3600)];
+    });
+    let (pid_file, dump) = (bench.path("pid"), bench.path("dump"));
+    let begun = Instant::now();
+    let ended = bench.output("rtsold", &["-p", &pid_file, "-c", &dump, INTERFACE]);
+    assert_eq!(code(&ended), Some(0), "{}", stderr(&ended));
+    assert!(begun.elapsed() < secs(2));
+    let pid = eventually("it has written its process id", CEILING, || {
+        bench.read("pid").trim().parse().ok().map(Pid::from_raw)
+    });
+    let _ended_at_the_end = Ended(pid);
+    settles("the dump tells of the router", CEILING, || {
+        // A signal before it is watched for would end the process.
+        if !PathBuf::from(bench.path("run/rtsold-eth0/control.sock")).exists() {
+            return Err("it does not listen yet".to_owned());
+        }
+        kill(pid, Signal::SIGUSR1).unwrap();
+        pause(millis(50));
+        let text = bench.read("dump");
+        let tells = text.contains("   RA from fe80::1\n    option: RDNSS: 2001:db8::53 (expire: ");
+        if tells { Ok(()) } else { Err(text) }
+    });
+    let text = bench.read("dump");
+    for line in [
+        "Interface eth0\n  probe interval: infinity\n  no probe timer\n",
+        "  interface status: active\n  managed config: on\n  other config: off\n",
+        "  rtsold status: IDLE\n  carrier detection: available\n  probes: 0, dadcount = 0\n",
+        "    option: RDNSS: fe80::53%eth0 (expire: ",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let second = bench.output("rtsold", &["-p", &pid_file, "-c", &dump, INTERFACE]);
+    assert_eq!(code(&second), Some(1));
+    assert!(stderr(&second).contains("eth0 is in use by another renumberd (process "));
+    kill(pid, Signal::SIGTERM).unwrap();
+    eventually("the file goes with the process", CEILING, || {
+        (!PathBuf::from(&pid_file).exists()).then_some(())
+    });
+}
+
+/// A daemon that ends with the test.
+struct Ended(Pid);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn instances_and_a_router_s_agent_live_side_by_side() {
+    let bench = Bench::new();
+    let namespace = &bench.host.namespace;
+    for (one, other) in [("eth1", "lan1"), ("lan0", "pc0")] {
+        let far = if one == "lan0" { bench.net.host("pc") } else { bench.router.clone() };
+        bench.net.cable((namespace, one), (&far, other));
+        namespace.settled(one);
+    }
+    let config = "[static.site]\nprefix = \"2001:db8:1200::/56\"\n[downlink.lan0]\n";
+    let agent = Agent::start(&bench.net, namespace, config, &[]);
+    let marked = || {
+        let addresses =
+            namespace.run("ip", &["-6", "addr", "show", "dev", "lan0", "scope", "global"]);
+        let routes = namespace.run("ip", &["-6", "route", "show", "proto", "82"]);
+        (addresses.contains("2001:db8:12"), routes.contains("2001:db8:1200::/56"))
+    };
+    eventually("the agent has its subnet", CEILING, || (marked() == (true, true)).then_some(()));
+    let _router = bench.router(|_| ());
+    let mut first = bench.rtsold(&[INTERFACE]);
+    let mut second = bench.rtsold(&["eth1"]);
+    first.wait_for_log("running", CEILING);
+    second.wait_for_log("running", CEILING);
+    pause(secs(3));
+    assert_eq!(marked(), (true, true), "what another agent has is left alone");
+    assert!(first.running() && second.running());
+    assert_eq!(agent.status().conditions("overlap"), [""; 0]);
+    assert!(first.stop().success() && second.stop().success());
+    assert_eq!(marked(), (true, true));
+}
+
+#[test]
+fn all_interfaces_that_can_have_routers_are_found() {
+    let bench = Bench::new();
+    let namespace = &bench.host.namespace;
+    namespace.ip("link add eth1 type veth peer name eth2");
+    namespace.ip("link set eth1 up");
+    namespace.ip("link set eth2 up");
+    namespace.sysctl("eth2", "accept_ra", 0);
+    let _router = bench.router(|_| ());
+    let mut daemon = bench.rtsold(&["-a"]);
+    daemon.wait_for_log("running", CEILING);
+    daemon.signal(Signal::SIGUSR1);
+    let found = eventually("the dump names interfaces", CEILING, || {
+        let text = bench.read("dump");
+        let names = text.lines().filter_map(|line| line.strip_prefix("Interface "));
+        Some(names.map(str::to_owned).collect::<Vec<_>>()).filter(|names| !names.is_empty())
+    });
+    assert_eq!(found, [INTERFACE, "eth1"]);
+}
+
+#[test]
+fn scripts_are_called_once_with_the_interface_and_the_router() {
+    let bench = Bench::new();
+    let (managed, other, always) =
+        (bench.program("managed"), bench.program("other"), bench.program("always"));
+    let router = bench.router(|script| script.other = true);
+    let _daemon =
+        bench.rtsold(&["-M", &managed, "-O", &other, "-A", &always, "-R", "/bin/true", INTERFACE]);
+    bench.called("other", "eth0 fe80::1\n");
+    bench.called("always", "eth0 fe80::1\n");
+    assert_eq!(bench.read("managed.log"), "");
+    router.rewrite(|script| script.managed = true);
+    router.advertise();
+    bench.called("managed", "eth0 fe80::1\n");
+    for _ in 0..20 {
+        router.advertise();
+        pause(millis(20));
+    }
+    pause(millis(300));
+    bench.called("other", "eth0 fe80::1\n");
+    bench.called("always", "eth0 fe80::1\n");
+    // What comes up anew may be another link.
+    bench.host.namespace.ip("link set eth0 down");
+    bench.host.namespace.ip("link set eth0 up");
+    bench.called("managed", "eth0 fe80::1\neth0 fe80::1\n");
+    bench.called("always", "eth0 fe80::1\neth0 fe80::1\n");
+    // With the M flag the O flag says nothing new.
+    pause(millis(300));
+    bench.called("other", "eth0 fe80::1\n");
+}
+
+#[test]
+fn a_script_that_hangs_holds_nobody_up() {
+    let bench = Bench::new();
+    let hanging = bench.program("hanging");
+    std::fs::write(&hanging, "#!/bin/sh\nsleep 1000\n").unwrap();
+    let resolvconf = bench.program("resolvconf");
+    let _router = bench.router(|script| script.options = vec![rdnss(3600)]);
+    let mut daemon = bench.rtsold(&["-A", &hanging, "-R", &resolvconf, INTERFACE]);
+    bench
+        .called("resolvconf", "-a eth0:slaac\nnameserver 2001:db8::53\nnameserver fe80::53%eth0\n");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn resolver_data_goes_to_resolvconf_and_is_withdrawn_when_it_ends() {
+    let bench = Bench::new();
+    let resolvconf = bench.program("resolvconf");
+    let [clean, other] = ["example.org", "$(reboot).example"].map(|name| NdpOption::Dnssl {
+        lifetime: Lifetime::from_wire(4),
+        names: vec![name.to_owned()],
+    });
+    let router = bench.router(|script| script.options = vec![rdnss(4), clean, other]);
+    let _daemon = bench.rtsold(&["-R", &resolvconf, INTERFACE]);
+    let handed = "-a eth0:slaac\nnameserver 2001:db8::53\nnameserver fe80::53%eth0\n\
+                  search example.org\n";
+    settles("resolver data is handed over, cleaned", CEILING, || {
+        let called = bench.read("resolvconf.log");
+        let is_clean = !called.contains('$') && called.starts_with(handed);
+        if is_clean { Ok(()) } else { Err(called) }
+    });
+    router.rewrite(|script| {
+        script.options.clear();
+        script.answers_solicitations = false;
+    });
+    settles("it is withdrawn when its lifetime has ended", CEILING, || {
+        let called = bench.read("resolvconf.log");
+        if called.ends_with("-d eth0:slaac\n") { Ok(()) } else { Err(called) }
+    });
+}
+
+#[test]
+fn what_a_killed_instance_has_handed_over_is_withdrawn_by_the_next() {
+    let bench = Bench::new();
+    let resolvconf = bench.program("resolvconf");
+    let router = bench.router(|script| script.options = vec![rdnss(3600)]);
+    let mut first = bench.rtsold(&["-R", &resolvconf, INTERFACE]);
+    let servers = "-a eth0:slaac\nnameserver 2001:db8::53\nnameserver fe80::53%eth0\n";
+    bench.called("resolvconf", servers);
+    first.kill();
+    router.rewrite(|script| script.options.clear());
+    let _second = bench.rtsold(&["-R", &resolvconf, INTERFACE]);
+    bench.called("resolvconf", &format!("{servers}-d eth0:slaac\n"));
+}
+
+#[test]
+fn a_link_that_comes_back_is_solicited_at_once() {
+    let bench = Bench::new();
+    let _router = bench.router(|_| ());
+    let namespace = &bench.host.namespace;
+    let mut daemon = bench.rtsold(&[INTERFACE]);
+    daemon.wait_for_log("running", CEILING);
+    bench.host.takes(Era::new(1).on_link, CEILING);
+    let wire = Wire::capture(namespace, INTERFACE);
+    let mut delays = Vec::new();
+    for _ in 0..5 {
+        bench.router.ip("link set lan0 down");
+        // The kernel tells of a loss of carrier up to a second later.
+        pause(millis(1500));
+        bench.router.ip("link set lan0 up");
+        // The link-local address stays over a loss of carrier.
+        let up = sys::monotonic();
+        let frame = wire
+            .wait_for("a solicitation", CEILING, |frame| frame.is_solicitation() && frame.at >= up);
+        delays.push(frame.at.saturating_sub(up));
+        pause(millis(500));
+    }
+    delays.sort();
+    assert!(delays[delays.len() / 2] < millis(50), "{delays:?}");
+    println!("solicited behind the carrier's return: {delays:?}");
+}
