@@ -234,7 +234,7 @@ fn serves(above: &ProgramSide) {
 #[test]
 fn two_keas_on_one_postgresql_database_survive_a_change() {
     let site = Site::new();
-    let database = Postgresql::start(&site.net);
+    let mut database = Postgresql::start(&site.net);
     let host = database.host().display();
     let engine = format!(
         "[engine.kea]\nlease-database = {{ name = \"kea\", user = \"kea\", host = \"{host}\" }}\n"
@@ -243,6 +243,19 @@ fn two_keas_on_one_postgresql_database_survive_a_change() {
     two.survives();
     let leases = database.leases();
     assert_eq!(leases.len(), 1, "{leases:?}");
+    // The database is away for a moment: that is named, and then it is over.
+    let is_named = |above: &ProgramSide| {
+        let status = above.agent.status();
+        ["engine-refused", "engine-silent", "engine-ended"]
+            .iter()
+            .any(|name| status.complains(name))
+    };
+    database.stop();
+    eventually("it is named", CEILING, || is_named(&two.above[1]).then_some(()));
+    database.restart();
+    eventually("it is over", CEILING, || (!is_named(&two.above[1])).then_some(()));
+    serves(&two.above[1]);
+    assert_eq!(two.settles(eras().1, &[&two.second]).prefix_len(), 56);
 }
 
 /// Each has leases of its own, and those of the other.

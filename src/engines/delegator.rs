@@ -240,12 +240,18 @@ impl Delegator {
             Ok(leases) => {
                 self.lookups.listed(Instant::now(), began.elapsed());
                 self.hand_on(None, leases).await;
-                let temporary = [Trouble::Ended, Trouble::Silent, Trouble::Refused];
-                temporary.iter().for_each(|trouble| drop(self.troubles.remove(trouble)));
-                (self.is_behind, self.state) = (false, State::Running);
+                self.is_behind = false;
+                self.recover();
             }
             Err(wrong) => self.fail(wrong),
         }
+    }
+
+    /// It does what it was asked for: what was wrong is over.
+    fn recover(&mut self) {
+        let temporary = [Trouble::Ended, Trouble::Silent, Trouble::Refused];
+        temporary.iter().for_each(|trouble| drop(self.troubles.remove(trouble)));
+        self.state = State::Running;
     }
 
     /// Whether it can be asked what it has leased.
@@ -263,6 +269,7 @@ impl Delegator {
         };
         match self.driver.look(of.as_ref()).await {
             Ok(Known { leases, is_fresh }) => {
+                self.recover();
                 let now = Instant::now();
                 match lookup {
                     Lookup::All => self.lookups.listed(now, began.elapsed()),

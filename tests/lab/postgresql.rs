@@ -4,10 +4,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
 
 use super::net::Net;
 use super::process::Process;
-use super::{eventually, secs};
+use super::{eventually, millis, pause, secs};
 
 /// Who runs it: Debian's package makes this user.
 const USER: &str = "postgres";
@@ -18,7 +21,7 @@ const SCHEMA: &str = "/usr/share/kea/scripts/pgsql/dhcpdb_create.pgsql";
 #[derive(Debug)]
 pub struct Postgresql {
     directory: PathBuf,
-    _process: Process,
+    process: Option<Process>,
 }
 
 impl Postgresql {
@@ -27,23 +30,39 @@ impl Postgresql {
         let directory = net.directory("postgresql");
         run(Command::new("chown").arg(USER).arg(&directory));
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let data = directory.join("data");
         let mut init = unprivileged("initdb");
-        init.args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"]).arg(&data);
-        run(&mut init);
-        let mut server = unprivileged("postgres");
-        server.arg("-D").arg(&data).args(["-c", "listen_addresses=", "-c", "fsync=off"]);
-        server.arg("-c").arg(format!("unix_socket_directories={}", directory.display()));
-        let process = Process::start("postgresql", &mut server);
-        let started = Self { directory, _process: process };
-        eventually("PostgreSQL answers", secs(20), || {
-            let answer = started.sql("postgres", USER, &["-c", "SELECT 1"]).output().unwrap();
-            answer.status.success().then_some(())
-        });
+        init.args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"]);
+        run(init.arg(directory.join("data")));
+        let mut started = Self { directory, process: None };
+        started.restart();
         run(&mut started.sql("postgres", USER, &["-c", "CREATE ROLE kea LOGIN"]));
         run(&mut started.sql("postgres", USER, &["-c", "CREATE DATABASE kea OWNER kea"]));
         run(&mut started.sql("kea", "kea", &["-f", SCHEMA]));
         started
+    }
+
+    /// Starts it again.
+    pub fn restart(&mut self) {
+        let mut server = unprivileged("postgres");
+        server.arg("-D").arg(self.directory.join("data"));
+        server.args(["-c", "listen_addresses=", "-c", "fsync=off"]);
+        server.arg("-c").arg(format!("unix_socket_directories={}", self.directory.display()));
+        self.process = Some(Process::start("postgresql", &mut server));
+        eventually("PostgreSQL answers", secs(20), || {
+            let answer = self.sql("postgres", USER, &["-c", "SELECT 1"]).output().unwrap();
+            answer.status.success().then_some(())
+        });
+    }
+
+    /// Ends it, whoever is connected.
+    pub fn stop(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        process.signal(Signal::SIGQUIT);
+        // Killed it would leave shared memory behind.
+        let until = Instant::now() + secs(5);
+        while process.running() && Instant::now() < until {
+            pause(millis(20));
+        }
     }
 
     /// The directory of its socket.
@@ -85,4 +104,10 @@ fn unprivileged(name: &str) -> Command {
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
+}
+
+impl Drop for Postgresql {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }

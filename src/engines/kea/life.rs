@@ -31,6 +31,8 @@ pub(in crate::engines) struct Driver {
     files: Files,
     path: PathBuf,
     configured: Configured,
+    /// When the program took that over, in seconds since 1970.
+    configured_at: u64,
 }
 
 impl Driver {
@@ -79,7 +81,7 @@ impl Driver {
             directory,
             process_start,
         });
-        Ok((Self { files, path, configured }, process))
+        Ok((Self { files, path, configured, configured_at: 0 }, process))
     }
 
     pub(in crate::engines) fn write(&mut self, assigned: &Assigned) -> io::Result<Vec<String>> {
@@ -95,6 +97,7 @@ impl Driver {
     /// The configuration first: who asks anew gets what it says.
     pub(in crate::engines) async fn apply(&mut self) -> Result<Vec<Leased>, Wrong> {
         control::configure(&self.files.socket(), &self.configured).await.map_err(wrong)?;
+        self.configured_at = seconds_since_1970();
         Ok(self.look(None).await?.leases)
     }
 
@@ -121,16 +124,20 @@ impl Driver {
             Some(duid) => control::leases_of(&socket, subnet, duid).await,
             None => control::leases(&socket, subnet).await,
         };
-        let (given, stale): (Vec<Lease>, Vec<Lease>) = leases
+        let now = seconds_since_1970();
+        let (given, others): (Vec<Lease>, Vec<Lease>) = leases
             .map_err(wrong)?
             .into_iter()
             .partition(|one| self.configured.gives(&one.prefix, &one.duid));
-        let stale: Vec<Ipv6Net> = stale.into_iter().map(|lease| lease.prefix).collect();
+        let is_stale = |lease: &Lease| {
+            !self.files.has_others() || self.configured.is_stale(lease, self.configured_at, now)
+        };
+        let stale = others.into_iter().filter(is_stale);
+        let stale: Vec<Ipv6Net> = stale.map(|lease| lease.prefix).collect();
         control::remove(&socket, &stale).await.map_err(wrong)?;
         if of.is_none() {
             self.hand_over(&given).await?;
         }
-        let now = seconds_since_1970();
         let is_fresh = given.iter().any(|lease| now.saturating_sub(lease.renewed_at) <= FRESH);
         Ok(Known { leases: given.into_iter().filter_map(|one| held(one, now)).collect(), is_fresh })
     }

@@ -28,6 +28,8 @@ use crate::wire::domain;
 const RENEW_EVERY: u32 = 60;
 /// Lifetimes where there is nothing to give, in seconds.
 const NOTHING: (u32, u32) = (1800, 3600);
+/// A renewal may be so late, in seconds.
+const SLACK: u64 = 10;
 /// A reservation needs a subnet, and requesting routers send from link-local addresses.
 const SUBNET: &str = "fe80::/10";
 
@@ -69,6 +71,8 @@ pub struct Configured {
     pub held: Vec<Held>,
     /// The subnet that all of this is of.
     pub subnet: u32,
+    /// T1, in seconds.
+    pub renew_every: u32,
 }
 
 /// A prefix of one IA_PD.
@@ -144,7 +148,22 @@ impl Configured {
         if !classes.is_empty() {
             json["Dhcp6"]["client-classes"] = classes.into();
         }
-        Self { json, left_out, given, held, subnet: files.subnet(&assigned.downlink) }
+        Self {
+            json,
+            left_out,
+            given,
+            held,
+            subnet: files.subnet(&assigned.downlink),
+            renew_every: renew,
+        }
+    }
+
+    /// Whether a lease that is not given here is left over from before, at `now`, where another
+    /// server may have given it: that one may know of a change before we do, or go on giving what
+    /// was before for a while. All times are in seconds since 1970.
+    fn is_stale(&self, lease: &control::Lease, configured_at: u64, now: u64) -> bool {
+        let unrenewed = now.saturating_sub(lease.renewed_at);
+        lease.renewed_at <= configured_at || unrenewed > 2 * u64::from(self.renew_every) + SLACK
     }
 
     /// Whether a lease of `prefix` may stay with who has it.
