@@ -354,6 +354,7 @@ impl World {
             assert!(holds, "{name} does not hold {wanted}: {:?}", uplink.leases);
         }
         self.check_renumbering();
+        self.check_first_words();
         let unreachable = self.node.kernel.system().routes.values();
         let unreachable = unreachable.filter(|route| route.target == RouteTarget::Unreachable);
         assert!(unreachable.count() > 0);
@@ -386,5 +387,36 @@ impl World {
             let keeps = leases.iter().any(|lease| lease.prefix == other && !lease.gone);
             assert!(!keeps, "{name} keeps {other}: {leases:?}");
         }
+    }
+
+    /// A router that is heard first when there is a lease already, and then about the next prefix,
+    /// is followed within seconds.
+    fn check_first_words(&mut self) {
+        for (number, (name, _)) in UPLINKS.iter().enumerate() {
+            if !self.node.core.status(self.now).uplinks.contains_key(*name) {
+                continue;
+            }
+            let [held, next] = [["3fff:1a::/56", "3fff:1b::/56"], ["3fff:1c::/56", "3fff:1d::/56"]]
+                [number]
+                .map(upstream::net);
+            self.servers[number].renumber(held);
+            self.loses = super::sent::ROUTER_SOLICITATIONS;
+            self.replace_link(name);
+            self.pass(Duration::from_secs(2));
+            self.servers[number].renumber(next);
+            let Some(interface) = self.index(name) else { continue };
+            let on_link = format!("2001:db8:d{number}:1::/64");
+            let octets = upstream::good_advertisement(&on_link).encode();
+            let router = upstream::ROUTERS[number];
+            self.give(Input::Icmpv6(super::received(interface, router, octets)));
+            self.pass(Duration::from_secs(3));
+            self.loses = 0;
+            let status = self.node.core.status(self.now);
+            let leases = &status.uplinks[*name].leases;
+            let holds = leases.iter().any(|lease| lease.prefix == next && !lease.gone);
+            assert!(holds, "{name} does not hold {next}, the one at its first words: {leases:?}");
+        }
+        // What went with it goes.
+        self.pass(REST);
     }
 }

@@ -192,6 +192,18 @@ impl World {
         self.node.kernel.attach(link, link_local(last));
     }
 
+    /// A link vanishes and comes back under another number.
+    fn replace_link(&mut self, name: &str) {
+        let link = LINKS.into_iter().find(|(known, _)| *known == name);
+        let (Some(link), Some(index)) = (link, self.index(name)) else { return };
+        if self.node.kernel.vanish(index).is_some() {
+            self.gone.push(link);
+            self.give_events();
+            self.return_link(self.gone.len() - 1, false);
+            self.give_events();
+        }
+    }
+
     fn index(&self, name: &str) -> Option<IfIndex> {
         self.node.kernel.system().link(name).map(|link| link.index)
     }

@@ -18,10 +18,10 @@
 //! |---|---|---|
 //! | started by S's Reconfigure, under way | Reconfigure of S | absorbed (PDC-89) |
 //! | | advertisement of S, the first since | absorbed as the Reconfigure's echo |
-//! | started by the link, under way | any advertisement | absorbed: it is what a link brings; followed up if the Reply brings nothing |
+//! | started by the link, under way | any advertisement | absorbed: it is what a link brings; followed up |
 //! | started otherwise, under way | Reconfigure of S | waits; acknowledged if S's Reply changes the lease |
 //! | ended with a changed lease from S | Reconfigure of S, ≤ 2 s later | acknowledged |
-//! | and was started by the link | the first advertisement there at all, ≤ 5 s later | acknowledged |
+//! | and was started by the link | the first advertisement there at all, ≤ 5 s later | acknowledged, and followed up |
 //! | and was started by S's Reconfigure | advertisement of S, the first since, ≤ 5 s later | acknowledged as the echo |
 //! | any | anything else | starts or waits |
 //!
@@ -31,7 +31,9 @@
 //!
 //! Follow-ups (CHG-15) look for what a slow parent moves after its advertisement. A fruitful Reply
 //! ends them, unless the change that they follow overtook one that had brought nothing yet: what
-//! came then may have been the older of the two.
+//! came then may have been the older of the two. Nor does it end them where the request left before
+//! the advertisement was heard, or where a first lease came: such a Reply can be older than what
+//! was advertised. No echo of the link hides a change for longer than the first gap.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -130,8 +132,11 @@ pub struct Refresh {
 /// What came of a refresh.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The Reply changed the lease: prefixes came, went, or were deprecated.
+    /// The Reply gave another prefix in the place of one that was held.
     Fruitful,
+    /// The Reply changed the lease otherwise: a first prefix came, or one went or was deprecated.
+    /// Whether the server knew of the change does not follow from that.
+    Partial,
     /// The Reply confirmed what was held.
     Unchanged,
     /// Nobody answered, or nothing was given; the lease goes on by its own timers.
@@ -233,12 +238,13 @@ impl Changes {
     pub fn handle_outcome(&mut self, now: Instant, outcome: Outcome, source: Option<Ipv6Addr>) {
         let running = self.running.take();
         match outcome {
-            Outcome::Fruitful => {
+            Outcome::Fruitful | Outcome::Partial => {
                 let advertiser = self.series.map(|series| series.router);
                 if self.series.is_some_and(|series| series.paid) {
                     self.forgeable.give_back();
                 }
-                self.series = self.series.and_then(Series::answered);
+                let is_proof = outcome == Outcome::Fruitful;
+                self.series = self.series.and_then(|series| series.answered(running, is_proof));
                 self.series = self.series.and_then(|series| series.rested(now));
                 self.waiting = self.waiting.and_then(|waiting| waiting.acknowledged(source));
                 let reconfigured_by = running.and_then(|running| running.reconfigured_by);
@@ -306,10 +312,7 @@ impl Changes {
                     || self.acknowledges_echo(now, router)
             }
             Trigger::FirstWords { router } => {
-                self.absorbs_first_words(now, router)
-                    || self.last_fruitful.is_some_and(|fruitful| {
-                        fruitful.by_link && now.since(fruitful.at) <= ECHO_WINDOW
-                    })
+                self.absorbs_first_words(now, router) || self.acknowledges_first_words(now, router)
             }
             Trigger::Reconfigure { server, .. } => match self.running {
                 Some(running) => running.reconfigured_by == Some(server),
@@ -335,8 +338,8 @@ impl Changes {
         !heard
     }
 
-    /// Whether the refresh under way is the one for the link that `router` is heard on. One Reply
-    /// that changes the lease stands for all that was heard before it.
+    /// Whether the refresh under way is the one for the link that `router` is heard on. The Reply
+    /// may be older than what `router` advertises, so that is followed up.
     fn absorbs_first_words(&mut self, now: Instant, router: Ipv6Addr) -> bool {
         let by_link = self.running.is_some_and(|running| running.by_link);
         if by_link {
@@ -344,6 +347,20 @@ impl Changes {
             self.series = Some(Series::new(None, advertised, RefreshKind::Rebind, false));
         }
         by_link
+    }
+
+    /// Whether the refresh for the link on which `router` is the first to be heard has just changed
+    /// the lease. The prefix may have moved since, so that is followed up.
+    fn acknowledges_first_words(&mut self, now: Instant, router: Ipv6Addr) -> bool {
+        let acknowledged = self
+            .last_fruitful
+            .is_some_and(|fruitful| fruitful.by_link && now.since(fruitful.at) <= ECHO_WINDOW);
+        if acknowledged && self.running.is_none() {
+            let advertised = Advertised { router, at: now, count: 1 };
+            let series = Series::new(None, advertised, RefreshKind::Renew, false);
+            self.series = series.rested(now);
+        }
+        acknowledged
     }
 
     /// Whether the advertisement was still to come for the Reconfigure that `router` sent.
@@ -393,10 +410,15 @@ impl Series {
         Self { router, changed_at: at, kind, paid, open_count, follow_up_count: 0, next_at: at }
     }
 
-    /// The series after a fruitful Reply; none when that stands for all its changes.
-    fn answered(self) -> Option<Self> {
-        let open_count = self.open_count.saturating_sub(1);
-        (open_count > 0).then_some(Self { open_count, paid: false, ..self })
+    /// The series after a Reply that changed the lease; none when that stands for all its changes.
+    /// It stands for none without `is_proof` that the server knew of a change, and for none when it
+    /// was asked for by the refresh of a link that had begun before the advertisement came.
+    fn answered(self, refresh: Option<Running>, is_proof: bool) -> Option<Self> {
+        let is_older = |refresh: Running| refresh.by_link && refresh.since < self.changed_at;
+        let stands = is_proof && !refresh.is_some_and(is_older);
+        let open_count = self.open_count.saturating_sub(usize::from(stands));
+        let answered = Self { open_count, paid: false, kind: RefreshKind::Renew, ..self };
+        (open_count > 0).then_some(answered)
     }
 
     /// The series after a refresh that ended at `now` and brought nothing; none when it was the

@@ -33,7 +33,7 @@ impl Connection {
     /// A question about the lease has come to its end.
     pub(super) const fn handle_outcome(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Fruitful | Outcome::Unchanged => self.is_answered = true,
+            Outcome::Fruitful | Outcome::Partial | Outcome::Unchanged => self.is_answered = true,
             Outcome::Failed => {}
         }
     }

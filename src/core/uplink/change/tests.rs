@@ -234,37 +234,78 @@ fn a_link_event_does_not_wait_for_an_outcome() {
     assert_eq!(changes.handle_trigger(millis(10), Trigger::Link), REBIND);
     assert_eq!(changes.handle_trigger(millis(11), advertisement(PARENT)), None);
     changes.handle_outcome(millis(12), Outcome::Fruitful, Some(PARENT));
-    assert_eq!(changes.poll(millis(5000)), None, "one exchange for the link and its routers");
+    assert_eq!(changes.poll(millis(1011)), None, "one exchange for the link and its routers");
+    assert_eq!(changes.poll(millis(1012)), FOLLOW_UP, "which the router may have overtaken");
 }
 
-/// CHG-15, CHG-16: what routers say first on a link that came up is followed up only if the
-/// link's own refresh brought nothing.
+/// CHG-15, CHG-16: what routers say first on a link that came up is followed up, as the link's own
+/// refresh began before it was heard; one Reply to a follow-up stands for all of it.
 #[test]
-fn first_words_are_followed_up_where_the_link_s_refresh_brought_nothing() {
-    let mut changes = Changes::new();
-    assert_eq!(changes.handle_trigger(millis(0), Trigger::Link), REBIND);
-    assert_eq!(changes.handle_trigger(millis(1), advertisement(PARENT)), None);
-    assert_eq!(changes.handle_trigger(millis(2), advertisement(OTHER)), None);
-    changes.handle_outcome(millis(3), Outcome::Unchanged, Some(PARENT));
-    assert_eq!(changes.poll(millis(1002)), None);
-    let again = Some(Refresh { kind: RefreshKind::Rebind, follow_up: true });
-    assert_eq!(changes.poll(millis(1003)), again);
-    changes.handle_outcome(millis(1004), Outcome::Fruitful, Some(PARENT));
-    assert_eq!(changes.deadline(), None, "one Reply stands for both");
-}
-
-/// CHG-16: whichever comes first, the Reply or the router's first words, a start is one exchange.
-#[test]
-fn first_words_after_the_link_s_fruitful_refresh_are_acknowledged() {
-    let words = Trigger::FirstWords { router: PARENT };
-    for (at, trigger, expected) in
-        [(5001, words, None), (5002, words, RENEW), (1, advertisement(PARENT), RENEW)]
-    {
+fn first_words_during_the_link_s_refresh_are_followed_up() {
+    let rebind = Some(Refresh { kind: RefreshKind::Rebind, follow_up: true });
+    let cases = [
+        (Outcome::Unchanged, rebind),
+        (Outcome::Partial, FOLLOW_UP),
+        (Outcome::Fruitful, FOLLOW_UP),
+    ];
+    for (outcome, expected) in cases {
         let mut changes = Changes::new();
-        changes.handle_trigger(millis(0), Trigger::Link);
-        changes.handle_outcome(millis(1), Outcome::Fruitful, Some(PARENT));
-        assert_eq!(changes.handle_trigger(millis(at), trigger), expected);
+        assert_eq!(changes.handle_trigger(millis(0), Trigger::Link), REBIND);
+        assert_eq!(changes.handle_trigger(millis(1), advertisement(PARENT)), None);
+        assert_eq!(changes.handle_trigger(millis(2), advertisement(OTHER)), None);
+        changes.handle_outcome(millis(3), outcome, Some(PARENT));
+        assert_eq!(changes.poll(millis(1002)), None);
+        assert_eq!(changes.poll(millis(1003)), expected);
+        changes.handle_outcome(millis(1004), Outcome::Fruitful, Some(PARENT));
+        assert_eq!(changes.deadline(), None, "one Reply stands for both");
     }
+}
+
+/// CHG-16: a router that was heard just before the link was reported to be up is answered by what
+/// the link asks then.
+#[test]
+fn what_was_heard_before_the_link_s_refresh_is_answered_by_it() {
+    let mut changes = Changes::new();
+    assert_eq!(changes.handle_trigger(millis(0), advertisement(PARENT)), RENEW);
+    assert_eq!(changes.handle_trigger(millis(1), Trigger::Link), REBIND);
+    changes.handle_outcome(millis(2), Outcome::Fruitful, Some(PARENT));
+    assert_eq!(changes.deadline(), None);
+}
+
+/// CHG-15, CHG-16: whichever comes first, the Reply or the router's first words, a start is one
+/// exchange at once. The first words may be about the next prefix, so they are followed up.
+#[test]
+fn first_words_after_the_link_s_fruitful_refresh_are_followed_up() {
+    let words = Trigger::FirstWords { router: PARENT };
+    for outcome in [Outcome::Fruitful, Outcome::Partial] {
+        for (at, trigger, expected) in
+            [(5001, words, None), (5002, words, RENEW), (2, advertisement(PARENT), RENEW)]
+        {
+            let mut changes = Changes::new();
+            changes.handle_trigger(millis(0), Trigger::Link);
+            changes.handle_outcome(millis(1), outcome, Some(PARENT));
+            assert_eq!(changes.deadline(), None, "nothing was heard yet");
+            assert_eq!(changes.handle_trigger(millis(at), trigger), expected);
+            if expected.is_none() {
+                let follow_up = Deadline::new(millis(at + 1000), "follow-up refresh");
+                assert_eq!(changes.deadline(), Some(follow_up));
+            }
+        }
+    }
+}
+
+/// CHG-15: a first lease, or one prefix of several that went, is no sign that the server knows of
+/// what was advertised.
+#[test]
+fn a_reply_that_replaces_nothing_is_followed_up() {
+    let mut changes = Changes::new();
+    assert_eq!(changes.handle_trigger(millis(0), advertisement(PARENT)), RENEW);
+    changes.handle_outcome(millis(1), Outcome::Partial, Some(PARENT));
+    assert_eq!(changes.poll(millis(1001)), FOLLOW_UP);
+    changes.handle_outcome(millis(1002), Outcome::Partial, Some(PARENT));
+    assert_eq!(changes.poll(millis(4002)), FOLLOW_UP);
+    changes.handle_outcome(millis(4003), Outcome::Fruitful, Some(PARENT));
+    assert_eq!(changes.deadline(), None);
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) parent: u32,
     /// What is leased.
     pub(super) lease: u32,
+    /// Something is leased.
+    pub(super) has_lease: bool,
     /// One way to the parent.
     pub(super) latency: Duration,
     /// The parent answers nothing, which the ladder gives up on after so long.
@@ -60,6 +62,7 @@ impl World {
             refreshes: Vec::new(),
             parent: 0,
             lease: 0,
+            has_lease: true,
             latency: Duration::from_millis(1),
             silent: None,
             script: BTreeMap::new(),
@@ -136,7 +139,12 @@ impl World {
             Event::Answer(Some(version)) => {
                 self.under_way = false;
                 let changed = version != self.lease;
-                let outcome = if changed { Outcome::Fruitful } else { Outcome::Unchanged };
+                let had_lease = std::mem::replace(&mut self.has_lease, true);
+                let outcome = match (had_lease, changed) {
+                    (false, _) => Outcome::Partial,
+                    (true, true) => Outcome::Fruitful,
+                    (true, false) => Outcome::Unchanged,
+                };
                 self.lease = version;
                 self.changes.handle_outcome(now, outcome, Some(PARENT));
             }

@@ -87,6 +87,26 @@ fn a_slow_parent_is_followed_within_three_times_its_delay() {
     }
 }
 
+/// CHG-15, CHG-16: the link comes up, a first lease is given, and the first advertisement heard is
+/// about the next prefix, to which the bindings move before it or after it.
+#[test]
+fn a_first_advertisement_of_the_next_prefix_is_followed() {
+    for heard in [0.0005, 0.0015, 0.01, 0.5, 2.0, 5.0] {
+        for delay in [-0.002, 0.0, 0.05, 0.5, 2.0, 10.0] {
+            let mut world = World::new();
+            world.has_lease = false;
+            world.schedule(at(0.0), Event::Trigger(Trigger::Link));
+            let words = Trigger::FirstWords { router: PARENT };
+            world.schedule(at(heard), Event::Trigger(words));
+            world.schedule(at(f64::max(0.0, heard + delay)), Event::Switch(false));
+            world.run_until(at(heard + 3.0 * f64::max(delay, 0.0) + 1.01));
+            assert_eq!(world.lease, 1, "heard after {heard} s, moved {delay} s later");
+            world.run();
+            assert!(world.refreshes.len() <= 6, "the link's own and five more");
+        }
+    }
+}
+
 /// CHG-04, CHG-15: what comes first may be the older of two changes.
 #[test]
 fn a_change_that_overtook_another_is_followed_to_its_end() {
@@ -180,7 +200,7 @@ fn a_flood_starts_thirteen_refreshes_at_most() {
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
-    prop_oneof![1 => Just(Outcome::Fruitful), 4 => Just(Outcome::Unchanged), 4 => Just(Outcome::Failed)]
+    prop_oneof![1 => Just(Outcome::Fruitful), 2 => Just(Outcome::Partial), 4 => Just(Outcome::Unchanged), 4 => Just(Outcome::Failed)]
 }
 
 /// A change: seconds since the one before, seconds by which the bindings move later than the
@@ -196,15 +216,23 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// CHG-15: advertisements of equal content trigger once; whatever comes of the refreshes, and
-    /// however late the core is woken.
+    /// CHG-15: advertisements of equal content trigger once, when the link has come up or later;
+    /// whatever comes of the refreshes, and however late the core is woken.
     #[test]
     fn equal_content_costs_five_refreshes_within_45_seconds(
+        link_before in prop::option::of((0.0..7.0_f64, outcome())),
         outcomes in prop::collection::vec((outcome(), 0.0..25.0_f64, 0.0..10.0_f64), 12),
     ) {
         let mut changes = Changes::new();
         let mut now = at(0.0);
-        let mut count = usize::from(changes.handle_trigger(now, ADVERTISEMENT).is_some());
+        let mut trigger = ADVERTISEMENT;
+        if let Some((before, outcome)) = link_before {
+            let up_at = at(-before);
+            prop_assert!(changes.handle_trigger(up_at, Trigger::Link).is_some());
+            changes.handle_outcome(up_at, outcome, Some(PARENT));
+            trigger = Trigger::FirstWords { router: PARENT };
+        }
+        let mut count = usize::from(changes.handle_trigger(now, trigger).is_some());
         for (outcome, took, late) in outcomes {
             let ended = now + Duration::from_secs_f64(took);
             changes.handle_outcome(ended, outcome, Some(PARENT));

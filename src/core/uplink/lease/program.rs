@@ -151,8 +151,7 @@ impl Program {
         // A lease that has ended is no answer: the program asks for another one.
         let is_answer = feed.event == Event::Bound && useful;
         if is_answer && let Some(asked) = self.asked.take() {
-            let fruitful = if progress.changed { Outcome::Fruitful } else { Outcome::Unchanged };
-            progress.outcome = asked.is_awaited.then_some(fruitful);
+            progress.outcome = asked.is_awaited.then(|| held.outcome_since(&before));
         }
         self.miss(held, now);
         progress
@@ -348,7 +347,7 @@ mod tests {
         lease.link_up(NOW, false);
         assert_eq!((lease.poll_order(), lease.poll_order()), (Some(RefreshKind::Renew), None));
         let progress = lease.handle_feed(NOW, &bound(&[(1, A)], &[]));
-        assert_eq!(progress.outcome, Some(Outcome::Fruitful));
+        assert_eq!(progress.outcome, Some(Outcome::Partial));
         assert!(progress.changed && progress.remember);
         let later = NOW + Duration::from_secs(30);
         lease.refresh(later, RENEW);

@@ -28,7 +28,6 @@ use super::held::{Held, Ia, View};
 use super::types::{Progress, Reject, Rules};
 use crate::core::memory::StoredLease;
 use crate::core::random::Random;
-use crate::core::uplink::change::Outcome;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::Duid;
@@ -241,8 +240,7 @@ impl Client {
         let mut progress = self.progress_since(held, now, &before);
         progress.reconfigure = reconfigure;
         if verdict == Verdict::Settled {
-            let fruitful = if progress.changed { Outcome::Fruitful } else { Outcome::Unchanged };
-            progress.outcome = self.ladder.map(|_| fruitful);
+            progress.outcome = self.ladder.map(|_| held.outcome_since(&before.0));
             self.settle(held, now);
         }
         if !held.is_empty() {

@@ -19,6 +19,7 @@ mod transitions;
 
 use super::*;
 use crate::config::Delegate;
+use crate::core::uplink::change::Outcome;
 use crate::core::uplink::change::{Refresh, RefreshKind};
 use crate::core::uplink::lease::{Lease, Refusal, Requester};
 use crate::time::{Lifetime, Until};

@@ -11,6 +11,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::{DelegatedPrefix, LeasedAddress, Progress};
+use crate::core::uplink::change::Outcome;
 use crate::net::overlap;
 use crate::time::{Instant, Lifetime, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
@@ -50,9 +51,15 @@ impl Entry {
     }
 }
 
-/// A prefix or address without its lifetimes: its association, prefix and excluded part, whether it
-/// has ended, and whether it is deprecated.
-pub(super) type SetMember = (Ia, Ipv6Net, Option<Ipv6Net>, bool, bool);
+/// A prefix or address without its lifetimes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SetMember {
+    ia: Ia,
+    prefix: Ipv6Net,
+    exclude: Option<Ipv6Net>,
+    is_live: bool,
+    is_deprecated: bool,
+}
 
 /// A snapshot of what is held: two are compared to see what a message or the passing of time
 /// changed.
@@ -117,6 +124,22 @@ impl Held {
             remember: after.prefixes != before.prefixes || after.server != before.server,
             ..Progress::default()
         }
+    }
+
+    /// What the answer that was taken in since `before` was to a refresh. Where prefixes were held,
+    /// another prefix counts and another address does not: they need not move at the same time.
+    pub(super) fn outcome_since(&self, before: &View) -> Outcome {
+        let after = self.set(self.seen);
+        if after == before.set {
+            return Outcome::Unchanged;
+        }
+        let lived = |ia: Ia| before.set.iter().any(|held| held.ia == ia && held.is_live);
+        let had_prefix = before.set.iter().any(|held| held.ia != Ia::Na && held.is_live);
+        let replaces = |held: &SetMember| {
+            let is_new = held.is_live && !held.is_deprecated && !before.set.contains(held);
+            is_new && lived(held.ia) && (held.ia != Ia::Na || !had_prefix)
+        };
+        if after.iter().any(replaces) { Outcome::Fruitful } else { Outcome::Partial }
     }
 
     /// Sets the prefixes that other uplinks hold or that are set by hand: what overlaps them is
@@ -368,8 +391,9 @@ impl Held {
     /// What is held and what has ended, without the lifetimes; deprecated is what is so at `now`.
     fn set(&self, now: Instant) -> Vec<SetMember> {
         let member = |((ia, prefix), entry): (&(Ia, Ipv6Net), &Entry)| {
-            let deprecated = entry.preferred_until.is_over(now);
-            (*ia, *prefix, entry.exclude, !entry.is_live(), deprecated)
+            let is_deprecated = entry.preferred_until.is_over(now);
+            let (exclude, is_live) = (entry.exclude, entry.is_live());
+            SetMember { ia: *ia, prefix: *prefix, exclude, is_live, is_deprecated }
         };
         self.entries.iter().map(member).collect()
     }

@@ -184,7 +184,7 @@ fn addresses_alone_are_confirmed() {
 fn the_answer_to_confirm_is_followed() {
     let cases = [
         ("on link", StatusCode::Success, true, Outcome::Unchanged),
-        ("not on link", StatusCode::NotOnLink, false, Outcome::Fruitful),
+        ("not on link", StatusCode::NotOnLink, false, Outcome::Partial),
     ];
     for (name, code, kept, expected) in cases {
         let mut world = with_address();

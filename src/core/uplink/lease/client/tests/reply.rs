@@ -55,7 +55,7 @@ fn lifetimes_are_taken_as_they_come() {
 fn preferred_zero_is_a_change_that_keeps_the_prefix() {
     let world = renewed(rules(), gives(A), &[ia_pd(1, 0, 0, &[prefix(A, 0, 4000)])]);
     assert_eq!(world.live(), [net(A)]);
-    assert_eq!(world.outcomes(), [(millis(1), Outcome::Fruitful)]);
+    assert_eq!(world.outcomes(), [(millis(1), Outcome::Partial)]);
     assert!(world.lease.prefixes()[0].preferred_until.is_over(world.now));
 }
 
@@ -65,7 +65,7 @@ fn valid_zero_withdraws_at_once() {
     let world = renewed(rules(), gives(A), &[ia_pd(1, 0, 0, &[prefix(A, 0, 0)])]);
     assert_eq!((world.live(), world.gone()), (vec![], vec![net(A)]));
     assert_eq!(world.changes(), [millis(1)]);
-    assert_eq!(world.outcomes(), [(millis(1), Outcome::Fruitful)]);
+    assert_eq!(world.outcomes(), [(millis(1), Outcome::Partial)]);
     assert_eq!(world.kinds(), [Renew, Solicit]);
     assert_eq!(world.lease.prefixes()[0].gone_since, Some(START + millis(1)));
     assert_eq!(world.lease.stored(), None);
@@ -195,7 +195,7 @@ fn partial_answers_add_up() {
     world.lease.refresh(world.now, RENEW);
     world.run(secs(2), |question| Some(reply(1, question, both()[1..].to_vec())));
     assert_eq!(world.live(), [net(A), net(B)]);
-    assert_eq!(world.outcomes().last().unwrap().1, Outcome::Fruitful);
+    assert_eq!(world.outcomes().last().unwrap().1, Outcome::Partial);
 }
 
 /// PDC-68: resolvers that a later Reply leaves out are not used any more.
