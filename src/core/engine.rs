@@ -2,7 +2,8 @@
 //! is known of them.
 //!
 //! What they are asked for is a state wherever it can be: the newest order is the only one that
-//! counts, and a program that was away is brought there by it.
+//! counts, and a program that was away is brought there by it. Orders are numbered, and a report
+//! names the newest that it is about: one about an older order has been overtaken on its way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,6 +33,8 @@ pub struct Post {
 pub enum Order {
     /// The lease of an uplink is to be renewed.
     Renew {
+        /// Its number.
+        number: u64,
         /// The uplink.
         uplink: String,
         /// By the server that gave it, or by any.
@@ -39,6 +42,8 @@ pub enum Order {
     },
     /// This is to be advertised on a downlink.
     Advertise {
+        /// Its number.
+        number: u64,
         /// The downlink.
         downlink: String,
         /// What; none for nothing at all.
@@ -54,6 +59,8 @@ pub enum Order {
     },
     /// This is to be given on a downlink, and nothing else.
     Delegate {
+        /// Its number.
+        number: u64,
         /// The downlink.
         downlink: String,
         /// What is given there.
@@ -131,6 +138,9 @@ pub struct Leased {
 pub struct Report {
     /// Its job.
     pub post: Post,
+    /// The number of the newest order that it is about; 0 before the first.
+    #[serde(default)]
+    pub order: u64,
     /// Its version, where it says one.
     pub version: Option<String>,
     /// What it is doing.
@@ -205,6 +215,9 @@ pub struct EngineStatus {
 pub(super) struct Engines {
     wanted: BTreeMap<Post, Engine>,
     reports: BTreeMap<Post, Report>,
+    /// The number of the newest order of all, and that of each program.
+    last_number: u64,
+    ordered: BTreeMap<Post, u64>,
 }
 
 impl Engines {
@@ -220,12 +233,26 @@ impl Engines {
         if wanted == self.wanted {
             return None;
         }
+        // Another program in the place of one begins without an order.
         self.reports.retain(|post, _| wanted.get(post) == self.wanted.get(post));
+        self.ordered.retain(|post, _| wanted.get(post) == self.wanted.get(post));
         self.wanted = wanted;
         Some(self.wanted.clone())
     }
 
-    /// Takes in what is known of a program; whether that is something new.
+    /// The number of the next order, which is for this program.
+    pub(super) fn next_number(&mut self, job: Job, interface: &str) -> u64 {
+        self.last_number = self.last_number.saturating_add(1);
+        self.ordered.insert(Post { job, interface: interface.to_owned() }, self.last_number);
+        self.last_number
+    }
+
+    /// Whether a report is about the newest order of its program.
+    pub(super) fn is_about_newest(&self, report: &Report) -> bool {
+        self.ordered.get(&report.post).is_none_or(|number| report.order >= *number)
+    }
+
+    /// Takes in what is known of a program, as of its newest order; whether that is something new.
     pub(super) fn handle_report(&mut self, report: Report) -> bool {
         let is_news = self.wanted.contains_key(&report.post)
             && self.reports.get(&report.post) != Some(&report);
@@ -275,4 +302,79 @@ fn as_octets<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     advertisement.encode().serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const INTERFACES: [&str; 2] = ["lan0", "wl0"];
+
+    /// What a program did with an order, as its report says.
+    fn report(interface: &str, order: u64) -> Report {
+        let post = Post { job: Job::Delegator, interface: interface.to_owned() };
+        let version = Some(order.to_string());
+        Report { post, order, version, state: State::Running, troubles: BTreeMap::new() }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// BKE-07: reports may be on their way for any time, and programs may skip orders. What is
+        /// known is never about an order that a newer one has overtaken, and in the end it is about
+        /// the newest.
+        #[test]
+        fn a_report_about_an_older_order_counts_for_nothing(
+            acts in prop::collection::vec((0..3_u8, 0..2_usize), 0..60),
+        ) {
+            let config = crate::config::file::parse("test.toml", TWO_PROGRAMS).unwrap();
+            let mut engines = Engines::default();
+            engines.configure(&config);
+            let mut newest = [0_u64; 2];
+            let mut on_its_way: [Vec<Report>; 2] = Default::default();
+            let drain = INTERFACES.iter().enumerate().flat_map(|(link, _)| [(1, link), (2, link)]);
+            let drain = drain.chain((0..60).flat_map(|_| [(2, 0), (2, 1)]));
+            for (act, link) in acts.into_iter().chain(drain) {
+                let interface = INTERFACES[link];
+                match act {
+                    0 => newest[link] = engines.next_number(Job::Delegator, interface),
+                    1 => on_its_way[link].push(report(interface, newest[link])),
+                    _ if on_its_way[link].is_empty() => {}
+                    _ => {
+                        let report = on_its_way[link].remove(0);
+                        let (is_newest, order) = (report.order == newest[link], report.order);
+                        prop_assert_eq!(engines.is_about_newest(&report), is_newest);
+                        if is_newest {
+                            engines.handle_report(report);
+                            let shown = engines.status().into_iter().nth(link).unwrap();
+                            prop_assert_eq!(shown.version, Some(order.to_string()));
+                        }
+                    }
+                }
+            }
+            for (link, shown) in engines.status().into_iter().enumerate() {
+                prop_assert_eq!(shown.version, Some(newest[link].to_string()));
+            }
+        }
+    }
+
+    const TWO_PROGRAMS: &str = "[uplink.up]\n[downlink.lan0]\ndelegator = \"dhcp6s\"\n\
+                                [downlink.wl0]\ndelegator = \"dhcp6s\"\n";
+
+    /// Another program in the place of one has no order yet, and what it reports counts.
+    #[test]
+    fn a_program_that_replaces_another_begins_without_an_order() {
+        let parse = |text: &str| crate::config::file::parse("test.toml", text).unwrap();
+        let mut engines = Engines::default();
+        engines.configure(&parse(TWO_PROGRAMS));
+        for interface in INTERFACES {
+            engines.next_number(Job::Delegator, interface);
+        }
+        let other = TWO_PROGRAMS.replacen("dhcp6s", "kea", 1);
+        assert!(engines.configure(&parse(&other)).is_some());
+        let counts = INTERFACES.map(|interface| engines.is_about_newest(&report(interface, 0)));
+        assert_eq!(counts, [true, false]);
+    }
 }

@@ -93,7 +93,8 @@ impl Advertiser {
     /// Has the program do what the newest order says.
     async fn follow(&mut self) {
         let order = self.work.orders.borrow_and_update().clone();
-        let Some(Order::Advertise { advertised, .. }) = order else { return };
+        let Some(Order::Advertise { number, advertised, .. }) = order else { return };
+        self.reporter.order(number);
         let Some(advertised) = advertised else {
             self.stop(Duration::ZERO).await;
             return;

@@ -83,6 +83,8 @@ struct Delegator {
     version: Option<String>,
     troubles: BTreeMap<Trouble, String>,
     state: State,
+    /// The number of the newest order.
+    order: u64,
     /// It has not done what the newest order says.
     is_behind: bool,
     /// What there is before the next start of one that hangs.
@@ -107,13 +109,14 @@ enum Phase {
 
 /// Does the job until nobody wants it any more.
 pub(super) async fn run(mut work: Work) {
-    let Some(assigned) = first_order(&mut work).await else { return };
+    let Some((mut order, assigned)) = first_order(&mut work).await else { return };
     let (driver, process) = loop {
         match Driver::find(&work, &assigned) {
             Ok(found) => break found,
             Err((trouble, text)) => {
                 let report = Report {
                     post: work.post.clone(),
+                    order,
                     version: None,
                     state: State::Failed,
                     troubles: BTreeMap::from([(trouble, text)]),
@@ -124,8 +127,10 @@ pub(super) async fn run(mut work: Work) {
             }
         }
         // A newer order is read when it is there.
-        if let Ok(Err(_)) = tokio::time::timeout(LOOK, work.orders.changed()).await {
-            return;
+        match tokio::time::timeout(LOOK, work.orders.changed()).await {
+            Ok(Ok(())) => order = newest(&mut work).map_or(order, |(number, _)| number),
+            Ok(Err(_)) => return,
+            Err(_) => {}
         }
     };
     let delegator = Delegator {
@@ -137,6 +142,7 @@ pub(super) async fn run(mut work: Work) {
         version: None,
         troubles: BTreeMap::new(),
         state: State::Starting,
+        order,
         is_behind: false,
         pauses: Pauses::default(),
         lookups: Lookups::new(Instant::now()),
@@ -146,25 +152,27 @@ pub(super) async fn run(mut work: Work) {
     delegator.serve().await;
 }
 
-async fn first_order(work: &mut Work) -> Option<Assigned> {
+async fn first_order(work: &mut Work) -> Option<(u64, Assigned)> {
     loop {
-        if let Some(assigned) = newest(work) {
-            return Some(assigned);
+        if let Some(order) = newest(work) {
+            return Some(order);
         }
         work.orders.changed().await.ok()?;
     }
 }
 
-fn newest(work: &mut Work) -> Option<Assigned> {
+/// The newest order, with its number.
+fn newest(work: &mut Work) -> Option<(u64, Assigned)> {
     match &*work.orders.borrow_and_update() {
-        Some(Order::Delegate { assigned, .. }) => Some((**assigned).clone()),
+        Some(Order::Delegate { number, assigned, .. }) => Some((*number, (**assigned).clone())),
         Some(Order::Renew { .. } | Order::Advertise { .. } | Order::LookUp { .. }) | None => None,
     }
 }
 
 impl Delegator {
     async fn serve(mut self) {
-        if let Some(assigned) = newest(&mut self.work) {
+        if let Some((number, assigned)) = newest(&mut self.work) {
+            self.order = number;
             self.write(&assigned);
         }
         self.process.start();
@@ -210,7 +218,8 @@ impl Delegator {
     }
 
     async fn take_order(&mut self) {
-        let Some(assigned) = newest(&mut self.work) else { return };
+        let Some((number, assigned)) = newest(&mut self.work) else { return };
+        self.order = number;
         self.write(&assigned);
         if self.phase == Phase::Ready {
             if self.state == State::Running {
@@ -352,6 +361,7 @@ impl Delegator {
     async fn report(&mut self) -> Result<(), ()> {
         let report = Report {
             post: self.work.post.clone(),
+            order: self.order,
             version: self.version.clone(),
             state: self.state,
             troubles: self.troubles.clone(),

@@ -17,7 +17,12 @@ impl Reporter {
     /// Nothing is known yet.
     pub(super) fn new(post: Post, reports: mpsc::Sender<Report>) -> Self {
         let (version, state, troubles) = (None, State::Starting, BTreeMap::new());
-        Self { report: Report { post, version, state, troubles }, sent: None, reports }
+        Self { report: Report { post, order: 0, version, state, troubles }, sent: None, reports }
+    }
+
+    /// The number of the newest order, which all that is known is about from here on.
+    pub(super) const fn order(&mut self, number: u64) {
+        self.report.order = number;
     }
 
     /// What it is doing.

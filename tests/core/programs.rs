@@ -34,9 +34,15 @@ fn settled_with_a_program() -> World {
     world
 }
 
+/// The program reports about its newest order.
 fn report(world: &mut World, state: State) {
+    report_about(world, u64::MAX, state);
+}
+
+fn report_about(world: &mut World, order: u64, state: State) {
     let post = Post { job: Job::Delegator, interface: "lan".to_owned() };
-    world.give(Input::Engine(Report { post, version: None, state, troubles: BTreeMap::new() }));
+    let troubles = BTreeMap::new();
+    world.give(Input::Engine(Report { post, order, version: None, state, troubles }));
 }
 
 /// Another prefix is delegated to us.
@@ -72,6 +78,20 @@ fn a_change_is_advertised_when_the_program_has_it() {
     report(&mut world, State::Running);
     world.run_for(10 * MS);
     assert!(advertises(&world, NEW));
+}
+
+/// BKE-11: what the program reports about an older order has been on its way when the newest left.
+#[test]
+fn a_report_about_an_older_order_releases_no_advertisement() {
+    for state in [State::Running, State::Failed] {
+        let mut world = renumbered();
+        report_about(&mut world, 1, state);
+        world.run_for(100 * MS);
+        assert!(!advertises(&world, NEW), "{state:?}");
+        report(&mut world, State::Running);
+        world.run_for(10 * MS);
+        assert!(advertises(&world, NEW));
+    }
 }
 
 /// BKE-11

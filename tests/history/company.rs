@@ -62,7 +62,8 @@ impl World {
             let trouble = (state == State::Failed).then(|| (trouble, "wrong".to_owned()));
             let troubles: BTreeMap<_, _> = trouble.into_iter().collect();
             let post = Post { job, interface: interface.to_owned() };
-            self.give(Input::Engine(Report { post, version: None, state, troubles }));
+            let order = bytes.pick(&[u64::MAX, u64::MAX, u64::MAX, 1]);
+            self.give(Input::Engine(Report { post, order, version: None, state, troubles }));
             return;
         }
         let event = bytes.pick(&[FeedEvent::Bound, FeedEvent::Bound, FeedEvent::Ended]);

@@ -52,7 +52,8 @@ impl Core {
     /// Hands a program what it is to advertise.
     pub(in crate::core) fn order_to_advertise(&mut self, downlink: String, advertised: Advertised) {
         let advertised = Some(Box::new(advertised));
-        self.outputs.push_back(Output::Engine(Order::Advertise { downlink, advertised }));
+        let number = self.engines.next_number(Job::Advertiser, &downlink);
+        self.outputs.push_back(Output::Engine(Order::Advertise { number, downlink, advertised }));
     }
 
     /// Takes in what became of something that is published on this host.

@@ -9,6 +9,7 @@ use pnet::packet::icmpv6::Icmpv6Types;
 use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, NeighborAdvertFlags};
 
 use super::pass::DEFER;
+use crate::config::Job;
 use crate::core::Core;
 use crate::core::engine::Order;
 use crate::core::event::{Event, RejectedPacket};
@@ -293,7 +294,8 @@ impl Core {
             self.outputs.push_back(Output::SendDhcpv6(packet(ALL_DHCP_SERVERS, octets)));
         }
         if let Some(kind) = uplink.poll_order() {
-            let order = Order::Renew { uplink: name.to_owned(), kind };
+            let number = self.engines.next_number(Job::Requester, name);
+            let order = Order::Renew { number, uplink: name.to_owned(), kind };
             self.outputs.push_back(Output::Engine(order));
         }
         self.review |= uplink.review_silence(now);

@@ -276,12 +276,17 @@ impl Core {
     pub(in crate::core) fn order_delegations(&mut self, now: Instant) {
         for assigned in self.delegating.orders(now) {
             let (downlink, assigned) = (assigned.downlink.to_string(), Box::new(assigned));
-            self.outputs.push_back(Output::Engine(Order::Delegate { downlink, assigned }));
+            let number = self.engines.next_number(Job::Delegator, &downlink);
+            self.outputs.push_back(Output::Engine(Order::Delegate { number, downlink, assigned }));
         }
     }
 
-    /// Takes in what is known of another program.
+    /// Takes in what is known of another program. A report about an older order than the newest
+    /// has been overtaken: another one follows it.
     pub(in crate::core) fn take_report(&mut self, now: Instant, report: Report) {
+        if !self.engines.is_about_newest(&report) {
+            return;
+        }
         let waited = report.post.job == Job::Delegator
             && self.delegating.note_state(now, &report.post.interface, report.state);
         self.pass.request_if(waited);

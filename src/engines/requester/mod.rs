@@ -36,6 +36,7 @@ pub(super) async fn run(mut work: Work) {
     let mut pause = FIRST_PAUSE;
     let mut kind = None;
     let mut repeat: Option<Repeat> = None;
+    let mut order = 0;
     loop {
         let outcome = match kind {
             Some(kind) => requester.renew(kind).await,
@@ -53,7 +54,7 @@ pub(super) async fn run(mut work: Work) {
             Ok(()) => FIRST_PAUSE,
             Err(_) => pause.saturating_mul(2).min(LONGEST_PAUSE),
         };
-        if work.reports.send(requester.report(&work, &outcome)).await.is_err() {
+        if work.reports.send(requester.report(&work, order, &outcome)).await.is_err() {
             return;
         }
         let again = match repeat {
@@ -66,8 +67,10 @@ pub(super) async fn run(mut work: Work) {
                 if ordered.is_err() {
                     return; // It is not wanted any more.
                 }
-                if let Some(Order::Renew { kind: wanted, .. }) = &*work.orders.borrow_and_update() {
-                    (kind, repeat) = (Some(*wanted), None);
+                if let Some(Order::Renew { number, kind: wanted, .. }) =
+                    &*work.orders.borrow_and_update()
+                {
+                    (order, kind, repeat) = (*number, Some(*wanted), None);
                     work.answers.mark_unchanged();
                 }
             }
@@ -274,7 +277,7 @@ impl Requester {
         (Trouble::Ended, format!("{kind} does not run on {uplink}: {remedy}"))
     }
 
-    fn report(&self, work: &Work, outcome: &Result<(), Wrong>) -> Report {
+    fn report(&self, work: &Work, order: u64, outcome: &Result<(), Wrong>) -> Report {
         let mut troubles = BTreeMap::new();
         if let Some(trap) = self.trap() {
             troubles.insert(Trouble::Trap, trap);
@@ -284,7 +287,7 @@ impl Requester {
         }
         let state = if outcome.is_ok() { State::Running } else { State::Failed };
         let version = self.version.as_ref().map(ToString::to_string);
-        Report { post: work.post.clone(), version, state, troubles }
+        Report { post: work.post.clone(), order, version, state, troubles }
     }
 
     /// A fault of this version that is known.
