@@ -26,7 +26,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// `renumberd` is a program that then does `more`.
+    /// `renumberd` is a program that then does `more`, and counts where it is asked for the time.
     fn new(name: &str, more: &str, change: impl FnOnce(String) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let here = directory.path().display().to_string();
@@ -37,7 +37,11 @@ impl Stage {
             path
         };
         let called = "echo \"$@ reason=$reason$REASON interface=$interface\"";
-        write("renumberd", format!("#!/bin/sh\n{called} >>{here}/called\n{more}\n"));
+        let now = format!("echo x >>{here}/times; wc -l <{here}/times; exit");
+        let text = format!(
+            "#!/bin/sh\nif [ \"$*\" = 'feed now' ]; then {now}; fi\n{called} >>{here}/called\n{more}\n"
+        );
+        write("renumberd", text);
         write("logger", format!("#!/bin/sh\ncat >>{here}/logged\n"));
         let text = std::fs::read_to_string(contrib(name)).unwrap();
         assert!(text.contains("PATH=/usr/local/sbin:"), "{name}");
@@ -72,10 +76,10 @@ const BOUND: [(&str, &str); 2] = [("reason", "BOUND6"), ("interface", "tun0")];
 #[test]
 fn hooks_of_requesters_return_at_once() {
     for (name, words, environment) in [
-        ("dhcpcd/renumberd", "feed dhcpcd reason=BOUND6 interface=tun0\n", &BOUND[..]),
+        ("dhcpcd/renumberd", "feed --at 1 dhcpcd reason=BOUND6 interface=tun0\n", &BOUND[..]),
         (
             "dhcp6c/renumberd-script",
-            "feed dhcp6c tun0 reason=REPLY interface=\n",
+            "feed --at 1 dhcp6c tun0 reason=REPLY interface=\n",
             &[("REASON", "REPLY")],
         ),
     ] {
@@ -88,6 +92,39 @@ fn hooks_of_requesters_return_at_once() {
     }
 }
 
+/// BKE-17: what dhcpcd says in a row is dated in that order, in whatever order it arrives.
+#[test]
+fn what_a_requester_says_in_a_row_is_dated_in_that_order() {
+    let later = "case $reason in BOUND6) sleep 1;; esac";
+    let stage = Stage::new("dhcpcd/renumberd", "", |text| text);
+    let slow = std::fs::read_to_string(stage.directory.path().join("renumberd")).unwrap();
+    let slow = slow.replace("\necho \"$@", &format!("\n{later}\necho \"$@"));
+    std::fs::write(stage.directory.path().join("renumberd"), slow).unwrap();
+    for reason in ["BOUND6", "RENEW6"] {
+        assert!(stage.run(&[], &[("reason", reason), ("interface", "tun0")]).status.success());
+    }
+    let end = Instant::now() + Duration::from_secs(20);
+    while stage.read("called").lines().count() < 2 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(
+        stage.read("called"),
+        "feed --at 2 dhcpcd reason=RENEW6 interface=tun0\n\
+         feed --at 1 dhcpcd reason=BOUND6 interface=tun0\n"
+    );
+}
+
+/// What is not about a lease starts nothing: dhcpcd does nothing while its hook runs.
+#[test]
+fn events_of_dhcpcd_without_interest_start_nothing() {
+    let stage = Stage::new("dhcpcd/renumberd", "", |text| text);
+    for reason in ["PREINIT", "CARRIER", "ROUTERADVERT", "STOP6", "DELEGATED6", "BOUND"] {
+        assert!(stage.run(&[], &[("reason", reason), ("interface", "tun0")]).status.success());
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!((stage.read("called"), stage.read("times")), (String::new(), String::new()));
+}
+
 /// Among the hooks of dhcpcd it is read, not run: what comes behind it goes on.
 #[test]
 fn the_hook_of_dhcpcd_can_be_read_by_another_script() {
@@ -96,7 +133,7 @@ fn the_hook_of_dhcpcd_can_be_read_by_another_script() {
         format!("before=$-; . {}; [ \"$-\" = \"$before\" ] && echo behind", stage.script.display());
     let output = Command::new("sh").arg("-c").arg(reader).envs(BOUND).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "behind\n");
-    assert_eq!(stage.called(), "feed dhcpcd reason=BOUND6 interface=tun0\n");
+    assert_eq!(stage.called(), "feed --at 1 dhcpcd reason=BOUND6 interface=tun0\n");
 }
 
 #[test]
@@ -105,7 +142,7 @@ fn a_dhcp6c_that_names_no_prefixes_is_served_by_what_it_makes() {
         text.replace("\ninner=\n", "\ninner=lan0\n").replace("\nlength=\n", "\nlength=56\n")
     });
     assert!(stage.run(&[], &[]).status.success());
-    assert!(stage.called().starts_with("feed dhcp6c tun0 --inner lan0 --length 56 "));
+    assert!(stage.called().starts_with("feed --at 1 dhcp6c tun0 --inner lan0 --length 56 "));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use nix::ifaddrs::getifaddrs;
 
 use super::control;
 use crate::core::uplink::lease::Feed;
+use crate::daemon::clock;
 use crate::engines::feed::{self, Environment, Seen};
 
 /// More than this on standard input is no feed, in octets.
@@ -34,6 +35,8 @@ pub enum Source {
     },
     /// From standard input, as JSON
     Json,
+    /// Print the time since boot, for a hook that hands over later what it has now
+    Now,
 }
 
 /// Hands over what a program holds. What is not about a lease is no failure.
@@ -41,7 +44,7 @@ pub enum Source {
 /// # Errors
 ///
 /// When it cannot be understood, or the agent does not take it.
-pub fn run(runtime_dir: &Path, source: &Source) -> anyhow::Result<()> {
+pub fn run(runtime_dir: &Path, at: Option<u64>, source: &Source) -> anyhow::Result<()> {
     let feed = match source {
         Source::Dhcpcd => feed::from_dhcpcd(&environment()).map_err(anyhow::Error::msg)?,
         Source::Dhcp6c { uplink, inner, length } => {
@@ -50,9 +53,13 @@ pub fn run(runtime_dir: &Path, source: &Source) -> anyhow::Result<()> {
             feed::from_dhcp6c(&environment(), uplink, &seen.unwrap_or_default())
         }
         Source::Json => Some(read()?),
+        Source::Now => {
+            super::say(&format!("{}\n", clock::now().since_boot().as_nanos()));
+            None
+        }
     };
     match feed {
-        Some(feed) => control::feed(runtime_dir, feed),
+        Some(feed) => control::feed(runtime_dir, Feed { at: at.or(feed.at), ..feed }),
         None => Ok(()),
     }
 }

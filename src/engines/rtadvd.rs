@@ -15,6 +15,9 @@
 //!   what it advertised before.
 //! - As it reloads it advertises the former content three more times, 3 s apart and with Router
 //!   Lifetime 0, before the new one.
+//! - HUP makes it reload, as `rtadvctl reload` does. rtadvctl (FreeBSD 13 and 14) has no option for
+//!   the control socket: it reaches only a program that has the system's, and each downlink has one
+//!   of its own here.
 //! - It knows neither NAT64 prefixes nor a captive portal, and answers no one by unicast.
 
 use std::fmt::Write as _;

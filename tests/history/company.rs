@@ -96,6 +96,7 @@ fn feed(
 ) -> Feed {
     Feed {
         event,
+        at: None,
         interface: interface.to_owned(),
         server: None,
         prefixes,

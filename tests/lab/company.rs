@@ -45,7 +45,7 @@ impl<'a> Router<'a> {
     /// dhcpcd, which listens to advertisements too and asks for the prefixes `ia_pd`. Its hook is
     /// that of `contrib`.
     pub fn dhcpcd(&self, ia_pd: &[u32]) -> Process {
-        let hook = self.hook("dhcpcd/renumberd", "feed dhcpcd", &[]);
+        let hook = self.hook("dhcpcd/renumberd", &[]);
         let mut config = format!(
             "ipv6only\nnodev\nduid\nnoipv6rs\nscript {}\nallowinterfaces wan0\ninterface wan0\n  \
              ipv6rs\n  option rapid_commit\n",
@@ -67,7 +67,7 @@ impl<'a> Router<'a> {
         self.site.dut.ip("link set inner0 up");
         let settings =
             [("uplink=tun0", "uplink=wan0"), ("inner=", "inner=inner0"), ("length=", "length=56")];
-        let script = self.hook("dhcp6c/renumberd-script", "feed dhcp6c", &settings);
+        let script = self.hook("dhcp6c/renumberd-script", &settings);
         let file = self.directory.join("dhcp6c.conf");
         write(
             &file,
@@ -82,9 +82,9 @@ impl<'a> Router<'a> {
         Process::start("dhcp6c", &mut command)
     }
 
-    /// A hook of `contrib` with these lines changed, which calls the program under test with `words`
-    /// and writes into a file what it was run for.
-    fn hook(&self, name: &str, words: &str, settings: &[(&str, &str)]) -> PathBuf {
+    /// A hook of `contrib` with these lines changed, which calls the program under test and writes
+    /// into a file what it was run for.
+    fn hook(&self, name: &str, settings: &[(&str, &str)]) -> PathBuf {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(name);
         let runtime = super::agent::home(&self.site.net, &self.site.dut).runtime();
         let (program, runtime) = (program().display().to_string(), runtime.display().to_string());
@@ -95,12 +95,17 @@ impl<'a> Router<'a> {
             text = text.replace(&format!("\n{line}\n"), &format!("\n{other}\n"));
             assert_ne!(text, before, "{line}");
         }
-        let (call, logger) = (format!("renumberd {words}"), "logger -t renumberd-hook");
+        let (call, logger) = ("renumberd feed ", "logger -t renumberd-hook");
         assert!(text.contains(&format!("\t{call}")) && text.contains(logger), "{text}");
-        text = text.replace(&format!("\t{call}"), &format!("\t{program} {words}"));
+        for before in ["\t", "$("] {
+            text = text.replace(&format!("{before}{call}"), &format!("{before}{program} feed "));
+        }
         text = text.replace(" 2>&1 |", &format!(" --runtime-dir {runtime} 2>&1 |"));
         text = text.replace(logger, &format!("cat >>{log}"));
-        text = text.replace("\n(\n", &format!("\necho \"$reason$REASON\" >>{log}\n(\n"));
+        let noted = format!("\necho \"$reason$REASON\" >>{log}\n");
+        for start in ["case \"$reason\" in\n", "(\n"] {
+            text = text.replace(&format!("\n{start}"), &format!("{noted}{start}"));
+        }
         let path = self.directory.join(name.replace('/', "-"));
         executable(&path, &text);
         path

@@ -45,6 +45,7 @@ pub(super) fn feed(environment: &Environment, uplink: &str, seen: &[Seen]) -> Op
     }
     Some(Feed {
         event: FeedEvent::Bound,
+        at: None,
         interface: uplink.to_owned(),
         server: None,
         prefixes,

@@ -33,6 +33,7 @@ pub(super) fn feed(environment: &Environment) -> Result<Option<Feed>, String> {
     }
     Ok(Some(Feed {
         event,
+        at: None,
         interface: interface.to_owned(),
         server: get("new_dhcp6_server_id").and_then(duid),
         prefixes,

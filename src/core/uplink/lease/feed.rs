@@ -16,6 +16,10 @@ const DOMAIN: usize = 253;
 pub struct Feed {
     /// What has happened.
     pub event: Event,
+    /// When, in nanoseconds since boot, where the hook says it. What arrives behind something newer
+    /// is not taken in.
+    #[serde(default)]
+    pub at: Option<u64>,
     /// The uplink.
     pub interface: String,
     /// The server, where the program names it.

@@ -38,6 +38,8 @@ pub(super) struct Program {
     overdue_at: Option<Instant>,
     /// When it was last asked for the sake of others.
     for_others_at: Option<Instant>,
+    /// When the newest of what it has said happened, in nanoseconds since boot.
+    newest_at: Option<u64>,
 }
 
 /// A renewal that it has been asked for.
@@ -73,6 +75,7 @@ impl Program {
             asked: None,
             overdue_at: None,
             for_others_at: None,
+            newest_at: None,
         }
     }
 
@@ -125,8 +128,12 @@ impl Program {
         self.wanted.take()
     }
 
-    /// Takes in what it says.
+    /// Takes in what it says, unless it has said something newer: hooks run in an order, and what
+    /// they hand on arrives in any.
     pub(super) fn handle_feed(&mut self, held: &mut Held, now: Instant, feed: &Feed) -> Progress {
+        if self.is_overtaken(now, feed) {
+            return Progress::default();
+        }
         let before = held.view();
         let server = feed.server.clone().unwrap_or_else(nobody);
         let given = given(held, now, feed, &self.iaids);
@@ -155,6 +162,16 @@ impl Program {
         }
         self.miss(held, now);
         progress
+    }
+
+    fn is_overtaken(&mut self, now: Instant, feed: &Feed) -> bool {
+        // A time that is still to come is of another clock.
+        let Some(at) = feed.at.filter(|at| Duration::from_nanos(*at) <= now.since_boot()) else {
+            return false;
+        };
+        let is_overtaken = self.newest_at.is_some_and(|newest| at < newest);
+        self.newest_at = self.newest_at.max(Some(at));
+        is_overtaken
     }
 
     pub(super) fn handle_timeout(&mut self, held: &mut Held, now: Instant) -> Progress {
@@ -324,6 +341,7 @@ mod tests {
             |prefix: &&str| WithdrawnPrefix { iaid: Iaid(1), prefix: prefix.parse().unwrap() };
         Feed {
             event: Event::Bound,
+            at: None,
             interface: "tap0".to_owned(),
             server: None,
             prefixes: prefixes.iter().map(fed).collect(),
@@ -358,6 +376,21 @@ mod tests {
         let progress = lease.handle_feed(later, &bound(&[(1, B)], &[A]));
         assert_eq!((progress.outcome, progress.changed), (None, true));
         assert_eq!(live(&lease), [(1, B.to_owned())]);
+    }
+
+    /// BKE-17: dhcpcd is bound to A and a moment later to B; the hooks arrive the other way round.
+    #[test]
+    fn what_happened_before_what_is_known_is_not_taken_in() {
+        let mut lease = lease(&[1]);
+        lease.link_up(NOW, false);
+        let said = |prefix, at| Feed { at, ..bound(&[(1, prefix)], &[]) };
+        assert!(lease.handle_feed(NOW, &said(B, Some(99_000_000_002))).changed);
+        assert_eq!(lease.handle_feed(NOW, &said(A, Some(99_000_000_001))), Progress::default());
+        assert_eq!(live(&lease), [(1, B.to_owned())]);
+        // What comes without a time, or with one of another clock, is what is said now.
+        assert!(lease.handle_feed(NOW, &said(A, None)).changed);
+        assert!(lease.handle_feed(NOW, &said(B, Some(u64::MAX))).changed);
+        assert!(lease.handle_feed(NOW, &said(A, Some(99_000_000_003))).changed);
     }
 
     #[test]
