@@ -70,6 +70,8 @@ pub struct UplinkFacts {
     /// What the kernel has made addresses of and no router advertises any more, where this machine
     /// is a host.
     pub stale: Vec<StalePrefix>,
+    /// A host asks for a prefix of its own where an advertised one says so, and that has not failed.
+    pub prefers_delegation: bool,
     /// Another program follows the advertisements there.
     pub is_managed_elsewhere: bool,
 }

@@ -97,6 +97,7 @@ impl Uplink {
         random: &mut Random,
         now: Instant,
     ) -> Self {
+        let host = Host::new(stored.is_some());
         Self {
             name: name.to_owned(),
             config: config.clone(),
@@ -116,7 +117,7 @@ impl Uplink {
             silence: Silence::default(),
             is_mute: false,
             connection: Connection::default(),
-            host: Host::default(),
+            host,
         }
     }
 
@@ -265,7 +266,9 @@ impl Uplink {
         {
             self.changes.handle_brought_forward(now);
         }
-        Ok(self.take_in(now, &heard, Some(trigger)))
+        let mut effect = self.take_in(now, &heard, Some(trigger));
+        effect.merge(self.follow_p_flag(now));
+        Ok(effect)
     }
 
     /// Lets what was heard have its effect; `trigger` is what it is to the lease, if anything.
@@ -324,11 +327,6 @@ impl Uplink {
     /// See [`Lease::renew_for_others`].
     pub(super) fn renew_for_others(&mut self, now: Instant, patience: Duration) -> bool {
         self.attached.is_some() && self.lease.renew_for_others(now, patience)
-    }
-
-    /// Whether there is anything to ask a delegating router for.
-    fn asks(&self) -> bool {
-        !self.config.delegate.is_empty() || self.config.request_address
     }
 
     /// Takes in a DHCPv6 message from `source`.
@@ -422,6 +420,7 @@ impl Uplink {
             let multicast = attached.multicast;
             self.solicit(now, multicast);
         }
+        effect.merge(self.follow_p_flag(now));
         effect.review |= self.review_silence(now);
         effect
     }
@@ -474,6 +473,7 @@ impl Uplink {
             self.lease.deadline(),
             self.routed.as_ref().and_then(Routed::deadline).filter(|_| can_send),
             self.silence.deadline(),
+            self.host.deadline(),
             gone.map(|since| Deadline::new(since + grace, "grace time of a delegated prefix")),
             patience.map(|at| Deadline::new(at, "patience with the lease")),
         ])

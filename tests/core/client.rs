@@ -8,7 +8,7 @@ use renumberd::core::client::{Occasion, Publication};
 use renumberd::core::kernel::system::{Link, Origin};
 use renumberd::time::Until;
 use renumberd::wire::ndp::RouterAdvertisement;
-use renumberd::wire::ndp_option::NdpOption;
+use renumberd::wire::ndp_option::{NdpOption, PrefixInformation};
 
 use super::world::{ROUTER, icmpv6};
 use super::*;
@@ -409,4 +409,85 @@ fn a_router_that_the_kernel_cannot_reach_is_looked_for_and_replaced() {
         world.run_for(SECOND);
     }
     assert!((8..=14).contains(&world.solicitations(since)), "{}", world.solicitations(since));
+}
+
+/// A PIO with the P flag.
+fn shared(preferred: u32) -> NdpOption {
+    match pio(A, 7200, preferred) {
+        NdpOption::Prefix(pio) => {
+            NdpOption::Prefix(PrefixInformation { delegation_preferred: true, ..pio })
+        }
+        other => other,
+    }
+}
+
+const FOR_CONTAINERS: &str = "delegate = true\n[downlink.lan]\nsubnet = \"0x1/64\"\n";
+
+/// A host for containers; the setting of its kernel is off at first.
+fn host_for_containers() -> World {
+    let mut world = started(FOR_CONTAINERS);
+    world.kernel().set_sysctl(UPLINK, "ra_honor_pio_pflag", 0);
+    world.restart();
+    world.run_for(SECOND);
+    world
+}
+
+/// CLI-20, CLI-21, CLI-23: a prefix is asked for when a PIO says so, whatever M and O say, and used
+/// to its end when none does any more.
+#[test]
+fn a_prefix_is_asked_for_while_an_advertised_one_says_so() {
+    let mut world = host_for_containers();
+    let start = world.now();
+    advertise(&mut world, A);
+    world.run_for(60 * SECOND);
+    assert!(world.sent(start).is_empty() && !world.kernel().asking, "no P flag");
+    assert_eq!(world.kernel().sysctl("up", "ra_honor_pio_pflag"), Some(1));
+    world.advertise(vec![shared(3600)]);
+    world.run_for(5 * SECOND);
+    assert_eq!(world.sent(start), [Solicit]);
+    assert_eq!(world.addresses(), ["2001:db8:a000:1::1%3"]);
+    world.run_for(60 * SECOND);
+    assert_eq!(world.kernel().sysctl("up", "ra_honor_pio_pflag"), Some(1));
+    let since = world.now();
+    world.advertise(vec![shared(0)]);
+    world.run_for(3600 * SECOND);
+    assert!(world.sent(since).contains(&Renew) && !world.sent(since).contains(&Solicit));
+    world.provider().deaf_to = vec![Renew, Rebind];
+    world.run_for(4 * 3600 * SECOND);
+    assert!(!world.sent(since).contains(&Solicit), "it is over, and nobody says so any more");
+    assert!(!world.kernel().asking);
+}
+
+/// CLI-22
+#[test]
+fn where_nobody_gives_a_prefix_the_kernel_forms_addresses_after_all() {
+    let mut world = host_for_containers();
+    world.provider().deaf_to = vec![Solicit];
+    let since = world.now();
+    world.advertise(vec![shared(3600)]);
+    world.run_for(9 * SECOND);
+    assert_eq!(world.kernel().sysctl("up", "ra_honor_pio_pflag"), Some(1));
+    let solicited = world.solicitations(since);
+    world.run_for(2 * SECOND);
+    assert_eq!(world.kernel().sysctl("up", "ra_honor_pio_pflag"), Some(0));
+    assert_eq!(world.solicitations(since), solicited + 1, "it has to be advertised again");
+    world.provider().deaf_to.clear();
+    world.run_for(200 * SECOND);
+    assert_eq!(world.addresses(), ["2001:db8:a000:1::1%3"]);
+    assert_eq!(world.kernel().sysctl("up", "ra_honor_pio_pflag"), Some(1));
+}
+
+/// CLI-24
+#[test]
+fn without_delegation_the_p_flag_means_nothing() {
+    let mut world = started("");
+    let start = world.now();
+    world.advertise(vec![shared(3600)]);
+    world.run_for(60 * SECOND);
+    assert!(world.sent(start).is_empty());
+    let is_set = |event: &Event| {
+        matches!(event, Event::Step(Step::Set(Object::Setting(setting)))
+            if setting.name.file() == "ra_honor_pio_pflag")
+    };
+    assert!(!world.events(start).any(is_set));
 }

@@ -35,10 +35,19 @@ impl Place<'_> {
     /// A kernel that forwards needs another value to be a host all the same (RA-RX-81). One that
     /// another program has switched off stays so.
     fn have_kernel_listen(self, desired: &mut Desired) {
-        if self.facts.system.forwarding && !self.heard.is_managed_elsewhere {
+        if self.heard.is_managed_elsewhere {
+            return;
+        }
+        let mut set = |name, value| {
             let (index, interface) = (self.link.index, self.link.name.clone());
-            let setting = Setting { index, interface, name: Sysctl::AcceptRa, value: 2 };
-            desired.want(Object::Setting(setting));
+            desired.want(Object::Setting(Setting { index, interface, name, value }));
+        };
+        if self.facts.system.forwarding {
+            set(Sysctl::AcceptRa, 2);
+        }
+        // Without a link for its own prefix the host would have no address at all.
+        if self.heard.prefers_delegation && !self.facts.config.downlinks.is_empty() {
+            set(Sysctl::HonorPflag, 1);
         }
     }
 

@@ -352,12 +352,16 @@ pub enum Sysctl {
     HopLimit,
     /// `mtu`, as routers advertise it.
     Mtu,
+    /// `ra_honor_pio_pflag`: no addresses are formed in a prefix with the P flag (RFC 9762 §7.1).
+    /// Kernels that have no such setting form them.
+    HonorPflag,
 }
 
 impl Sysctl {
     /// The setting whose file is named so.
     pub fn from_file(file: &str) -> Option<Self> {
-        [Self::AcceptRa, Self::HopLimit, Self::Mtu].into_iter().find(|name| name.file() == file)
+        let all = [Self::AcceptRa, Self::HopLimit, Self::Mtu, Self::HonorPflag];
+        all.into_iter().find(|name| name.file() == file)
     }
 
     /// The file's name below `/proc/sys/net/ipv6/conf/<interface>`.
@@ -366,6 +370,7 @@ impl Sysctl {
             Self::AcceptRa => "accept_ra",
             Self::HopLimit => "hop_limit",
             Self::Mtu => "mtu",
+            Self::HonorPflag => "ra_honor_pio_pflag",
         }
     }
 }

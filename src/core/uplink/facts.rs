@@ -29,6 +29,7 @@ impl Uplink {
             services: self.lease.services().to_vec(),
             asks_itself: self.lease.is_built_in() && self.speaks_dhcpv6(),
             stale: self.stale_prefixes(now),
+            prefers_delegation: self.prefers_delegation(),
             is_managed_elsewhere: self.is_managed_elsewhere(),
         }
     }

@@ -7,22 +7,33 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+use super::change::Trigger;
 use super::hear::{FormedIn, StalePrefix};
 use super::solicit::MAX_FIRST_DELAY;
 use super::{Attachment, Effect, Uplink};
 use crate::config::{self, Client};
 use crate::core::client::{Occasion, Script};
 use crate::core::kernel::system::{Origin, System};
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use crate::wire::ndp::RouterAdvertisement;
 
 /// What is published waits so long after the start for the first advertisement: what an earlier run
 /// has published stays until then.
 const FIRST_WORDS: Duration = Duration::from_secs(3);
 
+/// A host that is given no prefix for so long forms addresses after all (RFC 9762 §7).
+const DELEGATION_PATIENCE: Duration = Duration::from_secs(10);
+/// What a kernel is to form addresses of has to be advertised again, once it is told to.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// What is known of a host on an uplink.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Host {
+    /// It asks for a prefix: an advertised one says so, or it holds one.
+    asks: bool,
+    /// Since when it has asked for one in vain.
+    waits_since: Option<Instant>,
+    wait: Wait,
     /// Another program follows the advertisements there.
     is_managed_elsewhere: bool,
     /// The flags that were heard since the link came up.
@@ -33,7 +44,35 @@ pub(super) struct Host {
     scripts: VecDeque<Script>,
 }
 
+/// How long a host has waited for a prefix of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Wait {
+    /// Not too long.
+    #[default]
+    Patient,
+    /// Too long: its kernel is told to form addresses.
+    Over,
+    /// Routers have been asked to advertise again.
+    Solicited,
+}
+
 impl Host {
+    /// A host that has remembered a lease asks for it.
+    pub(super) fn new(has_lease: bool) -> Self {
+        Self { asks: has_lease, ..Self::default() }
+    }
+
+    /// When it has waited for long enough.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        let since = self.waits_since?;
+        let at = match self.wait {
+            Wait::Patient => since + DELEGATION_PATIENCE,
+            Wait::Over => since + DELEGATION_PATIENCE + AGAIN_AFTER,
+            Wait::Solicited => return None,
+        };
+        Some(Deadline::new(at, "patience with a prefix of its own"))
+    }
+
     /// The link comes up: it may be another one.
     pub(super) const fn begin(&mut self) {
         (self.heard_managed, self.heard_other, self.heard_any) = (false, false, false);
@@ -53,6 +92,71 @@ impl Uplink {
     /// How this machine is a host there; none where it is a router.
     pub(in crate::core) const fn client(&self) -> Option<&Client> {
         self.config.client.as_ref()
+    }
+
+    /// Whether there is anything to ask a delegating router for. A host asks where an advertised
+    /// prefix says so, and for what it holds (RFC 9762 §7.1).
+    pub(super) const fn asks(&self) -> bool {
+        let wants = !self.config.delegate.is_empty() || self.config.request_address;
+        wants && (self.config.client.is_none() || self.host.asks)
+    }
+
+    /// Whether a prefix of its own is preferred to addresses in one that is shared.
+    pub(super) fn prefers_delegation(&self) -> bool {
+        let is_patient = self.host.wait == Wait::Patient;
+        self.config.client.is_some() && !self.config.delegate.is_empty() && is_patient
+    }
+
+    /// Begins to ask for a prefix when an advertised one says so, and ends when none does and none is
+    /// held; where nobody gives one the kernel forms addresses after all.
+    pub(super) fn follow_p_flag(&mut self, now: Instant) -> Effect {
+        if self.config.client.is_none() || self.config.delegate.is_empty() {
+            return Effect::default();
+        }
+        let is_preferred = self.routers.prefers_delegation(now);
+        let held = self.lease.prefixes();
+        let holds =
+            held.iter().any(|one| one.gone_since.is_none() && !one.valid_until.is_over(now));
+        let mut effect = self.follow_wait(now, is_preferred && !holds);
+        let asks = is_preferred || holds;
+        if std::mem::replace(&mut self.host.asks, asks) == asks {
+            return effect;
+        }
+        effect.derive = true;
+        if !asks {
+            self.lease.link_down();
+        } else if self.attached.is_some() && !self.is_mute {
+            let _ = self.changes.handle_trigger(now, Trigger::Link);
+            // Not at once: UDP port 546 is opened meanwhile.
+            self.lease.link_up(now, false);
+            effect.asked = true;
+        }
+        effect
+    }
+
+    fn follow_wait(&mut self, now: Instant, waits: bool) -> Effect {
+        let host = &mut self.host;
+        let before = host.wait;
+        if waits {
+            let since = *host.waits_since.get_or_insert(now);
+            host.wait = match now.since(since) {
+                waited if waited < DELEGATION_PATIENCE => Wait::Patient,
+                waited if waited < DELEGATION_PATIENCE + AGAIN_AFTER => Wait::Over,
+                _ if before == Wait::Patient => Wait::Over,
+                _ => Wait::Solicited,
+            };
+        } else {
+            (host.waits_since, host.wait) = (None, Wait::Patient);
+        }
+        let after = host.wait;
+        if before != after
+            && after == Wait::Solicited
+            && let Some(multicast) = self.attached.as_ref().map(|attached| attached.multicast)
+        {
+            self.solicit.forget();
+            self.solicit(now, multicast);
+        }
+        Effect { derive: before != after, ..Effect::default() }
     }
 
     /// Whether it speaks DHCPv6. A host does where it asks for a prefix.

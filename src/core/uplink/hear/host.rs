@@ -90,6 +90,15 @@ impl Routers {
         stale
     }
 
+    /// Whether a router says of a preferred prefix that hosts had better ask for one of their own
+    /// (RFC 9762 §7.1).
+    pub fn prefers_delegation(&self, now: Instant) -> bool {
+        let known = self.routers.values().flat_map(|router| router.prefixes.values());
+        known.into_iter().any(|known| {
+            known.delegation_preferred && known.is_live(now) && !known.preferred_until.is_over(now)
+        })
+    }
+
     /// The kernel has found that a neighbor does not answer. Whether that is a default router which
     /// is to be asked whether it is there.
     pub fn handle_unreachable(&mut self, now: Instant, address: Ipv6Addr) -> bool {

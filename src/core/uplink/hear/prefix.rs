@@ -22,6 +22,8 @@ pub(super) struct Announced {
     /// On-link until then; in the past where L was never set.
     pub(super) on_link_until: Until,
     pub(super) autonomous: bool,
+    /// P: hosts had better ask for a prefix of their own (RFC 9762).
+    pub(super) delegation_preferred: bool,
     /// The preferred lifetime was zero when last heard.
     pub(super) deprecated: bool,
     pub(super) preferred_until: Until,
@@ -63,6 +65,7 @@ impl Announced {
             heard: current,
             on_link_until: Until::At(Instant::BOOT),
             autonomous: false,
+            delegation_preferred: false,
             deprecated: false,
             preferred_until: Until::At(Instant::BOOT),
             valid_until: Until::At(Instant::BOOT),
@@ -103,6 +106,7 @@ impl Announced {
         } else if !self.autonomous {
             self.valid_until = valid;
         }
+        self.delegation_preferred = pio.delegation_preferred;
         self.deprecated = pio.preferred.is_zero();
         self.preferred_until = Until::after(now, pio.preferred).min(self.valid_until);
         self.gone = match self.gone {

@@ -39,6 +39,7 @@ fn is_same_option(one: &NdpOption, other: &NdpOption) -> bool {
         (NdpOption::Prefix(one), NdpOption::Prefix(other)) => {
             one.prefix == other.prefix
                 && (one.on_link, one.autonomous) == (other.on_link, other.autonomous)
+                && one.delegation_preferred == other.delegation_preferred
                 && (one.preferred <= one.valid) == (other.preferred <= other.valid)
                 && alike(one.valid, other.valid)
                 && alike(one.preferred, other.preferred)
