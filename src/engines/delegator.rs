@@ -42,7 +42,7 @@ pub(super) type Wrong = (Trouble, String);
 /// What is different from program to program.
 pub(super) enum Driver {
     Dhcp6s(dhcp6s::life::Driver),
-    Kea(kea::life::Driver),
+    Kea(Box<kea::life::Driver>),
 }
 
 /// What a program has leased.
@@ -380,7 +380,7 @@ impl Driver {
         match work.engine.program {
             Program::Kea => {
                 let (driver, process) = kea::life::Driver::find(work, assigned)?;
-                Ok((Self::Kea(driver), process))
+                Ok((Self::Kea(Box::new(driver)), process))
             }
             // The configuration has no other program for this job.
             Program::Dhcp6s

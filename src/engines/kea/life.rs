@@ -166,10 +166,14 @@ fn held(lease: Lease, now: u64) -> Option<Leased> {
     (!valid.is_zero()).then_some(Leased { prefix, duid, iaid, preferred, valid })
 }
 
+/// What is wrong, and what comes of it.
 fn wrong(failure: Failure) -> Wrong {
-    let trouble = match failure {
-        Failure::Silent(_) => Trouble::Silent,
-        Failure::Refused { .. } => Trouble::Refused,
-    };
-    (trouble, failure.to_string())
+    match &failure {
+        Failure::Silent(_) => (Trouble::Silent, format!("{failure}: it is restarted")),
+        Failure::Refused { .. } => {
+            let remedy = "it goes on with what it had, and is asked again; look whether its \
+                          database is there, and into its output (--log debug)";
+            (Trouble::Refused, format!("{failure}: {remedy}"))
+        }
+    }
 }
