@@ -107,7 +107,7 @@ fn open() -> io::Result<ServerSocket> {
     if socket.is_shared() {
         warn!(
             "another program (dhcp6s, dnsmasq?) has UDP port 547 as well: where it serves the same \
-             interface, requesting routers get two answers"
+             interface and is not led by renumberd, requesting routers get two answers"
         );
     }
     Ok(socket)

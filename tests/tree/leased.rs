@@ -186,3 +186,13 @@ fn a_router_that_was_seen_is_known_when_its_former_lease_has_ended() {
     listed(&mut lan, None, &[lease("2001:db8:0:320::/60", &duid(1))]);
     assert_eq!(lan.routes(), routes(&[("2001:db8:0:320::/60", ROUTER)]));
 }
+
+/// What relay agents send to dhcp6s alone could come to us if we listened, on whatever link.
+#[test]
+fn nobody_listens_beside_dhcp6s() {
+    let mut lan = Lan::new(&format!("{SITE}[downlink.other]\ndelegator = \"dhcp6s\"\n"));
+    lan.hear(ROUTER, message(Request, &duid(1), &[ia(1, &[])]));
+    listed(&mut lan, Some(duid(1)), &[lease("2001:db8:0:310::/60", &duid(1))]);
+    assert_eq!(lan.routes(), routes(&[]));
+    assert_eq!(lan.conditions("next-hop-unknown").len(), 1);
+}

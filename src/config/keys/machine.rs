@@ -143,14 +143,14 @@ const LEASE_DATABASE: &[Key] = &[
         "host",
         Kind::Text(Form::Name),
         "the usual socket",
-        r#""/run/postgresql""#,
+        r#""database.example""#,
         "The directory of its socket, or a host.",
     ),
     key(
         "password-file",
         Kind::Text(Form::File),
         "none",
-        r#""/etc/renumberd/password""#,
+        r#""/usr/local/kea-password""#,
         "The file with the password of `user`, where one is needed.",
     ),
 ];

@@ -23,7 +23,7 @@ use ipnet::Ipv6Net;
 use super::engine::{Leases, State};
 use super::kernel::system::KernelRoute;
 use super::random::Random;
-use crate::config::Config;
+use crate::config::{Config, Program};
 use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::Message;
@@ -128,6 +128,12 @@ impl Delegating {
                 self.delegator = Delegator::Programs(Box::new(programs));
             }
             (Delegator::Programs(programs), true) => programs.configure(duid, &self.bindings),
+        }
+        if let Delegator::Programs(programs) = &mut self.delegator {
+            let names = config.downlinks.values().filter_map(|link| link.delegator.as_deref());
+            let mut engines = names.filter_map(|name| config.engine(name));
+            // What relay agents send to dhcp6s alone could come to who listens beside it.
+            programs.share_port(engines.all(|engine| engine.program == Program::Kea));
         }
     }
 

@@ -29,8 +29,10 @@ pub(super) struct Programs {
     awaited: Awaited,
     /// Something that the programs promise is not true any more then.
     look_at: Option<Instant>,
-    /// Routers without a lease that the messages show.
+    /// Where messages show routers to be.
     observed: Observed,
+    /// The agent may listen beside the programs.
+    shares_port: bool,
 }
 
 /// One downlink.
@@ -61,6 +63,7 @@ impl Programs {
             awaited: Awaited::default(),
             look_at: None,
             observed: Observed::default(),
+            shares_port: false,
         };
         programs.configure(&server, bindings);
         programs
@@ -168,7 +171,12 @@ impl Programs {
 
     /// Whether the messages to the program of a downlink are listened to.
     pub(super) fn observes(&self, bindings: &Bindings, downlink: &str) -> bool {
-        self.links.contains_key(downlink) && bindings.leases_pools(downlink)
+        self.shares_port && self.links.contains_key(downlink) && bindings.leases_pools(downlink)
+    }
+
+    /// Takes over whether the agent may listen beside the programs.
+    pub(super) const fn share_port(&mut self, shares: bool) {
+        self.shares_port = shares;
     }
 
     /// Takes in a message that the program answers: it shows where its sender is.
