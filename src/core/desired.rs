@@ -15,6 +15,7 @@ mod carve;
 mod delegated;
 mod host;
 mod passed;
+mod suited;
 mod uplink;
 
 use super::capabilities::Capabilities;
@@ -113,19 +114,6 @@ impl Desired {
     /// Whether an object has ended.
     pub(super) fn has_ended(&self, now: Instant) -> bool {
         self.ends.first().is_some_and(|at| *at <= now)
-    }
-
-    /// Leaves of the routes to one destination that of the best metric, of which `delegated` may
-    /// have it: where routes have no metrics.
-    pub(super) fn keep_one_route_each(&mut self, delegated: &Delegated) {
-        let mut best: BTreeMap<Ipv6Net, (u32, RouteTarget)> = BTreeMap::new();
-        for route in self.routes.values().chain(delegated.routes()) {
-            let rank = (route.metric, route.target);
-            let known = best.entry(route.destination).or_insert(rank);
-            *known = rank.min(*known);
-        }
-        self.routes
-            .retain(|_, route| best.get(&route.destination) == Some(&(route.metric, route.target)));
     }
 
     /// Takes note of when its objects end, once it is complete. The routes of bindings end with
@@ -377,8 +365,11 @@ mod tests {
     use super::*;
 
     const NOW: Instant = Instant::from_secs(100);
-    const LINUX: Capabilities =
-        Capabilities { routes_have_metrics: true, unreachable_routes_end: false };
+    const LINUX: Capabilities = Capabilities {
+        routes_have_metrics: true,
+        unreachable_routes_end: false,
+        addresses_bring_link_routes: false,
+    };
 
     fn net(text: &str) -> Ipv6Net {
         text.parse().unwrap()
@@ -422,27 +413,5 @@ mod tests {
         assert_eq!(route.destination, net("2001:db8::/56"));
         assert_eq!(route.until, Until::At(Instant::from_secs(500)));
         assert_eq!(unreachable(LINUX).until, Until::Never);
-    }
-
-    #[test]
-    fn without_metrics_the_best_route_to_a_destination_is_the_only_one() {
-        let link = |index| RouteTarget::OnLink(IfIndex(index));
-        let route = |destination: &str, target, metric| {
-            let (destination, until) = (net(destination), Until::Never);
-            KernelRoute { destination, target, metric, until }
-        };
-        let all = [
-            route("::/0", link(2), 1024),
-            route("::/0", link(3), 512),
-            route("2001:db8::/56", RouteTarget::Unreachable, 4096),
-            route("2001:db8::/64", link(4), 240),
-            route("2001:db8::/64", link(5), 240),
-        ];
-        let routes = all.iter().map(|route| (route.key(), route.clone())).collect();
-        let mut desired = Desired { routes, ..Desired::default() };
-        desired.keep_one_route_each(&Delegated::default());
-        let kept: Vec<_> = desired.routes.into_values().collect();
-        assert_eq!(kept.len(), 3);
-        assert!([1, 2, 3].iter().all(|at| kept.contains(&all[*at])), "{kept:?}");
     }
 }

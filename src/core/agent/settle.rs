@@ -154,9 +154,7 @@ impl Core {
             &self.config,
             &self.kernel.state.system,
         );
-        if !self.capabilities.routes_have_metrics {
-            desired.keep_one_route_each(&self.kernel.delegated);
-        }
+        desired.suit(self.capabilities, &self.kernel.delegated);
         desired.note_ends();
         let before = std::mem::replace(&mut self.kernel.desired, desired);
         let options = self.kernel.desired.contents.iter().map(|(name, content)| {

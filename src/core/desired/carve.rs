@@ -189,6 +189,7 @@ mod tests {
                 capabilities: crate::core::capabilities::Capabilities {
                     routes_have_metrics: true,
                     unreachable_routes_end: false,
+                    addresses_bring_link_routes: false,
                 },
                 system: &System::default(),
                 sources: &sources,

@@ -8,6 +8,7 @@ use ipnet::Ipv6Net;
 use super::Relaying;
 use super::link::ClientLink;
 use crate::config::Config;
+use crate::core::capabilities::ONLY_METRIC;
 use crate::core::event::Event;
 use crate::core::kernel::system::{KernelRoute, RouteTarget, System};
 use crate::core::memory::{Record, RelayedLease};
@@ -22,7 +23,7 @@ pub(super) const MAX_LEASES: usize = 4096;
 /// So many of them for one client, which makes room by its own. RFC 8987 §4.1 wants more than one.
 pub(super) const MAX_PER_CLIENT: usize = 64;
 /// Metric of their routes: behind a link of ours, before any learnt route.
-const METRIC: u32 = 248;
+const METRIC: u32 = ONLY_METRIC;
 
 /// The leases of all links, by prefix: a server gives one to one client at a time, and its last
 /// word counts.

@@ -26,8 +26,11 @@ pub use sysctl::accepts_advertisements;
 pub use timer::{Sleep, Timer, now};
 
 /// What the kernel can do.
-pub const CAPABILITIES: Capabilities =
-    Capabilities { routes_have_metrics: true, unreachable_routes_end: false };
+pub const CAPABILITIES: Capabilities = Capabilities {
+    routes_have_metrics: true,
+    unreachable_routes_end: false,
+    addresses_bring_link_routes: false,
+};
 
 /// Our owner mark: the protocol of our routes (`proto 82` in `ip route`) and, as IFA_PROTO, of
 /// our addresses.

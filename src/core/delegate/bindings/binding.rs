@@ -13,6 +13,7 @@ use super::offers::{Offer, Slot};
 use super::promises::Promises;
 use super::push::Push;
 use crate::config::Limits;
+use crate::core::capabilities::ONLY_METRIC;
 use crate::core::kernel::system::{KernelRoute, RouteTarget};
 use crate::core::rkap;
 use crate::net::IfIndex;
@@ -20,7 +21,7 @@ use crate::time::{Instant, ROUNDING, Until};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
 /// Metric of a route to a delegation: behind a link of ours, before any learnt route.
-const METRIC: u32 = 248;
+const METRIC: u32 = ONLY_METRIC;
 
 /// What has been said is underway for so long at most: whoever does not name a prefix after that
 /// does not hold it.

@@ -10,8 +10,11 @@ use crate::core::kernel::system::RouteTarget;
 use crate::core::memory::Memory;
 use crate::core::output::Output;
 
-const CAPABILITIES: Capabilities =
-    Capabilities { routes_have_metrics: true, unreachable_routes_end: false };
+const CAPABILITIES: Capabilities = Capabilities {
+    routes_have_metrics: true,
+    unreachable_routes_end: false,
+    addresses_bring_link_routes: false,
+};
 
 fn core(memory: Memory) -> Core {
     let duid = Duid::from_uuid([0x52; 16]);
