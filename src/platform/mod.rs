@@ -6,8 +6,7 @@
 //! module `socket_options`, chosen by `target_os` below; its crates stand in Cargo.toml under that
 //! target.
 
-#[cfg(target_os = "freebsd")]
-mod freebsd;
+pub mod freebsd;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod sockets;

@@ -1,0 +1,100 @@
+//! What has to be looked at by the clock, as no message of FreeBSD tells of it: the end of duplicate
+//! address detection, and the ends of addresses.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use crate::core::kernel::system::KernelAddress;
+use crate::net::IfIndex;
+use crate::time::Instant;
+
+/// A tentative address is looked at this often.
+const POLL: Duration = Duration::from_millis(250);
+/// Everything is read anew this often: a routing socket drops messages without a word when it is
+/// full.
+const RESYNC: Duration = Duration::from_secs(60);
+/// The kernel is given so much more than the valid lifetime. It ends an address without the route to
+/// its link, which would stay for ever: the agent removes it before.
+pub(super) const MARGIN: Duration = Duration::from_secs(10);
+
+/// An address on an interface.
+pub(super) type Place = (IfIndex, Ipv6Addr);
+
+/// What the two halves of the backend, which changes and which listens, both know.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Names of interfaces, which ioctl(2) takes in place of their numbers.
+    pub names: BTreeMap<IfIndex, String>,
+    /// Addresses on running links whose duplicate address detection has not ended, with prefix
+    /// length.
+    tentative: BTreeMap<Place, u8>,
+    /// Addresses that this process has set, as it has set them.
+    pub set: BTreeMap<Place, KernelAddress>,
+    poll_at: Option<Instant>,
+    resync_at: Option<Instant>,
+}
+
+impl Watch {
+    /// An interface is not there any more, and neither is anything on it.
+    pub(super) fn forget(&mut self, interface: IfIndex) {
+        self.names.remove(&interface);
+        self.tentative.retain(|(of, _), _| *of != interface);
+        self.set.retain(|(of, _), _| *of != interface);
+    }
+
+    /// Looks at an address until its duplicate address detection has ended.
+    pub(super) fn follow(
+        &mut self,
+        now: Instant,
+        place: Place,
+        prefix_len: u8,
+        is_tentative: bool,
+    ) {
+        if is_tentative {
+            self.tentative.insert(place, prefix_len);
+            self.poll_at.get_or_insert(now + POLL);
+        } else {
+            self.tentative.remove(&place);
+        }
+    }
+
+    /// The tentative addresses, if it is time to look at them.
+    pub(super) fn take_tentative(&mut self, now: Instant) -> Vec<(Place, u8)> {
+        if self.poll_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        self.poll_at = (!self.tentative.is_empty()).then_some(now + POLL);
+        self.tentative.iter().map(|(place, length)| (*place, *length)).collect()
+    }
+
+    /// The addresses that this process has set and that have ended.
+    pub(super) fn take_ended(&mut self, now: Instant) -> Vec<Place> {
+        let ended = self.set.iter().filter(|(_, address)| address.valid_until.is_over(now));
+        let ended: Vec<Place> = ended.map(|(place, _)| *place).collect();
+        ended.iter().for_each(|place| drop(self.set.remove(place)));
+        ended
+    }
+
+    /// Everything has been read anew.
+    pub(super) fn note_read(&mut self, now: Instant) {
+        self.resync_at = Some(now + RESYNC);
+    }
+
+    /// Whether it is time to read everything anew. Who is told so does that.
+    pub(super) fn take_resync(&mut self, now: Instant) -> bool {
+        let is_time = self.resync_at.is_none_or(|at| at <= now);
+        if is_time {
+            self.note_read(now);
+        }
+        is_time
+    }
+
+    /// How long there is nothing to do.
+    pub(super) fn rest(&self, now: Instant) -> Duration {
+        let resync_at = self.resync_at.unwrap_or(now + RESYNC);
+        let ends = self.set.values().filter_map(|address| address.valid_until.at());
+        let next = ends.chain(self.poll_at).fold(resync_at, Instant::min);
+        next.since(now)
+    }
+}
