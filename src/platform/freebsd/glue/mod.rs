@@ -1,0 +1,27 @@
+//! The calls themselves: what only FreeBSD can compile. Nothing of it has been run by the authors.
+
+mod calls;
+pub mod identity;
+pub mod paths;
+mod process;
+pub(in crate::platform) mod socket_options;
+mod sysctl;
+mod timer;
+mod wakeup;
+
+pub use calls::{Events, Kernel, accepts_advertisements};
+pub use process::{prefer_this_thread, process_start};
+pub use timer::{Sleep, Timer, now};
+
+use std::io;
+
+/// What an operator can do about packets that are not sent for `error`, where something is known to
+/// help.
+pub fn remedy_for_unsent(error: &io::Error) -> Option<&'static str> {
+    let is_without_prefix =
+        matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EHOSTUNREACH));
+    is_without_prefix.then_some(
+        "see by `netstat -rn -f inet6` whether the route to the link is there: `ndp -P` and some \
+         programs take those of all interfaces away; set the address anew then",
+    )
+}
