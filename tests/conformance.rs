@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("conformance.md");
 
 /// The numbers that each area has assigned: first and last of each run.
-const AREAS: [(&str, &[(u32, u32)]); 22] = [
+const AREAS: [(&str, &[(u32, u32)]); 23] = [
     ("RA-RX", &[(1, 13), (20, 29), (40, 69), (80, 81)]),
     ("RS", &[(1, 11)]),
     ("CHG", &[(1, 16)]),
@@ -35,6 +35,7 @@ const AREAS: [(&str, &[(u32, u32)]); 22] = [
     ("FLT", &[(1, 1)]),
     ("HST", &[(1, 11)]),
     ("CLI", &[(1, 10), (20, 25)]),
+    ("FBS", &[(1, 13)]),
 ];
 
 /// What a clause can be in besides being held by a test.

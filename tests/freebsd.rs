@@ -12,6 +12,7 @@
 mod freebsd {
     mod addresses;
     mod agent;
+    mod bytes;
     mod events;
     mod fake;
     mod machine;
