@@ -114,7 +114,7 @@ impl Publications {
         newest: BTreeMap<String, Publication>,
     ) -> Option<BTreeMap<String, Publication>> {
         let is_first = !std::mem::replace(&mut self.is_begun, true);
-        if self.newest == newest && !(is_first && !newest.is_empty()) {
+        if self.newest == newest && (!is_first || newest.is_empty()) {
             return None;
         }
         self.troubles.retain(|(interface, _), _| newest.contains_key(interface));

@@ -69,9 +69,12 @@ fn unreachable(message: &NeighbourMessage) -> Option<KernelEvent> {
     let header = &message.header;
     let is_one =
         header.state == NeighbourState::Failed && header.flags.contains(NeighbourFlags::Router);
-    let address = message.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(*address),
-        _ => None,
+    let address = message.attributes.iter().find_map(|attribute| {
+        if let NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) = attribute {
+            Some(*address)
+        } else {
+            None
+        }
     });
     let interface = IfIndex(header.ifindex);
     address.filter(|_| is_one).map(|address| KernelEvent::Unreachable { interface, address })

@@ -75,11 +75,9 @@ fn deprecated(has: &AddressMessage, wanted: &Deprecation) -> AddressMessage {
 }
 
 fn is_kernel_made(address: &AddressMessage) -> bool {
-    address.attributes.iter().any(|attribute| match attribute {
-        AddressAttribute::Protocol(protocol) => *protocol == AddressProtocol::RouterAnnouncement,
-        AddressAttribute::Flags(flags) => flags.contains(AddressFlags::Secondary),
-        _ => false,
-    })
+    let of_advertisement = AddressAttribute::Protocol(AddressProtocol::RouterAnnouncement);
+    let is_temporary = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Secondary));
+    address.attributes.contains(&of_advertisement) || address.attributes.iter().any(is_temporary)
 }
 
 /// Removes the routes through `router` that the kernel learnt from its advertisements on
