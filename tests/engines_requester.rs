@@ -61,6 +61,29 @@ fn dhcpcd_is_made_to_renew_and_causes_no_loop() {
     });
 }
 
+/// BKE-17: the hook that dhcpcd ran first is the last to reach the agent.
+#[test]
+fn what_dhcpcd_was_bound_to_before_does_not_come_back() {
+    let site = Site::new();
+    let (one, two) = (Era::new(1), Era::new(2));
+    let (on_link, delegated) = promises(one);
+    let provider = site.provider(Kind::Kea, &on_link, &delegated);
+    let router = Router::new(&site);
+    let agent = router.agent(&config("dhcpcd", ""));
+    let mut dhcpcd = router.dhcpcd_with_a_late_hook(&[1], 12);
+    dhcpcd.wait_for_log("delegated prefix", CEILING);
+    pause(secs(1));
+    provider.flash(two);
+    site.client().takes(two.delegated, secs(9));
+    assert!(!router.feeds().contains("late"), "{}", router.feeds());
+    eventually("the first hook has handed over", CEILING, || {
+        router.feeds().contains("late").then_some(())
+    });
+    pause(millis(500));
+    assert_eq!(agent.status().delegated("wan0"), [two.delegated]);
+    assert!(!site.client().has(one.delegated), "{:?}", site.client().addresses());
+}
+
 /// BKE-02: each IA_PD keeps its number although dhcpcd lists both under the last.
 #[test]
 fn dhcpcd_with_two_ia_pds_feeds_both() {

@@ -222,10 +222,11 @@ impl Router {
         directories.extend(self.agent.as_ref().map(Agent::runtime));
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => directories.push(entry.path()),
-                    Ok(kind) if kind.is_file() => found.push(entry.path()),
-                    _ => {}
+                let Ok(kind) = entry.file_type() else { continue };
+                if kind.is_dir() {
+                    directories.push(entry.path());
+                } else if kind.is_file() {
+                    found.push(entry.path());
                 }
             }
         }

@@ -45,7 +45,22 @@ impl<'a> Router<'a> {
     /// dhcpcd, which listens to advertisements too and asks for the prefixes `ia_pd`. Its hook is
     /// that of `contrib`.
     pub fn dhcpcd(&self, ia_pd: &[u32]) -> Process {
+        self.dhcpcd_with(&self.hook("dhcpcd/renumberd", &[]), ia_pd)
+    }
+
+    /// The same, but what it is bound to first is handed over seconds later.
+    pub fn dhcpcd_with_a_late_hook(&self, ia_pd: &[u32], seconds: u32) -> Process {
         let hook = self.hook("dhcpcd/renumberd", &[]);
+        let text = std::fs::read_to_string(&hook).unwrap();
+        let call = format!("{} feed ${{at", program().display());
+        assert!(text.contains(&call), "{text}");
+        let late = format!("[ \"$reason\" != BOUND6 ] || {{ sleep {seconds}; echo late; }}");
+        let text = text.replace(&call, &format!("{{ {late}; {call}"));
+        executable(&hook, &text.replace(" 2>&1 |", "; } 2>&1 |"));
+        self.dhcpcd_with(&hook, ia_pd)
+    }
+
+    fn dhcpcd_with(&self, hook: &Path, ia_pd: &[u32]) -> Process {
         let mut config = format!(
             "ipv6only\nnodev\nduid\nnoipv6rs\nscript {}\nallowinterfaces wan0\ninterface wan0\n  \
              ipv6rs\n  option rapid_commit\n",
