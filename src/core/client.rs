@@ -113,8 +113,8 @@ impl Publications {
         &mut self,
         newest: BTreeMap<String, Publication>,
     ) -> Option<BTreeMap<String, Publication>> {
-        let is_first = !std::mem::replace(&mut self.is_begun, true);
-        if self.newest == newest && (!is_first || newest.is_empty()) {
+        self.is_begun = true;
+        if self.newest == newest {
             return None;
         }
         self.troubles.retain(|(interface, _), _| newest.contains_key(interface));

@@ -46,12 +46,13 @@ impl File {
             return Ok(());
         }
         files::replace(&self.path, text.as_bytes(), MODE).map_err(|error| {
-            let remedy = match error.kind() {
-                io::ErrorKind::NotFound => "make its directory",
-                io::ErrorKind::ResourceBusy => {
-                    "it is mounted there by itself: name one in a directory that can be written to"
-                }
-                _ => "name one in a directory that can be written to",
+            let other = "name one in a directory that can be written to";
+            let remedy = if error.kind() == io::ErrorKind::NotFound {
+                "make its directory".to_owned()
+            } else if error.kind() == io::ErrorKind::ResourceBusy {
+                format!("it is mounted there by itself: {other}")
+            } else {
+                other.to_owned()
             };
             format!("{} cannot be replaced: {error}: {remedy}", self.path.display())
         })
@@ -66,10 +67,13 @@ impl File {
                 Some(file) => command::run(&file, &arguments, LIMIT).await.map(drop),
                 None => Err(command::Failure::Start(io::ErrorKind::NotFound.into())),
             };
-            outcome = outcome.and(ran.map_err(|failure| {
+            if let Err(failure) = ran
+                && outcome.is_ok()
+            {
                 let line = line.join(" ");
-                format!("`{line}`, which is run when it has changed, failed: {failure}")
-            }));
+                outcome =
+                    Err(format!("`{line}`, which is run when it has changed, failed: {failure}"));
+            }
         }
         outcome
     }

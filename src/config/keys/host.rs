@@ -36,14 +36,14 @@ pub const CLIENT: Keys = Keys {
             "networks",
             Kind::Text(Form::File),
             "none",
-            r#""/run/renumberd/networks""#,
+            r#""/opt/site/networks""#,
             "A file that is kept at the prefixes of the local networks, one a line.",
         ),
         key(
             "networks-command",
             Kind::Texts(Form::Word),
             "none",
-            r#"["nft", "-f", "/etc/nftables.conf"]"#,
+            r#"["nft", "-f", "/opt/site/nftables.conf"]"#,
             "A command that is run whenever that file has changed.",
         ),
         key(
