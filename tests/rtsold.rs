@@ -64,7 +64,7 @@ impl Bench {
 
     /// The program by one of its names, with the directory of agents for this test.
     fn command(&self, name: &str, arguments: &[&str]) -> Command {
-        let mut command = self.host.namespace.command(&self.path(name));
+        let mut command = self.host.namespace.command(self.path(name));
         command.args(["--runtime-dir", &self.path("run")]).args(arguments);
         command
     }

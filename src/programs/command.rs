@@ -206,9 +206,7 @@ mod tests {
 
     #[test]
     fn a_command_has_ended_when_it_ends_and_not_when_what_it_started_does() {
-        let begun = std::time::Instant::now();
-        assert_eq!(ran("sleep 20 & echo x", Duration::from_secs(10)).unwrap(), "x\n");
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert_eq!(ran("sleep 20 & echo x", Duration::from_secs(5)).unwrap(), "x\n");
     }
 
     #[test]

@@ -179,7 +179,8 @@ impl Machine {
             .paths
             .iter()
             .map(|path| {
-                let gateway = path.gateway.map_or("link".to_owned(), |gateway| gateway.to_string());
+                let gateway =
+                    path.gateway.map_or_else(|| "link".to_owned(), |gateway| gateway.to_string());
                 let kind = if path.flags & abi::REJECT != 0 { " reject" } else { "" };
                 let mark = if path.flags & abi::OURS != 0 { "" } else { " foreign" };
                 format!("{} via {gateway}%{}{kind}{mark}", path.destination, path.interface.0)

@@ -72,7 +72,9 @@ impl Watch {
     pub(super) fn take_ended(&mut self, now: Instant) -> Vec<Place> {
         let ended = self.set.iter().filter(|(_, address)| address.valid_until.is_over(now));
         let ended: Vec<Place> = ended.map(|(place, _)| *place).collect();
-        ended.iter().for_each(|place| drop(self.set.remove(place)));
+        for place in &ended {
+            self.set.remove(place);
+        }
         ended
     }
 
