@@ -56,6 +56,25 @@ impl Content {
         Outline::new(self, now) != Outline::new(before, now)
     }
 
+    /// Whether something that was there `before` ends sooner than it would have.
+    pub(super) fn shortens(&self, before: &Self) -> bool {
+        let ends = before.ends();
+        self.ends().iter().any(|(thing, end)| ends.get(thing).is_some_and(|was| end < was))
+    }
+
+    fn ends(&self) -> BTreeMap<Thing<'_>, Until> {
+        let mut ends = BTreeMap::new();
+        for (prefix, (preferred, valid)) in &self.prefixes {
+            ends.insert(Thing::Preferred(prefix), *preferred);
+            ends.insert(Thing::Valid(prefix), *valid);
+        }
+        ends.extend(self.routes.iter().map(|(prefix, (_, end))| (Thing::Route(prefix), *end)));
+        ends.extend(self.resolvers.iter().map(|(server, end)| (Thing::Resolver(server), *end)));
+        ends.extend(self.search.iter().map(|(name, end)| (Thing::Search(name), *end)));
+        ends.extend(self.pref64.iter().map(|(prefix, end)| (Thing::Pref64(prefix), *end)));
+        ends
+    }
+
     /// Whether the prefix is there and valid.
     pub(super) fn has_prefix(&self, prefix: &Ipv6Net, now: Instant) -> bool {
         self.prefixes.get(prefix).is_some_and(|(_, valid)| !valid.is_over(now))
@@ -64,6 +83,17 @@ impl Content {
 
 fn is_global(address: Ipv6Addr) -> bool {
     !address.is_unicast_link_local() && !address.is_multicast()
+}
+
+/// Something that is advertised until an end.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Thing<'a> {
+    Preferred(&'a Ipv6Net),
+    Valid(&'a Ipv6Net),
+    Route(&'a Ipv6Net),
+    Resolver(&'a Ipv6Addr),
+    Search(&'a str),
+    Pref64(&'a Ipv6Net),
 }
 
 /// The content without its ends: equal outlines are the same to a host.

@@ -111,10 +111,19 @@ impl External {
     /// program advertises it to all at once.
     pub(super) fn announce(&mut self, now: Instant, min_delay: Duration) {
         if self.link.is_some() {
-            let earliest = self.ordered.as_ref().map_or(now, |last| now.max(last.at + min_delay));
-            self.order_at = Some(earliest);
+            self.order_at = Some(self.earliest(now, min_delay));
             self.is_new = true;
         }
+    }
+
+    /// Something that was handed over ends sooner: whether it makes an order is found out as soon as
+    /// MIN_DELAY_BETWEEN_RAS allows.
+    pub(super) fn review_soon(&mut self, now: Instant, min_delay: Duration) {
+        self.review(self.earliest(now, min_delay));
+    }
+
+    fn earliest(&self, now: Instant, min_delay: Duration) -> Instant {
+        self.ordered.as_ref().map_or(now, |last| now.max(last.at + min_delay))
     }
 
     /// Something that hosts see no difference in may have changed: whether it makes an order is

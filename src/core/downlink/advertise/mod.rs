@@ -162,6 +162,7 @@ impl Advertising {
         let differs = content.differs(&before, now)
             || self.ledger.exceeds(&before, &content, now)
             || (!known && !self.ledger.withdrawn(&content, now).is_empty());
+        let shortens = content.shortens(&before);
         self.content = Some(content);
         match &mut self.advertiser {
             Advertiser::BuiltIn(sender) if differs => {
@@ -169,6 +170,10 @@ impl Advertising {
             }
             Advertiser::External(external) if differs => {
                 external.announce(now, self.rules.min_delay);
+            }
+            // It would go on to promise too much.
+            Advertiser::External(external) if shortens => {
+                external.review_soon(now, self.rules.min_delay);
             }
             // What merely lasts longer is handed over with time, as the built-in would say it.
             Advertiser::External(external) => external.review(now + self.rules.min_interval),

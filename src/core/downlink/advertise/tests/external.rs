@@ -270,7 +270,7 @@ proptest! {
             led.run(3);
             for look in &looks {
                 let until = (led.now + Duration::from_secs(*look)).min(over);
-                led.run_until(until);
+                led.run_until(until.max(led.now));
                 for one in led.promises.iter().filter(|one| !one.is_route) {
                     let known = recorded.entry(one.prefix).or_insert(one.until);
                     *known = one.until.max(*known);
@@ -315,4 +315,28 @@ proptest! {
         let hours = led.now.since(secs(1000)).as_secs() / 3600 + 1;
         prop_assert!(led.orders.len() as u64 <= hours * 250, "{} orders", led.orders.len());
     }
+}
+
+/// Who repeats what was handed over must not promise for long what ends sooner than it did.
+#[test]
+fn what_ends_sooner_than_before_is_handed_over_at_once() {
+    let content = |end: u64| Content {
+        default_router: true,
+        resolvers: vec![("2001:db8::53".parse().unwrap(), Until::At(secs(end)))],
+        ..Content::default()
+    };
+    let mut led = Led::saying(content(4600));
+    led.run(600);
+    let orders = led.orders.len();
+    led.set(content(1900));
+    led.run(1);
+    assert_eq!(led.orders.len(), orders + 1);
+    let rdnss = led.last().advertisement.options.iter().find_map(|option| {
+        if let NdpOption::Rdnss { lifetime, .. } = option { Some(lifetime.to_wire()) } else { None }
+    });
+    assert!(rdnss.is_some_and(|left| (1..=300).contains(&left)), "{rdnss:?}");
+    // What lasts longer has time.
+    led.set(content(4600));
+    led.run(1);
+    assert_eq!(led.orders.len(), orders + 1);
 }
