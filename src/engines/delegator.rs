@@ -91,6 +91,8 @@ struct Delegator {
     pauses: Pauses,
     /// When it is asked what it has leased.
     lookups: Lookups,
+    /// When it was last looked at.
+    checked_at: Instant,
     /// The index of its interface when it was started.
     index: Option<u32>,
     /// What was reported last.
@@ -146,6 +148,7 @@ pub(super) async fn run(mut work: Work) {
         is_behind: false,
         pauses: Pauses::default(),
         lookups: Lookups::new(Instant::now()),
+        checked_at: Instant::now(),
         index: None,
         reported: None,
     };
@@ -180,9 +183,10 @@ impl Delegator {
             if self.report().await.is_err() {
                 break;
             }
+            // Counted from the last check: whatever else happens does not put it off.
             let check_at = match self.phase {
-                Phase::Off | Phase::Ready => Instant::now() + LOOK,
-                Phase::Starting { .. } => Instant::now() + STARTING,
+                Phase::Off | Phase::Ready => self.checked_at + LOOK,
+                Phase::Starting { .. } => self.checked_at + STARTING,
             };
             tokio::select! {
                 happened = self.process.next() => self.note(happened),
@@ -194,7 +198,10 @@ impl Delegator {
                 }
                 Some(duid) = self.work.lookups.recv() => self.lookups.add(Instant::now(), duid),
                 () = sleep_until(self.lookups.next_at()), if self.can_look() => self.look().await,
-                () = sleep_until(check_at) => self.check().await,
+                () = sleep_until(check_at) => {
+                    self.check().await;
+                    self.checked_at = Instant::now();
+                }
             }
         }
         self.process.stop(ENDS_WITHIN).await;

@@ -18,10 +18,10 @@
 //! |---|---|---|
 //! | started by S's Reconfigure, under way | Reconfigure of S | absorbed (PDC-89) |
 //! | | advertisement of S, the first since | absorbed as the Reconfigure's echo |
-//! | started by the link, under way | any advertisement | absorbed: it is what a link brings; followed up |
+//! | started by the link, under way | any advertisement | absorbed: it is what a link brings; followed up if the Reply brings nothing |
 //! | started otherwise, under way | Reconfigure of S | waits; acknowledged if S's Reply changes the lease |
 //! | ended with a changed lease from S | Reconfigure of S, ≤ 2 s later | acknowledged |
-//! | and was started by the link | the first advertisement there at all, ≤ 5 s later | acknowledged, and followed up |
+//! | and was started by the link | the first advertisement there at all, ≤ 5 s later | acknowledged, and followed up once, at once |
 //! | and was started by S's Reconfigure | advertisement of S, the first since, ≤ 5 s later | acknowledged as the echo |
 //! | any | anything else | starts or waits |
 //!
@@ -31,9 +31,10 @@
 //!
 //! Follow-ups (CHG-15) look for what a slow parent moves after its advertisement. A fruitful Reply
 //! ends them, unless the change that they follow overtook one that had brought nothing yet: what
-//! came then may have been the older of the two. Nor does it end them where the request left before
-//! the advertisement was heard, or where a first lease came: such a Reply can be older than what
-//! was advertised. No echo of the link hides a change for longer than the first gap.
+//! came then may have been the older of the two. Nor does it end them where it
+//! replaces nothing, as a first lease does: such a Reply does not show that the server knows of the
+//! change. What is heard first on a link is no change that was seen: any Reply that changes the
+//! lease stands for it.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -175,6 +176,8 @@ struct Series {
     kind: RefreshKind,
     /// It was paid for with a token of the advertisements' bucket.
     paid: bool,
+    /// It follows no change that was heard, but the first advertisement on a link.
+    is_of_first_words: bool,
     /// Changes that no fruitful Reply stands for yet: this one, and those that it overtook.
     open_count: usize,
     follow_up_count: usize,
@@ -244,7 +247,7 @@ impl Changes {
                     self.forgeable.give_back();
                 }
                 let is_proof = outcome == Outcome::Fruitful;
-                self.series = self.series.and_then(|series| series.answered(running, is_proof));
+                self.series = self.series.and_then(|series| series.answered(is_proof));
                 self.series = self.series.and_then(|series| series.rested(now));
                 self.waiting = self.waiting.and_then(|waiting| waiting.acknowledged(source));
                 let reconfigured_by = running.and_then(|running| running.reconfigured_by);
@@ -338,13 +341,13 @@ impl Changes {
         !heard
     }
 
-    /// Whether the refresh under way is the one for the link that `router` is heard on. The Reply
-    /// may be older than what `router` advertises, so that is followed up.
+    /// Whether the refresh under way is the one for the link that `router` is heard on. One Reply
+    /// that changes the lease stands for all that was heard before it.
     fn absorbs_first_words(&mut self, now: Instant, router: Ipv6Addr) -> bool {
         let by_link = self.running.is_some_and(|running| running.by_link);
         if by_link {
             let advertised = Advertised { router, at: now, count: 1 };
-            self.series = Some(Series::new(None, advertised, RefreshKind::Rebind, false));
+            self.series = Some(Series::of_first_words(advertised, RefreshKind::Rebind));
         }
         by_link
     }
@@ -357,8 +360,10 @@ impl Changes {
             .is_some_and(|fruitful| fruitful.by_link && now.since(fruitful.at) <= ECHO_WINDOW);
         if acknowledged && self.running.is_none() {
             let advertised = Advertised { router, at: now, count: 1 };
-            let series = Series::new(None, advertised, RefreshKind::Renew, false);
-            self.series = series.rested(now);
+            let series = Series::of_first_words(advertised, RefreshKind::Renew);
+            // Once: hardly ever is there anything behind it.
+            let follow_up_count = FOLLOW_UP_GAPS.len();
+            self.series = Some(Series { follow_up_count, ..series });
         }
         acknowledged
     }
@@ -406,16 +411,31 @@ impl Default for Changes {
 impl Series {
     fn new(overtaken: Option<Self>, advertised: Advertised, kind: RefreshKind, paid: bool) -> Self {
         let Advertised { router, at, count } = advertised;
+        // First words are a suspicion at most: the Reply to what was heard later stands for them.
+        let overtaken = overtaken.filter(|series| !series.is_of_first_words);
         let open_count = overtaken.map_or(0, |series| series.open_count).saturating_add(count);
-        Self { router, changed_at: at, kind, paid, open_count, follow_up_count: 0, next_at: at }
+        Self {
+            router,
+            changed_at: at,
+            kind,
+            paid,
+            is_of_first_words: false,
+            open_count,
+            follow_up_count: 0,
+            next_at: at,
+        }
+    }
+
+    /// The series after the first advertisement on a link whose own refresh stands for it.
+    fn of_first_words(advertised: Advertised, kind: RefreshKind) -> Self {
+        Self { is_of_first_words: true, ..Self::new(None, advertised, kind, false) }
     }
 
     /// The series after a Reply that changed the lease; none when that stands for all its changes.
-    /// It stands for none without `is_proof` that the server knew of a change, and for none when it
-    /// was asked for by the refresh of a link that had begun before the advertisement came.
-    fn answered(self, refresh: Option<Running>, is_proof: bool) -> Option<Self> {
-        let is_older = |refresh: Running| refresh.by_link && refresh.since < self.changed_at;
-        let stands = is_proof && !refresh.is_some_and(is_older);
+    /// It stands for none without `is_proof` that the server knew of a change, but for what was the
+    /// first to be heard on a link.
+    fn answered(self, is_proof: bool) -> Option<Self> {
+        let stands = is_proof || self.is_of_first_words;
         let open_count = self.open_count.saturating_sub(usize::from(stands));
         let answered = Self { open_count, paid: false, kind: RefreshKind::Renew, ..self };
         (open_count > 0).then_some(answered)
