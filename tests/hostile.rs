@@ -93,8 +93,6 @@ fn malformed_advertisements(router: &Scripted) -> Cases {
 #[test]
 fn malformed_advertisements_change_nothing_but_counters() {
     let (site, router, agent) = begin();
-    // What was heard first on the link is followed up for so long (CHG-15).
-    pause(secs(42));
     let (before, status) = (site.dut.snapshot(), agent.status());
     let (wire, since) = (site.uplink_wire(), sys::monotonic());
     let forged_prefix = Era::new(FORGED).on_link;

@@ -75,6 +75,10 @@ fn a_router_that_answers_each_solicitation_at_once_starts_no_loop() {
     let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
     let agent = site.agent(&[]);
     site.client().takes(era.delegated, CEILING);
+    // What is heard first behind the lease has it asked for once more (CHG-15).
+    eventually("the router is heard", CEILING, || {
+        site.router_has("wan0", era.on_link).then_some(())
+    });
     pause(secs(1));
     let (since, changes) = (sys::monotonic(), agent.status().changes());
     for lifetime in 0..1000 {
@@ -97,6 +101,10 @@ fn a_change_costs_one_verification_and_few_refreshes() {
     let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(from));
     let _agent = site.agent(&[]);
     site.client().takes(from.delegated, CEILING);
+    // What is heard first behind the lease has it asked for once more (CHG-15).
+    eventually("the router is heard", CEILING, || {
+        site.router_has("wan0", from.on_link).then_some(())
+    });
     pause(secs(1));
     let since = sys::monotonic();
     router.rewrite(|script| *script = Script::new(to));
