@@ -7,6 +7,7 @@ use std::process::Command;
 use super::net::Namespace;
 use super::peer::{DUID, IAID, Peer, Place};
 use super::process::{Mounts, Process, write};
+use super::{CEILING, eventually};
 
 /// What it can be made to do besides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +60,11 @@ impl Dhcpcd {
     /// Ends it without a Release.
     pub fn stop(&mut self) {
         self.process.stop();
+        // The processes that it has started end a moment later, and one of them has the port.
+        eventually("UDP port 546 is free", CEILING, || {
+            let open = self.namespace.run("ss", &["-H", "-6", "-l", "-u", "-n"]);
+            (!open.contains(":546 ")).then_some(())
+        });
     }
 
     /// With its configuration named, it would look for a process that does IPv6 alone, and start one.
