@@ -296,8 +296,8 @@ pub(super) fn program(value: &DeValue<'_>) -> Read<Program> {
 
 /// An absolute path.
 pub(super) fn file(value: &DeValue<'_>) -> Read<String> {
-    let remedy = "write its whole path, for instance \"/usr/sbin/radvd\"";
-    text(value, "no program's file", remedy, |text| {
+    let remedy = "write the whole path of a file, beginning with a slash";
+    text(value, "no whole path", remedy, |text| {
         (text.starts_with('/') && !text.contains('\0')).then(|| text.to_owned())
     })
 }
