@@ -7,13 +7,19 @@
     reason = "a failure in a test is a panic"
 )]
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const SCRIPTS: [&str; 3] =
-    ["ppp/ipv6-up.d/renumberd", "dhcpcd/renumberd", "dhcp6c/renumberd-script"];
+const SCRIPTS: [&str; 4] = [
+    "ppp/ipv6-up.d/renumberd",
+    "dhcpcd/renumberd",
+    "dhcp6c/renumberd-script",
+    "networkd/renumberd-networkd",
+];
 
 fn contrib(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(name)
@@ -26,7 +32,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// `renumberd` is a program that then does `more`, and counts where it is asked for the time.
+    /// `renumberd` is a program that closes its standard output as the real one does, behind a
+    /// number in place of the time, and then does `more`.
     fn new(name: &str, more: &str, change: impl FnOnce(String) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let here = directory.path().display().to_string();
@@ -36,11 +43,9 @@ impl Stage {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
             path
         };
-        let called = "echo \"$@ reason=$reason$REASON interface=$interface\"";
-        let now = format!("echo x >>{here}/times; wc -l <{here}/times; exit");
-        let text = format!(
-            "#!/bin/sh\nif [ \"$*\" = 'feed now' ]; then {now}; fi\n{called} >>{here}/called\n{more}\n"
-        );
+        let called = "echo \"$@ reason=$reason$REASON interface=$interface at=$at\"";
+        let dated = format!("echo x >>{here}/times; at=$(wc -l <{here}/times); exec >/dev/null");
+        let text = format!("#!/bin/sh\n{dated}\n{called} >>{here}/called\n{more}\n");
         write("renumberd", text);
         write("logger", format!("#!/bin/sh\ncat >>{here}/logged\n"));
         let text = std::fs::read_to_string(contrib(name)).unwrap();
@@ -70,16 +75,26 @@ impl Stage {
     }
 }
 
+/// What dhcpcd says of a delegated prefix.
+const LEASE: [(&str, &str); 6] = [
+    ("reason", "BOUND6"),
+    ("interface", "tun0"),
+    ("new_dhcp6_ia_pd1_iaid", "00000001"),
+    ("new_dhcp6_ia_pd1_prefix1", "2001:db8:1200::"),
+    ("new_dhcp6_ia_pd1_prefix1_length", "56"),
+    ("new_dhcp6_ia_pd1_prefix1_vltime", "1200"),
+];
+
 const BOUND: [(&str, &str); 2] = [("reason", "BOUND6"), ("interface", "tun0")];
 
 /// dhcpcd and dhcp6c do nothing while their hook runs.
 #[test]
 fn hooks_of_requesters_return_at_once() {
     for (name, words, environment) in [
-        ("dhcpcd/renumberd", "feed --at 1 dhcpcd reason=BOUND6 interface=tun0\n", &BOUND[..]),
+        ("dhcpcd/renumberd", "feed dhcpcd reason=BOUND6 interface=tun0 at=1\n", &BOUND[..]),
         (
             "dhcp6c/renumberd-script",
-            "feed --at 1 dhcp6c tun0 reason=REPLY interface=\n",
+            "feed dhcp6c tun0 reason=REPLY interface= at=1\n",
             &[("REASON", "REPLY")],
         ),
     ] {
@@ -109,9 +124,28 @@ fn what_a_requester_says_in_a_row_is_dated_in_that_order() {
     }
     assert_eq!(
         stage.read("called"),
-        "feed --at 2 dhcpcd reason=RENEW6 interface=tun0\n\
-         feed --at 1 dhcpcd reason=BOUND6 interface=tun0\n"
+        "feed dhcpcd reason=RENEW6 interface=tun0 at=2\n\
+         feed dhcpcd reason=BOUND6 interface=tun0 at=1\n"
     );
+}
+
+/// BKE-17: the real program closes its standard output before it speaks to the agent, which may hang.
+#[test]
+fn a_feed_is_dated_before_it_is_handed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(directory.path().join("control.sock")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_renumberd"));
+    command.args(["feed", "dhcpcd", "--runtime-dir"]).arg(directory.path()).envs(LEASE);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut printed = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "");
+    assert!(child.try_wait().unwrap().is_none(), "it waits for the agent");
+    let mut request = String::new();
+    BufReader::new(listener.accept().unwrap().0).read_line(&mut request).unwrap();
+    assert!(request.contains("\"at\":"), "{request}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// What is not about a lease starts nothing: dhcpcd does nothing while its hook runs.
@@ -133,7 +167,7 @@ fn the_hook_of_dhcpcd_can_be_read_by_another_script() {
         format!("before=$-; . {}; [ \"$-\" = \"$before\" ] && echo behind", stage.script.display());
     let output = Command::new("sh").arg("-c").arg(reader).envs(BOUND).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "behind\n");
-    assert_eq!(stage.called(), "feed --at 1 dhcpcd reason=BOUND6 interface=tun0\n");
+    assert_eq!(stage.called(), "feed dhcpcd reason=BOUND6 interface=tun0 at=1\n");
 }
 
 #[test]
@@ -142,7 +176,7 @@ fn a_dhcp6c_that_names_no_prefixes_is_served_by_what_it_makes() {
         text.replace("\ninner=\n", "\ninner=lan0\n").replace("\nlength=\n", "\nlength=56\n")
     });
     assert!(stage.run(&[], &[]).status.success());
-    assert!(stage.called().starts_with("feed --at 1 dhcp6c tun0 --inner lan0 --length 56 "));
+    assert!(stage.called().starts_with("feed dhcp6c tun0 --inner lan0 --length 56 "));
 }
 
 #[test]

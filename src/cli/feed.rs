@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use ipnet::Ipv6Net;
 use nix::ifaddrs::getifaddrs;
+use nix::unistd::dup2_stdout;
 
 use super::control;
 use crate::core::uplink::lease::Feed;
@@ -35,16 +36,19 @@ pub enum Source {
     },
     /// From standard input, as JSON
     Json,
-    /// Print the time since boot, for a hook that hands over later what it has now
-    Now,
 }
 
 /// Hands over what a program holds. What is not about a lease is no failure.
 ///
+/// The feed is dated first of all, and standard output is closed then: a hook waits for that, so
+/// that two feeds have the order of their hooks, and leaves the rest to go on in the background.
+///
 /// # Errors
 ///
 /// When it cannot be understood, or the agent does not take it.
-pub fn run(runtime_dir: &Path, at: Option<u64>, source: &Source) -> anyhow::Result<()> {
+pub fn run(runtime_dir: &Path, source: &Source) -> anyhow::Result<()> {
+    let now = clock::now().since_boot().as_nanos();
+    close_standard_output();
     let feed = match source {
         Source::Dhcpcd => feed::from_dhcpcd(&environment()).map_err(anyhow::Error::msg)?,
         Source::Dhcp6c { uplink, inner, length } => {
@@ -53,14 +57,21 @@ pub fn run(runtime_dir: &Path, at: Option<u64>, source: &Source) -> anyhow::Resu
             feed::from_dhcp6c(&environment(), uplink, &seen.unwrap_or_default())
         }
         Source::Json => Some(read()?),
-        Source::Now => {
-            super::say(&format!("{}\n", clock::now().since_boot().as_nanos()));
-            None
-        }
     };
     match feed {
-        Some(feed) => control::feed(runtime_dir, Feed { at: at.or(feed.at), ..feed }),
+        Some(feed) => {
+            let at = feed.at.or_else(|| u64::try_from(now).ok());
+            control::feed(runtime_dir, Feed { at, ..feed })
+        }
         None => Ok(()),
+    }
+}
+
+/// Nothing more is written there, and whoever reads from it need not wait.
+fn close_standard_output() {
+    if let Ok(null) = std::fs::File::create("/dev/null") {
+        // Where that fails the hook waits until the end.
+        let _ = dup2_stdout(null);
     }
 }
 

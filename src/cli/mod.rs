@@ -172,10 +172,6 @@ enum Command {
     Feed {
         #[command(flatten)]
         agent: Agent,
-        /// When the program ran its hook, as `renumberd feed now` said it: what is older than what
-        /// the agent has is not taken in
-        #[arg(long, value_name = "NANOSECONDS")]
-        at: Option<u64>,
         /// The program
         #[command(subcommand)]
         source: feed::Source,
@@ -360,7 +356,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Completions { shell } => {
             say(&String::from_utf8_lossy(&manual::completions(Cli::command(), shell)));
         }
-        Command::Feed { agent, at, source } => feed::run(&agent.runtime_dir, at, &source)?,
+        Command::Feed { agent, source } => feed::run(&agent.runtime_dir, &source)?,
         #[cfg(target_os = "linux")]
         Command::Bench(options) => {
             let program = std::env::current_exe().map_err(anyhow::Error::from)?;

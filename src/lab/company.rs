@@ -41,12 +41,13 @@ pub fn configure(private: &Private, depth: usize, program: &Path, home: &Home) -
     );
     private.write("/etc/dhcpcd.conf", &dhcpcd)?;
     private.write("/var/lib/dhcpcd/duid", &format!("{}\n", duid(depth)))?;
-    let (program, runtime) = (program.display(), home.runtime());
-    // dhcpcd is deaf until its hook has ended: where there is nothing to hand on, that is at once.
-    let hook = format!(
-        "#!/bin/sh\n[ \"$reason\" = ROUTERADVERT ] && exit\n\
-         exec {program} feed dhcpcd --runtime-dir {}\n",
-        runtime.display()
-    );
-    private.write_program(HOOK, &hook)
+    private.write_program(HOOK, &hook(program, home))
+}
+
+/// The hook of `contrib`, which calls this program for this agent.
+fn hook(program: &Path, home: &Home) -> String {
+    let runtime = home.runtime();
+    let feed = format!("{} feed --runtime-dir {} ", program.display(), runtime.display());
+    include_str!("../../contrib/dhcpcd/renumberd")
+        .replace("\trenumberd feed ", &format!("\t{feed}"))
 }

@@ -1,10 +1,14 @@
 //! Requesting programs that the agent leads: beside it on the same router, with a hook that hands
 //! what they hold to it.
 
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
+use renumberd::daemon::control;
 
 use super::agent::{Agent, program};
 use super::peer::duid_octets;
@@ -48,16 +52,28 @@ impl<'a> Router<'a> {
         self.dhcpcd_with(&self.hook("dhcpcd/renumberd", &[]), ia_pd)
     }
 
-    /// The same, but what it is bound to first is handed over seconds later.
-    pub fn dhcpcd_with_a_late_hook(&self, ia_pd: &[u32], seconds: u32) -> Process {
+    /// The same, but what it is bound to first reaches the agent seconds later: it is dated when the
+    /// hook is run, and held up on its way.
+    pub fn dhcpcd_with_a_late_hook(&self, ia_pd: &[u32], seconds: u64) -> Process {
         let hook = self.hook("dhcpcd/renumberd", &[]);
         let text = std::fs::read_to_string(&hook).unwrap();
-        let call = format!("{} feed ${{at", program().display());
-        assert!(text.contains(&call), "{text}");
-        let late = format!("[ \"$reason\" != BOUND6 ] || {{ sleep {seconds}; echo late; }}");
-        let text = text.replace(&call, &format!("{{ {late}; {call}"));
-        executable(&hook, &text.replace(" 2>&1 |", "; } 2>&1 |"));
+        let runtime = self.runtime();
+        let late = self.directory.join("late");
+        std::fs::create_dir_all(&late).unwrap();
+        hold_up(&control::path(&late), control::path(&runtime), self.log(), seconds);
+        let (prompt, late) = (runtime.display().to_string(), late.display());
+        let place = format!("$([ $reason = BOUND6 ] && echo {late} || echo {prompt})");
+        executable(&hook, &text.replace(&prompt, &place));
         self.dhcpcd_with(&hook, ia_pd)
+    }
+
+    fn runtime(&self) -> PathBuf {
+        super::agent::home(&self.site.net, &self.site.dut).runtime()
+    }
+
+    /// What hooks were run for is written there.
+    fn log(&self) -> PathBuf {
+        self.directory.join("feeds")
     }
 
     fn dhcpcd_with(&self, hook: &Path, ia_pd: &[u32]) -> Process {
@@ -74,6 +90,19 @@ impl<'a> Router<'a> {
         let mut command = self.mounts.command(&self.site.dut, "dhcpcd");
         command.arg("-B").arg("-d").arg("-f").arg(file);
         Process::start("dhcpcd", &mut command)
+    }
+
+    /// A program that says that it is this version of dhcpcd, in the place of the one before.
+    pub fn dhcpcd_of_version(&self, version: &str) -> PathBuf {
+        let (path, new) =
+            (self.directory.join("bin-dhcpcd"), self.directory.join("bin-dhcpcd.new"));
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" != --version ] || {{ echo dhcpcd {version}; exit; }}\n\
+             exec dhcpcd \"$@\"\n"
+        );
+        executable(&new, &script);
+        std::fs::rename(new, &path).unwrap();
+        path
     }
 
     /// dhcp6c, which puts a part of the prefix on a dummy interface.
@@ -101,9 +130,9 @@ impl<'a> Router<'a> {
     /// into a file what it was run for.
     fn hook(&self, name: &str, settings: &[(&str, &str)]) -> PathBuf {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(name);
-        let runtime = super::agent::home(&self.site.net, &self.site.dut).runtime();
-        let (program, runtime) = (program().display().to_string(), runtime.display().to_string());
-        let log = self.directory.join("feeds").display().to_string();
+        let program = program().display().to_string();
+        let (runtime, log) =
+            (self.runtime().display().to_string(), self.log().display().to_string());
         let mut text = std::fs::read_to_string(source).unwrap();
         for (line, other) in settings {
             let before = text.clone();
@@ -112,11 +141,9 @@ impl<'a> Router<'a> {
         }
         let (call, logger) = ("renumberd feed ", "logger -t renumberd-hook");
         assert!(text.contains(&format!("\t{call}")) && text.contains(logger), "{text}");
-        for before in ["\t", "$("] {
-            text = text.replace(&format!("{before}{call}"), &format!("{before}{program} feed "));
-        }
-        text = text.replace(" 2>&1 |", &format!(" --runtime-dir {runtime} 2>&1 |"));
-        text = text.replace(logger, &format!("cat >>{log}"));
+        let led = format!("\t{program} feed --runtime-dir {runtime} ");
+        text = text.replace(&format!("\t{call}"), &led);
+        text = text.replace(&format!("{logger} >/dev/null"), &format!("cat >>{log}"));
         let noted = format!("\necho \"$reason$REASON\" >>{log}\n");
         for start in ["case \"$reason\" in\n", "(\n"] {
             text = text.replace(&format!("\n{start}"), &format!("{noted}{start}"));
@@ -128,16 +155,15 @@ impl<'a> Router<'a> {
 
     /// What hooks were run for, and what came of it where that was wrong.
     pub fn feeds(&self) -> String {
-        std::fs::read_to_string(self.directory.join("feeds")).unwrap_or_default()
+        std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
     /// Hands a feed to the agent as JSON; what it says where it does not take it.
     pub fn feed_json(&self, json: &str) -> Result<(), String> {
         let file = self.directory.join("feed.json");
         write(&file, json);
-        let runtime = super::agent::home(&self.site.net, &self.site.dut).runtime();
         let mut command = self.site.dut.command(program());
-        command.args(["feed", "json", "--runtime-dir"]).arg(runtime);
+        command.args(["feed", "json", "--runtime-dir"]).arg(self.runtime());
         command.stdin(std::fs::File::open(file).unwrap());
         let output = command.output().unwrap();
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -151,6 +177,24 @@ impl<'a> Router<'a> {
         executable(&path, &format!("#!/bin/sh\necho \"$@\" >>{}\n", record.display()));
         (path, record)
     }
+}
+
+/// Hands on what is said at the socket `at` seconds later to the one `to`, and notes that in `log`.
+fn hold_up(at: &Path, to: PathBuf, log: PathBuf, seconds: u64) {
+    let listener = UnixListener::bind(at).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut request = String::new();
+            BufReader::new(stream.unwrap()).read_line(&mut request).unwrap();
+            super::pause(super::secs(seconds));
+            // At the end of the test there is no agent any more.
+            let Ok(mut stream) = UnixStream::connect(&to) else { return };
+            stream.write_all(request.as_bytes()).unwrap();
+            let _ = BufReader::new(stream).read_line(&mut String::new());
+            let mut log = OpenOptions::new().append(true).create(true).open(&log).unwrap();
+            writeln!(log, "late").unwrap();
+        }
+    });
 }
 
 /// All processes of a program, with those that it has started.
