@@ -397,3 +397,15 @@ fn dhcp6s_ends_with_the_agent() {
 fn kea_ends_with_the_agent() {
     above_program::ends_with_the_agent("kea");
 }
+
+/// BKE-20
+#[test]
+fn dhcp6s_that_is_upgraded_is_started_anew_with_the_next_change() {
+    above_program::is_upgraded("dhcp6s", "dhcp6s");
+}
+
+/// BKE-20
+#[test]
+fn kea_that_is_upgraded_is_started_anew_with_the_next_change() {
+    above_program::is_upgraded("kea", "kea-dhcp6");
+}

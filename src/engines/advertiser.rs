@@ -21,8 +21,9 @@ use crate::programs::files::{self, Edition};
 const VERSION: Duration = Duration::from_secs(2);
 /// A program that is not there, or cannot be given its file, is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(10);
-/// Between what a program is handed last and its end: it sends that meanwhile.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// Between what a program is handed last and its end: it sends that meanwhile, also where it has to be
+/// started for that.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// A program that is to end has so long.
 const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -4,21 +4,19 @@
 //! killed and started anew. What it has to do is its file, so that a new start needs no more.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
 use tokio::time::{Instant, sleep_until};
 
 use super::Work;
-use super::dhcp6s;
-use super::kea;
+use super::driver::{Driver, Known, Wrong};
 use super::lookups::{Lookup, Lookups};
 use super::process::{Happened, Process};
-use crate::config::Program;
 use crate::core::delegate::Assigned;
 use crate::core::engine::{Leased, Leases, Order, Report, State, Trouble};
 use crate::programs::command::plain;
+use crate::programs::files::Edition;
 use crate::wire::dhcpv6_option::Duid;
 
 /// A program that is not there is looked for so often, and one that runs is asked whether it does.
@@ -35,23 +33,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const CALM: Duration = Duration::from_secs(60);
 /// It has so long for its end.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
-
-/// What is wrong, and the remedy.
-pub(super) type Wrong = (Trouble, String);
-
-/// What is different from program to program.
-pub(super) enum Driver {
-    Dhcp6s(dhcp6s::life::Driver),
-    Kea(Box<kea::life::Driver>),
-}
-
-/// What a program has leased.
-#[derive(Default)]
-pub(super) struct Known {
-    pub(super) leases: Vec<Leased>,
-    /// One of them was given or renewed just now.
-    pub(super) is_fresh: bool,
-}
 
 /// One that hangs once is started anew at once, and ever more rarely where that does not help.
 #[derive(Default)]
@@ -95,6 +76,8 @@ struct Delegator {
     checked_at: Instant,
     /// The index of its interface when it was started.
     index: Option<u32>,
+    /// Its file when it was started.
+    edition: Option<Edition>,
     /// What was reported last.
     reported: Option<Report>,
 }
@@ -113,8 +96,10 @@ enum Phase {
 pub(super) async fn run(mut work: Work) {
     let Some((mut order, assigned)) = first_order(&mut work).await else { return };
     let (driver, process) = loop {
-        match Driver::find(&work, &assigned) {
-            Ok(found) => break found,
+        let found = Driver::find(&work, &assigned)
+            .and_then(|mut driver| driver.prepare().map(|setup| (driver, setup)));
+        match found {
+            Ok((driver, setup)) => break (driver, Process::new(setup)),
             Err((trouble, text)) => {
                 let report = Report {
                     post: work.post.clone(),
@@ -150,6 +135,7 @@ pub(super) async fn run(mut work: Work) {
         lookups: Lookups::new(Instant::now()),
         checked_at: Instant::now(),
         index: None,
+        edition: None,
         reported: None,
     };
     delegator.serve().await;
@@ -213,10 +199,12 @@ impl Delegator {
                 self.phase = Phase::Starting { until: Instant::now() + self.patience };
                 self.driver.started();
                 self.index = self.index_now();
+                self.edition = Edition::of(self.driver.program());
             }
             Happened::Settled => {}
             Happened::Ended { how, again_in } => {
                 self.phase = Phase::Off;
+                self.prepare();
                 self.state = State::Failed;
                 let text = format!("it has ended and is started again in {again_in:?}: {how}");
                 self.troubles.insert(Trouble::Ended, text);
@@ -224,11 +212,27 @@ impl Delegator {
         }
     }
 
+    /// Makes everything anew that the next start needs: files may have been removed, and another
+    /// program may have taken its port.
+    fn prepare(&mut self) {
+        match self.driver.prepare() {
+            Ok(setup) => self.process.replace(setup),
+            Err((trouble, text)) => drop(self.troubles.insert(trouble, text)),
+        }
+        if let Some((_, assigned)) = newest(&mut self.work) {
+            self.write(&assigned);
+        }
+    }
+
     async fn take_order(&mut self) {
         let Some((number, assigned)) = newest(&mut self.work) else { return };
         self.order = number;
         self.write(&assigned);
-        if self.phase == Phase::Ready {
+        if self.phase == Phase::Ready && self.is_upgraded() {
+            // A change is what bindings are lost for in any case.
+            (self.phase, self.state) = (Phase::Off, State::Changing);
+            self.process.restart();
+        } else if self.phase == Phase::Ready {
             if self.state == State::Running {
                 self.state = State::Changing;
                 let _ = self.report().await;
@@ -316,6 +320,7 @@ impl Delegator {
         self.state = State::Failed;
         if trouble == Trouble::Silent {
             self.phase = Phase::Off;
+            self.prepare();
             self.process.restart_in(self.pauses.next(Instant::now()));
         }
         self.troubles.insert(trouble, plain(&text));
@@ -356,6 +361,13 @@ impl Delegator {
         now.is_some() && now != self.index
     }
 
+    /// Whether its file is another one than that which runs. Between two versions of a program the
+    /// parts that it loads may be too new for it.
+    fn is_upgraded(&self) -> bool {
+        let now = Edition::of(self.driver.program());
+        now.is_some() && now != self.edition
+    }
+
     fn index_now(&self) -> Option<u32> {
         if_nametoindex(self.work.post.interface.as_str()).ok()
     }
@@ -378,74 +390,6 @@ impl Delegator {
         }
         self.reported = Some(report.clone());
         self.work.reports.send(report).await.map_err(drop)
-    }
-}
-
-impl Driver {
-    /// The driver of the program that is wanted, and that program, not yet started.
-    fn find(work: &Work, assigned: &Assigned) -> Result<(Self, Process), Wrong> {
-        match work.engine.program {
-            Program::Kea => {
-                let (driver, process) = kea::life::Driver::find(work, assigned)?;
-                Ok((Self::Kea(Box::new(driver)), process))
-            }
-            // The configuration has no other program for this job.
-            Program::Dhcp6s
-            | Program::Dhcpcd
-            | Program::Dhcp6c
-            | Program::Networkd
-            | Program::Command
-            | Program::Radvd
-            | Program::Rtadvd => {
-                let (driver, process) = dhcp6s::life::Driver::find(work, assigned)?;
-                Ok((Self::Dhcp6s(driver), process))
-            }
-        }
-    }
-
-    /// Writes the file with which the program starts; what cannot be done by it.
-    fn write(&mut self, assigned: &Assigned) -> io::Result<Vec<String>> {
-        match self {
-            Self::Dhcp6s(driver) => driver.write(assigned),
-            Self::Kea(driver) => driver.write(assigned),
-        }
-    }
-
-    /// The program has been started with the file that was written last.
-    fn started(&mut self) {
-        match self {
-            Self::Dhcp6s(driver) => driver.started(),
-            Self::Kea(_) => {}
-        }
-    }
-
-    /// Asks whether the program answers; its version, where it says one.
-    async fn probe(&self) -> Result<Option<String>, Wrong> {
-        match self {
-            Self::Dhcp6s(driver) => driver.probe().await.map(|()| None),
-            Self::Kea(driver) => driver.probe().await.map(Some),
-        }
-    }
-
-    /// Has the running program do what was written last; what it has leased then.
-    async fn apply(&mut self) -> Result<Vec<Leased>, Wrong> {
-        match self {
-            Self::Dhcp6s(driver) => driver.apply().await.map(|()| Vec::new()),
-            Self::Kea(driver) => driver.apply().await,
-        }
-    }
-
-    /// Whether it says what it has leased.
-    const fn leases(&self) -> bool {
-        matches!(self, Self::Kea(_))
-    }
-
-    /// What it has leased, to one router or to all. What it is not to give any more is removed.
-    async fn look(&mut self, of: Option<&Duid>) -> Result<Known, Wrong> {
-        match self {
-            Self::Dhcp6s(_) => Ok(Known::default()),
-            Self::Kea(driver) => driver.look(of).await,
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod advertiser;
 mod delegator;
 pub mod dhcp6s;
+mod driver;
 pub mod feed;
 pub mod kea;
 mod lookups;

@@ -1,6 +1,8 @@
 //! Stories of an agent that delegates by another program, to an agent or dhcpcd below it.
 
 use std::net::Ipv6Addr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -59,6 +61,26 @@ impl ProgramSide {
         let pid = text.split(' ').next()?.parse().ok()?;
         kill(Pid::from_raw(pid), None).ok()?;
         Some(Pid::from_raw(pid))
+    }
+
+    /// Removes what the program reads at its start.
+    fn remove_files(&self) {
+        let runtime = self.agent.runtime();
+        let name = format!("{}-{INTERFACE}", self.program);
+        let _ = std::fs::remove_dir_all(runtime.join(&name));
+        for ending in ["conf", "key"] {
+            let _ = std::fs::remove_file(runtime.join(format!("{name}.{ending}")));
+        }
+    }
+
+    /// Waits until nothing is wrong with the program, and it runs.
+    fn is_well(&self) {
+        eventually("all is well", CEILING, || {
+            let status = self.agent.status();
+            let troubles = ["engine-ended", "engine-silent", "engine-refused", "engine-missing"];
+            let is_well = !troubles.iter().any(|name| status.complains(name));
+            (is_well && status.engine("delegator", INTERFACE)["state"] == "running").then_some(())
+        });
     }
 
     /// Sends the program a signal.
@@ -182,11 +204,15 @@ pub fn is_restarted_on(program: &'static str, signal: Signal) {
     println!("{program} after {signal}: an agent below has followed after {took:?}");
     let after = eventually("it runs again", CEILING, || pair.above.pid());
     assert_ne!(before, Some(after));
-    eventually("all is well", CEILING, || {
-        let status = pair.above.agent.status();
-        let troubles = ["engine-ended", "engine-silent", "engine-refused", "engine-missing"];
-        (!troubles.iter().any(|name| status.complains(name))).then_some(())
-    });
+    pair.above.is_well();
+    if signal == Signal::SIGKILL {
+        pair.above.remove_files();
+        pair.above.signal(signal);
+        eventually("it runs with new files", CEILING, || {
+            pair.above.pid().filter(|pid| *pid != after)
+        });
+        pair.above.is_well();
+    }
 }
 
 /// A program that is not there is named with the remedy, and all else goes on.
@@ -208,6 +234,32 @@ pub fn is_missed(program: &'static str) {
     eventually("a change is advertised", CEILING, || {
         below.status().heard("wan0").iter().any(|(prefix, _)| *prefix == on_link).then_some(())
     });
+}
+
+/// Its file is replaced under the running program: that is started anew with the next change.
+pub fn is_upgraded(program: &'static str, file: &str) {
+    let site = Site::new();
+    let path = site.net.directory("bin").join(file);
+    install(&path, file, 1);
+    let lines = format!("[engine.{program}]\nprogram = \"{}\"\n", path.display());
+    let above = ProgramSide::start(&site, program, eras().0, &lines);
+    let pair = Pair { above, below: site.agent(&[]), site };
+    pair.settles(eras().0.delegated);
+    let before = pair.above.pid().expect("the program runs");
+    install(&path, file, 2);
+    pause(secs(4));
+    pair.follows();
+    let after = pair.above.pid().expect("the program runs");
+    assert_ne!(before, after, "the version of before goes on");
+}
+
+/// Another edition of a program, in the place of the one before.
+fn install(path: &Path, file: &str, edition: u32) {
+    let new = path.with_extension("new");
+    let script = format!("#!/bin/sh\n# edition {edition}\nexec /usr/sbin/{file} \"$@\"\n");
+    std::fs::write(&new, script).unwrap();
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::rename(&new, path).unwrap();
 }
 
 /// An agent that is killed leaves the program running; the next one ends it and starts its own.

@@ -3,21 +3,24 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv6Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::File;
 use super::control::{self, Command, Key};
 use crate::core::delegate::Assigned;
 use crate::core::engine::Trouble;
 use crate::engines::Work;
-use crate::engines::delegator::Wrong;
-use crate::engines::process::{Process, Setup};
+use crate::engines::driver::Wrong;
+use crate::engines::process::Setup;
 use crate::programs::command::{self, seconds_since_1970};
 use crate::programs::files;
 
 /// A program of one downlink.
 pub(in crate::engines) struct Driver {
-    path: PathBuf,
+    program: PathBuf,
+    interface: String,
+    directory: PathBuf,
+    process_start: fn(u32) -> Option<u64>,
     port: u16,
     key: Key,
     /// What is in its file.
@@ -28,43 +31,65 @@ pub(in crate::engines) struct Driver {
 
 impl Driver {
     /// The program of a downlink, where it is installed.
-    pub(in crate::engines) fn find(
-        work: &Work,
-        _assigned: &Assigned,
-    ) -> Result<(Self, Process), Wrong> {
+    pub(in crate::engines) fn find(work: &Work) -> Result<Self, Wrong> {
         let program = command::find(work.engine.path.as_deref(), "dhcp6s").ok_or_else(|| {
             let text = "dhcp6s is not there: install it (Debian: wide-dhcpv6-server; FreeBSD: \
                         dhcp6), or name its file: program = \"…\" in [engine.dhcp6s]";
             (Trouble::Missing, text.to_owned())
         })?;
+        Ok(Self {
+            program,
+            interface: work.post.interface.clone(),
+            directory: work.runtime_dir.clone(),
+            process_start: work.process_start,
+            port: 0,
+            key: Key::new([0; 16]),
+            written: File::default(),
+            loaded: File::default(),
+        })
+    }
+
+    /// Each start has a port and a key of its own: another program may have taken the port that
+    /// was free before.
+    pub(in crate::engines) fn prepare(&mut self) -> Result<Setup, Wrong> {
         let refused = |what: &str, error: io::Error| (Trouble::Refused, format!("{what}: {error}"));
-        let name = format!("dhcp6s-{}", work.post.interface);
-        let directory = work.runtime_dir.clone();
-        let below = |ending: &str| directory.join(format!("{name}.{ending}"));
-        let port = free_port().map_err(|error| refused("there is no port on ::1", error))?;
+        self.port = free_port().map_err(|error| refused("there is no port on ::1", error))?;
         let mut octets = [0; 16];
         getrandom::fill(&mut octets)
             .map_err(|error| (Trouble::Refused, format!("no randomness: {error}")))?;
-        let key = Key::new(octets);
-        files::replace(&below("key"), key.file().as_bytes(), 0o600)
+        self.key = Key::new(octets);
+        files::replace(&self.file("key"), self.key.file().as_bytes(), 0o600)
             .map_err(|error| refused("its key cannot be written", error))?;
-        let (config, pid) = (below("conf"), below("pid"));
-        let mut arguments = vec!["-f".into(), "-p".into(), port.to_string().into()];
-        arguments.extend(["-k".into(), below("key").into_os_string()]);
-        arguments.extend(["-P".into(), pid.into_os_string()]);
-        arguments.extend(["-c".into(), config.clone().into_os_string()]);
-        arguments.push(work.post.interface.clone().into());
-        let process_start = work.process_start;
-        let left_behind = None;
-        let process =
-            Process::new(Setup { name, program, arguments, left_behind, directory, process_start });
-        let (written, loaded) = (File::default(), File::default());
-        Ok((Self { path: config, port, key, written, loaded }, process))
+        let mut arguments = vec!["-f".into(), "-p".into(), self.port.to_string().into()];
+        for (option, ending) in [("-k", "key"), ("-P", "pid"), ("-c", "conf")] {
+            arguments.extend([option.into(), self.file(ending).into_os_string()]);
+        }
+        arguments.push(self.interface.clone().into());
+        Ok(Setup {
+            name: self.name(),
+            program: self.program.clone(),
+            arguments,
+            left_behind: None,
+            directory: self.directory.clone(),
+            process_start: self.process_start,
+        })
+    }
+
+    fn name(&self) -> String {
+        format!("dhcp6s-{}", self.interface)
+    }
+
+    fn file(&self, ending: &str) -> PathBuf {
+        self.directory.join(format!("{}.{ending}", self.name()))
+    }
+
+    pub(in crate::engines) fn program(&self) -> &Path {
+        &self.program
     }
 
     pub(in crate::engines) fn write(&mut self, assigned: &Assigned) -> io::Result<Vec<String>> {
         self.written = File::render(assigned);
-        files::replace(&self.path, self.written.text.as_bytes(), 0o644)?;
+        files::replace(&self.file("conf"), self.written.text.as_bytes(), 0o644)?;
         Ok(self.written.left_out.clone())
     }
 
@@ -113,7 +138,7 @@ impl Drop for Driver {
     /// Nobody needs its key any more.
     fn drop(&mut self) {
         for ending in ["key", "conf"] {
-            let _ = fs::remove_file(self.path.with_extension(ending));
+            let _ = fs::remove_file(self.file(ending));
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::config::Engine;
 use crate::core::delegate::Assigned;
 use crate::core::engine::{Leased, Trouble};
 use crate::engines::Work;
-use crate::engines::delegator::{Known, Wrong};
-use crate::engines::process::{Process, Setup};
+use crate::engines::driver::{Known, Wrong};
+use crate::engines::process::Setup;
 use crate::programs::command::{self, seconds_since_1970};
 use crate::programs::files;
 use crate::time::Lifetime;
@@ -28,6 +28,11 @@ const DIRECTORIES: [&str; 5] = ["PIDFILE", "LOCKFILE", "CONTROL_SOCKET", "DHCP_D
 
 /// A program of one downlink.
 pub(in crate::engines) struct Driver {
+    program: PathBuf,
+    env: PathBuf,
+    name: String,
+    runtime_dir: PathBuf,
+    process_start: fn(u32) -> Option<u64>,
     files: Files,
     path: PathBuf,
     configured: Configured,
@@ -37,10 +42,7 @@ pub(in crate::engines) struct Driver {
 
 impl Driver {
     /// The program of a downlink, where it is installed with what it needs.
-    pub(in crate::engines) fn find(
-        work: &Work,
-        assigned: &Assigned,
-    ) -> Result<(Self, Process), Wrong> {
+    pub(in crate::engines) fn find(work: &Work, assigned: &Assigned) -> Result<Self, Wrong> {
         let missing = |text: &str| (Trouble::Missing, text.to_owned());
         let program = command::find(work.engine.path.as_deref(), "kea-dhcp6").ok_or_else(|| {
             missing(
@@ -54,34 +56,52 @@ impl Driver {
         let env = command::find(None, "env").ok_or_else(|| missing("env is not there"))?;
         let name = format!("kea-{}", work.post.interface);
         let directory = work.runtime_dir.join(&name);
-        make(&directory)?;
-        let variables = DIRECTORIES.map(|of| {
-            let mut variable = std::ffi::OsString::from(format!("KEA_{of}_DIR="));
-            variable.push(&directory);
-            variable
-        });
         let path = directory.join("kea.json");
-        let left_behind = Some(directory.join("kea.kea-dhcp6.pid"));
-        let mut arguments: Vec<_> = variables.into();
-        arguments.extend([program.into(), "-c".into(), path.clone().into_os_string()]);
         let state = work.state_dir.join(&name);
-        make(&state)?;
         let Engine { lease_database: database, high_availability: pair, .. } = work.engine.clone();
         let password_file = database.as_ref().and_then(|database| database.password_file.as_ref());
         let password = password_file.map(|file| password(file)).transpose()?;
         let files = Files { directory, state, lease_commands, database, password, pair };
         let configured = Configured::render(assigned, &files);
-        let directory = work.runtime_dir.clone();
-        let process_start = work.process_start;
-        let process = Process::new(Setup {
+        let (runtime_dir, process_start) = (work.runtime_dir.clone(), work.process_start);
+        let configured_at = 0;
+        Ok(Self {
+            program,
+            env,
             name,
-            program: env,
-            arguments,
-            left_behind,
-            directory,
+            runtime_dir,
             process_start,
+            files,
+            path,
+            configured,
+            configured_at,
+        })
+    }
+
+    /// The directories have to be there at each start.
+    pub(in crate::engines) fn prepare(&self) -> Result<Setup, Wrong> {
+        make(&self.files.directory)?;
+        make(&self.files.state)?;
+        let variables = DIRECTORIES.map(|of| {
+            let mut variable = std::ffi::OsString::from(format!("KEA_{of}_DIR="));
+            variable.push(&self.files.directory);
+            variable
         });
-        Ok((Self { files, path, configured, configured_at: 0 }, process))
+        let mut arguments: Vec<_> = variables.into();
+        let (program, file) = (self.program.clone().into(), self.path.clone().into_os_string());
+        arguments.extend([program, "-c".into(), file]);
+        Ok(Setup {
+            name: self.name.clone(),
+            program: self.env.clone(),
+            arguments,
+            left_behind: Some(self.files.directory.join("kea.kea-dhcp6.pid")),
+            directory: self.runtime_dir.clone(),
+            process_start: self.process_start,
+        })
+    }
+
+    pub(in crate::engines) fn program(&self) -> &Path {
+        &self.program
     }
 
     pub(in crate::engines) fn write(&mut self, assigned: &Assigned) -> io::Result<Vec<String>> {

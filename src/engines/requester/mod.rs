@@ -15,6 +15,7 @@ use crate::config::{OnChange, Program};
 use crate::core::engine::{Order, Report, State, Trouble};
 use crate::core::uplink::change::RefreshKind;
 use crate::programs::command::{self, Failure, plain};
+use crate::programs::files::Edition;
 use process::Running;
 
 /// A command that has a lease renewed has so long; dhcpcd answers when its hook has ended.
@@ -32,12 +33,13 @@ const LAST_REPEAT: Duration = Duration::from_millis(1280);
 
 /// Does the job until nobody wants it any more.
 pub(super) async fn run(mut work: Work) {
-    let mut requester = Requester::find(&work).await;
+    let mut requester = Requester::new(&work);
     let mut pause = FIRST_PAUSE;
     let mut kind = None;
     let mut repeat: Option<Repeat> = None;
     let mut order = 0;
     loop {
+        requester.follow_upgrade(&work).await;
         let outcome = match kind {
             Some(kind) => requester.renew(kind).await,
             None => requester.look(),
@@ -79,9 +81,6 @@ pub(super) async fn run(mut work: Work) {
                 kind = kind.or_else(|| repeat.map(|repeat| repeat.kind));
             }
         }
-        if requester.program.is_none() {
-            requester = Requester::find(&work).await;
-        }
     }
 }
 
@@ -116,35 +115,63 @@ struct Requester {
     /// The command that an operator wants in place of its own.
     renew: Vec<String>,
     version: Option<Version>,
+    /// What the version is of.
+    instance: Option<Instance>,
+}
+
+/// What has a version: one program with the same name may be followed by another.
+#[derive(PartialEq, Eq)]
+enum Instance {
+    /// A process, by its id and when it was started. It stays what it is while the file of its
+    /// program is replaced by that of another version.
+    Process(i32, Option<u64>),
+    /// A file, where it is not known which process runs it.
+    File(Option<Edition>),
 }
 
 /// What went wrong, and the remedy.
 type Wrong = (Trouble, String);
 
 impl Requester {
-    async fn find(work: &Work) -> Self {
-        let kind = work.engine.program;
-        let name = command_of(kind, &work.engine.renew);
-        let named = work.engine.path.as_deref();
-        let named = named.or_else(|| Some(name).filter(|name| name.starts_with('/')));
-        let program = command::find(named, name);
-        let version = match (&program, kind) {
-            (Some(program), Program::Dhcpcd | Program::Networkd)
-                if work.engine.renew.is_empty() =>
-            {
-                let printed = command::run(program, &["--version"], COMMAND).await;
-                printed.ok().and_then(|printed| Version::find(&printed))
-            }
-            // The others do not say.
-            (Some(_) | None, _) => None,
-        };
+    fn new(work: &Work) -> Self {
         Self {
-            kind,
+            kind: work.engine.program,
             uplink: work.post.interface.clone(),
             on_change: work.engine.on_change,
-            program,
+            program: None,
             renew: work.engine.renew.clone(),
-            version,
+            version: None,
+            instance: None,
+        }
+    }
+
+    /// Looks for the program, and has it say its version where it is another instance than before:
+    /// it may have been installed, upgraded or restarted meanwhile.
+    async fn follow_upgrade(&mut self, work: &Work) {
+        let name = command_of(self.kind, &self.renew);
+        let named = work.engine.path.as_deref();
+        let named = named.or_else(|| Some(name).filter(|name| name.starts_with('/')));
+        self.program = command::find(named, name);
+        // The others do not say their versions, and a command of the operator is another program.
+        let says_version = matches!(self.kind, Program::Dhcpcd | Program::Networkd);
+        let is_own = |program: &&Path| {
+            says_version && (self.renew.is_empty() || program.ends_with(command_of(self.kind, &[])))
+        };
+        let Some(program) = self.program.as_deref().filter(is_own) else { return };
+        let instance = match self.running() {
+            Ok(Some(running)) => {
+                let started = u32::try_from(running.id()).ok().and_then(work.process_start);
+                Instance::Process(running.id(), started)
+            }
+            Ok(None) => Instance::File(Edition::of(program)),
+            // It is started again by and by, as this version or another.
+            Err(_) if self.instance.is_some() => return,
+            Err(_) => Instance::File(Edition::of(program)),
+        };
+        if self.instance.as_ref() != Some(&instance) {
+            let printed = command::run(program, &["--version"], COMMAND).await;
+            self.version = printed.ok().and_then(|printed| Version::find(&printed));
+            self.instance = Some(instance);
         }
     }
 
