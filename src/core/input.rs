@@ -18,6 +18,9 @@ pub enum Input {
     Timeout,
     /// An ICMPv6 message came in.
     Icmpv6(Received),
+    /// A router advertisement that this machine has sent to itself: one of a program in the place of
+    /// the built-in advertiser.
+    LocalAdvertisement(Received),
     /// A datagram came to UDP port 546.
     Dhcpv6(Received),
     /// A datagram came to UDP port 547.

@@ -196,6 +196,7 @@ impl Core {
         match input {
             Input::Timeout => self.handle_timeouts(now),
             Input::Icmpv6(received) => self.receive_icmpv6(now, &received),
+            Input::LocalAdvertisement(received) => self.advertisement_of_program(now, &received),
             Input::Dhcpv6(received) => self.receive_dhcpv6(now, &received),
             Input::Server(received) => self.receive_server(now, &received),
             Input::System(system) => self.take_system(now, system),

@@ -29,6 +29,7 @@ use crate::core::output::{Executor, Group, Object, Output, Port, Setting, Step};
 use crate::core::safety::Safety;
 use crate::engines::Engines;
 use crate::hosts::Hosts;
+use crate::platform::local_advertisements::LocalAdvertisements;
 use crate::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use crate::platform::{
     Drained, Events, Kernel, Refusal, Sleep, Timer, identity, refusal_of, watch,
@@ -53,6 +54,7 @@ pub(super) struct Shell {
     pub(super) kernel: Kernel,
     events: AsyncFd<Events>,
     pub(super) icmpv6: AsyncFd<Icmpv6Socket>,
+    local: AsyncFd<LocalAdvertisements>,
     /// UDP port 546.
     pub(super) client: Gate<Dhcpv6Socket>,
     pub(super) server: Server,
@@ -97,11 +99,13 @@ impl Shell {
         kernel.set_address_mark(options.address_mark);
         events.leave_out_what_is_known_to(&kernel)?;
         let icmpv6 = Icmpv6Socket::open().context(root)?;
+        let local = LocalAdvertisements::open().context(root)?;
         let duid = machine::duid()?;
         let shell = Self {
             kernel,
             events: watch(events)?,
             icmpv6: watch(icmpv6)?,
+            local: watch(local)?,
             client: Gate::default(),
             server: Server::default(),
             timer: watch(Timer::new()?)?,
@@ -326,13 +330,14 @@ impl Shell {
 
     /// Waits until there is something to take in.
     pub(super) async fn ready(&mut self) -> Ready {
-        let Self { timer, icmpv6, client, events, server, disk, rests, .. } = self;
+        let Self { timer, icmpv6, local, client, events, server, disk, rests, .. } = self;
         let Self { engines, hosts, sleep, .. } = self;
         let reads = |source| !rests.is_resting(source);
         tokio::select! {
             _ = timer.readable() => Ready::Io,
             _ = sleep.readable() => Ready::Io,
             _ = icmpv6.readable(), if reads(Source::Icmpv6) => Ready::Io,
+            _ = local.readable(), if reads(Source::LocalAdvertisements) => Ready::Io,
             () = client.readable(), if reads(Source::Dhcpv6) => Ready::Io,
             _ = events.readable(), if reads(Source::Events) => Ready::Io,
             () = server.readable(), if reads(Source::Server) => Ready::Io,
@@ -380,12 +385,17 @@ impl Shell {
         }
         let dhcpv6 = |shell: &mut Self| shell.client.recv(Dhcpv6Socket::recv);
         let icmpv6 = |shell: &mut Self| next(&shell.icmpv6, Icmpv6Socket::recv);
+        let local = |shell: &mut Self| next(&shell.local, LocalAdvertisements::recv);
         let mut flow = self.take_packets(core, Source::Dhcpv6, dhcpv6, Input::Dhcpv6);
         if flow == Flow::Idle {
             flow = self.take_packets(core, Source::Server, Self::recv_server, Input::Server);
         }
         if flow == Flow::Idle {
             flow = self.take_packets(core, Source::Icmpv6, icmpv6, Input::Icmpv6);
+        }
+        if flow == Flow::Idle {
+            let source = Source::LocalAdvertisements;
+            flow = self.take_packets(core, source, local, Input::LocalAdvertisement);
         }
         let now = clock::now();
         let complaint = self.disk.handle_timeout(now, &mut self.server);

@@ -95,6 +95,7 @@ impl Pauses {
 pub(super) enum Source {
     Events,
     Icmpv6,
+    LocalAdvertisements,
     Dhcpv6,
     Server,
 }
@@ -104,6 +105,7 @@ impl fmt::Display for Source {
         formatter.write_str(match self {
             Self::Events => "the socket of the kernel's events",
             Self::Icmpv6 => "the ICMPv6 socket",
+            Self::LocalAdvertisements => "the socket of this machine's own advertisements",
             Self::Dhcpv6 => "UDP port 546",
             Self::Server => "UDP port 547",
         })

@@ -9,6 +9,7 @@
 pub mod freebsd;
 #[cfg(target_os = "linux")]
 pub mod linux;
+pub mod local_advertisements;
 pub mod sockets;
 
 #[cfg(target_os = "freebsd")]

@@ -24,7 +24,7 @@ use crate::net::IfIndex;
 use crate::net::{ALL_ROUTERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT};
 
 const ROUTER_SOLICITATION: u8 = 133;
-const ROUTER_ADVERTISEMENT: u8 = 134;
+pub(super) const ROUTER_ADVERTISEMENT: u8 = 134;
 const ECHO_REPLY: u8 = 129;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 const HOP_LIMIT: libc::c_int = 255; // RFC 4861 §6.1: proof that no router forwarded it
@@ -50,9 +50,7 @@ impl Icmpv6Socket {
         socket.set_multicast_hops_v6(255)?;
         socket.set_unicast_hops_v6(255)?;
         let socket = PacketSocket::new(socket)?;
-        // The system queues from the socket's birth on, before it has a filter.
-        let mut octet = [0];
-        while nix::sys::socket::recv(socket.as_raw_fd(), &mut octet, MsgFlags::empty()).is_ok() {}
+        socket.drain();
         Ok(Self(socket))
     }
 
@@ -265,7 +263,7 @@ fn udp_socket() -> io::Result<Socket> {
 
 /// What all have in common.
 #[derive(Debug)]
-struct PacketSocket {
+pub(super) struct PacketSocket {
     socket: Arc<Socket>,
     buffers: RefCell<Buffers>,
     dropped: Cell<u64>,
@@ -279,7 +277,7 @@ struct Buffers {
 }
 
 impl PacketSocket {
-    fn new(socket: Socket) -> io::Result<Self> {
+    pub(super) fn new(socket: Socket) -> io::Result<Self> {
         setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         socket.set_recv_hoplimit_v6(true)?;
         socket_options::receive_fragment_size(&socket)?;
@@ -318,7 +316,14 @@ impl PacketSocket {
         }
     }
 
-    fn recv(&self) -> io::Result<Option<Received>> {
+    /// Drops what has come so far: the system queues from the socket's birth on, before it has a
+    /// filter.
+    pub(super) fn drain(&self) {
+        let mut octet = [0];
+        while nix::sys::socket::recv(self.as_raw_fd(), &mut octet, MsgFlags::empty()).is_ok() {}
+    }
+
+    pub(super) fn recv(&self) -> io::Result<Option<Received>> {
         let mut buffers = self.buffers.borrow_mut();
         loop {
             match receive(self.socket.as_raw_fd(), &mut buffers) {
@@ -335,7 +340,11 @@ impl PacketSocket {
         send(&self.socket, packet, port, more)
     }
 
-    fn as_raw_fd(&self) -> RawFd {
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub(super) fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
 }

@@ -1,17 +1,22 @@
 //! radvd in the built-in advertiser's place, in a whole site.
 
 use std::fs;
+use std::net::Ipv6Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use ipnet::Ipv6Net;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use renumberd::lab::observe::frame::Frame;
+use renumberd::lab::site::frames::Envelope;
+use renumberd::wire::ndp_option::NdpOption;
 
 use crate::lab::agent::{self, Agent};
 use crate::lab::provider::{Era, Promise};
 use crate::lab::scripted::{Script, Scripted};
 use crate::lab::site::{self, PROVIDER, Site};
+use crate::lab::wire::open;
 use crate::lab::{CEILING, eventually, millis, pause, secs, sys};
 
 /// The usual configuration, with radvd on lan0.
@@ -148,6 +153,38 @@ fn radvd_stopped_during_a_change_is_started_anew() {
     scene.site.client().leaves(old.delegated, CEILING);
     scene.runs_well();
     assert!(!is_running(pid));
+}
+
+/// BKE-19: a host on the link sends what radvd should, under the router's own address.
+#[test]
+fn a_forged_advertisement_does_not_speak_for_a_radvd_that_hangs() {
+    let mut scene = Scene::new(&config(""));
+    scene.runs_well();
+    let (wire, old) = (scene.site.lan_wire(), scene.era);
+    scene.site.client().namespace.run("rdisc6", &["-1", "-r", "1", "eth0"]);
+    let sent = wire.wait_for("an answer", secs(5), |frame| frame.advertises(old.delegated));
+    let mut forged = sent.advertisement().unwrap().clone();
+    kill(scene.radvd().unwrap(), Signal::SIGSTOP).unwrap();
+    let new = scene.renumber();
+    for option in &mut forged.options {
+        if let NdpOption::Prefix(prefix) = option {
+            prefix.prefix = Ipv6Net::new(new.delegated.network(), 64).unwrap();
+        }
+    }
+    let (host, router) = (&scene.site.client().namespace, &scene.site.dut);
+    let shown = router.ip("-6 -o addr show dev lan0 scope link");
+    let local = shown.split_whitespace().find_map(|word| word.split_once('/')?.0.parse().ok());
+    let local: Ipv6Addr = local.unwrap();
+    let mut link = open((host, "eth0"));
+    let frame = Envelope::to_all_nodes(host.mac("eth0"), local).icmpv6(&forged.encode());
+    eventually("that radvd hangs is noticed", CEILING, || {
+        link.send(&frame).unwrap();
+        scene.agent.log_lines().iter().any(|line| line.contains("engine-silent")).then_some(())
+    });
+    scene.runs_well();
+    wire.wait_for("what radvd itself says", secs(10), |frame| {
+        frame.source_mac == router.mac("lan0") && frame.advertises(new.delegated)
+    });
 }
 
 /// BKE-07

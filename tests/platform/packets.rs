@@ -6,8 +6,10 @@ use renumberd::core::input::Received;
 use renumberd::core::kernel::system::KernelEvent;
 use renumberd::core::output::Hearing;
 use renumberd::net::IfIndex;
+use renumberd::platform::local_advertisements::LocalAdvertisements;
 use renumberd::platform::sockets::{Dhcpv6Socket, Icmpv6Socket};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::bench::{Platform, inside, packet};
 use crate::lab::net::{Namespace, Net};
@@ -92,6 +94,39 @@ fn an_advertisement_arrives_with_all_that_tells_whether_to_believe_it() {
     // Nobody hears himself.
     assert_eq!(from.icmpv6.recv().unwrap(), None);
     assert_eq!((from.icmpv6.dropped(), to.icmpv6.dropped()), (0, 0));
+}
+
+/// BKE-19: what a program here advertises comes back, and nothing that a neighbour sends does, under
+/// whatever address.
+#[test]
+fn what_this_machine_advertises_is_told_from_what_is_forged() {
+    let (_net, one, other) = two_machines();
+    let here = place(&one, "one0");
+    let local = inside(&one, || LocalAdvertisements::open().unwrap());
+    let mut forger = open((&other, "other0"));
+    let to_all = Envelope::to_all_nodes(other.mac("other0"), here.local);
+    let (destination, destination_mac) = (here.local, one.mac("one0"));
+    for envelope in [to_all, Envelope { destination, destination_mac, ..to_all }] {
+        forger.send(&envelope.icmpv6(&ADVERTISEMENT)).unwrap();
+        let forged = next("what is forged", || here.icmpv6.recv());
+        assert_eq!((forged.source, forged.destination), (here.local, envelope.destination));
+    }
+    assert_eq!(local.recv().unwrap(), None);
+    let program = inside(&one, || {
+        let raw = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6)).unwrap();
+        raw.set_multicast_hops_v6(255).unwrap();
+        raw.set_unicast_hops_v6(255).unwrap();
+        raw.bind(&SocketAddrV6::new(here.local, 0, 0, here.interface.0).into()).unwrap();
+        raw
+    });
+    for destination in [ALL_NODES.parse().unwrap(), here.local] {
+        let to = SocketAddrV6::new(destination, 0, 0, here.interface.0);
+        program.send_to(&ADVERTISEMENT, &to.into()).unwrap();
+        let heard = next("what the program advertises", || local.recv());
+        assert_eq!((heard.source, heard.destination), (here.local, destination));
+        assert_eq!((heard.interface, heard.hop_limit), (here.interface, 255));
+    }
+    assert_eq!(local.recv().unwrap(), None);
 }
 
 /// Only what is of routers comes in, and beside it what is asked for.

@@ -153,6 +153,7 @@ impl Core {
             found.add(interface, Condition::NotPublished { published, text });
         }
         self.find_silent_programs(&mut found);
+        self.find_flooding_programs(&mut found);
         if self.relays.leases().is_full() {
             found.add("", Condition::RelayTableFull);
         }

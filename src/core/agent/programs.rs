@@ -62,21 +62,18 @@ impl Core {
         self.review = true;
     }
 
-    /// Takes in an advertisement from our own address on a downlink, which the program in the
-    /// built-in's place has sent; whether it is one.
-    pub(in crate::core) fn advertisement_of_program(
-        &mut self,
-        now: Instant,
-        received: &Received,
-    ) -> bool {
+    /// Takes in an advertisement that this machine has sent to itself from its own address on a
+    /// downlink: the program in the built-in's place has sent it. What arrives from the link under
+    /// that address is somebody else's, and shows nothing.
+    pub(in crate::core) fn advertisement_of_program(&mut self, now: Instant, received: &Received) {
         let system = &self.kernel.state.system;
         if check_neighbor(received).is_err() || !system.is_own(received.interface, received.source)
         {
-            return false;
+            return;
         }
-        let Some(name) = system.name_of(received.interface) else { return false };
-        let Some(downlink) = self.downlinks.get_mut(name) else { return false };
-        let Ok(advertisement) = RouterAdvertisement::decode(&received.octets) else { return false };
+        let Some(name) = system.name_of(received.interface) else { return };
+        let Some(downlink) = self.downlinks.get_mut(name) else { return };
+        let Ok(advertisement) = RouterAdvertisement::decode(&received.octets) else { return };
         if downlink.handle_own(now, &advertisement) {
             self.review = true;
             let is_announcing = self.downlinks.values().any(Downlink::is_announcing);
@@ -85,7 +82,20 @@ impl Core {
                 self.outputs.push_back(Output::Milestone(milestone));
             }
         }
-        true
+    }
+
+    /// Programs that hand over more than can be taken in.
+    pub(in crate::core) fn find_flooding_programs(&self, found: &mut Conditions) {
+        let flooding = self.uplinks.iter().filter(|(_, uplink)| uplink.lease().is_flooded());
+        for (name, uplink) in flooding {
+            let program = uplink.config().requester.as_deref().unwrap_or_default();
+            let text = format!(
+                "the hook of {program} hands over what it holds more often than can be taken in; \
+                 the last it says counts: see what runs `renumberd feed` all the time"
+            );
+            let (job, trouble) = (Job::Requester, Trouble::Refused);
+            found.add(name, Condition::Engine { job, trouble, text });
+        }
     }
 
     /// Programs that have not been heard to do what they were handed.

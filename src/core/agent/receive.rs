@@ -116,9 +116,6 @@ impl Core {
 
     /// Another router on a link of ours: never believed (RA-RX-12), but worth a line (RA-TX-40).
     fn advertisement_on_downlink(&mut self, now: Instant, received: &Received) {
-        if self.advertisement_of_program(now, received) {
-            return;
-        }
         let Ok(advertisement) = self.checked_advertisement(received) else { return };
         if advertisement.snac_router
             && let Some(name) = self.kernel.state.system.name_of(received.interface)

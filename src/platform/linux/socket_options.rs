@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use socket2::{SockFilter, Socket};
+
 /// Number of the control message that tells the size of the largest fragment. It comes with
 /// packets that were put together from fragments only.
 pub(crate) const FRAGMENT_SIZE: i32 = libc::IPV6_RECVFRAGSIZE;
@@ -22,6 +24,26 @@ pub(crate) fn receive_own_groups(socket: impl AsFd) -> io::Result<()> {
 /// Lets a raw ICMPv6 socket receive these message types alone.
 pub(crate) fn pass_icmpv6_types(socket: impl AsFd, types: &[u8]) -> io::Result<()> {
     set(socket, libc::IPPROTO_ICMPV6, ICMP6_FILTER, &icmpv6_filter(types))
+}
+
+/// Lets a socket receive what this machine sends to itself alone: the copies of multicast packets
+/// that the system hands back, and what comes by way of the loopback interface.
+pub(crate) fn pass_local_packets(socket: &Socket) -> io::Result<()> {
+    const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    const JUMP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    const PACKET_TYPE: u32 = 0xffff_f004; // SKF_AD_OFF + SKF_AD_PKTTYPE
+    const INTERFACE: u32 = 0xffff_f008; // SKF_AD_OFF + SKF_AD_IFINDEX
+    const LOOPED_BACK: u32 = 5; // PACKET_LOOPBACK
+    const LOOPBACK_INTERFACE: u32 = 1; // LOOPBACK_IFINDEX
+    socket.attach_filter(&[
+        SockFilter::new(LOAD, 0, 0, PACKET_TYPE),
+        SockFilter::new(JUMP_IF_EQUAL, 3, 0, LOOPED_BACK),
+        SockFilter::new(LOAD, 0, 0, INTERFACE),
+        SockFilter::new(JUMP_IF_EQUAL, 1, 0, LOOPBACK_INTERFACE),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
 }
 
 /// The filter's 256 bits in host order words: a set bit is a blocked type (other systems have it

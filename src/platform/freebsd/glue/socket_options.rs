@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use socket2::Socket;
+
 use super::super::icmpv6_filter::icmpv6_filter;
 
 /// Number of the control message that tells the size of the largest fragment: the system has none,
@@ -18,6 +20,11 @@ pub(crate) fn receive_fragment_size(_socket: impl AsFd) -> io::Result<()> {
 
 /// A socket receives of groups that itself has joined, without being told so.
 pub(crate) fn receive_own_groups(_socket: impl AsFd) -> io::Result<()> {
+    Ok(())
+}
+
+/// The system does not tell a raw socket what came from a link and what did not.
+pub(crate) fn pass_local_packets(_socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
