@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use ipnet::Ipv6Net;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::core::status::Status;
 use crate::core::uplink::lease::Feed;
@@ -127,12 +128,20 @@ fn done(answer: Answer) -> anyhow::Result<()> {
     }
 }
 
+/// A connection on which nothing takes longer than [`PATIENCE`], not even to be taken.
+fn connect(path: &Path) -> std::io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(std::os::fd::OwnedFd::from(socket).into())
+}
+
 fn ask(runtime_dir: &Path, request: &Request) -> anyhow::Result<Answer> {
     let path = control::path(runtime_dir);
-    let mut stream = UnixStream::connect(&path).with_context(|| {
+    let mut stream = connect(&path).with_context(|| {
         format!("no agent answers at {}: is it running, and are you root?", path.display())
     })?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     // An agent that is asked by too many at a time says so and reads nothing.

@@ -373,6 +373,7 @@ impl Uplink {
             delegated: progress.changed,
             outcome: progress.outcome,
             remember: progress.remember,
+            review: progress.review,
             ..Effect::default()
         }
     }

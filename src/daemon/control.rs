@@ -1,6 +1,6 @@
 //! The control socket: one JSON request a connection, one JSON answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use crate::core::status::Status;
@@ -21,8 +24,17 @@ const MAX_REQUEST: u64 = 32_768;
 /// Who says nothing for so long is not listened to, and who does not read the answer in that time
 /// has lost it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// So many can ask at a time; others are turned away.
+/// So many connections are open at a time whose request was not read; the oldest makes room for the
+/// newest.
 const MAX_CONNECTIONS: usize = 32;
+/// So many requests wait for their answer, in the order in which they came.
+const MAX_REQUESTS: usize = 256;
+/// So many connections are taken at once, and then one in each such time: whoever floods the socket
+/// waits, and all others wait behind a short queue.
+const BURST: u32 = 100;
+const INTERVAL: Duration = Duration::from_millis(5);
+/// So many connections wait in the kernel's queue, and connect(2) itself waits where it is full.
+const QUEUE: i32 = 32;
 /// After a connection that could not be taken (no file descriptors are left) the next is tried so
 /// much later.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -70,6 +82,13 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The uplink that a feed is about.
+    pub(super) fn fed_uplink(&self) -> Option<&str> {
+        if let Self::Feed { feed } = self { Some(&feed.interface) } else { None }
+    }
+}
+
 /// What it answers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -101,8 +120,11 @@ pub fn listen(runtime_dir: &Path) -> std::io::Result<mpsc::Receiver<Pending>> {
     let path = path(runtime_dir);
     // What a killed agent left behind answers nobody; a living one holds the lock of the state.
     let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.bind(&SockAddr::unix(&path)?)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    socket.listen(QUEUE)?;
+    let listener = UnixListener::from_std(std::os::fd::OwnedFd::from(socket).into())?;
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(accept(listener, sender));
     Ok(receiver)
@@ -110,9 +132,11 @@ pub fn listen(runtime_dir: &Path) -> std::io::Result<mpsc::Receiver<Pending>> {
 
 /// Takes connections for as long as the agent runs, whatever fails in between.
 async fn accept(listener: UnixListener, sender: mpsc::Sender<Pending>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (mut asking, places) = (Room::default(), Arc::new(Semaphore::new(MAX_REQUESTS)));
+    let mut pace = Pace::new();
     let mut is_failing = false;
     loop {
+        pace.wait().await;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -124,38 +148,89 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Pending>) {
             }
         };
         is_failing = false;
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            turn_away(&stream);
-            continue;
-        };
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            let _ = tokio::time::timeout(PATIENCE, serve(stream, sender)).await;
-            drop(place);
-        });
+        let (sender, places, crowded) = (sender.clone(), Arc::clone(&places), asking.enter());
+        tokio::spawn(tokio::time::timeout(PATIENCE, async move {
+            let (reader, writer) = stream.into_split();
+            let request = tokio::select! {
+                biased;
+                request = read(reader) => request,
+                _ = crowded => return refuse(&writer),
+            };
+            match places.try_acquire() {
+                Ok(_place) => drop(serve(request, writer, sender).await),
+                Err(_) => refuse(&writer),
+            }
+        }));
+        // Who has said already what it wants is not taken for one that is silent.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Connections whose request was not read; the oldest ends where there are too many.
+#[derive(Default)]
+struct Room(VecDeque<oneshot::Sender<()>>);
+
+impl Room {
+    /// A new connection; what is returned resolves when it has to make room.
+    fn enter(&mut self) -> oneshot::Receiver<()> {
+        let (sender, crowded) = oneshot::channel();
+        self.0.retain(|one| !one.is_closed());
+        if self.0.len() >= MAX_CONNECTIONS {
+            self.0.pop_front();
+        }
+        self.0.push_back(sender);
+        crowded
+    }
+}
+
+/// How fast connections are taken.
+struct Pace {
+    /// When the allowance is whole again.
+    whole_at: Instant,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { whole_at: Instant::now() }
+    }
+
+    /// Waits until the next connection may be taken.
+    async fn wait(&mut self) {
+        self.whole_at = self.whole_at.max(Instant::now()) + INTERVAL;
+        if let Some(at) = self.whole_at.checked_sub(INTERVAL * BURST) {
+            sleep_until(at).await;
+        }
     }
 }
 
 /// Refuses without waiting for anybody.
-fn turn_away(stream: &UnixStream) {
+fn refuse(writer: &OwnedWriteHalf) {
     let answer = Answer::Refused("too many ask at a time: try again".to_owned());
     if let Ok(mut text) = serde_json::to_vec(&answer) {
         text.push(b'\n');
-        let _ = stream.try_write(&text);
+        let _ = writer.try_write(&text);
     }
 }
 
-async fn serve(stream: UnixStream, sender: mpsc::Sender<Pending>) -> std::io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
+/// The request of a connection; none where what is sent is none.
+async fn read(reader: OwnedReadHalf) -> std::io::Result<Result<Request, String>> {
     let mut line = String::new();
     BufReader::new(reader.take(MAX_REQUEST)).read_line(&mut line).await?;
-    let answer = match serde_json::from_str(&line) {
+    Ok(serde_json::from_str(&line).map_err(|error| format!("not a request: {error}")))
+}
+
+async fn serve(
+    request: std::io::Result<Result<Request, String>>,
+    mut writer: OwnedWriteHalf,
+    sender: mpsc::Sender<Pending>,
+) -> std::io::Result<()> {
+    let answer = match request? {
         Ok(request) => {
             let (reply, answer) = oneshot::channel();
             let _ = sender.send((request, reply)).await;
             answer.await.unwrap_or_else(|_| Answer::Refused("the agent is stopping".to_owned()))
         }
-        Err(error) => Answer::Refused(format!("not a request: {error}")),
+        Err(wrong) => Answer::Refused(wrong),
     };
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
@@ -164,6 +239,8 @@ async fn serve(stream: UnixStream, sender: mpsc::Sender<Pending>) -> std::io::Re
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::UnixStream;
+
     use super::*;
 
     fn run(test: impl Future<Output = ()>) {
@@ -173,15 +250,15 @@ mod tests {
 
     async fn ask(dir: &Path) -> Answer {
         let mut stream = UnixStream::connect(path(dir)).await.unwrap();
-        // One that is turned away has its answer before it asks.
         let _ = stream.write_all(b"{\"command\":\"status\"}\n").await;
         let mut text = String::new();
         BufReader::new(stream).read_line(&mut text).await.unwrap();
         serde_json::from_str(&text).unwrap()
     }
 
+    /// BKE-18: whoever says nothing, however often, keeps nobody else from an answer.
     #[test]
-    fn connections_are_bounded_and_one_that_ends_makes_room() {
+    fn connections_are_bounded_and_the_oldest_that_is_silent_makes_room() {
         run(async {
             let dir = tempfile::tempdir().unwrap();
             let mut requests = listen(dir.path()).unwrap();
@@ -191,13 +268,27 @@ mod tests {
                 }
             });
             let mut silent = Vec::new();
-            for _ in 0..MAX_CONNECTIONS {
+            for _ in 0..2 * MAX_CONNECTIONS {
                 silent.push(UnixStream::connect(path(dir.path())).await.unwrap());
                 tokio::task::yield_now().await;
             }
-            assert!(matches!(ask(dir.path()).await, Answer::Refused(_)));
-            silent.pop();
-            while ask(dir.path()).await != Answer::Done {}
+            assert_eq!(ask(dir.path()).await, Answer::Done);
+            let mut text = String::new();
+            BufReader::new(&mut silent[0]).read_line(&mut text).await.unwrap();
+            assert!(text.contains("too many"), "{text}");
+        });
+    }
+
+    /// BKE-18
+    #[test]
+    fn a_flood_of_connections_is_taken_at_a_bounded_pace() {
+        run(async {
+            let mut pace = Pace::new();
+            let began = Instant::now();
+            for _ in 0..BURST + 20 {
+                pace.wait().await;
+            }
+            assert!(began.elapsed() >= INTERVAL * 19, "{:?}", began.elapsed());
         });
     }
 }

@@ -143,11 +143,13 @@ async fn serve(
         let flow = match woken {
             Woken::Ready(ready) => shell.take_in(&mut core, ready),
             Woken::Pending((request, reply)) => {
-                if let Request::Feed { feed } = &request {
-                    shell.engines.answered(&feed.interface);
+                let fed = request.fed_uplink().map(str::to_owned);
+                let answer = execute(&mut core, request);
+                if let Some(uplink) = fed.filter(|_| answer == Answer::Done) {
+                    shell.engines.answered(&uplink);
                 }
                 // Who asked may have gone away.
-                let _ = reply.send(execute(&mut core, request));
+                let _ = reply.send(answer);
                 Flow::Idle
             }
             Woken::Signal(Signalled::Stop) => {

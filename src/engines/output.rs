@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 /// What is kept of a line.
@@ -15,6 +15,9 @@ const KEPT_LINES: usize = 4;
 /// Lines that are logged in each span.
 const LOGGED_LINES: u32 = 50;
 const SPAN: Duration = Duration::from_secs(10);
+/// After so many octets reading pauses for so long: a program that prints without end waits.
+const QUOTA: usize = 64 * 1024;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The last lines of a program's output.
 #[derive(Clone, Debug, Default)]
@@ -37,10 +40,10 @@ impl LastLines {
 }
 
 /// Reads what the program called `name` prints on one stream, until it ends. It is read whatever
-/// there is, or the program would wait for its reader.
+/// there is, or a program that prints a lot would wait for its reader for ever.
 pub(super) async fn follow(name: String, mut stream: impl AsyncRead + Unpin, lines: LastLines) {
     let mut limit = Limit::new();
-    let (mut line, mut buffer) = (Vec::new(), [0; 4096]);
+    let (mut line, mut buffer, mut read) = (Vec::new(), [0; 4096], 0);
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         for &octet in buffer.iter().take(count) {
             if octet != b'\n' {
@@ -58,6 +61,11 @@ pub(super) async fn follow(name: String, mut stream: impl AsyncRead + Unpin, lin
         }
         // A program that floods has its turn like all others.
         tokio::task::yield_now().await;
+        read += count;
+        if read >= QUOTA {
+            read = 0;
+            sleep(PAUSE).await;
+        }
     }
     if !line.is_empty() {
         lines.add(readable(&line));
@@ -93,6 +101,8 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     #[test]
@@ -104,5 +114,24 @@ mod tests {
         runtime.block_on(follow("test".to_owned(), printed.as_bytes(), lines.clone()));
         let short = "x".repeat(MAX_LINE);
         assert_eq!(lines.joined(), format!("4; ?[31mred; {short}; last"));
+    }
+
+    /// BKE-18
+    #[test]
+    fn a_program_that_prints_without_end_is_read_at_a_bounded_pace() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut printed = 0;
+        runtime.block_on(async {
+            let (mut program, stream) = tokio::io::duplex(4096);
+            let print = async {
+                while program.write_all(&[b'\n'; 4096]).await.is_ok() {
+                    printed += 4096;
+                }
+            };
+            let read = follow("test".to_owned(), stream, LastLines::default());
+            let limit = PAUSE * 10;
+            let _ = tokio::time::timeout(limit, async { tokio::join!(print, read) }).await;
+        });
+        assert!((QUOTA..=QUOTA * 12).contains(&printed), "{printed}");
     }
 }

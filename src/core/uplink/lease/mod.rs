@@ -10,6 +10,7 @@
 
 mod client;
 mod feed;
+mod feeds;
 mod held;
 mod program;
 mod remember;
@@ -51,7 +52,7 @@ enum Requester {
     /// The client of this program.
     BuiltIn(Box<Client>),
     /// Another program.
-    Program(Program),
+    Program(Box<Program>),
 }
 
 /// What is held.
@@ -64,7 +65,7 @@ impl Lease {
             None => Held::new(rules.shortest_prefix, now),
         };
         let requester = if rules.by_program {
-            Requester::Program(Program::new(&rules))
+            Requester::Program(Box::new(Program::new(&rules)))
         } else {
             Requester::BuiltIn(Box::new(Client::new(rules, stored, random)))
         };
@@ -286,6 +287,14 @@ impl Lease {
         match &mut self.requester {
             Requester::BuiltIn(_) => None,
             Requester::Program(program) => program.poll_order(),
+        }
+    }
+
+    /// Whether the program that requests the lease hands over more than can be taken in.
+    pub fn is_flooded(&self) -> bool {
+        match &self.requester {
+            Requester::BuiltIn(_) => false,
+            Requester::Program(program) => program.is_flooded(),
         }
     }
 

@@ -76,6 +76,8 @@ pub struct Progress {
     pub reconfigure: Option<RefreshKind>,
     /// What survives a restart has changed and has to be stored.
     pub remember: bool,
+    /// A condition of the requesting program has begun or ended.
+    pub review: bool,
 }
 
 /// Why a message that decodes is dropped (RFC 9915 §16).
