@@ -10,8 +10,12 @@
 
 mod lab;
 
+use lab::agent::Agent;
 use lab::company::{Router, signal_all};
+use lab::flood::{Flood, Usage};
+use lab::networkd::Networkd;
 use lab::provider::{Era, Kind, Promise};
+use lab::requesting::place;
 use lab::site::{DUID, Site};
 use lab::{CEILING, eventually, millis, pause, secs, sys};
 use nix::sys::signal::Signal;
@@ -184,6 +188,88 @@ fn dhcpcd_and_the_agent_can_be_started_again_without_an_outage() {
     assert!(wire.frames().iter().all(|frame| !frame.deprecates(one.delegated)));
 }
 
+/// BKE-20: the traps are those of the version that runs, not of the file that is to run next.
+#[test]
+fn dhcpcd_is_known_by_the_version_that_runs() {
+    let site = Site::new();
+    let (on_link, delegated) = promises(Era::new(1));
+    let _provider = site.provider(Kind::Kea, &on_link, &delegated);
+    let router = Router::new(&site);
+    let program = router.dhcpcd_of_version("9.4.1");
+    let more = format!("[engine.dhcpcd]\nprogram = \"{}\"\n", program.display());
+    let agent = router.agent(&config("dhcpcd", &more));
+    let mut dhcpcd = router.dhcpcd(&[1]);
+    let is_known_as = |version: &str, has_trap: bool| {
+        agent.renew();
+        eventually(&format!("status says {version}"), CEILING, || {
+            let status = agent.status();
+            let shown = &status.engine("requester", "wan0")["version"];
+            let is_trap = status.condition("engine-trap").is_some();
+            (*shown == version && is_trap == has_trap).then_some(())
+        });
+    };
+    is_known_as("9.4.1", false);
+    site.client().takes(Era::new(1).delegated, CEILING);
+    for (version, has_trap) in [("10.5.0", true), ("10.5.2", false)] {
+        let before = agent.status().engine("requester", "wan0")["version"].clone();
+        router.dhcpcd_of_version(version);
+        agent.renew();
+        pause(secs(1));
+        assert_eq!(agent.status().engine("requester", "wan0")["version"], before);
+        dhcpcd.stop();
+        drop(dhcpcd);
+        dhcpcd = router.dhcpcd(&[1]);
+        is_known_as(version, has_trap);
+    }
+}
+
+/// BKE-18: a hook gone mad.
+#[test]
+fn a_flood_of_feeds_costs_little_and_is_named() {
+    let site = Site::new();
+    let router = Router::new(&site);
+    let (command, _) = router.recording("renew");
+    let more = format!("[engine.modem]\nkind = \"command\"\nrenew = [\"{}\"]\n", command.display());
+    let agent = router.agent(&config("modem", &more));
+    let feed = |era: Era| {
+        format!(
+            "{{\"event\": \"bound\", \"interface\": \"wan0\", \"prefixes\": [{{\"prefix\": \"{}\", \
+             \"preferred\": 600, \"valid\": 1200}}]}}",
+            era.delegated
+        )
+    };
+    let feeds =
+        [1, 2].map(|era| format!("{{\"command\": \"feed\", \"feed\": {}}}\n", feed(Era::new(era))));
+    let flood = Flood::start(&renumberd::daemon::control::path(&agent.runtime()), feeds);
+    pause(secs(1));
+    let before = Usage::of(agent.pid());
+    let since = sys::monotonic();
+    while sys::monotonic() - since < secs(5) {
+        let asked = sys::monotonic();
+        agent.status();
+        let took = sys::monotonic() - asked;
+        assert!(took < secs(1), "status took {took:?}");
+        pause(millis(100));
+    }
+    let (took, after) = (sys::monotonic() - since, Usage::of(agent.pid()));
+    let sent = flood.end();
+    let busy = after.processor.saturating_sub(before.processor);
+    println!(
+        "{sent} feeds: busy for {busy:?} of {took:?}, {} KiB more",
+        after.memory - before.memory
+    );
+    assert!(busy < took / 2, "busy for {busy:?} of {took:?}");
+    assert!(after.memory < before.memory + 8192, "{} KiB, then {}", before.memory, after.memory);
+    let named = agent.status().condition("engine-refused");
+    assert!(named.is_some_and(|text| text.contains("renumberd feed")));
+    // What is said last counts, and the flood is over.
+    router.feed_json(&feed(Era::new(3))).unwrap();
+    site.client().takes(Era::new(3).delegated, CEILING);
+    eventually("the flood is over", CEILING, || {
+        agent.status().condition("engine-refused").is_none().then_some(())
+    });
+}
+
 /// A dhcp6c that says nothing of prefixes: what it puts on an inner interface shows them.
 #[test]
 fn dhcp6c_is_restarted_for_a_change() {
@@ -203,6 +289,46 @@ fn dhcp6c_is_restarted_for_a_change() {
     eventually("dhcp6c runs again", CEILING, || {
         (agent.status().engine("requester", "wan0")["state"] == "running").then_some(())
     });
+}
+
+/// networkd runs no hook for DHCPv6: the script of `contrib` watches its routes.
+#[test]
+fn networkd_is_made_to_begin_anew_and_its_prefix_is_followed() {
+    let site = Site::new();
+    let (one, two, three) = (Era::new(1), Era::new(2), Era::new(3));
+    let (on_link, delegated) = promises(one);
+    let provider = site.provider(Kind::Kea, &on_link, &delegated);
+    let wire = site.uplink_wire();
+    let networkd = Networkd::start_led(place(&site));
+    let text = config("networkd", "");
+    let agent = Agent::start_among(&site.net, &site.dut, &text, networkd.mounts());
+    let _hook = networkd.feeds(&site.net);
+    site.client().takes(one.delegated, CEILING);
+    eventually("status names program and version", secs(5), || {
+        let engine = agent.status().engine("requester", "wan0");
+        let version = engine["version"].as_str().unwrap_or_default();
+        (engine["program"] == "networkd" && version.starts_with("25")).then_some(())
+    });
+    pause(secs(4));
+    let since = sys::monotonic();
+    provider.flash(two);
+    site.client().takes(two.delegated, CEILING);
+    println!("followed after {:?}", sys::monotonic() - since);
+    site.client().leaves(one.delegated, CEILING);
+    eventually("nothing of the old prefix is left", CEILING, || {
+        let shown = ["-6 -o addr show", "-6 route show table all"].map(|what| site.dut.ip(what));
+        (!shown.concat().contains(&one.delegated.network().to_string()[..11])).then_some(())
+    });
+    pause(secs(8));
+    let begun = wire.count(since, |frame| frame.is_dhcp(MessageType::Solicit));
+    assert!(begun <= 8, "{begun} Solicit messages for one change");
+    networkd.signal(Signal::SIGSTOP);
+    provider.flash(three);
+    let silent =
+        eventually("that it hangs is named", CEILING, || agent.status().condition("engine-silent"));
+    assert!(silent.contains("networkctl reconfigure"), "{silent}");
+    networkd.signal(Signal::SIGCONT);
+    site.client().takes(three.delegated, secs(60));
 }
 
 /// Any command, and a feed as JSON; nonsense is refused with a reason and changes nothing.

@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use super::net::Namespace;
+use nix::sys::signal::Signal;
+
+use super::agent;
+use super::net::{Namespace, Net};
 use super::peer::{DUID, IAID, LENGTH, Peer, Place};
 use super::process::{Mounts, Process, write};
 use super::{eventually, secs};
@@ -24,8 +27,17 @@ pub struct Networkd {
 }
 
 impl Networkd {
-    /// Starts it without a lease.
+    /// Starts it without a lease, to put a part of what it is delegated on the inner interface.
     pub fn start(place: Place<'_>) -> Self {
+        Self::start_with(place, &[("10-uplink", uplink(place)), ("20-inner", inner(place))])
+    }
+
+    /// Starts it without a lease, on the uplink alone: the agent has what is behind it.
+    pub fn start_led(place: Place<'_>) -> Self {
+        Self::start_with(place, &[("10-uplink", uplink(place))])
+    }
+
+    fn start_with(place: Place<'_>, files: &[(&str, String)]) -> Self {
         let directory = place.net.directory(&format!("networkd-{}", place.namespace.name()));
         let (run, etc) = (directory.join("run"), directory.join("etc"));
         for directory in [&run.join("dbus"), &etc] {
@@ -33,8 +45,9 @@ impl Networkd {
         }
         runtime_directories(&run);
         write(&directory.join("bus.conf"), BUS);
-        write(&etc.join("10-uplink.network"), &uplink(place));
-        write(&etc.join("20-inner.network"), &inner(place));
+        for (name, text) in files {
+            write(&etc.join(format!("{name}.network")), text);
+        }
         let mounts = Mounts::default()
             .with(&run, "/run")
             .with(&etc, "/etc/systemd/network")
@@ -46,6 +59,32 @@ impl Networkd {
         let process = Process::start("networkd", &mut command);
         let (namespace, uplink) = (place.namespace.clone(), place.uplink.to_owned());
         Self { namespace, uplink, mounts, process, _bus: bus }
+    }
+
+    /// The directories among which it runs.
+    pub const fn mounts(&self) -> &Mounts {
+        &self.mounts
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Runs the script of `contrib`, which calls the program under test for the agent there.
+    pub fn feeds(&self, net: &Net) -> Process {
+        let home = agent::home(net, &self.namespace);
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/networkd/renumberd-networkd");
+        let text = std::fs::read_to_string(source).unwrap();
+        let (call, logger) = ("renumberd feed json", "logger -t renumberd-hook");
+        assert!(text.contains(&format!("\t{call}")) && text.contains(logger), "{text}");
+        let (program, runtime) = (agent::program(), home.runtime());
+        let feed = format!("{} feed json --runtime-dir {}", program.display(), runtime.display());
+        let text = text.replace(&format!("\t{call}"), &format!("\t{feed}"));
+        let path = net.directory("networkd-hook").join("renumberd-networkd");
+        write(&path, &text.replace(logger, "cat"));
+        let mut command = self.mounts.command(&self.namespace, "sh");
+        Process::start("renumberd-networkd", command.arg(path).arg(&self.uplink))
     }
 
     fn control(&self, word: &str) {
