@@ -12,13 +12,16 @@
 mod lab;
 #[path = "company/site.rs"]
 mod site;
+#[path = "company/way.rs"]
+mod way;
 
 use nix::sys::signal::Signal;
 use renumberd::lab::company;
-use renumberd::lab::site::nodes::Era;
+use renumberd::lab::site::nodes::{Era, UPLINK};
 
 use lab::{millis, pause, secs, sys};
-use site::{Site, Way};
+use site::Site;
+use way::Way;
 
 /// A redial of the site, and what is left of it.
 fn redials(ways: &[Way]) {
@@ -41,6 +44,30 @@ fn redials(ways: &[Way]) {
 #[test]
 fn the_article_s_site_follows_a_redial() {
     redials(&[Way::Company; 3]);
+}
+
+/// BKE-16: the wlan router of the article, which is served by the outbound router by way of
+/// the backbone router: that relays, and routes what it relays.
+#[test]
+fn a_router_behind_a_relay_agent_of_ours_follows_a_redial() {
+    redials(&[Way::Company, Way::Relay, Way::Company]);
+}
+
+/// BKE-16: with dhcp6relay everybody has new addresses as well. What it does not do is the route to
+/// what is delegated by way of it, and the agent beside it does not see what that is.
+#[test]
+fn a_router_behind_dhcp6relay_follows_a_redial_but_is_not_routed() {
+    let (from, to) = (Era(1), Era(2));
+    let mut site = Site::settled(&[Way::Company, Way::RelayOfOthers, Way::Company], from);
+    site.runs_well();
+    pause(secs(4));
+    site.redial(to);
+    site.follows(to);
+    site.forgets(from);
+    site.runs_well();
+    let host = site.plan.client_prefix(to).network();
+    let way = site.routers[1].namespace.ip(&format!("-6 route get {host}"));
+    assert!(way.contains(&format!("dev {UPLINK}")), "it goes back where it came from: {way}");
 }
 
 /// BKE-16

@@ -26,6 +26,7 @@ use crate::lab::net::{Namespace, Net};
 use crate::lab::process::{Mounts, Process};
 use crate::lab::tree;
 use crate::lab::{CEILING, millis, pause, settles};
+use crate::way::Way;
 
 /// What others have configured on a router's downlink and uplink: an address with its route.
 const STATIC: [(&str, &str, &str); 2] = [
@@ -33,16 +34,9 @@ const STATIC: [(&str, &str, &str); 2] = [
     (UPLINK, "fd00:0:0:1::101/120", "fd00:0:0:1::100/120"),
 ];
 
-/// How a router does its jobs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
-    /// The agent does all of it.
-    BuiltIn,
-    /// dhcpcd, dhcp6s and radvd, led by the agent.
-    Company,
-    /// dhcpcd, dhcp6s, radvd and the hooks of the article, without the agent.
-    Article,
-}
+/// Whence dhcp6relay sends: an address that stays, and on no interface of dhcpcd, as it has UDP port
+/// 546 there for itself.
+const RELAY: &str = "fd00:0:0:2::102";
 
 /// A router of the site.
 #[derive(Debug)]
@@ -52,6 +46,8 @@ pub struct Router {
     pub agent: Option<Agent>,
     /// What runs beside the agent; dhcpcd is the last.
     pub programs: Vec<Process>,
+    /// The router below relays for the one below that.
+    is_above_relay: bool,
     depth: usize,
     directory: PathBuf,
     mounts: Mounts,
@@ -66,7 +62,7 @@ pub struct Site {
     place: Namespace,
     /// What ppp.linkup has left in the background.
     linkup: Option<Process>,
-    plan: nodes::Site,
+    pub plan: nodes::Site,
     _net: Net,
 }
 
@@ -79,7 +75,8 @@ impl Router {
         for path in ["etc", "run", "var/lib"] {
             mounts = mounts.with(directory.join(path), Path::new("/").join(path));
         }
-        Self { namespace, way, agent: None, programs: Vec::new(), depth, directory, mounts }
+        let (agent, programs, is_above_relay) = (None, Vec::new(), false);
+        Self { namespace, way, agent, programs, is_above_relay, depth, directory, mounts }
     }
 
     fn start(&mut self, net: &Net, plan: nodes::Site) {
@@ -87,8 +84,17 @@ impl Router {
         self.namespace.link_local(UPLINK, "fe80::2");
         self.namespace.settled(DOWNLINK);
         match self.way {
-            Way::BuiltIn | Way::Company => self.start_agent(net, plan, &private),
             Way::Article => self.start_article(plan, &private),
+            Way::BuiltIn | Way::Company | Way::Relay | Way::RelayOfOthers => {
+                self.start_agent(net, plan, &private);
+            }
+        }
+        if self.way == Way::RelayOfOthers {
+            self.namespace.ip(&format!("addr add {RELAY}/128 dev lo"));
+            self.launch(&["dhcp6relay", "-D", "-f", "-r", UPLINK, "-b", RELAY, DOWNLINK]);
+        }
+        if self.is_above_relay {
+            self.namespace.ip(&format!("-6 route add {RELAY}/128 via fe80::2 dev {DOWNLINK}"));
         }
     }
 
@@ -96,16 +102,79 @@ impl Router {
         for (interface, address, _) in STATIC {
             self.namespace.ip(&format!("addr add {address} dev {interface} nodad"));
         }
-        let engines = if self.way == Way::Company { Engines::Others } else { Engines::BuiltIn };
+        let engines = if self.way.is_led() { Engines::Others } else { Engines::BuiltIn };
         let config = plan.config(Node::Router(self.depth), Era::default(), engines).unwrap();
-        let config = format!("grace = \"3s\"\n{config}");
-        if self.way == Way::Company {
+        let config = format!("grace = \"3s\"\n{}", self.relaying(&config));
+        if self.way.is_led() {
             let home = agent::home(net, &self.namespace);
             company::configure(private, self.depth, &agent::program(), &home).unwrap();
         }
         self.agent = Some(Agent::start_among(net, &self.namespace, &config, &self.mounts));
-        if self.way == Way::Company {
-            self.launch(&company::REQUESTER);
+        match self.way {
+            Way::BuiltIn | Way::Article => {}
+            Way::Company | Way::Relay => self.launch(&company::REQUESTER),
+            // For this interface alone it has no wildcard socket.
+            Way::RelayOfOthers => self.launch(&[&company::REQUESTER[..], &[UPLINK]].concat()),
+        }
+    }
+
+    /// A configuration in which the router above a relay agent also has the prefix of the one below
+    /// that.
+    fn relaying(&self, config: &str) -> String {
+        if self.way.relays() {
+            let length = |depth| format!("length = {}", nodes::length(depth));
+            let own = config.replace(&length(self.depth), &length(self.depth + 1));
+            let own = own.split("[delegation.").next().unwrap();
+            let is_ours = self.way == Way::Relay;
+            // UDP port 547 is dhcp6relay's, if that is there.
+            let relay = if is_ours { "[relay.down0]\n" } else { "other = false\n" };
+            return format!("{}{relay}", own.replace("delegator = \"dhcp6s\"\n", ""));
+        }
+        if !self.is_above_relay {
+            return config.to_owned();
+        }
+        let (relay, behind) = (self.depth + 1, self.depth + 2);
+        let length = nodes::length(behind);
+        let own = config.replace(
+            &format!("prefix = \"0x1/{}\"", nodes::length(relay)),
+            &format!("prefix = \"0x10/{length}\""),
+        );
+        format!(
+            "{own}[delegation.behind]\ndownlink = \"{DOWNLINK}\"\nduid = \"{}\"\niaid = 1\n\
+             prefix = \"0x11/{length}\"\nnext-hop = \"fe80::2\"\n",
+            nodes::duid(behind)
+        )
+    }
+
+    /// What it holds in `era`.
+    fn held(&self, era: Era) -> Ipv6Net {
+        let nested = era.delegated(self.depth);
+        if self.way.relays() {
+            return Ipv6Net::new(nested.network(), nodes::length(self.depth + 1)).unwrap();
+        }
+        nested
+    }
+
+    /// What it gives in `era`.
+    fn gives(&self, era: Era, hops: usize) -> Vec<Ipv6Net> {
+        let below = self.depth + 1;
+        match below {
+            _ if self.depth == hops || self.way.relays() => Vec::new(),
+            _ if self.is_above_relay => {
+                let behind = era.delegated(below + 1);
+                let relay = era.delegated(below).network();
+                vec![Ipv6Net::new(relay, behind.prefix_len()).unwrap(), behind]
+            }
+            _ => vec![era.delegated(below)],
+        }
+    }
+
+    /// What it routes downstream in `era`.
+    fn routes(&self, era: Era, hops: usize) -> Vec<Ipv6Net> {
+        match self.way {
+            Way::Company => self.gives(era, hops),
+            Way::Relay => vec![era.delegated(self.depth + 1)],
+            Way::BuiltIn | Way::Article | Way::RelayOfOthers => Vec::new(),
         }
     }
 
@@ -173,21 +242,20 @@ impl Router {
                 .ok_or_else(|| format!("{name} has no {subnet}: {has:?}"));
         };
         let status = agent.ask().ok_or("no answer")?;
-        let (held, wanted) = (status.delegated(UPLINK), era.delegated(self.depth));
+        let (held, wanted) = (status.delegated(UPLINK), self.held(era));
         if held != [wanted] {
             return Err(format!("{name} holds {held:?}, not {wanted}"));
         }
-        let given: Vec<Ipv6Net> =
-            (self.depth < hops).then(|| era.delegated(self.depth + 1)).into_iter().collect();
+        let given = self.gives(era, hops);
         let bindings = status.bindings();
         let is_given =
             |(prefix, state): &(Ipv6Net, String)| given.contains(prefix) && state == "given";
         if bindings.len() != given.len() || !bindings.iter().all(is_given) {
             return Err(format!("{name} gives {bindings:?}, not {given:?}"));
         }
-        for prefix in given {
+        for prefix in self.routes(era, hops) {
             let route = self.namespace.ip(&format!("-6 route show {prefix}"));
-            if !route.contains(&format!("via fe80::2 dev {DOWNLINK}")) && self.way == Way::Company {
+            if !route.contains(&format!("via fe80::2 dev {DOWNLINK}")) {
                 return Err(format!("{name} routes {prefix} otherwise: {route}"));
             }
         }
@@ -196,14 +264,14 @@ impl Router {
 
     /// Whether the files of the programs say what `era` is.
     fn is_written(&self, era: Era, hops: usize) -> Result<(), String> {
-        if self.way != Way::Company {
+        if !self.way.is_led() {
             return Ok(());
         }
         let advertised = self.text_of("radvd");
         let delegated = self.text_of("dhcp6s");
-        let below = era.delegated(self.depth + usize::from(self.depth < hops)).network();
+        let mut given = self.gives(era, hops).into_iter();
         let says = advertised.contains(&era.subnet(self.depth).to_string())
-            && (self.depth == hops || delegated.contains(&below.to_string()));
+            && given.all(|prefix| delegated.contains(&prefix.network().to_string()));
         says.then_some(()).ok_or_else(|| format!("{advertised}\n{delegated}"))
     }
 
@@ -317,6 +385,9 @@ impl Site {
         place.ip(&format!("addr add {TARGET}/128 dev lo nodad"));
         let routers = (1..).zip(ways).map(|(depth, way)| Router::new(&net, depth, *way));
         let mut routers: Vec<Router> = routers.collect();
+        for at in 1..routers.len() {
+            routers[at - 1].is_above_relay = ways[at].relays();
+        }
         let client = Client::new(&net, "client", &[("accept_dad", 0)]);
         let mut above = (&place, "isp0");
         for router in &routers {
@@ -381,11 +452,13 @@ impl Site {
         tree::reaches(&self.place, &TARGET.to_string(), &host.to_string());
     }
 
-    /// Nothing of `era` is left on routers that have the agent, and what is static is there.
+    /// Nothing of `era` is left on routers that have the agent, and what is static is there. Of a
+    /// relayed lease dhcp6s never says that it has ended: its route stays as long as it was given for.
     pub fn forgets(&self, era: Era) {
         let led = || self.routers.iter().filter(|router| router.agent.is_some());
+        let forgetful = || led().filter(|router| router.way != Way::Relay);
         settles("nothing stale is left", CEILING, || {
-            led().find_map(|router| router.has_left(era)).map_or(Ok(()), Err)
+            forgetful().find_map(|router| router.has_left(era)).map_or(Ok(()), Err)
         });
         led().for_each(Router::keeps_what_is_static);
     }
