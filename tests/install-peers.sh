@@ -28,6 +28,7 @@ ip           iproute2
 ethtool      ethtool
 ping         iputils-ping
 shellcheck   shellcheck
+atk6-flood_router26 thc-ipv6
 '
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

@@ -11,7 +11,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{SockFilter, SockRef};
 
 use super::kernel::{Kernel, messages};
-use super::{decode, sysctl};
+use super::{MARK, decode, sysctl};
 use crate::core::kernel::system::KernelEvent;
 use crate::platform::Drained;
 use crate::time::Instant;
@@ -34,6 +34,9 @@ const WORD: u16 = 0x00;
 const OCTET: u16 = 0x10;
 const TYPE_OFFSET: u32 = 4;
 const PORT_OFFSET: u32 = 12;
+
+// linux/rtnetlink.h, behind the header
+const ROUTE_PROTOCOL_OFFSET: u32 = 21;
 
 // linux/neighbour.h, behind the header
 const NEIGHBOR_STATE_OFFSET: u32 = 24;
@@ -81,8 +84,9 @@ impl Events {
         Ok(Self { socket, buffer: Vec::with_capacity(RECEIVE_OCTETS) })
     }
 
-    /// Keeps out what is told of routes that `asker` has changed: it knows, and hears of a refusal
-    /// by its answer. Addresses are told of all the same, as only the kernel knows when one has
+    /// Keeps out what is told of routes that `asker` has changed, as it knows, and hears of a refusal
+    /// by its answer; and of those of others, which concern nobody here, and which whoever floods a
+    /// link with advertisements has the kernel make by the thousand. Addresses are told of all the same, as only the kernel knows when one has
     /// become usable. Of neighbors only routers that do not answer are let in: whoever scans a link
     /// makes entries of others by the thousand.
     ///
@@ -99,14 +103,16 @@ impl Events {
         let verdict = |octets| SockFilter::new(RETURN, 0, 0, octets);
         let program = [
             load(HALF, TYPE_OFFSET),
-            jump(half(libc::RTM_DELNEIGH), 10, 0),
+            jump(half(libc::RTM_DELNEIGH), 12, 0),
             jump(half(libc::RTM_NEWNEIGH), 0, 4),
             load(HALF, NEIGHBOR_STATE_OFFSET),
-            jump_if_set(half(STATE_FAILED), 0, 7),
+            jump_if_set(half(STATE_FAILED), 0, 9),
             load(OCTET, NEIGHBOR_FLAGS_OFFSET),
-            jump_if_set(FLAG_ROUTER, 4, 5),
+            jump_if_set(FLAG_ROUTER, 6, 7),
             jump(half(libc::RTM_NEWROUTE), 1, 0),
-            jump(half(libc::RTM_DELROUTE), 0, 2),
+            jump(half(libc::RTM_DELROUTE), 0, 4),
+            load(OCTET, ROUTE_PROTOCOL_OFFSET),
+            jump(u32::from(MARK), 0, 3),
             load(WORD, PORT_OFFSET),
             jump(port, 1, 0),
             verdict(u32::MAX),

@@ -11,13 +11,13 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
-use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::route::{RouteMessage, RouteProtocol};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
 use super::events::Events;
-use super::{decode, encode, mend, sysctl, takeover};
+use super::{MARK, decode, encode, mend, sysctl, takeover};
 use crate::core::kernel::object::Refusal;
 use crate::core::kernel::system::KernelEvent;
 use crate::core::kernel::system::System;
@@ -92,6 +92,8 @@ impl Kernel {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
+        // Has it hand on only what is asked for; one that does not know that hands on everything.
+        let _ = socket.set_netlink_get_strict_chk(true);
         let kernel =
             Self { socket, sequence: 0, mark: true, buffer: Vec::with_capacity(RECEIVE_OCTETS) };
         Ok((kernel, Events::open()?))
@@ -126,6 +128,9 @@ impl Kernel {
         address.header.family = AddressFamily::Inet6;
         let mut route = RouteMessage::default();
         route.header.address_family = AddressFamily::Inet6;
+        // Others have routes by the thousand where somebody floods a link with advertisements; a
+        // kernel before 4.20 hands on all of them.
+        route.header.protocol = RouteProtocol::Other(MARK);
         for request in [
             RouteNetlinkMessage::GetLink(LinkMessage::default()),
             RouteNetlinkMessage::GetAddress(address),

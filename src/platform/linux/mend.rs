@@ -31,6 +31,7 @@ pub(super) fn deprecate(kernel: &mut Kernel, wanted: &Deprecation) -> io::Result
     let mut found = None;
     let mut request = AddressMessage::default();
     request.header.family = AddressFamily::Inet6;
+    request.header.index = wanted.interface.0;
     kernel.dump_each(RouteNetlinkMessage::GetAddress(request), &mut |message| {
         if let RouteNetlinkMessage::NewAddress(has) = message
             && has.header.index == wanted.interface.0
@@ -90,6 +91,8 @@ pub(super) fn drop_router(
     let mut routes = Vec::new();
     let mut request = RouteMessage::default();
     request.header.address_family = AddressFamily::Inet6;
+    request.header.protocol = RouteProtocol::Ra;
+    request.attributes = vec![RouteAttribute::Oif(interface.0)];
     kernel.dump_each(RouteNetlinkMessage::GetRoute(request), &mut |message| {
         if let RouteNetlinkMessage::NewRoute(found) = message
             && found.header.protocol == RouteProtocol::Ra
