@@ -13,7 +13,7 @@ mod lab;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -96,6 +96,17 @@ impl Bench {
         path
     }
 
+    /// How long an answer to `renumberd status` takes.
+    fn status_takes(&self) -> Duration {
+        let begun = Instant::now();
+        let directory = self.path("run/rtsold-eth0");
+        let mut command = Command::new(program());
+        let output = command.args(["status", "--json", "--runtime-dir", &directory]).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        begun.elapsed()
+    }
+
     /// What such a program was called with, when that is all that it was.
     fn called(&self, name: &str, expected: &str) {
         settles(name, CEILING, || {
@@ -156,7 +167,12 @@ fn bad_usage_is_exit_code_1_and_says_why() {
         let ended = bench.output("rtsold", arguments);
         assert_eq!(code(&ended), Some(1), "{arguments:?}");
         assert!(stderr(&ended).contains(expected), "{arguments:?}: {}", stderr(&ended));
+        let words = [&["rtsold"], arguments].concat();
+        let ended = Command::new(program()).args(&words).output().unwrap();
+        assert_eq!(code(&ended), Some(1), "renumberd {words:?}");
     }
+    let help = Command::new(program()).args(["rtsold", "--help"]).output().unwrap();
+    assert_eq!(code(&help), Some(0));
 }
 
 #[test]
@@ -374,4 +390,61 @@ fn a_link_that_comes_back_is_solicited_at_once() {
     delays.sort();
     assert!(delays[delays.len() / 2] < millis(50), "{delays:?}");
     println!("solicited behind the carrier's return: {delays:?}");
+}
+
+/// RA-RX-69: the tools of thc-ipv6 against a host. It keeps running within bounds, answers whoever asks
+/// what it is doing, and is there for its own router again when they have ended.
+#[test]
+fn floods_of_advertisements_take_neither_the_host_s_memory_nor_its_time() {
+    let bench = Bench::new();
+    let router = bench.router(|_| ());
+    let mut daemon = bench.rtsold(&["-R", "/bin/true", INTERFACE]);
+    bench.host.takes(Era::new(1).on_link, CEILING);
+    let before = memory_of(daemon.pid());
+    for (tool, arguments) in [
+        ("atk6-flood_router26", &["lan0"][..]),
+        ("atk6-kill_router6", &["lan0", "*"]),
+        ("atk6-fake_router26", &["-A", "2001:db8:66::/64", "lan0"]),
+    ] {
+        let spent = time_of(daemon.pid());
+        let mut attack = Process::start(tool, bench.router.command(tool).args(arguments));
+        let slowest = (0..5).map(|_| {
+            pause(millis(400));
+            bench.status_takes()
+        });
+        let slowest = slowest.max().unwrap();
+        assert!(attack.running(), "{tool} has ended: {:?}", attack.lines());
+        attack.kill();
+        let slowest = (0..3).map(|_| bench.status_takes()).max().unwrap().max(slowest);
+        assert!(daemon.running(), "{tool}");
+        let spent = time_of(daemon.pid()) - spent;
+        println!("{tool}: {spent:?} of the processor's time, an answer within {slowest:?}");
+        assert!(spent < secs(4), "{tool}: {spent:?} of the processor's time");
+        assert!(slowest < secs(3), "{tool}: an answer after {slowest:?}");
+        let grown = memory_of(daemon.pid()).saturating_sub(before);
+        assert!(grown < 16_384, "{tool}: {grown} KiB more");
+    }
+    router.rewrite(|script| script.options = vec![rdnss(3600)]);
+    settles("its router is heard", CEILING, || {
+        router.advertise();
+        daemon.signal(Signal::SIGUSR1);
+        pause(millis(200));
+        let dump = bench.read("dump");
+        if dump.contains("RDNSS: 2001:db8::53") { Ok(()) } else { Err(dump) }
+    });
+}
+
+/// What a process has resident, in KiB.
+fn memory_of(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// The processor's time that a process has taken.
+fn time_of(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    millis(ticks * 10)
 }

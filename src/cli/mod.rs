@@ -267,7 +267,13 @@ pub fn main() -> ExitCode {
     if let Some(name) = rtsold::called_as(program.as_deref()) {
         return rtsold::main(name);
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if std::env::args_os().nth(1).is_some_and(|word| word == rtsold::DAEMON) => {
+            return rtsold::misused(&error);
+        }
+        Err(error) => error.exit(),
+    };
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Reported(code)) => ExitCode::from(code),

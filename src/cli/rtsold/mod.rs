@@ -20,7 +20,7 @@ use crate::daemon::{self, Options};
 use crate::platform::paths::{PID_DIR, RUNTIME_DIR};
 
 /// The names of the program that make it this one.
-const DAEMON: &str = "rtsold";
+pub(super) const DAEMON: &str = "rtsold";
 const ONE_SHOT: &str = "rtsol";
 
 /// Options of rtsold(8).
@@ -98,14 +98,11 @@ pub(super) fn called_as(program: Option<&Path>) -> Option<&'static str> {
     [DAEMON, ONE_SHOT].into_iter().find(|&known| name == known)
 }
 
-/// Runs as the program of that name. Bad usage is exit code 1 there.
+/// Runs as the program of that name.
 pub(super) fn main(name: &'static str) -> ExitCode {
     let called = match Called::try_parse() {
         Ok(called) => called,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return misused(&error),
     };
     let mut options = called.options;
     if name == ONE_SHOT {
@@ -118,6 +115,13 @@ pub(super) fn main(name: &'static str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the command line lacks, or the help that it asks for. Bad usage is exit code 1, as of
+/// rtsold(8).
+pub(super) fn misused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Solicits until it is told to stop, or once.
