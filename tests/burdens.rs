@@ -72,6 +72,7 @@ fn remember_bindings(state: &Path) -> String {
         link_layer_address: None,
         mtu: 1500,
         accept_ra: None,
+        carrier_ups: 0,
     }));
     system.handle(KernelEvent::Address(KernelAddress {
         interface: lan,

@@ -9,8 +9,14 @@
 
 mod lab;
 
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use renumberd::net::ALL_DHCP_SERVERS;
+use renumberd::wire::dhcpv6::{Message, MessageType};
+use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid};
+use renumberd::wire::ndp_option::NdpOption;
 use serde_json::Value;
 
 use lab::agent::Agent;
@@ -123,9 +129,9 @@ fn a_silent_redial_deprecates_the_kernel_s_addresses_and_nothing_else() {
             let all = link.host.addresses();
             let old = all.iter().filter(|one| from.on_link.contains(&one.address));
             let mut preferred = old.filter(|one| !one.deprecated);
-            let is_foreign = preferred.next().is_some_and(|one| {
-                one.address == "2001:db8:1::101".parse::<std::net::Ipv6Addr>().unwrap()
-            });
+            let is_foreign = preferred
+                .next()
+                .is_some_and(|one| one.address == "2001:db8:1::101".parse::<Ipv6Addr>().unwrap());
             (is_foreign && preferred.next().is_none()).then_some(())
         });
         link.host.takes(to.on_link, SOON);
@@ -270,4 +276,103 @@ fn beside_another_program_the_agent_stays_out() {
     assert!(link.host.has(from.on_link));
     assert!(agent.status().complains("managed-elsewhere"));
     assert_eq!(link.host.namespace.run("sysctl", &["-n", "net.ipv6.conf.eth0.accept_ra"]), "0\n");
+}
+
+/// CHG-14, CLI-34: with optimistic addresses what is begun a second after a silent redial leaves from
+/// the new prefix, and is answered.
+#[test]
+fn a_connection_a_second_after_a_silent_redial_leaves_from_the_new_prefix() {
+    const SERVER: Ipv6Addr = Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1);
+    const PORT: u16 = 8080;
+    let link = Link::new(&[]);
+    link.router.ip(&format!("addr add {SERVER}/128 dev lo nodad"));
+    link.router.ip("route add 2001:db8::/32 dev lan0");
+    let listener = link.router.inside(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)).unwrap());
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let named = NdpOption::SourceLinkLayer(link.router.mac("lan0").octets().to_vec());
+    let era = |number| {
+        let mut script = Script::new(Era::new(number));
+        script.options = vec![named.clone()];
+        script
+    };
+    let router = link.advertiser(Era::new(1));
+    router.rewrite(|script| *script = era(1));
+    let _agent = link.agent(CONFIG);
+    link.host.takes(Era::new(1).on_link, SOON);
+    pause(secs(3));
+    let mut good = 0;
+    for number in 2..5 {
+        let to = Era::new(number).on_link;
+        router.rewrite(|script| *script = era(number));
+        let begun = sys::monotonic();
+        router.advertise();
+        pause((begun + secs(1)).saturating_sub(sys::monotonic()));
+        let connection = link.host.namespace.inside(|| {
+            let connection = TcpStream::connect_timeout(&(SERVER, PORT).into(), SOON);
+            connection.and_then(|connection| connection.local_addr())
+        });
+        let is_new =
+            |from: SocketAddr| matches!(from, SocketAddr::V6(from) if to.contains(from.ip()));
+        good += u32::from(connection.is_ok_and(is_new));
+        link.host.takes(to, SOON);
+        link.host.leaves(Era::new(number - 1).on_link, SOON);
+        pause(secs(3));
+    }
+    // A busy machine may take longer once.
+    assert!(good >= 2, "{good} of 3");
+}
+
+/// CLI-30, CLI-31: a server that offers it hears of each address, from that address; afterwards UDP
+/// port 546 is free.
+#[test]
+fn addresses_are_registered_where_the_server_offers_it() {
+    let link = Link::new(&[("use_tempaddr", 2)]);
+    let index = link.router.index("lan0");
+    link.router.ip("route add 2001:db8::/32 dev lan0");
+    let socket = link.router.inside(|| {
+        let socket = UdpSocket::bind("[::]:547").unwrap();
+        socket.join_multicast_v6(&ALL_DHCP_SERVERS, index).unwrap();
+        socket
+    });
+    let registered: Arc<Mutex<Vec<Ipv6Addr>>> = Arc::default();
+    let known = Arc::clone(&registered);
+    std::thread::spawn(move || {
+        let mut octets = [0; 2048];
+        while let Ok((length, SocketAddr::V6(from))) = socket.recv_from(&mut octets) {
+            let answer = answer(&octets[..length], from, &known);
+            let _ = answer.map(|answer| socket.send_to(&answer, from));
+        }
+    });
+    let router = link.advertiser(Era::new(1));
+    router.rewrite(|script| script.other = true);
+    let mut agent = link.agent(CONFIG);
+    link.host.takes(Era::new(1).on_link, SOON);
+    eventually("both addresses are registered", secs(15), || {
+        let own = link.host.addresses();
+        let registered = registered.lock().unwrap();
+        let all = own.iter().all(|one| registered.contains(&one.address));
+        (own.len() == 2 && all).then_some(())
+    });
+    assert_eq!(registered.lock().unwrap().len(), 2, "each once");
+    eventually("the port is free", SOON, || {
+        link.host.namespace.inside(|| UdpSocket::bind("[::]:546").ok()).map(drop)
+    });
+    assert!(agent.running());
+}
+
+/// What a server answers that lets hosts register addresses (RFC 9686).
+fn answer(question: &[u8], from: SocketAddrV6, known: &Mutex<Vec<Ipv6Addr>>) -> Option<Vec<u8>> {
+    if let Some((36, rest)) = question.split_first() {
+        // Client Identifier and IA Address, in this order (§4.2).
+        let address: [u8; 16] = rest[rest.len() - 24..rest.len() - 8].try_into().unwrap();
+        assert_eq!(Ipv6Addr::from(address), *from.ip());
+        known.lock().unwrap().push(*from.ip());
+        return Some([&[37], rest].concat());
+    }
+    let asked = Message::decode(question).ok()?;
+    let offer = Dhcpv6Option::Unknown { code: 148, body: Vec::new() };
+    let mut options = vec![Dhcpv6Option::ServerId(Duid::from_uuid([7; 16])), offer];
+    options.extend(asked.client_id().cloned().map(Dhcpv6Option::ClientId));
+    let reply = Message { kind: MessageType::Reply, options, ..asked };
+    Some(reply.encode())
 }

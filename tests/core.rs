@@ -22,6 +22,8 @@ mod recorded;
 mod redial;
 #[path = "core/refused.rs"]
 mod refused;
+#[path = "core/registration.rs"]
+mod registration;
 #[path = "core/restart.rs"]
 mod restart;
 #[path = "core/settings.rs"]

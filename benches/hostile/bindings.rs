@@ -63,6 +63,7 @@ fn records(config: &str, count: u32) -> Vec<Record> {
         link_layer_address: Some(vec![2, 0, 0, 0, 0, 3]),
         mtu: 1500,
         accept_ra: None,
+        carrier_ups: 0,
     }));
     system.handle(KernelEvent::Address(KernelAddress {
         interface: LAN,

@@ -12,6 +12,8 @@ pub struct Client {
     /// Deprecate addresses of prefixes that no router advertises any more, and drop default routers
     /// that are gone, instead of waiting for their lifetimes.
     pub mend: bool,
+    /// Have the kernel use an address while it looks for duplicates of it (RFC 4429).
+    pub optimistic_dad: bool,
     /// Who is handed DNS servers and search domains (RFC 8106).
     pub resolver: ResolverTarget,
     /// The file that holds the prefixes of the local networks, one a line.
@@ -20,6 +22,8 @@ pub struct Client {
     pub networks_command: Vec<String>,
     /// What is run when advertisements come.
     pub scripts: Scripts,
+    /// Register addresses with the DHCPv6 server where that offers it (RFC 9686).
+    pub register_addresses: bool,
     /// Ask for a prefix of its own where an advertised prefix says so (the P flag, RFC 9762).
     pub delegate: bool,
 }
@@ -29,12 +33,23 @@ impl Default for Client {
         Self {
             random_delay: false,
             mend: true,
+            optimistic_dad: true,
             resolver: ResolverTarget::Auto,
             networks: None,
             networks_command: Vec::new(),
             scripts: Scripts::default(),
+            register_addresses: true,
             delegate: false,
         }
+    }
+}
+
+impl Client {
+    /// Whether addresses are registered where the network offers it. What the operator has run
+    /// for the M and O flags is a DHCPv6 client, which can do so itself and needs the port.
+    pub const fn registers(&self) -> bool {
+        let has_client = self.scripts.managed.is_some() || self.scripts.other.is_some();
+        self.register_addresses && !has_client
     }
 }
 

@@ -11,6 +11,7 @@ mod host;
 pub mod lease;
 pub mod probe;
 mod probed;
+mod register;
 pub mod retransmit;
 mod routed;
 mod silence;
@@ -97,7 +98,6 @@ impl Uplink {
         random: &mut Random,
         now: Instant,
     ) -> Self {
-        let host = Host::new(stored.is_some());
         Self {
             name: name.to_owned(),
             config: config.clone(),
@@ -117,7 +117,7 @@ impl Uplink {
             silence: Silence::default(),
             is_mute: false,
             connection: Connection::default(),
-            host,
+            host: Host::new(stored.is_some(), duid.clone(), random.fork()),
         }
     }
 
@@ -176,7 +176,9 @@ impl Uplink {
                 self.lease.link_down();
                 effect.derive = true;
             }
-            (Some(before), Some(after)) if before.index == after.index => {
+            (Some(before), Some(after))
+                if before.index == after.index && before.carrier_ups == after.carrier_ups =>
+            {
                 effect.derive = before != after;
                 if before.link_local != after.link_local {
                     // Whoever delegated routes to the old one (PDC-51).
@@ -246,7 +248,7 @@ impl Uplink {
         to_us: bool,
     ) -> Result<Effect, hear::Reject> {
         let mtu = self.attached.as_ref().map_or(u32::MAX, |attached| attached.mtu);
-        let heard = self.routers.handle_advertisement(now, source, advertisement, mtu)?;
+        let heard = self.routers.handle_advertisement(now, source, advertisement, to_us, mtu)?;
         let kind = if heard.none_confirmed { RefreshKind::Rebind } else { RefreshKind::Renew };
         let trigger = if std::mem::replace(&mut self.heard, true) {
             Trigger::Prefix { router: source, kind }
@@ -255,7 +257,7 @@ impl Uplink {
         };
         self.heard_at = Some(now);
         self.solicit.handle_advertisement(advertisement.router_lifetime > 0);
-        self.note_flags(source, advertisement);
+        self.note_flags(now, source, advertisement);
         // That is how a delegating router notifies those that it had to refuse (SRV-58); where it
         // has something new for all, one advertisement to all is the notification. Copies of it
         // bring nothing forward, so they use up nothing of what may be.
@@ -267,7 +269,7 @@ impl Uplink {
             self.changes.handle_brought_forward(now);
         }
         let mut effect = self.take_in(now, &heard, Some(trigger));
-        effect.merge(self.follow_p_flag(now));
+        effect.merge(self.follow_as_host(now));
         Ok(effect)
     }
 
@@ -421,7 +423,7 @@ impl Uplink {
             let multicast = attached.multicast;
             self.solicit(now, multicast);
         }
-        effect.merge(self.follow_p_flag(now));
+        effect.merge(self.follow_as_host(now));
         effect.review |= self.review_silence(now);
         effect
     }
@@ -474,7 +476,7 @@ impl Uplink {
             self.lease.deadline(),
             self.routed.as_ref().and_then(Routed::deadline).filter(|_| can_send),
             self.silence.deadline(),
-            self.host.deadline(),
+            self.host.deadline(can_send),
             gone.map(|since| Deadline::new(since + grace, "grace time of a delegated prefix")),
             patience.map(|at| Deadline::new(at, "patience with the lease")),
         ])

@@ -9,8 +9,9 @@ use ipnet::Ipv6Net;
 use super::network::Frame;
 use crate::net::{self, DHCP_CLIENT_PORT, DHCP_SERVER_PORT};
 use crate::time::{Instant, Lifetime};
+use crate::wire::address_registration;
 use crate::wire::dhcpv6::{Message, MessageType};
-use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Status, StatusCode};
+use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Status, StatusCode, code};
 use crate::wire::ndp::RouterAdvertisement;
 use crate::wire::ndp_option::{NdpOption, PrefixInformation};
 
@@ -113,10 +114,20 @@ impl Provider {
             let answer = if is_solicitation { self.advertise() } else { None };
             return answer.map(|answer| (ADVERTISEMENT_DELAY, answer));
         }
-        let (delay, reply) = self.answer(now, &Message::decode(&frame.octets).ok()?)?;
         let ports = Some((DHCP_SERVER_PORT, DHCP_CLIENT_PORT));
         let (source, destination) = (self.address, frame.source);
+        if let Some((&address_registration::INFORM, rest)) = frame.octets.split_first() {
+            let octets = [&[address_registration::REPLY], rest].concat();
+            let answer = Frame { source, destination, ports, octets };
+            return self.registers().then_some((self.delay, answer));
+        }
+        let (delay, reply) = self.answer(now, &Message::decode(&frame.octets).ok()?)?;
         Some((delay, Frame { source, destination, ports, octets: reply.encode() }))
+    }
+
+    /// Whether hosts can register addresses (RFC 9686): its further options say so.
+    fn registers(&self) -> bool {
+        self.options.iter().any(|(code, _)| *code == code::ADDR_REG_ENABLE)
     }
 
     /// The answer of the server to a message, and how much later it leaves.
@@ -126,7 +137,8 @@ impl Provider {
             return None;
         }
         let rapid = message.options.contains(&Dhcpv6Option::RapidCommit);
-        let kind = reply_to(message.kind, rapid)?;
+        let informs = self.registers() && message.kind == MessageType::InformationRequest;
+        let kind = if informs { MessageType::Reply } else { reply_to(message.kind, rapid)? };
         let is_first = matches!(message.kind, MessageType::Request | MessageType::Solicit);
         let is_renewal = matches!(message.kind, MessageType::Renew | MessageType::Rebind);
         let forgot = self.forgot && is_renewal;

@@ -27,6 +27,8 @@ pub mod code {
     pub const SOL_MAX_RT: u16 = 82;
     /// INF_MAX_RT (RFC 9915 §21.25).
     pub const INF_MAX_RT: u16 = 83;
+    /// Addresses can be registered (RFC 9686 §4.1).
+    pub const ADDR_REG_ENABLE: u16 = 148;
 }
 
 /// A DHCP unique identifier: opaque octets, compared for equality only (RFC 9915 §11).

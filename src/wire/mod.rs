@@ -10,6 +10,7 @@
     )
 )]
 
+pub mod address_registration;
 pub mod cursor;
 pub mod dhcpv6;
 pub mod dhcpv6_option;

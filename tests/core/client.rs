@@ -81,10 +81,10 @@ fn has_condition(world: &World, name: &str) -> bool {
 }
 
 /// CLI-01, CLI-02: it solicits at once, and neither advertises nor speaks DHCPv6 whatever the flags
-/// are; the settings of its kernel stay as they are.
+/// are; the settings of its kernel stay as they are, where they are to.
 #[test]
 fn a_host_solicits_at_once_and_leaves_the_rest_to_its_kernel() {
-    let mut world = started("");
+    let mut world = started("register-addresses = false\noptimistic-dad = false");
     let start = world.now();
     assert_eq!(world.solicitations(start), 1);
     let flags = RouterAdvertisement {

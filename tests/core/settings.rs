@@ -118,3 +118,38 @@ fn what_an_earlier_run_has_set_is_given_back() {
     let left = &machine.node().memory.sysctls;
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// CLI-34: addresses of a host are used while duplicates of them are looked for; the settings come
+/// back at the end, and on a router or beside another program they stay.
+#[test]
+fn a_kernel_that_does_not_forward_is_made_optimistic() {
+    let names = ["optimistic_dad", "use_optimistic"];
+    let both = |world: &mut World| names.map(|name| world.kernel().sysctl("up", name));
+    let cases = [
+        // configuration, forwards, accept_ra, expected
+        ("", false, 1, 1),
+        ("optimistic-dad = false", false, 1, 0),
+        ("", true, 1, 0),
+        ("", false, 0, 0),
+    ];
+    for (more, forwards, accept_ra, expected) in cases {
+        let config =
+            file::parse("test.toml", &format!("on-stop = \"remove\"\n[client.up]\n{more}"))
+                .unwrap();
+        let mut world = World::new(config, "2001:db8:a000::/56");
+        for name in names {
+            world.kernel().set_sysctl(UPLINK, name, 0);
+        }
+        let up = renumberd::core::kernel::system::Link {
+            accept_ra: Some(accept_ra),
+            ..world.system().link("up").unwrap().clone()
+        };
+        world.kernel().change(KernelEvent::Forwarding(forwards));
+        world.run_for(Duration::from_secs(1));
+        world.kernel().change(KernelEvent::Link(up));
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(both(&mut world), [Some(expected); 2], "{more} {forwards} {accept_ra}");
+        world.command(Command::Stop);
+        assert_eq!(both(&mut world), [Some(0); 2], "{more} {forwards} {accept_ra}");
+    }
+}

@@ -56,6 +56,7 @@ impl One {
                 link_layer_address: None,
                 mtu: 1500,
                 accept_ra: None,
+                carrier_ups: 0,
             }));
             let address = format!("fe80::{}", index.0);
             system.handle(KernelEvent::Address(world::address(index, &address, false)));

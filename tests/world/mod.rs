@@ -22,6 +22,7 @@ use renumberd::sim::node::Node;
 pub use renumberd::sim::provider::advertisement;
 use renumberd::sim::provider::{Provider, prefix_option};
 use renumberd::time::Instant;
+use renumberd::wire::address_registration::INFORM;
 use renumberd::wire::dhcpv6::{Message, MessageType};
 use renumberd::wire::dhcpv6_option::Duid;
 use renumberd::wire::ndp::RouterAdvertisement;
@@ -36,6 +37,8 @@ pub const CLIENT: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event {
     Dhcpv6(Message),
+    /// An address is registered (RFC 9686): what it is sent from, and its octets.
+    Register(Ipv6Addr, Vec<u8>),
     Solicit(Ipv6Addr),
     Advertise(Ipv6Addr, RouterAdvertisement),
     Publish(BTreeMap<String, Publication>),
@@ -179,6 +182,9 @@ impl World {
                 } else {
                     return;
                 }
+            }
+            Output::SendDhcpv6(packet) if packet.octets.first() == Some(&INFORM) => {
+                Event::Register(packet.source, packet.octets)
             }
             Output::SendDhcpv6(packet) => {
                 Event::Dhcpv6(Message::decode(&packet.octets).expect("own message decodes"))

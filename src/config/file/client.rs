@@ -12,6 +12,7 @@ pub(super) fn client(table: &Table<'_>) -> Uplink {
     let client = Client {
         random_delay: is("random-delay", default.random_delay),
         mend: is("mend", default.mend),
+        optimistic_dad: is("optimistic-dad", default.optimistic_dad),
         resolver: table.get("resolver", value::resolver_target).unwrap_or(default.resolver),
         networks: table.get("networks", value::file),
         networks_command: table.list("networks-command", value::argument).unwrap_or_default(),
@@ -20,6 +21,7 @@ pub(super) fn client(table: &Table<'_>) -> Uplink {
             other: table.get("other-script", value::file),
             always: table.get("always-script", value::file),
         },
+        register_addresses: is("register-addresses", default.register_addresses),
         delegate: is("delegate", default.delegate),
     };
     let uplink = Uplink {

@@ -17,6 +17,13 @@ pub const CLIENT: Keys = Keys {
             "Deprecate addresses of prefixes that no router advertises any more, and drop default routers that are gone, instead of waiting for their lifetimes to end.",
         ),
         key(
+            "optimistic-dad",
+            Kind::Boolean,
+            "true",
+            "false",
+            "Have the kernel use an address while it looks for duplicates of it (RFC 4429), so that connections leave from the new prefix a second or two sooner; Linux, and only where it does not forward.",
+        ),
+        key(
             "random-delay",
             Kind::Boolean,
             "false",
@@ -66,6 +73,13 @@ pub const CLIENT: Keys = Keys {
             "none",
             r#""/usr/local/sbin/always""#,
             "The program of rtsold's option -A: an advertisement came.",
+        ),
+        key(
+            "register-addresses",
+            Kind::Boolean,
+            "true",
+            "false",
+            "Register the addresses with the DHCPv6 server where that offers it (RFC 9686), so that the operator of the network knows who has which; not beside `managed-script` or `other-script`, whose program is the DHCPv6 client.",
         ),
         key(
             "delegate",

@@ -9,12 +9,14 @@ fn every_key_of_a_client_is_read() {
         [client.eth0]
         random-delay = true
         mend = false
+        optimistic-dad = false
         resolver = "file:/opt/resolv.conf"
         networks = "/opt/networks"
         networks-command = ["/opt/bin/true", "reload"]
         managed-script = "/opt/managed"
         other-script = "/opt/other"
         always-script = "/opt/always"
+        register-addresses = false
         delegate = true
         routers = ["fe80::1"]
         verify-omission = false
@@ -28,6 +30,7 @@ fn every_key_of_a_client_is_read() {
     let client = Client {
         random_delay: true,
         mend: false,
+        optimistic_dad: false,
         resolver: ResolverTarget::File("/opt/resolv.conf".to_owned()),
         networks: Some("/opt/networks".to_owned()),
         networks_command: vec!["/opt/bin/true".to_owned(), "reload".to_owned()],
@@ -36,6 +39,7 @@ fn every_key_of_a_client_is_read() {
             other: Some("/opt/other".to_owned()),
             always: Some("/opt/always".to_owned()),
         },
+        register_addresses: false,
         delegate: true,
     };
     assert_eq!(uplink.client, Some(client));

@@ -121,7 +121,8 @@ impl Core {
             let is_off = system.link(name).is_some_and(|link| link.accept_ra == Some(0));
             let key = (name.clone(), Sysctl::AcceptRa.file().to_owned());
             uplink.set_managed_elsewhere(now, is_off && !self.memory.sysctls.contains_key(&key));
-            effects.push((key.0, uplink.attach(now, system)));
+            effects.push((name.clone(), uplink.attach(now, system)));
+            effects.push((key.0, uplink.follow_addresses(now, system)));
         }
         for downlink in self.downlinks.values_mut() {
             downlink.attach(now, system);

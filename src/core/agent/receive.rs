@@ -23,6 +23,7 @@ use crate::core::uplink::{Attachment, Uplink};
 use crate::net::IfIndex;
 use crate::net::{ALL_DHCP_SERVERS, ALL_ROUTERS};
 use crate::time::Instant;
+use crate::wire::address_registration::{self, Acknowledgement};
 use crate::wire::dhcpv6::Message;
 use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
 use crate::wire::ndp_option::NdpOption;
@@ -177,6 +178,9 @@ impl Core {
         if self.kernel.state.system.is_own(received.interface, source) {
             return self.reject(now, "dhcpv6", "own", received);
         }
+        if received.octets.first() == Some(&address_registration::REPLY) {
+            return self.receive_acknowledgement(now, received);
+        }
         let message = match Message::decode(&received.octets) {
             Ok(message) => message,
             Err(error) => return self.reject(now, "dhcpv6", error.label(), received),
@@ -188,6 +192,11 @@ impl Core {
         else {
             return;
         };
+        if let Some(uplink) = self.uplinks.get_mut(&name)
+            && let Some(effect) = uplink.handle_information(now, &message)
+        {
+            return self.take_effect(now, &name, &effect);
+        }
         // Anybody can send answers to nothing.
         let is_answer =
             self.uplinks.get(&name).is_some_and(|uplink| uplink.lease().awaits(&message));
@@ -208,6 +217,20 @@ impl Core {
                 self.report_exchanges(&name);
                 self.reject(now, "dhcpv6", reject.label(), received);
             }
+        }
+    }
+
+    /// A server has taken in the registration of an address (RFC 9686 §4.3).
+    fn receive_acknowledgement(&mut self, now: Instant, received: &Received) {
+        let acknowledgement = match Acknowledgement::decode(&received.octets) {
+            Ok(acknowledgement) => acknowledgement,
+            Err(error) => return self.reject(now, "dhcpv6", error.label(), received),
+        };
+        let Some(name) = self.name_of(received.interface) else { return };
+        let Some(uplink) = self.uplinks.get_mut(&name) else { return };
+        match uplink.handle_acknowledgement(received.destination, &acknowledgement) {
+            Some(effect) => self.take_effect(now, &name, &effect),
+            None => self.reject(now, "dhcpv6", "unregistered-address", received),
         }
     }
 
@@ -289,6 +312,11 @@ impl Core {
         };
         while let Some(octets) = uplink.poll_transmit(now) {
             self.outputs.push_back(Output::SendDhcpv6(packet(ALL_DHCP_SERVERS, octets)));
+        }
+        while let Some((source, octets)) = uplink.poll_registration(now) {
+            let packet = packet(ALL_DHCP_SERVERS, octets);
+            let source = source.unwrap_or(packet.source);
+            self.outputs.push_back(Output::SendDhcpv6(Packet { source, ..packet }));
         }
         if let Some(kind) = uplink.poll_order() {
             let number = self.engines.next_number(Job::Requester, name);

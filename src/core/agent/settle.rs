@@ -239,8 +239,14 @@ impl Core {
     /// What asks needs UDP port 546.
     fn mute_uplinks(&mut self, now: Instant) {
         let is_refused = self.kernel.refusals.of(&Key::Port(Port::Client)).is_some();
-        let is_mute = is_refused && !self.kernel.state.is_open(Port::Client);
-        self.uplinks.values_mut().for_each(|uplink| uplink.set_mute(now, is_mute));
+        let is_open = self.kernel.state.is_open(Port::Client);
+        let is_mute = is_refused && !is_open;
+        for uplink in self.uplinks.values_mut() {
+            uplink.set_mute(now, is_mute);
+            if uplink.follow_port(is_open, is_refused) {
+                self.pass.request_soon(now);
+            }
+        }
     }
 
     /// Hands steps to the shell, in batches.

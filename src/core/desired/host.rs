@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(2);
 impl Place<'_> {
     /// Adds what belongs on the uplink of a host.
     pub(super) fn contribute_as_host(self, client: &Client, desired: &mut Desired) {
-        self.have_kernel_listen(desired);
+        self.kernel_settings(client, desired);
         if !self.link.running {
             return;
         }
@@ -34,7 +34,7 @@ impl Place<'_> {
 
     /// A kernel that forwards needs another value to be a host all the same (RA-RX-81). One that
     /// another program has switched off stays so.
-    fn have_kernel_listen(self, desired: &mut Desired) {
+    fn kernel_settings(self, client: &Client, desired: &mut Desired) {
         if self.heard.is_managed_elsewhere {
             return;
         }
@@ -44,6 +44,11 @@ impl Place<'_> {
         };
         if self.facts.system.forwarding {
             set(Sysctl::AcceptRa, 2);
+        } else if client.optimistic_dad {
+            // Where the kernel forwards it would change nothing: an address of a router is not used
+            // before it is known to be unique (RFC 4429 §3.3).
+            set(Sysctl::OptimisticDad, 1);
+            set(Sysctl::UseOptimistic, 1);
         }
         // Without a link for its own prefix the host would have no address at all.
         if self.heard.prefers_delegation && !self.facts.config.downlinks.is_empty() {

@@ -355,13 +355,24 @@ pub enum Sysctl {
     /// `ra_honor_pio_pflag`: no addresses are formed in a prefix with the P flag (RFC 9762 §7.1).
     /// Kernels that have no such setting form them.
     HonorPflag,
+    /// `optimistic_dad`: an address is used while duplicates of it are looked for (RFC 4429).
+    OptimisticDad,
+    /// `use_optimistic`: such an address is preferred to a deprecated one as others are.
+    UseOptimistic,
 }
 
 impl Sysctl {
     /// The setting whose file is named so.
     pub fn from_file(file: &str) -> Option<Self> {
-        let all = [Self::AcceptRa, Self::HopLimit, Self::Mtu, Self::HonorPflag];
-        all.into_iter().find(|name| name.file() == file)
+        const ALL: [Sysctl; 6] = [
+            Sysctl::AcceptRa,
+            Sysctl::HopLimit,
+            Sysctl::Mtu,
+            Sysctl::HonorPflag,
+            Sysctl::OptimisticDad,
+            Sysctl::UseOptimistic,
+        ];
+        ALL.into_iter().find(|name| name.file() == file)
     }
 
     /// The file's name below `/proc/sys/net/ipv6/conf/<interface>`.
@@ -371,6 +382,8 @@ impl Sysctl {
             Self::HopLimit => "hop_limit",
             Self::Mtu => "mtu",
             Self::HonorPflag => "ra_honor_pio_pflag",
+            Self::OptimisticDad => "optimistic_dad",
+            Self::UseOptimistic => "use_optimistic",
         }
     }
 }

@@ -182,6 +182,7 @@ mod tests {
             link_layer_address: None,
             mtu: 1500,
             accept_ra: None,
+            carrier_ups: 0,
         })
     }
 

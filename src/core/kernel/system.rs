@@ -33,6 +33,10 @@ pub struct Link {
     /// the link, and not when it is set.
     #[serde(default)]
     pub accept_ra: Option<i32>,
+    /// How often its carrier has come: the kernel reports a loss up to a second later, and one that is
+    /// over by then by this alone. Zero where the system does not count.
+    #[serde(default)]
+    pub carrier_ups: u32,
 }
 
 /// An address on an interface.

@@ -57,6 +57,7 @@ fn link(index: IfIndex, name: &str) -> Link {
         link_layer_address: None,
         mtu: 1500,
         accept_ra: None,
+        carrier_ups: 0,
     }
 }
 

@@ -20,6 +20,8 @@ pub(in crate::core) struct Attachment {
     pub multicast: bool,
     /// One peer only.
     pub point_to_point: bool,
+    /// How often its carrier has come: with the next it may be another link.
+    pub carrier_ups: u32,
 }
 
 impl Attachment {
@@ -33,6 +35,7 @@ impl Attachment {
             mtu: link.mtu,
             multicast: link.multicast,
             point_to_point: link.point_to_point,
+            carrier_ups: link.carrier_ups,
         })
     }
 }

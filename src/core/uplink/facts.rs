@@ -27,7 +27,8 @@ impl Uplink {
             addresses: self.lease.addresses(),
             resolvers: self.lease.resolvers(),
             services: self.lease.services().to_vec(),
-            asks_itself: self.lease.is_built_in() && self.speaks_dhcpv6(),
+            asks_itself: self.host.needs_port()
+                || (self.lease.is_built_in() && self.speaks_dhcpv6()),
             stale: self.stale_prefixes(now),
             prefers_delegation: self.prefers_delegation(),
             is_managed_elsewhere: self.is_managed_elsewhere(),

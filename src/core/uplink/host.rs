@@ -9,12 +9,17 @@ use ipnet::Ipv6Net;
 
 use super::change::Trigger;
 use super::hear::{FormedIn, StalePrefix};
+use super::register::Registration;
 use super::solicit::MAX_FIRST_DELAY;
 use super::{Attachment, Effect, Uplink};
 use crate::config::{self, Client};
 use crate::core::client::{Occasion, Script};
 use crate::core::kernel::system::{Origin, System};
+use crate::core::random::Random;
 use crate::time::{Deadline, Instant};
+use crate::wire::address_registration::Acknowledgement;
+use crate::wire::dhcpv6::Message;
+use crate::wire::dhcpv6_option::Duid;
 use crate::wire::ndp::RouterAdvertisement;
 
 /// What is published waits so long after the start for the first advertisement: what an earlier run
@@ -27,7 +32,7 @@ const DELEGATION_PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What is known of a host on an uplink.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Host {
     /// It asks for a prefix: an advertised one says so, or it holds one.
     asks: bool,
@@ -42,6 +47,9 @@ pub(super) struct Host {
     heard_any: bool,
     /// Programs that are to be run.
     scripts: VecDeque<Script>,
+    registration: Registration,
+    /// UDP port 546 is open.
+    is_port_open: bool,
 }
 
 /// How long a host has waited for a prefix of its own.
@@ -58,12 +66,29 @@ enum Wait {
 
 impl Host {
     /// A host that has remembered a lease asks for it.
-    pub(super) fn new(has_lease: bool) -> Self {
-        Self { asks: has_lease, ..Self::default() }
+    pub(super) fn new(has_lease: bool, duid: Duid, random: Random) -> Self {
+        Self {
+            asks: has_lease,
+            waits_since: None,
+            wait: Wait::default(),
+            is_managed_elsewhere: false,
+            heard_managed: false,
+            heard_other: false,
+            heard_any: false,
+            scripts: VecDeque::new(),
+            registration: Registration::new(duid, random),
+            is_port_open: false,
+        }
     }
 
-    /// When it has waited for long enough.
-    pub(super) fn deadline(&self) -> Option<Deadline> {
+    /// When it has waited for long enough, or has something to do about the registration of its
+    /// addresses.
+    pub(super) fn deadline(&self, is_attached: bool) -> Option<Deadline> {
+        let registration = self.registration.deadline(is_attached && self.is_port_open);
+        Deadline::first([self.end_of_patience(), registration])
+    }
+
+    fn end_of_patience(&self) -> Option<Deadline> {
         let since = self.waits_since?;
         let at = match self.wait {
             Wait::Patient => since + DELEGATION_PATIENCE,
@@ -74,8 +99,14 @@ impl Host {
     }
 
     /// The link comes up: it may be another one.
-    pub(super) const fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         (self.heard_managed, self.heard_other, self.heard_any) = (false, false, false);
+        self.registration.forget();
+    }
+
+    /// Whether UDP port 546 is needed to register addresses.
+    pub(super) fn needs_port(&self) -> bool {
+        self.registration.needs_port()
     }
 }
 
@@ -190,6 +221,7 @@ impl Uplink {
         }
         if is_managed {
             self.solicit.stop();
+            self.host.registration.forget();
         } else if let Some(attached) = &self.attached {
             self.solicit.start(now, attached.multicast);
         }
@@ -212,8 +244,17 @@ impl Uplink {
 
     /// Has the operator's programs run whose flag is heard for the first time since the link came
     /// up, as rtsold(8) does; the O flag says nothing new beside the M flag (RFC 4861 §4.2).
-    pub(super) fn note_flags(&mut self, router: Ipv6Addr, advertisement: &RouterAdvertisement) {
+    pub(super) fn note_flags(
+        &mut self,
+        now: Instant,
+        router: Ipv6Addr,
+        advertisement: &RouterAdvertisement,
+    ) {
         let Some(client) = &self.config.client else { return };
+        let registers = client.registers() && !self.host.is_managed_elsewhere;
+        if registers && (advertisement.managed || advertisement.other) {
+            self.host.registration.start(now);
+        }
         let host = &mut self.host;
         let scripts = &client.scripts;
         let is_new = |flag: bool, known: &mut bool| flag && !std::mem::replace(known, true);
@@ -235,6 +276,84 @@ impl Uplink {
     /// A program that is to be run.
     pub(in crate::core) fn poll_script(&mut self) -> Option<Script> {
         self.host.scripts.pop_front()
+    }
+
+    /// Follows what it has to do as a host: see [`follow_p_flag`](Self::follow_p_flag).
+    pub(super) fn follow_as_host(&mut self, now: Instant) -> Effect {
+        let mut effect = self.follow_p_flag(now);
+        effect.merge(self.register(|registration| registration.handle_timeout(now)));
+        effect
+    }
+
+    /// Lets something happen to the registration of addresses, which may need UDP port 546 then.
+    fn register(&mut self, happen: impl FnOnce(&mut Registration)) -> Effect {
+        let needed = self.host.needs_port();
+        happen(&mut self.host.registration);
+        Effect { derive: needed != self.host.needs_port(), ..Effect::default() }
+    }
+
+    /// Takes in the addresses that the interface has, which are registered where the network wants
+    /// that (RFC 9686).
+    pub(in crate::core) fn follow_addresses(&mut self, now: Instant, system: &System) -> Effect {
+        if !self.config.client.as_ref().is_some_and(Client::registers) {
+            return Effect::default();
+        }
+        let index = self.attached.as_ref().map(|attached| attached.index);
+        self.register(|registration| {
+            let Some(index) = index else { return registration.forget() };
+            let (first, last) = (Ipv6Addr::UNSPECIFIED, Ipv6Addr::from_bits(u128::MAX));
+            let here = system.addresses.range((index, first)..=(index, last));
+            registration.follow(now, here.map(|(_, has)| has));
+        })
+    }
+
+    /// Takes in a Reply that may answer the question whether addresses are registered; none where it
+    /// does not.
+    pub(in crate::core) fn handle_information(
+        &mut self,
+        now: Instant,
+        reply: &Message,
+    ) -> Option<Effect> {
+        let mut is_answer = false;
+        let effect = self.register(|registration| {
+            is_answer = registration.handle_reply(now, reply);
+        });
+        is_answer.then_some(effect)
+    }
+
+    /// Takes in the acknowledgement of a registration, which came to `destination`; none where nothing
+    /// was registered.
+    pub(in crate::core) fn handle_acknowledgement(
+        &mut self,
+        destination: Ipv6Addr,
+        acknowledgement: &Acknowledgement,
+    ) -> Option<Effect> {
+        let mut is_answer = false;
+        let effect = self.register(|registration| {
+            is_answer = registration.handle_acknowledgement(destination, acknowledgement);
+        });
+        is_answer.then_some(effect)
+    }
+
+    /// Takes in whether UDP port 546 is open, or is another program's. Whether it is not needed any
+    /// more then.
+    pub(in crate::core) fn follow_port(&mut self, is_open: bool, is_refused: bool) -> bool {
+        self.host.is_port_open = is_open;
+        let gives_up = is_refused && !is_open && self.host.needs_port();
+        if gives_up {
+            self.host.registration.give_up();
+        }
+        gives_up
+    }
+
+    /// The next message about the registration of addresses: the address that it is sent from, none
+    /// for the link-local one, and its octets.
+    pub(in crate::core) fn poll_registration(
+        &mut self,
+        now: Instant,
+    ) -> Option<(Option<Ipv6Addr>, Vec<u8>)> {
+        self.attached.as_ref().filter(|_| self.host.is_port_open)?;
+        self.host.registration.poll_transmit(now)
     }
 
     /// What the kernel has made addresses of and no router advertises any more.

@@ -66,6 +66,7 @@ impl Lone {
             link_layer_address: None,
             mtu: 1500,
             accept_ra: None,
+            carrier_ups: 0,
         }));
         let mut lone = Self { uplink, system, now };
         lone.link_local(true);
@@ -216,6 +217,28 @@ fn what_cannot_be_sent_is_no_deadline() {
     lone.wait(Duration::from_secs(20));
     lone.carrier(true);
     lone.wait(Duration::from_secs(60));
+}
+
+/// CLI-08: what the kernel reports is one link that runs, before and after; its carrier has come once
+/// more.
+#[test]
+fn a_flap_that_is_over_before_it_is_reported_is_a_link_event() {
+    let mut lone = Lone::new(false);
+    lone.advertise(1, 1800, &[(0, 7200)]);
+    lone.wait(Duration::from_secs(60));
+    let has_solicited = |lone: &mut Lone| {
+        std::iter::from_fn(|| lone.uplink.poll_solicitation(lone.now)).count() > 0
+    };
+    for (carrier_ups, expected) in [(0, false), (1, true), (1, false), (5, true)] {
+        let link = lone.system.link("up").cloned().unwrap();
+        lone.system.handle(KernelEvent::Link(Link { carrier_ups, mtu: 1400, ..link }));
+        lone.attach();
+        lone.now = lone.now + Duration::from_secs(5);
+        assert_eq!(has_solicited(&mut lone), expected, "{carrier_ups}");
+        lone.wait(Duration::from_secs(60));
+        lone.advertise(1, 1800, &[(0, 7200)]);
+        lone.wait(Duration::from_secs(60));
+    }
 }
 
 /// RA-TX-63, SRV-58: copies of an advertisement do not use up the notifications that follow.

@@ -62,7 +62,7 @@ impl<C: SystemCalls> Kernel<C> {
             Sysctl::AcceptRa => Some(look::follows(&info)),
             Sysctl::HopLimit => Some(info.hop_limit().into()),
             Sysctl::Mtu => i32::try_from(info.mtu()).ok(),
-            Sysctl::HonorPflag => None,
+            Sysctl::HonorPflag | Sysctl::OptimisticDad | Sysctl::UseOptimistic => None,
         }
     }
 
@@ -188,7 +188,7 @@ impl<C: SystemCalls> Kernel<C> {
             }
             Sysctl::Mtu => (abi::SET_INTERFACE_INFO, info.with_mtu(value)),
             // FreeBSD has no such setting.
-            Sysctl::HonorPflag => return Ok(()),
+            Sysctl::HonorPflag | Sysctl::OptimisticDad | Sysctl::UseOptimistic => return Ok(()),
         };
         match self.calls.ioctl(request, &mut info.into_argument()) {
             Err(errno) if errno.is_absence() => Ok(()),

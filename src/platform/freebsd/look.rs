@@ -139,5 +139,6 @@ fn link(interface: &Interface) -> Option<Link> {
         link_layer_address: has_address.then(|| link_layer.clone()),
         mtu: interface.mtu,
         accept_ra: None,
+        carrier_ups: 0,
     })
 }

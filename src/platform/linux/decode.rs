@@ -85,12 +85,14 @@ fn link(message: &LinkMessage) -> Option<Link> {
     let mut mtu = 0;
     let mut link_layer_address = None;
     let mut accept_ra = None;
-    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which four concern us")]
+    let mut carrier_ups = 0;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which five concern us")]
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::Mtu(octets) => mtu = *octets,
             LinkAttribute::Address(octets) => link_layer_address = Some(octets.clone()),
+            LinkAttribute::CarrierUpCount(count) => carrier_ups = *count,
             LinkAttribute::AfSpecUnspec(families) => accept_ra = accepts_advertisements(families),
             _ => {}
         }
@@ -111,6 +113,7 @@ fn link(message: &LinkMessage) -> Option<Link> {
         }),
         mtu,
         accept_ra,
+        carrier_ups,
     })
 }
 

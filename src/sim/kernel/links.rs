@@ -18,6 +18,7 @@ pub fn link(index: IfIndex, name: &str) -> Link {
         link_layer_address: None,
         mtu: 1500,
         accept_ra: None,
+        carrier_ups: 0,
     }
 }
 

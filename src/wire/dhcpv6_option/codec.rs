@@ -15,10 +15,10 @@ use crate::time::Lifetime;
 use crate::wire::cursor::Cursor;
 use crate::wire::{DecodeError, domain, left_aligned, prefix};
 
-const CLIENT_ID: u16 = 1;
+pub(in crate::wire) const CLIENT_ID: u16 = 1;
 const SERVER_ID: u16 = 2;
 const IA_NA: u16 = 3;
-const IA_ADDRESS: u16 = 5;
+pub(in crate::wire) const IA_ADDRESS: u16 = 5;
 const OPTION_REQUEST: u16 = 6;
 const PREFERENCE: u16 = 7;
 const ELAPSED_TIME: u16 = 8;
@@ -311,7 +311,7 @@ impl IaNa {
 }
 
 impl IaAddress {
-    fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+    pub(in crate::wire) fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let (mut header, mut rest) = header::<24>(IA_ADDRESS, body)?;
         let address = header.array::<16>()?.into();
         let preferred = Lifetime::from_wire(header.u32()?);
@@ -325,7 +325,7 @@ impl IaAddress {
         Ok(lease)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(in crate::wire) fn encode(&self) -> Vec<u8> {
         let mut body = self.address.octets().to_vec();
         body.extend(self.preferred.to_wire().to_be_bytes());
         body.extend(self.valid.to_wire().to_be_bytes());

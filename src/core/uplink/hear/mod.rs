@@ -117,7 +117,8 @@ impl Routers {
         self.count
     }
 
-    /// Takes in a valid advertisement from `source`; `link_mtu` is the device's.
+    /// Takes in a valid advertisement from `source`, `to_us` where it came to this machine alone;
+    /// `link_mtu` is the device's.
     ///
     /// # Errors
     ///
@@ -127,6 +128,7 @@ impl Routers {
         now: Instant,
         source: Ipv6Addr,
         advertisement: &RouterAdvertisement,
+        to_us: bool,
         link_mtu: u32,
     ) -> Result<Heard, Reject> {
         if !self.rules.routers.is_empty() && !self.rules.routers.contains(&source) {
@@ -154,7 +156,7 @@ impl Routers {
         }
         self.settle_doubt(now, source, &carried, &mut heard);
         self.forget_remembered(advertisement);
-        let confirmed = self.suspicions.heard(now, source, &carried);
+        let confirmed = self.suspicions.heard(now, source, &carried, to_us);
         if let Some(router) = self.routers.get_mut(&source) {
             router.take_evidence(now, confirmed, carried.len() > 1 && omitted.is_empty());
             if self.rules.verify_omission

@@ -4,6 +4,7 @@ mod bounds;
 mod reach;
 mod redial;
 mod repeat;
+mod verdict;
 
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ fn at(seconds: u64) -> Instant {
 }
 
 fn hear(routers: &mut Routers, seconds: u64, from: Ipv6Addr, options: Vec<NdpOption>) -> Heard {
-    routers.handle_advertisement(at(seconds), from, &ra(options), MTU).unwrap()
+    routers.handle_advertisement(at(seconds), from, &ra(options), false, MTU).unwrap()
 }
 
 fn kinds(heard: &Heard) -> Vec<(String, PrefixChangeKind)> {
@@ -234,7 +235,8 @@ fn an_omitted_prefix_is_missing_when_the_answer_lacks_it() {
     let (changes, asked) = pass(&mut routers, 101, 103);
     assert_eq!((changes, asked), (vec![change(A, Missing)], 0));
     assert!(one(&routers, at(103), A).preferred_until.is_over(at(103)));
-    assert_eq!(one(&routers, at(103), A).gone_since, Some(at(102)));
+    let since = one(&routers, at(103), A).gone_since;
+    assert!(since > Some(at(101)) && since < Some(at(102)));
 }
 
 /// CHG-14: a split answer confirms, silence is no verdict, and nobody asks more than three times.
@@ -319,7 +321,7 @@ fn the_header_is_about_the_default_router_alone() {
     let mut leaving = ra(vec![pio(A, 7200, 3600)]);
     leaving.router_lifetime = 0;
     leaving.preference = Preference::High;
-    let heard = routers.handle_advertisement(at(1), ONE, &leaving, MTU).unwrap();
+    let heard = routers.handle_advertisement(at(1), ONE, &leaving, false, MTU).unwrap();
     assert_eq!((kinds(&heard), heard.others), (vec![], true));
     let left = routers.default_routers(at(1));
     assert_eq!(left.iter().map(|router| router.address).collect::<Vec<_>>(), [TWO]);
@@ -336,7 +338,7 @@ fn preferred_routers_come_first_and_a_default_route_option_overrides_the_header(
     hear(&mut routers, 0, ONE, vec![]);
     let mut high = ra(vec![]);
     high.preference = Preference::High;
-    routers.handle_advertisement(START, TWO, &high, MTU).unwrap();
+    routers.handle_advertisement(START, TWO, &high, false, MTU).unwrap();
     let order = |routers: &Routers| {
         routers.default_routers(START).iter().map(|router| router.address).collect::<Vec<_>>()
     };
@@ -347,7 +349,7 @@ fn preferred_routers_come_first_and_a_default_route_option_overrides_the_header(
         lifetime: Lifetime::Finite(300),
     });
     high.options = vec![route];
-    routers.handle_advertisement(START, TWO, &high, MTU).unwrap();
+    routers.handle_advertisement(START, TWO, &high, false, MTU).unwrap();
     assert_eq!(order(&routers), [ONE, TWO]);
     assert_eq!(routers.default_routers(START)[1].until, Until::At(at(300)));
 }
@@ -392,10 +394,10 @@ fn of_what_has_one_value_the_newest_counts_and_zero_is_not_said() {
     let mut routers = routers();
     let mut said = ra(vec![NdpOption::Mtu(1400)]);
     said.hop_limit = 64;
-    routers.handle_advertisement(START, ONE, &said, MTU).unwrap();
+    routers.handle_advertisement(START, ONE, &said, false, MTU).unwrap();
     said.hop_limit = 0;
     said.options = vec![NdpOption::Mtu(1300), NdpOption::Mtu(1279), NdpOption::Mtu(9001)];
-    routers.handle_advertisement(START, TWO, &said, MTU).unwrap();
+    routers.handle_advertisement(START, TWO, &said, false, MTU).unwrap();
     let parameters = routers.parameters(START);
     assert_eq!((parameters.hop_limit, parameters.mtu), (Some(64), Some(1300)));
 }
@@ -430,7 +432,8 @@ fn after_a_reconnect_unconfirmed_prefixes_go() {
 #[test]
 fn only_listed_routers_are_believed() {
     let mut routers = Routers::new(Rules { routers: vec![ONE], verify_omission: true });
-    let refused = routers.handle_advertisement(START, TWO, &ra(vec![pio(A, 7200, 3600)]), MTU);
+    let refused =
+        routers.handle_advertisement(START, TWO, &ra(vec![pio(A, 7200, 3600)]), false, MTU);
     assert_eq!(refused, Err(Reject::Unlisted));
     assert_eq!(routers.prefixes(START), []);
 }
@@ -444,7 +447,7 @@ fn a_flood_is_bounded_and_what_is_known_is_still_refreshed() {
         let prefix = format!("2001:db8:{:x}:{:x}::/64", 0x100 + count / 256, count % 256);
         hear(&mut routers, 1, ONE, vec![pio(&prefix, 7200, 3600)]);
         let source = Ipv6Addr::from(u128::from(ONE) + u128::from(count));
-        routers.handle_advertisement(at(1), source, &ra(vec![]), MTU).unwrap();
+        routers.handle_advertisement(at(1), source, &ra(vec![]), false, MTU).unwrap();
     }
     assert!(routers.prefixes(at(1)).len() <= 64);
     assert_eq!(routers.default_routers(at(1)).len(), MAX_ROUTERS);

@@ -11,8 +11,12 @@ use crate::time::{Deadline, Instant};
 
 /// Times of the solicitations, from the first; while no advertisement answers.
 const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Duration::from_secs(12)];
-/// A router may split its options over several advertisements: so long they are collected.
-const VERDICT_DELAY: Duration = Duration::from_secs(1);
+/// A router may split its options over several advertisements, which leave one after the other
+/// (RFC 4861 §6.2.3): the parts of an answer are collected for so long.
+const PARTS: Duration = Duration::from_millis(150);
+/// An answer to all comes up to MAX_RA_DELAY_TIME after the question (RFC 4861 §6.2.6), and before it
+/// what the router sends of its own accord: whatever comes earlier need not be the answer.
+const ANSWER_DELAY: Duration = Duration::from_millis(600);
 
 /// Solicitations of one uplink about what was left out: anybody on the link can forge what draws
 /// them.
@@ -35,13 +39,24 @@ pub(super) struct Suspicion {
     pub(super) is_news: bool,
     ask_from: Instant,
     asked: usize,
+    asked_at: Instant,
     verdict_at: Option<Instant>,
 }
 
 impl Suspicion {
     /// To be asked about from `ask_from` on.
     pub(super) const fn new(scope: Scope, is_news: bool, ask_from: Instant) -> Self {
-        Self { scope, is_news, ask_from, asked: 0, verdict_at: None }
+        Self { scope, is_news, ask_from, asked: 0, asked_at: ask_from, verdict_at: None }
+    }
+
+    /// The router that was asked advertises, and leaves the prefix out. To this machine alone it
+    /// sends answers and nothing else; but what any router on the link may have advertised waits for
+    /// the answers of the others.
+    fn handle_omission(&mut self, now: Instant, to_us: bool) {
+        let parts = now + PARTS;
+        let is_whole = to_us && self.scope == Scope::Router;
+        let at = if is_whole { parts } else { parts.max(self.asked_at + ANSWER_DELAY) };
+        self.verdict_at = Some(self.verdict_at.map_or(at, |known| known.min(at)));
     }
 
     fn ask_at(&self) -> Option<Instant> {
@@ -96,13 +111,14 @@ impl Suspicions {
         self.all.range_mut((router, FIRST)..=(router, LAST))
     }
 
-    /// Takes in an advertisement of `router` that carries these prefixes; whether one of them had
-    /// been asked about.
+    /// Takes in an advertisement of `router` that carries these prefixes, `to_us` where it came to
+    /// this machine alone; whether one of them had been asked about.
     pub(super) fn heard(
         &mut self,
         now: Instant,
         router: Ipv6Addr,
         carried: &BTreeSet<Ipv6Net>,
+        to_us: bool,
     ) -> bool {
         let mut confirmed = false;
         self.all.retain(|(of, prefix), suspicion| {
@@ -111,7 +127,7 @@ impl Suspicions {
             !is_carried
         });
         for (_, suspicion) in self.of(router).filter(|(_, suspicion)| suspicion.asked > 0) {
-            suspicion.verdict_at.get_or_insert(now + VERDICT_DELAY);
+            suspicion.handle_omission(now, to_us);
         }
         confirmed
     }
@@ -128,6 +144,7 @@ impl Suspicions {
         }
         for (_, suspicion) in self.of(router).filter(|(_, suspicion)| is_due(suspicion)) {
             suspicion.asked += 1;
+            suspicion.asked_at = now;
         }
         Some(router)
     }

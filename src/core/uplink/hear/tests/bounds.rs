@@ -67,7 +67,7 @@ fn forged_routers_push_out_neither_the_lease_s_nor_the_one_in_use() {
     }
     let mut high = ra(vec![pio(A, 7200, 3600)]);
     high.preference = Preference::High;
-    routers.handle_advertisement(at(1), ONE, &high, MTU).unwrap();
+    routers.handle_advertisement(at(1), ONE, &high, false, MTU).unwrap();
     hear(&mut routers, 1, TWO, vec![pio(B, 7200, 3600)]);
     routers.set_lease_router(TWO);
     for number in 100..200 {
@@ -154,7 +154,7 @@ fn a_tiny_hop_limit_is_not_used() {
         let mut said = ra(vec![]);
         said.hop_limit = limit;
         said.router_lifetime = 0;
-        routers.handle_advertisement(START, ONE, &said, MTU).unwrap();
+        routers.handle_advertisement(START, ONE, &said, false, MTU).unwrap();
         assert_eq!(routers.parameters(START).hop_limit, used, "{limit}");
     }
 }

@@ -58,7 +58,7 @@ fn a_router_that_misses_its_interval_is_asked() {
     let mut routers = routers();
     let mut high = ra(vec![]);
     high.preference = Preference::High;
-    routers.handle_advertisement(START, ONE, &high, MTU).unwrap();
+    routers.handle_advertisement(START, ONE, &high, false, MTU).unwrap();
     hear(&mut routers, 1, TWO, vec![]);
     live(&mut routers, 0, 500, &[ONE, TWO]);
     hear(&mut routers, 500, TWO, vec![]);

@@ -20,14 +20,14 @@ fn redials(sequence: &[&str], apart: u64) -> (Vec<String>, usize, bool) {
         let is_last = position + 1 == sequence.len();
         let end = now + Duration::from_millis(if is_last { 60_000 } else { apart });
         let say = ra(vec![pio(prefix, 7200, 3600)]);
-        let heard = routers.handle_advertisement(now, ONE, &say, MTU).unwrap();
+        let heard = routers.handle_advertisement(now, ONE, &say, false, MTU).unwrap();
         told = kinds(&heard)
             .iter()
             .any(|(of, kind)| of == prefix && matches!(kind, Appeared | Restored));
         loop {
             while routers.poll_solicitation(now).is_some() {
                 asked += 1;
-                routers.handle_advertisement(now, ONE, &say, MTU).unwrap();
+                routers.handle_advertisement(now, ONE, &say, true, MTU).unwrap();
             }
             told |= routers.handle_timeout(now).went_back == Some(ONE);
             match routers.deadline(true) {
@@ -76,7 +76,7 @@ fn split_options_stay() {
         for (offset, prefix) in [(0, A), (1, B)] {
             let now = millis(round * 10_000 + offset);
             let say = ra(vec![pio(prefix, 7200, 3600)]);
-            let heard = routers.handle_advertisement(now, ONE, &say, MTU).unwrap();
+            let heard = routers.handle_advertisement(now, ONE, &say, false, MTU).unwrap();
             assert!(round == 0 || kinds(&heard).is_empty(), "{round}");
             routers.handle_timeout(now);
             while routers.poll_solicitation(now).is_some() {
@@ -95,7 +95,7 @@ fn split_options_stay() {
             if std::mem::take(&mut answers) {
                 for prefix in [A, B] {
                     let say = ra(vec![pio(prefix, 7200, 3600)]);
-                    routers.handle_advertisement(now, ONE, &say, MTU).unwrap();
+                    routers.handle_advertisement(now, ONE, &say, false, MTU).unwrap();
                 }
             }
         }

@@ -74,8 +74,8 @@ proptest! {
             let say = stretched(&contents[which % contents.len()], factor);
             let mut anew = routers.clone();
             anew.routers.values_mut().for_each(|router| router.last = None);
-            let heard = routers.handle_advertisement(now, source, &say, MTU).unwrap();
-            let reference = anew.handle_advertisement(now, source, &say, MTU).unwrap();
+            let heard = routers.handle_advertisement(now, source, &say, false, MTU).unwrap();
+            let reference = anew.handle_advertisement(now, source, &say, false, MTU).unwrap();
             prop_assert_eq!(&heard.prefixes, &reference.prefixes);
             prop_assert_eq!(
                 (heard.others, heard.none_confirmed, heard.went_back),
@@ -97,9 +97,9 @@ fn lifetimes_that_move_are_followed_in_time() {
         let mut routers = routers();
         let mut say = ra(vec![pio(A, valid, valid)]);
         say.router_lifetime = u16::try_from(valid).unwrap();
-        routers.handle_advertisement(START, ONE, &say, MTU).unwrap();
+        routers.handle_advertisement(START, ONE, &say, false, MTU).unwrap();
         let now = START + Duration::from_millis(1);
-        let heard = routers.handle_advertisement(now, ONE, &say, MTU).unwrap();
+        let heard = routers.handle_advertisement(now, ONE, &say, false, MTU).unwrap();
         let pause = heard.refresh_by.unwrap().since(now);
         assert!(pause <= Duration::from_millis(seconds), "{valid}: {pause:?}");
         assert!(pause + Duration::from_millis(20) >= Duration::from_millis(seconds), "{pause:?}");

@@ -1,0 +1,365 @@
+//! Registration of the addresses that the kernel of a host has formed (RFC 9686).
+//!
+//! Whether the network wants them is found out by an Information-request wherever a router says that
+//! there is a DHCPv6 server. UDP port 546 is needed only while an answer is awaited: another program
+//! may be the host's DHCPv6 client.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use super::change::Bucket;
+use super::retransmit::{Parameters, Retransmit};
+use crate::core::kernel::system::{KernelAddress, Origin};
+use crate::core::random::Random;
+use crate::time::{Deadline, Instant, Until};
+use crate::wire::address_registration::{Acknowledgement, Inform};
+use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
+use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, code};
+
+/// INF_TIMEOUT and INF_MAX_RT (RFC 9915 §7.6). A server that is there answers one of so many.
+const INFORMATION: Parameters = Parameters::new(1, 3600, 5, 0);
+/// INF_MAX_DELAY (RFC 9915 §7.6)
+const INFORMATION_DELAY: Duration = Duration::from_secs(1);
+/// Where no server has answered one is looked for again so much later: INF_MAX_RT.
+const SILENCE: Duration = Duration::from_secs(3600);
+/// IRT_DEFAULT and IRT_MINIMUM in seconds (RFC 9915 §7.6): when a server that does not offer it is
+/// asked again.
+const REFRESH: u32 = 86_400;
+const LEAST_REFRESH: u32 = 600;
+/// RFC 9686 §4.5
+const REGISTRATION: Parameters = Parameters::new(1, 0, 3, 0);
+/// A registration is refreshed after this part of the valid lifetime (RFC 9686 §4.6.1),
+const PART: f64 = 0.8;
+/// and one of an address without end after four hours (§4.6.2).
+const WITHOUT_END: Duration = Duration::from_secs(4 * 3600);
+/// AddrRegRefreshCoalesce (RFC 9686 §4.6.3)
+const COALESCE: Duration = Duration::from_secs(60);
+/// Addresses of one interface that are registered. Kernels form 16.
+const MAX_ADDRESSES: usize = 32;
+/// What is sent, as anybody on the link can have addresses formed.
+const MESSAGES: Bucket = Bucket::new(64, Duration::from_secs(2));
+
+/// The registration of the addresses of one interface.
+#[derive(Clone, Debug)]
+pub(super) struct Registration {
+    random: Random,
+    duid: Duid,
+    /// AddrRegDesyncMultiplier (RFC 9686 §4.6.1)
+    desync: f64,
+    support: Support,
+    addresses: BTreeMap<Ipv6Addr, Registered>,
+    messages: Bucket,
+}
+
+/// Whether the network's DHCPv6 server wants registrations.
+#[derive(Clone, Debug)]
+enum Support {
+    /// Nobody has said that there is a server.
+    Unknown,
+    /// It is being asked.
+    Asked(Exchange),
+    /// It does not offer it, or does not answer; it is asked again then.
+    Absent { again_at: Option<Instant> },
+    /// It does.
+    Offered,
+}
+
+/// A message that is repeated until it is answered.
+#[derive(Clone, Debug)]
+struct Exchange {
+    transaction_id: TransactionId,
+    retransmit: Retransmit,
+}
+
+/// An address, and what the server knows of it.
+#[derive(Clone, Debug)]
+struct Registered {
+    preferred_until: Until,
+    valid_until: Until,
+    /// The end of its valid lifetime when it was registered last.
+    known_until: Until,
+    exchange: Option<Exchange>,
+    /// NextAddrRegRefreshTime (RFC 9686 §4.6.1): a refresh that becomes necessary comes then at the
+    /// latest.
+    refresh_by: Instant,
+    refresh_at: Option<Instant>,
+}
+
+impl Registration {
+    /// Nothing is asked until [`start`](Self::start).
+    pub(super) fn new(duid: Duid, mut random: Random) -> Self {
+        Self {
+            desync: random.factor(0.9, 1.1),
+            random,
+            duid,
+            support: Support::Unknown,
+            addresses: BTreeMap::new(),
+            messages: MESSAGES,
+        }
+    }
+
+    /// A router says that there is a DHCPv6 server: it is asked, once until the link is another one.
+    pub(super) fn start(&mut self, now: Instant) {
+        if matches!(self.support, Support::Unknown) {
+            let delay = self.random.duration(Duration::ZERO, INFORMATION_DELAY);
+            self.ask(now + delay);
+        }
+    }
+
+    fn ask(&mut self, at: Instant) {
+        self.support = Support::Asked(self.exchange(INFORMATION, at));
+    }
+
+    fn exchange(&mut self, parameters: Parameters, at: Instant) -> Exchange {
+        let transaction_id = self.random.transaction_id();
+        Exchange { transaction_id, retransmit: Retransmit::new(parameters, at) }
+    }
+
+    /// The link may be another one: what was found out does not count there (RFC 9686 §4.4).
+    pub(super) fn forget(&mut self) {
+        self.support = Support::Unknown;
+        self.addresses.values_mut().for_each(Registered::rest);
+    }
+
+    /// UDP port 546 is another program's, which can register addresses: nothing is asked any more
+    /// until the link is another one.
+    pub(super) fn give_up(&mut self) {
+        self.support = Support::Absent { again_at: None };
+        self.addresses.values_mut().for_each(Registered::rest);
+    }
+
+    /// Whether an answer is awaited, or something has to be sent.
+    pub(super) fn needs_port(&self) -> bool {
+        let mut addresses = self.addresses.values();
+        matches!(self.support, Support::Asked(_)) || addresses.any(|has| has.exchange.is_some())
+    }
+
+    /// Takes in which addresses the interface has.
+    pub(super) fn follow<'a>(
+        &mut self,
+        now: Instant,
+        addresses: impl Iterator<Item = &'a KernelAddress>,
+    ) {
+        let mut has: Vec<&KernelAddress> =
+            addresses.filter(|has| is_registered(now, has)).collect();
+        // Where there are too many, those count that connections are begun from.
+        has.sort_by_key(|has| std::cmp::Reverse((has.preferred_until, has.valid_until)));
+        has.truncate(MAX_ADDRESSES);
+        self.addresses.retain(|address, _| has.iter().any(|has| has.address == *address));
+        for has in has {
+            let is_offered = matches!(self.support, Support::Offered);
+            match self.addresses.get_mut(&has.address) {
+                Some(known) => known.follow(now, has, self.desync, is_offered),
+                None => {
+                    self.addresses.insert(has.address, Registered::new(now, has));
+                    if is_offered {
+                        self.register(now, has.address);
+                    }
+                }
+            }
+        }
+    }
+
+    fn register(&mut self, now: Instant, address: Ipv6Addr) {
+        let exchange = self.exchange(REGISTRATION, now);
+        if let Some(known) = self.addresses.get_mut(&address) {
+            known.refresh_by = now + interval(now, known.valid_until, self.desync);
+            known.refresh_at = (known.valid_until == Until::Never).then_some(known.refresh_by);
+            known.known_until = known.valid_until;
+            known.exchange = Some(exchange);
+        }
+    }
+
+    fn register_where(&mut self, now: Instant, is_wanted: impl Fn(&Registered) -> bool) {
+        let wanted = self.addresses.iter().filter(|(_, known)| is_wanted(known));
+        let wanted: Vec<Ipv6Addr> = wanted.map(|(address, _)| *address).collect();
+        wanted.into_iter().for_each(|address| self.register(now, address));
+    }
+
+    /// Takes in a Reply, if it is the answer to the Information-request; whether it is.
+    pub(super) fn handle_reply(&mut self, now: Instant, reply: &Message) -> bool {
+        let Support::Asked(Exchange { transaction_id, .. }) = &self.support else { return false };
+        let is_answer = reply.kind == MessageType::Reply
+            && reply.transaction_id == *transaction_id
+            && reply.client_id() == Some(&self.duid)
+            && reply.server_id().is_some();
+        if !is_answer {
+            return false;
+        }
+        let is_offer = |option: &Dhcpv6Option| matches!(option, Dhcpv6Option::Unknown { code, .. } if *code == code::ADDR_REG_ENABLE);
+        if reply.options.iter().any(is_offer) {
+            self.support = Support::Offered;
+            self.register_where(now, |_| true);
+        } else {
+            let refresh = reply.information_refresh_time().unwrap_or(REFRESH).max(LEAST_REFRESH);
+            let again_at = Some(now + Duration::from_secs(refresh.into()));
+            self.support = Support::Absent { again_at };
+        }
+        true
+    }
+
+    /// Takes in an acknowledgement that came to `destination`; whether it belongs to a registration
+    /// (RFC 9686 §4.3).
+    pub(super) fn handle_acknowledgement(
+        &mut self,
+        destination: Ipv6Addr,
+        acknowledgement: &Acknowledgement,
+    ) -> bool {
+        let Acknowledgement { transaction_id, address } = acknowledgement;
+        let known = self.addresses.get_mut(address).filter(|_| destination == *address);
+        let exchange = known.and_then(|known| {
+            known.exchange.take_if(|exchange| exchange.transaction_id == *transaction_id)
+        });
+        exchange.is_some()
+    }
+
+    /// Ends what was asked for in vain, asks again, and refreshes.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        match &self.support {
+            Support::Asked(Exchange { retransmit, .. }) if retransmit.is_over(now) => {
+                self.support = Support::Absent { again_at: Some(now + SILENCE) };
+            }
+            Support::Absent { again_at: Some(at) } if *at <= now => self.ask(now),
+            Support::Unknown | Support::Asked(_) | Support::Absent { .. } | Support::Offered => {}
+        }
+        for known in self.addresses.values_mut() {
+            known.exchange.take_if(|exchange| exchange.retransmit.is_over(now));
+        }
+        let is_refreshed = |at: Instant| at <= now;
+        if self.addresses.values().filter_map(|known| known.refresh_at).any(is_refreshed) {
+            let soon = now + COALESCE;
+            self.register_where(now, |known| known.refresh_at.is_some_and(|at| at <= soon));
+        }
+    }
+
+    /// The next message: the address that it is sent from, none for the link-local one, and its
+    /// octets.
+    pub(super) fn poll_transmit(&mut self, now: Instant) -> Option<(Option<Ipv6Addr>, Vec<u8>)> {
+        let Self { random, duid, support, addresses, messages, .. } = self;
+        if let Support::Asked(Exchange { transaction_id, retransmit }) = support
+            && retransmit.is_due(now)
+            && messages.take(now)
+        {
+            let octets = information_request(duid, *transaction_id, retransmit.elapsed(now));
+            retransmit.handle_sent(now, random);
+            return Some((None, octets));
+        }
+        for (address, known) in addresses {
+            let Some(Exchange { transaction_id, retransmit }) = &mut known.exchange else {
+                continue;
+            };
+            if !retransmit.is_due(now) || !messages.take(now) {
+                continue;
+            }
+            retransmit.handle_sent(now, random);
+            let inform = Inform {
+                transaction_id: *transaction_id,
+                client: duid.clone(),
+                address: *address,
+                preferred: known.preferred_until.remaining(now),
+                valid: known.valid_until.remaining(now),
+            };
+            return Some((Some(*address), inform.encode()));
+        }
+        None
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do, or, where one can be sent, a
+    /// message has to leave.
+    pub(super) fn deadline(&self, can_send: bool) -> Option<Deadline> {
+        let free_at = self.messages.available_at();
+        let of = |exchange: &Exchange| exchange.retransmit.deadline().max(free_at);
+        let (asked, again) = match &self.support {
+            Support::Asked(exchange) => (Some(of(exchange)), None),
+            Support::Absent { again_at } => (None, *again_at),
+            Support::Unknown | Support::Offered => (None, None),
+        };
+        let exchanges = self.addresses.values().filter_map(|known| known.exchange.as_ref());
+        let message = exchanges.map(of).chain(asked).min().filter(|_| can_send);
+        let refresh = self.addresses.values().filter_map(|known| known.refresh_at).min();
+        Deadline::first([
+            message.map(|at| Deadline::new(at, "registration of an address")),
+            refresh.map(|at| Deadline::new(at, "refresh of a registration")),
+            again.map(|at| Deadline::new(at, "question whether addresses are registered")),
+        ])
+    }
+}
+
+impl Registered {
+    fn new(now: Instant, has: &KernelAddress) -> Self {
+        Self {
+            preferred_until: has.preferred_until,
+            valid_until: has.valid_until,
+            known_until: has.valid_until,
+            exchange: None,
+            refresh_by: now,
+            refresh_at: None,
+        }
+    }
+
+    /// Nothing is registered for now.
+    fn rest(&mut self) {
+        (self.exchange, self.refresh_at) = (None, None);
+    }
+
+    /// Takes in its lifetimes. A server that believes in another end is told in time (RFC 9686 §4.6.1).
+    fn follow(&mut self, now: Instant, has: &KernelAddress, desync: f64, is_offered: bool) {
+        (self.preferred_until, self.valid_until) = (has.preferred_until, has.valid_until);
+        if is_offered && differ(now, self.known_until, self.valid_until) {
+            let at = (now + interval(now, self.valid_until, desync)).min(self.refresh_by).max(now);
+            self.refresh_at = Some(at);
+        }
+    }
+}
+
+/// AddrRegRefreshInterval, with the client's multiplier.
+fn interval(now: Instant, valid_until: Until, desync: f64) -> Duration {
+    match valid_until {
+        Until::At(at) => at.since(now).mul_f64(PART * desync),
+        Until::Never => WITHOUT_END.mul_f64(desync),
+    }
+}
+
+/// Whether one end lies further from the other than a hundredth of what is left.
+fn differ(now: Instant, one: Until, other: Until) -> bool {
+    match (one, other) {
+        (Until::Never, Until::Never) => false,
+        (Until::At(one), Until::At(other)) => {
+            let apart = one.max(other).since(one.min(other));
+            apart > one.since(now) / 100
+        }
+        (Until::Never, Until::At(_)) | (Until::At(_), Until::Never) => true,
+    }
+}
+
+/// What is registered: addresses of global scope that can be used and that no DHCPv6 server has given
+/// (RFC 9686 §4.2). Of those that the kernel has not formed only the ones without end can be none of
+/// a server.
+fn is_registered(now: Instant, has: &KernelAddress) -> bool {
+    let address = has.address;
+    let is_global = !address.is_unicast_link_local()
+        && !address.is_loopback()
+        && !address.is_multicast()
+        && !address.is_unspecified();
+    let is_own = match has.origin {
+        Origin::Advertisement | Origin::Temporary => true,
+        Origin::Other => has.valid_until == Until::Never,
+    };
+    let is_usable = !has.tentative && !has.duplicate && !has.valid_until.is_over(now);
+    is_global && is_own && is_usable && !has.ours
+}
+
+fn information_request(duid: &Duid, transaction_id: TransactionId, elapsed: Duration) -> Vec<u8> {
+    let hundredths = u16::try_from(elapsed.as_millis() / 10).unwrap_or(u16::MAX);
+    let codes = [code::ADDR_REG_ENABLE, code::INFORMATION_REFRESH_TIME, code::INF_MAX_RT];
+    let options = vec![
+        Dhcpv6Option::ClientId(duid.clone()),
+        Dhcpv6Option::ElapsedTime(hundredths),
+        Dhcpv6Option::OptionRequest(codes.to_vec()),
+    ];
+    Message { kind: MessageType::InformationRequest, transaction_id, options }.encode()
+}
+
+#[cfg(test)]
+mod tests;
