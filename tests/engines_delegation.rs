@@ -409,3 +409,9 @@ fn dhcp6s_that_is_upgraded_is_started_anew_with_the_next_change() {
 fn kea_that_is_upgraded_is_started_anew_with_the_next_change() {
     above_program::is_upgraded("kea", "kea-dhcp6");
 }
+
+/// BKE-07
+#[test]
+fn dhcp6s_whose_file_cannot_be_written_has_not_done_what_it_should() {
+    above_program::is_behind_without_a_file("dhcp6s", "dhcp6s-isp0.conf");
+}

@@ -68,6 +68,8 @@ struct Delegator {
     order: u64,
     /// It has not done what the newest order says.
     is_behind: bool,
+    /// Its file says what the newest order says.
+    is_written: bool,
     /// What there is before the next start of one that hangs.
     pauses: Pauses,
     /// When it is asked what it has leased.
@@ -131,6 +133,7 @@ pub(super) async fn run(mut work: Work) {
         state: State::Starting,
         order,
         is_behind: false,
+        is_written: false,
         pauses: Pauses::default(),
         lookups: Lookups::new(Instant::now()),
         checked_at: Instant::now(),
@@ -241,20 +244,31 @@ impl Delegator {
         }
     }
 
-    /// Writes the file of a new start.
-    fn write(&mut self, assigned: &Assigned) {
+    /// Writes the file of a new start; whether it could be written.
+    fn write(&mut self, assigned: &Assigned) -> bool {
         self.is_behind = true;
-        match self.driver.write(assigned) {
+        let written = self.driver.write(assigned);
+        self.is_written = written.is_ok();
+        match written {
             Ok(left_out) if left_out.is_empty() => drop(self.troubles.remove(&Trouble::LeftOut)),
             Ok(left_out) => drop(self.troubles.insert(Trouble::LeftOut, left_out.join("; "))),
             Err(error) => {
-                self.fail((Trouble::Refused, format!("its file cannot be written: {error}")))
+                let text = format!("its file cannot be written, and is tried again: {error}");
+                self.fail((Trouble::Refused, text));
             }
         }
+        self.is_written
     }
 
     /// Has the program do what the newest order says.
+    ///
+    /// A program that read its old file anew would seem to have done it: the file comes first.
     async fn apply(&mut self) {
+        if !self.is_written
+            && !newest(&mut self.work).is_some_and(|(_, assigned)| self.write(&assigned))
+        {
+            return;
+        }
         let began = Instant::now();
         match self.driver.apply().await {
             Ok(leases) => {

@@ -236,6 +236,24 @@ pub fn is_missed(program: &'static str) {
     });
 }
 
+/// While its file cannot be written, nothing counts as done; the change follows when it can be.
+pub fn is_behind_without_a_file(program: &'static str, file: &str) {
+    let (from, to) = eras();
+    let pair = Pair::start(program);
+    pause(secs(4));
+    let obstacle = pair.above.agent.runtime().join(format!("{file}.new"));
+    std::fs::create_dir(&obstacle).unwrap();
+    pair.above.renumber(to);
+    let text = eventually("it is named", CEILING, || {
+        pair.above.agent.status().conditions("engine-refused").pop()
+    });
+    assert!(text.contains("written"), "{text}");
+    std::fs::remove_dir(&obstacle).unwrap();
+    pair.settles(to.delegated);
+    pair.forgets(from.delegated);
+    pair.above.is_well();
+}
+
 /// Its file is replaced under the running program: that is started anew with the next change.
 pub fn is_upgraded(program: &'static str, file: &str) {
     let site = Site::new();

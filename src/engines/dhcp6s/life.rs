@@ -88,8 +88,9 @@ impl Driver {
     }
 
     pub(in crate::engines) fn write(&mut self, assigned: &Assigned) -> io::Result<Vec<String>> {
-        self.written = File::render(assigned);
-        files::replace(&self.file("conf"), self.written.text.as_bytes(), 0o644)?;
+        let rendered = File::render(assigned);
+        files::replace(&self.file("conf"), rendered.text.as_bytes(), 0o644)?;
+        self.written = rendered;
         Ok(self.written.left_out.clone())
     }
 

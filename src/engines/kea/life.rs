@@ -105,8 +105,9 @@ impl Driver {
     }
 
     pub(in crate::engines) fn write(&mut self, assigned: &Assigned) -> io::Result<Vec<String>> {
-        self.configured = Configured::render(assigned, &self.files);
-        files::replace(&self.path, self.configured.json.to_string().as_bytes(), 0o600)?;
+        let configured = Configured::render(assigned, &self.files);
+        files::replace(&self.path, configured.json.to_string().as_bytes(), 0o600)?;
+        self.configured = configured;
         Ok(self.configured.left_out.clone())
     }
 
