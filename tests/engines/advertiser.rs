@@ -316,6 +316,39 @@ fn wrap(path: &Path, version: &str) {
     fs::rename(new, path).unwrap();
 }
 
+/// BKE-06: `rtadvctl` knows the system's control socket alone, and HUP does what its reload does. What
+/// stands in for rtadvd shows what it has read.
+#[test]
+fn rtadvd_is_made_to_read_its_file_anew_by_a_signal() {
+    let site = Site::new();
+    let directory = site.net.directory("bin");
+    let (program, read) = (directory.join("rtadvd"), directory.join("read"));
+    let script = format!(
+        "#!/bin/sh\nwhile getopts fsc:C:p: option; do [ $option = c ] && file=$OPTARG; done\n\
+         look() {{ cp \"$file\" {0}.new; echo \"pid $$\" >>{0}.new; mv {0}.new {0}; }}\n\
+         trap look HUP\nlook\nwhile :; do sleep 0.1; done\n",
+        read.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let engine = format!("[engine.rtadvd]\nprogram = \"{}\"\n", program.display());
+    let config = config(&engine).replace("\"radvd\"", "\"rtadvd\"");
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(Era::new(1)));
+    let _agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    let has_read = |era: Era| {
+        eventually("the file is read", CEILING, || {
+            let text = fs::read_to_string(&read).ok()?;
+            let process = text.rsplit_once("pid ")?.1.trim().to_owned();
+            text.contains(&era.delegated.network().to_string()).then_some(process)
+        })
+    };
+    let process = has_read(Era::new(1));
+    pause(secs(4));
+    router.rewrite(|script| *script = Script::new(Era::new(2)));
+    router.advertise();
+    assert_eq!(has_read(Era::new(2)), process, "it was started anew");
+}
+
 /// A lease that ends cuts lifetimes short: they run down on the wire.
 #[test]
 fn lifetimes_of_a_short_lease_run_down() {
