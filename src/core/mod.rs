@@ -223,6 +223,9 @@ impl Core {
             Input::Command(Command::Stop) => return self.stop(now),
             Input::Command(command) => self.command(now, command),
         }
+        if self.outputs.is_empty() {
+            self.pass.note_left(now);
+        }
         self.unsettled = Some(now);
     }
 
@@ -250,6 +253,7 @@ impl Core {
             return None;
         }
         if let Some(until) = self.answers_first() {
+            let until = until.unwrap_or(now);
             return Some(Deadline::new(until, "Renew messages of those who were notified"));
         }
         self.first_deadline(now)

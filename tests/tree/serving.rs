@@ -179,7 +179,8 @@ fn a_binding_is_kept_and_routed_before_it_is_told() {
 }
 
 /// SRV-50: all below a requesting router wait for its answer, so that leaves before what a change
-/// means for the links, which waits half a millisecond for a Renew message and no longer.
+/// means for the links, which waits half a millisecond for a Renew message, from when the notification
+/// has left, and no longer.
 #[test]
 fn an_answer_to_a_reconfigure_goes_before_the_desired_state() {
     for renews in [true, false] {
@@ -196,6 +197,15 @@ fn an_answer_to_a_reconfigure_goes_before_the_desired_state() {
         assert_eq!(kinds.collect::<Vec<_>>(), [MessageType::Reconfigure.to_wire()]);
         assert_eq!(sent[0].0.memory, Safety::NotNeeded);
         assert_eq!(one.steps, [], "nothing is derived yet");
+        // To send it has taken longer than anybody waits: the wait begins behind that.
+        assert_eq!(
+            one.core.deadline(one.now).unwrap().at,
+            one.now,
+            "the loop says when it has left"
+        );
+        one.now = one.now + Duration::from_millis(2);
+        assert_eq!(one.tell(Input::Timeout), []);
+        assert_eq!(one.steps, [], "it has left only now");
         if renews {
             let mut asked = Message::decode(&message(MessageType::Renew)).unwrap();
             asked.options.push(Dhcpv6Option::ServerId(world::own_duid()));

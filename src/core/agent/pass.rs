@@ -25,10 +25,19 @@ pub(in crate::core) struct Pass {
     heard: Bucket,
     /// From when on the token counts that the next pass for messages heard on uplinks has taken.
     token_at: Option<Instant>,
-    /// When Reconfigure messages were sent ahead of the pass.
-    notified_at: Option<Instant>,
+    /// Reconfigure messages that go ahead of the pass.
+    ahead: Option<Ahead>,
     /// Steps that nobody waits for are left over from the last pass.
     is_postponed: bool,
+}
+
+/// Reconfigure messages that go ahead of a pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ahead {
+    /// When they were handed over.
+    pub(super) notified_at: Instant,
+    /// When they had left: those that are many take their time.
+    pub(super) left_at: Option<Instant>,
 }
 
 impl Default for Pass {
@@ -40,7 +49,7 @@ impl Default for Pass {
             refresh_by: None,
             heard: HEARD,
             token_at: None,
-            notified_at: None,
+            ahead: None,
             is_postponed: false,
         }
     }
@@ -84,17 +93,24 @@ impl Pass {
 
     /// Whether a pass is requested at once, and no Reconfigure messages were sent ahead of it.
     pub(super) const fn is_to_be_announced(&self) -> bool {
-        self.is_pressing && self.notified_at.is_none()
+        self.is_pressing && self.ahead.is_none()
     }
 
-    /// Takes note that Reconfigure messages were sent ahead of the pass.
+    /// Takes note that Reconfigure messages go ahead of the pass.
     pub(super) const fn announced(&mut self, now: Instant) {
-        self.notified_at = Some(now);
+        self.ahead = Some(Ahead { notified_at: now, left_at: None });
     }
 
-    /// When Reconfigure messages were sent ahead of the pass, while that has not begun.
-    pub(super) fn announced_at(&self) -> Option<Instant> {
-        self.notified_at.filter(|_| self.is_pressing)
+    /// All outputs have been performed: what goes ahead of the pass has left.
+    pub(in crate::core) fn note_left(&mut self, now: Instant) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.left_at.get_or_insert(now);
+        }
+    }
+
+    /// The Reconfigure messages that went ahead of the pass, while that has not begun.
+    pub(super) fn ahead(&self) -> Option<Ahead> {
+        self.ahead.filter(|_| self.is_pressing)
     }
 
     /// Whether something is known that has not been derived yet and soon will be.
@@ -114,7 +130,7 @@ impl Pass {
         let begins = self.is_pressing || (!is_busy && by.any(|at| at <= now));
         if begins {
             self.is_pressing = false;
-            (self.notified_at, self.recompute_by, self.refresh_by) = (None, None, None);
+            (self.ahead, self.recompute_by, self.refresh_by) = (None, None, None);
             self.token_at = None;
         }
         begins

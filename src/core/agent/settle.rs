@@ -19,8 +19,8 @@ use crate::core::output::Output;
 use crate::core::stage::{Milestone, Stage};
 use crate::time::Instant;
 
-/// The desired state is derived so much after requesting routers were notified that have not come
-/// until then. A Renew message that finds the agent deriving waits for longer, and all that are
+/// The desired state is derived so much after the notification of requesting routers has left that
+/// have not come until then. A Renew message that finds the agent deriving waits for longer, and all that are
 /// below its sender with it.
 const ANSWERS_FIRST: Duration = Duration::from_micros(500);
 
@@ -54,7 +54,7 @@ impl Core {
             self.unsettled = Some(now);
             return;
         }
-        if self.answers_first().is_some_and(|until| until > now) {
+        if self.answers_first().is_some_and(|until| until.is_none_or(|until| until > now)) {
             return;
         }
         let mut later = Vec::new();
@@ -95,10 +95,12 @@ impl Core {
         !self.outputs.is_empty()
     }
 
-    /// Until when the desired state waits for Renew messages of those who were just notified.
-    pub(in crate::core) fn answers_first(&self) -> Option<Instant> {
-        let since = self.pass.announced_at()?;
-        self.delegating.awaits_renewal(since).then_some(since + ANSWERS_FIRST)
+    /// Until when the desired state waits for Renew messages of those who were just notified; not
+    /// known before the notification has left.
+    pub(in crate::core) fn answers_first(&self) -> Option<Option<Instant>> {
+        let ahead = self.pass.ahead()?;
+        let is_awaited = self.delegating.awaits_renewal(ahead.notified_at);
+        is_awaited.then(|| ahead.left_at.map(|at| at + ANSWERS_FIRST))
     }
 
     /// Lets the bindings follow what there is to give.
