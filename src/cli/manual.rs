@@ -64,10 +64,33 @@ fn configuration() -> String {
         page.text([roman(table.about)]);
         describe(&mut page, table.keys);
     }
+    for (title, text) in NOTES {
+        page.control("SH", [title]);
+        page.text([roman(text)]);
+    }
     page.control("SH", ["SEE ALSO"]);
     page.text([bold("renumberd"), roman("(8)")]);
     page.render()
 }
+
+/// What several keys have to do with each other.
+const NOTES: [(&str, &str); 2] = [
+    (
+        "PLACES",
+        "A place that the delegated prefix does not contain is folded: its number modulo what \
+         there is, if that is free when all places that fit have been given. Automatic places come \
+         last. A delegation or pool is a whole prefix only where nobody else gets a part of it. What \
+         goes without is named in renumberd status.",
+    ),
+    (
+        "WHAT IS PASSED ON",
+        "What the provider's DHCPv6 server says of NTP, SNTP, encrypted DNS, the captive portal, SIP, \
+         AFTR, MAP and lightweight 4over6 is passed on to hosts and routers that ask for it by \
+         DHCPv6, also on links where nothing is delegated, unless that is switched off there with \
+         other = false. With several uplinks each option is that of the first, by name. renumberd \
+         status shows what is passed on.",
+    ),
+];
 
 fn describe(page: &mut Roff, keys: &[Key]) {
     for key in keys {

@@ -61,8 +61,15 @@ enum Command {
         renumberd rtsold -f eth0\n  \
         renumberd rtsold -a -p /run/rtsold.pid\n  \
         ln -s renumberd /usr/sbin/rtsol && rtsol -O /etc/dhcp6-script eth0\n\n\
-        Without -f it goes into the background and logs to syslogd. Signals: USR1 writes the state \
-        to the dump file, TERM and INT stop. `renumberd status` shows it too.")]
+        Without -f it goes into the background and logs to syslogd. The process id is written to \
+        /run/rtsold.pid, or to /run/rtsold-eth0.pid where another instance has that; with -f only \
+        where -p says so. The dump file is /run/rtsold.dump. Each script runs once, until the link \
+        comes up anew: it has 30 s, a plain PATH and nobody's shell. Resolver data goes to \
+        `SCRIPT -a eth0:slaac` on standard input, and is withdrawn by `SCRIPT -d eth0:slaac`.\n\n\
+        Each instance has its interfaces alone: one that another agent has is refused by name. \
+        Signals: USR1 writes the state to the dump file, TERM and INT stop. \
+        `renumberd status --runtime-dir /run/renumberd/rtsold-eth0` shows it too. Exit codes are \
+        those of rtsold: 0, and 1 for whatever is wrong.")]
     Rtsold(rtsold::Rtsold),
     /// Read a configuration and say what is wrong with it
     #[command(after_help = "Example:\n  renumberd check /etc/renumberd.toml")]
