@@ -36,8 +36,8 @@ fn authentication(kind: u8, octets: [u8; 16], replay: u64) -> Authentication {
     }
 }
 
-/// The key that an option tells (RFC 9915 §20.4.3).
-pub fn told(authentication: &Authentication) -> Option<Key> {
+/// The key that an option carries (RFC 9915 §20.4.3).
+pub fn key_of(authentication: &Authentication) -> Option<Key> {
     let Authentication { protocol, algorithm, replay_detection, information, .. } = authentication;
     match (*protocol, *algorithm, *replay_detection, information.as_slice()) {
         (PROTOCOL, HMAC_MD5, RISING_COUNTER, [KEY, key @ ..]) => key.try_into().ok(),

@@ -418,10 +418,10 @@ impl World {
     /// The subnets of links by what they are told, with a valid lifetime.
     fn subnets(&self) -> Vec<(String, ipnet::Ipv6Net)> {
         let status = self.node.core.status(self.now);
-        let told = status.downlinks.into_iter().flat_map(|(name, link)| {
-            let live = link.advertised.into_iter().filter(|told| told.valid > 0);
-            live.map(move |told| (name.clone(), told.prefix))
+        let advertised = status.downlinks.into_iter().flat_map(|(name, link)| {
+            let live = link.advertised.into_iter().filter(|prefix| prefix.valid > 0);
+            live.map(move |prefix| (name.clone(), prefix.prefix))
         });
-        told.collect()
+        advertised.collect()
     }
 }

@@ -199,16 +199,16 @@ impl World {
     fn given(&self, span: Duration) -> BTreeSet<String> {
         let status = self.node.core.status(self.now);
         let lasts = |left: u32| u64::from(left) > span.as_secs();
-        let told = status.downlinks.iter().flat_map(|(name, link)| {
-            let live = link.advertised.iter().filter(|told| lasts(told.valid));
-            live.map(move |told| format!("{} on {name}", told.prefix))
+        let advertised = status.downlinks.iter().flat_map(|(name, link)| {
+            let live = link.advertised.iter().filter(|prefix| lasts(prefix.valid));
+            live.map(move |prefix| format!("{} on {name}", prefix.prefix))
         });
         let bindings = status.bindings.iter().flat_map(|binding| {
             let given = binding.prefixes.iter().filter(|has| has.state == "given");
             let given = given.filter(|has| has.valid.is_none_or(lasts));
             given.map(move |has| format!("{} for {}", has.prefix, binding.duid))
         });
-        told.chain(bindings).collect()
+        advertised.chain(bindings).collect()
     }
 
     /// Nothing of ours is left on what the configuration does not name, nor for what is not held.
@@ -297,10 +297,11 @@ impl World {
             for lease in uplink.leases.iter().filter(|lease| !lease.gone && !is_short(lease.valid))
             {
                 let has = |prefix: &Ipv6Net| lease.prefix.contains(prefix);
-                let told = downlink.advertised.iter();
-                let told = told.filter(|told| told.valid > 0).any(|told| has(&told.prefix));
+                let advertised = downlink.advertised.iter();
+                let advertised =
+                    advertised.filter(|prefix| prefix.valid > 0).any(|prefix| has(&prefix.prefix));
                 let without = downlink.without.keys().any(has);
-                assert!(told || without, "{name} is told nothing of {}", lease.prefix);
+                assert!(advertised || without, "{name} is told nothing of {}", lease.prefix);
             }
         }
     }

@@ -44,8 +44,8 @@ fn an_address_has_lifetimes_and_our_mark_and_brings_no_route() {
         assert_eq!(seen["noprefixroute"], true, "{seen}");
         assert_eq!(machine.ip("-6 route show 2001:db8::/32"), "");
 
-        let told = platform.until("the address", is_usable(OURS));
-        assert!(!told.iter().any(is_address_gone), "{told:?}");
+        let events = platform.until("the address", is_usable(OURS));
+        assert!(!events.iter().any(is_address_gone), "{events:?}");
         let dumped = platform.dump().addresses.remove(&(one, ip(OURS))).unwrap();
         for has in [platform.address("one0", OURS).unwrap(), &dumped] {
             assert!(has.ours && !has.tentative && !has.duplicate && has.prefix_len == 64);
@@ -73,8 +73,8 @@ fn lifetimes_are_replaced_without_the_address_ever_being_gone() {
             (after(60), after(120), false),
         ] {
             platform.take(&[Step::Set(Object::Address(address(one, OURS, preferred, valid)))]);
-            let told = platform.follow();
-            assert!(!told.iter().any(is_address_gone), "{told:?}");
+            let events = platform.follow();
+            assert!(!events.iter().any(is_address_gone), "{events:?}");
             let has = platform.address("one0", OURS).unwrap();
             assert!(has.ours && same_end(has.valid_until, valid), "{has:?}");
             let over = has.preferred_until.is_over(clock::now());
@@ -113,8 +113,8 @@ fn an_address_is_removed_and_may_be_gone_before() {
         let one = platform.index("one0");
         let ours = address(one, OURS, after(900), after(1800));
         platform.take(&[Step::Set(Object::Address(ours.clone())), remove(&ours)]);
-        let told = platform.follow();
-        assert!(told.iter().any(is_address_gone), "{told:?}");
+        let events = platform.follow();
+        assert!(events.iter().any(is_address_gone), "{events:?}");
         assert_eq!(shown(machine, "one0", OURS), None);
         platform.take(&[remove(&ours)]);
     });
@@ -129,11 +129,11 @@ fn what_others_have_set_is_foreign_and_stays() {
         machine.ip("addr add fd00::101/120 dev one0");
         machine.ip("route add 2001:db8:f::/48 via fe80::f dev one0 proto static metric 7");
         let before = machine.snapshot();
-        let told = platform.until(
+        let events = platform.until(
             "the foreign address",
             |event| matches!(event, KernelEvent::Address(has) if has.address == ip("fd00::101")),
         );
-        assert!(!told.iter().any(|event| matches!(event, KernelEvent::Route(_))), "{told:?}");
+        assert!(!events.iter().any(|event| matches!(event, KernelEvent::Route(_))), "{events:?}");
         let foreign = platform.address("one0", "fd00::101").unwrap();
         assert!(!foreign.ours && foreign.prefix_len == 120, "{foreign:?}");
         assert_eq!(foreign.valid_until, Until::Never);
@@ -185,15 +185,15 @@ fn a_duplicate_is_told_before_it_is_gone() {
         let one = platform.index("one0");
         let is_duplicate = |event: &KernelEvent| matches!(event, KernelEvent::Address(address) if address.duplicate && address.ours);
         platform.take(&[set(one, OURS)]);
-        let told = platform.until("the finite one is gone", is_address_gone);
-        let duplicate = told.iter().position(is_duplicate);
-        assert!(duplicate < told.iter().position(is_address_gone) && duplicate.is_some());
+        let events = platform.until("the finite one is gone", is_address_gone);
+        let duplicate = events.iter().position(is_duplicate);
+        assert!(duplicate < events.iter().position(is_address_gone) && duplicate.is_some());
         assert_eq!(platform.address("one0", OURS), None);
 
         let endless = address(one, "2001:db8:2::1", Until::Never, Until::Never);
         platform.take(&[Step::Set(Object::Address(endless))]);
-        let told = platform.until("the endless one is a duplicate", is_duplicate);
-        assert!(!told.iter().any(is_address_gone), "{told:?}");
+        let events = platform.until("the endless one is a duplicate", is_duplicate);
+        assert!(!events.iter().any(is_address_gone), "{events:?}");
         assert!(platform.address("one0", "2001:db8:2::1").unwrap().duplicate);
     });
 }

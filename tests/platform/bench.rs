@@ -86,16 +86,16 @@ impl Platform {
 
     /// All events that wait; the system follows them.
     pub(super) fn follow(&mut self) -> Vec<KernelEvent> {
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         loop {
-            match self.events.read(clock::now(), &mut told).unwrap() {
+            match self.events.read(clock::now(), &mut events).unwrap() {
                 Drained::Whole => break,
                 Drained::More => {}
                 Drained::Overrun => panic!("events were lost"),
             }
         }
-        told.iter().for_each(|event| self.system.handle(event.clone()));
-        told
+        events.iter().for_each(|event| self.system.handle(event.clone()));
+        events
     }
 
     /// All events until there is one like that.
@@ -104,12 +104,12 @@ impl Platform {
         what: &str,
         like: impl Fn(&KernelEvent) -> bool,
     ) -> Vec<KernelEvent> {
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         eventually(what, secs(10), || {
-            told.extend(self.follow());
-            told.iter().any(&like).then_some(())
+            events.extend(self.follow());
+            events.iter().any(&like).then_some(())
         });
-        told
+        events
     }
 
     /// Follows events until the system is like that.

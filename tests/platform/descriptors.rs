@@ -61,13 +61,13 @@ fn the_event_loop_wakes_for_events() {
             let mut events = watch(platform.events).unwrap();
             for mtu in [1400, 1300] {
                 machine.ip(&format!("link set one0 mtu {mtu}"));
-                let mut told = Vec::new();
+                let mut read = Vec::new();
                 let readable = tokio::time::timeout(secs(5), events.readable_mut()).await;
                 let mut guard = readable.unwrap().unwrap();
                 let now = renumberd::daemon::clock::now();
-                guard.get_inner_mut().read(now, &mut told).unwrap();
+                guard.get_inner_mut().read(now, &mut read).unwrap();
                 guard.clear_ready();
-                assert!(!told.is_empty());
+                assert!(!read.is_empty());
             }
         });
     });

@@ -89,12 +89,12 @@ fn an_interface_that_returns_has_another_index() {
         let before = platform.index("ppp0");
         machine.ip("link del ppp0");
         add_bridge(machine, "ppp0");
-        let told = platform.until("ppp0 again", |event| {
+        let events = platform.until("ppp0 again", |event| {
             matches!(event, KernelEvent::Link(link) if link.name == "ppp0" && link.index != before)
         });
-        let gone = told.iter().position(is_gone(before)).unwrap();
+        let gone = events.iter().position(is_gone(before)).unwrap();
         let back = |event: &KernelEvent| matches!(event, KernelEvent::Link(link) if link.name == "ppp0" && link.index != before);
-        assert!(gone < told.iter().position(back).unwrap(), "{told:?}");
+        assert!(gone < events.iter().position(back).unwrap(), "{events:?}");
         assert_ne!(platform.index("ppp0"), before);
         assert!(!platform.system.links.contains_key(&before));
     });
@@ -109,10 +109,10 @@ fn a_port_that_leaves_its_bridge_is_not_gone() {
         machine.ip("link set one0 master br0");
         machine.ip("link set one0 nomaster");
         machine.ip("link set br0 mtu 1400");
-        let told = platform.until("the end of it", |event| {
+        let events = platform.until("the end of it", |event| {
             matches!(event, KernelEvent::Link(link) if link.name == "br0" && link.mtu == 1400)
         });
-        assert!(!told.iter().any(is_gone(one)), "{told:?}");
+        assert!(!events.iter().any(is_gone(one)), "{events:?}");
         assert_followed(&mut platform);
     });
 }
@@ -131,12 +131,12 @@ fn more_events_than_one_turn_takes_are_told_in_the_next() {
                 .map(|route| Step::Set(Object::Route(route)))
                 .collect::<Vec<_>>(),
         );
-        let mut told = Vec::new();
-        assert_eq!(platform.events.read(clock::now(), &mut told).unwrap(), Drained::More);
-        let first = told.len();
+        let mut events = Vec::new();
+        assert_eq!(platform.events.read(clock::now(), &mut events).unwrap(), Drained::More);
+        let first = events.len();
         assert!(first < 200);
         platform.follow();
-        told.into_iter().for_each(|event| platform.system.handle(event));
+        events.into_iter().for_each(|event| platform.system.handle(event));
         assert_eq!(platform.system.routes.len(), 200);
         platform.take(
             &routes.into_iter().map(|route| Step::Remove(Object::Route(route))).collect::<Vec<_>>(),
@@ -194,8 +194,8 @@ fn what_happens_after_an_overrun_is_told() {
         platform.system = platform.dump();
         let late = route("2001:db8:beef::/48", RouteTarget::OnLink(one), 9);
         platform.take(&[Step::Set(Object::Route(late.clone()))]);
-        let told = platform.follow();
-        assert_eq!(told, [KernelEvent::Route(late)]);
+        let events = platform.follow();
+        assert_eq!(events, [KernelEvent::Route(late)]);
     });
 }
 
@@ -229,11 +229,11 @@ fn a_flood_of_events_ends_in_the_right_state() {
             });
             let mut last = false;
             loop {
-                let mut told = Vec::new();
-                match platform.events.read(clock::now(), &mut told).unwrap() {
+                let mut events = Vec::new();
+                match platform.events.read(clock::now(), &mut events).unwrap() {
                     Drained::Overrun => platform.system = platform.dump(),
                     Drained::Whole | Drained::More => {
-                        told.into_iter().for_each(|event| platform.system.handle(event));
+                        events.into_iter().for_each(|event| platform.system.handle(event));
                     }
                 }
                 if last {
@@ -258,14 +258,14 @@ fn routes_that_the_asker_has_changed_can_be_left_out() {
         let stays = route("2001:db8:b::/64", RouteTarget::OnLink(one), 240);
         platform.take(&[Step::Set(Object::Route(ours.clone())), Step::Set(Object::Route(stays))]);
         platform.take(&[Step::Remove(Object::Route(ours)), set(one, "2001:db8:a::1")]);
-        let told = platform.until(
+        let events = platform.until(
             "the address",
             |event| matches!(event, KernelEvent::Address(address) if address.ours),
         );
         let is_route = |event: &KernelEvent| {
             matches!(event, KernelEvent::Route(_) | KernelEvent::RouteGone(_))
         };
-        assert!(!told.iter().any(is_route), "{told:?}");
+        assert!(!events.iter().any(is_route), "{events:?}");
         machine.ip("-6 route del 2001:db8:b::/64 dev one0 metric 240");
         platform.until("another's doing", is_route_gone);
     });

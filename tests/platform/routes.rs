@@ -74,8 +74,8 @@ fn the_end_of_a_route_is_replaced_in_place() {
         for until in [after(1800), after(60), default.until, after(600)] {
             let wanted = KernelRoute { until, ..default.clone() };
             platform.take(&[Step::Replace(Object::Route(wanted.clone()))]);
-            let told = platform.follow();
-            assert!(!told.iter().any(is_route_gone), "{told:?}");
+            let events = platform.follow();
+            assert!(!events.iter().any(is_route_gone), "{events:?}");
             let dump = platform.dump();
             for has in [&platform.system.routes, &dump.routes] {
                 assert_eq!(has.len(), 1);
@@ -192,8 +192,8 @@ fn one_refused_step_does_not_hold_up_the_others() {
             (12, invalid),
         ];
         assert_eq!(refused, expected);
-        let told = platform.follow();
-        assert!(told.iter().any(|event| matches!(event, KernelEvent::Address(_))));
+        let events = platform.follow();
+        assert!(events.iter().any(|event| matches!(event, KernelEvent::Address(_))));
         assert_eq!(platform.system.routes.len(), 4);
         assert!(platform.address("one0", "2001:db8:b:1::1").is_some());
     });

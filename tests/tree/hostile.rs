@@ -59,7 +59,7 @@ struct Attack {
 struct Relayed {
     peer: usize,
     link: &'static str,
-    told: Option<usize>,
+    link_layer: Option<usize>,
     interface: bool,
 }
 
@@ -71,7 +71,12 @@ fn attack() -> impl Strategy<Value = Attack> {
         prop::option::of(0_usize..3),
         any::<bool>(),
     )
-        .prop_map(|(peer, link, told, interface)| Relayed { peer, link, told, interface });
+        .prop_map(|(peer, link, link_layer, interface)| Relayed {
+            peer,
+            link,
+            link_layer,
+            interface,
+        });
     (
         0_usize..3,
         kind,
@@ -112,8 +117,11 @@ impl Attack {
         options.extend(self.accepts.then_some(Dhcpv6Option::ReconfigureAccept));
         let inner = message(self.kind, &who(self.who), &options);
         self.relays.iter().fold(inner, |inner, relay| {
-            let mut options: Vec<RelayOption> =
-                relay.told.map(|told| option_79(LINK_LAYERS[told])).into_iter().collect();
+            let mut options: Vec<RelayOption> = relay
+                .link_layer
+                .map(|link_layer| option_79(LINK_LAYERS[link_layer]))
+                .into_iter()
+                .collect();
             options.extend(relay.interface.then(|| RelayOption::InterfaceId(vec![1])));
             relayed(VICTIMS[relay.peer], relay.link, &options, inner)
         })

@@ -185,11 +185,11 @@ fn what_the_provider_says_of_services_reaches_hosts_of_every_router() {
     tree.provider().options.push((57, vec![1; 16]));
     tree.run_for(secs(120));
     for router in 0..3 {
-        let told = inform(&mut tree, router, &CODES).unwrap();
-        assert_eq!(sorted(told), sorted(services()), "router {router}");
+        let options = inform(&mut tree, router, &CODES).unwrap();
+        assert_eq!(sorted(options), sorted(services()), "router {router}");
         for (code, body) in services() {
-            let told = inform(&mut tree, router, &[code]).unwrap();
-            assert!(told.contains(&(code, body)) && told.iter().all(|(of, _)| *of == code));
+            let options = inform(&mut tree, router, &[code]).unwrap();
+            assert!(options.contains(&(code, body)) && options.iter().all(|(of, _)| *of == code));
         }
         assert_eq!(inform(&mut tree, router, &[23]), Some(vec![]), "who does not ask is not told");
         let status = tree.net.nodes[router].core.status(tree.now());
@@ -220,11 +220,11 @@ fn a_link_without_delegations_is_informed() {
     let config = file::parse("test.toml", plain).unwrap();
     tree.give(1, Input::Command(Command::Reload(Box::new(config))));
     tree.run_for(secs(120));
-    let told = inform(&mut tree, 1, &CODES).unwrap();
+    let options = inform(&mut tree, 1, &CODES).unwrap();
     let mut wanted = services();
     wanted.retain(|(code, _)| *code != 103);
     wanted.push((103, b"https://own.example.org/".to_vec()));
-    assert_eq!(sorted(told), sorted(wanted), "its own captive portal comes first");
+    assert_eq!(sorted(options), sorted(wanted), "its own captive portal comes first");
     assert!(tree.watch.advertisements[&1].other, "the O flag says that there is more");
     tree.watch.answers.clear();
     let client = Dhcpv6Option::ClientId(Duid::from_uuid([7; 16]));
@@ -289,8 +289,8 @@ fn what_the_provider_advertises_of_nat64_and_portal_goes_down_the_tree() {
         let (of, left) = said(&tree, router).unwrap();
         assert!(of == prefix && (300..=1800).contains(&left), "router {router}: {left} s");
         assert!(tree.watch.advertisements[&router].options.contains(&portal), "router {router}");
-        let told = inform(&mut tree, router, &[103]).unwrap();
-        assert_eq!(told, [(103, b"https://portal.example.org/".to_vec())]);
+        let options = inform(&mut tree, router, &[103]).unwrap();
+        assert_eq!(options, [(103, b"https://portal.example.org/".to_vec())]);
     }
     // It is not advertised any more, and ends everywhere when the provider's word does.
     tree.options().truncate(1);
@@ -327,16 +327,16 @@ proptest! {
         let mut tree = Tree::chain(2, A, true);
         tree.provider().options = options;
         tree.run_for(secs(20));
-        let told = inform(&mut tree, 1, &CODES).unwrap();
-        let octets: usize = told.iter().map(|(_, body)| body.len() + 4).sum();
+        let options = inform(&mut tree, 1, &CODES).unwrap();
+        let octets: usize = options.iter().map(|(_, body)| body.len() + 4).sum();
         prop_assert!(octets <= 2048, "{octets}");
         let unknown = |(code, body): &(u16, Vec<u8>)| {
             Dhcpv6Option::Unknown { code: *code, body: body.clone() }
         };
-        let read = ServiceOption::select(&told.iter().map(unknown).collect::<Vec<_>>());
-        prop_assert_eq!(read.len(), told.len(), "{:?}", told);
+        let read = ServiceOption::select(&options.iter().map(unknown).collect::<Vec<_>>());
+        prop_assert_eq!(read.len(), options.len(), "{:?}", options);
         for option in &read {
-            prop_assert!(told.iter().any(|one| Dhcpv6Option::from(option) == unknown(one)));
+            prop_assert!(options.iter().any(|one| Dhcpv6Option::from(option) == unknown(one)));
         }
     }
 }

@@ -59,7 +59,7 @@ impl Watch {
         }
     }
 
-    fn told(&mut self, preferred: u32) {
+    fn preferred(&mut self, preferred: u32) {
         if preferred > 0 {
             self.shortest = Some(self.shortest.map_or(preferred, |least| least.min(preferred)));
         }
@@ -106,7 +106,7 @@ impl Tree {
                 preferred <= most && valid <= longest,
                 "router {of} tells {preferred}/{valid} of {prefix}, and has {left:?}"
             );
-            self.watch.told(preferred);
+            self.watch.preferred(preferred);
         }
     }
 
@@ -117,18 +117,18 @@ impl Tree {
         }
         self.watch.answers.insert(of, answer.clone());
         let prefixes: Vec<_> = answer.ia_pds().flat_map(|ia| ia.prefixes.clone()).collect();
-        for told in prefixes {
-            let (preferred, valid) = (told.preferred.to_wire(), told.valid.to_wire());
-            self.check_lifetimes(of, told.prefix, preferred, valid);
+        for prefix in prefixes {
+            let (preferred, valid) = (prefix.preferred.to_wire(), prefix.valid.to_wire());
+            self.check_lifetimes(of, prefix.prefix, preferred, valid);
         }
     }
 
     pub fn check_advertisement(&mut self, of: usize, advertisement: &RouterAdvertisement) {
         self.watch.advertisements.insert(of, advertisement.clone());
         for option in &advertisement.options {
-            if let NdpOption::Prefix(told) = option {
-                let (preferred, valid) = (told.preferred.to_wire(), told.valid.to_wire());
-                self.check_lifetimes(of, told.prefix, preferred, valid);
+            if let NdpOption::Prefix(prefix) = option {
+                let (preferred, valid) = (prefix.preferred.to_wire(), prefix.valid.to_wire());
+                self.check_lifetimes(of, prefix.prefix, preferred, valid);
             }
         }
     }

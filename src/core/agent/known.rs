@@ -72,8 +72,8 @@ impl Core {
                 is_held = true;
                 continue;
             }
-            let told = downlink.set_content(now, content.clone());
-            differs |= told && downlink.attached().is_some();
+            let is_new = downlink.set_content(now, content.clone());
+            differs |= is_new && downlink.attached().is_some();
         }
         // What is announced already but has to wait for its turn is still to be advertised.
         differs |=

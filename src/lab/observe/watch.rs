@@ -118,9 +118,9 @@ impl Watcher {
             self.lost = false;
         }
         self.wait()?;
-        while let Some(told) = self.events.recv()? {
+        while let Some(messages) = self.events.recv()? {
             let now = clock::now().since_boot();
-            self.read_events(now, told)?;
+            self.read_events(now, messages)?;
         }
         for tap in &self.taps {
             while let Some(frame) = tap.recv()? {
@@ -144,10 +144,10 @@ impl Watcher {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which three concern us")]
-    fn read_events(&mut self, now: Duration, told: Vec<RouteNetlinkMessage>) -> io::Result<()> {
+    fn read_events(&mut self, now: Duration, messages: Vec<RouteNetlinkMessage>) -> io::Result<()> {
         let mut found = Vec::new();
         let mut dump = false;
-        for message in told {
+        for message in messages {
             match message {
                 RouteNetlinkMessage::NewAddress(message) => found.extend(address(&message)),
                 RouteNetlinkMessage::DelAddress(message) => {

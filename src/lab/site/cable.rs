@@ -136,10 +136,10 @@ impl Namespace {
         self.set_up(name, true)?;
         while clock::now().since(begun) < CARRIER_PATIENCE {
             poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], CARRIER_TURN)?;
-            let (now, mut told) = (clock::now(), Vec::new());
-            events.read(now, &mut told)?;
+            let (now, mut messages) = (clock::now(), Vec::new());
+            events.read(now, &mut messages)?;
             let is_running = |event: &KernelEvent| matches!(event, KernelEvent::Link(link) if link.name == name && link.running);
-            if told.iter().any(is_running) {
+            if messages.iter().any(is_running) {
                 return Ok(now);
             }
         }

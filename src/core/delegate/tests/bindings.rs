@@ -53,8 +53,8 @@ fn one_router_on_two_links_has_two_bindings() {
     let both = format!("{POOL}\n[pool.others]\ndownlink = \"wl0\"\nprefix = \"0xe/60\"");
     let mut world = World::new(&both, A);
     let request = message(1, Request, &[ia(1, &[])]);
-    let first = told(&world.hear_at("lan0", contact(1), &request).unwrap(), 1).unwrap();
-    let second = told(&world.hear_at("wl0", contact(1), &request).unwrap(), 1).unwrap();
+    let first = prefixes_of(&world.hear_at("lan0", contact(1), &request).unwrap(), 1).unwrap();
+    let second = prefixes_of(&world.hear_at("wl0", contact(1), &request).unwrap(), 1).unwrap();
     assert_ne!(first[0].0, second[0].0);
     assert_eq!((world.delegating.bindings().len(), world.routes().len()), (2, 2));
     world.check();
@@ -66,11 +66,11 @@ fn a_router_has_no_more_of_a_pool_than_is_allowed() {
     let mut world = World::new(POOL, A);
     let all: Vec<_> = (1..=20).map(|iaid| ia(iaid, &[])).collect();
     let answer = world.hear(1, Request, &all).unwrap();
-    let given = (1..=20).filter(|iaid| told(&answer, *iaid).is_ok()).count();
+    let given = (1..=20).filter(|iaid| prefixes_of(&answer, *iaid).is_ok()).count();
     assert_eq!((given, world.delegating.bindings().len()), (3, 3));
     let answer = world.hear(1, Request, &[ia(30, &[])]).unwrap();
-    assert_eq!(told(&answer, 30), Err(StatusCode::NoPrefixAvail));
-    assert!(told(&world.hear(2, Request, &[ia(1, &[])]).unwrap(), 1).is_ok());
+    assert_eq!(prefixes_of(&answer, 30), Err(StatusCode::NoPrefixAvail));
+    assert!(prefixes_of(&world.hear(2, Request, &[ia(1, &[])]).unwrap(), 1).is_ok());
     world.check();
 }
 
@@ -100,7 +100,7 @@ fn strangers_get_nothing_without_a_pool_and_pools_serve_their_own_link() {
     assert!(world.ask(7, Request, &[]).is_ok());
     let request = message(8, Request, &[ia(1, &[])]);
     let answer = world.hear_at("wl0", contact(8), &request).unwrap();
-    assert_eq!(told(&answer, 1), Err(StatusCode::NoPrefixAvail));
+    assert_eq!(prefixes_of(&answer, 1), Err(StatusCode::NoPrefixAvail));
 }
 
 /// Of two pools that both would serve the first by name does, and when it is full the other.
@@ -157,7 +157,7 @@ fn made_up_routers_fill_the_tables_to_their_bounds_only() {
         let duid = Duid::new(&[[9, 9].as_slice(), &number.to_be_bytes()].concat()).unwrap();
         request.options[0] = Dhcpv6Option::ClientId(duid);
         let answer = world.hear_at("lan0", contact(1), &request).unwrap();
-        refused += usize::from(told(&answer, 1).is_err());
+        refused += usize::from(prefixes_of(&answer, 1).is_err());
     }
     assert_eq!((world.delegating.bindings().len(), refused), (32, 968));
     assert_eq!(world.delegating.server().refused_count(), server::MAX_REFUSED);

@@ -9,7 +9,7 @@ const ACCEPT: Dhcpv6Option = Dhcpv6Option::ReconfigureAccept;
 
 /// The key that an answer tells.
 fn key_of(answer: &Message) -> Option<crate::core::rkap::Key> {
-    answer.authentication().and_then(crate::core::rkap::told)
+    answer.authentication().and_then(crate::core::rkap::key_of)
 }
 
 /// HMAC-MD5 written out (RFC 2104), so that the digest is made twice.
@@ -286,7 +286,7 @@ fn who_solicits_too_early_is_notified() {
     }
     let answer = world.hear(1, Solicit, &[ia(1, &[]), asked, Dhcpv6Option::RapidCommit]).unwrap();
     assert_eq!((answer.kind, answer.has_rapid_commit()), (Advertise, false));
-    assert_eq!(told(&answer, 1), Err(StatusCode::NoPrefixAvail));
+    assert_eq!(prefixes_of(&answer, 1), Err(StatusCode::NoPrefixAvail));
     assert!(answer.options.contains(&Dhcpv6Option::SolMaxRt(60)));
     assert_eq!(world.calls(), []);
     world.known = true;

@@ -27,9 +27,9 @@ fn what_is_advertised_is_what_a_request_gets() {
     let given = world.hear(1, Request, &both).unwrap();
     assert_eq!((given.kind, given.has_rapid_commit()), (Reply, false));
     for iaid in [1, 2] {
-        assert_eq!(told(&offer, iaid), told(&given, iaid));
+        assert_eq!(prefixes_of(&offer, iaid), prefixes_of(&given, iaid));
     }
-    assert_eq!(told(&given, 2).unwrap()[0].0, net("2001:db8:a00:20::/60"));
+    assert_eq!(prefixes_of(&given, 2).unwrap()[0].0, net("2001:db8:a00:20::/60"));
     assert_eq!(world.routes(), [ONE, "2001:db8:a00:20::/60"]);
     world.check();
 }
@@ -45,10 +45,10 @@ fn what_several_ia_pds_are_offered_they_get() {
         let mut prefixes = BTreeSet::new();
         let mut count = 0;
         for iaid in 1..=5 {
-            assert_eq!(told(&offer, iaid), told(&given, iaid), "IA_PD {iaid}");
-            let told = told(&given, iaid).unwrap_or_default();
-            count += told.len();
-            prefixes.extend(told.into_iter().map(|told| told.0));
+            assert_eq!(prefixes_of(&offer, iaid), prefixes_of(&given, iaid), "IA_PD {iaid}");
+            let delegated = prefixes_of(&given, iaid).unwrap_or_default();
+            count += delegated.len();
+            prefixes.extend(delegated.into_iter().map(|prefix| prefix.0));
         }
         assert_eq!((prefixes.len(), count), if config == POOL { (3, 3) } else { (2, 2) });
         world.check();
@@ -66,7 +66,7 @@ fn a_rapid_solicit_is_committed_where_that_is_configured() {
     // A stranger gets nothing, and another server its chance.
     let answer = world.hear(7, Solicit, &rapid).unwrap();
     assert_eq!((answer.kind, answer.has_rapid_commit()), (Advertise, false));
-    assert_eq!(told(&answer, 1), Err(StatusCode::NoPrefixAvail));
+    assert_eq!(prefixes_of(&answer, 1), Err(StatusCode::NoPrefixAvail));
 
     let mut world = World::new(
         &SITE.replace("subnet = \"0x0/64\"", "subnet = \"0x0/64\"\nrapid-commit = false"),
@@ -105,7 +105,7 @@ fn lifetimes_end_with_our_own() {
     for (preferred, valid, given) in cases {
         world.delegate("up", &[(A, preferred, valid)]);
         let answer = world.hear(1, Renew, &[ia(1, &[ONE])]).unwrap();
-        assert_eq!(told(&answer, 1).unwrap(), [(net(ONE), given.0, given.1)]);
+        assert_eq!(prefixes_of(&answer, 1).unwrap(), [(net(ONE), given.0, given.1)]);
     }
     world.run_for(secs(3));
     assert_eq!(world.ask(1, Renew, &[ONE]).unwrap(), ["2001:db8:a00:10::/60 0 0"]);
@@ -162,7 +162,7 @@ fn without_a_delegation_there_is_none_to_be_had_and_it_is_asked_again_soon() {
     world.delegate("up", &[]);
     let asked = Dhcpv6Option::OptionRequest(vec![code::SOL_MAX_RT]);
     let answer = world.hear(1, Solicit, &[ia(1, &[]), asked]).unwrap();
-    assert_eq!(told(&answer, 1), Err(StatusCode::NoPrefixAvail));
+    assert_eq!(prefixes_of(&answer, 1), Err(StatusCode::NoPrefixAvail));
     assert_eq!(answer.sol_max_rt(), Some(60));
     let answer = world.hear(1, Solicit, &[ia(1, &[])]).unwrap();
     assert_eq!(answer.sol_max_rt(), None, "who does not ask is not told");
@@ -179,7 +179,7 @@ fn addresses_are_left_to_advertisements() {
     assert_eq!((answer.kind, answer.has_rapid_commit()), (Advertise, false));
     let answer = world.hear(1, Request, &[address(1), ia(1, &[])]).unwrap();
     assert_eq!(address_status(&answer), Some(StatusCode::NoAddrsAvail));
-    assert!(told(&answer, 1).is_ok());
+    assert!(prefixes_of(&answer, 1).is_ok());
     for kind in [Renew, Release, Decline] {
         let answer = world.hear(1, kind, &[address(1)]).unwrap();
         assert_eq!((answer.kind, address_status(&answer)), (Reply, Some(StatusCode::NoBinding)));
@@ -201,10 +201,11 @@ fn without_a_binding_a_renewal_makes_one_where_that_is_safe() {
         let mut world = World::new(config, A);
         let answer = world.hear(number, kind, &[ia(1, &[ONE])]).ok();
         let text = |(prefix, p, v): (Ipv6Net, u32, u32)| format!("{prefix} {p} {v}");
-        let told = answer.map(|answer| {
-            told(&answer, 1).map(|told| told.into_iter().map(text).collect::<Vec<_>>())
+        let prefixes = answer.map(|answer| {
+            prefixes_of(&answer, 1)
+                .map(|prefixes| prefixes.into_iter().map(text).collect::<Vec<_>>())
         });
-        assert_eq!(told, expected, "{number} {kind:?}");
+        assert_eq!(prefixes, expected, "{number} {kind:?}");
         world.check();
     }
     let mut world =
@@ -219,9 +220,9 @@ fn a_rebind_is_answered_for_every_ia_pd_or_for_none() {
     let mut world = World::new(SITE, A);
     world.ask(1, Request, &[]).unwrap();
     let answer = world.hear(1, Rebind, &[ia(9, &[]), ia(1, &[ONE]), ia(8, &[])]).unwrap();
-    assert!(told(&answer, 1).is_ok());
-    assert_eq!(told(&answer, 9), Err(StatusCode::NoBinding));
-    assert_eq!(told(&answer, 8), Err(StatusCode::NoBinding));
+    assert!(prefixes_of(&answer, 1).is_ok());
+    assert_eq!(prefixes_of(&answer, 9), Err(StatusCode::NoBinding));
+    assert_eq!(prefixes_of(&answer, 8), Err(StatusCode::NoBinding));
     assert_eq!(world.hear(1, Rebind, &[ia(9, &[]), ia(8, &[])]), Err(Reject::Silent));
     world.check();
 }
@@ -279,13 +280,13 @@ fn a_release_frees_at_once_and_says_so() {
     let unknown = ia(5, &["2001:db8:a00:50::/60"]);
     let answer = world.hear(1, Release, &[ia(1, &[ONE]), unknown]).unwrap();
     assert_eq!(answer.status().map(|status| status.code), Some(StatusCode::Success));
-    assert_eq!(told(&answer, 5), Err(StatusCode::NoBinding));
+    assert_eq!(prefixes_of(&answer, 5), Err(StatusCode::NoBinding));
     assert!(answer.ia_pds().all(|ia| ia.iaid != Iaid(1)));
     assert_eq!(world.routes(), [""; 0]);
     assert!(world.memory.bindings.is_empty());
     world.check();
     let answer = world.hear(1, Release, &[ia(1, &[ONE])]).unwrap();
-    assert_eq!(told(&answer, 1), Err(StatusCode::NoBinding), "repeated");
+    assert_eq!(prefixes_of(&answer, 1), Err(StatusCode::NoBinding), "repeated");
     let none: Option<Status> = None;
     assert_ne!(answer.status().cloned(), none);
 }

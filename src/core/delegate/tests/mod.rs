@@ -146,11 +146,14 @@ pub(super) fn message(number: u8, kind: MessageType, options: &[Dhcpv6Option]) -
 }
 
 /// What an answer says of an IA_PD: prefixes with preferred and valid lifetime, or a status.
-pub(super) fn told(answer: &Message, iaid: u32) -> Result<Vec<(Ipv6Net, u32, u32)>, StatusCode> {
+pub(super) fn prefixes_of(
+    answer: &Message,
+    iaid: u32,
+) -> Result<Vec<(Ipv6Net, u32, u32)>, StatusCode> {
     let ia = answer.ia_pds().find(|ia| ia.iaid == Iaid(iaid)).expect("the IA_PD is answered");
     let prefixes = ia.prefixes.iter();
     let prefixes = prefixes
-        .map(|told| (told.prefix, told.preferred.to_wire(), told.valid.to_wire()))
+        .map(|prefix| (prefix.prefix, prefix.preferred.to_wire(), prefix.valid.to_wire()))
         .collect();
     ia.status.as_ref().map_or(Ok(prefixes), |status| Err(status.code))
 }
@@ -326,7 +329,7 @@ impl World {
     ) -> Result<Vec<String>, StatusCode> {
         let answer = self.hear(number, kind, &[ia(1, prefixes)]).expect("an answer");
         let text = |(prefix, preferred, valid)| format!("{prefix} {preferred} {valid}");
-        told(&answer, 1).map(|told| told.into_iter().map(text).collect())
+        prefixes_of(&answer, 1).map(|prefixes| prefixes.into_iter().map(text).collect())
     }
 
     /// The calls since the last time: for a Reconfigure the message, for an advertisement none.

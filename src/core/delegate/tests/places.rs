@@ -7,8 +7,8 @@ use super::*;
 /// The prefixes that a router is given, in text.
 fn given(world: &mut World, number: u8, iaid: u32) -> Vec<String> {
     let answer = world.hear(number, Request, &[ia(iaid, &[])]).unwrap();
-    let told = told(&answer, iaid).unwrap().into_iter();
-    told.filter(|(_, _, valid)| *valid > 0).map(|(prefix, _, _)| prefix.to_string()).collect()
+    let prefixes = prefixes_of(&answer, iaid).unwrap().into_iter();
+    prefixes.filter(|(_, _, valid)| *valid > 0).map(|(prefix, _, _)| prefix.to_string()).collect()
 }
 
 /// SRV-56, CRV-02
@@ -55,8 +55,8 @@ fn a_place_of_a_pool_is_kept() {
     // Everything is lost, also the prefix itself: what a router says it holds has the bits.
     let mut world = World::new(POOL, B);
     for (number, was) in numbers.rev().zip(first.iter().rev()) {
-        let told = world.ask(number, Renew, &[&was[0]]).unwrap();
-        assert!(told[0].starts_with(&was[0].replace("a00", "b00")), "{told:?}");
+        let prefixes = world.ask(number, Renew, &[&was[0]]).unwrap();
+        assert!(prefixes[0].starts_with(&was[0].replace("a00", "b00")), "{prefixes:?}");
     }
     world.check();
 }
@@ -79,8 +79,8 @@ fn a_dropped_ia_pd_of_the_same_router_gives_its_place_up() {
     world.check();
     // But not while it names both.
     let answer = world.hear(2, Renew, &[ia(8, &["2001:db8:a00:30::/60"]), ia(9, &[])]).unwrap();
-    assert!(told(&answer, 8).is_ok());
-    assert_eq!(told(&answer, 9), Err(StatusCode::NoBinding));
+    assert!(prefixes_of(&answer, 8).is_ok());
+    assert_eq!(prefixes_of(&answer, 9), Err(StatusCode::NoBinding));
     world.check();
 }
 
@@ -98,7 +98,7 @@ fn a_place_that_is_tied_to_an_ia_pd_is_not_taken_with_another() {
             .collect::<Vec<_>>()
     );
     let answer = world.hear(1, Request, &[ia(1, &[])]).unwrap();
-    assert_eq!(told(&answer, 1), Err(StatusCode::NoPrefixAvail));
+    assert_eq!(prefixes_of(&answer, 1), Err(StatusCode::NoPrefixAvail));
     assert_eq!(world.delegating.bindings()[&key(1, 2)].slots.len(), 2);
     world.check();
 }
@@ -111,20 +111,26 @@ fn a_router_is_known_by_its_link_layer_address() {
         "link-layer = \"02:00:5e:00:53:01\"",
     );
     let mut world = World::new(&config, A);
-    assert!(world.hear(2, Request, &[ia(1, &[])]).map(|answer| told(&answer, 1)).unwrap().is_err());
+    assert!(
+        world
+            .hear(2, Request, &[ia(1, &[])])
+            .map(|answer| prefixes_of(&answer, 1))
+            .unwrap()
+            .is_err()
+    );
     let octets = vec![2, 0, 0x5e, 0, 0x53, 1];
     let at = Contact { link_layer: Some(octets), ..contact(2) };
     let answer = world.hear_at("lan0", at.clone(), &message(2, Request, &[ia(1, &[])])).unwrap();
-    assert_eq!(told(&answer, 1).unwrap()[0].0, net("2001:db8:a00:30::/60"));
+    assert_eq!(prefixes_of(&answer, 1).unwrap()[0].0, net("2001:db8:a00:30::/60"));
     world.reload(&config);
     assert_eq!(world.routes(), ["2001:db8:a00:30::/60"]);
     world.check();
     // Set up anew it does not have to wait for itself; who merely has its number does.
     let request = message(5, Request, &[ia(1, &[])]);
     let answer = world.hear_at("lan0", contact(2), &request).unwrap();
-    assert_eq!(told(&answer, 1), Err(StatusCode::NoPrefixAvail));
+    assert_eq!(prefixes_of(&answer, 1), Err(StatusCode::NoPrefixAvail));
     let answer = world.hear_at("lan0", at, &request).unwrap();
-    assert_eq!(told(&answer, 1).unwrap()[0].0, net("2001:db8:a00:30::/60"));
+    assert_eq!(prefixes_of(&answer, 1).unwrap()[0].0, net("2001:db8:a00:30::/60"));
     assert_eq!(world.delegating.bindings().len(), 1);
     world.check();
 }

@@ -111,10 +111,10 @@ impl Router {
         }
         for ia in answer.ia_pds() {
             let held = self.held.entry(ia.iaid.0).or_default();
-            for told in &ia.prefixes {
-                match told.valid.to_wire() {
-                    0 => held.remove(&told.prefix),
-                    seconds => held.insert(told.prefix, now + secs(seconds.into())),
+            for prefix in &ia.prefixes {
+                match prefix.valid.to_wire() {
+                    0 => held.remove(&prefix.prefix),
+                    seconds => held.insert(prefix.prefix, now + secs(seconds.into())),
                 };
             }
         }

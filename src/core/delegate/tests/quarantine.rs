@@ -30,8 +30,8 @@ fn a_place_is_given_on_when_its_holder_shows_that_it_has_heard() {
     assert!(gets(&mut world, 2, Request, &[]).is_empty());
     assert_eq!(world.calls(), [(contact(1).peer, None)]);
     assert!(world.routes().contains(&ONE.to_owned()), "it is used until then");
-    let told = world.ask(1, Renew, &[ONE]).unwrap();
-    assert_eq!(told, ["2001:db8:a00:40::/60 2700 5400", "2001:db8:a00:10::/60 0 0"]);
+    let prefixes = world.ask(1, Renew, &[ONE]).unwrap();
+    assert_eq!(prefixes, ["2001:db8:a00:40::/60 2700 5400", "2001:db8:a00:10::/60 0 0"]);
     // That answer may have got lost.
     world.run_for(secs(1000));
     assert!(gets(&mut world, 2, Request, &[]).is_empty());
@@ -157,8 +157,8 @@ fn a_place_that_returns_is_its_holders_again() {
     world.reload(&handed_on());
     world.ask(1, Renew, &[ONE]).unwrap();
     world.reload(SITE);
-    let told = world.ask(1, Renew, &["2001:db8:a00:40::/60"]).unwrap();
-    assert_eq!(told, ["2001:db8:a00:10::/60 2700 5400", "2001:db8:a00:40::/60 0 0"]);
+    let prefixes = world.ask(1, Renew, &["2001:db8:a00:40::/60"]).unwrap();
+    assert_eq!(prefixes, ["2001:db8:a00:10::/60 2700 5400", "2001:db8:a00:40::/60 0 0"]);
     world.check();
 }
 
@@ -210,10 +210,14 @@ fn a_delegation_that_moves_to_another_link_is_given_there() {
     world.reload(&moved);
     let request = message(2, Request, &[ia(1, &[])]);
     let answer = world.hear_at("wl0", contact(2), &request).unwrap();
-    assert_eq!(told(&answer, 1), Err(StatusCode::NoPrefixAvail), "it may be two with one DUID");
+    assert_eq!(
+        prefixes_of(&answer, 1),
+        Err(StatusCode::NoPrefixAvail),
+        "it may be two with one DUID"
+    );
     world.hear(2, Release, &[ia(1, &["2001:db8:a00:30::/60"])]).unwrap();
     let answer = world.hear_at("wl0", contact(2), &request).unwrap();
-    assert!(told(&answer, 1).is_ok());
+    assert!(prefixes_of(&answer, 1).is_ok());
     world.check();
 }
 
@@ -227,8 +231,8 @@ fn who_waits_with_a_key_gets_a_reconfigure() {
     world.reload(&handed_on());
     world.calls();
     assert!(!world.delegating.bindings()[&key(2, 1)].blocked.is_empty());
-    let told = world.ask(2, Renew, &["2001:db8:a00:30::/60"]).unwrap();
-    assert_eq!(told, ["2001:db8:a00:30::/60 0 0"]);
+    let prefixes = world.ask(2, Renew, &["2001:db8:a00:30::/60"]).unwrap();
+    assert_eq!(prefixes, ["2001:db8:a00:30::/60 0 0"]);
     assert_eq!(world.calls(), []);
     world.run_for(secs(3));
     world.calls();
@@ -246,7 +250,7 @@ fn an_answer_fits_a_datagram_whatever_is_named() {
     let all: Vec<String> = (0..2200).map(|n| format!("2001:db8:{n:x}::/48")).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     let answer = world.hear(1, Renew, &[ia(1, &all)]).unwrap();
-    assert_eq!(told(&answer, 1).unwrap().len(), 65);
+    assert_eq!(prefixes_of(&answer, 1).unwrap().len(), 65);
     let many: Vec<_> = (0..100).map(|iaid| ia(iaid, &[])).collect();
     let mut world = World::new(&POOL.replace("per-router = 3", "per-router = 99"), A);
     let answer = world.hear(1, Request, &many).unwrap();

@@ -58,7 +58,7 @@ fn an_answer_goes_back_through_the_relays_it_came_through() {
     let mut world = World::new(SITE, A);
     for kind in [Solicit, Request] {
         let answer = unwrapped(&hear(&mut world, 1, kind, "fd00:1::1").octets);
-        assert_eq!(told(&answer, 1).unwrap()[0].0, net("2001:db8:a00:10::/60"));
+        assert_eq!(prefixes_of(&answer, 1).unwrap()[0].0, net("2001:db8:a00:10::/60"));
     }
     let route = &world.delegating.routes(&key(1, 1), LAN)[0];
     assert_eq!(route.target, RouteTarget::Gateway(LAN, RELAY), "SRV-60");
@@ -104,7 +104,7 @@ fn the_link_that_a_relay_names_chooses_the_pool() {
         let inner = RelayMessage::decode(&answer.octets).unwrap();
         let inner = RelayMessage::decode(inner.relayed().unwrap()).unwrap();
         let answer = Message::decode(inner.relayed().unwrap()).unwrap();
-        let given = told(&answer, 1).ok().map(|told| told[0].0);
+        let given = prefixes_of(&answer, 1).ok().map(|prefixes| prefixes[0].0);
         assert_eq!(given.map(|given| net(block.unwrap()).contains(&given)), block.map(|_| true));
     }
     // Who asks without a relay is on none of them.
@@ -121,15 +121,15 @@ fn who_comes_from_another_link_gives_back_what_it_had() {
     );
     for kind in [Renew, Rebind, Request] {
         let mut world = World::new(&two, A);
-        let first = told_by(&mut world, Request, "fd00:1::1", &[])[0].0;
+        let first = prefixes_by(&mut world, Request, "fd00:1::1", &[])[0].0;
         let named = first.to_string();
         // The other link has a pool of its own, or none.
         for (link, count) in [("fd00:2::1", 2), ("fd00:3::1", 1), ("::", 1)] {
             let mut world = world.clone();
-            let told = told_by(&mut world, kind, link, &[&named]);
-            assert_eq!(told.len(), count, "{kind:?} from {link}: {told:?}");
-            assert!(told.contains(&(first, 0, 0)), "{kind:?} from {link}: {told:?}");
-            let new = told.iter().find(|told| told.0 != first);
+            let prefixes = prefixes_by(&mut world, kind, link, &[&named]);
+            assert_eq!(prefixes.len(), count, "{kind:?} from {link}: {prefixes:?}");
+            assert!(prefixes.contains(&(first, 0, 0)), "{kind:?} from {link}: {prefixes:?}");
+            let new = prefixes.iter().find(|prefix| prefix.0 != first);
             assert!(new.is_none_or(|new| net("2001:db8:a00:e0::/60").contains(&new.0)));
             world.check();
             world.restart();
@@ -137,11 +137,11 @@ fn who_comes_from_another_link_gives_back_what_it_had() {
         }
         // From its own link it keeps it, whatever happens to us.
         world.reload(&two);
-        assert!(told_by(&mut world, kind, "fd00:1::2", &[&named])[0].1 > 0);
+        assert!(prefixes_by(&mut world, kind, "fd00:1::2", &[&named])[0].1 > 0);
     }
 }
 
-fn told_by(
+fn prefixes_by(
     world: &mut World,
     kind: MessageType,
     link: &str,
@@ -154,5 +154,5 @@ fn told_by(
     world.timeout();
     let outer = RelayMessage::decode(&served.answer.unwrap().octets).unwrap();
     let inner = RelayMessage::decode(outer.relayed().unwrap()).unwrap();
-    told(&Message::decode(inner.relayed().unwrap()).unwrap(), 1).unwrap()
+    prefixes_of(&Message::decode(inner.relayed().unwrap()).unwrap(), 1).unwrap()
 }

@@ -95,7 +95,7 @@ fn answers_name_both_sides_and_the_transaction_and_no_preference() {
 fn lifetimes_and_times_that_a_router_asks_for_do_not_count() {
     let mut world = World::new(SITE, A);
     let answer = world.hear(1, Request, &[ia(1, &["::/48"])]).unwrap();
-    assert_eq!(told(&answer, 1).unwrap(), [(net("2001:db8:a00:10::/60"), 2700, 5400)]);
+    assert_eq!(prefixes_of(&answer, 1).unwrap(), [(net("2001:db8:a00:10::/60"), 2700, 5400)]);
     let ia = answer.ia_pds().next().unwrap();
     assert_eq!((ia.t1, ia.t2), (Lifetime::Finite(840), Lifetime::Finite(2160)));
 }
@@ -108,7 +108,7 @@ fn duids_are_octets_of_any_kind() {
         let duid = Duid::new(octets).unwrap();
         let mut request = message(1, Request, &[ia(1, &[])]);
         request.options[0] = Dhcpv6Option::ClientId(duid);
-        assert!(told(&world.hear_at("lan0", contact(1), &request).unwrap(), 1).is_ok());
+        assert!(prefixes_of(&world.hear_at("lan0", contact(1), &request).unwrap(), 1).is_ok());
     }
     assert_eq!(world.delegating.bindings().len(), 2);
     world.check();

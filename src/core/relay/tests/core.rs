@@ -124,8 +124,8 @@ fn what_is_dropped_is_counted() {
     outputs(&mut core);
     core.handle(NOW, Input::Server(received(LAN, CLIENT, "fe80::a", &STRANGE)));
     core.handle(NOW, Input::Server(from_client(WAN, &STRANGE)));
-    let told = outputs(&mut core);
-    assert!(told.iter().all(|output| matches!(output, Output::Event(_))), "{told:?}");
+    let outputs = outputs(&mut core);
+    assert!(outputs.iter().all(|output| matches!(output, Output::Event(_))), "{outputs:?}");
     assert_eq!(core.status(NOW).counters["relay-unicast"], 1);
     assert_eq!(core.status(NOW).counters.len(), 1, "what concerns no relay is not counted");
 }

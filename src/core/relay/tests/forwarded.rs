@@ -81,8 +81,8 @@ fn the_registration_of_an_address_is_relayed() {
     let level = RelayMessage::decode(&relaying.packets[0].packet.octets).unwrap();
     assert_eq!(level.relayed(), Some(&inform[..]));
     assert_eq!(level.peer_address, ip("2001:db8:a::77"));
-    let told = RelayOption::ClientLinkLayer { hardware_type: 1, address: vec![2; 6] };
-    assert!(level.options.contains(&told));
+    let option = RelayOption::ClientLinkLayer { hardware_type: 1, address: vec![2; 6] };
+    assert!(level.options.contains(&option));
 }
 
 /// RLY-09, RLY-17

@@ -42,7 +42,7 @@ impl Client {
             return;
         }
         let Some(authentication) = message.authentication() else { return };
-        let Some(key) = rkap::told(authentication) else { return };
+        let Some(key) = rkap::key_of(authentication) else { return };
         let known = self.keyring.take().filter(|keyring| keyring.key == key);
         let seen = known.and_then(|keyring| keyring.replay);
         let replay =

@@ -196,7 +196,7 @@ pub(super) struct World {
     /// All that was sent, and when.
     pub(super) sent: Vec<(Duration, Message)>,
     /// All that was told, and when; without what says nothing.
-    pub(super) told: Vec<(Duration, Progress)>,
+    pub(super) reported: Vec<(Duration, Progress)>,
     pub(super) rejects: Vec<Reject>,
     pub(super) transitions: Vec<Transition>,
     /// Time from a question to its answer.
@@ -220,7 +220,7 @@ impl World {
             lease: Lease::new(rules, stored.as_ref(), Random::new([seed; 32]), START),
             now: START,
             sent: Vec::new(),
-            told: Vec::new(),
+            reported: Vec::new(),
             rejects: Vec::new(),
             transitions: Vec::new(),
             latency: millis(1),
@@ -242,7 +242,7 @@ impl World {
         assert!(!world.lease.held.is_empty(), "bound");
         world.latency = millis(1);
         world.sent.clear();
-        world.told.clear();
+        world.reported.clear();
         world.transitions.clear();
         world
     }
@@ -310,7 +310,7 @@ impl World {
 
     fn tell(&mut self, progress: Progress) {
         if progress != Progress::default() {
-            self.told.push((self.elapsed(), progress));
+            self.reported.push((self.elapsed(), progress));
         }
     }
 
@@ -338,15 +338,15 @@ impl World {
     }
 
     pub(super) fn outcomes(&self) -> Vec<(Duration, Outcome)> {
-        self.told
+        self.reported
             .iter()
-            .filter_map(|(at, told)| told.outcome.map(|outcome| (*at, outcome)))
+            .filter_map(|(at, reported)| reported.outcome.map(|outcome| (*at, outcome)))
             .collect()
     }
 
     /// When prefixes or addresses came or went.
     pub(super) fn changes(&self) -> Vec<Duration> {
-        self.told.iter().filter(|(_, told)| told.changed).map(|(at, _)| *at).collect()
+        self.reported.iter().filter(|(_, reported)| reported.changed).map(|(at, _)| *at).collect()
     }
 
     /// The prefixes in use.

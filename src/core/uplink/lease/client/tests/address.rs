@@ -20,7 +20,7 @@ fn bound_with_address() -> World {
     world.run(secs(1), |question| serve(question, with_prefix()));
     assert_eq!(addresses(&world), [addr(ADDRESS)]);
     world.sent.clear();
-    world.told.clear();
+    world.reported.clear();
     world
 }
 
@@ -159,7 +159,7 @@ fn an_address_ends_by_its_lifetimes() {
     );
     world.lease.want_address(world.now, true);
     world.run(secs(1), |question| Some(reply(1, question, vec![ia_na(0, 0, ADDRESS, 100, 200)])));
-    world.told.clear();
+    world.reported.clear();
     world.run(secs(500), silence);
     assert_eq!(world.changes(), [millis(100_001), millis(200_001)]);
     assert!(addresses(&world).is_empty());

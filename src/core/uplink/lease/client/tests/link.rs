@@ -15,7 +15,7 @@ fn with_address() -> World {
     });
     assert_eq!(world.lease.addresses().len(), 1);
     world.sent.clear();
-    world.told.clear();
+    world.reported.clear();
     world
 }
 

@@ -240,7 +240,7 @@ proptest! {
         world.latency = millis(latency);
         let mut said = 0;
         for step in [Step::LinkUp(true)].iter().chain(&steps) {
-            world.told.clear();
+            world.reported.clear();
             let before = (world.live(), world.lease.stored());
             apply(&mut world, step);
             let pass = if let Step::Pass(pass) = step { *pass } else { Duration::ZERO };
@@ -250,10 +250,10 @@ proptest! {
             });
             check(&world)?;
             if world.live() != before.0 {
-                prop_assert!(world.told.iter().any(|(_, told)| told.changed), "{step:?}");
+                prop_assert!(world.reported.iter().any(|(_, reported)| reported.changed), "{step:?}");
             }
             if world.lease.stored() != before.1 {
-                prop_assert!(world.told.iter().any(|(_, told)| told.remember), "{step:?}");
+                prop_assert!(world.reported.iter().any(|(_, reported)| reported.remember), "{step:?}");
             }
         }
         check_sent(&world)?;

@@ -56,9 +56,9 @@ fn keyed() -> World {
 
 /// Lets `message` arrive and does as it says, as the core does.
 pub(super) fn obey(world: &mut World, message: &Message) {
-    let told = world.told.len();
+    let before = world.reported.len();
     world.receive(message);
-    let wanted = world.told[told..].iter().find_map(|(_, told)| told.reconfigure);
+    let wanted = world.reported[before..].iter().find_map(|(_, reported)| reported.reconfigure);
     if let Some(kind) = wanted {
         world.lease.refresh(world.now, Refresh { kind, follow_up: false });
     }
@@ -97,8 +97,8 @@ fn a_valid_reconfigure_is_followed() {
         world.run(millis(500), silence);
         assert_eq!(world.kinds_once(), [kind]);
         assert_eq!(world.rejects, []);
-        assert!(world.told[0].1.remember, "the replay value");
-        assert!(!world.told[0].1.changed);
+        assert!(world.reported[0].1.remember, "the replay value");
+        assert!(!world.reported[0].1.changed);
         assert_eq!(world.live(), [net(A)]);
     }
 }
@@ -144,7 +144,7 @@ fn an_invalid_reconfigure_is_dropped() {
         obey(&mut world, &sign(message, &KEY));
         world.run(secs(5), silence);
         assert_eq!(world.rejects, [reject], "{name}");
-        assert!(world.sent.is_empty() && world.told.is_empty(), "{name}");
+        assert!(world.sent.is_empty() && world.reported.is_empty(), "{name}");
         assert_eq!(world.lease.stored(), stored, "{name}");
     }
     let mut world = keyed();
@@ -212,7 +212,7 @@ fn further_reconfigures_are_part_of_the_first() {
     obey(&mut world, &reconfigure(6, 8));
     world.run(millis(999), silence);
     assert_eq!(world.kinds_once(), [Renew]);
-    let handed_on = world.told.iter().filter(|(_, told)| told.reconfigure.is_some());
+    let handed_on = world.reported.iter().filter(|(_, reported)| reported.reconfigure.is_some());
     assert_eq!(handed_on.count(), 1);
     world.run(secs(900), silence);
     assert!(world.times_of(Renew).iter().all(|at| *at < secs(1)));
@@ -231,7 +231,7 @@ fn a_reconfigure_during_another_refresh_is_handed_on() {
     world.lease.refresh(world.now, RENEW);
     world.run(millis(3000), silence);
     world.receive(&reconfigure(5, 6));
-    assert_eq!(world.told[0].1.reconfigure, Some(RefreshKind::Renew));
+    assert_eq!(world.reported[0].1.reconfigure, Some(RefreshKind::Renew));
 }
 
 /// PDC-89: the transaction id says nothing.
@@ -277,14 +277,14 @@ fn information_is_refreshed_in_its_time() {
         ("as sent", Some(700), Some(700)),
         ("never", Some(u32::MAX), None),
     ];
-    for (name, told, expected) in cases {
+    for (name, sent, expected) in cases {
         let mut delays = Vec::new();
         for seed in 0..20 {
             let mut world = World::seeded(Rules { delegate: Vec::new(), ..rules() }, seed);
             world.lease.link_up(START, true);
             world.lease.want_information(START, true);
             world.run(secs(100_000), |question| {
-                let refresh = told.map(Dhcpv6Option::InformationRefreshTime);
+                let refresh = sent.map(Dhcpv6Option::InformationRefreshTime);
                 Some(reply(1, question, refresh.into_iter().collect()))
             });
             let times = world.times_of(InformationRequest);

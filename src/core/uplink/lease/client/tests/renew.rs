@@ -56,7 +56,7 @@ fn a_lease_that_is_renewed_lasts() {
     assert!(world.kinds().iter().all(|kind| *kind == Renew));
     assert_eq!(world.sent.len(), 99);
     assert_eq!(world.changes(), [] as [Duration; 0]);
-    assert!(world.told.iter().all(|(_, told)| told.refreshed && told.remember));
+    assert!(world.reported.iter().all(|(_, reported)| reported.refreshed && reported.remember));
     assert_eq!(world.outcomes(), [], "no refresh of a change");
 }
 

@@ -46,7 +46,11 @@ fn lifetimes_are_taken_as_they_come() {
         assert_eq!(held.preferred_until, Until::after(replied_at, Lifetime::Finite(preferred)));
         assert_eq!(held.valid_until, Until::after(replied_at, Lifetime::Finite(valid)));
         assert_eq!(world.outcomes(), [(millis(1), Outcome::Unchanged)]);
-        assert!(world.told[0].1.refreshed && world.told[0].1.remember && !world.told[0].1.changed);
+        assert!(
+            world.reported[0].1.refreshed
+                && world.reported[0].1.remember
+                && !world.reported[0].1.changed
+        );
     }
 }
 
@@ -212,7 +216,7 @@ fn resolvers_that_are_left_out_are_gone() {
     world.run(secs(1), |question| Some(reply(1, question, gives(A))));
     assert_eq!(world.lease.resolvers(), (vec![], vec![]));
     assert_eq!(world.live(), [net(A)], "leases are no options");
-    assert!(world.told[0].1.refreshed);
+    assert!(world.reported[0].1.refreshed);
 }
 
 /// Resolvers end with the lease, and those that cannot be any are not taken.

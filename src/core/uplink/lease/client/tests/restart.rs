@@ -160,7 +160,7 @@ fn what_changes_is_remembered_and_nothing_else() {
     world.lease.link_up(START, true);
     let mut stored = None;
     for second in 0..4000 {
-        world.told.clear();
+        world.reported.clear();
         if second == 500 {
             world.lease.refresh(world.now, RENEW);
         }
@@ -168,12 +168,12 @@ fn what_changes_is_remembered_and_nothing_else() {
             0..1200 => Some(reply(1, question, gives(if second < 500 { A } else { B }))),
             _ => None,
         });
-        let remembers = world.told.iter().any(|(_, told)| told.remember);
+        let remembers = world.reported.iter().any(|(_, reported)| reported.remember);
         assert_eq!(remembers, world.lease.stored() != stored, "after {second} s");
         stored = world.lease.stored();
     }
     assert_eq!(stored.map(|stored| stored.prefixes.len()), Some(1));
     world.run(secs(6000), silence);
     assert_eq!(world.lease.stored(), None);
-    assert!(world.told.iter().any(|(_, told)| told.remember));
+    assert!(world.reported.iter().any(|(_, reported)| reported.remember));
 }
