@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("conformance.md");
 
 /// The numbers that each area has assigned: first and last of each run.
-const AREAS: [(&str, &[(u32, u32)]); 23] = [
+const AREAS: [(&str, &[(u32, u32)]); 24] = [
     ("RA-RX", &[(1, 13), (20, 29), (40, 69), (80, 81)]),
     ("RS", &[(1, 11)]),
     ("CHG", &[(1, 16)]),
@@ -36,6 +36,7 @@ const AREAS: [(&str, &[(u32, u32)]); 23] = [
     ("HST", &[(1, 11)]),
     ("CLI", &[(1, 10), (20, 25), (30, 34)]),
     ("FBS", &[(1, 13)]),
+    ("OPS", &[(1, 14)]),
 ];
 
 /// What a clause can be in besides being held by a test.

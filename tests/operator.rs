@@ -154,17 +154,17 @@ fn status_explains_a_change() {
         Some(agent.explain()).filter(|text| text.contains(&change))
     });
     for said in [
-        "uplink wan0",
-        "router fe80::1, default for ",
-        "delegation bound, from ",
-        "2001:db8:1:100::/56 (IAID 1) gone",
-        "2001:db8:2:100::/56 (IAID 1), preferred 29m ",
-        "downlink lan0: default router for 45m",
-        " withdrawn",
+        "uplink wan0\n",
+        "  router     fe80::1, default router for ",
+        "  delegation bound, renewed in ",
+        "2001:db8:1:100::/56 (IAID 1), over",
+        "2001:db8:2:100::/56 (IAID 1)\n             [==",
+        "  lan0       default router for 45m",
+        "withdrawn",
         "delegated 2001:db8:1:100::/56 -> 2001:db8:2:100::/56",
         "applied ",
         "advertised ",
-        "next: ",
+        "next  ",
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }
@@ -233,4 +233,138 @@ fn a_server_s_port_that_is_taken_is_named_until_it_is_free() {
     assert!(sockets.contains(":547"), "{sockets}");
     let groups = site.dut.run("ip", &["maddr", "show", "dev", "lan0"]);
     assert!(groups.contains("ff02::1:2"), "{groups}");
+}
+
+/// OPS-07: what can be known before the first start, and what the agent knows.
+#[test]
+fn the_doctor_names_what_is_wrong_without_an_agent_and_with_one() {
+    let site = Site::new();
+    site.dut.sysctl("all", "forwarding", 0);
+    for rule in [
+        "add table inet f",
+        "add chain inet f in { type filter hook input priority 0; policy drop; }",
+    ] {
+        site.dut.run("nft", &[rule]);
+    }
+    let other = site.dut.inside(|| UdpSocket::bind("[::]:546").unwrap());
+    let nobody = site.net.directory("nobody");
+    let mut command = site.dut.command(env!("CARGO_BIN_EXE_renumberd"));
+    command.args(["doctor", "--json", "--uplink", "wan0", "--downlink", "lan9"]);
+    let output = command.arg("--runtime-dir").arg(&nobody).output().unwrap();
+    let names = |report: &serde_json::Value| -> Vec<(String, String)> {
+        let findings = report["findings"].as_array().unwrap().iter();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        findings.map(|one| (text(&one["name"]), text(&one["subject"]))).collect()
+    };
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = names(&report);
+    let has = |found: &[(String, String)], name: &str, subject: &str| {
+        found.iter().any(|(a, b)| a == name && b == subject)
+    };
+    for (name, subject) in [
+        ("forwarding-off", ""),
+        ("client-port-taken", ""),
+        ("interface-absent", "lan9"),
+        ("filter-drops", "wan0"),
+    ] {
+        assert!(has(&found, name, subject), "{name} {subject}: {report}");
+    }
+    assert_eq!(output.status.code(), Some(1));
+    drop(other);
+    site.dut.run("nft", &["delete table inet f"]);
+    site.dut.sysctl("all", "forwarding", 1);
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let agent = site.agent(&[]);
+    site.client().takes(era.delegated, CEILING);
+    let fine = eventually("nothing is wrong", CEILING, || {
+        let report = agent.examine(&["--uplink", "wan0", "--downlink", "lan0"]);
+        let is_wrong = |one: &serde_json::Value| one["severity"] == "error";
+        let is_fine = !report["findings"].as_array().unwrap().iter().any(is_wrong);
+        is_fine.then_some(report)
+    });
+    assert_eq!(fine["agent"], true);
+    site.delete_uplink();
+    eventually("the agent's condition", CEILING, || {
+        let report = agent.examine(&["--uplink", "wan0", "--downlink", "lan0"]);
+        has(&names(&report), "interface-absent", "wan0").then_some(())
+    });
+}
+
+/// OPS-10: a scrape of a running agent, by a socket.
+#[test]
+fn metrics_are_served_where_the_configuration_says() {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+    let site = Site::new();
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    let socket = site.net.directory("metrics").join("metrics.sock");
+    let config = format!("metrics = {{ listen = \"{}\" }}\n{}", socket.display(), site::config());
+    let agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    site.client().takes(era.delegated, CEILING);
+    let scrape = || {
+        let mut stream = UnixStream::connect(&socket).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    let lease = format!(
+        "renumberd_lease_expiry_timestamp_seconds{{uplink=\"wan0\",iaid=\"1\",prefix=\"{}\"}}",
+        era.delegated
+    );
+    let text = eventually("the change is counted", CEILING, || {
+        scrape().filter(|text| {
+            text.contains("renumberd_change_latency_seconds_count{stage=\"advertised\"}")
+                && text.contains(&lease)
+        })
+    });
+    for line in [
+        "HTTP/1.1 200 OK",
+        "renumberd_messages_received_total{protocol=\"icmpv6\",message=\"router-advertisement\"}",
+        "renumberd_messages_sent_total{protocol=\"icmpv6\",message=\"router-advertisement\"}",
+        "renumberd_leases{uplink=\"wan0\"} 1.0",
+        "renumberd_routers{uplink=\"wan0\"} 1.0",
+        "renumberd_downlink_router_lifetime_seconds{downlink=\"lan0\"} 2700.0",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    agent.reload(&site::config());
+    eventually("they are off", CEILING, || (!socket.exists()).then_some(()));
+}
+
+/// OPS-14: a provider of other people's programs, looked at without an agent; nothing of the machine
+/// changes, and what was requested is released.
+#[test]
+fn a_survey_says_what_the_provider_does_and_changes_nothing() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let _provider =
+        site.provider(Kind::Kea, &[Promise::of(era.on_link)], &[Promise::of(era.delegated)]);
+    site.dut.sysctl("wan0", "accept_ra", 0);
+    let before = site.dut.snapshot();
+    let survey = |arguments: &[&str]| -> serde_json::Value {
+        let mut command = site.dut.command(env!("CARGO_BIN_EXE_renumberd"));
+        command.args(["survey", "wan0", "--json", "--duid", site::DUID, "--iaid", "1"]);
+        let output = command.args(arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{error}"))
+    };
+    let found = eventually("router and server answer", CEILING, || {
+        let found = survey(&["--request"]);
+        let is_whole = found["routers"][0].is_object() && found["requested"]["released"] == true;
+        is_whole.then_some(found)
+    });
+    assert_eq!(found["routers"][0]["address"], PROVIDER);
+    assert_eq!(found["routers"][0]["prefixes"][0]["prefix"], era.on_link.to_string());
+    assert_eq!(found["servers"][0]["prefixes"][0]["prefix"], era.delegated.to_string());
+    assert_eq!(found["requested"]["prefixes"][0]["prefix"], era.delegated.to_string());
+    assert_eq!(site.dut.snapshot(), before, "addresses and routes");
+    // Another client keeps its port.
+    let _other = site.dut.inside(|| UdpSocket::bind("[::]:546").unwrap());
+    let beside = survey(&["--mask"]);
+    assert!(beside["not_asked"].as_str().unwrap().contains("UDP port 546"), "{beside}");
+    assert_eq!(beside["servers"], serde_json::json!([]));
+    assert!(!beside.to_string().contains(&era.on_link.network().to_string()), "{beside}");
 }

@@ -20,16 +20,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two questions whether an uplink is connected.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the agent is doing.
+/// What the agent is doing; `most` as in [`Request::Status`].
 ///
 /// # Errors
 ///
 /// When no agent answers.
-pub fn status(runtime_dir: &Path) -> anyhow::Result<Status> {
-    match ask(runtime_dir, &Request::Status)? {
+pub fn status(runtime_dir: &Path, most: Option<usize>) -> anyhow::Result<Status> {
+    match ask(runtime_dir, &Request::Status { most })? {
         Answer::Status(status) => Ok(*status),
         Answer::Refused(why) => bail!("{why}"),
-        Answer::Done | Answer::Waiting(_) => bail!("the agent answered something else"),
+        Answer::Done | Answer::Metrics(_) | Answer::Waiting(_) => {
+            bail!("the agent answered something else")
+        }
     }
 }
 
@@ -66,7 +68,7 @@ pub fn wait_ready(runtime_dir: &Path, wait: Duration) -> Option<String> {
     let end = clock::now() + wait;
     loop {
         let missing = match ask(runtime_dir, &Request::Ready) {
-            Ok(Answer::Done | Answer::Status(_)) => return None,
+            Ok(Answer::Done | Answer::Status(_) | Answer::Metrics(_)) => return None,
             Ok(Answer::Waiting(missing) | Answer::Refused(missing)) => missing,
             Err(error) => format!("{error:#}"),
         };
@@ -91,7 +93,7 @@ pub fn wait_connected(
     let end = clock::now() + wait;
     loop {
         match ask(runtime_dir, &Request::Connected { uplink: uplink.to_owned() })? {
-            Answer::Done | Answer::Status(_) => return Ok(None),
+            Answer::Done | Answer::Status(_) | Answer::Metrics(_) => return Ok(None),
             Answer::Refused(why) => bail!("{why}"),
             Answer::Waiting(missing) if clock::now() >= end => return Ok(Some(missing)),
             Answer::Waiting(_) => std::thread::sleep(PAUSE.min(end.since(clock::now()))),
@@ -123,7 +125,7 @@ pub fn prefix(
 
 fn done(answer: Answer) -> anyhow::Result<()> {
     match answer {
-        Answer::Done | Answer::Status(_) | Answer::Waiting(_) => Ok(()),
+        Answer::Done | Answer::Status(_) | Answer::Metrics(_) | Answer::Waiting(_) => Ok(()),
         Answer::Refused(why) => bail!("{why}"),
     }
 }

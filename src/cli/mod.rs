@@ -5,13 +5,17 @@
 pub mod bench;
 pub mod check;
 pub mod control;
+pub mod doctor;
 pub mod feed;
 pub mod import;
 pub mod manual;
+mod page;
 pub mod plan;
 pub mod rtsold;
 pub mod run;
+pub mod schema;
 pub mod status;
+pub mod survey;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -52,6 +56,7 @@ enum Command {
     /// Run the agent in the foreground
     #[command(after_help = "Examples:\n  \
         renumberd run --uplink tap0 --downlink lan0 --downlink wl0\n  \
+        renumberd run --forward --delegate tap0 lan0 wl0\n  \
         renumberd run --config /etc/renumberd.toml\n\n\
         Signals: HUP reloads the configuration, TERM and INT stop.")]
     Run(run::Run),
@@ -100,16 +105,40 @@ enum Command {
         error. The result passes `renumberd check`; read it before you run it.")]
     Import(import::Import),
     /// Show what the running agent hears, holds and tells
-    #[command(
-        after_help = "Examples:\n  renumberd status\n  renumberd status --json | jq .uplinks"
-    )]
+    #[command(after_help = "Examples:\n  renumberd status\n  renumberd status --watch\n  \
+            renumberd status hosts\n  renumberd status --json | jq .uplinks\n\n\
+            Colours are for terminals, and for nobody where NO_COLOR is set.")]
     Status {
         #[command(flatten)]
         agent: Agent,
-        /// For programs
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        options: status::Options,
     },
+    /// Say what is wrong with this machine, or with the agent on it, and what to do
+    #[command(after_help = "Examples:\n  renumberd doctor\n  \
+        renumberd doctor --uplink tap0 --downlink lan0\n  \
+        renumberd doctor --json | jq '.findings[] | select(.severity == \"error\")'\n\n\
+        It changes nothing, and needs no running agent: before the first start it looks at \
+        forwarding, interfaces, other programs, ports, packet filters, rights and directories; \
+        with an agent also at the conditions that this names. What needs root to be seen is left out \
+        without it.\n\n\
+        Exit codes: 0 nothing to mend (notes at most), 1 errors, 4 warnings and no errors.")]
+    Doctor {
+        #[command(flatten)]
+        agent: Agent,
+        #[command(flatten)]
+        options: doctor::Options,
+    },
+    /// Find out what the provider does on an interface, without an agent and without changing anything
+    #[command(after_help = "Examples:\n  renumberd survey wan0\n  \
+        renumberd survey wan0 --request\n  renumberd survey wan0 --mask --json > for-a-bug-report.json\n\n\
+        It solicits routers, asks DHCPv6 servers what they offer, first without and then with the hint \
+        of a length, and listens. Nothing is committed by that. With --request what is offered is \
+        requested, as an IA_PD of its own, and released at the end. Servers answer to UDP port 546 \
+        alone: where another program has it none are asked, unless --take-port says so; what is sent \
+        to that program comes here meanwhile, and it has to ask again. A kernel that follows router \
+        advertisements follows those that are solicited, too.")]
+    Survey(survey::Options),
     /// Ask the delegating router anew
     #[command(after_help = "Examples:\n  renumberd renew\n  renumberd renew tap0")]
     Renew {
@@ -189,6 +218,11 @@ enum Command {
         /// Where to; it is made
         directory: PathBuf,
     },
+    /// Print the JSON Schema of the configuration file, for editors
+    #[command(after_help = "Example:\n  renumberd schema > renumberd.schema.json\n\n\
+        An editor with taplo reads it where the first line of the configuration is:\n  \
+        #:schema ./renumberd.schema.json")]
+    Schema,
     /// Print what a shell needs to complete this command line
     #[command(after_help = "Examples:\n  \
         renumberd completions bash > /usr/share/bash-completion/completions/renumberd\n  \
@@ -223,6 +257,15 @@ pub struct Site {
     /// An interface towards hosts and further routers
     #[arg(long, value_name = "IF")]
     pub downlink: Vec<String>,
+    /// Short for one --uplink, and a --downlink for each interface behind it
+    #[arg(value_name = "IF", conflicts_with_all = ["config", "uplink", "downlink"])]
+    pub interfaces: Vec<String>,
+    /// Give a part of the prefix to each router that asks on a downlink
+    #[arg(long, conflicts_with = "config")]
+    pub delegate: bool,
+    /// Switch forwarding of IPv6 on; what it was before comes back as other settings do (`on-stop`)
+    #[arg(long)]
+    pub forward: bool,
 }
 
 impl Site {
@@ -232,10 +275,22 @@ impl Site {
     ///
     /// Every [`ConfigError`] found, or one that says why the file cannot be read.
     pub fn load(&self) -> Result<Config, Vec<ConfigError>> {
-        if self.config.is_none() && !(self.uplink.is_empty() && self.downlink.is_empty()) {
-            return Config::from_args(&self.uplink, &self.downlink);
+        let mut config = match self.interfaces.split_first() {
+            Some((uplink, downlinks)) => {
+                Config::from_args(std::slice::from_ref(uplink), downlinks)?
+            }
+            None if self.config.is_none()
+                && !(self.uplink.is_empty() && self.downlink.is_empty()) =>
+            {
+                Config::from_args(&self.uplink, &self.downlink)?
+            }
+            None => load_file(self.config.as_deref().unwrap_or_else(|| Path::new(CONFIG_FILE)))?,
+        };
+        config.forward |= self.forward;
+        if self.delegate {
+            config.delegate_everywhere();
         }
-        load_file(self.config.as_deref().unwrap_or_else(|| Path::new(CONFIG_FILE)))
+        Ok(config)
     }
 }
 
@@ -332,13 +387,12 @@ fn perform(command: Command) -> Result<(), Failure> {
             say(&imported.configuration);
             print_error(&imported.summary.trim_end());
         }
-        Command::Status { agent, json } => {
-            let status = control::status(&agent.runtime_dir)?;
-            if json {
-                let text = serde_json::to_string_pretty(&status).map_err(anyhow::Error::from)?;
-                say(&(text + "\n"));
-            } else {
-                say(&status::render(&status));
+        Command::Status { agent, options } => status::run(&agent.runtime_dir, &options)?,
+        Command::Survey(options) => survey::run(&options)?,
+        Command::Doctor { agent, options } => {
+            let code = doctor::run(&agent.runtime_dir, &options)?;
+            if code != 0 {
+                return Err(Failure::Reported(code));
             }
         }
         Command::Renew { agent, uplink } => control::renew(&agent.runtime_dir, uplink)?,
@@ -365,6 +419,11 @@ fn perform(command: Command) -> Result<(), Failure> {
             for file in manual::write(Cli::command(), &directory)? {
                 say(&format!("{}\n", file.display()));
             }
+        }
+        Command::Schema => {
+            let text =
+                serde_json::to_string_pretty(&schema::schema()).map_err(anyhow::Error::from)?;
+            say(&(text + "\n"));
         }
         Command::Completions { shell } => {
             say(&String::from_utf8_lossy(&manual::completions(Cli::command(), shell)));

@@ -83,6 +83,35 @@ pub struct Pool {
     pub lifetimes: Limits,
 }
 
+impl Pool {
+    /// A pool of the usual kind on a downlink.
+    pub fn on(downlink: String) -> Self {
+        Self {
+            downlink,
+            link: None,
+            place: None,
+            size: Self::DEFAULT_SIZE,
+            length: Self::DEFAULT_LENGTH,
+            from: None,
+            priority: 0,
+            per_router: Self::DEFAULT_PER_ROUTER,
+            per_neighbor: Self::DEFAULT_PER_NEIGHBOR,
+            renew_every: None,
+            lifetimes: Limits::default(),
+        }
+    }
+
+    /// Length of what a router gets where nothing says more (RFC 9818: a /64 unless asked
+    /// otherwise).
+    pub const DEFAULT_LENGTH: u8 = 64;
+    /// Length of an automatic place: sixteen /64.
+    pub const DEFAULT_SIZE: u8 = 60;
+    /// IA_PDs per requesting router (RFC 8987 §4.1 wants eight or more).
+    pub const DEFAULT_PER_ROUTER: usize = 8;
+    /// IA_PDs per neighbor, whatever DUIDs it comes with.
+    pub const DEFAULT_PER_NEIGHBOR: usize = 32;
+}
+
 /// Caps of lifetimes (RFC 9096 §3.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limits {

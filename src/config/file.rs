@@ -8,7 +8,9 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{self, Keys};
 use super::table::{File, Table};
 use super::value::{self, Wrong};
-use super::{Advertise, Config, ConfigError, Delegate, Downlink, Engine, Program, Uplink, rules};
+use super::{
+    Advertise, Config, ConfigError, Delegate, Downlink, Engine, Listen, Program, Uplink, rules,
+};
 
 mod client;
 mod delegations;
@@ -80,11 +82,13 @@ fn read(root: &Table<'_>) -> Config {
         duid: root.get("duid", value::duid),
         grace: root.get("grace", value::pause).unwrap_or(default.grace),
         on_stop: root.get("on-stop", value::on_stop).unwrap_or(default.on_stop),
+        forward: root.get("forward", value::boolean).unwrap_or(default.forward),
         scheduling: root.get("scheduling", value::scheduling).unwrap_or(default.scheduling),
         uplink_loss_hold: root
             .get("uplink-loss-hold", value::pause)
             .unwrap_or(default.uplink_loss_hold),
         ready_timeout: root.get("ready-timeout", value::pause).unwrap_or(default.ready_timeout),
+        metrics: root.inner("metrics").and_then(|table| metrics(&table)),
         is_confined: default.is_confined,
         layout: root.get("layout", value::layout).unwrap_or(default.layout),
         uplinks: uplinks(root, &engines),
@@ -104,6 +108,13 @@ fn read(root: &Table<'_>) -> Config {
     };
     root.finish();
     config
+}
+
+fn metrics(table: &Table<'_>) -> Option<Listen> {
+    let remedy = "write where: listen = \"[::1]:9560\"";
+    let listen = table.need("listen", remedy, value::listen);
+    table.finish();
+    listen
 }
 
 /// The tables of a kind, by name.

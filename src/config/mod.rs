@@ -20,7 +20,7 @@ mod value;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -60,14 +60,36 @@ pub struct Config {
     pub grace: Duration,
     /// What stopping leaves behind.
     pub on_stop: OnStop,
+    /// Forwarding of IPv6 is switched on while the agent runs.
+    pub forward: bool,
     /// How the event loop is scheduled among other programs.
     pub scheduling: Scheduling,
     /// A unit counts as started after so long at the latest, whatever its uplinks lack.
     pub ready_timeout: Duration,
     /// How long the loss of the last default router stays unsaid downstream (RA-TX-30).
     pub uplink_loss_hold: Duration,
+    /// Where metrics are served; none where they are off.
+    pub metrics: Option<Listen>,
     /// Other agents run on this machine: what is on interfaces that are not named here is theirs.
     pub is_confined: bool,
+}
+
+/// Where connections are taken.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Listen {
+    /// An address with a TCP port.
+    Address(SocketAddr),
+    /// The whole path of a socket in the file system.
+    Socket(String),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Socket(path) => f.write_str(path),
+        }
+    }
 }
 
 /// How the event loop is scheduled among other programs.
@@ -384,9 +406,11 @@ impl Default for Config {
             duid: None,
             grace: Duration::from_secs(30),
             on_stop: OnStop::Keep,
+            forward: false,
             scheduling: Scheduling::default(),
             ready_timeout: Duration::from_secs(30),
             uplink_loss_hold: Duration::from_secs(1),
+            metrics: None,
             is_confined: false,
         }
     }
@@ -415,6 +439,16 @@ impl Config {
             })
             .collect();
         if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+}
+
+impl Config {
+    /// Gives a pool to each downlink, of which whoever asks there gets a part: two links each.
+    pub fn delegate_everywhere(&mut self) {
+        for name in self.downlinks.keys() {
+            let pool = Pool { size: 61, length: 63, ..Pool::on(name.clone()) };
+            self.pools.entry(name.clone()).or_insert(pool);
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{
-    AddressMode, InterfaceId, Layout, OnChange, OnStop, Place, PlaceNumber, Program, RelaySources,
-    Resolver, ResolverTarget, Role, Scheduling, SearchList, Source,
+    AddressMode, InterfaceId, Layout, Listen, OnChange, OnStop, Place, PlaceNumber, Program,
+    RelaySources, Resolver, ResolverTarget, Role, Scheduling, SearchList, Source,
 };
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::domain::encode_names;
@@ -347,6 +347,18 @@ pub(super) fn http_address(value: &DeValue<'_>) -> Read<SocketAddr> {
     text(value, "no address of a server", remedy, |text| {
         let address = text.strip_prefix("http://")?;
         address.strip_suffix('/').unwrap_or(address).parse().ok()
+    })
+}
+
+/// An address with a port, or a whole path.
+pub(super) fn listen(value: &DeValue<'_>) -> Read<Listen> {
+    let remedy =
+        "write address and port, for instance \"[::1]:9560\", or the whole path of a socket";
+    text(value, "nothing to listen on", remedy, |text| match text.parse() {
+        Ok(address) => Some(Listen::Address(address)),
+        Err(_) => {
+            (text.starts_with('/') && !text.contains('\0')).then(|| Listen::Socket(text.to_owned()))
+        }
     })
 }
 

@@ -26,7 +26,7 @@ use super::kernel::system::{
 use super::plan::Unassigned;
 use crate::config::{self, Config, Resolver, SearchList};
 use crate::core::downlink::advertise::Content;
-use crate::core::kernel::object::{Group, Key, Object, Port};
+use crate::core::kernel::object::{Group, Key, Object, Port, Setting, Sysctl, WHOLE_MACHINE};
 use crate::core::uplink::hear::{
     DefaultRouter, EffectivePrefix, Parameters, SpecificRoute, StalePrefix,
 };
@@ -172,6 +172,11 @@ pub fn from_scratch(
 ) -> Desired {
     let mut desired = Desired { without: carving.without.clone(), ..Desired::default() };
     let carved = carving.parts.as_slice();
+    if facts.config.forward {
+        let (index, interface) = (IfIndex(0), WHOLE_MACHINE.to_owned());
+        let setting = Setting { index, interface, name: Sysctl::Forwarding, value: 1 };
+        desired.want(Object::Setting(setting));
+    }
     for (position, (name, uplink)) in facts.config.uplinks.iter().enumerate() {
         let Some(heard) = facts.sources.get(name) else { continue };
         if heard.asks_itself {

@@ -53,6 +53,19 @@ pub enum Stage {
     Advertised,
 }
 
+impl Cause {
+    /// Its name, as it is serialized.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Advertisement => "advertisement",
+            Self::Link => "link",
+            Self::Command => "command",
+            Self::Reconfigure => "reconfigure",
+            Self::Lease => "lease",
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

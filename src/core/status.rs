@@ -8,13 +8,13 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use super::Core;
-use super::delegate::BindingStatus;
+use super::delegate::{BindingStatus, BindingSummary};
 use super::engine::EngineStatus;
 use super::relay::RelayStatus;
 use super::stage::{Cause, Prefixes};
 use crate::core::stage::Stage;
 use crate::core::uplink::solicit::Solicitation;
-use crate::time::{Instant, Until};
+use crate::time::{Instant, Lifetime, Until};
 use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;
 
@@ -38,6 +38,9 @@ pub struct Status {
     /// What subordinate routers have been given.
     #[serde(default)]
     pub bindings: Vec<BindingStatus>,
+    /// How many bindings there are, in the place of a long list, where only that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding_summary: Option<BindingSummary>,
     /// Other programs that do a built-in's job.
     #[serde(default)]
     pub engines: Vec<EngineStatus>,
@@ -61,8 +64,11 @@ pub struct Condition {
     pub name: String,
     /// The interface or object it is about; empty for the whole machine.
     pub subject: String,
-    /// What it is, and the remedy.
+    /// What it is, and often the remedy.
     pub text: String,
+    /// The remedy.
+    #[serde(default)]
+    pub remedy: String,
 }
 
 /// An uplink.
@@ -78,6 +84,9 @@ pub struct UplinkStatus {
     pub server: Option<String>,
     /// What the requesting router is doing.
     pub state: String,
+    /// Seconds until it renews what is delegated (T1), while that lies ahead.
+    #[serde(default)]
+    pub renewal: Option<f64>,
     /// What is delegated, and what was until lately.
     pub leases: Vec<LeaseStatus>,
     /// What of the server's options is passed on to hosts that ask for it.
@@ -167,6 +176,10 @@ pub struct LeaseStatus {
     pub preferred: Option<u32>,
     /// Valid lifetime left.
     pub valid: Option<u32>,
+    /// The valid lifetime with which the server last gave it; null where it does not end, and where
+    /// that was before a restart.
+    #[serde(default)]
+    pub given_for: Option<u32>,
     /// It was withdrawn or replaced, and leaves after the grace time.
     pub gone: bool,
 }
@@ -215,8 +228,29 @@ pub struct ChangeStatus {
 }
 
 impl Core {
+    /// What the agent is doing at `now`, with the number of bindings in the place of a list of more
+    /// than `most`.
+    pub fn status_with(&self, now: Instant, most: usize) -> Status {
+        let summary = self.delegating.summary();
+        let is_short = summary.bindings <= most;
+        Status {
+            bindings: if is_short { self.delegating.status(now) } else { Vec::new() },
+            binding_summary: (!is_short).then_some(summary),
+            ..self.status_without_bindings(now)
+        }
+    }
+
     /// What the agent is doing at `now`.
     pub fn status(&self, now: Instant) -> Status {
+        Status { bindings: self.delegating.status(now), ..self.status_without_bindings(now) }
+    }
+
+    /// How many messages were dropped, by kind of message and reason.
+    pub fn rejections(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        self.counters.each()
+    }
+
+    fn status_without_bindings(&self, now: Instant) -> Status {
         let downlinks = self.downlinks.iter().map(|(name, downlink)| {
             let without = self.kernel.desired.without.iter().filter(|((of, _), _)| of == name);
             let advertised = downlink.advertising().advertised(now).into_iter();
@@ -253,7 +287,8 @@ impl Core {
                 .collect(),
             downlinks: downlinks.collect(),
             statics: self.statics.in_use(now),
-            bindings: self.delegating.status(now),
+            bindings: Vec::new(),
+            binding_summary: None,
             engines: self.engines.status(),
             relays: self.relay_status(now),
             conditions: self.find_conditions(now).view(),
@@ -302,6 +337,10 @@ impl Core {
             exclude: prefix.exclude,
             preferred: prefix.preferred_until.remaining(now).seconds(),
             valid: prefix.valid_until.remaining(now).seconds(),
+            given_for: uplink
+                .lease()
+                .given_for(prefix.iaid, prefix.prefix)
+                .and_then(Lifetime::seconds),
             gone: prefix.gone_since.is_some(),
         });
         let mut passed_on: Vec<&str> =
@@ -320,6 +359,10 @@ impl Core {
                 .collect(),
             server: server.map(|server| server.to_string()),
             state: state.to_owned(),
+            renewal: uplink
+                .lease()
+                .renewed_at(now)
+                .map(|renewed_at| renewed_at.since(now).as_secs_f64()),
             leases: leases.collect(),
             passed_on: passed_on.into_iter().map(str::to_owned).collect(),
             solicitation: solicitation_status(now, uplink.solicitation()),

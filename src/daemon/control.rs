@@ -44,7 +44,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Request {
     /// What is it doing?
-    Status,
+    Status {
+        /// Of more bindings than so many only their number is wanted; none to have all listed.
+        #[serde(default)]
+        most: Option<usize>,
+    },
+    /// All metrics in the OpenMetrics text format.
+    Metrics,
     /// Refresh leases.
     Renew {
         /// Of this uplink; none for all.
@@ -97,6 +103,8 @@ pub enum Answer {
     Done,
     /// See [`Request::Status`].
     Status(Box<Status>),
+    /// See [`Request::Metrics`].
+    Metrics(String),
     /// Not yet, and what is missing.
     Waiting(String),
     /// It cannot be done, and why.
@@ -111,12 +119,17 @@ pub fn path(runtime_dir: &Path) -> PathBuf {
     runtime_dir.join("control.sock")
 }
 
-/// Listens in `runtime_dir`, for root alone; requests come out of the receiver.
+/// Requests on their way to the loop, which come out of the receiver.
+pub fn requests() -> (mpsc::Sender<Pending>, mpsc::Receiver<Pending>) {
+    mpsc::channel(16)
+}
+
+/// Listens in `runtime_dir`, for root alone, and hands requests on to `sender`.
 ///
 /// # Errors
 ///
 /// When the socket cannot be made.
-pub fn listen(runtime_dir: &Path) -> std::io::Result<mpsc::Receiver<Pending>> {
+pub fn listen(runtime_dir: &Path, sender: mpsc::Sender<Pending>) -> std::io::Result<()> {
     let path = path(runtime_dir);
     // What a killed agent left behind answers nobody; a living one holds the lock of the state.
     let _ = std::fs::remove_file(&path);
@@ -125,9 +138,8 @@ pub fn listen(runtime_dir: &Path) -> std::io::Result<mpsc::Receiver<Pending>> {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     socket.listen(QUEUE)?;
     let listener = UnixListener::from_std(std::os::fd::OwnedFd::from(socket).into())?;
-    let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(accept(listener, sender));
-    Ok(receiver)
+    Ok(())
 }
 
 /// Takes connections for as long as the agent runs, whatever fails in between.
@@ -261,7 +273,8 @@ mod tests {
     fn connections_are_bounded_and_the_oldest_that_is_silent_makes_room() {
         run(async {
             let dir = tempfile::tempdir().unwrap();
-            let mut requests = listen(dir.path()).unwrap();
+            let (sender, mut requests) = requests();
+            listen(dir.path(), sender).unwrap();
             tokio::spawn(async move {
                 while let Some((_, reply)) = requests.recv().await {
                     let _ = reply.send(Answer::Done);

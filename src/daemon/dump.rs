@@ -96,6 +96,7 @@ mod tests {
 
     fn uplink() -> UplinkStatus {
         UplinkStatus {
+            renewal: None,
             attached: true,
             routers: Vec::new(),
             addresses: Vec::new(),

@@ -6,7 +6,11 @@ use crate::platform::identity;
 use crate::wire::dhcpv6_option::Duid;
 
 /// The DUID that follows from the machine's identity; a random one where it has none.
-pub(super) fn duid() -> anyhow::Result<Duid> {
+///
+/// # Errors
+///
+/// When there is neither an identity nor randomness.
+pub fn duid() -> anyhow::Result<Duid> {
     Ok(Duid::from_uuid(match identity::machine_uuid() {
         Ok(uuid) => uuid,
         Err(error) => {

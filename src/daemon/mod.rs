@@ -10,7 +10,9 @@ mod gate;
 mod json_lines;
 mod log;
 mod machine;
+mod metrics;
 mod notify;
+mod observed;
 mod once;
 mod outbox;
 mod send;
@@ -21,6 +23,7 @@ pub mod store;
 mod turn;
 
 pub use json_lines::JsonLines;
+pub use machine::duid as machine_duid;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,6 +35,7 @@ use tracing::{error, info, warn};
 
 use self::control::{Answer, Pending, Request};
 use self::directory::Held;
+use self::metrics::Endpoint;
 use self::notify::Supervisor;
 use self::once::Once;
 use self::shell::Shell;
@@ -108,13 +112,16 @@ async fn serve(
     shell.engines.end_strays(&config);
     let ready_timeout = config.ready_timeout;
     shell.hosts.withdraw_strays(&config);
+    let metrics = config.metrics.clone();
     let mut once = options.once.then(|| Once::new(clock::now(), config.uplinks.keys().cloned()));
     let mut core = Core::new(config, memory, duid, platform::CAPABILITIES, seed, clock::now());
-    core.set_reports_debug(tracing::enabled!(tracing::Level::DEBUG));
     let mut signals = Signals::new(options.dump.is_some())?;
-    let mut requests = control::listen(&options.runtime_dir)
+    let (sender, mut requests) = control::requests();
+    control::listen(&options.runtime_dir, sender.clone())
         .with_context(|| format!("cannot listen in {}", options.runtime_dir.display()))?;
     info!("running");
+    let mut endpoint = Endpoint::default();
+    shell.serve_metrics(&mut core, metrics.as_ref(), (&mut endpoint, &sender));
     let mut supervisor = Supervisor::new(clock::now(), ready_timeout);
     let mut pauses = Pauses::new(clock::now());
     loop {
@@ -144,7 +151,11 @@ async fn serve(
             Woken::Ready(ready) => shell.take_in(&mut core, ready),
             Woken::Pending((request, reply)) => {
                 let fed = request.fed_uplink().map(str::to_owned);
-                let answer = execute(&mut core, request);
+                let answer = if request == Request::Metrics {
+                    shell.metrics(&core)
+                } else {
+                    execute(&mut core, request)
+                };
                 if let Some(uplink) = fed.filter(|_| answer == Answer::Done) {
                     shell.engines.answered(&uplink);
                 }
@@ -164,6 +175,8 @@ async fn serve(
                 });
                 match config {
                     Ok(config) => {
+                        let metrics = config.metrics.as_ref();
+                        shell.serve_metrics(&mut core, metrics, (&mut endpoint, &sender));
                         let command = Command::Reload(Box::new(config));
                         core.handle(clock::now(), Input::Command(command));
                     }
@@ -183,6 +196,7 @@ async fn serve(
             break;
         }
     }
+    endpoint.end();
     shell.engines.end().await;
     shell.hosts.end(options.once).await;
     shell.close();
@@ -212,7 +226,12 @@ async fn wait(shell: &mut Shell, requests: &mut mpsc::Receiver<Pending>, more: b
 fn execute(core: &mut Core, request: Request) -> Answer {
     let now = clock::now();
     match request {
-        Request::Status => Answer::Status(Box::new(core.status(now))),
+        Request::Status { most } => Answer::Status(Box::new(match most {
+            Some(most) => core.status_with(now, most),
+            None => core.status(now),
+        })),
+        // The shell has them.
+        Request::Metrics => Answer::Refused("there are no metrics here".to_owned()),
         Request::Renew { uplink } => match &uplink {
             Some(name) if !core.has_uplink(name) => Answer::Refused(format!("{name} is no uplink")),
             Some(_) | None => {

@@ -28,11 +28,15 @@ impl Shell {
     }
 
     fn try_send(&self, parcel: &Parcel) -> io::Result<()> {
-        match parcel {
+        let sent = match parcel {
             Parcel::Icmpv6(packet) => self.icmpv6.get_ref().send(packet),
             Parcel::Dhcpv6(packet) => self.client.with(|socket| socket.send(packet)),
             Parcel::Server(packet) => self.server.send(packet),
+        };
+        if sent.is_ok() {
+            self.count_sent(parcel);
         }
+        sent
     }
 
     /// Tells the core of a milestone, when what it stands for has left.

@@ -1,10 +1,12 @@
 //! UDP port 547: open while something is delegated, and answers that wait for the disk.
 
 use std::io;
+use std::sync::Arc;
 
 use tracing::{trace, warn};
 
 use super::gate::Gate;
+use super::metrics::{Protocol, Tally};
 use super::shell::Shell;
 use crate::core::input::Received;
 use crate::core::output::{Group, ServerPacket};
@@ -20,6 +22,7 @@ pub(super) struct Server {
     gate: Gate<ServerSocket>,
     /// They leave when everything written until now is on disk.
     held: Vec<ServerPacket>,
+    tally: Option<Arc<Tally>>,
 }
 
 /// Answers that leave when a sync has ended, on the thread that it ran on; at once where there was
@@ -27,6 +30,7 @@ pub(super) struct Server {
 pub(super) struct Released {
     sender: Option<ServerSender>,
     packets: Vec<ServerPacket>,
+    tally: Option<Arc<Tally>>,
 }
 
 /// Answers that the system did not take.
@@ -42,8 +46,13 @@ impl Released {
                 Some(sender) => sender.send(&packet.packet, packet.port),
                 None => Err(io::ErrorKind::NotConnected.into()),
             };
-            if let Err(error) = sent {
-                refused.push((packet, error));
+            match sent {
+                Ok(()) => {
+                    if let Some(tally) = &self.tally {
+                        tally.sent(Protocol::Dhcpv6, &packet.packet.octets);
+                    }
+                }
+                Err(error) => refused.push((packet, error)),
             }
         }
         refused
@@ -51,6 +60,11 @@ impl Released {
 }
 
 impl Server {
+    /// What is sent is counted there.
+    pub(super) fn set_tally(&mut self, tally: Option<&Arc<Tally>>) {
+        self.tally = tally.cloned();
+    }
+
     /// Opens the socket, or closes it.
     pub(super) fn serve(&mut self, serve: bool) -> io::Result<()> {
         if serve {
@@ -98,7 +112,8 @@ impl Server {
     /// What is held leaves when the sync that begins has ended.
     pub(super) fn release(&mut self) -> Released {
         let sender = self.gate.socket().map(ServerSocket::sender);
-        Released { sender, packets: std::mem::take(&mut self.held) }
+        let packets = std::mem::take(&mut self.held);
+        Released { sender, packets, tally: self.tally.clone() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,6 +18,7 @@ use super::disk::Disk;
 use super::gate::{Gate, next};
 use super::log::Log;
 use super::machine;
+use super::metrics::Tally;
 use super::outbox::{Outbox, Parcel};
 use super::server::Server;
 use super::store::{Journal, Ownership};
@@ -64,6 +66,8 @@ pub(super) struct Shell {
     pub(super) hosts: Hosts,
     pub(super) disk: Disk,
     pub(super) log: Log,
+    /// What has happened, where metrics are served.
+    pub(super) tally: Option<Arc<Tally>>,
     /// When the kernel's state has to be read anew.
     dump_at: Option<Instant>,
     /// It is not read again before that.
@@ -117,6 +121,7 @@ impl Shell {
             hosts: Hosts::new(&options.runtime_dir),
             disk: Disk::new(journal, ownership),
             log,
+            tally: None,
             dump_at: Some(Instant::BOOT),
             dump_rests_until: Instant::BOOT,
             outbox: Outbox::default(),
@@ -211,7 +216,7 @@ impl Shell {
             Output::Publish(publications) => self.hosts.publish(publications),
             Output::RunScript(script) => self.hosts.run(script),
             Output::Milestone(milestone) => self.reach(core, milestone),
-            Output::Event(event) => self.log.write(clock::now(), event),
+            Output::Event(event) => self.report(event),
             Output::Exit => {}
         }
     }
@@ -424,6 +429,7 @@ impl Shell {
                     break;
                 }
             };
+            self.count_received(source, &received.octets);
             core.handle(clock::now(), input(received));
             let flow = self.perform(core);
             if flow != Flow::Idle {
@@ -482,12 +488,6 @@ impl Shell {
         if let KernelEvent::Address(address) = event {
             address.ours |= self.disk.ownership.contains(address.interface, address.address);
         }
-    }
-
-    /// The end: what was written is synced.
-    pub(super) fn close(&mut self) {
-        self.disk.close();
-        self.log.close(clock::now());
     }
 }
 

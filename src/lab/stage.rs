@@ -338,9 +338,10 @@ impl Stage {
         let answer = self.home(Node::Isp).ask(&request.to_string());
         let answer = answer.with_context(|| self.last_words(Node::Isp))?;
         match serde_json::from_str(&answer)? {
-            control::Answer::Done | control::Answer::Status(_) | control::Answer::Waiting(_) => {
-                Ok(())
-            }
+            control::Answer::Done
+            | control::Answer::Status(_)
+            | control::Answer::Metrics(_)
+            | control::Answer::Waiting(_) => Ok(()),
             control::Answer::Refused(why) => bail!("the provider refuses: {why}"),
         }
     }

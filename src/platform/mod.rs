@@ -6,6 +6,7 @@
 //! module `socket_options`, chosen by `target_os` below; its crates stand in Cargo.toml under that
 //! target.
 
+pub mod facts;
 pub mod freebsd;
 #[cfg(target_os = "linux")]
 pub mod linux;
@@ -19,14 +20,17 @@ use linux as backend;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 
 use backend::socket_options;
 pub use backend::{
-    CAPABILITIES, Events, Kernel, Sleep, Timer, accepts_advertisements, identity, now, paths,
-    prefer_this_thread, process_start, remedy_for_unsent,
+    CAPABILITIES, Events, Kernel, Sleep, Timer, accepts_advertisements, facts as read_facts,
+    identity, now, paths, prefer_this_thread, process_start, remedy_for_unsent,
 };
 use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
+
+use facts::Directory;
 
 pub use crate::core::kernel::object::Refusal;
 
@@ -50,6 +54,30 @@ pub fn watch<T: AsFd + AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     #[expect(unsafe_code, reason = "what implements AsFd keeps its descriptor open while it lives")]
     let watched = unsafe { AsyncFd::register(owner) };
     watched.map_err(Into::into)
+}
+
+/// Whether a directory can be written to, and how much room it has.
+pub fn directory(path: &Path) -> Directory {
+    use nix::unistd::{AccessFlags, access};
+    match access(path, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) => {}
+        Err(Errno::ENOENT) => {
+            let parent = path.parent().map(directory);
+            return match parent {
+                Some(refused @ Directory::Refused(_)) => refused,
+                Some(Directory::Writable { .. } | Directory::Absent) | None => Directory::Absent,
+            };
+        }
+        Err(errno) => return Directory::Refused(errno.desc()),
+    }
+    match nix::sys::statvfs::statvfs(path) {
+        Ok(found) => Directory::Writable {
+            octets: found.blocks_available().saturating_mul(found.fragment_size()),
+            // Some file systems have no table of files.
+            files: (found.files() > 0).then(|| found.files_available()),
+        },
+        Err(errno) => Directory::Refused(errno.desc()),
+    }
 }
 
 /// Whether no later try to send a packet will do better: the interface or the socket is not there,

@@ -19,7 +19,7 @@ use ipnet::Ipv6Net;
 pub use self::links::{foreign, link};
 pub use self::refusals::{Decide, Refusals, Rule, kind};
 use crate::core::capabilities::Capabilities;
-use crate::core::kernel::object::Refusal;
+use crate::core::kernel::object::{Refusal, WHOLE_MACHINE};
 use crate::core::kernel::system::{
     KernelAddress, KernelEvent, KernelRoute, Link, Neighbor, RouteTarget, System,
 };
@@ -225,6 +225,10 @@ impl Kernel {
 
     fn set(&mut self, setting: &Setting) -> Result<(), Refusal> {
         let Setting { interface, name, value, .. } = setting;
+        if interface == WHOLE_MACHINE {
+            self.record(KernelEvent::Forwarding(*value != 0));
+            return Ok(());
+        }
         let index = self.system.link(interface).ok_or(Refusal::NotThere)?.index;
         self.set_sysctl(index, name.file(), *value);
         Ok(())
@@ -241,6 +245,9 @@ impl Kernel {
 
     /// The value of a setting of the link with this name, if there is one.
     pub fn sysctl(&self, interface: &str, file: &str) -> Option<i32> {
+        if interface == WHOLE_MACHINE {
+            return Some(i32::from(self.system.forwarding));
+        }
         let index = self.system.link(interface)?.index;
         Some(self.sysctls.get(&(index, file.to_owned())).copied().unwrap_or(UNSET))
     }

@@ -153,3 +153,29 @@ fn a_kernel_that_does_not_forward_is_made_optimistic() {
         assert_eq!(both(&mut world), [Some(0); 2], "{more} {forwards} {accept_ra}");
     }
 }
+
+/// OPS-13: also where somebody else switches it off meanwhile.
+#[test]
+fn forwarding_is_switched_on_and_comes_back() {
+    let mut machine = Machine::new();
+    let off = KernelEvent::Forwarding(false);
+    machine.kernel().change(off.clone());
+    machine.run_for(Duration::from_secs(5));
+    let is_on = |machine: &mut Machine| machine.kernel().system().forwarding;
+    assert!(!is_on(&mut machine), "nobody has asked for it");
+    let both = format!("forward = true\n{BOTH}");
+    machine.reload(&both);
+    assert!(is_on(&mut machine));
+    machine.kernel().change(off);
+    machine.run_for(Duration::from_secs(5));
+    assert!(is_on(&mut machine), "switched off by somebody else");
+    machine.reload(BOTH);
+    assert!(!is_on(&mut machine), "as it was before");
+    let left = machine.node().memory.sysctls.clone();
+    assert!(!left.contains_key(&("all".to_owned(), "forwarding".to_owned())), "{left:?}");
+    machine.reload(&format!("on-stop = \"remove\"\n{both}"));
+    assert!(is_on(&mut machine));
+    machine.net.give(0, Input::Command(Command::Stop));
+    machine.net.run_for(Duration::from_secs(5));
+    assert!(!is_on(&mut machine), "the end");
+}

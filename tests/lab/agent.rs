@@ -130,6 +130,12 @@ impl Agent {
         String::from_utf8(self.command("status").output().unwrap().stdout).unwrap()
     }
 
+    /// What `renumberd doctor --json` says of it, with its configuration and further arguments.
+    pub fn examine(&self, arguments: &[&str]) -> serde_json::Value {
+        let output = self.command("doctor").arg("--json").args(arguments).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// Writes another configuration and sends SIGHUP.
     pub fn reload(&self, config: &str) {
         self.home.configure(config).unwrap();

@@ -7,15 +7,7 @@ use crate::config::table::Table;
 use crate::config::value::{self, Wrong};
 use crate::config::{Delegation, Limits, Peer, Place, Pool, Static};
 
-/// Length of what a router gets where nothing says more (RFC 9818: a /64 unless asked otherwise).
-const DEFAULT_LENGTH: u8 = 64;
-/// Length of a pool's automatic place: sixteen /64.
-const DEFAULT_SIZE: u8 = 60;
-/// IA_PDs per requesting router (RFC 8987 §4.1 wants eight or more).
-const DEFAULT_PER_ROUTER: usize = 8;
 const MAX_PER_ROUTER: i64 = 1024;
-/// IA_PDs per neighbor, whatever DUIDs it comes with.
-const DEFAULT_PER_NEIGHBOR: usize = 32;
 const MAX_PER_NEIGHBOR: i64 = 65_536;
 /// Between renewals, in seconds.
 const RENEW_EVERY: RangeInclusive<u64> = 5..=86_400;
@@ -36,7 +28,7 @@ pub(super) fn fixed(table: &Table<'_>) -> Static {
 pub(super) fn delegation(table: &Table<'_>) -> Option<Delegation> {
     let downlink = downlink(table);
     let peer = peer(table);
-    let (place, length) = place(table, "length", DEFAULT_LENGTH);
+    let (place, length) = place(table, "length", Pool::DEFAULT_LENGTH);
     let iaid = table.get("iaid", value::iaid);
     let from = table.get("from", value::source);
     let priority = priority(table);
@@ -63,14 +55,15 @@ pub(super) fn delegation(table: &Table<'_>) -> Option<Delegation> {
 pub(super) fn pool(table: &Table<'_>) -> Option<Pool> {
     let downlink = downlink(table);
     let link = table.get("link", value::prefix);
-    let (place, size) = place(table, "size", DEFAULT_SIZE);
-    let length = table.get("length", value::octet(1..=64)).unwrap_or(DEFAULT_LENGTH);
+    let (place, size) = place(table, "size", Pool::DEFAULT_SIZE);
+    let length = table.get("length", value::octet(1..=64)).unwrap_or(Pool::DEFAULT_LENGTH);
     let count = |key, most| {
         let count = table.get(key, value::number(1..=most));
         count.and_then(|count| usize::try_from(count).ok())
     };
-    let per_router = count("per-router", MAX_PER_ROUTER).unwrap_or(DEFAULT_PER_ROUTER);
-    let per_neighbor = count("per-neighbour", MAX_PER_NEIGHBOR).unwrap_or(DEFAULT_PER_NEIGHBOR);
+    let per_router = count("per-router", MAX_PER_ROUTER).unwrap_or(Pool::DEFAULT_PER_ROUTER);
+    let per_neighbor =
+        count("per-neighbour", MAX_PER_NEIGHBOR).unwrap_or(Pool::DEFAULT_PER_NEIGHBOR);
     let from = table.get("from", value::source);
     let priority = priority(table);
     let renew_every = table.get("renew-every", value::whole_seconds(RENEW_EVERY));

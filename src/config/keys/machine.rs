@@ -30,6 +30,13 @@ pub const TOP: Keys = Keys {
             "What stopping leaves: addresses and routes with their lifetimes, or nothing, with all settings restored.",
         ),
         key(
+            "forward",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Switches forwarding of IPv6 on for the whole machine; what it was before comes back as other settings do (`on-stop`). Interfaces that are no uplinks do not follow router advertisements then, unless their accept_ra is 2.",
+        ),
+        key(
             "scheduling",
             Kind::Choice(&["normal", "fifo"]),
             r#""normal""#,
@@ -57,8 +64,23 @@ pub const TOP: Keys = Keys {
             r#""descending""#,
             "Automatic places: each from where its name decides, so that additions move only what collides; or from the high end without gaps, the smallest first.",
         ),
+        key(
+            "metrics",
+            Kind::Table(METRICS),
+            "off",
+            r#"{ listen = "[::1]:9560" }"#,
+            "Metrics in the OpenMetrics format are served by HTTP at /metrics, to everybody who can connect there. It can be written as a table, `[metrics]`.",
+        ),
     ],
 };
+
+const METRICS: &[Key] = &[key(
+    "listen",
+    Kind::Text(Form::Listen),
+    "required",
+    r#""[::1]:9560""#,
+    "Where: an address with a port, or the whole path of a socket, which is made.",
+)];
 
 /// See [`Keys::about`].
 pub const RELAY: Keys = Keys {

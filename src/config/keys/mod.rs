@@ -89,6 +89,8 @@ pub enum Form {
     Uri,
     /// An address with a port, spoken to by HTTP.
     Http,
+    /// An address with a port, or the whole path of a socket.
+    Listen,
 }
 
 pub use delegation::{DELEGATION, POOL, STATIC};
@@ -145,6 +147,7 @@ impl fmt::Display for Form {
             Self::Word => "a word",
             Self::Domain => "a domain name",
             Self::Uri => "a URI",
+            Self::Listen => "an address with a port, or the whole path of a socket",
             Self::Http => "an address with a port, such as http://[fd00::1]:8001/",
         })
     }

@@ -63,6 +63,7 @@ impl Conditions {
             name: (*name).to_owned(),
             subject: subject.clone(),
             text: condition.to_string(),
+            remedy: condition.remedy().to_owned(),
         };
         self.0.iter().map(view).collect()
     }

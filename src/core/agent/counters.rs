@@ -43,6 +43,11 @@ impl Counters {
         is_time
     }
 
+    /// Each kind and reason with its count.
+    pub(in crate::core) fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        self.counts.iter().map(|((kind, reason), count)| (*kind, *reason, count.number))
+    }
+
     /// All counts, by kind and reason.
     pub(in crate::core) fn counts(&self) -> BTreeMap<String, u64> {
         let named = |((kind, reason), count): (&(&str, &str), &Count)| {

@@ -69,6 +69,10 @@ impl Core {
             KernelEvent::Unreachable { interface, address } => {
                 self.neighbor_unreachable(now, *interface, *address);
             }
+            KernelEvent::Forwarding(false) if self.config.forward => {
+                self.kernel.state.forget_forwarding();
+                self.pass.request_soon(now);
+            }
             KernelEvent::Address(_)
             | KernelEvent::AddressGone { .. }
             | KernelEvent::Route(_)

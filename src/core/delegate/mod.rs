@@ -31,8 +31,8 @@ use crate::wire::dhcpv6_option::Duid;
 
 pub use assigned::{Assigned, AssignedPool, AssignedPrefix, AssignedRouter};
 pub use bindings::{
-    Binding, BindingKey, BindingStatus, Contact, DelegationStatus, Holder, Offer, Offers, Place,
-    Promise, Slot, StoredBinding,
+    Binding, BindingKey, BindingStatus, BindingSummary, Contact, DelegationStatus, Holder, Offer,
+    Offers, Place, Promise, Slot, StoredBinding,
 };
 pub use server::{Answer, HostOptions, Reject};
 
@@ -173,6 +173,11 @@ impl Delegating {
     /// All bindings at `now`, as `status` shows them.
     pub fn status(&self, now: Instant) -> Vec<BindingStatus> {
         self.bindings.status(now)
+    }
+
+    /// How many bindings there are.
+    pub fn summary(&self) -> BindingSummary {
+        self.bindings.summary()
     }
 
     /// The routes of a binding, through `interface`.

@@ -273,10 +273,16 @@ impl fmt::Display for Condition {
                 "this machine does not forward IPv6, so it is advertised as no default router; \
                  switch it on with: sysctl -w net.ipv6.conf.all.forwarding=1",
             ),
-            Self::InterfaceAbsent => f.write_str("there is no such interface yet"),
-            Self::InterfaceDown => f.write_str("the interface is down or has no carrier"),
-            Self::NoLinkLocal => f.write_str(
-                "the interface has no usable link-local address, so nothing can be sent",
+            Self::InterfaceAbsent => {
+                write!(f, "there is no such interface yet; {}", self.remedy())
+            }
+            Self::InterfaceDown => {
+                write!(f, "the interface is down or has no carrier; {}", self.remedy())
+            }
+            Self::NoLinkLocal => write!(
+                f,
+                "the interface has no usable link-local address, so nothing can be sent; {}",
+                self.remedy()
             ),
             Self::ManagedElsewhere { mends } => write!(
                 f,
@@ -312,7 +318,7 @@ impl fmt::Display for Condition {
                 }
             }
             Self::PrefixRefused { prefix, reason } => {
-                write!(f, "a server gives {prefix}, which is refused: {reason}")
+                write!(f, "a server gives {prefix}, which is refused: {reason}; {}", self.remedy())
             }
             Self::DuplicateAddress { address } => write!(
                 f,
@@ -326,11 +332,14 @@ impl fmt::Display for Condition {
             ),
             Self::PrefixConflict { prefix, conflict } => write_conflict(f, *prefix, *conflict),
             Self::WithoutSubnet { prefix, reason } | Self::WithoutPrefix { prefix, reason } => {
-                write_without(f, *prefix, *reason)
+                write_without(f, *prefix, *reason)?;
+                write!(f, "; {}", self.remedy())
             }
-            Self::RelayTableFull => f.write_str(
+            Self::RelayTableFull => write!(
+                f,
                 "the table of leases that have been relayed is full: for each further one that \
-                 which ends first of the router with most of them loses its route",
+                 which ends first of the router with most of them loses its route; {}",
+                self.remedy()
             ),
             Self::DelegationContested { newcomer, holder, duid, iaid } => write!(
                 f,
@@ -364,10 +373,10 @@ impl fmt::Display for Condition {
             ),
             Self::Refused { refused, times, others } => {
                 write!(f, "{refused}, {times} times")?;
-                match others {
-                    0 => Ok(()),
-                    others => write!(f, ", and {others} more"),
+                if *others > 0 {
+                    write!(f, ", and {others} more")?;
                 }
+                write!(f, "; {}", self.remedy())
             }
         }
     }
@@ -406,7 +415,7 @@ fn write_without(f: &mut fmt::Formatter<'_>, prefix: Ipv6Net, reason: Unassigned
             write!(f, "its place does not exist in {prefix}, and where it folds to is taken")
         }
         Unassigned::Full => {
-            write!(f, "there is no room left in {prefix}; ask for a shorter prefix")
+            write!(f, "there is no room left in {prefix}")
         }
         Unassigned::Excluded => write!(f, "its place in {prefix} is kept by the delegating router"),
     }

@@ -6,6 +6,7 @@
 
 mod condition;
 mod refused_step;
+mod remedy;
 mod sentence;
 #[cfg(test)]
 mod tests;

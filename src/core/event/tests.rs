@@ -233,3 +233,12 @@ fn each_is_a_sentence() {
         assert!(!sentence.contains('\n'), "{sentence}");
     }
 }
+
+/// OPS-09
+#[test]
+fn every_condition_has_a_remedy() {
+    for condition in conditions() {
+        let remedy = condition.remedy();
+        assert!(remedy.len() >= 10 && !remedy.ends_with('.'), "{}: {remedy}", condition.name());
+    }
+}

@@ -359,18 +359,24 @@ pub enum Sysctl {
     OptimisticDad,
     /// `use_optimistic`: such an address is preferred to a deprecated one as others are.
     UseOptimistic,
+    /// `forwarding`, of the whole machine: with the interface [`WHOLE_MACHINE`].
+    Forwarding,
 }
+
+/// The name that settings of the whole machine have in the place of an interface's, with the index 0.
+pub const WHOLE_MACHINE: &str = "all";
 
 impl Sysctl {
     /// The setting whose file is named so.
     pub fn from_file(file: &str) -> Option<Self> {
-        const ALL: [Sysctl; 6] = [
+        const ALL: [Sysctl; 7] = [
             Sysctl::AcceptRa,
             Sysctl::HopLimit,
             Sysctl::Mtu,
             Sysctl::HonorPflag,
             Sysctl::OptimisticDad,
             Sysctl::UseOptimistic,
+            Sysctl::Forwarding,
         ];
         ALL.into_iter().find(|name| name.file() == file)
     }
@@ -384,6 +390,7 @@ impl Sysctl {
             Self::HonorPflag => "ra_honor_pio_pflag",
             Self::OptimisticDad => "optimistic_dad",
             Self::UseOptimistic => "use_optimistic",
+            Self::Forwarding => "forwarding",
         }
     }
 }

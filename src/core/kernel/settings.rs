@@ -1,4 +1,5 @@
-//! Settings of interfaces that are no uplinks of a router any more get the values back that they had.
+//! Settings of interfaces that are no uplinks of a router any more, and that of forwarding where the
+//! agent does not switch it on any more, get the values back that they had.
 
 use super::object::{Key, Object, Setting, Step, Sysctl};
 use crate::core::Core;
@@ -9,10 +10,10 @@ use crate::net::IfIndex;
 impl Core {
     /// Settings that nothing asks for any more, with the values that they had.
     pub(in crate::core) fn restored_settings(&self) -> Vec<Object> {
-        let system = &self.kernel.state.system;
+        let state = &self.kernel.state;
         let earlier = self.earlier_settings();
         let settings = earlier.filter_map(|(interface, name, value)| {
-            let index = system.link(&interface)?.index;
+            let index = state.index_of_settings(&interface)?;
             Some(Object::Setting(Setting { index, interface, name, value }))
         });
         settings.collect()
@@ -23,7 +24,7 @@ impl Core {
         let remembered = self.memory.sysctls.iter();
         remembered.filter_map(|((interface, file), before)| {
             let name = Sysctl::from_file(file)?;
-            let index = self.kernel.state.system.link(interface)?.index;
+            let index = self.kernel.state.index_of_settings(interface)?;
             let is_over = !self.keeps_setting(index, interface, name);
             is_over.then(|| (interface.clone(), name, *before))
         })
@@ -32,6 +33,9 @@ impl Core {
     /// Whether a setting stays as the agent has set it: on an uplink of a router always, on that of
     /// a host while it is wanted.
     fn keeps_setting(&self, index: IfIndex, interface: &str, name: Sysctl) -> bool {
+        if name == Sysctl::Forwarding {
+            return self.config.forward;
+        }
         let uplink = self.config.uplinks.get(interface);
         uplink.is_some_and(|uplink| {
             uplink.client.is_none()
@@ -54,8 +58,8 @@ impl Core {
         let restored = self.earlier_settings().filter(is_restored);
         let restored = restored.map(|(interface, name, _)| (interface, name.file().to_owned()));
         let remembered = self.memory.sysctls.keys();
-        let vanished =
-            remembered.filter(|(interface, _)| self.kernel.state.system.link(interface).is_none());
+        let vanished = remembered
+            .filter(|(interface, _)| self.kernel.state.index_of_settings(interface).is_none());
         let over: Vec<(String, String)> = restored.chain(vanished.cloned()).collect();
         over.into_iter().for_each(|(interface, file)| self.forget_setting(interface, file));
     }
@@ -72,9 +76,9 @@ impl Core {
         let mut steps = Vec::new();
         for ((interface, file), value) in &remembered {
             if let Some(name) = Sysctl::from_file(file)
-                && let Some(link) = self.kernel.state.system.link(interface)
+                && let Some(index) = self.kernel.state.index_of_settings(interface)
             {
-                let (index, interface) = (link.index, interface.clone());
+                let interface = interface.clone();
                 let setting = Setting { index, interface, name, value: *value };
                 steps.push(Step::Set(Object::Setting(setting)));
             }

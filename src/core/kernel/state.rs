@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::object::{Key, Object, Port, Setting, Step, Sysctl};
+use super::object::{Key, Object, Port, Setting, Step, Sysctl, WHOLE_MACHINE};
 use super::system::System;
 use crate::core::kernel::object::Group;
 use crate::core::kernel::system::KernelEvent;
@@ -40,9 +40,22 @@ impl State {
         self.made.contains_key(&Key::Port(port))
     }
 
+    /// The number of the interface whose settings are those of this name: 0 for the whole machine.
+    pub(super) fn index_of_settings(&self, interface: &str) -> Option<IfIndex> {
+        if interface == WHOLE_MACHINE {
+            return Some(IfIndex(0));
+        }
+        self.system.link(interface).map(|link| link.index)
+    }
+
+    /// Somebody else has switched forwarding off that the agent had switched on.
+    pub(in crate::core) fn forget_forwarding(&mut self) {
+        self.made.remove(&Key::Setting(IfIndex(0), Sysctl::Forwarding));
+    }
+
     /// The value that the agent gave a setting of the interface of this name.
     pub(super) fn setting(&self, interface: &str, name: Sysctl) -> Option<i32> {
-        let index = self.system.link(interface)?.index;
+        let index = self.index_of_settings(interface)?;
         match self.made.get(&Key::Setting(index, name)) {
             Some(Object::Setting(Setting { value, .. })) => Some(*value),
             Some(_) | None => None,
@@ -115,7 +128,8 @@ impl State {
         self.system.duplicates.retain(|(index, _)| links.contains_key(index));
         let mut left = Vec::new();
         self.made.retain(|_, object| {
-            let stays = object.interface().is_none_or(|index| links.contains_key(&index));
+            let is_there = |index: IfIndex| index.0 == 0 || links.contains_key(&index);
+            let stays = object.interface().is_none_or(is_there);
             if !stays && matches!(object, Object::Membership(..)) {
                 // The socket would keep it for ever.
                 left.push(Step::Remove(object.clone()));

@@ -62,7 +62,10 @@ impl<C: SystemCalls> Kernel<C> {
             Sysctl::AcceptRa => Some(look::follows(&info)),
             Sysctl::HopLimit => Some(info.hop_limit().into()),
             Sysctl::Mtu => i32::try_from(info.mtu()).ok(),
-            Sysctl::HonorPflag | Sysctl::OptimisticDad | Sysctl::UseOptimistic => None,
+            Sysctl::HonorPflag
+            | Sysctl::OptimisticDad
+            | Sysctl::UseOptimistic
+            | Sysctl::Forwarding => None,
         }
     }
 
@@ -171,6 +174,10 @@ impl<C: SystemCalls> Kernel<C> {
 
     /// Sets a value; that the interface is gone is no error.
     fn set_setting(&mut self, setting: &Setting) -> Result<(), Errno> {
+        if setting.name == Sysctl::Forwarding {
+            // It is for rc.conf(5) to switch that on.
+            return Err(Errno::INVAL);
+        }
         let info = match self.interface_info(&setting.interface) {
             Err(errno) if errno.is_absence() => return Ok(()),
             info => info?,
@@ -188,7 +195,10 @@ impl<C: SystemCalls> Kernel<C> {
             }
             Sysctl::Mtu => (abi::SET_INTERFACE_INFO, info.with_mtu(value)),
             // FreeBSD has no such setting.
-            Sysctl::HonorPflag | Sysctl::OptimisticDad | Sysctl::UseOptimistic => return Ok(()),
+            Sysctl::HonorPflag
+            | Sysctl::OptimisticDad
+            | Sysctl::UseOptimistic
+            | Sysctl::Forwarding => return Ok(()),
         };
         match self.calls.ioctl(request, &mut info.into_argument()) {
             Err(errno) if errno.is_absence() => Ok(()),

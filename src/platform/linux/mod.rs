@@ -3,6 +3,7 @@
 mod decode;
 pub(crate) mod encode;
 pub mod events;
+mod facts;
 pub mod identity;
 pub mod kernel;
 mod mend;
@@ -18,6 +19,7 @@ mod timer;
 use crate::core::capabilities::Capabilities;
 
 pub use events::Events;
+pub use facts::facts;
 pub use kernel::Kernel;
 pub use neighbors::remedy_for_unsent;
 pub use process::process_start;

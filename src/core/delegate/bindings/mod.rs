@@ -43,7 +43,7 @@ pub use contact::{Contact, Place};
 pub use contested::Holder;
 pub(super) use leased::Unreached;
 pub use offers::{Offer, Offers, Slot};
-pub use view::{BindingStatus, DelegationStatus};
+pub use view::{BindingStatus, BindingSummary, DelegationStatus};
 
 use super::Arrival;
 use allot::Available;

@@ -44,6 +44,19 @@ pub struct DelegationStatus {
     pub state: String,
 }
 
+/// How many bindings there are, and in which state their prefixes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct BindingSummary {
+    /// IA_PDs of requesting routers.
+    pub bindings: usize,
+    /// Prefixes that their routers have been given.
+    pub given: usize,
+    /// Prefixes that are reserved for them and not given yet.
+    pub due: usize,
+    /// Prefixes that are theirs no more, and kept from others until they know (SRV-57).
+    pub withdrawn: usize,
+}
+
 impl Binding {
     /// The delegations that it is of, or the pool with the number of its place.
     pub fn names(&self) -> Vec<String> {
@@ -57,6 +70,37 @@ impl Bindings {
         self.by_key.iter().map(|(key, binding)| self.view(now, key, binding)).collect()
     }
 
+    /// How many there are: what [`status`](Self::status) lists, counted.
+    pub(in crate::core::delegate) fn summary(&self) -> BindingSummary {
+        let mut summary = BindingSummary { bindings: self.by_key.len(), ..Default::default() };
+        for binding in self.by_key.values() {
+            let new = binding.granted().filter(|prefix| !binding.promised.contains_key(prefix));
+            summary.due += new.count();
+            for (prefix, _) in self.listed(binding) {
+                if binding.is_granted(prefix) {
+                    summary.given += 1;
+                } else {
+                    summary.withdrawn += 1;
+                }
+            }
+        }
+        summary
+    }
+
+    /// What a router may hold, as far as it matters: what is not ours any more and has lost its
+    /// route blocks nobody.
+    fn listed<'a>(
+        &'a self,
+        binding: &'a Binding,
+    ) -> impl Iterator<Item = (&'a Ipv6Net, &'a Promise)> {
+        binding.promised().filter(|(prefix, promise)| {
+            binding.is_granted(prefix)
+                || promise.routed
+                || promise.withdrawn_at.is_none()
+                || self.offers.is_ours(**prefix)
+        })
+    }
+
     fn view(&self, now: Instant, key: &BindingKey, binding: &Binding) -> BindingStatus {
         let shown =
             |prefix: &Ipv6Net, state: &str, preferred: Until, valid: Until| DelegationStatus {
@@ -65,14 +109,7 @@ impl Bindings {
                 valid: valid.remaining(now).seconds(),
                 state: state.to_owned(),
             };
-        // What is not ours any more and has lost its route blocks nobody.
-        let is_shown = |(prefix, promise): &(&Ipv6Net, &Promise)| {
-            binding.is_granted(prefix)
-                || promise.routed
-                || promise.withdrawn_at.is_none()
-                || self.offers.is_ours(**prefix)
-        };
-        let held = binding.promised().filter(is_shown).map(|(prefix, promise)| {
+        let held = self.listed(binding).map(|(prefix, promise)| {
             if binding.is_granted(prefix) {
                 shown(prefix, "given", promise.preferred_until, promise.valid_until)
             } else {

@@ -166,3 +166,22 @@ fn made_up_routers_fill_the_tables_to_their_bounds_only() {
     assert!(world.delegating.bindings().is_empty());
     assert_eq!(world.delegating.server().refused_count(), 0);
 }
+
+/// OPS-03
+#[test]
+fn the_summary_counts_what_the_list_has() {
+    let mut world = World::new(SITE, A);
+    world.ask(1, Request, &[]).unwrap();
+    world.ask(2, Request, &[]).unwrap();
+    for _ in 0..3 {
+        let list = world.delegating.status(world.now);
+        let count = |state: &str| {
+            let prefixes = list.iter().flat_map(|binding| &binding.prefixes);
+            prefixes.filter(|prefix| prefix.state == state).count()
+        };
+        let summary = world.delegating.summary();
+        let counted = (summary.bindings, summary.given, summary.due, summary.withdrawn);
+        assert_eq!(counted, (list.len(), count("given"), count("due"), count("withdrawn")));
+        world.run_for(secs(2000));
+    }
+}

@@ -24,9 +24,9 @@ use ipnet::Ipv6Net;
 use super::change::{Refresh, RefreshKind};
 use crate::core::memory::StoredLease;
 use crate::core::random::Random;
-use crate::time::{Deadline, Instant};
+use crate::time::{Deadline, Instant, Lifetime};
 use crate::wire::dhcpv6::Message;
-use crate::wire::dhcpv6_option::Duid;
+use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::dhcpv6_service::ServiceOption;
 
 pub use client::{Loss, Transition, Unavailable};
@@ -76,6 +76,12 @@ impl Lease {
     /// ended stay listed until [`forget`](Self::forget).
     pub fn prefixes(&self) -> Vec<DelegatedPrefix> {
         self.held.prefixes()
+    }
+
+    /// The valid lifetime with which the server last gave a prefix; none where that was before a
+    /// restart.
+    pub fn given_for(&self, iaid: Iaid, prefix: Ipv6Net) -> Option<Lifetime> {
+        self.held.given_for(iaid, prefix)
     }
 
     /// Addresses that are held.

@@ -15,6 +15,13 @@ pub use timer::{Sleep, Timer, now};
 
 use std::io;
 
+use crate::platform::facts::Facts;
+
+/// What this machine is like: little of it is read on this system.
+pub fn facts() -> Facts {
+    Facts::default()
+}
+
 /// What an operator can do about packets that are not sent for `error`, where something is known to
 /// help.
 pub fn remedy_for_unsent(error: &io::Error) -> Option<&'static str> {

@@ -36,6 +36,8 @@ struct Entry {
     exclude: Option<Ipv6Net>,
     preferred_until: Until,
     valid_until: Until,
+    /// The valid lifetime with which the server last gave it; none since a restart.
+    given_for: Option<Lifetime>,
     gone_since: Option<Instant>,
 }
 
@@ -189,9 +191,15 @@ impl Held {
             exclude: prefix.exclude,
             preferred_until: prefix.preferred_until,
             valid_until: prefix.valid_until,
+            given_for: None,
             gone_since: prefix.gone_since,
         };
         self.entries.insert((Ia::Pd(prefix.iaid), prefix.prefix), entry);
+    }
+
+    /// The valid lifetime with which the server last gave a prefix.
+    pub(super) fn given_for(&self, iaid: Iaid, prefix: Ipv6Net) -> Option<Lifetime> {
+        self.entries.get(&(Ia::Pd(iaid), prefix))?.given_for
     }
 
     /// Whether nothing is held.
@@ -272,6 +280,7 @@ impl Held {
                 exclude: lease.exclude,
                 preferred_until: Until::after(now, lease.preferred),
                 valid_until: Until::after(now, lease.valid),
+                given_for: Some(lease.valid),
                 gone_since: None,
             };
             // What has moved here from another IA_PD is not listed there as ended.

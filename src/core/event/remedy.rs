@@ -1,0 +1,103 @@
+//! What an operator can do about each condition.
+
+use super::Condition;
+use crate::core::desired::Conflict;
+use crate::core::engine::Trouble;
+use crate::core::plan::Unassigned;
+
+impl Condition {
+    /// What to do about it, as far as it follows from the kind of the condition.
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::ForwardingOff => {
+                "sysctl -w net.ipv6.conf.all.forwarding=1, or start the agent with --forward"
+            }
+            Self::InterfaceAbsent => {
+                "create the interface or correct its name in the configuration; it is used as soon \
+                 as it is there"
+            }
+            Self::InterfaceDown => "ip link set the interface up, and look at its cable or peer",
+            Self::NoLinkLocal => {
+                "give it one: set addr_gen_mode to 0 and disable_ipv6 to 0 below \
+                 net.ipv6.conf.IF, and look for a duplicate of its address on the link"
+            }
+            Self::ManagedElsewhere { .. } => {
+                "leave the interface to the program that manages it, or have the kernel make \
+                 addresses: sysctl -w net.ipv6.conf.IF.accept_ra=1, and start anew"
+            }
+            Self::DelegatedNotRouted { .. } => {
+                "ask the provider to route the prefix, or name an address to probe that answers"
+            }
+            Self::NoRouter { .. } => {
+                "look whether a router is on that link and a packet filter lets ICMPv6 pass: \
+                 renumberd doctor"
+            }
+            Self::ServerSilent { .. } => {
+                "look whether the provider delegates prefixes and a packet filter lets UDP ports \
+                 546 and 547 pass: renumberd doctor"
+            }
+            Self::PrefixUnavailable { .. } => {
+                "ask the provider for a prefix, or leave this IA_PD out of delegate"
+            }
+            Self::PrefixRefused { .. } => {
+                "ask the provider for another prefix, or change what is refused in the configuration"
+            }
+            Self::DuplicateAddress { .. } => {
+                "give one of the two another interface identifier (address), or remove the other \
+                 node"
+            }
+            Self::RouterSilent { .. } => "switch the router on, or nothing if it was replaced",
+            Self::PrefixConflict { conflict, .. } => match conflict {
+                Conflict::Around(_) => {
+                    "name the routers to believe, if this one is none of yours: routers = [...]"
+                }
+                Conflict::Unassigned(_) | Conflict::Assigned(_) => {
+                    "give the subnet or delegation another place, or name the routers to believe: \
+                     routers = [...]"
+                }
+            },
+            Self::WithoutSubnet { reason, .. } | Self::WithoutPrefix { reason, .. } => match reason
+            {
+                Unassigned::TooLong | Unassigned::Full => {
+                    "ask for a shorter prefix (length in delegate), or give it a smaller place"
+                }
+                Unassigned::Taken | Unassigned::Excluded => "give it another place",
+            },
+            Self::RelayTableFull => {
+                "end what is not used: renumberd forget PREFIX; or relay fewer routers here"
+            }
+            Self::DelegationContested { .. } => {
+                "switch off the router that is not meant, or give each a DUID of its own"
+            }
+            Self::NextHopOffLink { .. } => {
+                "name a next-hop that is a neighbor in [delegation.NAME]"
+            }
+            Self::NextHopUnknown { .. } => {
+                "wait for its next message, or name its next-hop in [delegation.NAME]"
+            }
+            Self::Engine { trouble, .. } => of_program(*trouble),
+            Self::NotPublished { .. } => {
+                "look at the program or file that is named, and at the rights of the agent"
+            }
+            Self::ClientPortTaken { .. } => {
+                "stop the other DHCPv6 client; renumberd doctor names it"
+            }
+            Self::ServerPortTaken { .. } => {
+                "stop the other DHCPv6 server; renumberd doctor names it"
+            }
+            Self::Refused { .. } => {
+                "look at what the kernel says, and at the rights of the agent; it is tried again"
+            }
+        }
+    }
+}
+
+const fn of_program(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Missing => "install the program, or name its file: program in [engine.NAME]",
+        Trouble::Ended | Trouble::Silent => "look at its log; it is started again",
+        Trouble::Refused => "look at what it says of what it was given, and at its log",
+        Trouble::Trap => "use another version of the program",
+        Trouble::LeftOut => "leave that out of the configuration, or have the built-in do the job",
+    }
+}
