@@ -11,6 +11,7 @@ mod host;
 pub mod lease;
 pub mod probe;
 mod probed;
+mod program;
 mod register;
 pub mod retransmit;
 mod routed;
@@ -31,7 +32,7 @@ use self::change::{Changes, Refresh, RefreshKind, Trigger};
 use self::connection::Connection;
 use self::hear::{Heard, PrefixChangeKind, Routers};
 use self::host::Host;
-use self::lease::{Feed, Lease, Progress};
+use self::lease::{Lease, Progress};
 use self::routed::Routed;
 use self::solicit::Solicit;
 use super::kernel::system::System;
@@ -445,21 +446,6 @@ impl Uplink {
     pub(super) fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
         self.attached.as_ref()?;
         self.lease.poll_transmit(now)
-    }
-
-    /// What the program that requests the lease is to be asked for.
-    pub(super) fn poll_order(&mut self) -> Option<RefreshKind> {
-        self.attached.as_ref()?;
-        self.lease.poll_order()
-    }
-
-    /// Takes in what the program that requests the lease holds.
-    pub(super) fn handle_feed(&mut self, now: Instant, feed: &Feed) -> Effect {
-        let progress = self.lease.handle_feed(now, feed);
-        let effect = self.take_progress(now, &progress, None);
-        // A hook that runs all the time is not followed more often than is good.
-        let is_calm = !progress.changed && effect.derive;
-        Effect { derive: effect.derive && !is_calm, heard: effect.heard || is_calm, ..effect }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) and what it makes ready to send have
