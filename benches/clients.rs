@@ -2,7 +2,7 @@
 //! leave from the new one, with the kernel alone and with the agent beside it; then how soon a link
 //! that comes back is solicited, and what an idle agent costs. Needs root and radvd.
 //!
-//! `cargo bench --bench clients [-- RUNS]`
+//! `cargo bench --bench clients [-- RUNS [agent]]`; with a word those alone whose name has it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -28,8 +28,11 @@ use lab::radvd::Radvd;
 use lab::wire::Wire;
 use lab::{CEILING, millis, pause, secs, sys};
 
-/// Changes follow each other after MIN_DELAY_BETWEEN_RAS and a little.
+/// So long is watched what follows from a change.
 const WATCHED: Duration = Duration::from_millis(3500);
+/// From one change to the next: a host asks about what was left out once in ten seconds, so that
+/// nobody can have it ask all the time.
+const APART: Duration = Duration::from_millis(10_500);
 /// Beyond the router. It has as much in common with every prefix of the hosts (RFC 6724 §5, rule 8).
 const SERVER: Ipv6Addr = Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1);
 const PORT: u16 = 8080;
@@ -62,8 +65,10 @@ struct Run {
 
 fn main() {
     let runs = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(10);
+    let word = std::env::args().skip(1).find(|word| word.chars().all(char::is_alphabetic));
     println!("{runs} silent redials, seconds              median / worst; share of connections");
-    for (name, settings, config) in MODES {
+    let is_meant = |name: &str| word.as_ref().is_none_or(|word| name.contains(word));
+    for (name, settings, config) in MODES.into_iter().filter(|(name, ..)| is_meant(name)) {
         let site = Site::new(settings);
         let agent = config.map(|config| Agent::start(&site.net, &site.host.namespace, config, &[]));
         site.host.takes(Era::new(1).on_link, CEILING);
@@ -115,7 +120,9 @@ impl Site {
         let since = sys::monotonic();
         self.radvd.advertise(&[Promise::of(to)]);
         let frame = self.wire.wait_for("RA", CEILING, |f| f.at > since && f.advertises(to));
-        self.host.namespace.inside(|| watch(frame.at, from, to))
+        let run = self.host.namespace.inside(|| watch(frame.at, from, to));
+        pause((since + APART).saturating_sub(sys::monotonic()));
+        run
     }
 
     fn flaps(&self, count: usize) -> Vec<Option<f64>> {

@@ -31,8 +31,9 @@ impl Conditions {
     fn add_silence(&mut self, now: Instant, name: &str, uplink: &Uplink) {
         let silent_for = |since| now.since(since).as_secs();
         if let Some(since) = uplink.silence().router() {
-            let (silent_for, kept) = (silent_for(since), kept(now, uplink));
-            self.add(name, Condition::NoRouter { silent_for, kept });
+            let is_delegated = !uplink.config().delegate.is_empty();
+            let kept = is_delegated.then(|| kept(now, uplink));
+            self.add(name, Condition::NoRouter { silent_for: silent_for(since), kept });
         }
         if let Some(since) = uplink.silence().server() {
             let (silent_for, kept) = (silent_for(since), kept(now, uplink));

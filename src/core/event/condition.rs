@@ -44,8 +44,8 @@ pub enum Condition {
     NoRouter {
         /// For so many seconds.
         silent_for: u64,
-        /// What is used meanwhile.
-        kept: Kept,
+        /// What is used meanwhile; none where nothing is delegated.
+        kept: Option<Kept>,
     },
     /// No DHCPv6 server answers on an uplink.
     ServerSilent {
@@ -296,11 +296,14 @@ impl fmt::Display for Condition {
                 "{prefix} is delegated, but nothing comes back to it from {target}: ask the \
                  provider to route it, or name an address to probe that answers"
             ),
-            Self::NoRouter { silent_for, kept } => write!(
-                f,
-                "no router has been heard for {silent_for} s, and solicitations go on; is there \
-                 one, and does its ICMPv6 get here? {kept}"
-            ),
+            Self::NoRouter { silent_for, kept } => {
+                write!(
+                    f,
+                    "no router has been heard for {silent_for} s, and solicitations go on; is there \
+                     one, and does its ICMPv6 get here?"
+                )?;
+                kept.as_ref().map_or(Ok(()), |kept| write!(f, " {kept}"))
+            }
             Self::ServerSilent { silent_for, kept } => write!(
                 f,
                 "no DHCPv6 server has answered for {silent_for} s, and questions go on; is there \

@@ -42,7 +42,7 @@ fn conditions() -> Vec<Condition> {
         Condition::InterfaceDown,
         Condition::NoLinkLocal,
         Condition::DelegatedNotRouted { prefix: prefix(), target: address("2001:db8::1") },
-        Condition::NoRouter { silent_for: 5, kept: kept.clone() },
+        Condition::NoRouter { silent_for: 5, kept: Some(kept.clone()) },
         Condition::ServerSilent { silent_for: 5, kept: Kept(Vec::new()) },
         Condition::PrefixUnavailable {
             iaid: Iaid(1),

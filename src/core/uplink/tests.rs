@@ -23,6 +23,14 @@ enum Step {
     Renew,
     /// A prefix can be probed.
     Aim(bool),
+    /// The kernel forms an address with this end that is valid for so many seconds, or has it no more.
+    Formed(u8, u32),
+    /// UDP port 546 is open, or another program's.
+    Port(bool, bool),
+    /// Another program follows the advertisements.
+    Elsewhere(bool),
+    /// The kernel finds that a router does not answer.
+    Unreachable(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -41,6 +49,18 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What happens to a host as well.
+fn step_of_host() -> impl Strategy<Value = Step> {
+    let lifetime = prop_oneof![Just(0), Just(1), Just(30), Just(7200), Just(u32::MAX)];
+    prop_oneof![
+        16 => step(),
+        6 => (0..80_u8, lifetime).prop_map(|(end, valid)| Step::Formed(end, valid)),
+        3 => (any::<bool>(), any::<bool>()).prop_map(|(open, refused)| Step::Port(open, refused)),
+        1 => any::<bool>().prop_map(Step::Elsewhere),
+        1 => (1..4_u8).prop_map(Step::Unreachable),
+    ]
+}
+
 struct Lone {
     uplink: Uplink,
     system: System,
@@ -52,10 +72,14 @@ impl Lone {
         let mut config = config::Config::from_args(&["up".to_owned()], &[]).unwrap();
         let mut config = config.uplinks.remove("up").unwrap();
         config.probe = Some(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1));
+        Self::with(&config, point_to_point)
+    }
+
+    fn with(config: &config::Uplink, point_to_point: bool) -> Self {
         let now = Instant::from_secs(1000);
         let mut random = Random::new([1; 32]);
         let duid = Duid::from_uuid([1; 16]);
-        let uplink = Uplink::new("up", &config, &duid, None, &mut random, now);
+        let uplink = Uplink::new("up", config, &duid, None, &mut random, now);
         let mut system = System::default();
         system.handle(KernelEvent::Link(Link {
             index: INDEX,
@@ -90,6 +114,28 @@ impl Lone {
 
     fn attach(&mut self) {
         let _ = self.uplink.attach(self.now, &self.system);
+        let _ = self.uplink.follow_addresses(self.now, &self.system);
+    }
+
+    fn form(&mut self, end: u8, valid: u32) {
+        let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, end.into());
+        let until = Until::after(self.now, Lifetime::from_wire(valid));
+        self.system.handle(if valid == 0 {
+            KernelEvent::AddressGone { interface: INDEX, address }
+        } else {
+            KernelEvent::Address(KernelAddress {
+                interface: INDEX,
+                address,
+                prefix_len: 64,
+                preferred_until: until,
+                valid_until: until,
+                tentative: end.is_multiple_of(7),
+                duplicate: false,
+                ours: false,
+                origin: Origin::Advertisement,
+            })
+        });
+        self.attach();
     }
 
     fn carrier(&mut self, running: bool) {
@@ -112,6 +158,8 @@ impl Lone {
         });
         let advertisement = RouterAdvertisement {
             router_lifetime: lifetime,
+            managed: router == 2,
+            other: router == 3,
             options: options.collect(),
             ..RouterAdvertisement::default()
         };
@@ -152,6 +200,7 @@ impl Lone {
         while self.uplink.poll_transmit(self.now).is_some()
             || self.uplink.poll_solicitation(self.now).is_some()
             || self.uplink.poll_probe(self.now).is_some()
+            || self.uplink.poll_registration(self.now).is_some()
         {
             sent += 1;
             assert!(sent < 100, "packets without end");
@@ -196,6 +245,18 @@ impl Lone {
             Step::LinkUp => drop(self.uplink.link_up(self.now)),
             Step::Renew => drop(self.uplink.renew(self.now)),
             Step::Aim(usable) => self.aim(*usable),
+            Step::Formed(end, valid) => self.form(*end, *valid),
+            Step::Port(is_open, is_refused) => {
+                self.uplink.set_mute(self.now, *is_refused && !*is_open);
+                let _ = self.uplink.follow_port(*is_open, *is_refused);
+            }
+            Step::Elsewhere(is_managed) => {
+                self.uplink.set_managed_elsewhere(self.now, *is_managed);
+            }
+            Step::Unreachable(router) => {
+                let router = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, (*router).into());
+                self.uplink.handle_unreachable(self.now, router);
+            }
         }
         self.settle();
     }
@@ -288,6 +349,21 @@ proptest! {
         point_to_point in any::<bool>(),
     ) {
         let mut lone = Lone::new(point_to_point);
+        for step in &steps {
+            lone.take(step);
+        }
+        lone.wait(Duration::from_secs(600));
+    }
+
+    /// The same of a host, which registers addresses, asks for a prefix or leaves all to another
+    /// program.
+    #[test]
+    fn each_deadline_of_a_host_has_an_owner(
+        steps in prop::collection::vec(step_of_host(), 1..60),
+        delegate in any::<bool>(),
+    ) {
+        let client = config::Client { delegate, ..config::Client::default() };
+        let mut lone = Lone::with(&config::Uplink::of(client), false);
         for step in &steps {
             lone.take(step);
         }
