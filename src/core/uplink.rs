@@ -15,6 +15,7 @@ mod program;
 mod register;
 pub mod retransmit;
 mod routed;
+mod rules;
 mod silence;
 pub mod solicit;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use self::hear::{Heard, PrefixChangeKind, Routers};
 use self::host::Host;
 use self::lease::{Lease, Progress};
 use self::routed::Routed;
+use self::rules::{hear_rules, lease_rules};
 use self::solicit::Solicit;
 use super::kernel::system::System;
 use super::memory::StoredLease;
@@ -466,22 +468,5 @@ impl Uplink {
             gone.map(|since| Deadline::new(since + grace, "grace time of a delegated prefix")),
             patience.map(|at| Deadline::new(at, "patience with the lease")),
         ])
-    }
-}
-
-fn hear_rules(config: &config::Uplink) -> hear::Rules {
-    hear::Rules { routers: config.routers.clone(), verify_omission: config.verify_omission }
-}
-
-fn lease_rules(config: &config::Uplink, duid: &Duid) -> lease::Rules {
-    lease::Rules {
-        by_program: config.requester.is_some(),
-        duid: duid.clone(),
-        delegate: config.delegate.clone(),
-        rapid_commit: config.rapid_commit,
-        reconfigure: config.reconfigure,
-        solicit_on_reconnect: config.solicit_on_reconnect,
-        strict: config.strict,
-        shortest_prefix: config.shortest_prefix,
     }
 }
