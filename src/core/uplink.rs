@@ -190,6 +190,8 @@ impl Uplink {
             }
             (Some(_) | None, Some(after)) => {
                 effect.derive = true;
+                // Also where the system has reported no loss of the carrier.
+                self.solicit.forget();
                 self.remember_formed(now, &after, system);
                 effect.merge(self.came_up(now, &after, false));
             }
