@@ -150,19 +150,24 @@ struct Terminal {
 
 impl Terminal {
     fn open(bench: &Bench) -> anyhow::Result<Self> {
-        let mut signals = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            signals.add(signal);
-        }
-        // Children get their signals: who starts a program lifts all blocks in it.
-        signals.thread_block()?;
-        let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK)?;
+        let signals = interruptions()?;
         let count = bench.runs * bench.stacks().len();
         let bar = ProgressBar::new(u64::try_from(count)?);
         bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}")?);
         bar.enable_steady_tick(Duration::from_millis(250));
         Ok(Self { bar, signals, is_over: false })
     }
+}
+
+/// The signals that break off, to be read: what was made is removed then as at the end.
+pub(super) fn interruptions() -> anyhow::Result<SignalFd> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    // Children get their signals: who starts a program lifts all blocks in it.
+    signals.thread_block()?;
+    Ok(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK)?)
 }
 
 impl Audience for Terminal {

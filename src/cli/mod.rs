@@ -14,6 +14,7 @@ pub mod plan;
 pub mod rtsold;
 pub mod run;
 pub mod schema;
+mod selftest;
 pub mod status;
 pub mod survey;
 
@@ -231,6 +232,13 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Try out on this machine whether the agent works, on a site that is made and removed for that
+    #[command(after_help = "Example:\n  renumberd selftest\n\n\
+        It builds a provider, a router and a host, in network namespaces (FreeBSD: in jails, of epair \
+        interfaces), lets the provider's line connect anew with other prefixes, and says line by line \
+        what works. Exit code 0 when all does, else 1. Nothing of the machine's own network is \
+        touched, and nothing stays. Needs root, or a system that allows user namespaces.")]
+    Selftest,
     #[cfg(target_os = "linux")]
     /// Measure how fast prefix changes go through a site in network namespaces of this machine
     #[command(after_help = "Examples:\n  \
@@ -275,22 +283,25 @@ impl Site {
     ///
     /// Every [`ConfigError`] found, or one that says why the file cannot be read.
     pub fn load(&self) -> Result<Config, Vec<ConfigError>> {
-        let mut config = match self.interfaces.split_first() {
-            Some((uplink, downlinks)) => {
+        let mut config = match (self.interfaces.split_first(), self.file()) {
+            (Some((uplink, downlinks)), _) => {
                 Config::from_args(std::slice::from_ref(uplink), downlinks)?
             }
-            None if self.config.is_none()
-                && !(self.uplink.is_empty() && self.downlink.is_empty()) =>
-            {
-                Config::from_args(&self.uplink, &self.downlink)?
-            }
-            None => load_file(self.config.as_deref().unwrap_or_else(|| Path::new(CONFIG_FILE)))?,
+            (None, Some(file)) => load_file(file)?,
+            (None, None) => Config::from_args(&self.uplink, &self.downlink)?,
         };
         config.forward |= self.forward;
         if self.delegate {
             config.delegate_everywhere();
         }
         Ok(config)
+    }
+
+    /// The configuration's file, unless the command line says it all.
+    fn file(&self) -> Option<&Path> {
+        let named = [&self.interfaces, &self.uplink, &self.downlink];
+        let default = named.iter().all(|names| names.is_empty()).then(|| Path::new(CONFIG_FILE));
+        self.config.as_deref().or(default)
     }
 }
 
@@ -427,6 +438,12 @@ fn perform(command: Command) -> Result<(), Failure> {
         }
         Command::Completions { shell } => {
             say(&String::from_utf8_lossy(&manual::completions(Cli::command(), shell)));
+        }
+        Command::Selftest => {
+            let program = std::env::current_exe().map_err(anyhow::Error::from)?;
+            if !selftest::run(&program)? {
+                return Err(Failure::Reported(FAILED));
+            }
         }
         Command::Feed { agent, source } => feed::run(&agent.runtime_dir, &source)?,
         #[cfg(target_os = "linux")]
