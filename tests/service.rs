@@ -9,7 +9,8 @@
 
 mod lab;
 
-use std::os::unix::fs::chown;
+use std::fs::{metadata, read_to_string};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
@@ -21,6 +22,8 @@ use lab::{CEILING, eventually, secs};
 
 /// The user `nobody`.
 const NOBODY: u32 = 65_534;
+/// What the agent's unit gives it.
+const CAPABILITIES: [&str; 3] = ["net_admin", "net_raw", "net_bind_service"];
 
 /// A service manager, as far as the agent sees one.
 struct Manager(UnixDatagram);
@@ -60,6 +63,23 @@ fn launch(site: &Site, config: &str, socket: &Path) -> Agent {
     Agent::launch_by(&site.net, &site.dut, config, command)
 }
 
+/// Starts it as the unit does: as another user, with these capabilities and no others.
+fn launch_with(site: &Site, config: &str, capabilities: &[&str]) -> Agent {
+    let home = agent::home(&site.net, &site.dut);
+    for directory in [home.state(), home.runtime()] {
+        chown(&directory, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let mut command = site.dut.command("setpriv");
+    command.args(["--no-new-privs", "--clear-groups"]);
+    command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
+    let kept: String = capabilities.iter().map(|capability| format!(",+{capability}")).collect();
+    for set in ["inh-caps", "ambient-caps", "bounding-set"] {
+        command.arg(format!("--{set}=-all{kept}"));
+    }
+    command.arg(agent::program());
+    Agent::launch_by(&site.net, &site.dut, config, command)
+}
+
 /// What the unit gives it is all that it needs.
 #[test]
 fn a_user_with_three_capabilities_is_enough() {
@@ -67,26 +87,74 @@ fn a_user_with_three_capabilities_is_enough() {
     let era = Era::new(1);
     let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
     site.dut.sysctl("wan0", "accept_ra", 1);
-    let home = agent::home(&site.net, &site.dut);
-    for directory in [home.state(), home.runtime()] {
-        chown(&directory, Some(NOBODY), Some(NOBODY)).unwrap();
-    }
-    let capabilities = "-all,+net_admin,+net_raw,+net_bind_service";
-    let mut command = site.dut.command("setpriv");
-    command.args(["--no-new-privs", "--clear-groups"]);
-    command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
-    for set in ["inh-caps", "ambient-caps", "bounding-set"] {
-        command.arg(format!("--{set}={capabilities}"));
-    }
-    command.arg(agent::program());
     let config = format!("on-stop = \"remove\"\n{}", site::config());
-    let mut agent = Agent::launch_by(&site.net, &site.dut, &config, command);
+    let mut agent = launch_with(&site, &config, &CAPABILITIES);
     site.client().takes(era.delegated, CEILING);
     assert_eq!(accept_ra(&site), "0", "settings of interfaces are within reach");
     let conditions = agent.status();
     assert!(!conditions.complains("refused"), "{}", agent.explain());
     agent.stop();
     assert_eq!(accept_ra(&site), "1");
+}
+
+/// SEC-12
+#[test]
+fn root_has_it_go_on_as_a_user_who_can_change_the_network_and_nothing_else() {
+    let site = Site::new();
+    let era = Era::new(1);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
+    site.dut.sysctl("wan0", "accept_ra", 1);
+    let config = format!("on-stop = \"remove\"\n{}", site::config());
+    // What root has left is the user's then.
+    let mut agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    agent.stop();
+    let mut agent = Agent::start(&site.net, &site.dut, &config, &["--user", "nobody"]);
+    site.client().takes(era.delegated, CEILING);
+    assert_eq!(accept_ra(&site), "0", "settings of interfaces are within reach");
+    assert!(!agent.status().complains("refused"), "{}", agent.explain());
+    let home = agent::home(&site.net, &site.dut);
+    for file in ["memory.jsonl", "lock"] {
+        assert_eq!(metadata(home.state().join(file)).unwrap().uid(), NOBODY, "{file}");
+    }
+    let status = read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(field("Uid:"), vec![NOBODY.to_string(); 4]);
+    assert_eq!(field("Gid:"), vec![NOBODY.to_string(); 4]);
+    // CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW are 10, 12 and 13.
+    for set in ["CapPrm:", "CapEff:", "CapInh:", "CapAmb:", "CapBnd:"] {
+        assert_eq!(field(set), ["0000000000003400"], "{set}");
+    }
+    assert_eq!(field("NoNewPrivs:"), ["1"]);
+    // It could start no other program: one that comes with a reload is refused.
+    agent.reload(&format!("{config}advertiser = \"radvd\"\n"));
+    agent.logs("out of reach of an agent that was started with --user");
+    agent.stop();
+    assert_eq!(accept_ra(&site), "1");
+}
+
+/// SEC-12
+#[test]
+fn a_right_that_is_missing_is_named_with_how_to_give_it() {
+    for (missing, text) in [
+        (
+            "net_admin",
+            "accept_ra to 0: that is not permitted, the agent needs the capability CAP_NET_ADMIN",
+        ),
+        ("net_raw", "ICMPv6 needs the capability CAP_NET_RAW"),
+        (
+            "net_bind_service",
+            "port 546: that is not permitted, the agent needs the capability CAP_NET_BIND_SERVICE",
+        ),
+    ] {
+        let site = Site::new();
+        site.dut.sysctl("wan0", "accept_ra", 1);
+        let kept: Vec<&str> = CAPABILITIES.into_iter().filter(|one| *one != missing).collect();
+        let mut agent = launch_with(&site, &site::config(), &kept);
+        agent.logs(text);
+    }
 }
 
 fn accept_ra(site: &Site) -> String {

@@ -1,6 +1,6 @@
 //! `renumberd run`: the agent in the foreground.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -27,6 +27,10 @@ pub struct Run {
     /// How it is logged
     #[arg(long, value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
+    /// When root starts it: go on as this user, with the capabilities to change the network and no
+    /// others, and hand the two directories to it
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Do not mark addresses as ours: behave as on a kernel before 5.18
     #[arg(long, hide = true)]
     no_address_protocol: bool,
@@ -59,6 +63,8 @@ pub fn run(options: &Run, config: Config) -> anyhow::Result<()> {
             log_fields: options.log_format == LogFormat::Json,
             shared_dir: options.runtime_dir.clone(),
             once: false,
+            user: options.user.clone(),
+            config: options.site.file().map(Path::to_path_buf),
             dump: None,
         },
         &reload,

@@ -92,6 +92,19 @@ impl fmt::Display for Listen {
     }
 }
 
+impl Config {
+    /// Whether the agent does all by itself: it starts no other program, and writes
+    /// outside of its own directories nowhere.
+    pub fn is_self_contained(&self) -> bool {
+        !matches!(self.metrics, Some(Listen::Socket(_)))
+            && self.uplinks.values().all(|uplink| uplink.requester.is_none() && uplink.client.is_none())
+            && self
+                .downlinks
+                .values()
+                .all(|downlink| downlink.advertiser.is_none() && downlink.delegator.is_none())
+    }
+}
+
 /// How the event loop is scheduled among other programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Scheduling {

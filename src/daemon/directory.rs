@@ -35,8 +35,12 @@ pub(super) fn take(dir: &Path) -> anyhow::Result<Taken> {
             )));
         }
         Err(error) => {
+            let remedy = remedy(&error);
             return Err(error).with_context(|| {
-                format!("{shown} cannot be made: name another with --state-dir and --runtime-dir")
+                format!(
+                    "{shown} cannot be made or written to{remedy}; or name another with --state-dir \
+                     and --runtime-dir"
+                )
             });
         }
     };
@@ -47,6 +51,15 @@ pub(super) fn take(dir: &Path) -> anyhow::Result<Taken> {
         )
     })?;
     Ok(Taken::Locked(lock))
+}
+
+/// What helps where a file or a directory is another user's, as the continuation of a sentence.
+pub(super) fn remedy(error: &io::Error) -> &'static str {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return "";
+    }
+    ": give it to the user as whom the agent runs (chown), or start the agent as root with --user, \
+     which does that"
 }
 
 /// The file that is locked. One that an earlier run left can be locked where nothing can be
@@ -87,15 +100,22 @@ impl Held {
 fn take_interface(shared: &Path, name: &str) -> anyhow::Result<Option<Flock<File>>> {
     let directory = shared.join("interfaces");
     let path = directory.join(format!("{name}.lock"));
-    let opened = DirBuilder::new().recursive(true).mode(0o755).create(&directory).and_then(|()| {
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(&directory);
+    let opened = made.and_then(|()| {
+        let mut options = OpenOptions::new();
+        let written = options.read(true).write(true).create(true).truncate(false).open(&path);
+        // One that an agent of another user left can be locked all the same.
+        written.or_else(|error| File::open(&path).map_err(|_| error))
     });
     let file = match opened {
         Ok(file) => file,
         Err(error) if error.raw_os_error().is_some_and(|errno| NOT_WRITABLE.contains(&errno)) => {
             return Ok(None);
         }
-        Err(error) => return Err(error).with_context(|| format!("{} of {name}", path.display())),
+        Err(error) => {
+            let remedy = remedy(&error);
+            return Err(error).with_context(|| format!("{}{remedy}", path.display()));
+        }
     };
     let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
         let holder = fs::read_to_string(&path).unwrap_or_default();

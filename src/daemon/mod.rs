@@ -15,6 +15,8 @@ mod notify;
 mod observed;
 mod once;
 mod outbox;
+mod prepare;
+mod rights;
 mod send;
 mod server;
 mod shell;
@@ -38,6 +40,7 @@ use self::directory::Held;
 use self::metrics::Endpoint;
 use self::notify::Supervisor;
 use self::once::Once;
+use self::rights::Confinement;
 use self::shell::Shell;
 use self::turn::{Flow, Pauses, Ready};
 use crate::config::{Config, Scheduling};
@@ -63,6 +66,10 @@ pub struct Options {
     pub shared_dir: PathBuf,
     /// The agent ends when routers have been heard, or have not answered.
     pub once: bool,
+    /// The user as whom the agent goes on; none to stay who it is.
+    pub user: Option<String>,
+    /// The configuration's file; none where there is none.
+    pub config: Option<PathBuf>,
     /// The file that USR1 has the state of the solicitation written to; none where that signal is
     /// left alone.
     pub dump: Option<PathBuf>,
@@ -87,6 +94,20 @@ pub fn run(
     options: &Options,
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
+    // Before there is another thread: each has rights of its own.
+    let confinement = match &options.user {
+        Some(name) => rights::give_up(name, &config, options)?,
+        None => Confinement::None,
+    };
+    let reload = &|| {
+        let config = reload()?;
+        confinement.check(&config).map(|()| config)
+    };
+    if options.user.is_some()
+        && let Err(error) = reload()
+    {
+        warn!("the configuration could not be read again: {error}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(config, options, reload));
     // A disk that hangs holds nobody up.

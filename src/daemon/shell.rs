@@ -51,6 +51,10 @@ const DUMP_RETRY: Duration = Duration::from_secs(1);
 /// Reading everything takes no more than this part of the time.
 const DUMP_SHARE: u32 = 5;
 
+/// What an operator can do about a socket of ICMPv6 that cannot be opened.
+const ICMPV6_RIGHT: &str = "ICMPv6 needs the capability CAP_NET_RAW, or root: start the agent as \
+                            root, by its unit, or with --user";
+
 /// Sockets, files and the kernel's state.
 pub(super) struct Shell {
     pub(super) kernel: Kernel,
@@ -98,12 +102,11 @@ impl Shell {
         let is_said = !complaints.is_empty() || complaint.is_some();
         let unlocked = unlocked.into_iter().filter(|_| !is_said);
         log.warn_all(clock::now(), complaints.into_iter().chain(complaint).chain(unlocked));
-        let root = "run as root, or with the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE";
-        let (mut kernel, events) = Kernel::open().context(root)?;
+        let (mut kernel, events) = Kernel::open().context("the kernel lets nobody ask it")?;
         kernel.set_address_mark(options.address_mark);
         events.leave_out_what_is_known_to(&kernel)?;
-        let icmpv6 = Icmpv6Socket::open().context(root)?;
-        let local = LocalAdvertisements::open().context(root)?;
+        let icmpv6 = Icmpv6Socket::open().context(ICMPV6_RIGHT)?;
+        let local = LocalAdvertisements::open().context(ICMPV6_RIGHT)?;
         let duid = machine::duid()?;
         let shell = Self {
             kernel,
@@ -221,20 +224,21 @@ impl Shell {
         }
     }
 
-    fn remember(&mut self, record: Record) {
+    pub(super) fn remember(&mut self, record: Record) {
         let complaint = self.disk.remember(record);
         self.log.warn_all(clock::now(), complaint);
     }
 
     /// Has written what was to be remembered: before a packet that depends on it.
-    fn write(&mut self) {
+    pub(super) fn write(&mut self) {
         let complaint = self.disk.write();
         self.log.warn_all(clock::now(), complaint);
     }
 
     fn apply(&mut self, core: &mut Core, steps: &[Step]) {
+        let mut settings: Vec<(&Step, i32)> = Vec::new();
         for step in steps {
-            self.prepare(core, step);
+            settings.extend(self.prepare(core, step).map(|before| (step, before)));
         }
         let mut refused: Vec<(&Step, Refusal)> = Vec::new();
         for steps in steps.chunk_by(|one, next| executor(one) == executor(next)) {
@@ -246,6 +250,13 @@ impl Shell {
             } else {
                 let found = self.kernel.apply(clock::now(), steps).into_iter();
                 refused.extend(found.filter_map(|(at, refusal)| Some((steps.get(at)?, refusal))));
+            }
+        }
+        for (step, before) in settings {
+            if let Step::Set(Object::Setting(Setting { interface, name, value, .. })) = step
+                && !refused.iter().any(|(other, _)| *other == step)
+            {
+                info!(interface, "net.ipv6.conf {} set from {before} to {value}", name.file());
             }
         }
         let mut doubtful = false;
@@ -287,30 +298,6 @@ impl Shell {
             Step::Set(Object::Port(Port::Server)) => self.server.serve(true),
             Step::Remove(Object::Port(Port::Server)) => self.server.serve(false),
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => Ok(()),
-        }
-    }
-
-    /// What has to be on record before a step is taken, or a crash would leave it ownerless.
-    fn prepare(&mut self, core: &mut Core, step: &Step) {
-        match step {
-            Step::Set(Object::Address(address)) | Step::Replace(Object::Address(address)) => {
-                let (now, ownership) = (clock::now(), &mut self.disk.ownership);
-                let complaint = ownership.own(now, address.interface, address.address);
-                self.log.warn_all(now, complaint);
-            }
-            Step::Set(Object::Setting(Setting { interface, name, value, .. })) => {
-                let before = self.kernel.setting(interface, *name);
-                if let Some(before) = before.filter(|before| before != value) {
-                    info!(interface, "net.ipv6.conf {} set from {before} to {value}", name.file());
-                    let (interface, file) = (interface.clone(), name.file().to_owned());
-                    let was =
-                        Input::SysctlWas { interface: interface.clone(), name: *name, before };
-                    self.remember(Record::Sysctl { interface, name: file, before: Some(before) });
-                    self.write();
-                    core.handle(clock::now(), was);
-                }
-            }
-            Step::Set(_) | Step::Replace(_) | Step::Remove(_) => {}
         }
     }
 

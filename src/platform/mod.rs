@@ -25,14 +25,42 @@ use std::path::Path;
 use backend::socket_options;
 pub use backend::{
     CAPABILITIES, Events, Kernel, Sleep, Timer, accepts_advertisements, facts as read_facts,
-    identity, now, paths, prefer_this_thread, process_start, remedy_for_unsent,
+    identity, now, paths, prefer_this_thread, privileges, process_start, remedy_for_unsent,
 };
 use nix::errno::Errno;
+use nix::unistd::User;
 use tokio::io::unix::AsyncFd;
 
 use facts::Directory;
 
 pub use crate::core::kernel::object::Refusal;
+
+/// A user of this machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
+}
+
+impl Account {
+    /// The user of that name, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot look it up.
+    pub fn named(name: &str) -> io::Result<Option<Self>> {
+        let found = User::from_name(name)?;
+        Ok(found.map(|user| Self {
+            name: user.name,
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+        }))
+    }
+}
 
 /// Whether events came whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,7 +129,8 @@ pub(crate) fn refusal_of_number(number: i32) -> Refusal {
             Refusal::NotThere
         }
         libc::ENOBUFS => Refusal::NoBuffer,
-        libc::EPERM | libc::EACCES => Refusal::NotPermitted,
+        // Settings are read-only in containers, and where a unit has them so.
+        libc::EPERM | libc::EACCES | libc::EROFS => Refusal::NotPermitted,
         number => Refusal::Other { number, text: Errno::from_raw(number).desc() },
     }
 }

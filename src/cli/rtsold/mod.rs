@@ -163,6 +163,8 @@ pub fn run(options: &Rtsold) -> anyhow::Result<()> {
             log_fields: false,
             shared_dir: options.runtime_dir.clone(),
             once: options.once,
+            user: None,
+            config: None,
             dump: Some(dump_file),
         },
         &move || Ok(unchanged.clone()),

@@ -364,16 +364,15 @@ impl fmt::Display for Condition {
             ),
             Self::Engine { job, text, .. } => write!(f, "{job}: {text}"),
             Self::NotPublished { published, text } => write!(f, "{published}: {text}"),
-            Self::ClientPortTaken { refused } => write!(
-                f,
-                "{refused}, and no prefix is asked for without it: does another DHCPv6 client \
-                 (dhcpcd, dhclient, systemd-networkd) run here? It is tried again"
-            ),
-            Self::ServerPortTaken { refused } => write!(
-                f,
-                "{refused}, and nothing is delegated or relayed without it: does another DHCPv6 \
-                 server (dhcp6s, Kea, dnsmasq) run here? It is tried again"
-            ),
+            Self::ClientPortTaken { refused } => {
+                write!(f, "{refused}, and no prefix is asked for without it")?;
+                let others = "client (dhcpcd, dhclient, systemd-networkd)";
+                write_port_holder(f, refused, others)
+            }
+            Self::ServerPortTaken { refused } => {
+                write!(f, "{refused}, and nothing is delegated or relayed without it")?;
+                write_port_holder(f, refused, "server (dhcp6s, Kea, dnsmasq)")
+            }
             Self::Refused { refused, times, others } => {
                 write!(f, "{refused}, {times} times")?;
                 if *others > 0 {
@@ -383,6 +382,19 @@ impl fmt::Display for Condition {
             }
         }
     }
+}
+
+/// Who may have the port, where it is not a right that is missing.
+fn write_port_holder(
+    f: &mut fmt::Formatter<'_>,
+    refused: &RefusedStep,
+    others: &str,
+) -> fmt::Result {
+    if !refused.lacks_right() {
+        write!(f, ": does another DHCPv6 {others} run here?")?;
+        return f.write_str(" It is tried again");
+    }
+    f.write_str("; it is tried again")
 }
 
 fn write_conflict(

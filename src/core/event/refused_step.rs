@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::core::kernel::object::Refusal;
-use crate::core::kernel::object::Step;
+use crate::core::kernel::object::{Object, Refusal, Step};
 
 /// A step that the kernel refused, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +24,38 @@ impl RefusedStep {
         self.step.in_words(interface).to_string()
     }
 
+    /// Whether it is a right that is missing.
+    pub(super) fn lacks_right(&self) -> bool {
+        self.missing_right().is_some()
+    }
+
+    /// Which right is missing, where one is, and how the agent is given it.
+    fn missing_right(&self) -> Option<&'static str> {
+        if self.refusal != Refusal::NotPermitted {
+            return None;
+        }
+        Some(match self.step.object() {
+            Object::Port(_) => {
+                "the agent needs the capability CAP_NET_BIND_SERVICE (in a unit: \
+                 AmbientCapabilities=), or to be root"
+            }
+            Object::Setting(_) => {
+                "the agent needs the capability CAP_NET_ADMIN (in a unit: AmbientCapabilities=), or \
+                 to be root, and a /proc/sys/net that is not read-only (ProtectKernelTunables=no)"
+            }
+            Object::Address(_)
+            | Object::Route(_)
+            | Object::Membership(..)
+            | Object::Takeover(_)
+            | Object::Leftover(..)
+            | Object::Deprecation(_)
+            | Object::LostRouter(..) => {
+                "the agent needs the capability CAP_NET_ADMIN (in a unit: AmbientCapabilities=), or \
+                 to be root"
+            }
+        })
+    }
+
     fn serialize_fields<S: SerializeStruct>(&self, fields: &mut S) -> Result<(), S::Error> {
         fields.serialize_field("step", &self.in_words())?;
         fields.serialize_field("refusal", self.refusal.name())?;
@@ -35,7 +66,11 @@ impl RefusedStep {
 
 impl fmt::Display for RefusedStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the kernel refused to {}: {}", self.in_words(), self.refusal)
+        write!(f, "the kernel refused to {}: {}", self.in_words(), self.refusal)?;
+        match self.missing_right() {
+            Some(right) => write!(f, ", {right}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::daemon::directory::remedy;
 use crate::time::Instant;
 
 /// After a failure the disk is left alone for so long (STO-09): what is owed is written within a
@@ -37,9 +38,10 @@ impl LineFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (file, Vec::new(), None),
             Err(error) => {
                 let kept = file.move_aside("unreadable");
+                let remedy = remedy(&error);
                 let complaint = format!(
                     "{} cannot be read ({error}), and the agent starts without what it remembers; \
-                     {kept}",
+                     {kept}{remedy}",
                     file.path.display()
                 );
                 (file, Vec::new(), Some(complaint))
@@ -167,7 +169,8 @@ impl LineFile {
                 first.then(|| {
                     format!(
                         "{path} cannot be written: the agent goes on from memory and tries again \
-                         ({error})"
+                         ({error}){}",
+                        remedy(&error)
                     )
                 })
             }

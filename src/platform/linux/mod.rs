@@ -9,6 +9,7 @@ pub mod kernel;
 mod mend;
 mod neighbors;
 pub mod paths;
+pub mod privileges;
 mod process;
 mod scheduling;
 pub(super) mod socket_options;

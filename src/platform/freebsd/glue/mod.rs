@@ -3,6 +3,7 @@
 mod calls;
 pub mod identity;
 pub mod paths;
+pub mod privileges;
 mod process;
 pub(in crate::platform) mod socket_options;
 mod sysctl;
