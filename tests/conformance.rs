@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("conformance.md");
 
 /// The numbers that each area has assigned: first and last of each run.
-const AREAS: [(&str, &[(u32, u32)]); 24] = [
+const AREAS: [(&str, &[(u32, u32)]); 25] = [
     ("RA-RX", &[(1, 13), (20, 29), (40, 69), (80, 81)]),
     ("RS", &[(1, 11)]),
     ("CHG", &[(1, 16)]),
@@ -37,6 +37,7 @@ const AREAS: [(&str, &[(u32, u32)]); 24] = [
     ("CLI", &[(1, 10), (20, 25), (30, 34)]),
     ("FBS", &[(1, 13)]),
     ("OPS", &[(1, 14)]),
+    ("PKG", &[(1, 4)]),
 ];
 
 /// What a clause can be in besides being held by a test.

@@ -29,9 +29,29 @@ ethtool      ethtool
 ping         iputils-ping
 shellcheck   shellcheck
 atk6-flood_router26 thc-ipv6
+strip        binutils
+lintian      lintian
+mmdebstrap   mmdebstrap
+rpm          rpm
+systemd-analyze systemd
 '
 
+# What makes packages, of these versions, from source: built without optimization, as it has little
+# to do.
+tools='
+cargo-deb          3.8.0
+cargo-generate-rpm 0.21.1
+'
+install_tools() {
+    echo "$tools" | while read -r tool version; do
+        [ -z "$tool" ] || command -v "$tool" >/dev/null ||
+            cargo install --quiet --debug --locked "$tool@$version" </dev/null
+    done
+}
+
+
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+! command -v cargo >/dev/null || install_tools
 # Debian has the server of PostgreSQL below a directory for each version.
 find_postgresql() {
     for bin in /usr/lib/postgresql/*/bin; do

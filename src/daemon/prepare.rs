@@ -8,8 +8,8 @@ use crate::core::memory::Record;
 use crate::core::output::{Object, Setting, Step};
 
 impl Shell {
-    /// What has to be on record before a step is taken, or a crash would leave it ownerless.
-    /// The value of a setting that the step changes.
+    /// Puts on record what has to be there before a step is taken, or a crash would leave it without
+    /// an owner; the value of a setting that the step changes.
     pub(super) fn prepare(&mut self, core: &mut Core, step: &Step) -> Option<i32> {
         match step {
             Step::Set(Object::Address(address)) | Step::Replace(Object::Address(address)) => {
