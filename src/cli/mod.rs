@@ -14,6 +14,11 @@ pub mod plan;
 pub mod rtsold;
 pub mod run;
 pub mod schema;
+#[cfg(target_os = "linux")]
+mod selftest;
+#[cfg(not(target_os = "linux"))]
+#[path = "selftest_by_script.rs"]
+mod selftest;
 mod selftest;
 pub mod status;
 pub mod survey;

@@ -1,11 +1,12 @@
-//! Linux: the site of `bench` with one router, and one redial.
+//! `renumberd selftest`: whether the agent works on this machine, shown on the site of `bench` with one
+//! router, and one redial.
 
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signalfd::SignalFd;
 
-use crate::cli::{bench, say};
+use super::{bench, say};
 use crate::lab::observe::milestones::{Question, Run};
 use crate::lab::report::{Options, Stack};
 use crate::lab::site::namespace;
@@ -24,7 +25,7 @@ const SPACING: Duration = Duration::from_millis(3500);
 /// # Errors
 ///
 /// When the machine lacks what it takes.
-pub(in crate::cli) fn run(program: &Path) -> anyhow::Result<bool> {
+pub(super) fn run(program: &Path) -> anyhow::Result<bool> {
     let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_target(false);
     log.with_writer(std::io::stderr).with_ansi(false).init();
     let mut lines = Lines { under_way: None, signals: bench::interruptions()?, is_over: false };
