@@ -32,15 +32,13 @@ atk6-flood_router26 thc-ipv6
 strip        binutils
 lintian      lintian
 mmdebstrap   mmdebstrap
-rpm          rpm
 systemd-analyze systemd
 '
 
 # What makes packages, of these versions, from source: built without optimization, as it has little
 # to do.
 tools='
-cargo-deb          3.8.0
-cargo-generate-rpm 0.21.1
+cargo-deb 3.8.0
 '
 install_tools() {
     echo "$tools" | while read -r tool version; do

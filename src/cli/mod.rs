@@ -19,7 +19,6 @@ mod selftest;
 #[cfg(not(target_os = "linux"))]
 #[path = "selftest_by_script.rs"]
 mod selftest;
-mod selftest;
 pub mod status;
 pub mod survey;
 
