@@ -69,7 +69,7 @@ stage() {
     put_as data 644 usr/share/zsh/$zsh/_renumberd "$scratch/zsh"
     put_as data 644 usr/share/fish/vendor_completions.d/renumberd.fish "$scratch/fish"
 
-    put data 644 usr/share/doc/renumberd README.md
+    put data 644 usr/share/doc/renumberd README.md contrib/doc/*.md
     put data 644 usr/share/doc/renumberd/examples contrib/examples/*.toml
     # Hooks of other programs: each says in its head where a link to it belongs.
     put_as exec 755 usr/share/renumberd/dhcpcd-hook contrib/dhcpcd/renumberd
