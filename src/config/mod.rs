@@ -97,7 +97,10 @@ impl Config {
     /// outside of its own directories nowhere.
     pub fn is_self_contained(&self) -> bool {
         !matches!(self.metrics, Some(Listen::Socket(_)))
-            && self.uplinks.values().all(|uplink| uplink.requester.is_none() && uplink.client.is_none())
+            && self
+                .uplinks
+                .values()
+                .all(|uplink| uplink.requester.is_none() && uplink.client.is_none())
             && self
                 .downlinks
                 .values()
