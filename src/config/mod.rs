@@ -66,7 +66,7 @@ pub struct Config {
     pub scheduling: Scheduling,
     /// A unit counts as started after so long at the latest, whatever its uplinks lack.
     pub ready_timeout: Duration,
-    /// How long the loss of the last default router stays unsaid downstream (RA-TX-30).
+    /// How long the loss of the last default router is not advertised (RA-TX-30).
     pub uplink_loss_hold: Duration,
     /// Where metrics are served; none where they are off.
     pub metrics: Option<Listen>,
@@ -287,11 +287,11 @@ pub struct Advertise {
     pub valid_limit: Duration,
     /// Shorten lifetimes while hosts may hold retired prefixes (RA-TX-60).
     pub shorten: bool,
-    /// Cur Hop Limit; 0 for unsaid.
+    /// Cur Hop Limit; 0 for unspecified.
     pub hop_limit: u8,
-    /// Reachable Time; zero for unsaid, at most an hour.
+    /// Reachable Time; zero for unspecified, at most an hour.
     pub reachable_time: Duration,
-    /// Retrans Timer; zero for unsaid.
+    /// Retrans Timer; zero for unspecified.
     pub retrans_timer: Duration,
     /// MTU option, 1280 or more.
     pub mtu: Option<u32>,

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::process::{Happened, Process, Setup};
 use super::reporter::Reporter;
 use super::version::Version;
-use super::{Rendered, Unsaid, Work, radvd, rtadvd};
+use super::{Omitted, Rendered, Work, radvd, rtadvd};
 use crate::config::Program;
 use crate::core::engine::{Advertised, Order, State, Trouble};
 use crate::programs::command::{self, Failure, plain};
@@ -117,7 +117,7 @@ impl Advertiser {
         let program = self.find()?;
         self.know(&program).await;
         let rendered = self.render(advertised);
-        self.reporter.trouble(Trouble::LeftOut, left_out(&rendered.unsaid));
+        self.reporter.trouble(Trouble::LeftOut, left_out(&rendered.omitted));
         let config = self.config();
         files::replace(&config, rendered.text.as_bytes(), 0o644).map_err(|error| {
             let text = format!("{} cannot be written: {error}", config.display());
@@ -276,13 +276,13 @@ impl Advertiser {
 }
 
 /// What the program has no words for, as a sentence.
-fn left_out(unsaid: &[Unsaid]) -> Option<String> {
+fn left_out(omitted: &[Omitted]) -> Option<String> {
     const SHOWN: usize = 4;
-    if unsaid.is_empty() {
+    if omitted.is_empty() {
         return None;
     }
-    let shown: Vec<String> = unsaid.iter().take(SHOWN).map(ToString::to_string).collect();
-    let others = unsaid.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = omitted.iter().take(SHOWN).map(ToString::to_string).collect();
+    let others = omitted.len().saturating_sub(SHOWN);
     let more = if others > 0 { format!(" and {others} more") } else { String::new() };
     Some(format!(
         "it cannot advertise {}{more}: use the built-in advertiser, or a newer version",

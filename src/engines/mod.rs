@@ -10,6 +10,7 @@ mod driver;
 pub mod feed;
 pub mod kea;
 mod lookups;
+mod omitted;
 mod output;
 mod process;
 pub mod radvd;
@@ -18,7 +19,6 @@ mod requester;
 pub mod rtadvd;
 #[cfg(test)]
 mod testing;
-mod unsaid;
 pub mod version;
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use unsaid::{Rendered, Unsaid};
+pub use omitted::{Omitted, Rendered};
 
 use crate::config::{Config, Engine, Job, Program};
 use crate::core::engine::{Leases, Order, Post, Report};

@@ -21,7 +21,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::version::Version;
-use super::{Rendered, Unsaid};
+use super::{Omitted, Rendered};
 use crate::core::engine::Advertised;
 use crate::time::Lifetime;
 use crate::wire::ndp_option::{NdpOption, Pref64, Preference, PrefixInformation, RouteInformation};
@@ -73,9 +73,9 @@ const WITH_P_FLAG: [u32; 2] = [2, 21];
 
 /// The section for one interface.
 pub fn render(interface: &str, order: &Advertised, version: &Version) -> Rendered {
-    let mut section = Section { version, order, text: String::new(), unsaid: Vec::new() };
+    let mut section = Section { version, order, text: String::new(), omitted: Vec::new() };
     if !is_name(interface) {
-        section.unsaid.push(Unsaid::Interface(interface.to_owned()));
+        section.omitted.push(Omitted::Interface(interface.to_owned()));
         return section.rendered();
     }
     section.line(0, format_args!("interface {interface} {{"));
@@ -90,12 +90,12 @@ struct Section<'a> {
     version: &'a Version,
     order: &'a Advertised,
     text: String,
-    unsaid: Vec<Unsaid>,
+    omitted: Vec<Omitted>,
 }
 
 impl Section<'_> {
     fn rendered(self) -> Rendered {
-        Rendered { text: self.text, unsaid: self.unsaid }
+        Rendered { text: self.text, omitted: self.omitted }
     }
 
     fn line(&mut self, depth: usize, line: std::fmt::Arguments<'_>) {
@@ -142,7 +142,7 @@ impl Section<'_> {
         // would keep hosts on a router that does not lead to the provider.
         let shown = if u64::from(seconds) < max_interval { 0 } else { seconds.min(most) };
         if shown != seconds {
-            self.unsaid.push(Unsaid::RouterLifetime(seconds));
+            self.omitted.push(Omitted::RouterLifetime(seconds));
         }
         self.set(1, "AdvDefaultLifetime", shown);
     }
@@ -182,7 +182,7 @@ impl Section<'_> {
             true if *self.version >= WITH_P_FLAG => {
                 self.set(2, "AdvDHCPv6PDPreferred", "on");
             }
-            true => self.unsaid.push(Unsaid::DelegationPreferred(prefix.prefix)),
+            true => self.omitted.push(Omitted::DelegationPreferred(prefix.prefix)),
             false => {}
         }
         self.line(1, format_args!("}};"));
@@ -190,7 +190,7 @@ impl Section<'_> {
 
     fn mtu(&mut self, mtu: u32) {
         if mtu > self.order.link_mtu {
-            self.unsaid.push(Unsaid::Mtu(mtu));
+            self.omitted.push(Omitted::Mtu(mtu));
         } else {
             self.set(1, "AdvLinkMTU", mtu);
         }
@@ -221,7 +221,7 @@ impl Section<'_> {
         let is_short = until.seconds().is_some_and(|seconds| u64::from(seconds) < max_interval);
         let until = if is_short { Lifetime::ZERO } else { until };
         let (names, others): (Vec<&String>, _) = names.iter().partition(|name| is_domain(name));
-        self.unsaid.extend(others.into_iter().cloned().map(Unsaid::SearchDomain));
+        self.omitted.extend(others.into_iter().cloned().map(Omitted::SearchDomain));
         for names in lists(&names) {
             self.line(1, format_args!("DNSSL {} {{", names.join(" ")));
             self.set(2, "AdvDNSSLLifetime", lifetime(until));
@@ -232,7 +232,7 @@ impl Section<'_> {
 
     fn pref64(&mut self, pref64: &Pref64) {
         if *self.version < WITH_PREF64 {
-            self.unsaid.push(Unsaid::Pref64(pref64.prefix));
+            self.omitted.push(Omitted::Pref64(pref64.prefix));
             return;
         }
         let (network, length) = (address(pref64.prefix.network()), pref64.prefix.prefix_len());
@@ -248,7 +248,7 @@ impl Section<'_> {
         if can {
             self.line(1, format_args!("AdvCaptivePortalAPI \"{uri}\";"));
         } else {
-            self.unsaid.push(Unsaid::CaptivePortal(uri.to_owned()));
+            self.omitted.push(Omitted::CaptivePortal(uri.to_owned()));
         }
     }
 }

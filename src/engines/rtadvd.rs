@@ -23,7 +23,7 @@
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
-use super::{Rendered, Unsaid};
+use super::{Omitted, Rendered};
 use crate::core::engine::Advertised;
 use crate::time::Lifetime;
 use crate::wire::ndp_option::{NdpOption, Preference, PrefixInformation, RouteInformation};
@@ -45,8 +45,8 @@ const OTHER: u8 = 0x40;
 pub fn render(interface: &str, order: &Advertised) -> Rendered {
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
     if interface.is_empty() || !interface.bytes().all(plain) {
-        let unsaid = vec![Unsaid::Interface(interface.to_owned())];
-        return Rendered { text: String::new(), unsaid };
+        let omitted = vec![Omitted::Interface(interface.to_owned())];
+        return Rendered { text: String::new(), omitted };
     }
     let mut entry = Entry {
         order,
@@ -54,12 +54,12 @@ pub fn render(interface: &str, order: &Advertised) -> Rendered {
         // The continuation that the text has and the program does not see.
         used: interface.len() + 1,
         counts: [0; 4],
-        unsaid: Vec::new(),
+        omitted: Vec::new(),
     };
     entry.header();
     entry.options();
     entry.text.push('\n');
-    Rendered { text: entry.text, unsaid: entry.unsaid }
+    Rendered { text: entry.text, omitted: entry.omitted }
 }
 
 /// The kinds of fields that there may be several of.
@@ -79,7 +79,7 @@ struct Entry<'a> {
     used: usize,
     /// Fields of each kind.
     counts: [usize; 4],
-    unsaid: Vec<Unsaid>,
+    omitted: Vec<Omitted>,
 }
 
 impl Entry<'_> {
@@ -93,7 +93,7 @@ impl Entry<'_> {
         let seconds = advertisement.router_lifetime;
         let shown = if u64::from(seconds) < most { 0 } else { seconds.min(MAX_ROUTER_LIFETIME) };
         if shown != seconds {
-            self.unsaid.push(Unsaid::RouterLifetime(seconds));
+            self.omitted.push(Omitted::RouterLifetime(seconds));
         }
         // Writing to a string does not fail.
         let _ = write!(line, "chlim#{}:raflags#{flags}:rltime#{shown}:", advertisement.hop_limit);
@@ -126,9 +126,9 @@ impl Entry<'_> {
                 NdpOption::Route(route) => self.route(route),
                 NdpOption::Rdnss { lifetime, servers } => self.rdnss(*lifetime, servers),
                 NdpOption::Dnssl { lifetime, names } => self.dnssl(*lifetime, names),
-                NdpOption::Pref64(pref64) => self.unsaid.push(Unsaid::Pref64(pref64.prefix)),
+                NdpOption::Pref64(pref64) => self.omitted.push(Omitted::Pref64(pref64.prefix)),
                 NdpOption::CaptivePortal(uri) => {
-                    self.unsaid.push(Unsaid::CaptivePortal(uri.clone()));
+                    self.omitted.push(Omitted::CaptivePortal(uri.clone()));
                 }
                 // The program finds the link-layer address itself; the rest is never sent.
                 NdpOption::SourceLinkLayer(_)
@@ -157,15 +157,15 @@ impl Entry<'_> {
             let _ = write!(line, "vltimedecr{number}:pltimedecr{number}:");
         }
         if !self.field(Kind::Prefix, &line) {
-            self.unsaid.push(Unsaid::Prefix(prefix.prefix));
+            self.omitted.push(Omitted::Prefix(prefix.prefix));
         } else if prefix.delegation_preferred {
-            self.unsaid.push(Unsaid::DelegationPreferred(prefix.prefix));
+            self.omitted.push(Omitted::DelegationPreferred(prefix.prefix));
         }
     }
 
     fn mtu(&mut self, mtu: u32) {
         if mtu > self.order.link_mtu || !self.line(&format!("mtu#{mtu}:")) {
-            self.unsaid.push(Unsaid::Mtu(mtu));
+            self.omitted.push(Omitted::Mtu(mtu));
         }
     }
 
@@ -179,7 +179,7 @@ impl Entry<'_> {
         }
         let _ = write!(line, "rtltime{number}#{}:", route.lifetime.to_wire());
         if !self.field(Kind::Route, &line) {
-            self.unsaid.push(Unsaid::Route(route.prefix));
+            self.omitted.push(Omitted::Route(route.prefix));
         }
     }
 
@@ -191,21 +191,21 @@ impl Entry<'_> {
             format!("rdnss{number}=\"{}\":rdnssltime{number}#{seconds}:", servers.join(","))
         };
         let said = self.as_many(Kind::Rdnss, servers, line);
-        self.unsaid.extend(servers.iter().skip(said).copied().map(Unsaid::Resolver));
+        self.omitted.extend(servers.iter().skip(said).copied().map(Omitted::Resolver));
     }
 
     fn dnssl(&mut self, until: Lifetime, names: &[String]) {
         let Some(seconds) = self.list_lifetime(until) else { return };
         let (names, others): (Vec<&String>, _) = names.iter().partition(|name| is_domain(name));
-        self.unsaid.extend(others.into_iter().cloned().map(Unsaid::SearchDomain));
+        self.omitted.extend(others.into_iter().cloned().map(Omitted::SearchDomain));
         let number = self.number(Kind::Dnssl);
         let line = |names: &[&String]| {
             let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
             format!("dnssl{number}=\"{}\":dnsslltime{number}#{seconds}:", names.join(","))
         };
         let said = self.as_many(Kind::Dnssl, &names, line);
-        self.unsaid
-            .extend(names.iter().skip(said).map(|name| Unsaid::SearchDomain((*name).clone())));
+        self.omitted
+            .extend(names.iter().skip(said).map(|name| Omitted::SearchDomain((*name).clone())));
     }
 
     /// A list's lifetime as the program takes it; none for a stale one.

@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use renumberd::core::engine::Advertised;
 use renumberd::engines::radvd;
 use renumberd::engines::version::Version;
-use renumberd::engines::{Rendered, Unsaid};
+use renumberd::engines::{Omitted, Rendered};
 use renumberd::time::Lifetime;
 use renumberd::wire::ndp::RouterAdvertisement;
 use renumberd::wire::ndp_option::{NdpOption, Preference};
@@ -37,16 +37,16 @@ fn render(interface: &str, order: &Advertised, version: &str) -> Rendered {
 fn the_section_of_a_link_with_everything() {
     let rendered = render("lan0", &orders::full(), OLD);
     assert_eq!(rendered.text, include_str!("radvd-2.19.conf"));
-    let pref64 = Unsaid::Pref64("64:ff9b::/96".parse().unwrap());
-    let portal = Unsaid::CaptivePortal("https://portal.example.org/".to_owned());
-    assert_eq!(rendered.unsaid, [pref64, portal]);
+    let pref64 = Omitted::Pref64("64:ff9b::/96".parse().unwrap());
+    let portal = Omitted::CaptivePortal("https://portal.example.org/".to_owned());
+    assert_eq!(rendered.omitted, [pref64, portal]);
 }
 
 #[test]
 fn what_a_version_can_say_it_says() {
     let rendered = render("lan0", &orders::full(), NEW);
     assert_eq!(rendered.text, include_str!("radvd-2.21.conf"));
-    assert_eq!(rendered.unsaid, []);
+    assert_eq!(rendered.omitted, []);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn an_interface_that_the_grammar_takes_for_something_else_is_refused() {
     for name in ["prefix", "On", "7", "1.5", "lan0 {", "advsendadvert", "a-very-long-name", ""] {
         let rendered = render(name, &orders::full(), OLD);
         assert_eq!(rendered.text, "", "{name:?}");
-        assert_eq!(rendered.unsaid, [Unsaid::Interface(name.to_owned())]);
+        assert_eq!(rendered.omitted, [Omitted::Interface(name.to_owned())]);
     }
     for name in ["lan0", "br-lan", "wlan", "eth0.10", "6in4"] {
         assert!(render(name, &orders::full(), OLD).text.contains(name));
@@ -93,7 +93,7 @@ fn radvd_sends_what_was_ordered() {
             Some(program) => program.signal(Signal::SIGHUP),
             None => program = Some(start(&router, &file)),
         }
-        let meant = Said::meant(&order, &rendered.unsaid);
+        let meant = Said::meant(&order, &rendered.omitted);
         let begun = sys::monotonic();
         // An answer to a solicitation may still say what was ordered before.
         while !heard_since(&wire, since).contains(&meant) {
@@ -199,12 +199,12 @@ impl Said {
     }
 
     /// What is to be on the wire, by what is reported as left out.
-    fn meant(order: &Advertised, unsaid: &[Unsaid]) -> Self {
-        let is_said = |what: &Unsaid| !unsaid.contains(what);
+    fn meant(order: &Advertised, omitted: &[Omitted]) -> Self {
+        let is_said = |what: &Omitted| !omitted.contains(what);
         let max = u32::try_from(order.rules.max_interval.as_secs().clamp(4, 1800)).unwrap();
         let mut advertisement = order.advertisement.clone();
         let seconds = advertisement.router_lifetime;
-        if !is_said(&Unsaid::RouterLifetime(seconds)) {
+        if !is_said(&Omitted::RouterLifetime(seconds)) {
             advertisement.router_lifetime = if u32::from(seconds) < max { 0 } else { 9000 };
         }
         if advertisement.router_lifetime == 0 {
@@ -212,20 +212,20 @@ impl Said {
         }
         for option in &mut advertisement.options {
             if let NdpOption::Dnssl { lifetime, names } = option {
-                names.retain(|name| is_said(&Unsaid::SearchDomain(name.clone())));
+                names.retain(|name| is_said(&Omitted::SearchDomain(name.clone())));
                 if lifetime.to_wire() < max {
                     *lifetime = Lifetime::ZERO;
                 }
             }
         }
         advertisement.options.retain(|option| match option {
-            NdpOption::Mtu(mtu) => is_said(&Unsaid::Mtu(*mtu)),
+            NdpOption::Mtu(mtu) => is_said(&Omitted::Mtu(*mtu)),
             NdpOption::Pref64(pref64) => {
-                assert!(!is_said(&Unsaid::Pref64(pref64.prefix)));
+                assert!(!is_said(&Omitted::Pref64(pref64.prefix)));
                 false
             }
             NdpOption::CaptivePortal(uri) => {
-                assert!(!is_said(&Unsaid::CaptivePortal(uri.clone())));
+                assert!(!is_said(&Omitted::CaptivePortal(uri.clone())));
                 false
             }
             _ => true,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use renumberd::core::engine::Advertised;
-use renumberd::engines::Unsaid;
+use renumberd::engines::Omitted;
 use renumberd::engines::rtadvd::render;
 use renumberd::time::Lifetime;
 use renumberd::wire::ndp::RouterAdvertisement;
@@ -19,9 +19,9 @@ use super::termcap::{self, Read};
 fn the_entry_of_a_link_with_everything() {
     let rendered = render("lan0", &orders::full());
     assert_eq!(rendered.text, include_str!("rtadvd-full.conf"));
-    let pref64 = Unsaid::Pref64("64:ff9b::/96".parse().unwrap());
-    let portal = Unsaid::CaptivePortal("https://portal.example.org/".to_owned());
-    assert_eq!(rendered.unsaid, [pref64, portal]);
+    let pref64 = Omitted::Pref64("64:ff9b::/96".parse().unwrap());
+    let portal = Omitted::CaptivePortal("https://portal.example.org/".to_owned());
+    assert_eq!(rendered.omitted, [pref64, portal]);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn the_entry_of_a_link_without_a_router() {
     };
     let rendered = render("wl0", &order);
     assert_eq!(rendered.text, include_str!("rtadvd-bare.conf"));
-    assert_eq!(rendered.unsaid, []);
+    assert_eq!(rendered.omitted, []);
 }
 
 #[test]
@@ -54,10 +54,10 @@ fn what_has_no_room_is_left_out_whole_and_named() {
     let read = termcap::read(&rendered.text, "lan0", 1500).unwrap();
     let prefixes: Vec<_> = read.advertisement.prefixes().map(|prefix| prefix.prefix).collect();
     assert!((10..20).contains(&prefixes.len()), "{}", prefixes.len());
-    assert_eq!(prefixes.len() + rendered.unsaid.len(), 200);
+    assert_eq!(prefixes.len() + rendered.omitted.len(), 200);
     assert_eq!(
-        rendered.unsaid[0],
-        Unsaid::Prefix(format!("2001:db8:aaaa:{:x}::/64", prefixes.len()).parse().unwrap())
+        rendered.omitted[0],
+        Omitted::Prefix(format!("2001:db8:aaaa:{:x}::/64", prefixes.len()).parse().unwrap())
     );
 }
 
@@ -65,15 +65,15 @@ fn what_has_no_room_is_left_out_whole_and_named() {
 fn an_interface_that_would_end_the_field_is_refused() {
     let rendered = render("lan0:rltime#9000", &orders::full());
     assert_eq!(rendered.text, "");
-    assert_eq!(rendered.unsaid, [Unsaid::Interface("lan0:rltime#9000".to_owned())]);
+    assert_eq!(rendered.omitted, [Omitted::Interface("lan0:rltime#9000".to_owned())]);
 }
 
 /// What the program is to make of the order, by what is reported as left out.
-fn meant(order: &Advertised, unsaid: &[Unsaid]) -> RouterAdvertisement {
-    let unsaid: BTreeSet<&Unsaid> = unsaid.iter().collect();
+fn meant(order: &Advertised, omitted: &[Omitted]) -> RouterAdvertisement {
+    let omitted: BTreeSet<&Omitted> = omitted.iter().collect();
     let max = u32::try_from(order.rules.max_interval.as_secs().clamp(4, 1800)).unwrap();
     let mut advertisement = order.advertisement.clone();
-    if unsaid.contains(&Unsaid::RouterLifetime(advertisement.router_lifetime)) {
+    if omitted.contains(&Omitted::RouterLifetime(advertisement.router_lifetime)) {
         let lifetime = u32::from(advertisement.router_lifetime);
         advertisement.router_lifetime = if lifetime < max { 0 } else { 9000 };
     }
@@ -83,28 +83,28 @@ fn meant(order: &Advertised, unsaid: &[Unsaid]) -> RouterAdvertisement {
     let option = |option: NdpOption| match option {
         NdpOption::SourceLinkLayer(_) => Some(NdpOption::SourceLinkLayer(vec![0; 6])),
         NdpOption::Prefix(prefix) => {
-            (!unsaid.contains(&Unsaid::Prefix(prefix.prefix))).then_some(option)
+            (!omitted.contains(&Omitted::Prefix(prefix.prefix))).then_some(option)
         }
         NdpOption::Route(route) => {
-            (!unsaid.contains(&Unsaid::Route(route.prefix))).then_some(option)
+            (!omitted.contains(&Omitted::Route(route.prefix))).then_some(option)
         }
-        NdpOption::Mtu(mtu) => (!unsaid.contains(&Unsaid::Mtu(mtu))).then_some(option),
+        NdpOption::Mtu(mtu) => (!omitted.contains(&Omitted::Mtu(mtu))).then_some(option),
         NdpOption::Rdnss { lifetime, mut servers } => {
-            servers.retain(|server| !unsaid.contains(&Unsaid::Resolver(*server)));
+            servers.retain(|server| !omitted.contains(&Omitted::Resolver(*server)));
             let lifetime = list(lifetime)?;
             (!servers.is_empty()).then_some(NdpOption::Rdnss { lifetime, servers })
         }
         NdpOption::Dnssl { lifetime, mut names } => {
-            names.retain(|name| !unsaid.contains(&Unsaid::SearchDomain(name.clone())));
+            names.retain(|name| !omitted.contains(&Omitted::SearchDomain(name.clone())));
             let lifetime = list(lifetime)?;
             (!names.is_empty()).then_some(NdpOption::Dnssl { lifetime, names })
         }
         NdpOption::Pref64(Pref64 { prefix, .. }) => {
-            assert!(unsaid.contains(&Unsaid::Pref64(prefix)));
+            assert!(omitted.contains(&Omitted::Pref64(prefix)));
             None
         }
         NdpOption::CaptivePortal(uri) => {
-            assert!(unsaid.contains(&Unsaid::CaptivePortal(uri)));
+            assert!(omitted.contains(&Omitted::CaptivePortal(uri)));
             None
         }
         other => panic!("{other:?} is never sent"),
@@ -125,9 +125,9 @@ proptest! {
         let file = format!("{}{}", render("em0", &orders::full()).text, rendered.text);
         let read = termcap::read(&file, "lan0", order.link_mtu);
         let Read { advertisement, running_down, min_interval, max_interval } = read.unwrap();
-        prop_assert_eq!(sorted(advertisement), meant(&order, &rendered.unsaid));
+        prop_assert_eq!(sorted(advertisement), meant(&order, &rendered.omitted));
         let runs_down = order.advertisement.prefixes().filter(|prefix| {
-            order.runs_down(prefix) && !rendered.unsaid.contains(&Unsaid::Prefix(prefix.prefix))
+            order.runs_down(prefix) && !rendered.omitted.contains(&Omitted::Prefix(prefix.prefix))
         });
         let meant: BTreeSet<_> = runs_down.map(|prefix| prefix.prefix).collect();
         prop_assert_eq!(running_down, meant);

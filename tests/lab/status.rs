@@ -63,7 +63,7 @@ impl Status {
 
     /// Whether some subordinate router is being called.
     pub fn is_calling(&self) -> bool {
-        list(&self.0["bindings"]).iter().any(|binding| binding["calling"] == true)
+        list(&self.0["bindings"]).iter().any(|binding| binding["notified"] == true)
     }
 
     /// Prefixes that routers on the uplink advertise, with the condition of each.

@@ -66,7 +66,7 @@ pub(super) fn write(page: &mut Page, status: &Status) {
         let text = format!(
             "{} bindings of subordinate routers: {} prefixes given, {} reserved, {} withdrawn; to \
              list them: renumberd status --bindings",
-            summary.bindings, summary.given, summary.due, summary.withdrawn
+            summary.bindings, summary.given, summary.reserved, summary.withdrawn
         );
         page.line(2, Paint::Plain, &text);
     }
@@ -122,10 +122,10 @@ fn of_binding(binding: &BindingStatus, delegation: &DelegationStatus) -> Part {
             (Paint::Faint, format!("withdrawn, kept from others for {kept}"))
         }
         "held-elsewhere" => (Paint::Warn, "reserved, another router may still hold it".to_owned()),
-        "due" => (Paint::Warn, "reserved, given when its router asks next".to_owned()),
+        "reserved" => (Paint::Warn, "reserved, given when its router asks next".to_owned()),
         state => (Paint::Plain, state.to_owned()),
     };
-    let notified = if binding.calling { ", notified, has not renewed yet" } else { "" };
+    let notified = if binding.notified { ", notified, has not renewed yet" } else { "" };
     let router =
         format!("{} via {} on {}", short(&binding.duid), binding.next_hop, binding.downlink);
     let text = format!("{text}{notified}; {router}");

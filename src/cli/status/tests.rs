@@ -10,7 +10,7 @@ fn status() -> Status {
         json!({
             "names": [name], "downlink": "lan0", "iaid": 1, "reconfigure": true,
             "duid": "00:04:a4:79:42:d1:2e:ab:81:de:33:7a:00:e0:a1:f4:42:51",
-            "next_hop": format!("fe80::{number}"), "calling": state == "withdrawn",
+            "next_hop": format!("fe80::{number}"), "notified": state == "withdrawn",
             "prefixes": [{
                 "prefix": format!("2001:db8:2:1{number}0::/60"),
                 "preferred": 1500, "valid": 3300, "state": state
@@ -55,7 +55,7 @@ fn status() -> Status {
         },
         "statics": {"site": ["fd00:5::/48"]},
         "bindings": [
-            binding("d10", 3, "due"), binding("d2", 2, "given"), binding("guests 0x1", 4, "withdrawn")
+            binding("d10", 3, "reserved"), binding("d2", 2, "given"), binding("guests 0x1", 4, "withdrawn")
         ],
         "engines": [{"job": "advertiser", "interface": "lan2", "program": "radvd",
                      "version": "2.19", "state": "failed"}],
@@ -176,7 +176,7 @@ fn thousands_of_bindings_are_one_line() {
     status.binding_summary = Some(crate::core::delegate::BindingSummary {
         bindings: 5000,
         given: 4990,
-        due: 8,
+        reserved: 8,
         withdrawn: 2,
     });
     let page = render(&status, LISTED, false);

@@ -171,9 +171,11 @@ impl Gauges {
         let relayed = self.add("relayed_leases", "Leases that went by way of this relay agent");
         let summary = status.binding_summary.unwrap_or_default();
         bindings.set(count(0..summary.bindings));
-        for (state, number) in
-            [("given", summary.given), ("reserved", summary.due), ("withdrawn", summary.withdrawn)]
-        {
+        for (state, number) in [
+            ("given", summary.given),
+            ("reserved", summary.reserved),
+            ("withdrawn", summary.withdrawn),
+        ] {
             set(&prefixes, [("state", state)], count(0..number));
         }
         for (name, relay) in &status.relays {

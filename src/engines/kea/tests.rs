@@ -305,7 +305,7 @@ fn of_leases_those_count_that_hold_and_make_sense() {
     assert_eq!(lease.renewed_at, 1000);
 }
 
-/// Nothing that the program says, or leaves unsaid, holds anybody up or ends in a panic.
+/// Nothing that the program says, or leaves out, holds anybody up or ends in a panic.
 #[test]
 fn a_program_that_talks_nonsense_is_a_failure() {
     let endless = vec![b' '; 100 << 20];

@@ -26,7 +26,7 @@ pub struct BindingStatus {
     /// It can be notified by Reconfigure.
     pub reconfigure: bool,
     /// It is being notified, because it holds something else than what it is granted.
-    pub calling: bool,
+    pub notified: bool,
 }
 
 /// A delegation to a subordinate router.
@@ -38,7 +38,7 @@ pub struct DelegationStatus {
     pub preferred: Option<u32>,
     /// Valid lifetime left of what the router was sent.
     pub valid: Option<u32>,
-    /// `given`; `due`: the router has not come for it yet; `withdrawn`: it is not the router's any
+    /// `given`; `reserved`: the router has not come for it yet; `withdrawn`: it is not the router's any
     /// more, and kept from others until it knows (SRV-57); `held-elsewhere`: it is granted, but another
     /// router may still hold it.
     pub state: String,
@@ -52,7 +52,7 @@ pub struct BindingSummary {
     /// Prefixes that their routers have been given.
     pub given: usize,
     /// Prefixes that are reserved for them and not given yet.
-    pub due: usize,
+    pub reserved: usize,
     /// Prefixes that are theirs no more, and kept from others until they know (SRV-57).
     pub withdrawn: usize,
 }
@@ -75,7 +75,7 @@ impl Bindings {
         let mut summary = BindingSummary { bindings: self.by_key.len(), ..Default::default() };
         for binding in self.by_key.values() {
             let new = binding.granted().filter(|prefix| !binding.promised.contains_key(prefix));
-            summary.due += new.count();
+            summary.reserved += new.count();
             for (prefix, _) in self.listed(binding) {
                 if binding.is_granted(prefix) {
                     summary.given += 1;
@@ -118,7 +118,8 @@ impl Bindings {
         });
         let is_new = |prefix: &&Ipv6Net| !binding.promised.contains_key(prefix);
         let reserved = binding.granted().filter(is_new);
-        let reserved = reserved.map(|prefix| shown(prefix, "due", Until::At(now), Until::At(now)));
+        let reserved =
+            reserved.map(|prefix| shown(prefix, "reserved", Until::At(now), Until::At(now)));
         let blocked = self.blocked_prefixes(now, key, binding);
         let blocked = blocked
             .iter()
@@ -131,7 +132,7 @@ impl Bindings {
             next_hop: binding.contact.next_hop,
             prefixes: reserved.chain(blocked).chain(held).collect(),
             reconfigure: binding.reconfigure_key.is_some(),
-            calling: binding.push.is_some(),
+            notified: binding.push.is_some(),
         }
     }
 }

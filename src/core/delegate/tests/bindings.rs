@@ -180,8 +180,8 @@ fn the_summary_counts_what_the_list_has() {
             prefixes.filter(|prefix| prefix.state == state).count()
         };
         let summary = world.delegating.summary();
-        let counted = (summary.bindings, summary.given, summary.due, summary.withdrawn);
-        assert_eq!(counted, (list.len(), count("given"), count("due"), count("withdrawn")));
+        let counted = (summary.bindings, summary.given, summary.reserved, summary.withdrawn);
+        assert_eq!(counted, (list.len(), count("given"), count("reserved"), count("withdrawn")));
         world.run_for(secs(2000));
     }
 }

@@ -71,7 +71,7 @@ fn check(sent: &Sent, content: &Content, promised: &mut BTreeMap<Ipv6Net, (Until
     for (prefix, (longest, _)) in promised.iter().filter(|(_, (until, _))| !until.is_over(sent.at))
     {
         let said = sent.prefixes().any(|(other, _, _)| other == *prefix);
-        assert!(said, "RA-TX-51: {prefix} until {longest:?} unsaid");
+        assert!(said, "RA-TX-51: {prefix} until {longest:?} is not advertised");
     }
 }
 

@@ -11,12 +11,12 @@ pub struct Rendered {
     /// What the program reads.
     pub text: String,
     /// What it cannot say, or not as it should.
-    pub unsaid: Vec<Unsaid>,
+    pub omitted: Vec<Omitted>,
 }
 
 /// Something that a program cannot advertise, or not as it should.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Unsaid {
+pub enum Omitted {
     /// A prefix of the link.
     Prefix(Ipv6Net),
     /// A route.
@@ -39,7 +39,7 @@ pub enum Unsaid {
     Interface(String),
 }
 
-impl fmt::Display for Unsaid {
+impl fmt::Display for Omitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prefix(prefix) => write!(f, "the prefix {prefix}"),
