@@ -75,6 +75,9 @@ stage() {
     put_as exec 755 usr/share/renumberd/dhcpcd-hook contrib/dhcpcd/renumberd
     put_as exec 755 usr/share/renumberd/dhcp6c-script contrib/dhcp6c/renumberd-script
     put_as exec 755 usr/share/renumberd/ppp-ipv6-up contrib/ppp/ipv6-up.d/renumberd
+    put exec 755 usr/share/renumberd/networkd contrib/networkd/renumberd-networkd
+    put data 644 usr/share/renumberd/networkd contrib/networkd/*.service
+    put_as data 644 usr/share/renumberd/grafana.json contrib/grafana/renumberd.json
 }
 
 for kind in "${kinds[@]}"; do
