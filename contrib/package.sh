@@ -11,6 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
 profile=release build=yes kinds=()
 while [ $# -gt 0 ]; do
     case $1 in

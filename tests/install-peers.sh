@@ -48,7 +48,7 @@ install_tools() {
 }
 
 
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:${CARGO_HOME:-${HOME:-}/.cargo}/bin
 ! command -v cargo >/dev/null || install_tools
 # Debian has the server of PostgreSQL below a directory for each version.
 find_postgresql() {
