@@ -136,7 +136,9 @@ fn rtsol_ends_when_a_router_has_been_heard() {
     let begun = Instant::now();
     let ended = bench.output("rtsol", &[INTERFACE]);
     assert_eq!(code(&ended), Some(0), "{}", stderr(&ended));
-    assert!(begun.elapsed() < secs(3), "{:?}", begun.elapsed());
+    // Two seconds are for its link-local address, which a busy kernel takes longer to prove unique;
+    // three solicitations in vain would take more than twelve.
+    assert!(begun.elapsed() < secs(8), "{:?}", begun.elapsed());
     bench.host.takes(Era::new(1).on_link, CEILING);
 }
 
