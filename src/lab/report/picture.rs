@@ -237,8 +237,9 @@ fn draw_depth(area: &Area<'_>, report: &Report) -> Drawn {
         .collect();
     let spreads = || lines.iter().flat_map(|(_, line)| line.iter().map(|(_, spread)| spread));
     let most = spreads().map(|spread| spread.p90).fold(0.0, f64::max);
-    let least = spreads().map(|spread| spread.min).filter(|least| *least > 0.0);
-    let least = least.fold(most, f64::min);
+    // Reconfigure messages can be ahead of the provider's advertisement: that is no time at all.
+    let times = spreads().flat_map(|spread| [spread.min, spread.median, spread.p90]);
+    let least = times.filter(|time| *time > 0.0).fold(most, f64::min);
     let last = |(_, line): &Line| Some(line.last()?.1.median);
     let slowest = lines.iter().filter_map(last).fold(0.0, f64::max);
     let is_linear = lines.iter().filter_map(last).all(|median| slowest <= median * LINEAR);
@@ -257,11 +258,21 @@ fn draw_depth(area: &Area<'_>, report: &Report) -> Drawn {
         .y_label_area_size(MARGIN + NAMES);
     if is_linear {
         let axis = 0.0..if most > 0.0 { most * 1.05 } else { 1.0 };
-        draw_curves(area, chart.build_cartesian_2d(0..count(hops), axis)?, &lines, Some(0.0))?;
+        draw_curves(
+            area,
+            chart.build_cartesian_2d(0..count(hops), axis)?,
+            &lines,
+            Start::Provider,
+        )?;
     } else {
         let shown = least * 0.8..most * 1.12;
         let axis = shown.clone().log_scale().with_key_points(ticks(&shown));
-        draw_curves(area, chart.build_cartesian_2d(0..count(hops), axis)?, &lines, None)?;
+        draw_curves(
+            area,
+            chart.build_cartesian_2d(0..count(hops), axis)?,
+            &lines,
+            Start::First(shown.start),
+        )?;
     }
     for (position, (stack, runs)) in report.detailed().enumerate() {
         let Some(Spread { median, p90, .. }) = statistics::converged(runs) else { continue };
@@ -278,15 +289,24 @@ fn draw_depth(area: &Area<'_>, report: &Report) -> Drawn {
     Ok(())
 }
 
+/// Where curves begin.
+#[derive(Clone, Copy)]
+enum Start {
+    /// At the provider, at zero.
+    Provider,
+    /// At the first router, as a logarithmic axis has no zero: nothing lies below this.
+    First(f64),
+}
+
 /// A stack's times at each depth.
 type Line = (Stack, Vec<(i32, Spread)>);
 
-/// A curve for each stack, from the provider on where the axis has its time, `zero`.
+/// A curve for each stack.
 fn draw_curves<'a, Y>(
     area: &Area<'a>,
     mut chart: ChartContext<'_, SVGBackend<'a>, Cartesian2d<RangedCoordi32, Y>>,
     lines: &[Line],
-    zero: Option<f64>,
+    start: Start,
 ) -> Drawn
 where
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
@@ -311,18 +331,23 @@ where
         .draw()?;
     for (stack, points) in lines {
         let (ink, name) = look(*stack);
-        let along = |of: fn(&Spread) -> f64| points.iter().map(move |(x, spread)| (*x, of(spread)));
-        let start = || zero.map(|zero| (0, zero)).into_iter();
-        let upper = start().chain(along(|spread| spread.p90));
+        let (origin, least) = match start {
+            Start::Provider => (Some((0, 0.0)), 0.0),
+            Start::First(least) => (None, least),
+        };
+        let along = |of: fn(&Spread) -> f64| {
+            points.iter().map(move |(x, spread)| (*x, of(spread).max(least)))
+        };
+        let upper = origin.into_iter().chain(along(|spread| spread.p90));
         let band: Vec<(i32, f64)> = upper.chain(along(|spread| spread.min).rev()).collect();
         chart.draw_series([Polygon::new(band, ink.mix(0.15))])?;
-        let middle = start().chain(along(|spread| spread.median));
+        let middle = origin.into_iter().chain(along(|spread| spread.median));
         chart.draw_series(LineSeries::new(middle, ink.stroke_width(2)))?;
         chart.draw_series(
             along(|spread| spread.median).map(|at| Circle::new(at, 4, ink.filled())),
         )?;
         if let Some((depth, spread)) = points.last() {
-            let (x, y) = chart.backend_coord(&(*depth, spread.median));
+            let (x, y) = chart.backend_coord(&(*depth, spread.median.max(least)));
             let top = area.strip_coord_spec().get_base_pixel().1;
             let label = format!("{name} {:.2} ms", spread.median);
             text(area, (x + 12, y - top), HPos::Left, ink, 12, &label)?;
