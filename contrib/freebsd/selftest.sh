@@ -33,7 +33,7 @@ await() {
 }
 
 [ "$(id -u)" -eq 0 ] || { echo "FAILED  it needs root" && exit 1; }
-folder=$(mktemp -d /tmp/renumberd-selftest.XXXXXX) || exit 1
+folder=$(mktemp -d -t renumberd-selftest) || exit 1
 
 remove() {
 	for agent in isp router; do
