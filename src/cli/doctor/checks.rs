@@ -127,7 +127,7 @@ fn forwarding(case: &Case<'_>) -> Vec<Finding> {
         "forwarding-off",
         "",
         "this machine does not forward IPv6: hosts on its downlinks reach nobody",
-        "sysctl -w net.ipv6.conf.all.forwarding=1, and the same line in /etc/sysctl.d",
+        "write forward = true at the top of the configuration, or run sysctl -w net.ipv6.conf.all.forwarding=1",
     )];
     for (name, interface) in &case.facts.interfaces {
         if interface.accept_ra == Some(1) && !case.interfaces().any(|ours| ours == name) {

@@ -157,7 +157,10 @@ fn render(findings: &[Finding], has_agent: bool, colour: bool) -> String {
         (0, _) => Paint::Warn,
         (_, _) => Paint::Bad,
     };
-    page.line(0, paint, &format!("{errors} errors, {warnings} warnings; {agent}"));
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let (s_of_errors, s_of_warnings) = (plural(errors), plural(warnings));
+    let counts = format!("{errors} error{s_of_errors}, {warnings} warning{s_of_warnings}; {agent}");
+    page.line(0, paint, &counts);
     for Finding { name, subject, severity, text, remedy, says_remedy } in findings {
         let (paint, word) = match severity {
             Severity::Error => (Paint::Bad, "error"),

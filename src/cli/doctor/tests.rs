@@ -248,12 +248,12 @@ fn the_page_has_what_is_wrong_and_what_to_do() {
     assert_eq!(
         render(&found, false, false).lines().collect::<Vec<_>>(),
         [
-            "1 errors, 1 warnings; no agent answers",
+            "1 error, 1 warning; no agent answers",
             "",
             "error forwarding-off",
             "    this machine does not forward IPv6: hosts on its downlinks reach nobody",
-            "    -> sysctl -w net.ipv6.conf.all.forwarding=1, and the same line in",
-            "       /etc/sysctl.d",
+            "    -> write forward = true at the top of the configuration, or run sysctl -w",
+            "       net.ipv6.conf.all.forwarding=1",
             "",
             "warning rival-requester wan0",
             "    dhcpcd (process 7) asks for prefixes or follows advertisements, maybe here",
