@@ -370,11 +370,7 @@ mod tests {
     use super::*;
 
     const NOW: Instant = Instant::from_secs(100);
-    const LINUX: Capabilities = Capabilities {
-        routes_have_metrics: true,
-        unreachable_routes_end: false,
-        addresses_bring_link_routes: false,
-    };
+    const LINUX: Capabilities = Capabilities::LINUX;
 
     fn net(text: &str) -> Ipv6Net {
         text.parse().unwrap()

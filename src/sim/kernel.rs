@@ -28,11 +28,7 @@ use crate::net::{self, IfIndex};
 use crate::time::{Instant, Until};
 
 /// What it can do, which is what Linux can do.
-pub const CAPABILITIES: Capabilities = Capabilities {
-    routes_have_metrics: true,
-    unreachable_routes_end: false,
-    addresses_bring_link_routes: false,
-};
+pub const CAPABILITIES: Capabilities = Capabilities::LINUX;
 
 /// The value of each setting of an interface before somebody sets it.
 pub const UNSET: i32 = 1;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::Config;
+use crate::config::{self, AddressMode, Config};
 use crate::core::Core;
 use crate::core::event::{Condition, Event, Kept, KeptPrefix};
 use crate::core::kernel::object::Key as ObjectKey;
@@ -10,6 +10,7 @@ use crate::core::kernel::object::{Object, Port, Step};
 use crate::core::kernel::refusals::{self, Refused};
 use crate::core::status;
 use crate::core::uplink::Uplink;
+use crate::net::IfIndex;
 use crate::time::Instant;
 
 /// The conditions that hold.
@@ -106,7 +107,8 @@ impl Core {
         if !self.kernel.state.system.forwarding
             && (!self.config.downlinks.is_empty() || !self.config.relays.is_empty())
         {
-            found.add("", Condition::ForwardingOff);
+            let remedy = self.capabilities.remedies.forwarding;
+            found.add("", Condition::ForwardingOff { remedy });
         }
         self.find_absent(&mut found);
         for (name, uplink) in &self.uplinks {
@@ -114,7 +116,8 @@ impl Core {
                 found.add(name, Condition::DelegatedNotRouted { prefix, target });
             }
             if let Some(client) = uplink.client().filter(|_| uplink.is_managed_elsewhere()) {
-                found.add(name, Condition::ManagedElsewhere { mends: client.mend });
+                let remedy = self.capabilities.remedies.follow_advertisements;
+                found.add(name, Condition::ManagedElsewhere { mends: client.mend, remedy });
             }
             found.add_silence(now, name, uplink);
             found.add_unavailable(now, name, uplink);
@@ -180,16 +183,34 @@ impl Core {
         let Config { uplinks, downlinks, relays, .. } = &self.config;
         let names: BTreeSet<&String> =
             uplinks.keys().chain(downlinks.keys()).chain(relays.keys()).collect();
+        let remedies = self.capabilities.remedies;
         for name in names {
             match self.kernel.state.system.link(name) {
                 None => found.add(name, Condition::InterfaceAbsent),
-                Some(link) if !link.running => found.add(name, Condition::InterfaceDown),
+                Some(link) if !link.running => {
+                    found.add(name, Condition::InterfaceDown { remedy: remedies.interface_up });
+                }
                 Some(link) if !self.kernel.state.system.has_link_local(link.index) => {
-                    found.add(name, Condition::NoLinkLocal);
+                    found.add(name, Condition::NoLinkLocal { remedy: remedies.link_local });
+                }
+                Some(link) if self.ignores_neighbors(name, link.index) => {
+                    let remedy = remedies.answer_off_link;
+                    found.add(name, Condition::NeighborsIgnored { remedy });
                 }
                 Some(_) => {}
             }
         }
+    }
+
+    /// Whether a neighbor with a global address is ignored, because this machine has none on that
+    /// link and the agent gives it none there.
+    fn ignores_neighbors(&self, name: &str, interface: IfIndex) -> bool {
+        let system = &self.kernel.state.system;
+        let asks_none = |uplink: &config::Uplink| uplink.address == AddressMode::None;
+        let stays_without = self.config.uplinks.get(name).is_some_and(asks_none)
+            || self.kernel.desired.without.keys().any(|(link, _)| link == name)
+            || !self.config.uplinks.contains_key(name) && !self.config.downlinks.contains_key(name);
+        system.ignores_off_link && stays_without && !system.has_global(interface)
     }
 
     /// One condition for all that the kernel refuses: there can be thousands.

@@ -186,11 +186,7 @@ mod tests {
             ]);
             let carving = Carving::new(Facts {
                 config: &config,
-                capabilities: crate::core::capabilities::Capabilities {
-                    routes_have_metrics: true,
-                    unreachable_routes_end: false,
-                    addresses_bring_link_routes: false,
-                },
+                capabilities: crate::core::capabilities::Capabilities::LINUX,
                 system: &System::default(),
                 sources: &sources,
                 secret: &[0; 32],

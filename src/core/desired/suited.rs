@@ -76,10 +76,9 @@ mod tests {
     const WITHOUT_METRICS: Capabilities = Capabilities {
         routes_have_metrics: false,
         unreachable_routes_end: true,
-        addresses_bring_link_routes: false,
+        ..Capabilities::LINUX
     };
-    const FREEBSD: Capabilities =
-        Capabilities { addresses_bring_link_routes: true, ..WITHOUT_METRICS };
+    const FREEBSD: Capabilities = Capabilities::FREEBSD;
     const UNREACHABLE: RouteTarget = RouteTarget::Unreachable;
 
     const fn link(index: u32) -> RouteTarget {

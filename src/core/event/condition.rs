@@ -20,18 +20,40 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 #[serde(tag = "condition", rename_all = "kebab-case")]
 pub enum Condition {
     /// This machine does not forward IPv6.
-    ForwardingOff,
+    ForwardingOff {
+        /// What helps on this system.
+        #[serde(skip)]
+        remedy: &'static str,
+    },
     /// There is no interface of this name.
     InterfaceAbsent,
     /// The interface has no carrier, or was set down.
-    InterfaceDown,
+    InterfaceDown {
+        /// What helps on this system.
+        #[serde(skip)]
+        remedy: &'static str,
+    },
     /// The interface has no link-local address to send from.
-    NoLinkLocal,
+    NoLinkLocal {
+        /// What helps on this system.
+        #[serde(skip)]
+        remedy: &'static str,
+    },
+    /// This machine has no global address on the interface, and ignores Neighbor Solicitations that
+    /// come from one, although RFC 4861 §7.2.3 has it answer them.
+    NeighborsIgnored {
+        /// What helps on this system.
+        #[serde(skip)]
+        remedy: &'static str,
+    },
     /// The kernel does not follow advertisements on the interface of a host, and this agent has not
     /// switched that off.
     ManagedElsewhere {
         /// Stale addresses of the kernel are deprecated all the same.
         mends: bool,
+        /// What helps on this system.
+        #[serde(skip)]
+        remedy: &'static str,
     },
     /// The provider does not route what it delegates.
     DelegatedNotRouted {
@@ -207,10 +229,11 @@ impl Condition {
     /// Its stable name.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::ForwardingOff => "forwarding-off",
+            Self::ForwardingOff { .. } => "forwarding-off",
             Self::InterfaceAbsent => "interface-absent",
-            Self::InterfaceDown => "interface-down",
-            Self::NoLinkLocal => "no-link-local",
+            Self::InterfaceDown { .. } => "interface-down",
+            Self::NoLinkLocal { .. } => "no-link-local",
+            Self::NeighborsIgnored { .. } => "neighbors-ignored",
             Self::ManagedElsewhere { .. } => "managed-elsewhere",
             Self::DelegatedNotRouted { .. } => "delegated-not-routed",
             Self::NoRouter { .. } => "no-router",
@@ -248,10 +271,11 @@ impl Condition {
             Self::DelegationContested { holder, .. } => Some(holder.to_string()),
             Self::Engine { job, .. } => Some(job.to_string()),
             Self::NotPublished { published, .. } => Some(published.to_string()),
-            Self::ForwardingOff
+            Self::ForwardingOff { .. }
             | Self::InterfaceAbsent
-            | Self::InterfaceDown
-            | Self::NoLinkLocal
+            | Self::InterfaceDown { .. }
+            | Self::NoLinkLocal { .. }
+            | Self::NeighborsIgnored { .. }
             | Self::ManagedElsewhere { .. }
             | Self::DelegatedNotRouted { .. }
             | Self::NoRouter { .. }
@@ -269,26 +293,31 @@ impl Condition {
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ForwardingOff => f.write_str(
+            Self::ForwardingOff { remedy } => write!(
+                f,
                 "this machine does not forward IPv6, so it is advertised as no default router; \
-                 switch it on with: sysctl -w net.ipv6.conf.all.forwarding=1",
+                 switch it on: {remedy}"
             ),
             Self::InterfaceAbsent => {
                 write!(f, "there is no such interface yet; {}", self.remedy())
             }
-            Self::InterfaceDown => {
-                write!(f, "the interface is down or has no carrier; {}", self.remedy())
+            Self::InterfaceDown { remedy } => {
+                write!(f, "the interface is down or has no carrier; {remedy}")
             }
-            Self::NoLinkLocal => write!(
+            Self::NoLinkLocal { remedy } => write!(
                 f,
-                "the interface has no usable link-local address, so nothing can be sent; {}",
-                self.remedy()
+                "the interface has no usable link-local address, so nothing can be sent; {remedy}"
             ),
-            Self::ManagedElsewhere { mends } => write!(
+            Self::NeighborsIgnored { remedy } => write!(
                 f,
-                "accept_ra is 0, so another program (NetworkManager, systemd-networkd) manages this \
-                 interface, or none does: nothing is solicited or published here{}; to have the \
-                 kernel make addresses: sysctl -w net.ipv6.conf.IF.accept_ra=1 and start anew",
+                "this machine has no global address on the interface, so it ignores Neighbor \
+                 Solicitations from a neighbor that has one, which may not reach it; {remedy}"
+            ),
+            Self::ManagedElsewhere { mends, remedy } => write!(
+                f,
+                "the kernel does not follow advertisements here, so another program \
+                 (NetworkManager, systemd-networkd, dhcpcd) manages this interface, or none does: \
+                 nothing is solicited or published here{}; {remedy}",
                 if *mends { ", and only addresses that the kernel made are mended" } else { "" }
             ),
             Self::DelegatedNotRouted { prefix, target } => write!(

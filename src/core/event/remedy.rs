@@ -9,21 +9,14 @@ impl Condition {
     /// What to do about it, as far as it follows from the kind of the condition.
     pub const fn remedy(&self) -> &'static str {
         match self {
-            Self::ForwardingOff => {
-                "sysctl -w net.ipv6.conf.all.forwarding=1, or start the agent with --forward"
-            }
+            Self::ForwardingOff { remedy }
+            | Self::InterfaceDown { remedy }
+            | Self::NoLinkLocal { remedy }
+            | Self::NeighborsIgnored { remedy }
+            | Self::ManagedElsewhere { remedy, .. } => remedy,
             Self::InterfaceAbsent => {
                 "create the interface or correct its name in the configuration; it is used as soon \
                  as it is there"
-            }
-            Self::InterfaceDown => "ip link set the interface up, and look at its cable or peer",
-            Self::NoLinkLocal => {
-                "give it one: set addr_gen_mode to 0 and disable_ipv6 to 0 below \
-                 net.ipv6.conf.IF, and look for a duplicate of its address on the link"
-            }
-            Self::ManagedElsewhere { .. } => {
-                "leave the interface to the program that manages it, or have the kernel make \
-                 addresses: sysctl -w net.ipv6.conf.IF.accept_ra=1, and start anew"
             }
             Self::DelegatedNotRouted { .. } => {
                 "ask the provider to route the prefix, or name an address to probe that answers"

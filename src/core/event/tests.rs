@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::*;
+use crate::core::capabilities::{Capabilities, Remedies};
 use crate::core::desired::Conflict;
 use crate::core::kernel::object::{Group, Object, Step};
 use crate::core::plan::Unassigned;
@@ -23,6 +24,8 @@ fn duid() -> Duid {
     Duid::new(&[0, 3, 0, 1, 2, 0, 0, 0, 0, 1]).unwrap()
 }
 
+const LINUX: &Remedies = Capabilities::LINUX.remedies;
+
 fn refused() -> RefusedStep {
     let step = Step::Set(Object::Membership(Group::AllRouters, IfIndex(3)));
     RefusedStep {
@@ -37,10 +40,12 @@ fn conditions() -> Vec<Condition> {
     let kept = Kept(vec![KeptPrefix { prefix: prefix(), valid: Some(700) }]);
     let newcomer = Newcomer { address: address("fe80::2"), duid: Some(duid()), relay: None };
     vec![
-        Condition::ForwardingOff,
+        Condition::ForwardingOff { remedy: LINUX.forwarding },
         Condition::InterfaceAbsent,
-        Condition::InterfaceDown,
-        Condition::NoLinkLocal,
+        Condition::InterfaceDown { remedy: LINUX.interface_up },
+        Condition::NoLinkLocal { remedy: LINUX.link_local },
+        Condition::NeighborsIgnored { remedy: LINUX.answer_off_link },
+        Condition::ManagedElsewhere { mends: true, remedy: LINUX.follow_advertisements },
         Condition::DelegatedNotRouted { prefix: prefix(), target: address("2001:db8::1") },
         Condition::NoRouter { silent_for: 5, kept: Some(kept.clone()) },
         Condition::ServerSilent { silent_for: 5, kept: Kept(Vec::new()) },

@@ -15,6 +15,8 @@ pub(super) struct Recorded {
     routes: Vec<KernelRoute>,
     duplicates: Vec<(IfIndex, Ipv6Addr)>,
     forwarding: bool,
+    #[serde(default)]
+    ignores_off_link: bool,
 }
 
 impl From<System> for Recorded {
@@ -25,6 +27,7 @@ impl From<System> for Recorded {
             routes: system.routes.into_values().collect(),
             duplicates: system.duplicates.into_iter().collect(),
             forwarding: system.forwarding,
+            ignores_off_link: system.ignores_off_link,
         }
     }
 }
@@ -42,6 +45,7 @@ impl From<Recorded> for System {
             routes: routes.collect(),
             duplicates: recorded.duplicates.into_iter().collect(),
             forwarding: recorded.forwarding,
+            ignores_off_link: recorded.ignores_off_link,
         }
     }
 }

@@ -188,6 +188,9 @@ pub struct System {
     pub duplicates: BTreeSet<(IfIndex, Ipv6Addr)>,
     /// The machine forwards IPv6 (`net.ipv6.conf.all.forwarding`).
     pub forwarding: bool,
+    /// Neighbor Solicitations from addresses outside of the prefixes of a link are ignored
+    /// (FreeBSD's `nd6_onlink_ns_rfc4861` is 0).
+    pub ignores_off_link: bool,
 }
 
 /// Whether two ends of a lifetime differ by no more than the rounding to whole seconds.
@@ -314,6 +317,15 @@ impl System {
         self.addresses.values().any(|address| {
             address.interface == interface
                 && address.address.is_unicast_link_local()
+                && !address.duplicate
+        })
+    }
+
+    /// Whether `interface` has an address that is no link-local one and that no other node holds.
+    pub fn has_global(&self, interface: IfIndex) -> bool {
+        self.addresses.values().any(|address| {
+            address.interface == interface
+                && !address.address.is_unicast_link_local()
                 && !address.duplicate
         })
     }

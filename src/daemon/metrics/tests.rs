@@ -90,7 +90,7 @@ fn everything() -> String {
         Event::DelegationEnded { interface, prefix, requester },
         Event::ConditionBegan {
             interface: None,
-            condition: crate::core::event::Condition::ForwardingOff,
+            condition: crate::core::event::Condition::RelayTableFull,
         },
         Event::Lease {
             interface: "wan0".to_owned(),

@@ -29,11 +29,7 @@ pub use sysctl::accepts_advertisements;
 pub use timer::{Sleep, Timer, now};
 
 /// What the kernel can do.
-pub const CAPABILITIES: Capabilities = Capabilities {
-    routes_have_metrics: true,
-    unreachable_routes_end: false,
-    addresses_bring_link_routes: false,
-};
+pub const CAPABILITIES: Capabilities = Capabilities::LINUX;
 
 /// Our owner mark: the protocol of our routes (`proto 82` in `ip route`) and, as IFA_PROTO, of
 /// our addresses.

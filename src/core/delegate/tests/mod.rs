@@ -245,11 +245,7 @@ impl World {
         });
         Carving::new(Facts {
             config: &self.config,
-            capabilities: crate::core::capabilities::Capabilities {
-                routes_have_metrics: true,
-                unreachable_routes_end: false,
-                addresses_bring_link_routes: false,
-            },
+            capabilities: crate::core::capabilities::Capabilities::LINUX,
             system: &System::default(),
             sources: &sources.collect(),
             secret: &[0; 32],

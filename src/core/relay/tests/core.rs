@@ -10,11 +10,7 @@ use crate::core::kernel::system::RouteTarget;
 use crate::core::memory::Memory;
 use crate::core::output::Output;
 
-const CAPABILITIES: Capabilities = Capabilities {
-    routes_have_metrics: true,
-    unreachable_routes_end: false,
-    addresses_bring_link_routes: false,
-};
+const CAPABILITIES: Capabilities = Capabilities::LINUX;
 
 fn core(memory: Memory) -> Core {
     let duid = Duid::from_uuid([0x52; 16]);
