@@ -15,6 +15,7 @@ mod freebsd {
     mod bytes;
     mod events;
     mod fake;
+    mod harness;
     mod machine;
     mod recorded;
     mod routes;

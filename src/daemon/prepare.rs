@@ -1,11 +1,14 @@
-//! What is put down before the kernel is asked for something.
+//! What is put on record before the kernel is asked for something, and what the record of an earlier
+//! run leads to.
 
 use super::clock;
 use super::shell::Shell;
 use crate::core::Core;
 use crate::core::input::Input;
+use crate::core::kernel::system::System;
 use crate::core::memory::Record;
 use crate::core::output::{Object, Setting, Step};
+use crate::time::Instant;
 
 impl Shell {
     /// Puts on record what has to be there before a step is taken, or a crash would leave it without
@@ -29,6 +32,15 @@ impl Shell {
                 Some(before)
             }
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => None,
+        }
+    }
+
+    /// Ends what the addresses of an earlier run have left behind that the kernel has ended since.
+    pub(super) fn end_left_behind(&mut self, now: Instant, system: &System) {
+        let (absent, complaint) = self.disk.ownership.strike_absent(now, system);
+        self.log.warn_all(now, complaint);
+        if let Err(error) = self.kernel.end_left_behind(now, &absent) {
+            self.log.warn(now, format!("routes of an earlier run may be left: {error}"));
         }
     }
 }

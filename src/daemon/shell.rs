@@ -145,6 +145,7 @@ impl Shell {
         match self.kernel.dump(now) {
             Ok(mut system) => {
                 self.disk.ownership.mark(&mut system);
+                self.end_left_behind(now, &system);
                 core.handle(now, Input::System(system));
             }
             Err(error) => {

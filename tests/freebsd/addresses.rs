@@ -235,3 +235,48 @@ fn what_the_kernel_made_is_deprecated_and_a_lost_router_dropped() {
     machine.take(&[router("fe80::9")]);
     assert_eq!(machine.paths().len(), 0);
 }
+
+/// FBS-02: what an address has left behind is ended, and a prefix of others is left alone: where
+/// somebody has an address in it, and where the kernel follows advertisements.
+#[test]
+fn only_what_was_left_behind_is_ended() {
+    for (kept_by, ends) in [("nobody", true), ("an address", false), ("the kernel", false)] {
+        let mut machine = Machine::new();
+        let wanted = machine.address(OURS, 10, 20);
+        machine.take(&[set(&wanted)]);
+        {
+            let mut fake = machine.fake.borrow_mut();
+            match kept_by {
+                "an address" => {
+                    fake.set(EM0, ip("2001:db8:1::77"), 64, 0, (u32::MAX, u32::MAX)).unwrap();
+                }
+                "the kernel" => {
+                    let interface = fake.interfaces.get_mut(&EM0).unwrap();
+                    interface.nd_flags |= abi::ACCEPT_ADVERTISEMENTS;
+                }
+                _ => {}
+            }
+        }
+        machine.pass_alone(60 * SECOND);
+        assert_eq!(machine.has(EM0, OURS), None, "the kernel has ended it");
+        assert!(machine.has_link_route(EM0, PREFIX), "and left its route");
+        machine.restart();
+        assert_eq!(machine.has_link_route(EM0, PREFIX), !ends, "{kept_by}");
+        assert_eq!(machine.has(EM0, OURS), None);
+        assert!(machine.owned.is_empty());
+    }
+}
+
+/// A process that was stopped over the end of an address, by a signal or a debugger, ends what the
+/// kernel has left behind meanwhile.
+#[test]
+fn an_end_that_came_late_leaves_no_route() {
+    let mut machine = Machine::new();
+    let wanted = machine.address(OURS, 10, 20);
+    machine.take(&[set(&wanted)]);
+    machine.pass(2 * SECOND);
+    machine.pass_alone(60 * SECOND);
+    machine.fake.borrow_mut().queue.clear();
+    machine.follow();
+    assert!(!machine.has_link_route(EM0, PREFIX));
+}

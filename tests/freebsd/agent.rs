@@ -1,250 +1,51 @@
-//! An agent on the backend: the article's outbound router, from its first start to its end.
+//! The article's outbound router on FreeBSD, from its first start to its end.
 
 use std::time::Duration;
 
-use renumberd::config::{self, Config};
-use renumberd::core::Core;
-use renumberd::core::input::{Command, Input, Received};
-use renumberd::core::kernel::system::KernelEvent;
-use renumberd::core::memory::{Memory, Record};
-use renumberd::core::output::{Executor, Object, Output, Setting, Step};
+use renumberd::core::input::{Command, Input};
+use renumberd::core::output::Step;
 use renumberd::net::IfIndex;
-use renumberd::platform::freebsd::CAPABILITIES;
 use renumberd::platform::freebsd::abi;
-use renumberd::sim::provider::{Provider, advertisement, prefix_option};
-use renumberd::time::Instant;
-use renumberd::wire::dhcpv6::Message;
-use renumberd::wire::dhcpv6_option::Duid;
 
 use super::fake::{EM0, EM1};
-use super::machine::{Machine, ip, net};
+use super::harness::{Agent, OUTBOUND, SECOND, STATIC};
+use super::machine::{ip, net};
 
-const SECOND: Duration = Duration::from_secs(1);
-const ROUTER: &str = "fe80::9";
-const STATIC: &str = "fd00::101";
-/// em0 is the uplink, em1 leads to the backbone router.
-const CONFIG: &str = "
+const REMOVING: &str = "
+    on-stop = \"remove\"
     [uplink.em0]
     address = \"::2\"
     [downlink.em1]
     subnet = \"-1/64\"
     address = \"::1\"
 ";
-
-/// An agent, its machine, and its provider.
-struct Agent {
-    machine: Machine,
-    core: Core,
-    memory: Memory,
-    provider: Provider,
-    /// What the provider has answered and is on its way.
-    answers: Vec<(Instant, Message)>,
-    read_at: Option<Instant>,
-    refused: Vec<Step>,
-    steps: Vec<Step>,
-    starts: u8,
-}
-
-fn config() -> Config {
-    config::file::parse("", CONFIG).unwrap()
-}
-
-fn received(octets: Vec<u8>, port: u16, destination: &str) -> Received {
-    Received {
-        interface: EM0,
-        source: ip(ROUTER),
-        port,
-        link_layer: None,
-        destination: ip(destination),
-        hop_limit: 255,
-        fragmented: false,
-        octets,
-    }
-}
-
-impl Agent {
-    /// One that has started beside the static address of the article's §9.
-    fn new() -> Self {
-        let machine = Machine::new();
-        {
-            let mut fake = machine.fake.borrow_mut();
-            fake.set(EM1, ip(STATIC), 120, 0, (u32::MAX, u32::MAX)).unwrap();
-            fake.interfaces.get_mut(&EM0).unwrap().nd_flags |= abi::ACCEPT_ADVERTISEMENTS;
-            fake.advance(2 * SECOND);
-        }
-        let (memory, now) = (Memory::default(), machine.now());
-        let core = start(memory.clone(), 1, now);
-        let provider = Provider::new(net("2001:db8:a000::/56"));
-        let mut agent = Self {
-            machine,
-            core,
-            memory,
-            provider,
-            answers: Vec::new(),
-            read_at: None,
-            refused: Vec::new(),
-            steps: Vec::new(),
-            starts: 1,
-        };
-        agent.dump();
-        agent
-    }
-
-    fn dump(&mut self) {
-        self.read_at = None;
-        self.machine.dump();
-        let system = self.machine.system.clone();
-        self.give(Input::System(system));
-    }
-
-    /// It is killed and started again.
-    fn restart(&mut self) {
-        self.starts += 1;
-        self.machine.restart();
-        self.answers.clear();
-        self.core = start(self.memory.clone(), self.starts, self.machine.now());
-        self.dump();
-    }
-
-    fn give(&mut self, input: Input) {
-        let now = self.machine.now();
-        self.core.handle(now, input);
-        let mut outputs = 0;
-        while let Some(output) = self.core.poll_output() {
-            outputs += 1;
-            assert!(outputs < 1000, "no end of outputs: {output:?}");
-            self.perform(now, output);
-        }
-    }
-
-    fn perform(&mut self, now: Instant, output: Output) {
-        match output {
-            Output::Remember(record) => self.memory.fold(record),
-            Output::Apply(steps) => self.apply(now, &steps),
-            Output::Milestone(milestone) => self.core.handle(now, Input::Milestone(milestone)),
-            Output::SendDhcpv6(packet) => {
-                let message = Message::decode(&packet.octets).unwrap();
-                if let Some((delay, answer)) = self.provider.answer(now, &message) {
-                    self.answers.push((now + delay, answer));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn apply(&mut self, now: Instant, steps: &[Step]) {
-        for step in steps {
-            if let Step::Set(Object::Setting(Setting { interface, name, value, .. })) = step
-                && let Some(before) = self.machine.kernel.setting(interface, *name)
-                && before != *value
-            {
-                let (interface, name) = (interface.clone(), *name);
-                let (of, file) = (interface.clone(), name.file().to_owned());
-                self.memory.fold(Record::Sysctl {
-                    interface: of,
-                    name: file,
-                    before: Some(before),
-                });
-                self.core.handle(now, Input::SysctlWas { interface, name, before });
-            }
-        }
-        let of_kernel = |step: &&Step| step.object().executor() == Executor::Kernel;
-        let steps: Vec<Step> = steps.iter().filter(of_kernel).cloned().collect();
-        for (at, refusal) in self.machine.apply(&steps) {
-            let step = steps[at].clone();
-            if step.is_doubtful(refusal) {
-                self.read_at.get_or_insert(now + Duration::from_millis(50));
-            }
-            self.core.handle(now, Input::StepFailed { step: step.clone(), refusal });
-            self.refused.push(step);
-        }
-        self.steps.extend(steps);
-    }
-
-    /// The router of the provider advertises a prefix.
-    fn advertise(&mut self, prefix: &str) {
-        let options = vec![prefix_option(net(prefix), 7200, 3600)];
-        let octets = advertisement(options).encode();
-        self.give(Input::Icmpv6(received(octets, 0, "ff02::1")));
-    }
-
-    fn take_events(&mut self) {
-        if !self.machine.is_readable() {
-            return;
-        }
-        let dumps = self.machine.dumps;
-        let events: Vec<KernelEvent> = self.machine.follow();
-        if self.machine.dumps != dumps {
-            let system = self.machine.system.clone();
-            self.give(Input::System(system));
-        } else if !events.is_empty() {
-            self.give(Input::Kernel(events));
-        }
-    }
-
-    /// Lets time pass; the backend and the core are woken as they have asked to be.
-    fn run_for(&mut self, span: Duration) {
-        let end = self.machine.now() + span;
-        loop {
-            self.take_events();
-            let now = self.machine.now();
-            if self.read_at.is_some_and(|at| at <= now) {
-                self.dump();
-            }
-            let due: Vec<_> = self.answers.extract_if(.., |(at, _)| *at <= now).collect();
-            for (_, answer) in due {
-                self.give(Input::Dhcpv6(received(answer.encode(), 547, "fe80::2")));
-            }
-            self.give(Input::Timeout);
-            if now >= end {
-                break;
-            }
-            let wake_at = self.machine.fake.borrow().wake_at.filter(|at| *at > now);
-            let deadline = self.core.deadline(now).map(|deadline| deadline.at);
-            let answer = self.answers.iter().map(|(at, _)| *at).min();
-            let next = [wake_at, deadline, answer, self.read_at, Some(end), Some(now + SECOND)];
-            let next = next.into_iter().flatten().min().unwrap();
-            let span = next.since(now).max(Duration::from_micros(100));
-            self.machine.fake.borrow_mut().advance(span);
-        }
-    }
-
-    /// It has heard the router and holds a delegated prefix.
-    fn settled() -> Self {
-        let mut agent = Self::new();
-        agent.run_for(SECOND);
-        agent.advertise("2001:db8:a::/64");
-        agent.run_for(60 * SECOND);
-        agent
-    }
-
-    /// Addresses beside the link-local ones, and paths.
-    fn state(&self) -> Vec<String> {
-        let fake = self.machine.fake.borrow();
-        let global = fake.addresses.iter().filter(|((_, is), _)| !is.is_unicast_link_local());
-        let addresses =
-            global.map(|((index, is), has)| format!("{is}/{} on {}", has.length, index.0));
-        let links = fake.prefixes.iter().filter(|((_, prefix), has)| {
-            has.has_route && !prefix.network().is_unicast_link_local()
-        });
-        let links = links.map(|((index, prefix), _)| format!("{prefix} on {}", index.0));
-        addresses.chain(links).chain(self.machine.paths()).collect()
-    }
-
-    fn mend_state(of: &[&str]) -> Vec<String> {
-        of.iter().map(|line| (*line).to_owned()).collect()
-    }
-}
-
-fn start(memory: Memory, seed: u8, now: Instant) -> Core {
-    let duid = Duid::from_uuid([0x52; 16]);
-    Core::new(config(), memory, duid, CAPABILITIES, [seed; 32], now)
-}
+const MOVED: &str = "
+    [uplink.em0]
+    address = \"::2\"
+    [downlink.em2]
+    subnet = \"-1/64\"
+    address = \"::1\"
+";
+const BY_KERNEL: &str = "
+    [uplink.em0]
+    address = \"kernel\"
+    [downlink.em1]
+    subnet = \"-1/64\"
+    address = \"::1\"
+";
+/// The uplink has no global address.
+const TRANSIT: &str = "
+    [uplink.em0]
+    address = \"none\"
+    [downlink.em1]
+    subnet = \"-1/64\"
+    address = \"::1\"
+";
 
 /// What the router has when it has settled, and the prefix of the provider's link is `link` and the
 /// delegated one begins with `site`.
 fn expected(link: &str, site: &str) -> Vec<String> {
-    Agent::mend_state(&[
+    let lines = [
         &format!("2001:db8:{link}::2/64 on 2"),
         &format!("2001:db8:{site}:ff::1/64 on 3"),
         "fd00::101/120 on 3",
@@ -253,7 +54,8 @@ fn expected(link: &str, site: &str) -> Vec<String> {
         "fd00::100/120 on 3",
         &format!("2001:db8:{site}::/56 via ::1%1 reject"),
         "::/0 via fe80::9%2",
-    ])
+    ];
+    lines.map(str::to_owned).to_vec()
 }
 
 #[test]
@@ -400,7 +202,147 @@ fn a_clock_that_jumps_is_no_outage() {
         agent.run_for(61 * SECOND);
         assert_eq!(agent.state(), expected("a", "a000"));
     }
-    agent.give(Input::Command(Command::Stop));
+}
+
+/// Stopped, the agent leaves addresses and routes, so that a restart is no outage; or takes all of
+/// its own away where that is asked for, and gives the kernel its settings back.
+#[test]
+fn a_stop_leaves_all_or_nothing() {
+    for removes in [false, true] {
+        let mut agent = Agent::with(if removes { REMOVING } else { OUTBOUND });
+        agent.run_for(SECOND);
+        agent.advertise("2001:db8:a::/64");
+        agent.run_for(60 * SECOND);
+        assert_eq!(agent.state(), expected("a", "a000"));
+        agent.give(Input::Command(Command::Stop));
+        agent.run_for(20 * SECOND);
+        assert!(agent.has_exited);
+        let follows = agent.machine.fake.borrow().interfaces[&EM0].nd_flags;
+        let follows = follows & abi::ACCEPT_ADVERTISEMENTS != 0;
+        if removes {
+            assert_eq!(agent.state(), ["fd00::101/120 on 3", "fd00::100/120 on 3"]);
+            assert!(follows, "the kernel follows advertisements as it did before");
+        } else {
+            assert_eq!(agent.state(), expected("a", "a000"));
+            assert!(!follows);
+        }
+    }
+}
+
+/// Law 1: killed after any request of a change, and started again, it ends as it would have.
+#[test]
+fn a_kill_after_any_request_is_mended_by_the_next_start() {
+    for requests in 0.. {
+        let mut agent = Agent::settled();
+        agent.kill_after(requests);
+        agent.provider.renumber(net("2001:db8:b000::/56"));
+        agent.advertise("2001:db8:b::/64");
+        agent.run_for(5 * SECOND);
+        let was_killed = agent.is_killed();
+        agent.restart();
+        agent.run_for(SECOND);
+        agent.advertise("2001:db8:b::/64");
+        agent.run_for(30 * SECOND);
+        let state = agent.state();
+        for line in expected("b", "b000") {
+            assert!(state.contains(&line), "{requests}: {line} of {state:#?}");
+        }
+        if requests % 8 == 0 || !was_killed {
+            agent.run_for(3 * 3600 * SECOND);
+            agent.advertise("2001:db8:b::/64");
+            agent.run_for(60 * SECOND);
+            assert_eq!(agent.state(), expected("b", "b000"), "{requests}");
+        }
+        if !was_killed {
+            assert!(requests > 8, "a change takes some requests");
+            break;
+        }
+    }
+}
+
+/// FBS-02: while nobody runs the kernel ends the addresses and leaves the routes to their links; the
+/// next start ends those.
+#[test]
+fn routes_that_were_left_behind_are_ended_by_the_next_start() {
+    let mut agent = Agent::settled();
+    agent.kill_after(0);
+    agent.machine.pass_alone(4 * 3600 * SECOND);
+    assert_eq!(agent.machine.has(EM0, "2001:db8:a::2"), None);
+    assert!(agent.machine.has_link_route(EM0, "2001:db8:a::/64"), "the kernel leaves it");
+    agent.provider.renumber(net("2001:db8:b000::/56"));
+    agent.restart();
+    assert!(!agent.machine.has_link_route(EM0, "2001:db8:a::/64"));
+    agent.run_for(SECOND);
+    agent.advertise("2001:db8:b::/64");
+    agent.run_for(60 * SECOND);
+    assert_eq!(agent.state(), expected("b", "b000"));
+}
+
+/// A downlink is moved to another interface: its address, which FreeBSD has on one interface alone,
+/// moves along.
+#[test]
+fn an_address_moves_to_another_interface() {
+    let mut agent = Agent::settled();
+    agent.machine.fake.borrow_mut().attach(IfIndex(4), "em2");
+    agent.run_for(3 * SECOND);
+    agent.reload(MOVED);
+    agent.run_for(30 * SECOND);
+    let state = agent.state();
+    assert!(state.contains(&"2001:db8:a000:ff::1/64 on 4".to_owned()), "{state:#?}");
+    assert!(!state.contains(&"2001:db8:a000:ff::1/64 on 3".to_owned()), "{state:#?}");
+    assert!(agent.machine.has_link_route(IfIndex(4), "2001:db8:a000:ff::/64"));
+}
+
+/// The article's §1: the kernel follows the advertisements of the uplink. Its addresses and its
+/// default route are its own, and no second default route shares the packets.
+#[test]
+fn the_kernel_can_follow_the_advertisements_of_the_uplink() {
+    let mut agent = Agent::with(BY_KERNEL);
+    agent.run_for(SECOND);
+    agent.machine.fake.borrow_mut().learn(EM0, "fe80::9", "2001:db8:a::/64", 7200);
+    agent.advertise("2001:db8:a::/64");
+    agent.run_for(60 * SECOND);
+    let state = agent.state();
+    for line in [
+        "2001:db8:a::fe00:1/64 on 2",
+        "2001:db8:a000:ff::1/64 on 3",
+        "2001:db8:a000:ff::/64 on 3",
+        "2001:db8:a000::/56 via ::1%1 reject",
+        "::/0 via fe80::9%2 foreign",
+    ] {
+        assert!(state.contains(&line.to_owned()), "{line} of {state:#?}");
+    }
+    assert_eq!(state.iter().filter(|line| line.starts_with("::/0")).count(), 1);
+    let flags = agent.machine.fake.borrow().interfaces[&EM0].nd_flags;
+    assert_ne!(flags & abi::ACCEPT_ADVERTISEMENTS, 0);
+    assert_eq!(agent.refused, []);
+}
+
+/// FBS-14: a link on which the agent has no global address is named while the kernel ignores
+/// neighbors there that have one; and so is a link without link-local address, with the remedy for
+/// this system.
+#[test]
+fn what_the_kernel_is_missing_is_named_with_its_remedy() {
+    let mut agent = Agent::with(TRANSIT);
+    agent.run_for(5 * SECOND);
+    let named = |agent: &mut Agent, name: &str| {
+        agent.run_for(61 * SECOND);
+        let found = agent.conditions().into_iter().find(|(known, ..)| known == name);
+        found.map(|(_, subject, remedy)| (subject, remedy))
+    };
+    let (subject, remedy) = named(&mut agent, "neighbors-ignored").unwrap();
+    assert_eq!(subject, "em0");
+    assert!(remedy.contains("net.inet6.icmp6.nd6_onlink_ns_rfc4861=1"), "{remedy}");
+    agent.machine.fake.borrow_mut().answers_off_link = 1;
+    assert_eq!(named(&mut agent, "neighbors-ignored"), None);
+
+    agent.machine.fake.borrow_mut().remove(EM0, ip("fe80::2")).unwrap();
+    let (subject, remedy) = named(&mut agent, "no-link-local").unwrap();
+    assert_eq!(subject, "em0");
+    assert!(remedy.contains("ifconfig IF inet6 -ifdisabled auto_linklocal"), "{remedy}");
+    agent.machine.fake.borrow_mut().forwarding = 0;
+    let (_, remedy) = named(&mut agent, "forwarding-off").unwrap();
+    assert!(remedy.contains("net.inet6.ip6.forwarding=1"), "{remedy}");
 }
 
 /// The figures of a change on the article's outbound router: the new prefix of the link and the new
@@ -419,5 +361,4 @@ fn a_change_takes_few_calls() {
     let counts = agent.machine.counts();
     println!("a change of the outbound router: {counts:?}");
     assert!(counts.ioctls + counts.writes + counts.sysctls <= 60, "{counts:?}");
-    let _ = IfIndex(0);
 }

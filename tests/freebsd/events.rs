@@ -200,3 +200,52 @@ fn what_is_said_of_an_address_is_looked_at() {
     assert!(machine.system.addresses.contains_key(&(EM0, ip(OURS))));
     machine.assert_followed();
 }
+
+/// FBS-08: an interface is destroyed and made anew with its number, and both messages are lost: the
+/// time at which it was attached shows it, and it is taken for another one.
+#[test]
+fn an_interface_that_was_replaced_without_a_message_has_been_gone() {
+    let mut machine = Machine::new();
+    let index = IfIndex(7);
+    machine.fake.borrow_mut().attach(index, "tun0");
+    machine.pass(3 * SECOND);
+    {
+        let mut fake = machine.fake.borrow_mut();
+        fake.destroy(index);
+        fake.attach(index, "tun0");
+        fake.queue.clear();
+    }
+    machine.dump();
+    assert!(machine.system.link("tun0").is_none(), "the core sees its end");
+    assert!(machine.is_readable(), "and reads everything anew at once");
+    machine.follow();
+    assert!(machine.system.link("tun0").is_some());
+
+    // Some other message leads to a look at the new one first.
+    machine.pass(3 * SECOND);
+    {
+        let mut fake = machine.fake.borrow_mut();
+        fake.destroy(index);
+        fake.attach(index, "tun0");
+        fake.queue.clear();
+        fake.set_up(index, false);
+    }
+    let events = machine.follow();
+    assert_eq!(events.first(), Some(&KernelEvent::LinkGone(index)), "{events:?}");
+    assert!(machine.system.link("tun0").is_some());
+    machine.assert_followed();
+}
+
+/// The kernel reports the end of an address before it removes it: who looks at once still finds it.
+#[test]
+fn an_address_that_is_still_there_when_its_end_is_reported_is_looked_at_again() {
+    let mut machine = Machine::new();
+    let wanted = machine.address(OURS, 1800, 3600);
+    machine.take(&[set(&wanted)]);
+    machine.pass(2 * SECOND);
+    machine.fake.borrow_mut().remove(EM0, ip(OURS)).unwrap();
+    machine.follow();
+    assert!(machine.system.addresses.contains_key(&(EM0, ip(OURS))), "it was there");
+    machine.pass(SECOND);
+    assert!(!machine.system.addresses.contains_key(&(EM0, ip(OURS))));
+}

@@ -58,8 +58,25 @@ impl Machine {
     pub(super) fn restart(&mut self) {
         let (asks, listens) = (Calls(Rc::clone(&self.fake)), Calls(Rc::clone(&self.fake)));
         (self.kernel, self.events) = Kernel::through(asks, listens, OWN);
-        self.fake.borrow_mut().queue.clear();
+        {
+            let mut fake = self.fake.borrow_mut();
+            fake.queue.clear();
+            fake.requests_left = None;
+        }
         self.dump();
+        let is_absent = |place: &&(IfIndex, Ipv6Addr)| !self.system.addresses.contains_key(place);
+        let absent: Vec<_> = self.owned.iter().filter(is_absent).copied().collect();
+        self.owned.retain(|place| !absent.contains(place));
+        let now = self.now();
+        self.kernel.end_leftovers(now, &absent).unwrap();
+    }
+
+    /// Nobody runs, and time passes.
+    pub(super) fn pass_alone(&self, span: Duration) {
+        let end = self.now() + span;
+        while self.now() < end {
+            self.fake.borrow_mut().advance(Duration::from_secs(1));
+        }
     }
 
     pub(super) fn now(&self) -> Instant {

@@ -50,3 +50,29 @@ fn neighbors_are_read_from_their_table() {
     assert_eq!(machine.kernel.neighbor(super::fake::EM1, router), None);
     assert_eq!(machine.kernel.list_neighbors(EM0).unwrap().len(), 1);
 }
+
+/// FBS-14: forwarding is switched on where the configuration has the agent do that, and is what it
+/// was when that is over.
+#[test]
+fn forwarding_is_a_setting_of_the_whole_machine() {
+    let mut machine = Machine::new();
+    machine.fake.borrow_mut().forwarding = 0;
+    assert_eq!(machine.kernel.setting("all", Sysctl::Forwarding), Some(0));
+    machine.take(&[setting("all", Sysctl::Forwarding, 1)]);
+    assert_eq!(machine.kernel.setting("all", Sysctl::Forwarding), Some(1));
+    machine.dump();
+    assert!(machine.system.forwarding);
+    machine.take(&[setting("all", Sysctl::Forwarding, 0)]);
+    assert_eq!(machine.fake.borrow().forwarding, 0);
+}
+
+/// FBS-14: what the kernel does with Neighbor Solicitations of others is read with the rest.
+#[test]
+fn ignored_neighbors_are_read() {
+    let mut machine = Machine::new();
+    for (value, ignores) in [(0, true), (1, false)] {
+        machine.fake.borrow_mut().answers_off_link = value;
+        machine.dump();
+        assert_eq!(machine.system.ignores_off_link, ignores);
+    }
+}

@@ -31,6 +31,8 @@ pub struct Ownership {
     boot_id: String,
     owned: BTreeSet<(IfIndex, Ipv6Addr)>,
     lines: usize,
+    /// It is as an earlier run has left it.
+    is_of_earlier: bool,
 }
 
 impl Ownership {
@@ -53,7 +55,8 @@ impl Ownership {
                 }
             }
         }
-        let mut ownership = Self { file, boot_id: boot_id.to_owned(), owned, lines: 0 };
+        let boot_id = boot_id.to_owned();
+        let mut ownership = Self { file, boot_id, owned, lines: 0, is_of_earlier: true };
         let complaint = ownership.compact(now);
         (ownership, unread.or(complaint))
     }
@@ -93,6 +96,23 @@ impl Ownership {
             return None;
         }
         self.append(now, &Line::Gone(interface, address))
+    }
+
+    /// Strikes, once, the addresses of an earlier run that are not in `system`: the kernel has ended
+    /// them meanwhile. Returns them, and what went wrong.
+    pub fn strike_absent(
+        &mut self,
+        now: Instant,
+        system: &System,
+    ) -> (Vec<(IfIndex, Ipv6Addr)>, Option<String>) {
+        if !std::mem::take(&mut self.is_of_earlier) {
+            return (Vec::new(), None);
+        }
+        let absent = self.owned.iter().filter(|key| !system.addresses.contains_key(key));
+        let absent: Vec<_> = absent.copied().collect();
+        let complaints = absent.iter().filter_map(|key| self.disown(now, key.0, key.1));
+        let complaint = complaints.last();
+        (absent, complaint)
     }
 
     fn append(&mut self, now: Instant, line: &Line) -> Option<String> {
@@ -169,6 +189,21 @@ mod tests {
         assert!(again.contains(LAN, kept) && !again.contains(LAN, gone));
         let (rebooted, _) = Ownership::open(dir.path(), NOW, "boot 2");
         assert!(!rebooted.contains(LAN, kept));
+    }
+
+    #[test]
+    fn what_has_ended_meanwhile_is_struck_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let address: Ipv6Addr = "2001:db8::1".parse().unwrap();
+        let (mut record, _) = Ownership::open(dir.path(), NOW, "boot 1");
+        record.own(NOW, LAN, address);
+        let (mut again, _) = Ownership::open(dir.path(), NOW, "boot 1");
+        let absent = again.strike_absent(NOW, &System::default());
+        assert_eq!(absent, (vec![(LAN, address)], None));
+        assert!(!again.contains(LAN, address));
+        again.own(NOW, LAN, address);
+        assert_eq!(again.strike_absent(NOW, &System::default()), (Vec::new(), None));
+        assert!(again.contains(LAN, address), "it is about to be set by this run");
     }
 
     #[test]

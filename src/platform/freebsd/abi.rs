@@ -66,6 +66,8 @@ pub const ANNOUNCE_HEADER: usize = 24;
 pub const INITS: usize = 32;
 /// Where `struct rt_msghdr` has `rtm_rmx.rmx_expire`, an absolute wall clock time in seconds.
 pub const EXPIRE: usize = 64;
+/// Where `struct if_msghdr` has `ifm_data.ifi_epoch`, when the interface was attached.
+pub const EPOCH: usize = 144;
 /// RTV_EXPIRE: `rmx_expire` counts.
 pub const INITS_EXPIRE: u64 = 4;
 
@@ -189,6 +191,10 @@ mod assertions {
     const _: () = assert!(
         offset_of!(libc::rt_msghdr, rtm_rmx) + offset_of!(libc::rt_metrics, rmx_expire)
             == super::EXPIRE
+    );
+    const _: () = assert!(
+        offset_of!(libc::if_msghdr, ifm_data) + offset_of!(libc::if_data, __ifi_epoch)
+            == super::EPOCH
     );
     const _: () = assert!(libc::SIOCGIFAFLAG_IN6 == super::ADDRESS_FLAGS);
     const _: () = assert!(libc::RTM_VERSION == super::VERSION as i32);

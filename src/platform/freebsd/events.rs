@@ -7,10 +7,11 @@ use std::rc::Rc;
 use super::abi;
 use super::errno::Errno;
 use super::ioctl;
+use super::leftover;
 use super::look;
 use super::route_message::{Message, Route, messages};
 use super::system_calls::SystemCalls;
-use super::table::{self, Clock};
+use super::table::{self, Clock, Table};
 use super::watch::{Place, Watch};
 use crate::core::kernel::system::KernelEvent;
 use crate::net::IfIndex;
@@ -127,8 +128,13 @@ impl<C: SystemCalls> Events<C> {
             Message::Other(_) => Consequence::Nothing,
             Message::Address(found) => {
                 let Some(address) = found.address() else { return Consequence::Nothing };
-                let place = (found.interface, address);
-                Consequence::Event(self.look(now, watch, place, found.prefix_len()))
+                let (place, length) = ((found.interface, address), found.prefix_len());
+                let event = self.look(now, watch, place, length);
+                if !found.is_there && matches!(event, KernelEvent::Address(_)) {
+                    // The kernel reports the end of an address before it removes it.
+                    watch.follow(now, place, length, true);
+                }
+                Consequence::Event(event)
             }
             Message::Route(route) => self.follow_route(now, &route),
         }
@@ -207,12 +213,15 @@ impl<C: SystemCalls> Events<C> {
 
     /// Removes what has ended, before the kernel does: it would leave the route to the link behind.
     fn remove_ended(&mut self, now: Instant, watch: &mut Watch) {
-        for (interface, address) in watch.take_ended(now) {
-            let Some(name) = watch.names.get(&interface) else { continue };
-            // A message follows, or it was not there.
-            let _ = self
-                .calls
-                .ioctl(abi::REMOVE_ADDRESS, &mut ioctl::address(name, interface, address));
+        for place in watch.take_ended(now) {
+            let Some(name) = watch.names.get(&place.0) else { continue };
+            let mut argument = ioctl::address(name, place.0, place.1);
+            // A message follows, or the kernel was first: this process has not run for a while.
+            if self.calls.ioctl(abi::REMOVE_ADDRESS, &mut argument) == Err(Errno::ADDRNOTAVAIL)
+                && let Ok(table) = Table::read(&mut self.calls, now)
+            {
+                let _ = leftover::end_route(&mut self.calls, &table, name, place);
+            }
         }
     }
 }

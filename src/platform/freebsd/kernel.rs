@@ -25,6 +25,9 @@ use crate::time::Instant;
 
 /// Whether the machine forwards IPv6.
 const FORWARDING: &str = "net.inet6.ip6.forwarding";
+/// Whether Neighbor Solicitations from outside of the prefixes of a link are answered (RFC 4861
+/// §7.2.3); by default they are not.
+const ANSWERS_OFF_LINK: &str = "net.inet6.icmp6.nd6_onlink_ns_rfc4861";
 
 /// Asks and tells the kernel, through the system calls `C`.
 #[derive(Debug)]
@@ -57,6 +60,9 @@ impl<C: SystemCalls> Kernel<C> {
 
     /// The value of a setting of an interface; none where the interface is not there.
     pub fn setting(&mut self, interface: &str, name: Sysctl) -> Option<i32> {
+        if name == Sysctl::Forwarding {
+            return self.calls.sysctl_by_name(FORWARDING).ok();
+        }
         let info = self.interface_info(interface).ok()?;
         match name {
             Sysctl::AcceptRa => Some(look::follows(&info)),
@@ -82,12 +88,21 @@ impl<C: SystemCalls> Kernel<C> {
         }
         let table = Table::read(&mut self.calls, now)?;
         events.extend(table.ours().map(KernelEvent::Route));
+        let ignores_off_link = self.calls.sysctl_by_name(ANSWERS_OFF_LINK) == Ok(0);
         events.push(KernelEvent::Forwarding(self.forwards()));
-        let mut system = System::default();
+        let mut system = System { ignores_off_link, ..System::default() };
+        let is_end = |event: &&KernelEvent| matches!(event, KernelEvent::LinkGone(_));
+        let ends: Vec<KernelEvent> = events.iter().filter(is_end).cloned().collect();
         events.into_iter().for_each(|event| system.handle(event));
-        self.watch.borrow_mut().names.retain(|index, _| system.links.contains_key(index));
+        self.watch.borrow_mut().retain(|index| system.links.contains_key(&index));
         self.leave_out_broken(&table, &mut system);
         self.watch.borrow_mut().note_read(now);
+        if !ends.is_empty() {
+            // An interface of the same number has been gone: it is left out once, so that the core
+            // sees that, and is there when everything is read anew at once.
+            self.watch.borrow_mut().resync(now);
+            ends.into_iter().for_each(|end| system.handle(end));
+        }
         self.wake(now);
         Ok(system)
     }
@@ -175,8 +190,7 @@ impl<C: SystemCalls> Kernel<C> {
     /// Sets a value; that the interface is gone is no error.
     fn set_setting(&mut self, setting: &Setting) -> Result<(), Errno> {
         if setting.name == Sysctl::Forwarding {
-            // It is for rc.conf(5) to switch that on.
-            return Err(Errno::INVAL);
+            return self.calls.set_sysctl_by_name(FORWARDING, setting.value);
         }
         let info = match self.interface_info(&setting.interface) {
             Err(errno) if errno.is_absence() => return Ok(()),

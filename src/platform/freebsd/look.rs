@@ -88,7 +88,8 @@ pub(super) fn follows(info: &InterfaceInfo) -> i32 {
 }
 
 /// Reads an interface with its addresses, or all of them for number 0, into `events`; names and
-/// tentative addresses go to `watch`.
+/// tentative addresses go to `watch`. One that has taken the number of another, of whose end no
+/// message was read, begins with that end.
 pub(super) fn interfaces<C: SystemCalls>(
     calls: &mut C,
     watch: &mut Watch,
@@ -104,6 +105,11 @@ pub(super) fn interfaces<C: SystemCalls>(
                 let Some(mut link) = link(&interface) else { continue };
                 link.accept_ra = info(calls, &link.name).ok().map(|info| follows(&info));
                 runs = link.running;
+                if watch.note_attached(link.index, interface.attached_at) {
+                    watch.forget(link.index);
+                    watch.note_attached(link.index, interface.attached_at);
+                    events.push(KernelEvent::LinkGone(link.index));
+                }
                 watch.names.insert(link.index, link.name.clone());
                 events.push(KernelEvent::Link(link));
             }

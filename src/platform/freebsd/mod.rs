@@ -6,7 +6,7 @@
 //! | `abi`, `errno` | numbers and layouts |
 //! | `sockaddr`, `ioctl`, `route_message`, `text` | octets to meaning and back |
 //! | `system_calls` | the few calls that everything is made of |
-//! | `kernel`, `addresses`, `kernel_made`, `routes`, `table` | who changes the kernel's state, and reads it whole |
+//! | `kernel`, `addresses`, `leftover`, `kernel_made`, `routes`, `table` | who changes the kernel's state, and reads it whole |
 //! | `events`, `look`, `watch` | who listens, and what has to be looked at by the clock |
 //! | `host_uuid`, `icmpv6_filter` | forms that FreeBSD has of its own |
 //! | `glue` | the calls themselves, on FreeBSD alone |
@@ -23,6 +23,7 @@ pub mod icmpv6_filter;
 pub mod ioctl;
 pub mod kernel;
 mod kernel_made;
+mod leftover;
 mod look;
 pub mod route_message;
 mod routes;
@@ -39,10 +40,5 @@ pub use glue::*;
 
 use crate::core::capabilities::Capabilities;
 
-/// What the kernel can do: its routes have weights in place of metrics, all of them may have an end,
-/// and the routes to links are its own.
-pub const CAPABILITIES: Capabilities = Capabilities {
-    routes_have_metrics: false,
-    unreachable_routes_end: true,
-    addresses_bring_link_routes: true,
-};
+/// What the kernel can do.
+pub const CAPABILITIES: Capabilities = Capabilities::FREEBSD;

@@ -183,6 +183,9 @@ pub struct Interface {
     pub link_state: u8,
     /// Its MTU in octets.
     pub mtu: u32,
+    /// When it was attached, in seconds since boot: one that has been destroyed and made anew may
+    /// have its former number.
+    pub attached_at: u64,
     /// Socket addresses by their positions; none of them in what is reported by itself.
     pub addresses: [Option<SocketAddress>; position::COUNT],
 }
@@ -306,6 +309,7 @@ fn interface(octets: &[u8]) -> Option<Interface> {
         kind: octets.get(16).copied()?,
         link_state: octets.get(20).copied()?,
         mtu: u32_at(octets, 24)?,
+        attached_at: u64_at(octets, abi::EPOCH)?,
         addresses: walk(behind, u32_at(octets, 4)?),
     })
 }

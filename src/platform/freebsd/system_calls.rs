@@ -42,6 +42,13 @@ pub trait SystemCalls {
     /// What the system says.
     fn sysctl_by_name(&mut self, name: &str) -> Result<i32, Errno>;
 
+    /// sysctlbyname(3) with a new number.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn set_sysctl_by_name(&mut self, name: &str, value: i32) -> Result<(), Errno>;
+
     /// The wall clock, since 1970: ends of routes are counted on it.
     fn wall_clock(&mut self) -> Duration;
 

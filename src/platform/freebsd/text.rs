@@ -83,7 +83,7 @@ impl fmt::Display for Address {
 
 impl fmt::Display for Interface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { index, flags, kind, link_state, mtu, addresses } = self;
+        let Self { index, flags, kind, link_state, mtu, addresses, .. } = self;
         write!(f, "interface index {} flags {flags:#x} kind {kind}", index.0)?;
         write!(f, " link-state {link_state} mtu {mtu}")?;
         write_addresses(f, addresses)

@@ -26,6 +26,8 @@ pub(super) type Place = (IfIndex, Ipv6Addr);
 pub(super) struct Watch {
     /// Names of interfaces, which ioctl(2) takes in place of their numbers.
     pub names: BTreeMap<IfIndex, String>,
+    /// When each interface was attached, in seconds since boot.
+    attached: BTreeMap<IfIndex, u64>,
     /// Addresses on running links whose duplicate address detection has not ended, with prefix
     /// length.
     tentative: BTreeMap<Place, u8>,
@@ -39,8 +41,20 @@ impl Watch {
     /// An interface is not there any more, and neither is anything on it.
     pub(super) fn forget(&mut self, interface: IfIndex) {
         self.names.remove(&interface);
+        self.attached.remove(&interface);
         self.tentative.retain(|(of, _), _| *of != interface);
         self.set.retain(|(of, _), _| *of != interface);
+    }
+
+    /// Forgets the interfaces that `is_there` says are not there.
+    pub(super) fn retain(&mut self, is_there: impl Fn(IfIndex) -> bool) {
+        self.names.retain(|index, _| is_there(*index));
+        self.attached.retain(|index, _| is_there(*index));
+    }
+
+    /// Takes note of when an interface was attached; whether another one had its number before.
+    pub(super) fn note_attached(&mut self, interface: IfIndex, at: u64) -> bool {
+        self.attached.insert(interface, at).is_some_and(|before| before != at)
     }
 
     /// Looks at an address until its duplicate address detection has ended.
@@ -81,6 +95,11 @@ impl Watch {
     /// Everything has been read anew.
     pub(super) fn note_read(&mut self, now: Instant) {
         self.resync_at = Some(now + RESYNC);
+    }
+
+    /// Everything is to be read anew at once.
+    pub(super) const fn resync(&mut self, now: Instant) {
+        self.resync_at = Some(now);
     }
 
     /// Whether it is time to read everything anew. Who is told so does that.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::Ipv6Addr;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -22,6 +23,7 @@ use crate::core::kernel::object::Refusal;
 use crate::core::kernel::system::KernelEvent;
 use crate::core::kernel::system::System;
 use crate::core::output::{Object, Setting, Step, Sysctl};
+use crate::net::IfIndex;
 use crate::platform::{refusal_of, refusal_of_number};
 use crate::time::Instant;
 
@@ -109,6 +111,19 @@ impl Kernel {
     /// Whether addresses are marked as ours; not marking them simulates a kernel before 5.18.
     pub const fn set_address_mark(&mut self, mark: bool) {
         self.mark = mark;
+    }
+
+    /// Addresses of the agent bring no routes here, and leave none behind.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub const fn end_left_behind(
+        &mut self,
+        _: Instant,
+        _: &[(IfIndex, Ipv6Addr)],
+    ) -> io::Result<()> {
+        Ok(())
     }
 
     /// The value of a setting of an interface; none where the interface is gone or the value is no

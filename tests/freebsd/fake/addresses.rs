@@ -145,9 +145,15 @@ impl Fake {
         let index = self.by_name(argument)?;
         let address = inet6(argument, 16)?;
         if request == abi::REMOVE_ADDRESS {
-            return self.remove(index, address);
+            let removed = self.remove(index, address);
+            // The call returns when the address is no more.
+            self.unlinking.clear();
+            return removed;
         }
-        let found = self.addresses.get(&(index, address)).ok_or(Errno::ADDRNOTAVAIL)?;
+        let mut unlinking = self.unlinking.iter().filter(|(key, _)| *key == (index, address));
+        let found = self.addresses.get(&(index, address));
+        let found = found.or_else(|| unlinking.next().map(|(_, has)| has));
+        let found = found.ok_or(Errno::ADDRNOTAVAIL)?;
         if request == abi::ADDRESS_FLAGS {
             argument[16..20].copy_from_slice(&found.flags.to_le_bytes());
             return Ok(());
@@ -175,6 +181,7 @@ impl Fake {
     ) -> Result<(), Errno> {
         let gone = self.addresses.remove(&(index, address)).ok_or(Errno::ADDRNOTAVAIL)?;
         self.report(octets::address(abi::ADDRESS_GONE, index, address, gone.length));
+        self.unlinking.push(((index, address), gone.clone()));
         let prefix = Ipv6Net::new(address, gone.length).unwrap().trunc();
         let mut left = self.addresses.keys();
         if !left.any(|(of, other)| *of == index && prefix.contains(other)) {
@@ -214,7 +221,8 @@ impl Fake {
             }
         }
         for (index, address, length) in ended {
-            self.addresses.remove(&(index, address));
+            let gone = self.addresses.remove(&(index, address)).unwrap();
+            self.unlinking.push(((index, address), gone));
             self.report(octets::address(abi::ADDRESS_GONE, index, address, length));
         }
     }

@@ -49,6 +49,8 @@ pub(super) struct Interface {
     pub(super) nd_flags: u32,
     pub(super) link_mtu: u32,
     pub(super) hop_limit: u8,
+    /// In seconds since boot.
+    pub(super) attached_at: u64,
 }
 
 /// How many system calls there were, and the octets that they carried.
@@ -78,7 +80,9 @@ pub(super) struct Fake {
     pub(super) detects: bool,
     /// net.route.multipath is 1.
     pub(super) multipath: bool,
-    pub(super) forwarding: bool,
+    pub(super) forwarding: i32,
+    /// net.inet6.icmp6.nd6_onlink_ns_rfc4861.
+    pub(super) answers_off_link: i32,
     /// Messages for the socket that listens.
     pub(super) queue: VecDeque<Vec<u8>>,
     /// Messages that it had no room for.
@@ -87,6 +91,10 @@ pub(super) struct Fake {
     pub(super) wake_at: Option<Instant>,
     /// Requests are refused with this error.
     pub(super) refuses: Option<Errno>,
+    /// Addresses whose end has been reported and that are there a moment longer.
+    unlinking: Vec<((IfIndex, Ipv6Addr), Address)>,
+    /// Requests that change something and are still taken, before the process is killed.
+    pub(super) requests_left: Option<usize>,
     pub(super) counts: Counts,
 }
 
@@ -107,11 +115,14 @@ impl Fake {
             held: BTreeSet::new(),
             detects: true,
             multipath: true,
-            forwarding: true,
+            forwarding: 1,
+            answers_off_link: 0,
             queue: VecDeque::new(),
             lost: 0,
             wake_at: None,
             refuses: None,
+            unlinking: Vec::new(),
+            requests_left: None,
             counts: Counts::default(),
         };
         fake.attach(LO0, "lo0");
@@ -144,6 +155,7 @@ impl Fake {
             nd_flags: 0x21,
             link_mtu: 0,
             hop_limit: 64,
+            attached_at: self.now.since_boot().as_secs(),
         };
         self.interfaces.insert(index, interface);
         self.report(octets::announcement(index, name, abi::ARRIVAL));
@@ -160,6 +172,7 @@ impl Fake {
         for (_, address) in addresses {
             self.remove(index, address).unwrap();
         }
+        self.prefixes.retain(|(of, _), _| *of != index);
         self.paths.retain(|path| path.interface != index);
         let name = self.interfaces.remove(&index).unwrap().name;
         self.report(octets::announcement(index, &name, 1));
@@ -189,6 +202,7 @@ impl Fake {
     /// Time passes.
     pub(super) fn advance(&mut self, span: Duration) {
         self.now = self.now + span;
+        self.unlinking.clear();
         self.end_addresses();
         self.end_prefixes();
         self.end_routes();
@@ -199,6 +213,19 @@ impl Fake {
         self.wall_at_boot =
             if forward { self.wall_at_boot + span } else { self.wall_at_boot - span };
         self.end_routes();
+    }
+
+    /// Whether the process was killed before a request that changes something: nothing of it
+    /// happens.
+    fn is_killed(&mut self) -> bool {
+        match &mut self.requests_left {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
     }
 
     fn by_name(&self, argument: &[u8]) -> Result<IfIndex, Errno> {
@@ -245,6 +272,10 @@ impl SystemCalls for Calls {
         let mut fake = self.0.borrow_mut();
         fake.counts.ioctls += 1;
         fake.counts.octets += argument.len();
+        let questions = [abi::ADDRESS_FLAGS, abi::ADDRESS_LIFETIMES, abi::INTERFACE_INFO];
+        if !questions.contains(&request) && fake.is_killed() {
+            return Ok(());
+        }
         if let Some(errno) = fake.refuses.filter(|_| request == abi::SET_ADDRESS) {
             return Err(errno);
         }
@@ -265,6 +296,9 @@ impl SystemCalls for Calls {
         let mut fake = self.0.borrow_mut();
         fake.counts.writes += 1;
         fake.counts.octets += message.len();
+        if fake.is_killed() {
+            return Ok(());
+        }
         match fake.refuses {
             Some(errno) => Err(errno),
             None => fake.request(message, OWN),
@@ -295,8 +329,21 @@ impl SystemCalls for Calls {
     fn sysctl_by_name(&mut self, name: &str) -> Result<i32, Errno> {
         let mut fake = self.0.borrow_mut();
         fake.counts.sysctls += 1;
-        assert_eq!(name, "net.inet6.ip6.forwarding");
-        Ok(fake.forwarding.into())
+        match name {
+            "net.inet6.ip6.forwarding" => Ok(fake.forwarding),
+            "net.inet6.icmp6.nd6_onlink_ns_rfc4861" => Ok(fake.answers_off_link),
+            other => panic!("the backend asked for {other}"),
+        }
+    }
+
+    fn set_sysctl_by_name(&mut self, name: &str, value: i32) -> Result<(), Errno> {
+        let mut fake = self.0.borrow_mut();
+        fake.counts.sysctls += 1;
+        match name {
+            "net.inet6.ip6.forwarding" => fake.forwarding = value,
+            other => panic!("the backend set {other}"),
+        }
+        Ok(())
     }
 
     fn wall_clock(&mut self) -> Duration {

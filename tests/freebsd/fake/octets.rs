@@ -70,6 +70,7 @@ pub(super) fn interface(index: IfIndex, interface: &Interface, dumped: bool) -> 
     octets[16] = if interface.name == "lo0" { 24 } else { abi::ETHERNET };
     octets[20] = interface.link_state;
     put(&mut octets, 24, &1500_u32.to_le_bytes());
+    put(&mut octets, abi::EPOCH, &interface.attached_at.to_le_bytes());
     if dumped {
         octets.extend(described(index, interface));
     }
@@ -110,7 +111,14 @@ pub(super) fn route(kind: u8, path: &Path, flags: u32, pid: u32, sequence: u32) 
 /// The kernel's own route to a link.
 pub(super) fn prefix(kind: u8, index: IfIndex, prefix: Ipv6Net) -> Vec<u8> {
     let up = if kind == abi::DELETE { 0 } else { abi::UP };
-    let path = Path { destination: prefix, gateway: None, interface: index, flags: 0, end: None };
+    let path = Path {
+        destination: prefix,
+        gateway: None,
+        interface: index,
+        flags: 0,
+        end: None,
+        expires: false,
+    };
     let done = if kind == abi::GET { 0 } else { abi::DONE };
     route(kind, &path, up | abi::PINNED | done, 0, 0)
 }

@@ -22,6 +22,8 @@ pub(in crate::freebsd) struct Path {
     pub(in crate::freebsd) flags: u32,
     /// In seconds since 1970.
     pub(in crate::freebsd) end: Option<u64>,
+    /// An end that was in the past when it was given is never acted on.
+    pub(in crate::freebsd) expires: bool,
 }
 
 impl Fake {
@@ -48,20 +50,21 @@ impl Fake {
     /// The path that a request describes: a link-local gateway needs its link.
     fn path(&self, destination: Ipv6Net, route: &Route) -> Result<Path, Errno> {
         let end = route.end;
+        let expires = end.is_some_and(|end| end > self.wall().as_secs());
         let flags = route.flags | abi::UP;
         match route.target().ok_or(Errno::INVAL)? {
             RouteTarget::Unreachable => {
                 let gateway = Some(Ipv6Addr::LOCALHOST);
-                Ok(Path { destination, gateway, interface: LO0, flags, end })
+                Ok(Path { destination, gateway, interface: LO0, flags, end, expires })
             }
             RouteTarget::Gateway(interface, router) => {
                 if !self.interfaces.contains_key(&interface) {
                     return Err(Errno::NETUNREACH);
                 }
-                Ok(Path { destination, gateway: Some(router), interface, flags, end })
+                Ok(Path { destination, gateway: Some(router), interface, flags, end, expires })
             }
             RouteTarget::OnLink(interface) => {
-                Ok(Path { destination, gateway: None, interface, flags, end })
+                Ok(Path { destination, gateway: None, interface, flags, end, expires })
             }
         }
     }
@@ -128,7 +131,7 @@ impl Fake {
         let wall = self.wall().as_secs();
         let (ended, left) = std::mem::take(&mut self.paths)
             .into_iter()
-            .partition(|path| path.end.is_some_and(|end| end <= wall));
+            .partition(|path| path.expires && path.end.is_some_and(|end| end <= wall));
         self.paths = left;
         let ended: Vec<Path> = ended;
         for path in ended {
@@ -145,6 +148,7 @@ impl Fake {
             interface,
             flags: abi::UP | abi::GATEWAY,
             end: None,
+            expires: false,
         };
         self.report(octets::route(abi::ADD, &path, path.flags | abi::DONE, 0, 0));
         self.paths.push(path);

@@ -1,6 +1,7 @@
 //! The system calls of the backend, and its two halves on them.
 
 use std::io;
+use std::net::Ipv6Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -93,6 +94,10 @@ impl SystemCalls for Calls {
         sysctl::number(name).map_err(|error| errno_of(&error))
     }
 
+    fn set_sysctl_by_name(&mut self, name: &str, value: i32) -> Result<(), Errno> {
+        sysctl::set_number(name, value).map_err(|error| errno_of(&error))
+    }
+
     fn wall_clock(&mut self) -> Duration {
         clock_gettime(ClockId::CLOCK_REALTIME).map_or(Duration::ZERO, Duration::from)
     }
@@ -127,6 +132,19 @@ impl Kernel {
     /// What the system says.
     pub fn dump(&mut self, now: Instant) -> io::Result<System> {
         self.read(now).map_err(to_io)
+    }
+
+    /// Ends what addresses of an earlier run have left behind.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn end_left_behind(
+        &mut self,
+        now: Instant,
+        addresses: &[(IfIndex, Ipv6Addr)],
+    ) -> io::Result<()> {
+        self.end_leftovers(now, addresses).map_err(to_io)
     }
 
     /// The IPv6 neighbors on an interface.

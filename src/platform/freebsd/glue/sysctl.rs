@@ -65,6 +65,22 @@ pub(super) fn number(name: &str) -> io::Result<i32> {
     }
 }
 
+/// Sets a number of 32 bits.
+///
+/// # Errors
+///
+/// What the system says.
+pub(super) fn set_number(name: &str, value: i32) -> io::Result<()> {
+    let name = CString::new(name)?;
+    let octets = value.to_ne_bytes();
+    #[expect(unsafe_code, reason = "nobody wraps it; pointer and length are one array's")]
+    let result = unsafe {
+        let (none, new) = (ptr::null_mut(), octets.as_ptr().cast());
+        libc::sysctlbyname(name.as_ptr(), none, ptr::null_mut(), new, octets.len())
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// A text.
 ///
 /// # Errors
