@@ -1,9 +1,9 @@
 //! renumberd keeps a tree of IPv6 routers on the provider's current prefix.
 //!
-//! Providers hand out prefixes that change without warning, and DHCPv6 is pull-only: nobody tells
-//! the inner routers of a site. The agent on each of them hears the router advertisements of the
-//! router above, notices a real change, refreshes its delegation, and carries the new prefix to
-//! its links.
+//! Providers hand out prefixes that change without warning, and DHCPv6 is pull-only: the inner
+//! routers of a site do not hear of a change. The agent on each of them hears the router
+//! advertisements of the router above, notices a real change, refreshes its delegation, and carries
+//! the new prefix to its links.
 //!
 //! # Map
 //!

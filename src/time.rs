@@ -1,6 +1,6 @@
 //! Time as the core sees it: instants on a clock that counts suspend, and lifetimes.
 //!
-//! [`Instant`] has no `now()`: the core cannot ask the time, it is told.
+//! [`Instant`] has no `now()`: the core cannot read a clock, it is given the time.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -66,7 +66,7 @@ pub fn whole_seconds(duration: Duration) -> u32 {
 /// (RFC 4861 §4.6.2, RFC 9915 §7.7).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Lifetime {
-    /// So many seconds.
+    /// In seconds.
     Finite(u32),
     /// It does not end.
     Infinite,
@@ -167,7 +167,7 @@ impl Until {
 pub struct Deadline {
     /// The instant to wake at.
     pub at: Instant,
-    /// What is due then.
+    /// What happens then.
     pub reason: &'static str,
 }
 

@@ -62,8 +62,8 @@ pub fn feed(runtime_dir: &Path, feed: Feed) -> anyhow::Result<()> {
     done(ask(runtime_dir, &Request::Feed { feed: Box::new(feed) })?)
 }
 
-/// Waits until all uplinks have what they need, and the kernel what follows from it; an agent that
-/// does not run yet may start meanwhile. What is missing after so long.
+/// Waits up to `wait` until all uplinks have what they need, and the kernel has what follows from
+/// it; an agent that does not run yet may start meanwhile. Returns what is still missing then.
 pub fn wait_ready(runtime_dir: &Path, wait: Duration) -> Option<String> {
     let end = clock::now() + wait;
     loop {
@@ -79,8 +79,8 @@ pub fn wait_ready(runtime_dir: &Path, wait: Duration) -> Option<String> {
     }
 }
 
-/// Waits until an uplink has an address and a lease of the connection that it has; what is missing
-/// after so long.
+/// Waits up to `wait` until an uplink has an address and a lease of its present connection. Returns
+/// what is still missing then.
 ///
 /// # Errors
 ///

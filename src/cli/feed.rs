@@ -96,7 +96,7 @@ fn read() -> anyhow::Result<Feed> {
     Ok(feed)
 }
 
-/// The prefixes of so many bits that addresses of an interface lie in.
+/// The prefixes of `length` bits that the addresses of an interface lie in.
 fn prefixes_on(interface: &str, length: u8) -> anyhow::Result<Vec<Seen>> {
     let mut found: Vec<Ipv6Net> = Vec::new();
     for one in getifaddrs()?.filter(|one| one.interface_name == interface) {

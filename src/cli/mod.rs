@@ -109,7 +109,7 @@ enum Command {
         which file it comes from. What was left out, and why, stands at its end and on standard \
         error. The result passes `renumberd check`; read it before you run it.")]
     Import(import::Import),
-    /// Show what the running agent hears, holds and tells
+    /// Show what the running agent has heard, what it holds, and what it advertises and delegates
     #[command(after_help = "Examples:\n  renumberd status\n  renumberd status --watch\n  \
             renumberd status hosts\n  renumberd status --json | jq .uplinks\n\n\
             Colours are for terminals, and for nobody where NO_COLOR is set.")]
@@ -189,7 +189,7 @@ enum Command {
         agent: Agent,
         /// The uplink
         uplink: String,
-        /// Wait so long for an address and a lease of the new connection
+        /// How long to wait for an address and a lease of the new connection
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         wait: Option<std::time::Duration>,
     },
@@ -200,7 +200,7 @@ enum Command {
     Ready {
         #[command(flatten)]
         agent: Agent,
-        /// Wait so long
+        /// How long to wait
         #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
         timeout: std::time::Duration,
     },

@@ -42,7 +42,7 @@ enum LogFormat {
     Json,
 }
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until a signal ends it.
 ///
 /// # Errors
 ///

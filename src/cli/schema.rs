@@ -75,7 +75,8 @@ fn texts(form: Form) -> Value {
     json!({ "type": "array", "items": text(form) })
 }
 
-/// What a text looks like where that is easily said; the reader says the rest.
+/// The pattern of a text where a schema can express it; the reader of the configuration checks the
+/// rest.
 fn text(form: Form) -> Value {
     let pattern = match form {
         Form::Octets => Some("^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*$"),

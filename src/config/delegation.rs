@@ -15,9 +15,11 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 pub struct Static {
     /// What it is at the start; none until the control socket says.
     pub prefix: Option<Ipv6Net>,
-    /// Preferred for so long from the start, or from being set; none for ever.
+    /// How long the prefix is preferred from the start, or from the moment when it is set; none for
+    /// ever.
     pub preferred: Option<Duration>,
-    /// Valid for so long from the start, or from being set; none for ever.
+    /// How long the prefix is valid from the start, or from the moment when it is set; none for
+    /// ever.
     pub valid: Option<Duration>,
 }
 
@@ -40,7 +42,7 @@ pub struct Delegation {
     pub priority: i32,
     /// Where packets go instead of whence the router's messages come.
     pub next_hop: Option<Ipv6Addr>,
-    /// The router renews after so long where it accepts no Reconfigure; none for as lifetimes say.
+    /// How often the router renews if it accepts no Reconfigure; none to let the lifetimes decide.
     pub renew_every: Option<Duration>,
     /// Caps of what is given.
     pub lifetimes: Limits,
@@ -77,7 +79,7 @@ pub struct Pool {
     /// How many one neighbor can have, whatever DUIDs it comes with; and never more than a quarter
     /// of the pool.
     pub per_neighbor: usize,
-    /// Routers renew after so long that accept no Reconfigure; none for as lifetimes say.
+    /// How often routers renew that accept no Reconfigure; none to let the lifetimes decide.
     pub renew_every: Option<Duration>,
     /// Caps of what is given.
     pub lifetimes: Limits,

@@ -151,7 +151,7 @@ impl Program {
 }
 
 impl Engine {
-    /// A program with nothing said about it.
+    /// A program with the default of every key.
     pub const fn new(program: Program) -> Self {
         Self {
             program,
@@ -165,7 +165,7 @@ impl Engine {
 }
 
 impl Uplink {
-    /// What an uplink is where `program` requests its prefixes and nothing else is said.
+    /// The uplink that results where `program` requests its prefixes and no other key is set.
     pub fn requested_by(program: Program) -> Self {
         let default = Self { request_address: false, ..Self::default() };
         if program.owns_interface() {

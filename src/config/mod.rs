@@ -64,7 +64,7 @@ pub struct Config {
     pub forward: bool,
     /// How the event loop is scheduled among other programs.
     pub scheduling: Scheduling,
-    /// A unit counts as started after so long at the latest, whatever its uplinks lack.
+    /// A service unit counts as started after this time at the latest, whatever its uplinks lack.
     pub ready_timeout: Duration,
     /// How long the loss of the last default router is not advertised (RA-TX-30).
     pub uplink_loss_hold: Duration,
@@ -218,8 +218,8 @@ pub struct Downlink {
     pub advertise: Advertise,
 }
 
-/// Which relay agents a delegating router believes on a link. A relay agent tells which link and
-/// which link-layer address a requesting router has.
+/// Which relay agents a delegating router believes on a link. A relay agent states the link and the
+/// link-layer address of a requesting router.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum RelaySources {
     /// Those that are neighbors: from a link-local address, or from one in a subnet of the link.
@@ -275,7 +275,8 @@ pub struct Advertise {
     pub preference: Preference,
     /// M
     pub managed: bool,
-    /// O: hosts find more by DHCPv6. None where that depends on what the provider tells (LAN-01).
+    /// The O flag: hosts find more by DHCPv6. None where that depends on what the provider sends
+    /// (LAN-01).
     pub other: Option<bool>,
     /// L of the prefix information options.
     pub on_link: bool,
@@ -354,7 +355,7 @@ impl Default for Uplink {
 }
 
 impl Advertise {
-    /// Whether hosts may be sent to DHCPv6 for what only that can tell (LAN-01).
+    /// Whether hosts may be sent to DHCPv6 for options that advertisements cannot carry (LAN-01).
     pub fn may_inform(&self) -> bool {
         self.other != Some(false)
     }

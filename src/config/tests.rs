@@ -266,7 +266,7 @@ fn wrong_values_are_refused_with_what_is_wrong() {
     }
 }
 
-/// CRV-04: both names are told.
+/// CRV-04: the error names both places.
 #[test]
 fn overlapping_places_are_refused() {
     let pair = |one: &str, other: &str| {

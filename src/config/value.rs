@@ -150,7 +150,7 @@ pub(super) fn is_interface(name: &str) -> bool {
     is_name(name, MOST)
 }
 
-/// Whether something can have this name of so many octets at most.
+/// Whether a name has only allowed characters, and at most `most` octets.
 pub(super) fn is_name(name: &str, most: usize) -> bool {
     let is_strange = |letter: char| letter == '/' || letter.is_whitespace() || letter.is_control();
     (1..=most).contains(&name.len()) && !matches!(name, "." | "..") && !name.contains(is_strange)

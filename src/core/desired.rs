@@ -95,7 +95,7 @@ pub struct Facts<'a> {
 }
 
 impl Desired {
-    /// Adds an object that the kernel does not tell of.
+    /// Adds an object that the kernel does not report.
     pub(super) fn want(&mut self, object: Object) {
         self.made.insert(object.key(), object);
     }

@@ -13,7 +13,7 @@ const MARGIN: u32 = 60;
 const GIVEN: u32 = 2700;
 /// No renewal comes sooner for the sake of what is left, in seconds.
 const SOONEST: u32 = 30;
-/// A lease preferred for so long suffices for a whole tree of routers, in seconds.
+/// A preferred lifetime that suffices for a whole tree of routers, in seconds.
 const AMPLE: u32 = 3600;
 
 /// T1 of a prefix that is given with a preferred lifetime of `preferred` seconds, in seconds: half

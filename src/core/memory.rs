@@ -121,7 +121,8 @@ pub struct StoredPrefix {
 /// A static prefix as it is kept.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StoredStatic {
-    /// What the configuration said when it was set; another configuration counts for more.
+    /// The value in the configuration when this one was set; a configuration with another value
+    /// counts for more.
     pub configured: Option<Ipv6Net>,
     /// The prefixes, with the ends of preferred and valid lifetime.
     pub prefixes: Vec<(Ipv6Net, Until, Until)>,

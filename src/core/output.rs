@@ -18,7 +18,7 @@ use crate::net::IfIndex;
 /// What to do next.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum Output {
-    /// Append to the memory; written, not yet synced, before the next packet that tells of it
+    /// Append to the memory; written, not yet synced, before the next packet that depends on it
     /// ([`Output::is_promise`]) leaves.
     Remember(Record),
     /// Bring the kernel nearer to the desired state, in this order, as one batch.

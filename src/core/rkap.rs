@@ -16,7 +16,7 @@ const RISING_COUNTER: u8 = 0;
 const KEY: u8 = 1;
 const DIGEST: u8 = 2;
 
-/// The option that tells a key.
+/// The option that carries a key.
 pub fn telling(key: &Key, replay: u64) -> Authentication {
     authentication(KEY, *key, replay)
 }

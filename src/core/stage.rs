@@ -13,7 +13,7 @@ pub enum Cause {
     Advertisement,
     /// The link came up or back.
     Link,
-    /// An operator or a hook said so.
+    /// An operator or a hook has requested it.
     Command,
     /// The delegating router asked for it.
     Reconfigure,

@@ -50,15 +50,15 @@ use crate::wire::dhcpv6_option::Duid;
 use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
 use crate::wire::ndp_option::NdpOption;
 
-/// An uplink whose lease has said nothing for so long after the start does not hold up the
-/// removal of what an earlier run left.
+/// How long after the start an uplink without news of its lease holds up the removal of what an
+/// earlier run left.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Advertisements wait so long for an answer about a remembered lease: the random delay of the
+/// How long advertisements wait for an answer about a remembered lease: the random delay of the
 /// question (SOL_MAX_DELAY), and some time to answer.
 const CONFIRMATION: Duration = Duration::from_millis(1500);
 
-/// A router that was heard so shortly before a link is said to be up was heard on it.
+/// A router that was heard this shortly before a link is reported as up was heard on it.
 const SPOKEN_LATELY: Duration = Duration::from_secs(2);
 
 /// An uplink.
@@ -392,7 +392,7 @@ impl Uplink {
         }
     }
 
-    /// Lets everything due happen; what has been gone for `grace` is forgotten.
+    /// Lets everything happen that is due; forgets prefixes that ended `grace` ago.
     pub(super) fn handle_timeout(&mut self, now: Instant, grace: Duration) -> Effect {
         let heard = self.routers.handle_timeout(now);
         let went_back =

@@ -21,22 +21,20 @@ use crate::core::uplink::lease::Feed;
 
 /// A request longer than this is none.
 const MAX_REQUEST: u64 = 32_768;
-/// Who says nothing for so long is not listened to, and who does not read the answer in that time
-/// has lost it.
+/// How long a client may take to send its request, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// So many connections are open at a time whose request was not read; the oldest makes room for the
-/// newest.
+/// The most open connections whose request was not read yet; the newest takes the place of the
+/// oldest.
 const MAX_CONNECTIONS: usize = 32;
-/// So many requests wait for their answer, in the order in which they came.
+/// The most requests that wait for their answer. They are answered in the order of their arrival.
 const MAX_REQUESTS: usize = 256;
-/// So many connections are taken at once, and then one in each such time: whoever floods the socket
-/// waits, and all others wait behind a short queue.
+/// How many connections are taken at once; then one is taken in each [`INTERVAL`]. A client that
+/// floods the socket waits, and all others wait behind a short queue.
 const BURST: u32 = 100;
 const INTERVAL: Duration = Duration::from_millis(5);
-/// So many connections wait in the kernel's queue, and connect(2) itself waits where it is full.
+/// The most connections in the kernel's queue; connect(2) itself waits where it is full.
 const QUEUE: i32 = 32;
-/// After a connection that could not be taken (no file descriptors are left) the next is tried so
-/// much later.
+/// The pause after a connection that could not be taken because no file descriptors are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What can be asked of a running agent.
@@ -45,7 +43,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub enum Request {
     /// What is it doing?
     Status {
-        /// Of more bindings than so many only their number is wanted; none to have all listed.
+        /// The most bindings that are listed: of more than these only the number is given. None to
+        /// have all listed.
         #[serde(default)]
         most: Option<usize>,
     },
@@ -173,7 +172,7 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Pending>) {
                 Err(_) => refuse(&writer),
             }
         }));
-        // Who has said already what it wants is not taken for one that is silent.
+        // A client whose request has arrived already is not taken for a silent one.
         tokio::task::yield_now().await;
     }
 }

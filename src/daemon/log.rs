@@ -14,11 +14,11 @@ use tracing::{debug, enabled, error, info, warn};
 use crate::core::event::{Event, Level};
 use crate::time::Instant;
 
-/// The lines of one kind are counted for so long.
+/// How long the lines of one kind are counted together.
 const WINDOW: Duration = Duration::from_secs(1);
-/// So many of them are written.
+/// The most lines of one kind that are written in that time.
 const LINES: u64 = 10;
-/// So many kinds are told apart; all further ones are one kind.
+/// The most kinds that are counted apart; all further ones are one kind.
 const MAX_KINDS: usize = 64;
 
 /// What was written lately, by kind.

@@ -1,5 +1,5 @@
-//! The shell around the core: one loop that waits, tells the core what happened, and does what
-//! the core asks for.
+//! The shell around the core: one loop that waits, hands the core what has happened, and performs
+//! what the core asks for.
 
 pub mod clock;
 pub mod control;
@@ -48,7 +48,7 @@ use crate::core::Core;
 use crate::core::input::{Command, Input};
 use crate::platform;
 
-/// What other threads still write has so long to end when the agent stops.
+/// How long other threads may still write when the agent stops.
 const LAST_WRITES: Duration = Duration::from_millis(500);
 
 /// How the agent runs on this machine.
@@ -84,7 +84,7 @@ pub fn check_free(config: &Config, shared_dir: &Path) -> anyhow::Result<()> {
     Held::default().follow(shared_dir, config)
 }
 
-/// Runs the agent until it is told to stop; `reload` reads the configuration anew.
+/// Runs the agent until a signal ends it; `reload` reads the configuration anew.
 ///
 /// # Errors
 ///

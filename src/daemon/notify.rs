@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::core::uplink::Lack;
 use crate::time::{Deadline, Instant};
 
-/// What it waits for is looked at again so often until it is ready.
+/// The pause between two looks at whether the agent is ready.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the service manager was sent.

@@ -8,9 +8,9 @@ use crate::time::{Deadline, Instant, Until};
 
 /// MAX_RTR_SOLICITATIONS (RFC 4861 §10).
 const SOLICITATIONS: u32 = 3;
-/// An answer to the last one has so long: MAX_RTR_SOLICITATION_DELAY (RFC 4861 §6.3.7).
+/// How long a router may take to answer the last one: MAX_RTR_SOLICITATION_DELAY (RFC 4861 §6.3.7).
 const LAST_ANSWER: Duration = Duration::from_secs(1);
-/// An interface that cannot send is waited for so long.
+/// How long the agent waits for an interface that cannot send.
 const ATTACHMENT: Duration = Duration::from_secs(10);
 
 /// What is waited for.

@@ -16,9 +16,9 @@ use crate::time::Instant;
 
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LAST_RETRY: Duration = Duration::from_millis(50);
-/// After so many tries, within half a second, a packet is out of date.
+/// A packet is out of date after this number of tries, which take half a second.
 const MAX_TRIES: u32 = 10;
-/// What lasts for so many tries is worth a warning.
+/// A failure that lasts for this number of tries is reported as a warning.
 const WARN_AFTER: u32 = 3;
 /// At the bound the oldest goes.
 const MAX_PACKETS: usize = 256;
@@ -178,7 +178,7 @@ impl Outbox {
         }
     }
 
-    /// Tries what is due again by `send`; the milestones that are reached, and a warning.
+    /// Tries by `send` what is due again. Returns the milestones that are reached, and a warning.
     pub(super) fn retry(
         &mut self,
         now: Instant,

@@ -46,7 +46,7 @@ const TURN: Duration = Duration::from_millis(5);
 /// The kernel's state is read anew this much later at the earliest: what made it doubtful may
 /// not be over.
 const DUMP_DELAY: Duration = Duration::from_millis(50);
-/// What could not be read is tried again so much later.
+/// The pause after the kernel's state could not be read.
 const DUMP_RETRY: Duration = Duration::from_secs(1);
 /// Reading everything takes no more than this part of the time.
 const DUMP_SHARE: u32 = 5;
@@ -98,7 +98,8 @@ impl Shell {
         let (journal, memory, complaints) =
             Journal::open(&options.state_dir, clock::now(), clock::wall(), &boot_id);
         let (ownership, complaint) = Ownership::open(&options.runtime_dir, clock::now(), &boot_id);
-        // Where nothing can be written, that is said of the memory, or else of the directory.
+        // Where nothing can be written, the complaint about the memory or else the one about the
+        // directory is enough.
         let is_said = !complaints.is_empty() || complaint.is_some();
         let unlocked = unlocked.into_iter().filter(|_| !is_said);
         log.warn_all(clock::now(), complaints.into_iter().chain(complaint).chain(unlocked));
@@ -359,9 +360,9 @@ impl Shell {
         }
     }
 
-    /// Every source has its turn. What the kernel tells comes first, so that packets meet the
-    /// links that they came from; what follows from it waits until those who wait for answers have
-    /// them.
+    /// Every source has its turn. News of the kernel comes first, so that packets meet the links
+    /// that they came from; what follows from it waits until those have their answers who wait for
+    /// some.
     fn take_turns(&mut self, core: &mut Core) -> Flow {
         let _ = self.timer.try_io_mut(Interest::READABLE, |timer| {
             timer.drain();
@@ -471,7 +472,7 @@ impl Shell {
         Ok(())
     }
 
-    /// A kernel that does not mark our addresses tells of them as of any other.
+    /// A kernel that does not mark our addresses reports them like any other.
     fn recognize(&self, event: &mut KernelEvent) {
         if let KernelEvent::Address(address) = event {
             address.ours |= self.disk.ownership.contains(address.interface, address.address);

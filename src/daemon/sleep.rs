@@ -1,4 +1,5 @@
-//! A machine that comes back from sleep: the core is told before anything that waits is read.
+//! A machine that comes back from sleep: the core learns of that before anything that waits is
+//! read.
 
 use std::io;
 

@@ -21,16 +21,16 @@ pub(super) enum Ready {
 
 /// What one turn may take, unless a single step takes longer.
 const TURN: Duration = Duration::from_millis(10);
-/// So many outputs and steps are performed in one turn, however long they take: what a change
+/// How many outputs and steps are performed in one turn, however long they take: what a change
 /// means on a router of the usual size leaves in one pass.
 const ENOUGH: usize = 1024;
 /// A turn ends after that, however little was performed.
 const LONGEST: Duration = Duration::from_millis(100);
-/// After so long without a pause the runtime looks at signals.
+/// The longest time without a pause, in which the runtime looks at signals.
 const WITHOUT_PAUSE: Duration = Duration::from_millis(5);
-/// A source that cannot be read rests for so long.
+/// The pause after a source could not be read.
 const REST: Duration = Duration::from_millis(100);
-/// A deadline that has passed is taken for one that nobody acts on after so many turns.
+/// After this number of turns a deadline that has passed is taken for one that nobody acts on.
 const MANY_TURNS: u32 = 1000;
 /// The loop then wakes at most this often.
 const BRAKE: Duration = Duration::from_millis(50);

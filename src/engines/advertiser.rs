@@ -17,14 +17,14 @@ use crate::core::engine::{Advertised, Order, State, Trouble};
 use crate::programs::command::{self, Failure, plain};
 use crate::programs::files::{self, Edition};
 
-/// A program tells its version in that time.
+/// How long a program may take to print its version.
 const VERSION: Duration = Duration::from_secs(2);
-/// A program that is not there, or cannot be given its file, is tried again after so long.
+/// The pause before a program is tried again that is not there or cannot be given its file.
 const AGAIN: Duration = Duration::from_secs(10);
 /// Between what a program is handed last and its end: it sends that meanwhile, also where it has to be
 /// started for that.
 const LAST_WORDS: Duration = Duration::from_millis(300);
-/// A program that is to end has so long.
+/// How long a program may take to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Does the job until nobody wants it any more.
@@ -190,7 +190,7 @@ impl Advertiser {
     fn note(&mut self, happened: Happened) {
         match happened {
             Happened::Started => self.reporter.state(State::Running),
-            // One that ends again and again is said to until it lasts.
+            // A program that ends again and again is reported as ending until it lasts.
             Happened::Settled => self.reporter.trouble(Trouble::Ended, None),
             Happened::Ended { how, again_in } => {
                 let name = self.work.engine.program.name();

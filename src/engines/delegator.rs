@@ -19,19 +19,19 @@ use crate::programs::command::plain;
 use crate::programs::files::Edition;
 use crate::wire::dhcpv6_option::Duid;
 
-/// A program that is not there is looked for so often, and one that runs is asked whether it does.
+/// How often a program that is not there is looked for, and one that runs is asked whether it does.
 const LOOK: Duration = Duration::from_secs(10);
-/// After its start it is asked so often.
+/// How often it is asked after its start.
 const STARTING: Duration = Duration::from_millis(20);
-/// It has so long for its start, and twice that for the next, up to a bound.
+/// How long it may take to start; twice that the next time, up to a bound.
 const STARTS_WITHIN: Duration = Duration::from_secs(5);
 const LONGEST_START: Duration = Duration::from_secs(60);
-/// The pauses before one is started anew that hangs again and again, until it has done well for so
-/// long.
+/// The pauses before a program is started anew that hangs again and again, until it has run well
+/// for the longest of them.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const CALM: Duration = Duration::from_secs(60);
-/// It has so long for its end.
+/// How long it may take to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// One that hangs once is started anew at once, and ever more rarely where that does not help.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::wire::dhcpv6_option::Duid;
 
-/// So long after a message its sender's leases are asked for: the program answers it at the same
-/// time. One that is slow is asked again.
+/// When the leases of a message's sender are asked for after the message, as the program answers it
+/// at the same time; several times, as a program can be slow.
 const AFTER: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(300), Duration::from_secs(2)];
 /// Routers that wait for that. Beyond that the listing of all leases shows them.
@@ -65,7 +65,7 @@ impl Lookups {
         }
     }
 
-    /// All leases were listed, which took so long.
+    /// All leases were listed, which took this long.
     pub(super) fn listed(&mut self, now: Instant, took: Duration) {
         self.all_at = now + ALL_EVERY.max(took.saturating_mul(SHARE));
     }

@@ -40,7 +40,7 @@ const REPORTS: usize = 64;
 /// Routers that wait until their leases are looked up.
 const LOOKUPS: usize = 64;
 
-/// All programs together have so long to carry out what they were ordered last.
+/// How long all programs together may take to carry out their last orders.
 const LAST_ORDERS: Duration = Duration::from_secs(3);
 
 /// What the task of one engine works with.

@@ -15,7 +15,7 @@ const KEPT_LINES: usize = 4;
 /// Lines that are logged in each span.
 const LOGGED_LINES: u32 = 50;
 const SPAN: Duration = Duration::from_secs(10);
-/// After so many octets reading pauses for so long: a program that prints without end waits.
+/// After reading this number of octets the reader pauses: a program that prints without end waits.
 const QUOTA: usize = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -78,7 +78,7 @@ fn readable(line: &[u8]) -> String {
     text.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// So many lines in each span.
+/// A number of lines for each span of time.
 struct Limit {
     begun: Instant,
     count: u32,

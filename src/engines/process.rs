@@ -23,11 +23,11 @@ use crate::programs::files;
 /// Between the end of a program and its next start: at first, and at most.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_secs(60);
-/// A program that has run for so long has not failed at its start.
+/// A program that has run for this long has not failed at its start.
 const STEADY: Duration = Duration::from_secs(60);
 /// One that has been started so lately may not know any signal yet.
 const YOUNG: Duration = Duration::from_millis(300);
-/// A program that has run for so long is not about to end at once.
+/// A program that has run for this long is not about to end at once.
 const SETTLED: Duration = Duration::from_secs(5);
 /// How long the program of an earlier run is waited for, once it was killed.
 const FORMER: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ enum State {
     Running {
         child: Box<Child>,
         since: Instant,
-        /// It was killed here, to be started anew after so long.
+        /// It was killed here, and is to be started anew after this pause.
         ended: Option<Duration>,
         /// It has been reported that it has run for a while.
         settled: bool,
@@ -93,7 +93,7 @@ pub(crate) enum Happened {
     Ended {
         /// How, with what it printed last.
         how: String,
-        /// It is started again after so long.
+        /// The pause before it is started again.
         again_in: Duration,
     },
 }
@@ -118,7 +118,7 @@ impl Process {
         self.restart_in(Duration::ZERO);
     }
 
-    /// Has it started anew so long after its end, as [`restart`](Self::restart) does at once.
+    /// Has it started anew after a pause, where [`restart`](Self::restart) does that at once.
     pub(crate) fn restart_in(&mut self, pause: Duration) {
         if let State::Running { child, ended, .. } = &mut self.state {
             kill(child.id(), Signal::SIGKILL);

@@ -16,7 +16,7 @@ use crate::config::ResolverTarget;
 use crate::core::client::Published;
 use crate::programs::command::{self, Manner};
 
-/// A program that takes resolver data has so long.
+/// How long a program may take that is given resolver data.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 /// A socket that systemd-resolved listens on while it runs.
 const RESOLVED: &str = "/run/systemd/resolve/io.systemd.Resolve";

@@ -12,7 +12,7 @@ use super::record::{Purpose, Record, Written};
 use crate::core::client::Published;
 use crate::programs::{command, files};
 
-/// A command behind a file has so long.
+/// How long the command behind a file may take.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Who is to read such a file can.
 const MODE: u32 = 0o644;

@@ -9,8 +9,8 @@ use tracing::warn;
 
 use crate::core::client::{PublicationReport, Published};
 
-/// What an earlier run has left stays for so long where nothing is published in its place: routers
-/// are first to be heard.
+/// How long what an earlier run has published stays while nothing takes its place: routers have to
+/// be heard first.
 pub(super) const HOLD: Duration = Duration::from_secs(10);
 /// Between a failure and the next try: at first, and at most.
 const FIRST_DELAY: Duration = Duration::from_secs(1);

@@ -33,7 +33,7 @@ use crate::core::client::{Occasion, Publication, PublicationReport, Script};
 
 /// Reports that wait to be taken in.
 const REPORTS: usize = 64;
-/// What is under way at the end has so long, unless somebody waits for it.
+/// How long work that is under way may take at the end, unless another program waits for it.
 const LAST_ACTS: Duration = Duration::from_secs(3);
 
 /// All that is published on this machine.
@@ -124,7 +124,7 @@ impl Hosts {
         self.scripts.insert(key, Task { wanted, task });
     }
 
-    /// What became of something. Never ends where there is nothing to tell.
+    /// The outcome of a publication. Never ends where there is none.
     pub async fn report(&mut self) -> PublicationReport {
         match self.reports.recv().await {
             Some(report) => report,

@@ -34,7 +34,7 @@ pub(super) async fn hand(resolver: &Resolver) -> Result<(), String> {
 ///
 /// What is wrong and how it is mended.
 pub(super) async fn withdraw(interface: &str) -> Result<(), String> {
-    // With an interface all is gone that was said of it.
+    // With an interface resolved forgets all that it had of it.
     let Ok(index) = if_nametoindex(interface) else { return Ok(()) };
     let nothing = Resolver { interface: interface.to_owned(), ..Resolver::default() };
     call(&servers_of(index, &nothing)).await?;

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use crate::core::client::{PublicationReport, Published, Script};
 use crate::programs::command::{self, Failure, Manner};
 
-/// A script has so long: one that starts a program that stays has to leave it behind.
+/// How long a script may take. One that starts a lasting program has to leave that behind.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs scripts, one at a time, the newest of those that wait. It is not repeated when it fails:

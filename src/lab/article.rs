@@ -47,7 +47,7 @@ pub const CONFIGURE: [&str; 3] = ["sh", "/etc/article/ipconfig", UPLINK];
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn configure(private: &Private, site: Site, depth: usize) -> io::Result<()> {
     let dhcpcd = match depth {
         1 => include_str!("../../benches/article/outbound.conf"),

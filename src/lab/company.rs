@@ -33,7 +33,7 @@ const HOOK: &str = "/etc/dhcpcd.feed";
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn configure(private: &Private, depth: usize, program: &Path, home: &Home) -> io::Result<()> {
     let dhcpcd = format!(
         "ipv6only\nnodev\nduid\nnodelay\nnoipv6rs\nscript {HOOK}\nallowinterfaces {UPLINK}\n\

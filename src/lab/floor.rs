@@ -48,7 +48,7 @@ pub const READY: &str = "ready";
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn play(site: Site, depth: usize) -> anyhow::Result<()> {
     let mut kernel = Kernel::open()?.0;
     let names: &[&str] = if depth == 0 { &[PROVIDER_DOWNLINK] } else { &[DOWNLINK, UPLINK] };
@@ -154,7 +154,7 @@ impl Play {
     }
 }
 
-/// The delegated prefixes tell the era.
+/// The delegated prefixes show the era.
 fn era_of(delegated: Ipv6Net) -> Era {
     Era(delegated.network().segments()[2] & 0x7fff)
 }

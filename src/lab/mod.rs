@@ -43,7 +43,7 @@ use crate::time::Instant;
 
 /// How often is looked whether a run is over.
 const TURN: Duration = Duration::from_millis(10);
-/// A run is watched for so long at least, however little it may take.
+/// The least time that a run is watched, however little it may take.
 const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 /// Until the site has its first prefixes.
 const SETTLING_PATIENCE: Duration = Duration::from_secs(90);

@@ -407,13 +407,13 @@ fn lose(above: Place<'_>, below: Place<'_>, loss: f64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is said of interfaces that are made later, too.
+/// These settings also hold for interfaces that are made later.
 fn settings(namespace: &Namespace, node: Node, plan: &Plan<'_>) -> anyhow::Result<()> {
     let settings: &[(&str, i32)] = match node {
         Node::Router(_) if plan.stack == Stack::Article => {
             &[("forwarding", 1), ("accept_ra", 0), ("accept_dad", 1), ("dad_transmits", 1)]
         }
-        // Without DAD the kernel tells of an address at once, and not a second or two later.
+        // Without DAD the kernel reports an address at once, and not a second or two later.
         Node::Isp | Node::Router(_) => {
             &[("forwarding", 1), ("accept_ra", 0), ("accept_dad", 0), ("dad_transmits", 0)]
         }

@@ -82,7 +82,7 @@ pub struct Rights {
 /// A directory that the agent writes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Directory {
-    /// It can be written to, and has room for so many octets and files.
+    /// It can be written to, and has room for this many octets and files.
     Writable {
         /// Octets that are free for this user.
         octets: u64,

@@ -11,7 +11,8 @@ use crate::core::input::Received;
 
 /// A raw ICMPv6 socket that receives the router advertisements which this machine sends to itself:
 /// the copy of what goes to all nodes, and answers from an own address to an own address. Where the
-/// system can tell, nothing that arrives from a link is among them, whatever source it names.
+/// system can distinguish, nothing that arrives from a link is among them, whatever source it
+/// names.
 #[derive(Debug)]
 pub struct LocalAdvertisements(PacketSocket);
 
@@ -20,7 +21,7 @@ impl LocalAdvertisements {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn open() -> io::Result<Self> {
         let socket =
             Socket::new(Domain::IPV6, Type::RAW.nonblocking().cloexec(), Some(Protocol::ICMPV6))?;
@@ -35,7 +36,7 @@ impl LocalAdvertisements {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn recv(&self) -> io::Result<Option<Received>> {
         self.0.recv()
     }

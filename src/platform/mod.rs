@@ -77,7 +77,7 @@ pub enum Drained {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn watch<T: AsFd + AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     #[expect(unsafe_code, reason = "what implements AsFd keeps its descriptor open while it lives")]
     let watched = unsafe { AsyncFd::register(owner) };

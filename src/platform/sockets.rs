@@ -1,8 +1,8 @@
 //! Raw ICMPv6, UDP 546 and UDP 547 sockets with their control messages.
 //!
-//! One socket of each kind serves all interfaces: a packet says by its control messages where it
-//! came in, and is told by them where to leave. All are nonblocking, for one
-//! task; the server's answers can leave from another thread too.
+//! One socket of each kind serves all interfaces: control messages carry where a packet came in,
+//! and where it is to leave. All are nonblocking, for one task; the server's answers can leave from
+//! another thread too.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -41,7 +41,7 @@ impl Icmpv6Socket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn open() -> io::Result<Self> {
         let socket =
             Socket::new(Domain::IPV6, Type::RAW.nonblocking().cloexec(), Some(Protocol::ICMPV6))?;
@@ -58,7 +58,7 @@ impl Icmpv6Socket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn hear(&self, hearing: Hearing) -> io::Result<()> {
         let Hearing { echo_replies, neighbor_advertisements } = hearing;
         let mut types = vec![ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT];
@@ -71,7 +71,7 @@ impl Icmpv6Socket {
     ///
     /// # Errors
     ///
-    /// What the system says, ENODEV where the interface is gone.
+    /// The system's error, ENODEV where the interface is gone.
     pub fn join_all_routers(&self, interface: IfIndex) -> io::Result<()> {
         self.0.join(ALL_ROUTERS, interface)
     }
@@ -80,7 +80,7 @@ impl Icmpv6Socket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn leave_all_routers(&self, interface: IfIndex) -> io::Result<()> {
         self.0.leave(ALL_ROUTERS, interface)
     }
@@ -89,7 +89,7 @@ impl Icmpv6Socket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn recv(&self) -> io::Result<Option<Received>> {
         self.0.recv()
     }
@@ -98,7 +98,7 @@ impl Icmpv6Socket {
     ///
     /// # Errors
     ///
-    /// What the system says; EINVAL where the source is tentative or not on the interface.
+    /// The system's error; EINVAL where the source is tentative or not on the interface.
     pub fn send(&self, packet: &Packet) -> io::Result<()> {
         self.0.send(packet, 0, &[ControlMessage::Ipv6HopLimit(&HOP_LIMIT)])
     }
@@ -118,7 +118,7 @@ impl Dhcpv6Socket {
     ///
     /// # Errors
     ///
-    /// What the system says; EADDRINUSE where another program holds the port for itself.
+    /// The system's error; EADDRINUSE where another program holds the port for itself.
     pub fn open() -> io::Result<Self> {
         let socket = udp_socket()?;
         // Another client may serve other interfaces of this machine.
@@ -131,7 +131,7 @@ impl Dhcpv6Socket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn recv(&self) -> io::Result<Option<Received>> {
         self.0.recv()
     }
@@ -140,7 +140,7 @@ impl Dhcpv6Socket {
     ///
     /// # Errors
     ///
-    /// What the system says; EINVAL where the source is tentative or not on the interface.
+    /// The system's error; EINVAL where the source is tentative or not on the interface.
     pub fn send(&self, packet: &Packet) -> io::Result<()> {
         self.0.send(packet, DHCP_SERVER_PORT, &[])
     }
@@ -163,7 +163,7 @@ impl ServerSocket {
     ///
     /// # Errors
     ///
-    /// What the system says; EADDRINUSE where another program holds the port for itself.
+    /// The system's error; EADDRINUSE where another program holds the port for itself.
     pub fn open() -> io::Result<Self> {
         let socket = udp_socket()?;
         socket_options::receive_own_groups(&socket)?;
@@ -195,7 +195,7 @@ impl ServerSocket {
     ///
     /// # Errors
     ///
-    /// What the system says, ENODEV where the interface is gone.
+    /// The system's error, ENODEV where the interface is gone.
     pub fn join(&self, group: Ipv6Addr, interface: IfIndex) -> io::Result<()> {
         self.socket.join(group, interface)
     }
@@ -204,7 +204,7 @@ impl ServerSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn leave(&self, group: Ipv6Addr, interface: IfIndex) -> io::Result<()> {
         self.socket.leave(group, interface)
     }
@@ -213,7 +213,7 @@ impl ServerSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn recv(&self) -> io::Result<Option<Received>> {
         self.socket.recv()
     }
@@ -223,7 +223,7 @@ impl ServerSocket {
     ///
     /// # Errors
     ///
-    /// What the system says; EINVAL where the source is tentative or not on the interface.
+    /// The system's error; EINVAL where the source is tentative or not on the interface.
     pub fn send(&self, packet: &Packet, port: u16) -> io::Result<()> {
         self.socket.send(packet, port, &[])
     }
@@ -372,7 +372,7 @@ fn send(
     Ok(())
 }
 
-/// Receives one packet; none where it came cut or without what it should tell.
+/// Receives one packet; none where it came truncated or without its control messages.
 fn receive(socket: RawFd, buffers: &mut Buffers) -> nix::Result<Option<Received>> {
     let mut parts = [IoSliceMut::new(&mut buffers.octets)];
     let message = recvmsg::<SockaddrIn6>(

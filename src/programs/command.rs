@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 /// What is read of what a command prints, in octets.
 const PRINTED: u64 = 4096;
-/// What a command has printed before its end is read for so long.
+/// How long the output of a command is still read after its end.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Where programs are that an operator's PATH may not name.
 const FOLDERS: [&str; 8] = [

@@ -18,19 +18,19 @@ use crate::net::IfIndex;
 use crate::time::Instant;
 use crate::wire::dhcpv6_option::Duid;
 
-/// The kernel's state is read anew so much later than a refusal leaves it in doubt.
+/// How long after a refusal has left it in doubt the kernel's state is read anew.
 pub const READ_DELAY: Duration = Duration::from_millis(50);
 
-/// Events of the kernel reach the agent so much later than the change.
+/// How long after a change the kernel's event reaches the agent.
 pub const EVENT_DELAY: Duration = Duration::from_micros(50);
 
-/// One input makes at most so many outputs, unless [`Node::most_allowed`] is set to another bound.
+/// The most outputs of one input, unless [`Node::most_allowed`] is set to another bound.
 const MOST_OUTPUTS: usize = 10_000;
 
 /// The most steps in one batch.
 const MOST_STEPS: usize = 1024;
 
-/// A deadline that has been acted on so often at one instant is one that stays: a busy loop.
+/// A deadline that has been acted on this often at one instant is one that stays: a busy loop.
 const ROUNDS: usize = 12;
 
 /// The metric of routes to what is delegated on.
@@ -56,7 +56,7 @@ pub struct Node {
     pub holds_events: bool,
     /// Records that the disk has not taken, while it takes none.
     pub unwritten: Option<Vec<Record>>,
-    /// The agent is killed after so many more outputs.
+    /// The agent is killed after this number of further outputs.
     pub kill_after: Option<usize>,
     /// Steps that the kernel has refused.
     pub refused: Vec<(Step, Refusal)>,
@@ -293,8 +293,9 @@ impl Node {
         self.read_at.is_some_and(|at| at <= now)
     }
 
-    /// Whether an interface has come back with its old number, which the agent cannot tell from one
-    /// that has stayed when it reads the kernel's state: it has to be given the events before.
+    /// Whether an interface has come back with its old number. When the agent reads the kernel's
+    /// state, it cannot distinguish that from one that has stayed: it has to be given the events
+    /// before.
     pub fn has_returned_link(&self) -> bool {
         let links = &self.kernel.system().links;
         let is_back = |event: &KernelEvent| match event {

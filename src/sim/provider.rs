@@ -15,7 +15,7 @@ use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Status, Sta
 use crate::wire::ndp::RouterAdvertisement;
 use crate::wire::ndp_option::{NdpOption, PrefixInformation};
 
-/// A router solicitation is answered after so long.
+/// How long the provider takes to answer a router solicitation.
 const ADVERTISEMENT_DELAY: Duration = Duration::from_millis(1);
 
 const ROUTER_SOLICITATION: u8 = 133;

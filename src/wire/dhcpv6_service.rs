@@ -1,4 +1,4 @@
-//! DHCPv6 options that tell hosts of services and mean the same on each link of a site, so that a
+//! DHCPv6 options that give hosts services and mean the same on each link of a site, so that a
 //! router passes them on from its provider's server (RFC 7084 L-12): time, telephony, encrypted
 //! DNS, captive portal, IPv4 as a service.
 //!

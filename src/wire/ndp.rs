@@ -16,7 +16,7 @@ use super::ndp_option::{NdpOption, Preference, PrefixInformation, decode_options
 /// A router advertisement.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RouterAdvertisement {
-    /// Cur Hop Limit; 0 is "not said".
+    /// Cur Hop Limit; 0 is unspecified.
     pub hop_limit: u8,
     /// M: addresses come from DHCPv6.
     pub managed: bool,
@@ -30,9 +30,9 @@ pub struct RouterAdvertisement {
     pub preference: Preference,
     /// Router Lifetime in seconds; 0 is "no default router".
     pub router_lifetime: u16,
-    /// Reachable Time in milliseconds; 0 is "not said".
+    /// Reachable Time in milliseconds; 0 is unspecified.
     pub reachable_time: u32,
-    /// Retrans Timer in milliseconds; 0 is "not said".
+    /// Retrans Timer in milliseconds; 0 is unspecified.
     pub retrans_timer: u32,
     /// The options in their order on the wire.
     pub options: Vec<NdpOption>,

@@ -110,7 +110,7 @@ pub fn run(runtime_dir: &Path, options: &Options) -> anyhow::Result<u8> {
 fn configuration(site: &Site, agent: Option<&Status>) -> (Config, Vec<ConfigError>) {
     match (site.load(), agent) {
         (Ok(config), _) => (config, Vec::new()),
-        // An agent that runs without a file was told on its command line what to do.
+        // An agent that runs without a file was given its roles on the command line.
         (Err(errors), Some(status)) if site.config.is_none() => {
             let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>();
             let uplinks = names(status.uplinks.keys().collect());

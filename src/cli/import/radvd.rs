@@ -147,7 +147,7 @@ fn number<T: std::str::FromStr>(part: &Statement, expected: &str) -> Result<T, C
     })
 }
 
-/// A duration of so many units, each of which is so many seconds.
+/// A duration: a number of units, each of which lasts `unit` seconds.
 fn time(part: &Statement, unit: f64) -> Result<Duration, ConfigError> {
     let count: f64 = number(part, "a number of seconds, or of milliseconds for timers")?;
     // No time on the wire is longer.

@@ -124,7 +124,7 @@ pub(super) fn misused(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Solicits until it is told to stop, or once.
+/// Solicits until a signal ends it, or once.
 ///
 /// # Errors
 ///

@@ -39,7 +39,7 @@ impl PidFile {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub(super) fn write(&self) -> anyhow::Result<()> {
         let mut file: &File = &self.lock;
         file.set_len(0)?;

@@ -65,7 +65,7 @@ impl Write for Line<'_> {
         let priority = DAEMON | self.severity;
         let line = String::from_utf8_lossy(text);
         let line = format!("<{priority}>{program}[{}]: {}", std::process::id(), line.trim());
-        // syslogd may be restarted, or not be there: nobody else is there to be told.
+        // syslogd may be restarted, or not be there: there is nobody else to report that to.
         let _ = socket.as_ref().map(|socket| socket.send_to(line.as_bytes(), SYSLOG));
         Ok(text.len())
     }

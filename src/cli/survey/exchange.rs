@@ -15,9 +15,9 @@ use crate::wire::ndp::RouterAdvertisement;
 /// When solicitations leave, counted from the beginning (RFC 4861 §10, RFC 9915 §7.6).
 const TIMES: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(1000), Duration::from_millis(3000)];
-/// So long after the first answer other servers may answer.
+/// How long other servers may still answer after the first one has.
 const OTHERS: Duration = Duration::from_millis(1000);
-/// Who is silent to a hint for so long does not answer to hints.
+/// A server that has not answered a hint within this time does not answer hints.
 const HINT_PATIENCE: Duration = Duration::from_millis(3000);
 /// Between two tries of Request or Release, and how many there are.
 const AGAIN: Duration = Duration::from_millis(1000);

@@ -43,7 +43,7 @@ pub struct Options {
     /// The interface towards the provider
     #[arg(value_name = "IF")]
     interface: String,
-    /// Wait so long for answers
+    /// How long to wait for answers
     #[arg(long, value_name = "DURATION", default_value = "12s", value_parser = humantime::parse_duration)]
     time: Duration,
     /// Request what is offered, as an IA_PD of its own, and release it at the end

@@ -36,7 +36,7 @@ impl Core {
         }
     }
 
-    /// A stage was reached; the last one tells the operator.
+    /// A stage was reached; the last one is reported to the operator.
     pub(in crate::core) fn reach(&mut self, now: Instant, milestone: Milestone) {
         let Milestone { change, stage } = milestone;
         self.events.extend(self.history.reached(now, change, stage));

@@ -1,4 +1,4 @@
-//! What was dropped, by reason; and which of it is worth a line in the log.
+//! What was dropped, by reason, and which of that gets a line in the log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use crate::core::input::Received;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::{Message, MessageType};
 
-/// A message waits so long at most.
+/// The longest time that a message waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Messages that wait, in all. Beyond it the oldest is answered at once.
 const MAX_WAITING: usize = 64;

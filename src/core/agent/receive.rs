@@ -115,7 +115,7 @@ impl Core {
         links.any(|link| link.link_layer_address.as_deref().is_some_and(is_from))
     }
 
-    /// Another router on a link of ours: never believed (RA-RX-12), but worth a line (RA-TX-40).
+    /// Another router on a link of ours: never believed (RA-RX-12), but reported (RA-TX-40).
     fn advertisement_on_downlink(&mut self, now: Instant, received: &Received) {
         let Ok(advertisement) = self.checked_advertisement(received) else { return };
         if advertisement.snac_router

@@ -19,9 +19,9 @@ use crate::core::output::Output;
 use crate::core::stage::{Milestone, Stage};
 use crate::time::Instant;
 
-/// The desired state is derived so much after the notification of requesting routers has left that
-/// have not come until then. A Renew message that finds the agent deriving waits for longer, and all that are
-/// below its sender with it.
+/// How long the agent waits for Renew messages after its notification of requesting routers has
+/// left, before it derives the desired state. A Renew message that finds the agent deriving waits
+/// for longer, and so do all routers below its sender.
 const ANSWERS_FIRST: Duration = Duration::from_micros(500);
 
 /// Steps that are handed over at once. Between two batches the loop looks at packets, timers and

@@ -228,8 +228,8 @@ impl Delegating {
         }
     }
 
-    /// Whether hosts on a downlink can ask for something that no advertisement tells (LAN-01), be
-    /// anything delegated there or not.
+    /// Whether hosts on a downlink can ask for something that no advertisement carries (LAN-01),
+    /// whether anything is delegated there or not.
     pub fn informs(&self, downlink: &str) -> bool {
         match &self.delegator {
             Delegator::BuiltIn => self.server.informs(&self.bindings, downlink),

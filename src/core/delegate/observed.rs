@@ -13,8 +13,8 @@ use crate::wire::dhcpv6_option::Duid;
 /// How many routers are remembered. Beyond that the oldest of the neighbor
 /// with most of them is forgotten: a DUID costs nothing to invent.
 const MAX_SEEN: usize = 256;
-/// For so long after its last message a router without a lease keeps its DUID to itself: who sees
-/// its Solicit and asks in its name comes too late.
+/// How long the DUID of a router without a lease stays reserved for that router after its last
+/// message: a neighbor that sees its Solicit and asks in its name comes too late.
 const KEPT: Duration = Duration::from_secs(30);
 
 /// The routers whose messages were seen last. Of one that holds something its binding says where it

@@ -16,8 +16,8 @@ use crate::time::{Deadline, Instant, Lifetime};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-/// Routers and hosts hear of a change so much later at most where the program has not taken it
-/// over: who asks before that is given the old prefix.
+/// How long routers and hosts hear nothing of a change that the program has not taken over: a
+/// router that asks before that is given the old prefix.
 const CONFIRMED_WITHIN: Duration = Duration::from_millis(300);
 
 /// The programs of all downlinks.

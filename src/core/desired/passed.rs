@@ -1,4 +1,5 @@
-//! What uplinks tell of services and is passed on to the hosts of each link (LAN-01).
+//! Options for hosts that uplinks have received and that are passed on to the hosts of each link
+//! (LAN-01).
 
 use ipnet::Ipv6Net;
 
@@ -10,9 +11,9 @@ use crate::wire::dhcpv6_service::ServiceOption;
 /// NAT64 prefixes that are advertised on a link at most.
 const MAX_PREF64: usize = 8;
 
-/// Adds what uplinks pass on to the content of a link. An option is that of the first uplink that has
-/// it, by name: hosts could not tell what belongs to whom. The link's own captive portal and NAT64
-/// prefix come before all that.
+/// Adds what uplinks pass on to the content of a link. An option is that of the first uplink that
+/// has it, by name: hosts could not see which belongs to which. The link's own captive portal and
+/// NAT64 prefix come before all that.
 pub(super) fn pass_on(facts: Facts<'_>, downlink: &config::Downlink, content: &mut Content) {
     for code in ServiceOption::CODES {
         let of_code = |option: &&ServiceOption| option.code() == code;

@@ -253,11 +253,11 @@ impl Place<'_> {
     }
 }
 
-/// Those of `prefixes` that addresses are formed in where there is `room` for so many: first what
-/// the router of the lease advertises, then what others do, and of each what is preferred before
-/// what is deprecated, which has a quarter all the same: connections run on by it until its end.
-/// Among equals one half of the room is for what has been there longest, the other for the newest,
-/// so that neither can be crowded out.
+/// Those of `prefixes` that addresses are formed in where there is `room` for that many only: first
+/// what the router of the lease advertises, then what others do, and of each what is preferred
+/// before what is deprecated. A quarter of the room is for deprecated prefixes all the same, as
+/// connections run on by them until their end. Among equals one half of the room is for what has
+/// been there longest, the other for the newest, so that neither can be crowded out.
 fn most_useful(
     prefixes: Vec<&EffectivePrefix>,
     mut room: usize,

@@ -64,14 +64,14 @@ pub enum Condition {
     },
     /// No router is heard on an uplink.
     NoRouter {
-        /// For so many seconds.
+        /// For how many seconds.
         silent_for: u64,
         /// What is used meanwhile; none where nothing is delegated.
         kept: Option<Kept>,
     },
     /// No DHCPv6 server answers on an uplink.
     ServerSilent {
-        /// For so many seconds.
+        /// For how many seconds.
         silent_for: u64,
         /// What is used meanwhile.
         kept: Kept,
@@ -82,11 +82,11 @@ pub enum Condition {
         iaid: Iaid,
         /// The server that answered last.
         server: Duid,
-        /// What it said.
+        /// The status code of the answer.
         answer: String,
-        /// For so many seconds.
+        /// For how many seconds.
         lacking_for: u64,
-        /// They are asked again in so many seconds; none when a router has to advertise first.
+        /// In how many seconds they are asked again; none when a router has to advertise first.
         again_in: Option<u64>,
         /// What is used meanwhile.
         kept: Kept,
@@ -178,13 +178,13 @@ pub enum Condition {
     },
     /// UDP port 546 cannot be opened.
     ClientPortTaken {
-        /// What the kernel said.
+        /// The kernel's answer.
         #[serde(flatten)]
         refused: RefusedStep,
     },
     /// UDP port 547 cannot be opened.
     ServerPortTaken {
-        /// What the kernel said.
+        /// The kernel's answer.
         #[serde(flatten)]
         refused: RefusedStep,
     },

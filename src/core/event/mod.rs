@@ -133,7 +133,8 @@ pub enum Event {
         /// Its address.
         router: Ipv6Addr,
     },
-    /// A router on an uplink is no default router any more: it said so, or was not heard for so long.
+    /// A router on an uplink is no default router any more: it has ended its lifetime, or was not
+    /// heard until the lifetime ended.
     RouterLost {
         /// The uplink.
         interface: String,
@@ -301,8 +302,9 @@ impl Event {
         }
     }
 
-    /// The name of its kind, as programs read it, and what tells events of this kind apart: the
-    /// name of the condition, transition or command, or the reason. Both are fixed words of this program.
+    /// The name of its kind, as programs read it, and what distinguishes events of this kind: the
+    /// name of the condition, transition or command, or the reason. Both are fixed words of this
+    /// program.
     pub const fn kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::ChangeBegan { .. } => ("change-began", ""),

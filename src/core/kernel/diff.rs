@@ -30,7 +30,7 @@ impl Removable {
     }
 }
 
-/// The steps about objects that the kernel does not tell of. `restored` are settings that get back
+/// The steps about objects that the kernel does not report. `restored` are settings that get back
 /// the values that they had.
 pub(super) fn made_diff(state: &State, desired: &Desired, restored: Vec<Object>) -> Vec<Step> {
     let wanted = desired.made.values().cloned().chain(restored);

@@ -410,7 +410,7 @@ pub enum Refusal {
     Other {
         /// The system's own error number, which means something to people alone.
         number: i32,
-        /// What the system says of it; may be empty, and is where it comes from a recording.
+        /// The system's error of it; may be empty, and is where it comes from a recording.
         #[serde(skip)]
         text: &'static str,
     },

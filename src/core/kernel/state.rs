@@ -15,17 +15,17 @@ use crate::time::{Instant, Until};
 pub(in crate::core) struct State {
     /// Links, addresses and routes.
     pub system: System,
-    /// Objects of other kinds, which the kernel does not tell of.
+    /// Objects of other kinds, which the kernel does not report.
     made: BTreeMap<Key, Object>,
 }
 
 impl State {
-    /// Objects that the kernel does not tell of.
+    /// Objects that the kernel does not report.
     pub(super) fn made(&self) -> impl Iterator<Item = (&Key, &Object)> {
         self.made.iter()
     }
 
-    /// Whether an object that the kernel does not tell of was made as it is.
+    /// Whether an object that the kernel does not report was made as it is.
     pub(super) fn has_made(&self, object: &Object) -> bool {
         self.made.get(&object.key()) == Some(object)
     }
@@ -93,8 +93,7 @@ impl State {
         }
     }
 
-    /// Takes back what was assumed of a step that the kernel refused; false where that tells
-    /// nothing that is not known.
+    /// Takes back what was assumed of a step that the kernel refused; false where that is no news.
     pub(super) fn refuse(&mut self, step: &Step) -> bool {
         match step {
             Step::Set(Object::Address(address)) | Step::Replace(Object::Address(address)) => {
@@ -152,7 +151,7 @@ impl State {
         self.system.duplicates.extend(duplicates);
     }
 
-    /// The kernel does not tell that it was set whether it follows advertisements.
+    /// The kernel sends no message when it is set whether it follows advertisements.
     fn note_setting(&mut self, object: &Object) {
         if let Object::Setting(Setting { index, name: Sysctl::AcceptRa, value, .. }) = object
             && let Some(link) = self.system.links.get_mut(index)

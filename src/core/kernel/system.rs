@@ -29,7 +29,7 @@ pub struct Link {
     /// The MTU of the device, in octets.
     pub mtu: u32,
     /// Whether the kernel follows advertisements (`accept_ra`): 0 for never, 1 for a host, 2 also
-    /// where it forwards; none where that is not known. The kernel tells of it with other changes of
+    /// where it forwards; none where that is not known. The kernel reports it with other changes of
     /// the link, and not when it is set.
     #[serde(default)]
     pub accept_ra: Option<i32>,

@@ -16,11 +16,12 @@ use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::{IaPrefix, StatusCode};
 
-/// So many are remembered and routed. For one beyond that another makes room: of the router that
-/// most are routed to what ends first, the deprecated before the preferred. So a router with few
-/// gets its own whatever another has.
+/// The most leases that are remembered and routed. A further one takes the place of another: of the
+/// client router that has the most routes, the lease that ends first, and deprecated ones before
+/// preferred ones. A router with few leases keeps them whatever another one has.
 pub(super) const MAX_LEASES: usize = 4096;
-/// So many of them for one client, which makes room by its own. RFC 8987 §4.1 wants more than one.
+/// The most leases of one client; a further one takes the place of one of its own. RFC 8987 §4.1
+/// wants more than one.
 pub(super) const MAX_PER_CLIENT: usize = 64;
 /// Metric of their routes: behind a link of ours, before any learnt route.
 const METRIC: u32 = ONLY_METRIC;

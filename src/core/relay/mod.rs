@@ -2,7 +2,7 @@
 //! servers elsewhere, what those answer comes back, and what passes through is remembered and
 //! routed.
 //!
-//! Relaying itself has no state: where an answer belongs is said in it.
+//! Relaying itself has no state: each answer names where it belongs.
 
 mod agent;
 mod leases;

@@ -72,15 +72,16 @@ const FOLLOW_UP_GAPS: [Duration; 4] = [
 /// No follow-up starts later than this after its change, however long the refreshes took (CHG-15).
 const FOLLOW_UP_WINDOW: Duration = Duration::from_secs(45);
 
-/// An advertisement is the echo of its router's Reconfigure, or the first words on a link that
-/// came up, for so long (CHG-16).
+/// How long after a Reconfigure of a router, or after its link came up, an advertisement of that
+/// router is taken for part of the same news (CHG-16).
 const ECHO_WINDOW: Duration = Duration::from_secs(5);
 
-/// A Reconfigure is acknowledged by the refresh before it for so long (CHG-16).
+/// How long after a refresh a Reconfigure counts as answered by it (CHG-16).
 const ACKNOWLEDGED_WINDOW: Duration = Duration::from_secs(2);
 
-/// A refresh of which nothing is heard for so long counts as failed. It is far longer than the
-/// ladder, and keeps triggers from waiting for an outcome that got lost with its link.
+/// A refresh without any outcome counts as failed after this time. It is far longer than the
+/// retransmissions take, and keeps triggers from waiting for an outcome that got lost with its
+/// link.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(20);
 
 /// What a refresh begins with; of several the greatest serves them all.
@@ -110,7 +111,7 @@ pub enum Trigger {
     },
     /// The link came up or back (CHG-05).
     Link,
-    /// An operator or ppp said so.
+    /// An operator or ppp has requested it.
     Requested,
     /// A valid Reconfigure (PDC-89).
     Reconfigure {

@@ -1,4 +1,4 @@
-//! The connection that an uplink has since it came up last: what a program that dials is told of it.
+//! The present connection of an uplink, since it came up last, for programs that dial.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use crate::config::AddressMode;
 use crate::core::kernel::system::System;
 use crate::time::Instant;
 
-/// A program that dials may say that the link is up so long before the kernel does: ppp runs its
-/// script before it has negotiated IPv6.
+/// How long before the kernel a program that dials may report the link as up: ppp runs its script
+/// before it has negotiated IPv6.
 const EARLY: Duration = Duration::from_secs(30);
 
 /// What has happened since the uplink came up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Connection {
-    /// A program has said that the link is up, and nothing could be sent then.
+    /// When a program has reported that the link is up, while nothing could be sent.
     announced_at: Option<Instant>,
     /// A question about the lease was answered.
     is_answered: bool,
 }
 
 impl Connection {
-    /// The uplink comes up; whether a program has said so before.
+    /// The uplink comes up; whether a program has reported that before.
     pub(super) fn begin(&mut self, now: Instant) -> bool {
         let announced_at = self.announced_at.take();
         *self = Self::default();

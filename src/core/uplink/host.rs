@@ -22,13 +22,14 @@ use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::Duid;
 use crate::wire::ndp::RouterAdvertisement;
 
-/// What is published waits so long after the start for the first advertisement: what an earlier run
-/// has published stays until then.
+/// How long after the start what an earlier run has published stays while no advertisement was
+/// heard.
 const FIRST_WORDS: Duration = Duration::from_secs(3);
 
-/// A host that is given no prefix for so long forms addresses after all (RFC 9762 §7).
+/// A host that is delegated no prefix within this time forms addresses after all (RFC 9762 §7).
 const DELEGATION_PATIENCE: Duration = Duration::from_secs(10);
-/// What a kernel is to form addresses of has to be advertised again, once it is told to.
+/// A prefix has to be advertised again before a kernel forms addresses in it, once that is switched
+/// on.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What is known of a host on an uplink.
@@ -58,7 +59,7 @@ enum Wait {
     /// Not too long.
     #[default]
     Patient,
-    /// Too long: its kernel is told to form addresses.
+    /// Too long: the kernel is set to form addresses.
     Over,
     /// Routers have been asked to advertise again.
     Solicited,

@@ -12,7 +12,7 @@ use pnet::packet::icmpv6::{Icmpv6Code, Icmpv6Types};
 use crate::core::random::Random;
 use crate::time::{Deadline, Instant};
 
-/// So many requests may stay unanswered: the first ones pay for neighbor discovery on the way and
+/// How many requests may stay unanswered: the first ones pay for neighbor discovery on the way, and
 /// for a provider whose route comes just after the lease.
 const TRY_COUNT: u16 = 5;
 

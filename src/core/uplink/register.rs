@@ -17,11 +17,11 @@ use crate::wire::address_registration::{Acknowledgement, Inform};
 use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, code};
 
-/// INF_TIMEOUT and INF_MAX_RT (RFC 9915 §7.6). A server that is there answers one of so many.
+/// INF_TIMEOUT and INF_MAX_RT (RFC 9915 §7.6), and how many requests a server may leave unanswered.
 const INFORMATION: Parameters = Parameters::new(1, 3600, 5, 0);
 /// INF_MAX_DELAY (RFC 9915 §7.6)
 const INFORMATION_DELAY: Duration = Duration::from_secs(1);
-/// Where no server has answered one is looked for again so much later: INF_MAX_RT.
+/// How long after no server has answered one is looked for again: INF_MAX_RT.
 const SILENCE: Duration = Duration::from_secs(3600);
 /// IRT_DEFAULT and IRT_MINIMUM in seconds (RFC 9915 §7.6): when a server that does not offer it is
 /// asked again.
@@ -55,7 +55,7 @@ pub(super) struct Registration {
 /// Whether the network's DHCPv6 server wants registrations.
 #[derive(Clone, Debug)]
 enum Support {
-    /// Nobody has said that there is a server.
+    /// It is not known whether there is a server.
     Unknown,
     /// It is being asked.
     Asked(Exchange),
@@ -303,7 +303,8 @@ impl Registered {
         (self.exchange, self.refresh_at) = (None, None);
     }
 
-    /// Takes in its lifetimes. A server that believes in another end is told in time (RFC 9686 §4.6.1).
+    /// Takes in its lifetimes. A server that has another end of them is updated in time (RFC 9686
+    /// §4.6.1).
     fn follow(&mut self, now: Instant, has: &KernelAddress, desync: f64, is_offered: bool) {
         (self.preferred_until, self.valid_until) = (has.preferred_until, has.valid_until);
         if is_offered && differ(now, self.known_until, self.valid_until) {

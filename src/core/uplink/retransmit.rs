@@ -58,7 +58,7 @@ const FOREVER: Duration = Duration::from_secs(10_000_000);
 pub struct Retransmit {
     parameters: Parameters,
     first_above_initial: bool,
-    /// Nothing is sent so long after the first message or later; the exchange goes on without.
+    /// How long after the first message the last one may be sent; the exchange goes on without.
     sends_for: Option<Duration>,
     next_at: Instant,
     /// RT, the interval drawn last.

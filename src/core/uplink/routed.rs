@@ -10,7 +10,7 @@ use super::probe::{Probe, Verdict};
 use crate::core::random::Random;
 use crate::time::{Deadline, Instant};
 
-/// A prefix that was found not routed is probed again so much later.
+/// The pause before a prefix is probed again that was found not to be routed.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// What is known of one uplink's newest prefix.

@@ -8,7 +8,7 @@ use super::{SPOKEN_LATELY, Uplink};
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Iaid;
 
-/// What does not come for so long is reported.
+/// A silence of this length is reported.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an uplink waits for, and what it has waited for in vain.

@@ -83,7 +83,7 @@ impl Solicit {
         self.round = Some(Round { multicast, next_at, progress, sent: 0 });
     }
 
-    /// The interface is unusable: nothing is due. What comes back may be another link, so it is
+    /// The interface is unusable: nothing is sent. What comes back may be another link, so it is
     /// solicited without regard to what was sent before.
     pub const fn stop(&mut self) {
         self.round = None;

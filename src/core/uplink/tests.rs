@@ -13,7 +13,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many milliseconds pass.
+    /// Time passes, in milliseconds.
     Wait(u64),
     /// A router advertises: which one, its lifetime, prefixes by number with their lifetime.
     Advertise(u8, u16, Vec<(u8, u32)>),
@@ -23,7 +23,7 @@ enum Step {
     Renew,
     /// A prefix can be probed.
     Aim(bool),
-    /// The kernel forms an address with this end that is valid for so many seconds, or has it no more.
+    /// The kernel forms an address with this end and valid lifetime in seconds, or removes it.
     Formed(u8, u32),
     /// UDP port 546 is open, or another program's.
     Port(bool, bool),

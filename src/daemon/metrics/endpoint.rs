@@ -18,15 +18,15 @@ use crate::time::Instant;
 
 /// A request has to fit.
 const MAX_REQUEST: usize = 4096;
-/// So long a connection lasts.
+/// The longest time that a connection lasts.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// So many are served at a time; others are closed at once.
+/// The most connections that are served at a time; others are closed at once.
 const MAX_CONNECTIONS: usize = 8;
 /// Whoever scrapes more often is given the same text again.
 const FRESH: Duration = Duration::from_secs(1);
-/// What cannot be listened on is tried again so much later.
+/// The pause before an address is tried again that cannot be listened on.
 const RETRY: Duration = Duration::from_secs(5);
-/// After a connection that could not be taken the next is tried so much later.
+/// The pause after a connection that could not be taken.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the metrics are served; none where they are off.

@@ -65,7 +65,7 @@ impl Gauges {
         numbers
     }
 
-    /// Sets the wall time at which so many seconds have passed. What does not end has none.
+    /// Sets the wall time at which a lifetime of so many seconds ends. An infinite one has no time.
     fn set_end<const N: usize>(
         &self,
         numbers: &Numbers,

@@ -9,8 +9,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::core::event::Event;
 use crate::core::stage::Stage;
 
-/// The least latency that is told from others, in seconds, and how many times it is doubled: up to a
-/// minute.
+/// The upper bound of the first bucket of latencies, in seconds, and the number of buckets, each
+/// with twice the bound of the one before: up to half a minute.
 const BUCKETS: (f64, u16) = (0.000_25, 18);
 
 /// Which protocol a message is of.

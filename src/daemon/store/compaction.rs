@@ -17,8 +17,7 @@ use super::journal::{VERSION, write_line};
 use crate::core::memory::Record;
 use crate::time::Instant;
 
-/// Lines that follow a snapshot take no more room than this: a disk that does not end one for so
-/// long is given up.
+/// The most octets that may follow a snapshot: a disk that has not ended one by then is given up.
 const MAX_TAIL: usize = 64 << 20;
 
 /// How far writing anew has come.
@@ -56,12 +55,12 @@ impl Compaction {
         self.is_idle() && self.rests_until.is_none_or(|until| until <= now)
     }
 
-    /// A snapshot of so many lines is about to be written.
+    /// A snapshot of `lines` lines is about to be written.
     pub(super) fn begin(&mut self, lines: usize) {
         self.stage = Stage::Writing { tail: Vec::new(), lines };
     }
 
-    /// Takes in lines, so many, that are appended to the old file.
+    /// Takes in `count` lines that are appended to the old file.
     pub(super) fn append(&mut self, now: Instant, octets: &[u8], count: usize) {
         match &mut self.stage {
             Stage::Idle => {}
@@ -163,7 +162,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn write(self) -> io::Result<File> {
         let mut file = BufWriter::new(self.paths.create()?);
         writeln!(file, "{VERSION}")?;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::daemon::directory::remedy;
 use crate::time::Instant;
 
-/// After a failure the disk is left alone for so long (STO-09): what is owed is written within a
-/// minute of there being room.
+/// The pause after a failure of the disk (STO-09): what is owed is written within a minute after
+/// room has come.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// So many files are kept aside under one name; the last of them is replaced.
+/// The most files that are kept aside under one name; the last of them is replaced.
 const MAX_ASIDE: usize = 8;
 
 /// The lines of a file.

@@ -23,7 +23,7 @@ pub(super) const VERSION: &str = r#"{"renumberd-memory":1}"#;
 const MIN_LINES: usize = 256;
 /// Room for lines that is kept.
 const USUAL_OCTETS: usize = 16 * 1024;
-/// So much is written at the latest.
+/// The most octets that wait before they are written.
 const MAX_UNWRITTEN: usize = 256 * 1024;
 
 /// A record with the clocks at which it was written.

@@ -94,7 +94,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// What the system says where nobody listens; [`io::ErrorKind::TimedOut`] where the program
+    /// The system's error where nobody listens; [`io::ErrorKind::TimedOut`] where the program
     /// hangs for [`PATIENCE`].
     pub async fn send(&self, port: u16, key: &Key, seconds: u32) -> io::Result<()> {
         exchange(port, &self.encode(key, seconds)).await

@@ -1,4 +1,4 @@
-//! What a requesting program tells its hook, as a [`Feed`].
+//! What a requesting program hands to its hook, as a [`Feed`].
 //!
 //! A part that makes no sense is left out, the rest is used: a search domain that is none costs
 //! nobody a prefix.
@@ -25,8 +25,8 @@ pub fn from_dhcpcd(environment: &Environment) -> Result<Option<Feed>, String> {
     dhcpcd::feed(environment)
 }
 
-/// What dhcp6c says in the environment of its script, which does not name the interface: `uplink`
-/// does. What it has put on other interfaces is `seen` there, where the script is not told it.
+/// The environment that dhcp6c gives its script does not name the interface: `uplink` does. What
+/// dhcp6c has put on other interfaces is in `seen`, as the script does not learn of that.
 pub fn from_dhcp6c(environment: &Environment, uplink: &str, seen: &[Seen]) -> Option<Feed> {
     dhcp6c::feed(environment, uplink, seen)
 }

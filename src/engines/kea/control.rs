@@ -111,7 +111,7 @@ pub async fn configure(socket: &Path, configured: &Configured) -> Result<(), Fai
     command(socket, "config-set", configured.json.clone()).await.map(drop)
 }
 
-/// All delegated prefixes that are leased of a subnet, as far as what is said of them can be read.
+/// All delegated prefixes that are leased of a subnet, as far as the answer can be read.
 ///
 /// # Errors
 ///
@@ -183,7 +183,7 @@ pub async fn hold(socket: &Path, subnet: u32, held: &Held) -> Result<(), Failure
     command(socket, "lease6-update", arguments).await.map(drop)
 }
 
-/// A lease of a subnet that holds, if what is said of it makes sense.
+/// A valid lease of a subnet, if the entry can be read.
 fn read(stated: Value, subnet: u32) -> Option<Lease> {
     let stated: StatedLease = serde_json::from_value(stated).ok()?;
     let prefix = Ipv6Net::new(stated.ip_address, stated.prefix_len).ok()?.trunc();

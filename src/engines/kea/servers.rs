@@ -10,9 +10,9 @@ use crate::net::stable_hash;
 const ONLY: u32 = 1;
 /// Where Debian's PostgreSQL has its socket.
 const POSTGRESQL: &str = "/run/postgresql";
-/// A pair asks each other so often whether it is there, and goes on alone after so long, both in
-/// milliseconds. After each change of the configuration neither answers before three of the former
-/// have passed.
+/// How often the two servers of a pair ask each other whether they are there, and after what
+/// silence one goes on alone, both in milliseconds. After each change of the configuration neither
+/// answers before three of the former have passed.
 const HEARTBEAT: u32 = 100;
 const DEAD_AFTER: u32 = 1000;
 /// A lease that the other one has not taken note of by then is given all the same, in milliseconds.

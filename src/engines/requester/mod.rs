@@ -18,16 +18,17 @@ use crate::programs::command::{self, Failure, plain};
 use crate::programs::files::Edition;
 use process::Running;
 
-/// A command that has a lease renewed has so long; dhcpcd answers when its hook has ended.
+/// How long a command may take that has a lease renewed; dhcpcd answers when its hook has ended.
 const COMMAND: Duration = Duration::from_secs(5);
-/// A renewal that failed is tried again after so long, and after twice the time each time.
+/// The pause before a failed renewal is tried again; it is doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Whether the program runs is looked at so often.
+/// How often it is checked that the program runs.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A signal that may have been lost is sent again after so long, twice, and after twice the time
-/// from then on until this is over; then the renewal is left to who ordered it.
+/// The pause before a signal that may have been lost is sent again: twice after this time, then
+/// after twice the time before, until the bound below; then the renewal is left to the one who
+/// ordered it.
 const FIRST_REPEAT: Duration = Duration::from_millis(5);
 const LAST_REPEAT: Duration = Duration::from_millis(1280);
 

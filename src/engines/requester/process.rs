@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 /// Where pid files are.
 pub(super) const FOLDERS: [&str; 2] = ["/run", "/var/run"];
-/// A process that was asked to end has so long.
+/// How long a process may take to end after it was asked to.
 const END: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(10);
 /// A command line is no longer than this, in octets.

@@ -36,7 +36,7 @@ impl Echo {
     /// How long to wait for an answer.
     pub const TURN: Duration = Duration::from_millis(1);
 
-    /// Begins; `number` tells clients apart.
+    /// Begins; `number` distinguishes clients.
     pub fn new(from: Ipv6Addr, number: usize) -> Self {
         let number = u8::try_from(number % 256).unwrap_or_default();
         Self { from, number, sequence: 0, state: State::Unbound }

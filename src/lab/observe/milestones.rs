@@ -41,7 +41,7 @@ pub struct Milestone {
     pub node: Node,
     /// What.
     pub event: Event,
-    /// So long after the provider was told.
+    /// The time since the change at the provider.
     pub after: Duration,
     /// The prefix or the address, as text.
     pub subject: String,
@@ -58,7 +58,7 @@ pub struct Late {
     pub after: Option<Duration>,
 }
 
-/// A change, from the moment when the provider is told.
+/// A change, from the moment when it is made at the provider.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Run {
     /// In the order of time.
@@ -84,7 +84,7 @@ pub struct Question {
     pub to: Era,
     /// The era that clients come from.
     pub from: Era,
-    /// When, since boot, the provider was told.
+    /// When, since boot, the change was made at the provider.
     pub begun: Duration,
     /// How late it may get.
     pub max: Duration,

@@ -1,4 +1,4 @@
-//! What the kernel of a namespace tells of addresses and prefixes, as it happens.
+//! What the kernel of a namespace reports of addresses and prefixes, as it happens.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,7 +13,7 @@ use crate::platform::linux::kernel::messages;
 
 const RECEIVE_OCTETS: usize = 64 * 1024;
 
-/// What is told. The numbers are those of linux/rtnetlink.h.
+/// What is reported. The numbers are those of linux/rtnetlink.h.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Group {
@@ -35,7 +35,7 @@ impl Monitor {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn open(groups: &[Group]) -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind(&SocketAddr::new(0, 0))?;
@@ -51,7 +51,7 @@ impl Monitor {
     ///
     /// # Errors
     ///
-    /// What the system says, among it that some were lost.
+    /// The system's error, among it that some were lost.
     pub fn recv(&mut self) -> io::Result<Option<Vec<RouteNetlinkMessage>>> {
         self.buffer.clear();
         match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {

@@ -7,7 +7,7 @@ use super::log::{Seen, What};
 use super::milestones::Run;
 use crate::lab::site::nodes::Node;
 
-/// Packets are counted for so long after a change at least: repetitions end within a second, and a
+/// How long packets are counted after a change at least: repetitions end within a second, and a
 /// Reconfigure is retransmitted after two.
 pub const COUNTED_FOR: Duration = Duration::from_millis(2200);
 

@@ -44,7 +44,7 @@ impl Tap {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn open(way: Way) -> io::Result<Self> {
         // Only a socket for all protocols sees what leaves; only one for a single protocol is
         // behind the filters at the arrival.
@@ -86,7 +86,7 @@ impl Tap {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn recv(&self) -> io::Result<Option<Frame>> {
         let mut octets = [0; LARGEST];
         let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
@@ -126,7 +126,7 @@ impl Tap {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn wait(&self, timeout: Duration) -> io::Result<Option<Frame>> {
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout) {

@@ -1,8 +1,8 @@
 //! The result for programs.
 //!
 //! The schema is stable: fields may be added, none is renamed or removed without another number in
-//! `schema`. Times are milliseconds from the moment when the provider is told (in the scenario
-//! `redial`: when the line can carry packets again), to the microsecond.
+//! `schema`. Times are milliseconds from the moment when the change is made at the provider (in the
+//! scenario `redial`: when the line can carry packets again), to the microsecond.
 //!
 //! | field | |
 //! | --- | --- |

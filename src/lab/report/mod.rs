@@ -63,7 +63,7 @@ pub struct Options {
     pub stacks: Vec<Stack>,
     /// A run that takes longer has failed.
     pub max: Duration,
-    /// So long no link has had an advertisement for all when a change begins.
+    /// For how long no link has had a multicast advertisement when a change begins.
     pub spacing: Duration,
     /// The program that has the agent.
     pub program: PathBuf,

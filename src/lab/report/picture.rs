@@ -29,7 +29,8 @@ const CURVES: i32 = 210;
 const LEGEND: i32 = 106;
 const LANES_MARGIN: i32 = 20;
 const LANES_TOP: i32 = LEGEND + LANES_MARGIN;
-/// From so many times the fastest stack's time on, both are seen on a logarithmic axis alone.
+/// Where the slowest stack takes this many times the fastest one's time or more, both can be seen
+/// on a logarithmic axis alone.
 const LINEAR: f64 = 20.0;
 const LANE: i32 = 34;
 const SCALE: i32 = 26;
@@ -366,7 +367,7 @@ const fn look(stack: Stack) -> (RGBColor, &'static str) {
     }
 }
 
-/// Each kind of milestone has a form and a colour, to be told apart without the colour too.
+/// Each kind of milestone has a form and a colour, to be distinguished without the colour too.
 fn mark(area: &Area<'_>, event: Event, (x, y): (i32, i32)) -> Drawn {
     let disc = |radius: i32, ink: RGBColor| area.draw(&Circle::new((x, y), radius, ink.filled()));
     let ring = |ink| disc(6, ink).and_then(|()| disc(4, WHITE));

@@ -28,7 +28,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn create(self) -> io::Result<Self> {
         fs::create_dir_all(self.state())?;
         fs::create_dir_all(self.runtime())?;
@@ -59,7 +59,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn configure(&self, text: &str) -> io::Result<()> {
         fs::write(self.config(), text)
     }

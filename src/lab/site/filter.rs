@@ -38,7 +38,7 @@ impl Namespace {
         self.filter(name, "dice", &dice(part))
     }
 
-    /// Makes an interface lose what tells one router of a change: Reconfigure messages, and
+    /// Makes an interface lose what notifies one router of a change: Reconfigure messages, and
     /// advertisements to it alone.
     ///
     /// # Errors
@@ -48,8 +48,8 @@ impl Namespace {
         self.filter(name, "notifications", &notifications())
     }
 
-    /// The loss has to be where packets arrive: the kernel tells a sender of a packet that is
-    /// dropped on the way out. An interface has one filter.
+    /// The loss has to be where packets arrive: a sender learns of a packet that is dropped on the
+    /// way out. An interface has one filter.
     fn filter(&self, name: &str, title: &str, program: &[Instruction]) -> anyhow::Result<()> {
         let index = i32::try_from(self.index(name)?)?;
         let mut queue = TcMessage::with_index(index);

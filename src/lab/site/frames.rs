@@ -131,7 +131,7 @@ impl FrameSender {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn send(&mut self, frame: &[u8]) -> anyhow::Result<()> {
         self.channel.send_to(frame, None).context("the frame does not fit")??;
         Ok(())

@@ -83,7 +83,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { handle: Arc::new(File::open(path)?) })
     }
@@ -104,7 +104,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn enter(&self) -> io::Result<()> {
         Ok(setns(&self.handle, CloneFlags::CLONE_NEWNET)?)
     }
@@ -171,7 +171,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn sysctl(&self, interface: &str, name: &str, value: i32) -> anyhow::Result<()> {
         let path = format!("/proc/sys/net/ipv6/conf/{interface}/{name}");
         self.run(|| fs::write(&path, value.to_string()))

@@ -21,7 +21,7 @@ pub const CLIENT: &str = "eth0";
 /// The routers from the provider's side on, each with the length of its delegated prefix.
 const ROUTERS: [(&str, u8); 6] =
     [("outbound", 48), ("backbone", 52), ("wlan", 56), ("lab", 60), ("attic", 61), ("shed", 62)];
-/// So many routers can stand in a row.
+/// The most routers that can stand in a row.
 pub const MOST_HOPS: usize = ROUTERS.len();
 
 /// How many routers and clients there are.
@@ -38,7 +38,7 @@ pub struct Site {
 pub enum Node {
     /// The provider.
     Isp,
-    /// A router, so many hops from the provider.
+    /// A router, by its number of hops from the provider.
     Router(usize),
     /// A client.
     Client(usize),

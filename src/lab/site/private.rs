@@ -31,7 +31,7 @@ impl Private {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn create(directory: PathBuf) -> io::Result<Self> {
         for path in OWN.iter().chain(&KEPT) {
             fs::create_dir_all(directory.join(path))?;
@@ -49,7 +49,7 @@ impl Private {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn write(&self, path: &str, text: &str) -> io::Result<()> {
         let path = self.place(path);
         if let Some(parent) = path.parent() {
@@ -62,7 +62,7 @@ impl Private {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn write_program(&self, path: &str, text: &str) -> io::Result<()> {
         self.write(path, text)?;
         fs::set_permissions(self.place(path), fs::Permissions::from_mode(0o755))

@@ -62,7 +62,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let pid = i32::try_from(self.child.id()).map_err(io::Error::other)?;
         Ok(kill(Pid::from_raw(pid), signal)?)
@@ -72,7 +72,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn stop(&mut self, patience: Duration) -> io::Result<Option<ExitStatus>> {
         self.signal(Signal::SIGTERM)?;
         let begun = clock::now();
@@ -89,7 +89,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn kill(&mut self) -> io::Result<ExitStatus> {
         self.child.kill()?;
         self.child.wait()

@@ -22,8 +22,8 @@ use crate::time::Instant;
 const RECEIVE_OCTETS: usize = 2048;
 /// Messages read before others have their turn.
 const BATCH: usize = 64;
-/// A socket of 256 KiB keeps some eight hundred messages, and drops what follows without a word. Who
-/// has read so many without a pause takes it that there were more.
+/// A socket of 256 KiB keeps some eight hundred messages, and silently drops what follows. After
+/// reading this many without a pause the agent assumes that some were lost.
 const SUSPICIOUS: usize = 512;
 
 /// Reports what happens.
@@ -44,7 +44,7 @@ enum Consequence {
     Event(KernelEvent),
     /// An interface has to be looked at.
     Look(IfIndex),
-    /// What was said can be read in two ways.
+    /// A message can be read in two ways.
     Doubt,
 }
 
@@ -57,7 +57,7 @@ impl<C: SystemCalls> Events<C> {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn drain(&mut self, now: Instant, events: &mut Vec<KernelEvent>) -> Result<Drained, Errno> {
         let watch = Rc::clone(&self.watch);
         let mut watch = watch.borrow_mut();
@@ -110,7 +110,7 @@ impl<C: SystemCalls> Events<C> {
             }
         }
         for interface in changed {
-            // One that is gone by now is said to be by a message behind.
+            // Where it has vanished by now, a later message reports that.
             let _ = look::interfaces(&mut self.calls, watch, now, interface.0, events);
         }
         Ok(drained)
@@ -140,7 +140,8 @@ impl<C: SystemCalls> Events<C> {
         }
     }
 
-    /// An address as it is, whatever was said of it: one can be reported gone that is there.
+    /// An address as it is, whatever a message reports: one can be reported as removed that is
+    /// there.
     fn look(
         &mut self,
         now: Instant,

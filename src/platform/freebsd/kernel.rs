@@ -29,7 +29,7 @@ const FORWARDING: &str = "net.inet6.ip6.forwarding";
 /// §7.2.3); by default they are not.
 const ANSWERS_OFF_LINK: &str = "net.inet6.icmp6.nd6_onlink_ns_rfc4861";
 
-/// Asks and tells the kernel, through the system calls `C`.
+/// Reads and changes the kernel's state, through the system calls `C`.
 #[derive(Debug)]
 pub struct Kernel<C> {
     pub(super) calls: C,
@@ -42,7 +42,8 @@ pub struct Kernel<C> {
 }
 
 impl<C: SystemCalls> Kernel<C> {
-    /// Who asks and tells through `calls`, and who listens through `events`, in the process `pid`.
+    /// The part that reads and changes state through `calls`, and the part that listens through
+    /// `events`, in the process `pid`.
     pub fn through(calls: C, events: C, pid: u32) -> (Self, Events<C>) {
         let watch = Rc::new(RefCell::new(Watch::default()));
         let kernel = Self {
@@ -79,7 +80,7 @@ impl<C: SystemCalls> Kernel<C> {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn read(&mut self, now: Instant) -> Result<System, Errno> {
         let mut events = Vec::new();
         {
@@ -240,7 +241,7 @@ impl<C: SystemCalls> Kernel<C> {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn list_neighbors(&mut self, interface: IfIndex) -> Result<Vec<Neighbor>, Errno> {
         let table = self.calls.sysctl(&abi::NEIGHBORS)?;
         let mut found = Vec::new();

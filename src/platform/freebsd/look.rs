@@ -37,7 +37,7 @@ pub(super) fn lifetimes<C: SystemCalls>(
     Ok(ioctl::lifetimes(&argument))
 }
 
-/// An address as it is; none where it is not there after all, whatever a message has said.
+/// An address as it is; none where it is not there after all, whatever a message has reported.
 pub(super) fn address<C: SystemCalls>(
     calls: &mut C,
     watch: &Watch,

@@ -16,9 +16,9 @@ pub enum SocketAddress {
         index: IfIndex,
         /// Its kind (net/if_types.h).
         kind: u8,
-        /// Its name, where that is said.
+        /// Its name, where that is given.
         name: String,
-        /// Its link-layer address, or that of a neighbor; empty where that is not said.
+        /// Its link-layer address, or that of a neighbor; empty where that is not given.
         link_layer: Vec<u8>,
     },
     /// Of another family, or of none, with what follows length and family.

@@ -11,35 +11,35 @@ pub trait SystemCalls {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     fn ioctl(&mut self, request: Request, argument: &mut [u8]) -> Result<(), Errno>;
 
     /// write(2) of one message to a routing socket.
     ///
     /// # Errors
     ///
-    /// What the system says of the request.
+    /// The system's error of the request.
     fn write(&mut self, message: &[u8]) -> Result<(), Errno>;
 
     /// read(2) of one message from the routing socket of events; none where none is there yet.
     ///
     /// # Errors
     ///
-    /// What the system says; ENOBUFS where messages were lost, on systems that say so.
+    /// The system's error; ENOBUFS where messages were lost, on systems that say so.
     fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
 
     /// sysctl(3): a table of the kernel.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     fn sysctl(&mut self, name: &Name) -> Result<Vec<u8>, Errno>;
 
     /// sysctlbyname(3) of a number.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     fn sysctl_by_name(&mut self, name: &str) -> Result<i32, Errno>;
 
     /// sysctlbyname(3) with a new number.

@@ -1,5 +1,5 @@
-//! What has to be looked at by the clock, as no message of FreeBSD tells of it: the end of duplicate
-//! address detection, and the ends of addresses.
+//! What has to be looked at by the clock, as FreeBSD sends no message about it: the end of
+//! duplicate address detection, and the ends of addresses.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -14,8 +14,8 @@ const POLL: Duration = Duration::from_millis(250);
 /// Everything is read anew this often: a routing socket drops messages without a word when it is
 /// full.
 const RESYNC: Duration = Duration::from_secs(60);
-/// The kernel is given so much more than the valid lifetime. It ends an address without the route to
-/// its link, which would stay for ever: the agent removes it before.
+/// What the kernel is given beyond the valid lifetime. The kernel ends an address without the route
+/// to its link, which would stay for ever: the agent removes both before.
 pub(super) const MARGIN: Duration = Duration::from_secs(10);
 
 /// An address on an interface.
@@ -102,7 +102,7 @@ impl Watch {
         self.resync_at = Some(now);
     }
 
-    /// Whether it is time to read everything anew. Who is told so does that.
+    /// Whether it is time to read everything anew. The caller does that if so.
     pub(super) fn take_resync(&mut self, now: Instant) -> bool {
         let is_time = self.resync_at.is_none_or(|at| at <= now);
         if is_time {

@@ -1,4 +1,4 @@
-//! What the kernel tells by itself: links, addresses, our routes, forwarding, routers that do not
+//! What the kernel reports by itself: links, addresses, our routes, forwarding, routers that do not
 //! answer.
 
 use std::io;
@@ -50,7 +50,7 @@ const SOCKET_OCTETS: usize = 4 << 20;
 /// Datagrams read before others have their turn.
 const BATCH: usize = 64;
 
-/// A socket that tells what happens.
+/// A socket that receives the kernel's reports.
 #[derive(Debug)]
 pub struct Events {
     socket: Socket,
@@ -70,7 +70,7 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind(&SocketAddr::new(0, 0))?;
@@ -84,15 +84,15 @@ impl Events {
         Ok(Self { socket, buffer: Vec::with_capacity(RECEIVE_OCTETS) })
     }
 
-    /// Keeps out what is told of routes that `asker` has changed, as it knows, and hears of a refusal
-    /// by its answer; and of those of others, which concern nobody here, and which whoever floods a
-    /// link with advertisements has the kernel make by the thousand. Addresses are told of all the same, as only the kernel knows when one has
-    /// become usable. Of neighbors only routers that do not answer are let in: whoever scans a link
-    /// makes entries of others by the thousand.
+    /// Keeps out reports that nobody here needs. Routes that `asker` has changed: it knows them,
+    /// and learns of a refusal by its answer. Routes of others: a node that floods a link with
+    /// advertisements has the kernel make them by the thousand. Neighbors, except routers that do
+    /// not answer: a node that scans a link makes entries by the thousand. Addresses are all
+    /// reported, as only the kernel knows when one has become usable.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn leave_out_what_is_known_to(&self, asker: &Kernel) -> io::Result<()> {
         // Classic BPF reads in network order, netlink writes in the machine's.
         let half = |value: u16| u32::from(u16::from_be_bytes(value.to_ne_bytes()));
@@ -125,7 +125,7 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn read(&mut self, now: Instant, events: &mut Vec<KernelEvent>) -> io::Result<Drained> {
         for _ in 0..BATCH {
             match self.receive() {

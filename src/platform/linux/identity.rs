@@ -13,7 +13,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 ///
 /// # Errors
 ///
-/// What the system says; `InvalidData` where the file is not set up.
+/// The system's error; `InvalidData` where the file is not set up.
 pub fn machine_uuid() -> io::Result<[u8; 16]> {
     parse_machine_id(&fs::read_to_string(MACHINE_ID)?).map(derive_uuid).ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidData, format!("{MACHINE_ID} holds no machine id"))
@@ -24,7 +24,7 @@ pub fn machine_uuid() -> io::Result<[u8; 16]> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string(BOOT_ID)?.trim().to_owned())
 }

@@ -27,18 +27,18 @@ use crate::net::IfIndex;
 use crate::platform::{refusal_of, refusal_of_number};
 use crate::time::Instant;
 
-/// Requests sent at once. Should all of them be refused, all answers wait in the socket before the
-/// first is read, each as a buffer of some 768 octets: so many fit where the system grants no more
-/// than the usual room.
+/// The most requests that are sent at once. Should all of them be refused, all answers wait in the
+/// socket before the first is read, each as a buffer of some 768 octets: this many fit where the
+/// system grants no more than the usual room.
 const MAX_BATCH: usize = 256;
 /// Where a message's header has its flags (linux/netlink.h).
 const FLAGS_OFFSET: usize = 6;
-/// So often is dumped what does not come in one part.
+/// How often a dump is repeated that was interrupted.
 const DUMPS: usize = 3;
 const RECEIVE_OCTETS: usize = 64 * 1024;
 
-/// A socket to ask and to tell the kernel. It answers within the call: requests are processed
-/// while they are sent.
+/// A socket to read and change the kernel's state. The kernel answers within the call: requests are
+/// processed while they are sent.
 #[derive(Debug)]
 pub struct Kernel {
     pub(super) socket: Socket,
@@ -85,11 +85,11 @@ pub(super) enum Received {
 }
 
 impl Kernel {
-    /// Opens the socket to ask, and the one that tells.
+    /// Opens the socket for requests, and the one for reports.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn open() -> io::Result<(Self, Events)> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
@@ -136,7 +136,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn dump(&mut self, now: Instant) -> io::Result<System> {
         let mut system = System::default();
         let mut address = AddressMessage::default();

@@ -14,13 +14,13 @@ use super::kernel::{Kernel, Received, messages};
 use crate::core::kernel::system::Neighbor;
 use crate::net::IfIndex;
 
-/// The kernel tells ages in hundredths of a second on all but the oldest machines (USER_HZ).
+/// The kernel gives ages in hundredths of a second on all but the oldest machines (USER_HZ).
 const TICK: Duration = Duration::from_millis(10);
 
 /// What an operator can do about packets that are not sent for `error`, where something is known
 /// to help.
 pub fn remedy_for_unsent(error: &io::Error) -> Option<&'static str> {
-    // That is what is said where there is no room for the neighbor.
+    // The kernel's error where there is no room for the neighbor.
     let is_full = matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOBUFS));
     is_full.then_some(
         "if the kernel's table of neighbors is full (dmesg names it), raise \
@@ -34,7 +34,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn neighbors(&mut self, interface: IfIndex) -> io::Result<Vec<Neighbor>> {
         let mut message = NeighbourMessage::default();
         message.header.family = AddressFamily::Inet6;

@@ -63,7 +63,7 @@ pub fn go_on_as(account: &Account, real_time: bool) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn confine(read: &[PathBuf], write: &[PathBuf]) -> io::Result<bool> {
     let all = AccessFs::from_all(RULES);
     let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort);

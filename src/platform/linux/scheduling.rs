@@ -10,7 +10,7 @@ const PRIORITY: libc::c_int = 1;
 ///
 /// # Errors
 ///
-/// What the system says; EPERM without CAP_SYS_NICE.
+/// The system's error; EPERM without CAP_SYS_NICE.
 pub fn prefer_this_thread() -> io::Result<()> {
     let parameter = libc::sched_param { sched_priority: PRIORITY };
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;

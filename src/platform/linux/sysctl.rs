@@ -17,7 +17,7 @@ pub fn read_sysctl(interface: &str, name: Sysctl) -> Option<i32> {
 ///
 /// # Errors
 ///
-/// What the system says: EINVAL for a value out of range, EROFS or EACCES in containers.
+/// The system's error: EINVAL for a value out of range, EROFS or EACCES in containers.
 pub fn write_sysctl(interface: &str, name: Sysctl, value: i32) -> io::Result<()> {
     let path = path(interface, name.file()).ok_or(io::ErrorKind::InvalidInput)?;
     let written = fs::OpenOptions::new()
@@ -50,7 +50,7 @@ pub fn accepts_advertisements(interface: &str) -> bool {
 ///
 /// # Errors
 ///
-/// What the system says; `NotFound` where IPv6 is off.
+/// The system's error; `NotFound` where IPv6 is off.
 pub(super) fn forwarding() -> io::Result<bool> {
     Ok(fs::read_to_string(format!("{SETTINGS}/all/forwarding"))?.trim() != "0")
 }

@@ -1,4 +1,4 @@
-//! The clock that counts suspend, a timer on it, and what tells that the machine has slept.
+//! The clock that counts suspend, a timer on it, and one that shows that the machine has slept.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -29,7 +29,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn new() -> io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         Ok(Self { timer: TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?, armed: None })
@@ -39,7 +39,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn set(&mut self, at: Option<Instant>) -> io::Result<()> {
         if self.armed == at {
             return Ok(());
@@ -96,7 +96,7 @@ impl Sleep {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn new() -> io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;

@@ -8,7 +8,7 @@ fn net(third: u16) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, third, 0, 0, 0, 0, 0), 56)
 }
 
-/// A provider that advertises each minute, and so many hosts.
+/// A provider that advertises each minute, and a number of hosts.
 fn network(hosts: u16) -> Network {
     let mut network = Network::new(Instant::from_secs(1000));
     let segment = network.add_segment();

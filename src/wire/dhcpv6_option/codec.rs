@@ -35,7 +35,7 @@ const USUAL_IA_OCTETS: usize = 72;
 /// An IAPREFIX option without options of its own.
 const IA_PREFIX_OCTETS: usize = 25;
 
-/// What is left of a message or option behind its last option that can be told from the others.
+/// What is left of a message or option behind its last option that could be decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::wire) struct Unread {
     /// The code of the option that runs past the end; none where not even a header is left.

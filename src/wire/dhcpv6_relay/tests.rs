@@ -33,7 +33,7 @@ fn plain(hop_count: u8, inside: Vec<u8>) -> RelayMessage {
     RelayMessage { hop_count, options: vec![RelayOption::RelayMessage(inside)], ..forward() }
 }
 
-/// So many Relay-forwards around an Information-request.
+/// Relay-forwards, one in the other, around an Information-request.
 fn nested(levels: u8) -> Vec<u8> {
     (0..levels).fold(vec![11, 0, 0, 0], |inside, hop_count| plain(hop_count, inside).encode())
 }

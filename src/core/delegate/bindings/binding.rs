@@ -23,17 +23,18 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 /// Metric of a route to a delegation: behind a link of ours, before any learnt route.
 const METRIC: u32 = ONLY_METRIC;
 
-/// What has been said is underway for so long at most: whoever does not name a prefix after that
-/// does not hold it.
+/// The longest time that a message of ours is underway: a router that names a prefix no more after
+/// that does not hold it.
 const UNDERWAY: Duration = Duration::from_secs(3);
 
-/// A lifetime begins where it is heard: its holder may hold a prefix so much longer.
+/// A lifetime begins when its message arrives: the holder may use a prefix for this much longer
+/// than we count.
 const LATER: Duration = Duration::from_secs(5);
 
 /// Whose binding it is (SRV-40).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct BindingKey {
-    /// Who asks. First, as it is what tells most keys apart.
+    /// Who asks. The first field, as it differs between most keys.
     pub duid: Duid,
     /// Where it asks.
     pub downlink: Arc<str>,
@@ -44,9 +45,9 @@ pub struct BindingKey {
 /// A prefix that the requesting router may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Promise {
-    /// Preferred until, as the last message said.
+    /// When the preferred lifetime ends that the last message had.
     pub preferred_until: Until,
-    /// Valid until, as the last message said.
+    /// When the valid lifetime ends that the last message had.
     pub valid_until: Until,
     /// The requesting router may hold it until then: the longest valid lifetime that it was sent.
     pub held_until: Until,

@@ -1,4 +1,4 @@
-//! How a requesting router is reached, and what tells it from another.
+//! How a requesting router is reached, and what distinguishes it from another.
 
 use std::net::Ipv6Addr;
 
@@ -25,8 +25,8 @@ pub struct Contact {
     /// The relay next to us, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<Ipv6Addr>,
-    /// What the relays said that an answer has to say again (RLY-30), next to us first, each
-    /// encoded without what it relayed.
+    /// The parts of the relays' messages that an answer has to repeat (RLY-30), the relay next to
+    /// us first, each encoded without the message that it relayed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<Vec<u8>>,
 }

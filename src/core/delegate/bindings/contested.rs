@@ -1,7 +1,8 @@
 //! What a message asks for that somebody else holds (SEC-18).
 //!
 //! A requesting router is known by its DUID or its link-layer address, and a relay agent or any
-//! node of the link can say either of another. What cannot be said is where a message comes from.
+//! node of the link can claim either of another router. It cannot claim the address that answers
+//! reach it at.
 
 use std::sync::Arc;
 

@@ -214,7 +214,7 @@ pub(super) const fn is_of_pool(slot: &Slot) -> bool {
     matches!(slot, Slot::Pool { .. })
 }
 
-/// Whether two ends are the same, as the clocks of two programs tell.
+/// Whether two ends are the same, given that the clocks of two programs differ a little.
 fn is_about(a: Until, b: Until) -> bool {
     match (a, b) {
         (Until::At(a), Until::At(b)) => a.since(b).max(b.since(a)) <= ROUNDING,

@@ -348,7 +348,7 @@ impl Bindings {
 
 /// What became of a binding when its time had come.
 struct Happened {
-    /// Its router is to be notified, after so many times.
+    /// The router of this binding is to be notified; how often it has been.
     notification: Option<u32>,
     /// Prefixes that nobody may hold any more.
     freed: Vec<Ipv6Net>,

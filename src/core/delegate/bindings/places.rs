@@ -70,7 +70,8 @@ const MAX_BINDINGS: usize = 131_072;
 const RESERVED_FROM: usize = MAX_BINDINGS / 4 * 3;
 const FEW: usize = 32;
 
-/// Whether a table of so many bindings takes another one of a neighbor that has so many places.
+/// Whether a table with `binding_count` bindings takes another one of a neighbor that has
+/// `place_count` places.
 pub(in crate::core::delegate) const fn has_room(binding_count: usize, place_count: usize) -> bool {
     binding_count < RESERVED_FROM || (binding_count < MAX_BINDINGS && place_count < FEW)
 }

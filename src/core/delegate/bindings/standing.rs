@@ -1,5 +1,5 @@
-//! Bindings of configured delegations whose routers another program answers: they stand by
-//! themselves, as nothing is heard of what that program has said.
+//! Bindings of configured delegations whose routers another program answers: they exist without
+//! messages, as the agent does not hear what that program has sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,7 +24,7 @@ pub struct HostOptions {
 }
 
 impl HostOptions {
-    /// Whether there is something that advertisements cannot tell.
+    /// Whether there is something that advertisements cannot carry.
     pub(super) fn informs(&self) -> bool {
         self.services.iter().any(|option| option.portal_uri().is_none())
     }

@@ -13,7 +13,7 @@ use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid};
 
 /// Who was answered so lately takes a Reconfigure for one that the answer has overtaken (CHG-16).
 const ANSWERED_LATELY: Duration = Duration::from_secs(2);
-/// Replay values are set aside on disk by so many: one write for each would wear out flash.
+/// How many replay values are set aside on disk at once: one write for each would wear out flash.
 const BLOCK: u64 = 4096;
 
 /// Replay values, rising over restarts (SRV-54).

@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::core::delegate::bindings::{BindingKey, Contact, Place};
 use crate::time::Instant;
 
-/// So many are remembered.
+/// The most refused requests that are remembered.
 pub(in crate::core::delegate) const MAX_REFUSED: usize = 256;
-/// For so long.
+/// How long a refused request is remembered.
 const REFUSED_FOR: Duration = Duration::from_secs(3600);
-/// So many are looked at together when something has become free, and the next ones so much later:
-/// a message costs the same however many wait.
+/// How many are looked at together when something has become free; the next ones follow later. A
+/// message costs the same however many wait.
 const BATCH: usize = 16;
 const PAUSE: Duration = Duration::from_millis(10);
 

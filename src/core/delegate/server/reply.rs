@@ -31,8 +31,8 @@ const SOON: u32 = 60;
 pub struct Answer {
     /// The message as it leaves, wrapped for the relays between.
     pub octets: Vec<u8>,
-    /// How safe what it says has to be before (STO-04): on disk where it tells a key, or a place
-    /// that no configuration names.
+    /// How safe the contents have to be before the answer leaves (STO-04): on disk where it carries
+    /// a key, or a place that no configuration names.
     pub memory: Safety,
 }
 
@@ -118,10 +118,10 @@ pub(super) fn answer(
     reply.make(message, rapid, is_rapid)
 }
 
-/// Answers `message` while it is not known what is delegated to us. Who solicits comes back soon, or
-/// when it is notified (SRV-38, SRV-58). To all others nothing is said: they may hold what is about
-/// to be confirmed, or were offered it, and any answer would take it away; they ask again within
-/// seconds.
+/// Answers `message` while it is not known what is delegated to us. A router that solicits comes
+/// back soon, or when it is notified (SRV-38, SRV-58). All others get no answer: they may hold what
+/// is about to be confirmed, or were offered it, and any answer would take it away; they ask again
+/// within seconds.
 pub(super) fn early(
     server: &mut Server,
     bindings: &mut Bindings,
@@ -180,7 +180,7 @@ impl ReplyBuilder<'_> {
         Ok(self.served)
     }
 
-    /// What is said of one IA_PD; none where nothing is known of it.
+    /// The answer for one IA_PD; none where nothing is known of it.
     fn answer_ia(&mut self, message: &Message, ia: &IaPd, rapid: bool) -> Option<IaPd> {
         let key = BindingKey {
             downlink: Arc::clone(&self.arrival.downlink),
@@ -291,7 +291,7 @@ impl ReplyBuilder<'_> {
         refused(ia, code)
     }
     fn bind(&mut self, key: &BindingKey, slots: Vec<Slot>) {
-        // No configuration tells which place of a pool is whose (STO-04).
+        // No configuration knows which router has which place of a pool (STO-04).
         let is_given = self.purpose == Purpose::Give || !self.bindings.by_key.contains_key(key);
         self.synced |= is_given && slots.iter().any(|slot| matches!(slot, Slot::Pool { .. }));
         self.bound = true;
@@ -360,8 +360,8 @@ impl ReplyBuilder<'_> {
         }
     }
 
-    /// Offers Reconfigure to whom it accepts it, and tells a key with a new binding (SRV-53): one
-    /// for all IA_PDs, since a router keeps one for each server.
+    /// Offers Reconfigure to a router that accepts it, and sends a key with a new binding (SRV-53):
+    /// one for all IA_PDs, since a router keeps one for each server.
     fn add_reconfigure(&mut self, message: &Message, options: &mut Vec<Dhcpv6Option>) {
         let accepts = message.has_reconfigure_accept();
         options.extend(accepts.then_some(Dhcpv6Option::ReconfigureAccept));

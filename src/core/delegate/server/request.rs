@@ -18,7 +18,7 @@ pub enum Reject {
     ForeignServer,
     /// An identity association where none belongs.
     IdentityAssociation,
-    /// Nothing is to be said to it.
+    /// It gets no answer.
     Silent,
 }
 

@@ -121,7 +121,7 @@ fn pools_follow_one_another_by_name() {
     assert_eq!(given.iter().filter(in_first).count(), 2, "{given:?}");
 }
 
-/// STO-04, SRV-53: what no configuration tells is on disk before anyone hears of it.
+/// STO-04, SRV-53: what no configuration names is on disk before an answer with it leaves.
 #[test]
 fn keys_and_places_of_a_pool_are_safe_on_disk_first() {
     let accept = [ia(1, &[]), Dhcpv6Option::ReconfigureAccept];

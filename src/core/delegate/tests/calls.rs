@@ -7,7 +7,7 @@ use super::*;
 const ONE: &str = "2001:db8:a00:10::/60";
 const ACCEPT: Dhcpv6Option = Dhcpv6Option::ReconfigureAccept;
 
-/// The key that an answer tells.
+/// The key in an answer.
 fn key_of(answer: &Message) -> Option<crate::core::rkap::Key> {
     answer.authentication().and_then(crate::core::rkap::key_of)
 }
@@ -273,8 +273,8 @@ fn calls_are_made_up_for_after_a_restart() {
     assert_eq!(again, [contact(2).peer], "not who knows");
 }
 
-/// SRV-38, SRV-58: before it is known what is delegated to us, who solicits is told to come back soon,
-/// and notified. Nobody else is told anything that takes something away.
+/// SRV-38, SRV-58: before it is known what is delegated to us, a router that solicits is asked to
+/// come back soon, and notified. No other router gets an answer that takes something away.
 #[test]
 fn who_solicits_too_early_is_notified() {
     let asked = Dhcpv6Option::OptionRequest(vec![code::SOL_MAX_RT]);

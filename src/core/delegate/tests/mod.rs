@@ -32,7 +32,7 @@ use crate::wire::dhcpv6_option::{Dhcpv6Option, IaPd, IaPrefix, Iaid, StatusCode,
 use crate::wire::dhcpv6_service::ServiceOption;
 
 thread_local! {
-    /// How often it was looked at what slots are worth.
+    /// How often the value of slots was looked at.
     pub(super) static LOOKS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -253,7 +253,7 @@ impl World {
         })
     }
 
-    /// What is delegated reaches the bindings; then all that is due happens.
+    /// What is delegated reaches the bindings; then everything happens that is due.
     pub(super) fn settle(&mut self) {
         let offers = self.carving().offers(self.known, self.renewed_at);
         let touched = self.delegating.set_offers(self.now, offers);

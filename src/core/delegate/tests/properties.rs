@@ -7,8 +7,8 @@ use MessageType::*;
 
 use super::*;
 
-/// A requesting router as it is, not as the table has it: it loses messages, forgets, and holds
-/// what it was told for as long as it was told, from when it heard.
+/// A requesting router as it is, not as the table has it: it loses messages, forgets, and holds a
+/// prefix for the lifetime that it was sent, from its arrival on.
 #[derive(Clone, Default)]
 struct Router {
     held: BTreeMap<u32, BTreeMap<Ipv6Net, Instant>>,

@@ -221,7 +221,7 @@ fn a_delegation_that_moves_to_another_link_is_given_there() {
     world.check();
 }
 
-/// A router that waits and has a key is told by it.
+/// A router that waits and has a key is sent a Reconfigure with it.
 #[test]
 fn who_waits_with_a_key_gets_a_reconfigure() {
     let accept = Dhcpv6Option::ReconfigureAccept;

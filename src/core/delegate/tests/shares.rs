@@ -5,7 +5,7 @@ use MessageType::*;
 use super::*;
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage};
 
-/// A pool of so many /64, and what may stand in `[downlink.lan0]`.
+/// A pool of `size` /64 prefixes, with further `keys`, and keys of `[downlink.lan0]`.
 fn pool(size: u8, keys: &str, downlink: &str) -> String {
     format!(
         "[static.site]\nprefix = \"2001:db8::/32\"\n[downlink.lan0]\nsubnet = \"0x0/64\"\n{downlink}\n\

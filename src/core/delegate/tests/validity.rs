@@ -143,8 +143,8 @@ fn information_is_what_was_asked_for() {
     assert!(answer.dns_servers().is_some());
 }
 
-/// Before it is known what is delegated to us nobody is told anything of what it has, and nothing is
-/// forgotten.
+/// Before it is known what is delegated to us no router gets an answer about what it has, and
+/// nothing is forgotten.
 #[test]
 fn nobody_is_told_anything_before_the_lease_is_known() {
     let mut world = World::new(SITE, A);

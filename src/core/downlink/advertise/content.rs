@@ -26,7 +26,7 @@ pub struct Content {
     pub pref64: Vec<(Ipv6Net, Until)>,
     /// URI of the captive portal.
     pub captive_portal: Option<String>,
-    /// What DHCPv6 tells hosts of services, the captive portal included.
+    /// Options of DHCPv6 for services, the captive portal included.
     pub services: Vec<ServiceOption>,
 }
 
@@ -43,7 +43,7 @@ impl Content {
         }
     }
 
-    /// Whether DHCPv6 has something for hosts that advertisements cannot tell.
+    /// Whether DHCPv6 has something for hosts that advertisements cannot carry.
     pub fn informs(&self) -> bool {
         self.services.iter().any(|option| option.portal_uri().is_none())
     }

@@ -2,9 +2,9 @@
 //!
 //! A wireless link neither acknowledges nor repeats multicast, and MIN_DELAY_BETWEEN_RAS keeps the
 //! second of two changes from the hosts for up to three seconds. RFC 4861 §6.2.6 limits multicast
-//! advertisements only, so what is new also goes to each host by unicast, which radio repeats
-//! until it is acknowledged; and where the link itself does not, we do. Requesting routers are
-//! hosts as well: a Reconfigure tells them nothing of the prefix of the link.
+//! advertisements only, so what is new also goes to each host by unicast, which radio repeats until
+//! it is acknowledged; and where the link itself does not, we do. Requesting routers are hosts as
+//! well: a Reconfigure does not carry the prefix of the link.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

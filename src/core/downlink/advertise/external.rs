@@ -1,8 +1,8 @@
 //! Another program in the place of the built-in sender: what it is handed, and whether it does it.
 //!
 //! The program reads a whole statement and repeats it until the next one. An order is therefore
-//! made so that all of it stays true until the next is due: lifetimes that a lease caps run down
-//! where the program can have them do so, and are else given short enough.
+//! made so that all of it stays true until the next one: lifetimes that a lease caps run down where
+//! the program can have them do so, and are given short enough otherwise.
 //!
 //! Whether the program does what it was handed is heard: it is asked by a solicitation from our
 //! own address on the link to that same address, which never reaches the wire, and is answered by
@@ -29,10 +29,10 @@ const PROBES: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(3),
 ];
-/// Whether it still does what it was handed is asked so often.
+/// How often it is checked that the program still does what it was ordered.
 const PROBE_INTERVAL: Duration = Duration::from_secs(60);
-/// For so long a program is waited for, before it is started anew. rtadvd has its former content
-/// advertised three more times after a reload, 3 s apart.
+/// How long a program has to carry out an order before it is started anew. rtadvd has its former
+/// content advertised three more times after a reload, 3 s apart.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE_WITH_RTADVD: Duration = Duration::from_secs(20);
 /// The longest patience: it doubles with each start that was in vain.
@@ -300,8 +300,8 @@ fn is_same(last: &Ordered, next: &Advertised, now: Instant) -> bool {
         && running(before).iter().zip(&running(next)).all(is_near)
 }
 
-/// Whether a program that carries out the order for so long can have sent this. It may send an
-/// order in several parts, lack what it has no words for, and say less than it was handed.
+/// Whether a program that has had an order for `elapsed` can have sent this advertisement. It may
+/// split an order over several, cannot express some of it, and may leave some out.
 fn agrees(ordered: &Advertised, elapsed: Duration, heard: &RouterAdvertisement) -> bool {
     let elapsed = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
     let meant = &ordered.advertisement;

@@ -16,7 +16,7 @@ use crate::time::{Instant, ROUNDING, Until};
 /// no more than 100 prefixes can be alive.
 const MAX_ENTRIES: usize = 256;
 
-/// What had no end before a restart is believed for so long after it.
+/// How long after a restart something is believed that had no end before it.
 const UNRECORDED: Duration = Duration::from_secs(1800);
 
 /// All that was advertised.
@@ -67,8 +67,8 @@ impl Ledger {
         ledger
     }
 
-    /// After a restart the first content is, as far as is remembered, what was said before it.
-    /// Prefixes and routes have records of their own.
+    /// After a restart the first content is what was advertised before it, as far as that is
+    /// remembered. Prefixes and routes have records of their own.
     pub(super) fn resume(&mut self, content: &Content, now: Instant) {
         if self.prefixes.is_empty() {
             return;
@@ -159,8 +159,8 @@ impl Ledger {
         self.prefixes.get(prefix).map(|held| held.recorded.remaining(now).to_wire())
     }
 
-    /// Takes in what is about to be said. Returns what must be remembered first: promises beyond
-    /// the recorded ones, made longer by `slack`, but not beyond the prefix's end, so that
+    /// Takes in what is about to be advertised. Returns what must be remembered first: promises
+    /// beyond the recorded ones, made longer by `slack`, but not beyond the prefix's end, so that
     /// periodic advertisements seldom need a new record.
     pub(super) fn note(
         &mut self,

@@ -66,8 +66,8 @@ pub(super) struct PrefixLifetimes {
 }
 
 impl Statement {
-    /// What is to be said at `now` of `content`, to hosts that have heard what is in `ledger`, among
-    /// them perhaps a stub router.
+    /// What is advertised at `now` of `content`, to hosts that have heard what is in `ledger`,
+    /// perhaps with a stub router among them.
     pub(super) fn new(
         rules: &config::Advertise,
         content: &Content,

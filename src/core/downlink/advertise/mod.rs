@@ -1,8 +1,8 @@
 //! Router advertisements on one downlink (RFC 4861 §6.2): when, and with which lifetimes.
 //!
-//! What is to be said comes as a whole, with absolute ends ([`Content`]). What hosts were promised
-//! is remembered, so that a prefix that leaves the content is withdrawn in every advertisement
-//! for as long as some host may hold it (RFC 9096 §3.5).
+//! The content of advertisements comes as a whole, with absolute ends ([`Content`]). What hosts
+//! were promised is remembered, so that a prefix that leaves the content is withdrawn in every
+//! advertisement for as long as some host may hold it (RFC 9096 §3.5).
 //!
 //! `ledger` knows what hosts have heard before, `lifetimes` what can be advertised at a moment: a
 //! `Statement`. Who sends it is an [`Advertiser`]: the built-in one (`sender`, with `schedule` for
@@ -46,8 +46,8 @@ use crate::net::ALL_NODES;
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
 
-/// A stub router counts as present for so long after it was last heard: no router may leave more
-/// time between two advertisements (RFC 4861 §6.2.1).
+/// How long a stub router counts as present after it was last heard: no router may leave more time
+/// between two advertisements (RFC 4861 §6.2.1).
 const STUB_ROUTER_REMEMBERED: Duration = Duration::from_secs(1800);
 
 /// An advertisement to send.
@@ -84,8 +84,8 @@ pub struct Promises {
 #[derive(Clone, Debug)]
 pub struct Advertising {
     rules: config::Advertise,
-    /// None until it is known: after a restart nothing may be withdrawn before the uplink has
-    /// said something.
+    /// None until it is known: after a restart nothing may be withdrawn before there is news of the
+    /// uplink.
     content: Option<Content>,
     ledger: Ledger,
     /// When a stub router last advertised on the link.

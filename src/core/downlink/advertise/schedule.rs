@@ -14,16 +14,16 @@ use crate::time::{Deadline, Instant};
 /// Advertisements sent in quick succession after a start or a change (RFC 4861 §10).
 const MAX_INITIAL_RTR_ADVERTISEMENTS: u8 = 3;
 const MAX_INITIAL_RTR_ADVERT_INTERVAL: Duration = Duration::from_secs(16);
-/// After this time what is new is said once more: a multicast packet gets lost easily, on radio
+/// After this time what is new is sent once more: a multicast packet gets lost easily, on radio
 /// above all. Not sooner, as changes come in bursts, and one that comes just behind the repeat has
 /// to wait for MIN_DELAY_BETWEEN_RAS.
 const FIRST_REPEAT: Duration = Duration::from_secs(6);
 /// The longest random delay of an answer (RFC 4861 §10).
 const MAX_RA_DELAY_TIME: Duration = Duration::from_millis(500);
 
-/// Unicast answers: one for each such span, and so many at once. Beyond it solicitations share one
-/// multicast answer, so that whoever floods the link with solicitations, from however many
-/// addresses, keeps nobody from being answered, but only from being answered by unicast.
+/// The time that allows one more unicast answer. Beyond these and a burst, solicitations share one
+/// multicast answer: a node that floods the link with solicitations, from however many addresses,
+/// keeps nobody from being answered, only from being answered by unicast.
 const UNICAST_ANSWER_SPACING: Duration = Duration::from_millis(100);
 const UNICAST_ANSWER_BURST: u32 = 10;
 

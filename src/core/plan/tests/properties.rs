@@ -12,7 +12,7 @@ prop_compose! {
 
 type Claims = BTreeMap<String, (Option<Place>, u8, i32)>;
 
-/// Places of up to so many with names that begin alike.
+/// Up to `most` places, with names that begin alike.
 fn any_claims(names: &'static str, most: usize) -> impl Strategy<Value = Claims> {
     let claim = (prop::option::of(any_place()), 56..=64_u8, -1..=1_i32);
     prop::collection::btree_map(names, claim, 0..most)

@@ -60,7 +60,7 @@ fn the_group_is_joined_where_clients_are() {
     assert_eq!(steps(&outputs(&mut core)), [Step::Remove(Object::Membership(group, LAN1))]);
 }
 
-/// Law 6: remembered first, then routed, and only then told.
+/// Law 6: a lease is remembered first, then routed, and only then answered.
 #[test]
 fn a_client_is_answered_when_its_prefix_is_remembered_and_routed() {
     let mut core = core(Memory::default());

@@ -154,7 +154,7 @@ fn a_route_lives_as_long_as_the_lease() {
     assert_eq!((agent.relays.leases().deadline(), agent.memory.relayed.len()), (None, 0));
 }
 
-/// DWN-05: the newest answer tells where the router is.
+/// DWN-05: the newest answer shows where the router is.
 #[test]
 fn a_route_follows_its_router() {
     let mut agent = Agent::new();

@@ -349,7 +349,7 @@ fn follow_ups_count_from_the_outcome_before_them() {
     assert_eq!(changes.deadline(), None);
 }
 
-/// CHG-15: only what advertisements told is worth asking again for.
+/// CHG-15: only what advertisements have shown is followed up.
 #[test]
 fn other_triggers_have_no_follow_ups() {
     for trigger in [Trigger::Link, Trigger::Requested, reconfigure(PARENT)] {

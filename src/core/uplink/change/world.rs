@@ -47,7 +47,7 @@ pub(super) struct World {
     pub(super) has_lease: bool,
     /// One way to the parent.
     pub(super) latency: Duration,
-    /// The parent answers nothing, which the ladder gives up on after so long.
+    /// The parent does not answer, and retransmission ends after this time.
     pub(super) silent: Option<Duration>,
     script: BTreeMap<(Instant, usize), Event>,
     under_way: bool,

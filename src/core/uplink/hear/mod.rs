@@ -201,7 +201,7 @@ impl Routers {
         heard
     }
 
-    /// Takes in an advertisement that says what its router said last, at the cost of reading it.
+    /// Takes in an advertisement that equals its router's last one, at the cost of reading it.
     fn take_in_again(
         &mut self,
         now: Instant,
@@ -331,7 +331,7 @@ impl Routers {
         });
     }
 
-    /// The newest of what has one value wins; zero is "not said" (RA-RX-25, -43, -44).
+    /// The newest of what has one value wins; zero is "unspecified" (RA-RX-25, -43, -44).
     fn single_values(&mut self, advertisement: &RouterAdvertisement, link_mtu: u32) {
         if advertisement.hop_limit >= MIN_HOP_LIMIT {
             self.hop_limit = Some(advertisement.hop_limit);

@@ -12,7 +12,7 @@ use crate::time::{Deadline, Instant};
 /// Times of the solicitations, from the first. What they draw may wait for
 /// MIN_DELAY_BETWEEN_RAS (RFC 4861 §6.2.6).
 const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
-/// A router that was asked and not heard for so long is silent.
+/// A router that was asked and did not answer within this time is silent.
 const VERDICT_AFTER: Duration = Duration::from_secs(5);
 /// Who was heard so shortly before is not asked.
 const JUST_HEARD: Duration = Duration::from_secs(10);

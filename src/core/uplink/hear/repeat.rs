@@ -1,4 +1,4 @@
-//! Advertisements that say what their router said before: their lifetimes start anew or count
+//! Advertisements that repeat what their router sent before: their lifetimes start anew or count
 //! down, and nothing else has to be found out (CHG-01).
 
 use std::time::Duration;
@@ -9,15 +9,15 @@ use crate::time::{Instant, Lifetime, Until};
 use crate::wire::ndp::RouterAdvertisement;
 use crate::wire::ndp_option::NdpOption;
 
-/// What a lifetime has become reaches the kernel when so much of it is left, by parts: well before
-/// the end that the kernel knows.
+/// A repeated lifetime is set in the kernel when one part in this many is left of the one that the
+/// kernel knows, well before its end.
 const PART: u32 = 4;
 /// But no sooner and no later than that after an advertisement: a router may advertise every 30 ms
 /// (RFC 6275 §7.5), and each time costs as much as there is to derive.
 pub(super) const SOONEST: Duration = Duration::from_millis(500);
 const LATEST: Duration = Duration::from_secs(10);
 
-/// Whether `advertisement` says what `last` said, but for how long.
+/// Whether `advertisement` equals `last` in everything but lifetimes.
 pub(super) fn is_repeated(last: &RouterAdvertisement, advertisement: &RouterAdvertisement) -> bool {
     let RouterAdvertisement { router_lifetime, options, .. } = advertisement;
     let header = RouterAdvertisement {

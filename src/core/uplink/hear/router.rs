@@ -18,7 +18,7 @@ use crate::wire::ndp_option::{NdpOption, Preference, PrefixInformation};
 const PAUSE: Duration = Duration::from_secs(2);
 /// Once is no habit.
 const HABIT: u32 = 2;
-/// A router that has nothing to say for so long is forgotten.
+/// A router without any lifetime left is forgotten after this time.
 const SPENT: Duration = Duration::from_secs(7200);
 /// The captive portal option has no lifetime (RFC 8910 §2.3): it holds as long as the router that
 /// advertised it is one, and for three of the usual intervals at least.
@@ -52,7 +52,7 @@ pub(super) struct Router {
     pub(super) captive_portal: Option<(String, Until)>,
     /// Whether it is still there, where that matters.
     pub(super) reach: Reach,
-    /// Its last advertisement that said something else than the one before.
+    /// Its last advertisement that differed from the one before.
     pub(super) last: Option<RouterAdvertisement>,
     /// The prefixes of its last advertisement that carried any.
     last_carried: BTreeSet<Ipv6Net>,
@@ -73,7 +73,7 @@ struct Evidence {
 }
 
 impl Evidence {
-    /// One time is forgotten after so long.
+    /// One occurrence is forgotten after this time.
     const AGES: Duration = Duration::from_secs(300);
 
     fn count(self, now: Instant) -> u32 {
@@ -92,7 +92,7 @@ impl Evidence {
 pub(super) enum Arrival {
     /// Its last advertisement carried all of them.
     Nothing,
-    /// It advertised one of them before the last, and nothing has said that it ended.
+    /// It advertised one of them before the last, and has not ended it since.
     Returned,
     /// One of them was found missing.
     Again,

@@ -102,7 +102,7 @@ pub struct Parameters {
     pub other: bool,
     /// IPv6 MTU, when in 1280..=device MTU.
     pub mtu: Option<u32>,
-    /// Cur Hop Limit, when said.
+    /// Cur Hop Limit, where specified.
     pub hop_limit: Option<u8>,
     /// DNS servers, each with its end, in the order heard.
     pub resolvers: Vec<(Ipv6Addr, Until)>,

@@ -11,8 +11,8 @@ use crate::time::{Deadline, Instant};
 
 /// Times of the solicitations, from the first; while no advertisement answers.
 const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Duration::from_secs(12)];
-/// A router may split its options over several advertisements, which leave one after the other
-/// (RFC 4861 §6.2.3): the parts of an answer are collected for so long.
+/// A router may split its options over several advertisements, which leave one after the other (RFC
+/// 4861 §6.2.3): the parts of an answer are collected for this long.
 const PARTS: Duration = Duration::from_millis(150);
 /// An answer to all comes up to MAX_RA_DELAY_TIME after the question (RFC 4861 §6.2.6), and before it
 /// what the router sends of its own accord: whatever comes earlier need not be the answer.

@@ -11,7 +11,7 @@ use crate::time::{Deadline, Instant};
 
 /// Feeds that are taken in at once, and then one in each such time.
 const FEEDS: Bucket = Bucket::new(8, Duration::from_millis(500));
-/// A flood is over when no feed has had to wait for so long.
+/// A flood is over when no feed has had to wait for this long.
 const CALM: Duration = Duration::from_secs(10);
 
 /// The feeds of one uplink.

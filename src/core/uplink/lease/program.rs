@@ -19,7 +19,7 @@ use crate::wire::dhcpv6_option::{Duid, Iaid, StatusCode};
 /// A renewal has failed when nothing has come of it in that time. It is asked for again then, and
 /// after twice the time whenever that is in vain.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// It is asked for again after so long at the latest.
+/// The lease is asked for again after this time at the latest.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(320);
 /// A renewal for the sake of others is not asked for more often.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ pub(super) struct Program {
     overdue_at: Option<Instant>,
     /// When it was last asked for the sake of others.
     for_others_at: Option<Instant>,
-    /// When the newest of what it has said happened, in nanoseconds since boot.
+    /// When the newest report of it was made, in nanoseconds since boot.
     newest_at: Option<u64>,
     feeds: Feeds,
 }
@@ -131,8 +131,8 @@ impl Program {
         self.wanted.take()
     }
 
-    /// Takes in what it says, unless it has said something newer: hooks run in an order, and what
-    /// they hand on arrives in any.
+    /// Takes in a report, unless there was a newer one: hooks run in an order, and their reports
+    /// arrive in any.
     pub(super) fn handle_feed(&mut self, held: &mut Held, now: Instant, feed: &Feed) -> Progress {
         let was_flooded = self.is_flooded();
         if self.is_overtaken(now, feed) || !self.feeds.admits(now, feed) {
@@ -211,8 +211,8 @@ impl Program {
         progress
     }
 
-    /// Asks where there is nothing left, or soon will be: the program may have said so when nobody
-    /// was there to hear it.
+    /// Asks where there is nothing left, or soon will be: the program may have reported it while
+    /// the agent did not run.
     fn miss(&mut self, held: &Held, now: Instant) {
         let is_overdue = self.overdue_at.take_if(|at| *at <= now).is_some();
         if self.asked.is_none() && (is_overdue || !held.has_prefix()) {

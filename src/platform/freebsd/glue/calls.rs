@@ -32,7 +32,7 @@ pub fn accepts_advertisements(interface: &str) -> bool {
     })
 }
 
-/// Who asks and tells the kernel.
+/// Reads and changes the kernel's state.
 pub type Kernel = kernel::Kernel<Calls>;
 /// Who listens to it.
 pub type Events = events::Events<Calls>;
@@ -113,7 +113,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn open() -> io::Result<(Self, Events)> {
         let wakeup = Rc::new(Wakeup::new()?);
         let asks = Calls::open(Rc::clone(&wakeup))?;
@@ -129,7 +129,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn dump(&mut self, now: Instant) -> io::Result<System> {
         self.read(now).map_err(to_io)
     }
@@ -151,7 +151,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn neighbors(&mut self, interface: IfIndex) -> io::Result<Vec<Neighbor>> {
         self.list_neighbors(interface).map_err(to_io)
     }
@@ -171,7 +171,7 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn read(&mut self, now: Instant, events: &mut Vec<KernelEvent>) -> io::Result<Drained> {
         self.calls.wakeup.drain();
         self.drain(now, events).map_err(to_io)

@@ -16,7 +16,7 @@ const BOOT_ID: &str = "/var/run/renumberd.boot";
 ///
 /// # Errors
 ///
-/// What the system says; `InvalidData` where the machine has none.
+/// The system's error; `InvalidData` where the machine has none.
 pub fn machine_uuid() -> io::Result<[u8; 16]> {
     let known = sysctl::text("kern.hostuuid").ok().and_then(|text| parse_uuid(&text));
     if let Some(uuid) = known {
@@ -34,7 +34,7 @@ pub fn machine_uuid() -> io::Result<[u8; 16]> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn boot_id() -> io::Result<String> {
     match fs::read_to_string(BOOT_ID) {
         Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),

@@ -1,4 +1,4 @@
-//! Where the agent has its files unless it is told otherwise (hier(7)).
+//! Where the agent has its files by default (hier(7)).
 
 /// The configuration.
 pub const CONFIG_FILE: &str = "/usr/local/etc/renumberd.toml";

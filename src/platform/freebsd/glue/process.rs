@@ -32,7 +32,7 @@ pub fn process_start(pid: u32) -> Option<u64> {
 ///
 /// # Errors
 ///
-/// What the system says; EPERM without the privilege.
+/// The system's error; EPERM without the privilege.
 pub fn prefer_this_thread() -> io::Result<()> {
     // The lowest priority above all that is not real-time (rtprio(2)).
     let mut parameter = libc::rtprio { type_: libc::RTP_PRIO_REALTIME, prio: 31 };

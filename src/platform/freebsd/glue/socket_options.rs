@@ -13,17 +13,17 @@ pub(crate) const FRAGMENT_SIZE: i32 = i32::MIN;
 
 const ICMP6_FILTER: i32 = 18; // netinet/icmp6.h
 
-/// Nothing tells of fragments here.
+/// The system does not report fragments.
 pub(crate) fn receive_fragment_size(_socket: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// A socket receives of groups that itself has joined, without being told so.
+/// A socket receives the groups that itself has joined, without any option.
 pub(crate) fn receive_own_groups(_socket: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// The system does not tell a raw socket what came from a link and what did not.
+/// The system does not show a raw socket which packets came from a link.
 pub(crate) fn pass_local_packets(_socket: &Socket) -> io::Result<()> {
     Ok(())
 }

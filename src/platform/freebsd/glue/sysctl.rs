@@ -4,14 +4,15 @@ use std::ffi::CString;
 use std::io;
 use std::ptr;
 
-/// A table may grow between the question for its size and that for itself: so often it is asked for.
+/// How often a table is asked for: it may grow between the question for its size and the one for
+/// itself.
 const TRIES: usize = 8;
 
 /// A table of the kernel.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub(super) fn table(name: &[i32]) -> io::Result<Vec<u8>> {
     for _ in 0..TRIES {
         let length = ask(name, &mut [])?;
@@ -56,7 +57,7 @@ fn ask_by_name(name: &str, octets: &mut [u8]) -> io::Result<usize> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub(super) fn number(name: &str) -> io::Result<i32> {
     let mut octets = [0; 4];
     match ask_by_name(name, &mut octets)? {
@@ -85,7 +86,7 @@ pub(super) fn set_number(name: &str, value: i32) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub(super) fn text(name: &str) -> io::Result<String> {
     let mut octets = [0; 256];
     let length = ask_by_name(name, &mut octets)?;
@@ -98,7 +99,7 @@ pub(super) fn text(name: &str) -> io::Result<String> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub(super) fn time(name: &str) -> io::Result<(i64, i64)> {
     let mut octets = [0; 16];
     let length = ask_by_name(name, &mut octets)?;

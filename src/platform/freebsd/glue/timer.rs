@@ -28,7 +28,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn new() -> io::Result<Self> {
         Ok(Self { wakeup: Wakeup::new()?, armed: None })
     }
@@ -37,7 +37,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn set(&mut self, at: Option<Instant>) -> io::Result<()> {
         if self.armed == at {
             return Ok(());
@@ -87,7 +87,7 @@ impl Sleep {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn new() -> io::Result<Self> {
         Ok(Self { wakeup: Wakeup::new()?, known: lead() })
     }

@@ -173,7 +173,7 @@ fn no_copies_where_they_are_switched_off_or_nobody_has_an_address() {
     }
 }
 
-/// What is merely said again, and what a host solicits, is not copied.
+/// What is merely repeated, and what a host solicits, is not copied.
 #[test]
 fn nothing_is_copied_where_nothing_is_new() {
     let mut world = quiet(hosts(3));

@@ -182,7 +182,7 @@ fn content(prefixes: &[&str]) -> Content {
     Content { default_router: true, prefixes, ..Content::default() }
 }
 
-/// With this one prefix, preferred and valid until so many seconds.
+/// The content with one prefix, and the seconds at which its lifetimes end.
 fn ending(prefix: &str, preferred: u64, valid: u64) -> Content {
     let mut content = content(&[prefix]);
     content.prefixes.insert(net(prefix), (at(preferred), at(valid)));

@@ -100,7 +100,7 @@ fn stale_routes_and_resolvers_are_said_with_lifetime_zero() {
     assert_eq!(world.last().search().len(), 1);
 }
 
-/// RA-TX-56, for what was said before a restart: nothing is said of it until an answer takes its
+/// RA-TX-56, for what was advertised before a restart: it is left out until an answer takes its
 /// place.
 #[test]
 fn routes_and_resolvers_from_before_a_restart_are_said_with_lifetime_zero() {

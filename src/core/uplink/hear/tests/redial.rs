@@ -9,8 +9,8 @@ fn millis(milliseconds: u64) -> Instant {
 }
 
 /// A router that advertises one of `sequence` after the other, `apart` milliseconds from each to
-/// the next, and answers each solicitation with the one that it is at. What is preferred a minute
-/// after the last, how many solicitations there were, and whether something told of each change.
+/// the next, and answers each solicitation with the one that it is at. Returns what is preferred a
+/// minute after the last, how many solicitations there were, and whether each change was reported.
 fn redials(sequence: &[&str], apart: u64) -> (Vec<String>, usize, bool) {
     let mut routers = routers();
     hear(&mut routers, 0, ONE, vec![pio(A, 7200, 3600)]);
@@ -105,7 +105,7 @@ fn split_options_stay() {
     assert!(asked <= 40, "{asked}");
 }
 
-/// UPL-11: also what the router had left out before a program said that the line is another one.
+/// UPL-11: also what the router had left out before a program reported another connection.
 #[test]
 fn what_was_missing_before_a_reconnect_is_of_the_former_connection() {
     let mut ppp = routers();

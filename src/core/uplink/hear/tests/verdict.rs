@@ -1,5 +1,5 @@
-//! When it is certain that an omitted prefix is missing (CHG-14): soon, and not before the router could
-//! have said otherwise.
+//! When it is certain that an omitted prefix is missing (CHG-14): soon, and not before the router
+//! could have advertised it.
 
 use super::*;
 

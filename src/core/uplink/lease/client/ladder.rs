@@ -37,16 +37,16 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 /// A Solicit that left so recently needs no repetition.
 const JUST_SENT: Duration = Duration::from_secs(1);
 
-/// A lease is not renewed for the sake of others within so long after a Reply, nor for less than
-/// that longer: anyone on a link can ask.
+/// The least time between a Reply and a renewal for the sake of others, and the least that the
+/// renewal has to gain: any node on a link can cause one.
 const EARLY_GAP: Duration = Duration::from_secs(60);
 
-/// Discovery after an expiry leaves so much time since the last lease was given, so that leases
-/// of a second cause no storm (PDC-47).
+/// The least time between a lease and the discovery after its expiry, so that leases of a second
+/// cause no storm (PDC-47).
 pub(super) const REDISCOVERY_GAP: Duration = Duration::from_secs(10);
 
-/// Discovery after a Request that was refused begins so much later, doubled with each refusal in
-/// a row so many times at most: 64 s.
+/// The pause before discovery after a refused Request. It is doubled with each refusal in a row, up
+/// to 64 s.
 const REFUSED_GAP: Duration = Duration::from_secs(1);
 const LONGEST_REFUSED_GAP: u32 = 6;
 
@@ -131,8 +131,8 @@ impl Client {
         );
     }
 
-    /// Skips what is left of the random delay before the first message: an advertisement has
-    /// told that someone is there to answer.
+    /// Skips what is left of the random delay before the first message: an advertisement has shown
+    /// that a server is there to answer.
     pub(in crate::core::uplink::lease) fn hurry(&mut self, now: Instant) {
         let Some(ladder) = self.ladder.as_mut() else { return };
         let left = ladder.started.since(now);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
-/// So many messages in [`WINDOW`]: the RFC's example.
+/// The most messages in [`WINDOW`]: the RFC's example.
 const MESSAGES: usize = 20;
 
 const WINDOW: Duration = Duration::from_secs(20);

@@ -44,11 +44,11 @@ use reply::Verdict;
 use round_trip::RoundTrips;
 use transition::Transitions;
 
-/// An address that others use is not asked for again for so long (UPL-05).
+/// How long an address is not requested again that another node uses (UPL-05).
 const DECLINED_REST: Duration = Duration::from_secs(600);
 
-/// A lease is renewed for the sake of an address at most once in so long: anyone on the link can
-/// set the M flag to and fro.
+/// The least time between two renewals for the sake of an address: any node on the link can set the
+/// M flag to and fro.
 const ADDRESS_GAP: Duration = Duration::from_secs(30);
 
 /// The exchanges about one uplink's lease.

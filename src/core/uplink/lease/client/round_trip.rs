@@ -19,7 +19,7 @@ const MOST: Duration = Duration::from_secs(1);
 /// Round trips before the first repetition.
 const ROUND_TRIPS: u32 = 4;
 
-/// A new round trip counts one part in so many.
+/// The weight of a new round trip in the mean is one part in this many.
 const PARTS: u32 = 8;
 
 /// What is known of servers, as long as the uplink lives.

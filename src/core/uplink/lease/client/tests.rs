@@ -195,7 +195,7 @@ pub(super) struct World {
     pub(super) now: Instant,
     /// All that was sent, and when.
     pub(super) sent: Vec<(Duration, Message)>,
-    /// All that was told, and when; without what says nothing.
+    /// Everything that was reported, and when; without reports of nothing.
     pub(super) reported: Vec<(Duration, Progress)>,
     pub(super) rejects: Vec<Reject>,
     pub(super) transitions: Vec<Transition>,

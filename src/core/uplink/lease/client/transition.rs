@@ -15,7 +15,7 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, Status};
 
-/// So many are kept until they are asked for; then the oldest goes.
+/// The most that are kept until they are asked for; then the oldest goes.
 const KEPT: usize = 16;
 
 /// A step of an exchange with a delegating router (RFC 9915 §18.2).

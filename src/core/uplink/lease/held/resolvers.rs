@@ -7,7 +7,7 @@ use crate::core::uplink::lease::types::Ending;
 use crate::time::Until;
 use crate::wire::dhcpv6_service::ServiceOption;
 
-/// What the last Reply said for hosts.
+/// The options for hosts in the last Reply.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core::uplink::lease) struct Resolvers {
     pub(in crate::core::uplink::lease) servers: Vec<Ipv6Addr>,

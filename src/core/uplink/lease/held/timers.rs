@@ -59,7 +59,7 @@ impl Timers {
     }
 }
 
-/// So many tenths of `lifetime`.
+/// The given number of tenths of `lifetime`.
 fn share(lifetime: Lifetime, tenths: u32) -> Lifetime {
     match lifetime {
         Lifetime::Finite(seconds) => {

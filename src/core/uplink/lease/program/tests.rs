@@ -79,7 +79,7 @@ fn what_happened_before_what_is_known_is_not_taken_in() {
     assert!(lease.handle_feed(NOW, &said(B, Some(99_000_000_002))).changed);
     assert_eq!(lease.handle_feed(NOW, &said(A, Some(99_000_000_001))), Progress::default());
     assert_eq!(live(&lease), [(1, B.to_owned())]);
-    // What comes without a time, or with one of another clock, is what is said now.
+    // A report without a time, or with one of another clock, is a report of this moment.
     assert!(lease.handle_feed(NOW, &said(A, None)).changed);
     assert!(lease.handle_feed(NOW, &said(B, Some(u64::MAX))).changed);
     assert!(lease.handle_feed(NOW, &said(A, Some(99_000_000_003))).changed);

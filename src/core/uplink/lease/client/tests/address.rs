@@ -150,7 +150,7 @@ fn addresses_are_withdrawn_and_replaced() {
     }
 }
 
-/// UPL-08, UPL-09: deprecation and end of an address are told of when they come.
+/// UPL-08, UPL-09: deprecation and end of an address are reported when they come.
 #[test]
 fn an_address_ends_by_its_lifetimes() {
     let mut world = World::bound_to(

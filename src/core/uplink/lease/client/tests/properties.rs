@@ -7,7 +7,7 @@ use super::reconfigure::{KEY, obey, reconfigure};
 use super::*;
 use MessageType::{Advertise, Confirm, Decline, Rebind, Release, Renew, Reply, Solicit};
 
-/// An answer: who says it, whether its type is the one that is due, and what it holds.
+/// An answer: who sends it, whether its type is the expected one, and what it holds.
 #[derive(Clone, Debug)]
 struct Saying {
     number: u8,
@@ -226,8 +226,8 @@ proptest! {
     })]
 
     /// PDC-09, PDC-44, PDC-47, PDC-49, PDC-72, PDC-80, PDC-84, STO-02, STO-11, SEC-07: nothing
-    /// panics, spins, floods or releases; nothing is in use behind its end; what is told and what
-    /// is stored are what is held.
+    /// panics, spins, floods or releases; nothing is in use behind its end; what is reported and
+    /// what is stored are what is held.
     #[test]
     fn whatever_happens_the_lease_stays_sane(
         rules in any_rules(),

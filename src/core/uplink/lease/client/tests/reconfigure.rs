@@ -49,7 +49,7 @@ pub(super) fn reconfigure(wanted: u8, replay: u64) -> Message {
     sign(unsigned(wanted, replay), &KEY)
 }
 
-/// A world with A whose server has told its key, with replay value 5.
+/// A world with A whose server has sent its key, with replay value 5.
 fn keyed() -> World {
     World::bound_to(rules(), [gives(A), vec![key_option(KEY, 5)]].concat())
 }

@@ -175,7 +175,7 @@ fn a_prefix_that_comes_back_is_in_use_again() {
     assert_eq!(world.changes().len(), 3);
 }
 
-/// What is gone is told of until it is forgotten.
+/// A prefix that has ended is reported until it is forgotten.
 #[test]
 fn what_is_gone_is_told_until_forgotten() {
     let mut world = replaced(rules(), &[prefix(B, 2000, 4000)]);

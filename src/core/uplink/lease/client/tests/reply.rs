@@ -240,7 +240,7 @@ fn a_longer_prefix_than_hinted_is_taken() {
     }
 }
 
-/// PDC-71: the excluded prefix is told of and kept, and another one is a change.
+/// PDC-71: the excluded prefix is reported and kept, and another one is a change.
 #[test]
 fn the_excluded_prefix_is_told() {
     let excluding = |exclude: Option<&str>| {
