@@ -9,6 +9,7 @@
 //! - `advertised`: from the command to our advertisement on the wire;
 //! - `first answered`: to the answer to that Renew;
 //! - `applied`: to the kernel's event of the last new route;
+//! - `kernel alone`: as long as nothing but setting so many routes takes, to the same event;
 //! - `processor`: what the agent's threads have used of a processor until then, in all and for
 //!   each binding beyond what none cost;
 //!
@@ -40,10 +41,14 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt};
+use renumberd::core::kernel::system::{KernelRoute, RouteTarget};
+use renumberd::core::output::{Object, Step};
 use renumberd::daemon::clock;
 use renumberd::lab::observe::frame::Frame;
 use renumberd::lab::site::agent::Home;
-use renumberd::time::Lifetime;
+use renumberd::net::IfIndex;
+use renumberd::platform::Kernel;
+use renumberd::time::{Lifetime, Until};
 use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, IaPrefix, Iaid};
 use serde_json::json;
@@ -71,12 +76,12 @@ fn main() {
     let named: Vec<usize> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
     let counts = if named.is_empty() { COUNTS.to_vec() } else { named };
     println!(
-        "{:>8} {:>10} {:>8} {:>8} {:>10} {:>9}  memory, KB a binding",
-        "bindings", "advertised", "first", "applied", "processor", "µs each"
+        "{:>8} {:>10} {:>8} {:>8} {:>6} {:>10} {:>9}  memory, KB a binding",
+        "bindings", "advertised", "first", "applied", "kernel", "processor", "µs each"
     );
     println!(
-        "{:>8} {:>10} {:>8} {:>8} {:>10} {:>9}  restored  changed",
-        "", "ms", "answered", "ms", "ms", ""
+        "{:>8} {:>10} {:>8} {:>8} {:>6} {:>10} {:>9}  restored  changed",
+        "", "ms", "answered", "ms", "alone", "ms", ""
     );
     let mut none = None;
     for count in counts {
@@ -91,6 +96,8 @@ fn main() {
 struct Figures {
     count: usize,
     changes: Vec<Change>,
+    /// What setting the routes takes without an agent, in milliseconds.
+    kernel: f64,
     /// Resident memory as restored and after the changes, in KB.
     resident: [u64; 2],
     calls: BTreeMap<String, u64>,
@@ -119,11 +126,12 @@ impl Figures {
         let resident =
             [0, 1].map(|at| self.resident[at].saturating_sub(none.resident[at]) as f64 / more);
         println!(
-            "{:>8} {:>10.2} {:>8.2} {:>8.1} {processor:>10.1} {each:>9.2}  {:>8.2} {:>8.2}  of {:?} KB",
+            "{:>8} {:>10.2} {:>8.2} {:>8.1} {:>6.1} {processor:>10.1} {each:>9.2}  {:>8.2} {:>8.2}  of {:?} KB",
             self.count,
             self.median(|change| change.advertised),
             self.median(|change| change.answered),
             self.median(|change| change.applied),
+            self.kernel,
             resident[0],
             resident[1],
             self.resident,
@@ -159,7 +167,41 @@ fn measure(count: usize) -> Figures {
     let changes = (0..CHANGES).map(|at| scene.change(SITES[(at + 1) % 2], count)).collect();
     let resident = [restored, resident(scene.agent.pid())];
     let calls = scene.count_calls(SITES[(CHANGES + 1) % 2], count);
-    Figures { count, changes, resident, calls }
+    Figures { count, changes, kernel: kernel_alone(count), resident, calls }
+}
+
+/// How long it takes to set the routes of `count` bindings where nobody derives them, in
+/// milliseconds; the median of several times.
+fn kernel_alone(count: usize) -> f64 {
+    let net = Net::new();
+    let (router, below) = (net.router("bare"), net.host("below"));
+    net.cable((&router, "lan0"), (&below, "eth0"));
+    router.settled("lan0");
+    let interface = IfIndex(router.index("lan0"));
+    let route = |number| {
+        Object::Route(KernelRoute {
+            destination: place(SITES[0], number),
+            target: RouteTarget::Gateway(interface, next_hop(number)),
+            metric: 256,
+            until: Until::At(clock::now() + secs(5400)),
+        })
+    };
+    let set: Vec<Step> = (0..count).map(|number| Step::Set(route(number))).collect();
+    let remove: Vec<Step> = (0..count).map(|number| Step::Remove(route(number))).collect();
+    let routes = Routes::follow(&router);
+    let mut kernel = router.inside(|| Kernel::open().unwrap().0);
+    let mut times: Vec<f64> = (0..CHANGES)
+        .map(|_| {
+            routes.forget();
+            let since = sys::monotonic();
+            assert_eq!(kernel.apply(clock::now(), &set), []);
+            let applied = routes.wait_for(SITES[0], count);
+            assert_eq!(kernel.apply(clock::now(), &remove), []);
+            if count == 0 { f64::NAN } else { (applied.as_secs_f64() - since.as_secs_f64()) * 1e3 }
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 struct Scene {
