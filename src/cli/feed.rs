@@ -67,7 +67,7 @@ pub fn run(runtime_dir: &Path, source: &Source) -> anyhow::Result<()> {
     }
 }
 
-/// Nothing more is written there, and whoever reads from it need not wait.
+/// Nothing more is written there, so that its reader need not wait.
 fn close_standard_output() {
     if let Ok(null) = std::fs::File::create("/dev/null") {
         // Where that fails the hook waits until the end.

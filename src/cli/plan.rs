@@ -86,7 +86,7 @@ fn write_plan(text: &mut String, config: &Config, whole: &Whole) -> fmt::Result 
     write_picture(text, whole.prefix, &parts)
 }
 
-/// What becomes of the part that a claim gets: this router's address, or who gets it.
+/// What becomes of the part that a claim gets: this router's address, or the router that gets it.
 fn use_of(config: &Config, claim: &Claim<'_>, part: Ipv6Net) -> String {
     let text = match claim.claimant {
         Claimant::Downlink => {

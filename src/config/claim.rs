@@ -7,7 +7,7 @@ use super::{Config, Place, Source};
 /// Length of a downlink's automatic place: hosts form addresses in a /64 alone (RFC 4862 §5.5.3).
 const SUBNET_LENGTH: u8 = 64;
 
-/// Who takes a part.
+/// A link, router or pool that takes a part.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Claimant {
     /// A link of this router.
@@ -21,7 +21,7 @@ pub enum Claimant {
 /// A part of each prefix that `from` feeds.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Claim<'a> {
-    /// Whose it is.
+    /// The claimant.
     pub claimant: Claimant,
     /// Its name, which no other claim has.
     pub name: &'a str,
@@ -31,7 +31,7 @@ pub struct Claim<'a> {
     pub length: u8,
     /// Only from this source; none for all.
     pub from: Option<&'a Source>,
-    /// Who goes first; higher first, then by name.
+    /// Higher ones are served first; among equals the name decides.
     pub priority: i32,
 }
 

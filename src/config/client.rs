@@ -14,7 +14,7 @@ pub struct Client {
     pub mend: bool,
     /// Have the kernel use an address while it looks for duplicates of it (RFC 4429).
     pub optimistic_dad: bool,
-    /// Who is handed DNS servers and search domains (RFC 8106).
+    /// The receiver of DNS servers and search domains (RFC 8106).
     pub resolver: ResolverTarget,
     /// The file that holds the prefixes of the local networks, one a line.
     pub networks: Option<String>,
@@ -53,10 +53,10 @@ impl Client {
     }
 }
 
-/// Who is handed DNS servers and search domains.
+/// The receiver of DNS servers and search domains.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum ResolverTarget {
-    /// systemd-resolved where it runs, else resolvconf where it is installed, else nobody.
+    /// systemd-resolved where it runs, else resolvconf where it is installed, else none.
     #[default]
     Auto,
     /// systemd-resolved, over its bus.
@@ -67,7 +67,7 @@ pub enum ResolverTarget {
     Program(String),
     /// A file in the form of resolv.conf(5).
     File(String),
-    /// Nobody.
+    /// None.
     Nobody,
 }
 

@@ -10,7 +10,7 @@ use ipnet::Ipv6Net;
 use super::{Place, Source};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-/// A prefix that nobody delegates: a fixed site's, or one that the control socket changes.
+/// A prefix that is not delegated to us: a fixed site's, or one that the control socket changes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Static {
     /// What it is at the start; none until the control socket says.
@@ -28,7 +28,7 @@ pub struct Static {
 pub struct Delegation {
     /// Where it asks.
     pub downlink: String,
-    /// Who it is.
+    /// The router.
     pub peer: Peer,
     /// Only for its IA_PD of this number; none for any.
     pub iaid: Option<Iaid>,
@@ -38,7 +38,7 @@ pub struct Delegation {
     pub length: u8,
     /// Only from this source; none for all.
     pub from: Option<Source>,
-    /// Who goes first where there are too few places; higher first, then by name.
+    /// Where there are too few places higher ones are served first; among equals the name decides.
     pub priority: i32,
     /// Where packets go instead of whence the router's messages come.
     pub next_hop: Option<Ipv6Addr>,
@@ -48,12 +48,12 @@ pub struct Delegation {
     pub lifetimes: Limits,
 }
 
-/// Who a subordinate router is.
+/// How a subordinate router is recognized.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Peer {
-    /// Who has this DUID.
+    /// By this DUID.
     Duid(Duid),
-    /// Who has this link-layer address.
+    /// By this link-layer address.
     LinkLayer(Vec<u8>),
 }
 
@@ -62,7 +62,7 @@ pub enum Peer {
 pub struct Pool {
     /// Where they ask.
     pub downlink: String,
-    /// Only who asks through a relay whose link-address lies in here.
+    /// Only for routers that ask through a relay whose link-address lies in here.
     pub link: Option<Ipv6Net>,
     /// The pool's place in each delegated prefix; none for an automatic one.
     pub place: Option<Place>,

@@ -76,7 +76,7 @@ pub struct LeaseDatabase {
     pub host: Option<String>,
     /// The database.
     pub name: String,
-    /// Who opens it.
+    /// The one that opens it.
     pub user: String,
     /// The file with that user's password, where one is needed.
     pub password_file: Option<String>,

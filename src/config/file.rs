@@ -237,7 +237,8 @@ fn advertise(table: &Table<'_>, serves: bool) -> Advertise {
             .unwrap_or_else(|| default.router_lifetime.max(max_interval)),
         preference: table.get("preference", value::preference).unwrap_or(default.preference),
         managed: is("managed", default.managed),
-        // Who does not know the P flag asks where O says that there is DHCPv6 (RFC 9762 §5).
+        // A host that does not know the P flag asks where O says that there is DHCPv6 (RFC 9762
+        // §5).
         other: table.get("other", value::boolean).or_else(|| serves.then_some(true)),
         on_link: is("on-link", default.on_link),
         autonomous: is("autonomous", default.autonomous),
@@ -262,7 +263,7 @@ fn advertise(table: &Table<'_>, serves: bool) -> Advertise {
     advertise
 }
 
-/// MaxRtrAdvInterval and MinRtrAdvInterval, whose default hangs on it.
+/// MaxRtrAdvInterval, and MinRtrAdvInterval, which is derived from it by default.
 fn intervals(table: &Table<'_>) -> (Duration, Duration) {
     let range = Duration::from_secs(4)..=Duration::from_secs(1800);
     let most = table

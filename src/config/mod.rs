@@ -42,7 +42,7 @@ pub struct Config {
     pub uplinks: BTreeMap<String, Uplink>,
     /// Interfaces towards hosts and subordinate routers, by name.
     pub downlinks: BTreeMap<String, Downlink>,
-    /// Prefixes that nobody delegates, by name.
+    /// Prefixes that are not delegated to us, by name.
     pub statics: BTreeMap<String, Static>,
     /// What known subordinate routers get, by name.
     pub delegations: BTreeMap<String, Delegation>,
@@ -208,7 +208,7 @@ pub struct Downlink {
     pub from: Option<Source>,
     /// Interface identifier of this router's address.
     pub address: InterfaceId,
-    /// Who goes first where there are too few places; higher first, then by name.
+    /// Where there are too few places higher ones are served first; among equals the name decides.
     pub priority: i32,
     /// Commit on a Solicit that offers Rapid Commit (RFC 9915 §18.3.1).
     pub rapid_commit: bool,
@@ -460,7 +460,7 @@ impl Config {
 }
 
 impl Config {
-    /// Gives a pool to each downlink, of which whoever asks there gets a part: two links each.
+    /// Gives a pool to each downlink, for all requesting routers there: two links each.
     pub fn delegate_everywhere(&mut self) {
         for name in self.downlinks.keys() {
             let pool = Pool { size: 61, length: 63, ..Pool::on(name.clone()) };

@@ -12,7 +12,7 @@ use super::{Claim, Config, Place, PlaceNumber, Source};
 /// Longest name of anything else.
 const MAX_NAME: usize = 63;
 
-/// What is wrong with a configuration whose values are right one by one.
+/// The errors of a configuration whose values are right one by one.
 pub(super) struct Finding {
     /// The key, from the top.
     pub(super) path: Vec<String>,
@@ -109,7 +109,7 @@ fn statics(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Who asks does so on a link of ours.
+/// Requesting routers are on a link of ours.
 fn downlinks(config: &Config, findings: &mut Vec<Finding>) {
     let delegations =
         config.delegations.iter().map(|(name, one)| ("delegation", name, &one.downlink));

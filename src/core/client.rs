@@ -1,7 +1,7 @@
 //! What other programs of a host learn from what its routers advertise.
 //!
-//! Like the orders to engines this is a state: the newest publication counts, and whoever carries it
-//! out brings files and resolvers there by differences.
+//! Like the orders to engines this is a state: the newest publication counts, and the task that
+//! carries it out brings files and resolvers there by differences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::time::{Deadline, Instant};
 /// What is published of one interface on which this machine is a host.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Publication {
-    /// Who is handed what.
+    /// The receivers, and what each is handed.
     pub client: Client,
     /// DNS servers (RFC 8106 §5.1), in the order of preference.
     pub servers: Vec<Ipv6Addr>,

@@ -157,7 +157,7 @@ pub struct Desired {
 pub enum Conflict {
     /// It is on-link around the delegated prefix. Both are routes, and the longer one decides.
     Around(Ipv6Net),
-    /// It is on-link, and part of the delegated prefix that nobody behind us has: it is used.
+    /// It is on-link, and part of the delegated prefix that no router behind us has: it is used.
     Unassigned(Ipv6Net),
     /// It would lead to the uplink what is delegated to us: it is not used.
     Assigned(Ipv6Net),
@@ -265,7 +265,7 @@ fn downlink_state(
             route(desired, *subnet, RouteTarget::OnLink(link.index), ON_LINK_METRIC, until);
         }
         if held {
-            // Whoever else holds the address is asked in vain.
+            // Probes for other holders of the address show nothing.
             if !duplicate {
                 own.push((address, until));
             }

@@ -69,7 +69,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// Whose it is.
+    /// The router that has it.
     pub fn post(&self) -> Post {
         let (job, interface) = match self {
             Self::Renew { uplink, .. } => (Job::Requester, uplink),
@@ -123,7 +123,7 @@ pub struct Leases {
 pub struct Leased {
     /// The prefix.
     pub prefix: Ipv6Net,
-    /// Who holds it.
+    /// The router that holds it.
     pub duid: Duid,
     /// For which IA_PD.
     pub iaid: Iaid,

@@ -38,7 +38,7 @@ pub enum Input {
         /// Its value.
         before: i32,
     },
-    /// Who is known on a link, as [`Output::ListNeighbors`](super::output::Output) asked.
+    /// The neighbors on a link, as [`Output::ListNeighbors`](super::output::Output) asked.
     Neighbors {
         /// The interface.
         interface: IfIndex,

@@ -68,7 +68,7 @@ mod tests {
         }
     }
 
-    /// SRV-27 (amended): below us nobody falls under half an hour before we renew.
+    /// SRV-27 (amended): no router below us falls under half an hour before we renew.
     #[test]
     fn our_own_lease_is_renewed_in_time_for_those_below() {
         const INF: u32 = u32::MAX;

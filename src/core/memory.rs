@@ -55,7 +55,7 @@ pub enum Record {
     },
     /// What a requesting router was given (STO-04).
     Binding {
-        /// Whose.
+        /// The holder.
         key: BindingKey,
         /// What; none when there is no binding any more.
         binding: Option<Arc<StoredBinding>>,
@@ -93,7 +93,7 @@ pub enum Record {
 /// A lease as it is kept (STO-02).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StoredLease {
-    /// Who gave it.
+    /// The server that gave it.
     pub server: Duid,
     /// The prefixes.
     pub prefixes: Vec<StoredPrefix>,
@@ -169,8 +169,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Who the agent is: the DUID that is configured, or remembered, or else `machine`'s, and the
-    /// secret of its addresses. What of that is new is remembered.
+    /// The agent's identity: the DUID that is configured, or remembered, or else `machine`'s, and
+    /// the secret of its addresses. What of that is new is remembered.
     pub(super) fn identify(
         &mut self,
         configured: Option<&Duid>,

@@ -1,7 +1,7 @@
 //! The core: protocol and policy as state machines, without sockets, clocks or global state.
 //!
 //! Four verbs are the whole contract with the world: [`Core::new`], [`Core::handle`],
-//! [`Core::poll_output`], [`Core::deadline`]. Whoever runs a core does so in a loop:
+//! [`Core::poll_output`], [`Core::deadline`]. A core is run in a loop:
 //!
 //! ```no_run
 //! use renumberd::core::{Core, input::Input, output::Output};
@@ -117,7 +117,7 @@ pub struct Core {
     /// Which conditions hold has to be found out anew.
     review: bool,
     counters: Counters,
-    /// Somebody reads what concerns only who looks for a fault.
+    /// Events are wanted that matter only when a fault is looked for.
     reports_debug: bool,
     history: History,
     /// What was in use when the last change of an uplink was reported.
@@ -232,7 +232,7 @@ impl Core {
     /// What to do next; to be drained before waiting.
     ///
     /// Questions and answers come first. The desired state is derived when they have left: it is
-    /// most of the work, and others wait for them. Nobody waits for events: they come last.
+    /// most of the work, and neighbors wait for them. Events come last, as nothing waits for them.
     pub fn poll_output(&mut self) -> Option<Output> {
         if self.outputs.is_empty()
             && let Some(now) = self.unsettled.take()

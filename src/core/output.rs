@@ -92,7 +92,7 @@ impl Output {
     }
 }
 
-/// ICMPv6 messages that are heard only while there is a use for them: anybody can send many.
+/// ICMPv6 messages that are heard only while there is a use for them: any node can send many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Hearing {
     /// Echo replies.

@@ -30,7 +30,7 @@ pub struct Whole {
     pub exclude: Option<Ipv6Net>,
 }
 
-/// Who gets what of one delegated prefix.
+/// The parts of one delegated prefix with their holders.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
     /// Subnets by downlink.
@@ -80,7 +80,7 @@ impl Plan {
     }
 }
 
-/// Who comes when. Within each, by priority and then by name.
+/// The order in which claims are served. Within each kind, by priority and then by name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Turn {
     /// Its place exists.
@@ -108,7 +108,7 @@ impl Turn {
     }
 }
 
-/// Carves `whole` for all who take from it: first the places that it contains, then those that
+/// Carves `whole` for all claims that it feeds: first the places that it contains, then those that
 /// have to be folded, then the automatic ones, which descend the smallest first.
 pub fn plan(config: &Config, whole: &Whole) -> Plan {
     let mut claims: Vec<(Turn, Claim<'_>)> = config
@@ -132,7 +132,7 @@ pub fn plan(config: &Config, whole: &Whole) -> Plan {
     carving.plan
 }
 
-/// Whether `whole` feeds who takes `from` there.
+/// Whether `whole` feeds a claim that takes `from` there.
 pub fn takes_from(from: Option<&Source>, whole: &Whole) -> bool {
     from.is_none_or(|from| {
         from.uplink == whole.uplink && from.iaid.is_none_or(|iaid| iaid == whole.iaid)
@@ -142,7 +142,7 @@ pub fn takes_from(from: Option<&Source>, whole: &Whole) -> bool {
 /// How many places of `length` there are in `prefix`; none where even one is too large.
 fn count(prefix: Ipv6Net, length: u8) -> Option<u64> {
     let bits = length.checked_sub(prefix.prefix_len())?;
-    // 64 bits of places only in a prefix of length 0, which nobody delegates.
+    // 64 bits of places only in a prefix of length 0, which no provider delegates.
     Some(1_u64.checked_shl(u32::from(bits)).unwrap_or(u64::MAX))
 }
 
@@ -178,8 +178,8 @@ struct Carving<'a> {
     taken: Taken,
     /// The longest automatic place for which there was no room: nothing that is larger has any.
     full: u8,
-    /// Where the next place from the high end is sought: what is taken stays so, and who comes
-    /// next is as large or larger. None where nothing is left.
+    /// Where the next place from the high end is sought: what is taken stays so, and the next claim
+    /// is as large or larger. None where nothing is left.
     top: Option<u64>,
 }
 

@@ -7,8 +7,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::wire::dhcpv6::TransactionId;
 
-/// A seeded generator. It is a cryptographic one, so that with a secret seed nobody can guess a
-/// transaction id.
+/// A seeded generator. It is a cryptographic one, so that with a secret seed a transaction id
+/// cannot be guessed.
 #[derive(Clone, Debug)]
 pub struct Random(ChaCha12Rng);
 

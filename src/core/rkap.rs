@@ -1,5 +1,5 @@
-//! The Reconfigure key authentication protocol (RFC 9915 §20.4): who knows the key that went in a
-//! Reply can show that a Reconfigure is his.
+//! The Reconfigure key authentication protocol (RFC 9915 §20.4): a server that knows the key that
+//! went in a Reply can prove that a Reconfigure is its own.
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;

@@ -80,7 +80,7 @@ pub struct UplinkStatus {
     pub routers: Vec<RouterStatus>,
     /// Addresses on it that the agent made or, in kernel mode, that the kernel did.
     pub addresses: Vec<AddressStatus>,
-    /// Who delegates.
+    /// The delegating router.
     pub server: Option<String>,
     /// What the requesting router is doing.
     pub state: String,

@@ -184,7 +184,7 @@ impl Uplink {
             {
                 effect.derive = before != after;
                 if before.link_local != after.link_local {
-                    // Whoever delegated routes to the old one (PDC-51).
+                    // The delegating router has routes to the old address (PDC-51).
                     effect.merge(self.trigger(now, Trigger::Requested, Cause::Link));
                 }
             }

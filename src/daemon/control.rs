@@ -130,7 +130,8 @@ pub fn requests() -> (mpsc::Sender<Pending>, mpsc::Receiver<Pending>) {
 /// When the socket cannot be made.
 pub fn listen(runtime_dir: &Path, sender: mpsc::Sender<Pending>) -> std::io::Result<()> {
     let path = path(runtime_dir);
-    // What a killed agent left behind answers nobody; a living one holds the lock of the state.
+    // No agent answers at the socket that a killed one left behind; a living one holds the lock of
+    // the state.
     let _ = std::fs::remove_file(&path);
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.bind(&SockAddr::unix(&path)?)?;
@@ -214,7 +215,7 @@ impl Pace {
     }
 }
 
-/// Refuses without waiting for anybody.
+/// Refuses without waiting for the client.
 fn refuse(writer: &OwnedWriteHalf) {
     let answer = Answer::Refused("too many ask at a time: try again".to_owned());
     if let Ok(mut text) = serde_json::to_vec(&answer) {

@@ -51,8 +51,8 @@ impl Disk {
     pub(super) fn remember(&mut self, record: Record) -> Option<String> {
         let (now, wall) = (clock::now(), clock::wall());
         let complaint = match record {
-            // Who we are has to be on disk before anyone hears it.
-            // Replay values are set aside long before they are used.
+            // Our identity has to be on disk before a neighbor hears it. Replay values are set
+            // aside long before they are used.
             Record::Duid { .. } | Record::Secret { .. } | Record::Replay { .. } => {
                 self.journal.append_synced(record, now, wall)
             }

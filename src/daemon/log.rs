@@ -70,7 +70,7 @@ impl Log {
         Self { has_fields, ..Self::default() }
     }
 
-    /// Writes what has happened, if somebody reads it, unless there was enough of its kind.
+    /// Writes what has happened, if its level is logged, unless there was enough of its kind.
     pub(super) fn write(&mut self, now: Instant, event: Event) {
         let is_read = match event.level() {
             Level::Error => enabled!(tracing::Level::ERROR),

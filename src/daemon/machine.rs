@@ -1,4 +1,4 @@
-//! Who this machine is.
+//! The identity of this machine.
 
 use tracing::warn;
 

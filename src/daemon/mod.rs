@@ -62,11 +62,12 @@ pub struct Options {
     pub address_mark: bool,
     /// Lines of the log carry the values of events as fields, for [`JsonLines`].
     pub log_fields: bool,
-    /// Where the agents of this machine keep what they have to agree on: who has which interface.
+    /// Where the agents of this machine keep what they have to agree on: which agent has which
+    /// interface.
     pub shared_dir: PathBuf,
     /// The agent ends when routers have been heard, or have not answered.
     pub once: bool,
-    /// The user as whom the agent goes on; none to stay who it is.
+    /// The user that the agent becomes; none to stay the one that it is.
     pub user: Option<String>,
     /// The configuration's file; none where there is none.
     pub config: Option<PathBuf>,
@@ -110,7 +111,7 @@ pub fn run(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(config, options, reload));
-    // A disk that hangs holds nobody up.
+    // A disk that hangs does not hold the agent up.
     runtime.shutdown_timeout(LAST_WRITES);
     result
 }
@@ -180,7 +181,7 @@ async fn serve(
                 if let Some(uplink) = fed.filter(|_| answer == Answer::Done) {
                     shell.engines.answered(&uplink);
                 }
-                // Who asked may have gone away.
+                // The client may have gone away.
                 let _ = reply.send(answer);
                 Flow::Idle
             }

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What the service manager was sent.
 #[derive(Debug)]
 pub(super) struct Supervisor {
-    /// Somebody listens.
+    /// A service manager listens.
     is_there: bool,
     /// It has been sent that the agent is ready.
     is_ready: bool,
@@ -35,8 +35,8 @@ struct Watchdog {
 }
 
 impl Supervisor {
-    /// Somebody who started the agent at `now`, if it was a service manager; it has the agent count
-    /// as ready after `timeout` at the latest.
+    /// For an agent that was started at `now`, if by a service manager, which has it count as ready
+    /// after `timeout` at the latest.
     pub(super) fn new(now: Instant, timeout: Duration) -> Self {
         let watchdog = sd_notify::watchdog_enabled()
             .map(|interval| Watchdog { interval: interval / 2, next_at: now });

@@ -29,7 +29,7 @@ impl Shell {
             self.tally = None;
         }
         self.server.set_tally(self.tally.as_ref());
-        // What anybody can be given is for the log of debugging, and for counters.
+        // What any node can bring about is for the debug log, and for counters.
         core.set_reports_debug(endpoint.is_on() || tracing::enabled!(tracing::Level::DEBUG));
     }
 

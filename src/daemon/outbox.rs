@@ -166,8 +166,8 @@ impl Outbox {
         self.judge(milestone)
     }
 
-    /// What is reached when the packets of a milestone have left or are lost. Where all are lost
-    /// nobody was asked, and what is applied was advertised to nobody.
+    /// The milestone that is reached when its packets have left or are lost. Where all are lost no
+    /// router was asked, and what is applied was not advertised.
     fn judge(&mut self, milestone: Milestone) -> Option<Milestone> {
         let Some(fate) = self.fate(Some(milestone.stage)) else { return Some(milestone) };
         let Fate { left, lost } = std::mem::take(fate);

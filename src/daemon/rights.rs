@@ -17,8 +17,9 @@ use super::Options;
 use crate::config::{Config, Scheduling};
 use crate::platform::{Account, privileges};
 
-/// What a kernel with Landlock leaves to read: who this machine is, its users, the state of the
-/// network, and what the C library needs of time and names. The configuration's directory is added.
+/// What a kernel with Landlock leaves to read: the identity of this machine, its users, the state
+/// of the network, and what the C library needs of time and names. The configuration's directory is
+/// added.
 const READ: [&str; 7] = ["/etc", "/proc", "/sys", "/dev", "/usr/lib", "/usr/share", "/run"];
 /// What it leaves to write besides the agent's own directories.
 const WRITTEN: [&str; 2] = ["/proc/sys/net", "/dev/null"];

@@ -133,7 +133,7 @@ impl Shell {
     /// does not show that.
     pub(super) fn recv_server(&mut self) -> io::Result<Option<Received>> {
         let mut received = self.server.recv()?;
-        // Who registers an address sends from it (RFC 9686 §4.2).
+        // A host sends the registration of an address from that address (RFC 9686 §4.2).
         let registers = |received: &Received| received.octets.first() == Some(&ADDR_REG_INFORM);
         if let Some(received) = &mut received
             && (received.source.is_unicast_link_local() || registers(received))

@@ -41,7 +41,7 @@ use crate::wire::dhcpv6_option::Duid;
 
 /// Packets read from one socket before the others have their turn.
 const BATCH: usize = 64;
-/// The time that it may take them: who floods one socket does not starve the others.
+/// The time that it may take them: a node that floods one socket does not starve the others.
 const TURN: Duration = Duration::from_millis(5);
 /// The kernel's state is read anew this much later at the earliest: what made it doubtful may
 /// not be over.
@@ -361,8 +361,8 @@ impl Shell {
     }
 
     /// Every source has its turn. News of the kernel comes first, so that packets meet the links
-    /// that they came from; what follows from it waits until those have their answers who wait for
-    /// some.
+    /// that they came from; what follows from it waits until neighbors that wait for answers have
+    /// them.
     fn take_turns(&mut self, core: &mut Core) -> Flow {
         let _ = self.timer.try_io_mut(Interest::READABLE, |timer| {
             timer.drain();

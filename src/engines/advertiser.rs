@@ -27,7 +27,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long a program may take to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Does the job until nobody wants it any more.
+/// Does the job until it is not wanted any more.
 pub(super) async fn run(work: Work) {
     let mut advertiser = Advertiser::new(work);
     loop {

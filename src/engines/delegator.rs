@@ -94,7 +94,7 @@ enum Phase {
     Ready,
 }
 
-/// Does the job until nobody wants it any more.
+/// Does the job until it is not wanted any more.
 pub(super) async fn run(mut work: Work) {
     let Some((mut order, assigned)) = first_order(&mut work).await else { return };
     let (driver, process) = loop {
@@ -324,7 +324,7 @@ impl Delegator {
     async fn hand_on(&self, of: Option<Duid>, leases: Vec<Leased>) {
         if self.driver.leases() {
             let downlink = self.work.post.interface.clone();
-            // Nobody reads it when everything ends.
+            // It is not read when everything ends.
             let _ = self.work.leases.send(Leases { downlink, of, leases }).await;
         }
     }
@@ -390,7 +390,7 @@ impl Delegator {
     ///
     /// # Errors
     ///
-    /// When nobody takes reports any more.
+    /// When reports are not taken any more.
     async fn report(&mut self) -> Result<(), ()> {
         let report = Report {
             post: self.work.post.clone(),

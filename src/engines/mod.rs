@@ -1,7 +1,7 @@
 //! Other programs in a built-in's place: what each is given, what it says, and its life.
 //!
 //! Each job on each interface is a task of its own. It gets orders, of which the newest alone
-//! counts, and reports what became of them; nobody waits for it.
+//! counts, and reports what became of them; the agent does not wait for it.
 
 mod advertiser;
 mod delegator;

@@ -72,7 +72,7 @@ pub(super) async fn follow(name: String, mut stream: impl AsyncRead + Unpin, lin
     }
 }
 
-/// Without anything that could do something to the terminal of who reads the log.
+/// Without anything that could have an effect on the terminal of a person who reads the log.
 fn readable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect()

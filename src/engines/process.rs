@@ -2,7 +2,7 @@
 //!
 //! A program outlives an agent that is killed, and goes on with what it was last given. The next
 //! run knows it by a record of its process id and of when it was started, and ends it before it
-//! starts its own. No other process can be meant by the two together, so that nobody else's is
+//! starts its own. No other process can be meant by the two together, so that no foreign process is
 //! ever ended.
 
 use std::ffi::OsString;
@@ -281,7 +281,7 @@ fn forget(setup: &Setup) {
     let _ = fs::remove_file(record_path(setup));
 }
 
-/// Ends what an earlier run has left running and nobody wants any more: all but `wanted`.
+/// Ends what an earlier run has left running and what is not wanted any more: all but `wanted`.
 pub(super) async fn end_strays(
     directory: PathBuf,
     wanted: Vec<String>,
@@ -317,7 +317,7 @@ async fn kill_former(setup: &Setup) {
 fn read_record(path: &Path) -> Option<(u32, u64)> {
     let text = fs::read_to_string(path).ok()?;
     let (id, start) = text.trim().split_once(' ')?;
-    // Process 0 would be our own group, and 1 is nobody's that we started.
+    // Process 0 would be our own group, and 1 is none that we started.
     let id = id.parse().ok().filter(|id| *id > 1)?;
     Some((id, start.parse().ok()?))
 }

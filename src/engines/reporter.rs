@@ -49,7 +49,7 @@ impl Reporter {
             return;
         }
         self.sent = Some(self.report.clone());
-        // Nobody reads it when everything ends.
+        // It is not read when everything ends.
         let _ = self.reports.send(self.report.clone()).await;
     }
 }

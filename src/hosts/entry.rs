@@ -1,5 +1,5 @@
-//! The resolver data of one interface, with whoever holds it: systemd-resolved, or a program in the
-//! form of resolvconf(8).
+//! The resolver data of one interface, with its holder: systemd-resolved, or a program in the form
+//! of resolvconf(8).
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream;
@@ -132,7 +132,7 @@ impl Keep for Entry {
     }
 }
 
-/// Who is to hold the entry; none where nobody is.
+/// The program that is to hold the entry; none where none is.
 fn holder_of(target: &ResolverTarget) -> Result<Option<Holder>, String> {
     match target {
         ResolverTarget::Auto if resolved_runs(Path::new(RESOLVED)) => Ok(Some(Holder::Resolved)),

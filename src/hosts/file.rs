@@ -14,7 +14,7 @@ use crate::programs::{command, files};
 
 /// How long the command behind a file may take.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Who is to read such a file can.
+/// The mode of such a file: its readers are other users.
 const MODE: u32 = 0o644;
 
 /// What is published in a file.
@@ -25,7 +25,7 @@ pub(super) struct Wanted {
     pub(super) text: String,
     /// What is run behind it, each a program and its arguments.
     pub(super) commands: BTreeSet<Vec<String>>,
-    /// Whose data it holds.
+    /// The interface of the data.
     pub(super) interfaces: BTreeSet<String>,
 }
 
@@ -80,7 +80,7 @@ impl File {
 }
 
 impl Keep for File {
-    /// None where nobody publishes there any more: the file is emptied.
+    /// None where nothing is published there any more: the file is emptied.
     type Wanted = Option<Wanted>;
 
     fn is_empty(wanted: &Self::Wanted) -> bool {

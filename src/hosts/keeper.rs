@@ -24,7 +24,7 @@ pub(super) trait Keep: Send + 'static {
     /// Whether that is nothing.
     fn is_empty(wanted: &Self::Wanted) -> bool;
 
-    /// Whom it is reported to how that went: interfaces.
+    /// The interfaces that the outcome is reported to.
     fn interfaces(wanted: &Self::Wanted) -> Vec<String>;
 
     /// What is reported on.
@@ -38,7 +38,7 @@ pub(super) trait Keep: Send + 'static {
     fn bring(&mut self, wanted: &Self::Wanted) -> impl Future<Output = Result<(), String>> + Send;
 }
 
-/// Keeps something until nobody publishes any more; what was published last is still tried.
+/// Keeps something until nothing is published any more; what was published last is still tried.
 pub(super) async fn keep<K: Keep>(
     mut keeper: K,
     mut wanted: watch::Receiver<K::Wanted>,
@@ -103,7 +103,7 @@ impl Reporter {
             }
             self.sent.insert(interface.clone(), trouble.clone());
             let report = PublicationReport { interface, published, trouble: trouble.clone() };
-            // At the end of the agent nobody takes it in any more.
+            // At the end of the agent it is not taken in any more.
             let _ = self.reports.send(report).await;
         }
     }

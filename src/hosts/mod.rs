@@ -1,9 +1,9 @@
 //! What other programs of a host are handed: the resolver's data, the file of the local networks,
 //! and the programs that rtsold(8) would run.
 //!
-//! Each of them is kept by a task of its own that nobody waits for. What has been handed over
-//! outlives the agent, as the addresses do; a record of it has the next run withdraw what is not
-//! published any more.
+//! Each of them is kept by a task of its own that the agent does not wait for. What has been handed
+//! over outlives the agent, as the addresses do; a record of it has the next run withdraw what is
+//! not published any more.
 
 mod entry;
 mod file;
@@ -134,7 +134,7 @@ impl Hosts {
     }
 
     /// Ends all of it behind what is under way: the last publication has been handed over and the
-    /// last scripts have been run, if that is done in time. Somebody may wait for it to the end.
+    /// last scripts have been run, if that is done in time. rtsol waits for it to the end.
     pub async fn end(&mut self, is_waited_for: bool) {
         self.reports.close();
         let limit = if is_waited_for { script::LIMIT } else { LAST_ACTS };

@@ -9,7 +9,7 @@ use tracing::debug;
 
 use crate::programs::files;
 
-/// Who holds an entry of an interface.
+/// The holder of an entry of an interface.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) enum Holder {
     /// systemd-resolved.

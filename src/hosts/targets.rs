@@ -1,4 +1,4 @@
-//! Who is handed what, of all that is published.
+//! All that is published, by the receiver that it is handed to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::{entry, file};
 use crate::config::ResolverTarget;
 use crate::core::client::Publication;
 
-/// What is published, by who is handed it.
+/// What is published, by receiver.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     /// By interface.

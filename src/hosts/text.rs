@@ -8,7 +8,7 @@ use ipnet::Ipv6Net;
 
 use super::record::Purpose;
 
-/// Says in a file whose it is.
+/// The line in a file that names its owner.
 const HEADER: &str = "# Kept by renumberd: what routers advertise (RFC 8106).\n";
 
 /// DNS servers and search domains of one interface.
@@ -53,7 +53,7 @@ pub(super) fn file(resolvers: &[Resolver]) -> String {
     HEADER.to_owned() + &lines(resolvers)
 }
 
-/// What is left of a file when nobody publishes there any more.
+/// What is left of a file when nothing is published there any more.
 pub(super) fn nothing(purpose: Purpose) -> String {
     match purpose {
         Purpose::Resolver => file(&[]),

@@ -57,7 +57,7 @@ impl Options {
     }
 }
 
-/// Who hears how far the benchmark is.
+/// Receives how far the benchmark is.
 pub trait Audience {
     /// Something is under way.
     fn stage(&mut self, what: &str);

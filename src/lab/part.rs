@@ -36,7 +36,7 @@ enum Role {
     Floor { hops: usize, depth: usize },
     /// A load
     Busy,
-    /// Who clears up when the runner has ended
+    /// Clears up when the runner has ended
     Keep { directory: PathBuf },
 }
 

@@ -37,7 +37,7 @@ use crate::time::Instant;
 pub struct Plan<'a> {
     /// Its systems.
     pub site: Site,
-    /// Who is at work.
+    /// The programs at work.
     pub stack: Stack,
     /// What will happen to it.
     pub scenario: Scenario,
@@ -54,7 +54,7 @@ pub struct Plan<'a> {
 /// A site at work; all of it vanishes on drop.
 #[derive(Debug)]
 pub struct Stage {
-    /// Who is at work.
+    /// The programs at work.
     pub stack: Stack,
     /// What is seen.
     pub log: Arc<Log>,
@@ -69,7 +69,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Builds it, with nobody at work.
+    /// Builds it, without any program at work.
     ///
     /// # Errors
     ///

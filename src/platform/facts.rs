@@ -48,7 +48,7 @@ pub struct Program {
     pub arguments: Vec<String>,
 }
 
-/// Who has a port.
+/// The program that has a port.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortHolder {
     /// 546 or 547.

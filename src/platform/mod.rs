@@ -1,10 +1,9 @@
 //! The system: sockets, kernel state, settings, timer, identity, paths. The only code that knows
 //! which system it is.
 //!
-//! What stands here is the same for each system; nobody but the laboratory looks behind it. A
-//! backend is a folder beside this file with the items that `pub use backend::…` names and the
-//! module `socket_options`, chosen by `target_os` below; its crates stand in Cargo.toml under that
-//! target.
+//! What stands here is the same for each system; only the laboratory looks behind it. A backend is
+//! a folder beside this file with the items that `pub use backend::…` names and the module
+//! `socket_options`, chosen by `target_os` below; its crates stand in Cargo.toml under that target.
 
 pub mod facts;
 pub mod freebsd;

@@ -74,7 +74,7 @@ pub(crate) async fn run(
 }
 
 /// Runs a program to its end, as [`run`] does. It is a process group of its own, which is killed as
-/// a whole when the time is over, or when nobody waits for the end any more.
+/// a whole when the time is over, or when its end is not awaited any more.
 ///
 /// # Errors
 ///

@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// Replaces a file as a whole: who reads it finds the old or the new text. It is not brought to
-/// disk, as it is written anew after a restart.
+/// Replaces a file as a whole: a reader finds the old or the new text. It is not brought to disk,
+/// as it is written anew after a restart.
 ///
 /// # Errors
 ///
@@ -20,7 +20,7 @@ pub(crate) fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
-    // Whatever our umask is: who is to read it can.
+    // Whatever our umask is: its readers can read it.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text)?;
     fs::rename(&new, path)

@@ -1,5 +1,5 @@
 //! The fake kernel: it takes steps, refuses what Linux refuses and what it is asked to refuse, and
-//! has events ready for whoever listens to its changes.
+//! has events ready for a listener.
 //!
 //! What it does as Linux does: an address goes through duplicate address detection (RFC 4862 §5.4)
 //! before it can be used; addresses and routes end with their lifetimes; an unreachable route has
@@ -30,7 +30,7 @@ use crate::time::{Instant, Until};
 /// What it can do, which is what Linux can do.
 pub const CAPABILITIES: Capabilities = Capabilities::LINUX;
 
-/// The value of each setting of an interface before somebody sets it.
+/// The value of each setting of an interface before it was set.
 pub const UNSET: i32 = 1;
 
 /// How long duplicate address detection takes: one solicitation, one second (RFC 4862 §5.1).
@@ -40,7 +40,7 @@ const INVALID: Refusal = Refusal::Other { number: 22, text: "Invalid argument" }
 const DOWN: Refusal = Refusal::Other { number: 100, text: "Network is down" };
 const NOT_CONNECTED: Refusal = Refusal::Other { number: 107, text: "" };
 
-/// How many changes were made, and by whom.
+/// How many changes were made, and by which program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     /// Steps of the agent that were taken.
@@ -144,7 +144,8 @@ impl Kernel {
     ///
     /// # Panics
     ///
-    /// Where an address of another is to be removed, or the step is one that nobody may ask for.
+    /// Where an address of another is to be removed, or the step is one that must never be asked
+    /// for.
     pub fn take(&mut self, now: Instant, step: &Step) -> Result<(), Refusal> {
         let taken = match self.refusals.refuse(step) {
             Some(refusal) => Err(refusal),
@@ -230,7 +231,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Sets a setting of an interface, by whoever it may be.
+    /// Sets a setting of an interface, for any program.
     pub fn set_sysctl(&mut self, index: IfIndex, file: &str, value: i32) {
         let key = (index, file.to_owned());
         match value {

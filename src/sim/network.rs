@@ -1,7 +1,7 @@
 //! Links between nodes, hosts and providers, and the one queue of all that happens on them, ordered
 //! by time and, at one instant, by when it was arranged.
 //!
-//! Whoever drives a network pulls: [`Network::poll`] hands on each output of each node when it has
+//! The driver of a network pulls: [`Network::poll`] hands on each output of each node when it has
 //! been performed, at the moment that it was, so that laws can be checked against the state then.
 
 mod delivery;
@@ -23,7 +23,7 @@ use crate::time::Instant;
 /// How long a packet takes, unless [`Segment::delay`] is set.
 pub const DELAY: Duration = Duration::from_micros(100);
 
-/// Who is on a link, by its place in the list of its kind.
+/// A node on a link, by its place in the list of its kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Station {
     /// One of [`Network::nodes`].

@@ -33,7 +33,8 @@ pub struct Provider {
     pub duid: Duid,
     /// What its server delegates.
     pub prefix: Ipv6Net,
-    /// What that has taken the place of: whoever still holds it gets it with lifetimes of zero.
+    /// The prefix that was there before: a router that still holds it gets it with lifetimes of
+    /// zero.
     pub old: Option<Ipv6Net>,
     /// Preferred lifetime, seconds.
     pub preferred: u32,

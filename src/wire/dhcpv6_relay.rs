@@ -130,7 +130,7 @@ pub struct RelayMessage {
     pub hop_count: u8,
     /// Names the link of the client; unspecified where the relay agent left that to others.
     pub link_address: Ipv6Addr,
-    /// Whom the message inside came from, or goes to.
+    /// The sender of the message inside, or its destination.
     pub peer_address: Ipv6Addr,
     /// The options in their order on the wire.
     pub options: Vec<RelayOption>,

@@ -39,7 +39,7 @@ fn decode_name(rest: &mut Cursor<'_>) -> Result<String, DecodeError> {
         if label_len == 0 {
             return Ok(text);
         }
-        // The two high bits mark a compression pointer, or a label type that nobody uses.
+        // The two high bits mark a compression pointer, or a label type that is not in use.
         if label_len > MAX_LABEL_LEN {
             return Err(DecodeError::DomainName);
         }

@@ -157,9 +157,9 @@ impl RouterSolicitation {
 /// A neighbor solicitation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NeighborSolicitation {
-    /// Whose link-layer address is asked for.
+    /// The node whose link-layer address is asked for.
     pub target: Ipv6Addr,
-    /// The link-layer address of who asks, where its link has such.
+    /// The link-layer address of the node that asks, where its link has such.
     pub source_link_layer: Option<Vec<u8>>,
 }
 
@@ -190,7 +190,7 @@ impl NeighborSolicitation {
 pub struct NeighborAdvertisement {
     /// S: it answers a solicitation, so its sender is reached.
     pub solicited: bool,
-    /// Whose advertisement it is.
+    /// The node that advertises itself.
     pub target: Ipv6Addr,
     /// The target's link-layer address.
     pub target_link_layer: Option<Vec<u8>>,

@@ -199,7 +199,7 @@ fn kernel(case: &Case<'_>) -> Vec<Finding> {
     }
 }
 
-/// Who else could have this machine's addresses and default routes.
+/// The other programs that could take this machine's addresses and default routes.
 fn advertisements_elsewhere(case: &Case<'_>) -> Vec<Finding> {
     let follows = case.facts.interfaces.iter();
     let follows = follows.filter(|(_, interface)| interface.accept_ra == Some(2));

@@ -1,4 +1,4 @@
-//! KAME's dhcp6s.conf(5): who is delegated what.
+//! KAME's dhcp6s.conf(5): which router is delegated what.
 
 use std::rc::Rc;
 

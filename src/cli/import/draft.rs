@@ -162,7 +162,7 @@ impl Draft {
         section
     }
 
-    /// Refuses files that would make more tables than anybody can read.
+    /// Refuses files that would make more tables than a person can read.
     ///
     /// # Errors
     ///

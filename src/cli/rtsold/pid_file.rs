@@ -51,7 +51,7 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // It is of no use to anybody now.
+        // The file is of no use any more.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Syslog {
 impl Syslog {
     pub(super) fn new(program: &'static str) -> Self {
         let socket = UnixDatagram::unbound().ok();
-        // A log that is not read holds nobody up.
+        // A log that is not read does not hold the program up.
         let socket = socket.filter(|socket| socket.set_nonblocking(true).is_ok());
         Self { socket, program }
     }

@@ -1,6 +1,6 @@
-//! `renumberd status hosts`: who is known on the downlinks, and under which prefix. It is read from
-//! the kernel's neighbor cache: a host that has not sent anything for a while is not in it, and
-//! nobody is asked on the link.
+//! `renumberd status hosts`: the hosts on the downlinks, and the prefix of each. It is read from
+//! the kernel's neighbor cache: a host that has not sent anything for a while is not in it, and no
+//! host is asked.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
-//! Who holds what of each prefix: links, subordinate routers, and routers behind the relay agent.
+//! The parts of each prefix with their holders: links, subordinate routers, and routers behind the
+//! relay agent.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ pub(super) fn write_downlinks(page: &mut Page, status: &Status) {
     }
 }
 
-/// The parts of each prefix, in natural order of who has them.
+/// The parts of each prefix, in natural order of their holders.
 pub(super) fn write(page: &mut Page, status: &Status) {
     let sources = sources(status);
     let mut of_source: BTreeMap<Option<Ipv6Net>, Vec<Part>> = BTreeMap::new();

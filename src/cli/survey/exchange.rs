@@ -30,7 +30,7 @@ const HOP_LIMIT: u8 = 255;
 /// What is asked, and for how long.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Settings {
-    /// Who asks.
+    /// The DHCPv6 client that asks.
     pub(super) duid: Duid,
     /// As which IA_PD.
     pub(super) iaid: Iaid,
@@ -197,7 +197,7 @@ impl Survey {
             Stage::Hinted(_) if self.has_offers() && stage_lasted >= OTHERS => {
                 self.stage_behind_offers()
             }
-            // Who ignores the hint altogether may be silent to it.
+            // A server that ignores the hint altogether may not answer it.
             Stage::Hinted(_) if stage_lasted >= HINT_PATIENCE => self.stage_behind_offers(),
             Stage::Open | Stage::Hinted(_) if time_is_over => self.stage_behind_offers(),
             Stage::Requesting | Stage::Releasing

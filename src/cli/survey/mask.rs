@@ -63,7 +63,7 @@ impl Mask {
     fn prefix(&mut self, prefix: Ipv6Net) -> Ipv6Net {
         let network = u128::from(prefix.network());
         let length = prefix.prefix_len();
-        // What is the same for everybody says nothing of anybody: ::/0, 64:ff9b::/96, fe80::/10.
+        // Prefixes that are the same everywhere identify nobody: ::/0, 64:ff9b::/96, fe80::/10.
         if length < 16 || is_well_known(prefix.network()) {
             return prefix;
         }

@@ -34,7 +34,8 @@ use crate::wire::ndp_option::NdpOption;
 
 /// Version of the form for programs.
 const SCHEMA: u32 = 1;
-/// An IA_PD that no client of this machine is likely to have, so that nobody's lease is touched.
+/// An IA_PD that no client of this machine is likely to have, so that no other client's lease is
+/// touched.
 const IAID: u32 = 0x5372_7679;
 
 /// What to look at, and how.

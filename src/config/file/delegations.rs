@@ -1,4 +1,4 @@
-//! What subordinate routers get, and prefixes that nobody delegates.
+//! What subordinate routers get, and prefixes that are not delegated to us.
 
 use std::ops::RangeInclusive;
 

@@ -84,8 +84,8 @@ fn keys(name: &str, engine: &Engine, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Other programs know who asks by its DUID, and say nothing of whence a message came. UDP port 547
-/// belongs to one of them, or to this program.
+/// Other programs recognize a requesting router by its DUID alone, and do not see where a message
+/// came from. UDP port 547 belongs to one of them, or to this program.
 fn delegators(config: &Config, findings: &mut Vec<Finding>) {
     let program_on = |downlink: &str| {
         let name = config.downlinks.get(downlink)?.delegator.as_ref()?;

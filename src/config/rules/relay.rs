@@ -1,4 +1,4 @@
-//! A relay agent has servers to relay to, and nobody else answers on its link.
+//! A relay agent has servers to relay to, and no other agent or server answers on its link.
 
 use super::Finding;
 use crate::config::{Config, Relay};

@@ -9,8 +9,8 @@ use crate::time::Instant;
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Counters by kind of message (`ra`, `rs`, `dhcpv6`, …) and reason. Both are fixed words of this
-/// program, so their number is bounded, and to count what is dropped allocates nothing once its
-/// reason is known: anybody can send what is dropped.
+/// program, so their number is bounded. Counting a dropped message allocates nothing once its
+/// reason is known, as any node can send such messages.
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Counters {
     counts: BTreeMap<(&'static str, &'static str), Count>,

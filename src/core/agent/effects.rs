@@ -148,7 +148,7 @@ impl Core {
             self.ask_for_what_was_taken(now, name);
         }
         if effect.asked {
-            // A question promises nothing to anybody.
+            // A question promises nothing.
             self.send_from_uplink(now, name);
         }
         if effect.remember
@@ -178,13 +178,13 @@ impl Core {
         self.kernel.state.system.name_of(interface).map(str::to_owned)
     }
 
-    /// Whether something is left to be done that nobody waits for.
+    /// Whether something is left to be done that no neighbor waits for.
     pub fn lags(&self) -> bool {
         self.pass.is_deferred() || !self.kernel.backlog.is_empty()
     }
 
-    /// Whether somebody reads what concerns only who looks for a fault: else there is no event for
-    /// what anybody can cause in numbers.
+    /// Whether events are wanted that matter only when a fault is looked for: else there are none
+    /// for what any node can cause in numbers.
     pub const fn set_reports_debug(&mut self, reports_debug: bool) {
         self.reports_debug = reports_debug;
     }

@@ -61,7 +61,7 @@ impl Core {
             KernelEvent::Address(address) if address.ours && !address.duplicate => {
                 self.pass.request_heard(now, now + DEFER);
             }
-            // Anybody on the link can have the kernel make and refresh those.
+            // Any node on the link can have the kernel make and refresh those.
             KernelEvent::Address(KernelAddress {
                 origin: Origin::Advertisement | Origin::Temporary,
                 ..

@@ -1,6 +1,6 @@
-//! What is known of the delegated prefixes, and what waits until more is: after a start nothing is
-//! withdrawn that an answer may be about to confirm. What no answer can concern waits for nobody:
-//! one uplink that is down holds nothing of another up.
+//! What is known of the delegated prefixes, and what waits until more is known: after a start
+//! nothing is withdrawn that an answer may be about to confirm. What no answer can concern does not
+//! wait: an uplink that is down does not hold up another one.
 
 use std::collections::BTreeMap;
 
@@ -50,21 +50,21 @@ impl Core {
         asking.filter_map(Uplink::confirmed_by).max().filter(|until| *until > now)
     }
 
-    /// Hands the contents over; but what a restart would withdraw only when it is certain that
-    /// nobody confirms it.
+    /// Hands the contents over; but what a restart would withdraw only when it is certain that no
+    /// answer confirms it.
     pub(in crate::core) fn set_contents(&mut self, now: Instant, accounted: &Accounted) {
         let mut differs = false;
         let mut is_held = false;
         for (name, content) in &self.kernel.desired.contents {
             let Some(downlink) = self.downlinks.get_mut(name) else { continue };
-            // Who hears of it comes at once, and would be given the old prefix.
+            // A router that hears of it asks at once, and would be given the old prefix.
             if self.delegating.is_changing(name) {
                 is_held = true;
                 continue;
             }
             let withdrawn = downlink.would_withdraw(content, now);
-            // Who says that there is nothing has to wait MIN_DELAY_BETWEEN_RAS when there is. What
-            // was advertised before that is certainly over.
+            // An advertisement without prefixes would delay the one with them by
+            // MIN_DELAY_BETWEEN_RAS. What was advertised before that is certainly over.
             let is_early = accounted.0.is_some()
                 && content.prefixes.is_empty()
                 && downlink.advertising().is_new();

@@ -27,7 +27,7 @@ pub(in crate::core) struct Pass {
     token_at: Option<Instant>,
     /// Reconfigure messages that go ahead of the pass.
     ahead: Option<Ahead>,
-    /// Steps that nobody waits for are left over from the last pass.
+    /// Steps that no neighbor waits for are left over from the last pass.
     is_postponed: bool,
 }
 
@@ -141,8 +141,8 @@ impl Pass {
         std::mem::replace(&mut self.is_pressing, false)
     }
 
-    /// Whether steps that nobody waits for are postponed to another pass: once, or for as long as
-    /// others wait for something else (`is_busy`).
+    /// Whether steps that no neighbor waits for are postponed to another pass: once, or for as long
+    /// as others wait for something else (`is_busy`).
     pub(super) fn postpones(&mut self, now: Instant, has_steps: bool, is_busy: bool) -> bool {
         self.is_postponed = has_steps && (!self.is_postponed || is_busy);
         if self.is_postponed {

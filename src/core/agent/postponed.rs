@@ -75,7 +75,8 @@ impl Core {
         waits
     }
 
-    /// Answers those who have waited for our own renewal, once what it brought has been derived.
+    /// Answers the routers that have waited for our own renewal, once what it brought has been
+    /// derived.
     pub(in crate::core) fn answer_postponed(&mut self, now: Instant) {
         let awaited = self.pass.is_awaited()
             || self.uplinks.values().any(|uplink| uplink.lease().is_renewing(now, PATIENCE));

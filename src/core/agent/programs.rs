@@ -22,7 +22,7 @@ impl Core {
     pub(in crate::core) fn send_to_program(&mut self, now: Instant, downlink: &mut Downlink) {
         let failures = downlink.advertising().program_failures();
         if let Some(attached) = downlink.poll_probe(now) {
-            // From our own address to that address: nobody on the link sees it.
+            // From our own address to that address: no other node on the link sees it.
             self.outputs.push_back(Output::SendIcmpv6(Packet {
                 interface: attached.index,
                 source: attached.link_local,
@@ -63,8 +63,8 @@ impl Core {
     }
 
     /// Takes in an advertisement that this machine has sent to itself from its own address on a
-    /// downlink: the program in the built-in's place has sent it. What arrives from the link under
-    /// that address is somebody else's, and shows nothing.
+    /// downlink: the program in the built-in's place has sent it. One that arrives from the link
+    /// under that address is forged, and shows nothing.
     pub(in crate::core) fn advertisement_of_program(&mut self, now: Instant, received: &Received) {
         let system = &self.kernel.state.system;
         if check_neighbor(received).is_err() || !system.is_own(received.interface, received.source)

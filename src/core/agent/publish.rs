@@ -77,7 +77,8 @@ const fn is_server(address: &Ipv6Addr) -> bool {
     !address.is_unspecified() && !address.is_loopback() && !address.is_multicast()
 }
 
-/// Whether a name from the network means nothing but itself to whoever reads it (SEC-14).
+/// Whether a name from the network has no meaning beside itself to a program that reads it
+/// (SEC-14).
 fn is_clean(name: &str) -> bool {
     let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
     !name.is_empty() && !name.starts_with('-') && name.bytes().all(is_plain)

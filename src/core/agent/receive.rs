@@ -170,7 +170,7 @@ impl Core {
             return self.reject(now, "dhcpv6", "multicast", received);
         }
         // A server may be many links away and answer from any address of its own: RFC 9915 names
-        // none. What protects is that it has to know the transaction and whom it talks to.
+        // none. The protection is that it has to know the transaction and the client's DUID.
         let source = received.source;
         if source.is_unspecified() || source.is_loopback() || source.is_multicast() {
             return self.reject(now, "dhcpv6", "source", received);
@@ -197,7 +197,7 @@ impl Core {
         {
             return self.take_effect(now, &name, &effect);
         }
-        // Anybody can send answers to nothing.
+        // Any node can send answers to nothing.
         let is_answer =
             self.uplinks.get(&name).is_some_and(|uplink| uplink.lease().awaits(&message));
         let elsewhere = is_answer.then(|| self.prefixes_elsewhere(&name));
@@ -334,7 +334,7 @@ impl Core {
         }
     }
 
-    /// Takes in who is known on a link.
+    /// Takes in the neighbors on a link.
     pub(in crate::core) fn receive_neighbors(
         &mut self,
         now: Instant,

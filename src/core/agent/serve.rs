@@ -210,7 +210,7 @@ impl Core {
         let is_delegation = |slot: &Slot| matches!(slot, Slot::Delegation(_));
         let is_named = binding.is_some_and(|binding| binding.slots().iter().any(is_delegation))
             || self.delegating.names(key);
-        // Of what anybody can have, there is no event that nobody reads.
+        // There is no event about what any node can have in numbers, unless it is wanted.
         if !is_named && !self.reports_debug {
             return;
         }
@@ -244,7 +244,8 @@ impl Core {
         self.take_steps(now, later);
     }
 
-    /// Calls those whom a change concerns: everything that they will ask for has been switched.
+    /// Notifies the routers that a change concerns: everything that they will ask for has been
+    /// switched.
     pub(in crate::core) fn notify_subordinates(&mut self, now: Instant) {
         self.serve_timeouts(now);
         // Before a value of it is used.

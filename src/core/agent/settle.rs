@@ -61,7 +61,7 @@ impl Core {
         // What moves lifetimes or removes comes behind all that others wait for.
         if self.pass.begin(now, self.kernel.backlog.has_steps()) {
             later = self.derive_and_apply(now);
-            // Who is about to be notified may ask at once, and is answered first.
+            // Routers that are about to be notified may ask at once, and are answered first.
             let is_busy = self.kernel.backlog.has_steps();
             if self.pass.postpones(now, !later.is_empty(), is_busy) {
                 later.clear();
@@ -82,7 +82,7 @@ impl Core {
     /// are on their way, and the Renew messages that answer them, routes and addresses follow.
     /// Whether anything leaves.
     fn notify_ahead(&mut self, now: Instant) -> bool {
-        // Another program has to have it before anybody hears of it.
+        // Another program has to have it before requesting routers hear of it.
         if !self.delegating.answers()
             || !self.kernel.desired.serves()
             || self.delegating.bindings().is_empty()
@@ -95,8 +95,8 @@ impl Core {
         !self.outputs.is_empty()
     }
 
-    /// Until when the desired state waits for Renew messages of those who were just notified; not
-    /// known before the notification has left.
+    /// Until when the desired state waits for Renew messages of the routers that were just
+    /// notified; not known before the notification has left.
     pub(in crate::core) fn answers_first(&self) -> Option<Option<Instant>> {
         let ahead = self.pass.ahead()?;
         let is_awaited = self.delegating.awaits_renewal(ahead.notified_at);
@@ -132,7 +132,7 @@ impl Core {
         }
     }
 
-    /// Brings about what is new; the steps are left over that nobody waits for.
+    /// Brings about what is new. Returns the steps that no neighbor waits for.
     pub(in crate::core) fn derive_and_apply(&mut self, now: Instant) -> Vec<Step> {
         let sources = self.sources(now);
         let accounted = self.accounted(&sources);
@@ -291,8 +291,8 @@ impl Core {
         self.uplinks.values().filter_map(|uplink| uplink.lease().renewed_at(now)).min()
     }
 
-    /// Whether a default route leads to the provider: at once when one appears, after the hold
-    /// when the last is lost (RA-TX-30). Without uplinks somebody else sees to that.
+    /// Whether a default route leads to the provider: at once when one appears, after the hold when
+    /// the last is lost (RA-TX-30). Without uplinks another program sees to that.
     fn follow_default_route(&mut self, now: Instant, facts: &BTreeMap<String, UplinkFacts>) {
         let routed = self.uplinks.iter().any(|(name, uplink)| {
             let heard = facts.get(name).is_some_and(|facts| !facts.default_routers.is_empty());

@@ -37,7 +37,7 @@ pub struct Assigned {
 pub struct AssignedRouter {
     /// The delegation.
     pub name: Arc<str>,
-    /// Who it is for.
+    /// The router that it is for.
     pub duid: Duid,
     /// For which IA_PD; none for any.
     pub iaid: Option<Iaid>,
@@ -45,7 +45,7 @@ pub struct AssignedRouter {
     pub prefixes: Vec<AssignedPrefix>,
 }
 
-/// Blocks that whoever asks is given a part of.
+/// Blocks of which every requesting router is given a part.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AssignedPool {
     /// The pool.

@@ -1,7 +1,7 @@
 //! The delegating router (RFC 9915 §18.3): what subordinate routers are given, kept at the same places
 //! through every change of what is delegated to us, and the messages that say so.
 //!
-//! What was given and may still be held are the `bindings`. Who answers requesting routers is a
+//! What was given and may still be held are the `bindings`. Requesting routers are answered by a
 //! [`Delegator`]: the built-in `server`, or another program in its place, that is handed them.
 
 mod asked;
@@ -76,7 +76,7 @@ pub enum Notification {
     Advertise {
         /// Where it is.
         downlink: Arc<str>,
-        /// Whom.
+        /// The requesting router.
         host: Ipv6Addr,
     },
 }
@@ -90,8 +90,8 @@ pub struct Delegating {
     delegator: Delegator,
 }
 
-/// Who answers requesting routers. A verb of [`Delegating`] is one `let` here: another delegator is
-/// one case, and the compiler names the verbs that it has to answer.
+/// The one that answers requesting routers. A verb of [`Delegating`] is one `let` here: another
+/// delegator is one case, and the compiler names the verbs that it has to answer.
 #[derive(Clone, Debug)]
 enum Delegator {
     /// The server of this program.
@@ -132,7 +132,8 @@ impl Delegating {
         if let Delegator::Programs(programs) = &mut self.delegator {
             let names = config.downlinks.values().filter_map(|link| link.delegator.as_deref());
             let mut engines = names.filter_map(|name| config.engine(name));
-            // What relay agents send to dhcp6s alone could come to who listens beside it.
+            // What relay agents send to dhcp6s alone could come to a program that listens beside
+            // it.
             programs.share_port(engines.all(|engine| engine.program == Program::Kea));
         }
     }
@@ -196,7 +197,7 @@ impl Delegating {
     }
 
     /// The first holder at another place, of those that `counts`, of what `message` would take or
-    /// end: a binding that it names, or a configured delegation that somebody else was given.
+    /// end: a binding that it names, or a configured delegation that another router was given.
     pub fn contested(
         &self,
         now: Instant,
@@ -266,7 +267,7 @@ impl Delegating {
         }
     }
 
-    /// The answer to who asks for what another holds: nothing is changed by it.
+    /// The answer to a router that asks for what another one holds: nothing is changed by it.
     pub fn refusal(&self, arrival: &Arrival, message: &Message) -> Option<Answer> {
         match &self.delegator {
             Delegator::BuiltIn => self.server.refusal(arrival, message),
@@ -274,8 +275,8 @@ impl Delegating {
         }
     }
 
-    /// Lets everything happen whose time has come, of very much a part: the next deadline has passed
-    /// then. Returns the bindings that were touched.
+    /// Lets everything happen whose time has come, or a part of it where that is much: the next
+    /// deadline has passed then. Returns the bindings that were touched.
     pub fn handle_timeout(&mut self, now: Instant) -> BTreeSet<BindingKey> {
         let woken = self.bindings.handle_timeout(now);
         match &mut self.delegator {
@@ -343,8 +344,8 @@ impl Delegating {
         }
     }
 
-    /// By downlink: how many leases have no route as nobody knows where their router is, and the
-    /// first of them.
+    /// By downlink: how many leases have no route as the place of their router is not known, and
+    /// the first of them.
     pub fn unreached(&self) -> Vec<(&str, usize, (&Ipv6Net, &Duid))> {
         match &self.delegator {
             Delegator::BuiltIn => Vec::new(),
@@ -360,8 +361,8 @@ impl Delegating {
         }
     }
 
-    /// Whether what changes on a downlink waits for its program, so that nobody hears of it and is
-    /// given what was before.
+    /// Whether what changes on a downlink waits for its program, so that no router hears of it and
+    /// is given what was before.
     pub fn is_changing(&self, downlink: &str) -> bool {
         match &self.delegator {
             Delegator::BuiltIn => false,

@@ -1,5 +1,5 @@
-//! Where routers are that another program answers: their messages are seen as well as it sees
-//! them, but not answered. A lease says who holds a prefix; only a message shows where that router
+//! The places of routers that another program answers: their messages are seen here as well, but
+//! not answered. A lease shows which router holds a prefix; only a message shows where that router
 //! is (SEC-18).
 
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ const MAX_SEEN: usize = 256;
 /// message: a neighbor that sees its Solicit and asks in its name comes too late.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// The routers whose messages were seen last. Of one that holds something its binding says where it
-/// is.
+/// The routers whose messages were seen last. The place of a router that holds something is in its
+/// binding.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
     seen: BTreeMap<(Arc<str>, Duid), Seen>,

@@ -49,7 +49,7 @@ struct Link {
     confirms_until: Option<Instant>,
     /// Routers that are to be notified behind that.
     notified: Vec<(Duid, Ipv6Addr)>,
-    /// Leases of routers of which nobody knows where they are.
+    /// Leases of routers whose place is not known.
     unreached: Unreached,
 }
 
@@ -202,7 +202,7 @@ impl Programs {
             | MessageType::Reconfigure => return Err(Reject::Silent),
         };
         let duid = message.client_id().ok_or(Reject::Silent)?;
-        // What a relay agent hands on may be anybody's.
+        // A message that a relay agent hands on may come from any node.
         if contact.relay.is_some() || !self.observes(bindings, downlink) {
             return Err(Reject::Silent);
         }
@@ -210,7 +210,7 @@ impl Programs {
         let key = BindingKey { duid, downlink, iaid: Iaid(0) };
         let mut served = Served::default();
         if bindings.bindings_of(&key).next().is_some() {
-            // Who holds something was asked for its place already (SEC-18).
+            // The holder was probed at its place already (SEC-18).
             self.observed.set(now, &key.downlink, &key.duid, contact);
             bindings.move_to(now, &key, contact, &mut served.touched);
         } else if !self.observed.note(now, &key.downlink, &key.duid, contact) {
@@ -285,7 +285,7 @@ impl Programs {
         is
     }
 
-    /// Notifies those whom that concerns, behind what their program confirms.
+    /// Notifies the routers that a change concerns, once their program has confirmed it.
     pub(super) fn handle_timeout(&mut self, bindings: &Bindings, now: Instant, woken: &Woken) {
         for (key, _) in &woken.notified {
             let Some(link) = self.links.get_mut(&key.downlink) else { continue };

@@ -1,4 +1,5 @@
-//! Lifetimes for who promises them again and again without knowing how long we have a prefix.
+//! Lifetimes for a program that promises them again and again without knowing how long we have a
+//! prefix.
 
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ mod tests {
         }
     }
 
-    /// Nobody renews: what is promised never outlasts what we have, in few steps.
+    /// No renewal comes: what is promised never outlasts what we have, in few steps.
     #[test]
     fn a_lease_that_is_not_renewed_is_followed_down_to_its_end() {
         let (end, renewed_at) = (until(3600), at(1800));

@@ -16,7 +16,7 @@ use crate::time::Instant;
 pub struct Carving {
     /// What is held first, then what is gone.
     pub(super) parts: Vec<Carved>,
-    /// Who goes without a part of what is held, with the reason.
+    /// The claims that get no part of what is held, with the reason.
     pub(super) without: BTreeMap<(String, Ipv6Net), Unassigned>,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Claim {
     Excluded,
     /// It is around all of ours: of two routes the longer one decides.
     Around,
-    /// It is a part that nobody has here.
+    /// It is a part that no claim has here.
     Unassigned,
     /// It is all of ours, or overlaps a part that a downlink, delegation or pool has.
     Assigned,
@@ -46,8 +46,8 @@ pub(super) struct Carved {
 }
 
 impl Carving {
-    /// Carves what is held, then what is gone: of parts that overlap the first stays, whoever has
-    /// it.
+    /// Carves what is held, then what has ended: of parts that overlap the first stays, whichever
+    /// claim has it.
     pub fn new(facts: Facts<'_>) -> Self {
         let mut all: Vec<(&String, &DelegatedPrefix)> = facts
             .sources
@@ -122,7 +122,7 @@ impl Carved {
         }
     }
 
-    /// Whether somebody has something of `part`.
+    /// Whether a claim has something of `part`.
     fn has(&self, part: &Ipv6Net) -> bool {
         let all = [&self.subnets, &self.delegations, &self.pools];
         all.into_iter().flat_map(BTreeMap::values).any(|other| overlap(*other, *part))

@@ -55,8 +55,8 @@ impl Delegated {
         &self.stranded
     }
 
-    /// Takes over links and subnets; the bindings whose routes may be others now, which
-    /// [`follow`](Self::follow) is to be called for.
+    /// Takes over links and subnets. Returns the bindings whose routes may be others now;
+    /// [`follow`](Self::follow) has to follow for each.
     pub(in crate::core) fn attach(
         &mut self,
         system: &System,

@@ -34,7 +34,7 @@ fn digest(secret: &[u8; 32], prefix: Ipv6Net, interface: &str, counter: u8) -> I
     InterfaceId(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }
 
-/// Whether nobody may take the identifier (RFC 5453 and its IANA registry).
+/// Whether no interface may take the identifier (RFC 5453 and its IANA registry).
 const fn is_reserved(identifier: InterfaceId) -> bool {
     matches!(
         identifier.0,

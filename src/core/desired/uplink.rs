@@ -1,7 +1,7 @@
 //! What one uplink contributes: its addresses, the routes it learnt, its settings.
 //!
 //! An advertisement is believed about its link, and never about what DHCPv6 delegated to us
-//! (SEC-05): anybody on the link can send one.
+//! (SEC-05): any node on the link can send one.
 
 use std::net::Ipv6Addr;
 
@@ -131,8 +131,8 @@ impl Place<'_> {
         }
     }
 
-    /// What is on-link is a route, and of two routes the longer one decides; but none leads to
-    /// the uplink what somebody behind us has.
+    /// What is on-link is a route, and of two routes the longer one decides; but no route to the
+    /// uplink covers what a router behind us has.
     fn on_link_routes(self, desired: &mut Desired) {
         let replaced = self.is_replaced();
         // Two uplinks may have one prefix, and routes of equal metric would be one.
@@ -223,7 +223,7 @@ impl Place<'_> {
         claims.all(|claim| !matches!(claim, Claim::Assigned | Claim::Unassigned))
     }
 
-    /// Whether somebody behind us has `prefix`, or something of it.
+    /// Whether a link or router behind us has `prefix`, or something of it.
     fn is_assigned(self, prefix: &Ipv6Net) -> bool {
         self.carved.iter().any(|part| part.claim_on(prefix) == Claim::Assigned)
     }

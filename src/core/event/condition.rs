@@ -15,7 +15,7 @@ use crate::core::plan::Unassigned;
 use crate::core::uplink::lease::Refusal;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-/// A condition that somebody should mend. Its `Display` says what it is, and the remedy.
+/// A condition that an operator should mend. Its `Display` says what it is, and the remedy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "condition", rename_all = "kebab-case")]
 pub enum Condition {
@@ -135,9 +135,9 @@ pub enum Condition {
     RelayTableFull,
     /// A requesting router asks for what another one has, which still answers (SEC-18).
     DelegationContested {
-        /// Who asks.
+        /// The router that asks.
         newcomer: Newcomer,
-        /// Who has it.
+        /// The router that has it.
         holder: Ipv6Addr,
         /// The DUID of the holder.
         duid: Duid,
@@ -151,13 +151,13 @@ pub enum Condition {
         /// The next hop of the first.
         next_hop: Ipv6Addr,
     },
-    /// Another program has leased prefixes to routers, and nobody knows where those are.
+    /// Another program has leased prefixes to routers whose place is not known.
     NextHopUnknown {
         /// How many.
         count: usize,
         /// The first of them.
         prefix: Ipv6Net,
-        /// Who holds it.
+        /// The router that holds it.
         duid: Duid,
     },
     /// Something is wrong with a program that does a built-in's job.
@@ -413,7 +413,7 @@ impl fmt::Display for Condition {
     }
 }
 
-/// Who may have the port, where it is not a right that is missing.
+/// The program that may have the port, where no right is missing.
 fn write_port_holder(
     f: &mut fmt::Formatter<'_>,
     refused: &RefusedStep,

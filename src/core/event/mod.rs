@@ -1,4 +1,4 @@
-//! What has happened, as values: for the log, and for whoever else wants to know.
+//! What has happened, as values: for the log, and for other consumers.
 //!
 //! An [`Event`] is rendered twice. Its `Display` is a sentence for people; serialized it is a JSON
 //! object for programs, with `event` as the name of its kind, durations in milliseconds where the
@@ -81,7 +81,7 @@ pub enum Event {
         interface: String,
         /// The prefix.
         prefix: Ipv6Net,
-        /// Who has it.
+        /// The router that has it.
         #[serde(flatten)]
         requester: Requester,
     },
@@ -91,7 +91,7 @@ pub enum Event {
         interface: String,
         /// The prefix.
         prefix: Ipv6Net,
-        /// Who had it.
+        /// The router that had it.
         #[serde(flatten)]
         requester: Requester,
     },
@@ -119,9 +119,9 @@ pub enum Event {
     DelegationTakenOver {
         /// The downlink.
         interface: Option<String>,
-        /// Who has it from here on.
+        /// The router that has it from here on.
         newcomer: Newcomer,
-        /// Who had it.
+        /// The router that had it.
         holder: Ipv6Addr,
         /// As which IA_PD of the holder.
         iaid: Iaid,
@@ -159,7 +159,7 @@ pub enum Event {
         /// The address.
         address: Ipv6Addr,
     },
-    /// A condition that somebody should mend holds.
+    /// A condition holds that an operator should mend.
     ConditionBegan {
         /// The interface, or the entry of the plan, that it is about; none for the whole machine.
         interface: Option<String>,
@@ -209,14 +209,14 @@ pub struct Requester {
     pub is_configured: bool,
 }
 
-/// A packet that was dropped. Nothing of it is allocated: anybody can send many.
+/// A packet that was dropped. Nothing of it is allocated: any node can send many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct RejectedPacket {
     /// What kind of message it is, or the part of one that was ignored (`ra`, `ra-option`, …).
     pub kind: &'static str,
     /// Why it was dropped.
     pub reason: &'static str,
-    /// Who sent it.
+    /// Its sender.
     pub source: Ipv6Addr,
     /// Its first octet: the type of the message (RFC 4443 §2.1, RFC 9915 §7.3).
     pub message_type: Option<u8>,
@@ -245,7 +245,7 @@ impl Event {
             | Self::ConditionBegan { .. }
             | Self::StepRefused(_) => Level::Warn,
             Self::ChangeFinished { from, to, cause, .. } => {
-                // That the prefixes are still the same is news to whoever asked.
+                // That the prefixes are still the same is news to an operator who has asked.
                 let is_news = from != to || *cause == Cause::Command;
                 if is_news { Level::Info } else { Level::Debug }
             }
@@ -345,7 +345,7 @@ fn milliseconds_each<S: Serializer>(
     serializer.collect_map(each)
 }
 
-/// Nanoseconds first: a binary fraction of a second would show digits that nobody has measured.
+/// Nanoseconds first: a binary fraction of a second would show digits that were not measured.
 fn in_milliseconds(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1e6
 }

@@ -82,7 +82,7 @@ impl Event {
         if separator.is_empty() {
             f.write_str("prefixes confirmed")?;
         }
-        // What an operator sets is nobody's answer.
+        // What an operator sets is no answer of a server.
         for (stage, latency) in latencies.iter().filter(|(_, latency)| !latency.is_zero()) {
             write!(f, ", {} after {:.3} ms", word(*stage), latency.as_secs_f64() * 1e3)?;
         }

@@ -33,7 +33,7 @@ pub(in crate::core) struct Backlog {
     bindings: BTreeMap<BindingKey, Reason>,
     /// Routes that a comparison of everything found to be missing.
     steps: BTreeMap<RouteKey, Step>,
-    /// Routes that end, or whose lifetimes move: nobody waits for that.
+    /// Routes that end, or whose lifetimes move: no router waits for that.
     later: BTreeMap<RouteKey, Step>,
     /// When the steps in `later` are taken.
     later_at: Option<Instant>,
@@ -94,7 +94,7 @@ impl Backlog {
         removed
     }
 
-    /// Adds steps about routes for which nobody waits.
+    /// Adds steps about routes for which no router waits.
     fn add_later(&mut self, now: Instant, steps: Vec<(RouteKey, Step)>) {
         if !steps.is_empty() {
             self.later.extend(steps);
@@ -103,8 +103,8 @@ impl Backlog {
         }
     }
 
-    /// When the next slice is to be handled: at once, unless only steps are left for which nobody
-    /// waits.
+    /// When the next slice is to be handled: at once, unless only steps are left for which no
+    /// router waits.
     pub(in crate::core) fn deadline(&self, now: Instant) -> Option<Deadline> {
         let at = if self.has_steps() || !self.records.is_empty() {
             now
@@ -294,7 +294,7 @@ mod tests {
         }
     }
 
-    /// What is removed when its turn has come is there, and nobody's.
+    /// A route is removed only if it is there when its turn has come, and not wanted again.
     #[test]
     fn a_route_that_is_wanted_again_or_has_vanished_is_not_removed() {
         let [wanted, vanished, over] =

@@ -1,7 +1,7 @@
 //! What the agent has the kernel hold, and the steps towards it: `Set | Replace | Remove` × object.
 //!
-//! An object knows its key, its rank among the steps, who carries its steps out, and how they read
-//! in a sentence. A new kind is one variant here, a contributor in `desired`, and an executor.
+//! An object knows its key, its rank among the steps, its executor, and how its steps read in a
+//! sentence. A new kind is one variant here, a contributor in `desired`, and an executor.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -84,7 +84,7 @@ pub enum Port {
     Server,
 }
 
-/// Who carries out the steps about an object.
+/// The executor of steps about an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Executor {
     /// The kernel's tables and settings.
@@ -162,7 +162,7 @@ impl Object {
         }
     }
 
-    /// Who carries out steps about it.
+    /// The executor of steps about it.
     pub const fn executor(&self) -> Executor {
         match self {
             Self::Membership(..) | Self::Port(_) => Executor::Sockets,
@@ -367,7 +367,7 @@ pub enum Sysctl {
 pub const WHOLE_MACHINE: &str = "all";
 
 impl Sysctl {
-    /// The setting whose file is named so.
+    /// The setting with this file name.
     pub fn from_file(file: &str) -> Option<Self> {
         const ALL: [Sysctl; 7] = [
             Sysctl::AcceptRa,

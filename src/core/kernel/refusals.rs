@@ -35,7 +35,7 @@ pub(in crate::core) struct Refused {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Retry {
     At(Instant),
-    /// It has its turn among others that nobody waits for.
+    /// It has its turn among other steps that no router waits for.
     Queued,
     /// It was taken again, and if that is refused too, it is known soon.
     Taken,

@@ -48,7 +48,7 @@ impl State {
         self.system.link(interface).map(|link| link.index)
     }
 
-    /// Somebody else has switched forwarding off that the agent had switched on.
+    /// Another program has switched forwarding off that the agent had switched on.
     pub(in crate::core) fn forget_forwarding(&mut self) {
         self.made.remove(&Key::Setting(IfIndex(0), Sysctl::Forwarding));
     }

@@ -58,15 +58,15 @@ pub struct KernelAddress {
     pub duplicate: bool,
     /// The address has our mark: this program has set it.
     pub ours: bool,
-    /// Who made it, where it is not ours.
+    /// What made it, where it is not ours.
     #[serde(default)]
     pub origin: Origin,
 }
 
-/// Who made an address.
+/// What made an address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub enum Origin {
-    /// Somebody has set it, or nobody says who made it.
+    /// A program or an operator has set it, or its origin is not known.
     #[default]
     Other,
     /// The kernel, of an advertisement (RFC 4862 §5.5.3).

@@ -65,7 +65,7 @@ impl Relays {
         if routes.is_empty() {
             return;
         }
-        // What this machine itself has a use for is nobody else's, whatever a server says.
+        // What this machine itself uses is no router's, whatever a server answers.
         let own = desired.routes.values().chain(delegated.routes());
         let taken: BTreeSet<_> = own.map(KernelRoute::slot).collect();
         let free = routes.into_iter().filter(|route| !taken.contains(&route.slot()));

@@ -151,7 +151,7 @@ impl Leases {
         message: &Message,
     ) {
         let Some(client) = message.client_id() else { return };
-        // One pass over the leases, however many IA_PDs anybody names.
+        // One pass over the leases, however many IA_PDs a message names.
         let is_its = |lease: &RelayedLease| {
             lease.client == *client && (lease.link.as_str(), lease.next_hop) == (link, source)
         };
@@ -272,7 +272,7 @@ fn least_useful<'a>(
     leases.min_by_key(|(_, lease)| rank(lease)).map(|(prefix, _)| prefix)
 }
 
-/// Whether a client takes this (RFC 9915 §18.2.10.1), and it can be anybody's: neither everything
+/// Whether a client takes this (RFC 9915 §18.2.10.1) and a client can have it: neither everything
 /// nor what stays on a link.
 fn is_valid(given: &IaPrefix) -> bool {
     let address = given.prefix.network();

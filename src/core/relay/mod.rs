@@ -61,7 +61,7 @@ pub enum Reject {
     Malformed(DecodeError),
     /// A client does not speak to one node alone (RLY-09).
     Unicast,
-    /// Its sender is nobody, or this machine itself.
+    /// Its source is unspecified, or this machine itself.
     Source,
     /// A message that only servers send came from a client's link (RLY-09).
     ServerMessage,
@@ -75,7 +75,7 @@ pub enum Reject {
     Empty,
     /// An answer for a link that is none of ours.
     Link,
-    /// An answer for somebody who cannot be a neighbor.
+    /// An answer for an address that no neighbor can have.
     Peer,
     /// An answer for a link that is down.
     Detached,

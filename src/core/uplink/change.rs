@@ -25,9 +25,9 @@
 //! | and was started by S's Reconfigure | advertisement of S, the first since, ≤ 5 s later | acknowledged as the echo |
 //! | any | anything else | starts or waits |
 //!
-//! A Reconfigure has one echo: what that router's second advertisement changes is something new.
-//! A wrong guess here costs one exchange too many. The other way round it would cost a change, and
-//! there the delegating router helps: it repeats a Reconfigure that nobody follows.
+//! A Reconfigure has one echo: what that router's second advertisement changes is something new. A
+//! wrong guess here costs one exchange too many. The other way round it would cost a change, and
+//! there the delegating router helps: it repeats a Reconfigure that gets no answer.
 //!
 //! Follow-ups (CHG-15) look for what a slow parent moves after its advertisement. A fruitful Reply
 //! ends them, unless the change that they follow overtook one that had brought nothing yet: what
@@ -98,7 +98,7 @@ pub enum RefreshKind {
 pub enum Trigger {
     /// One advertisement's new, deprecated or withdrawn on-link prefixes (CHG-03).
     Prefix {
-        /// Who advertised.
+        /// The router that advertised.
         router: Ipv6Addr,
         /// Any server is asked where the router confirmed none of the prefixes that were known
         /// before a link event.
@@ -106,7 +106,7 @@ pub enum Trigger {
     },
     /// The first advertisement on an interface that nothing was heard on before.
     FirstWords {
-        /// Who advertised.
+        /// The router that advertised.
         router: Ipv6Addr,
     },
     /// The link came up or back (CHG-05).
@@ -141,7 +141,7 @@ pub enum Outcome {
     Partial,
     /// The Reply confirmed what was held.
     Unchanged,
-    /// Nobody answered, or nothing was given; the lease goes on by its own timers.
+    /// No server answered, or nothing was given; the lease goes on by its own timers.
     Failed,
 }
 
@@ -149,7 +149,7 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Changes {
     forgeable: Bucket,
-    /// Calls to who asks in vain: as easy to forge.
+    /// Triggers whose refreshes get no answer: as easy to forge.
     notified: Bucket,
     trusted: Bucket,
     running: Option<Running>,
@@ -162,7 +162,7 @@ pub struct Changes {
 #[derive(Clone, Copy, Debug)]
 struct Running {
     since: Instant,
-    /// Who sent a Reconfigure before it started.
+    /// The router that sent a Reconfigure before it started.
     reconfigured_by: Option<Ipv6Addr>,
     /// The link came up: what routers say first is no change beside that.
     by_link: bool,
@@ -191,7 +191,7 @@ struct Series {
 struct Fruitful {
     at: Instant,
     server: Option<Ipv6Addr>,
-    /// Whose advertisement is still to come for the Reconfigure that started it.
+    /// The router whose advertisement is still to come for the Reconfigure that started it.
     echo: Option<Ipv6Addr>,
     /// It was the link's.
     by_link: bool,
@@ -237,8 +237,8 @@ impl Changes {
         self.notified.reserve(now);
     }
 
-    /// The refresh under way has ended; `source` is the link-local address of who answered. What
-    /// waited for it comes out of [`poll`](Self::poll) at once.
+    /// The refresh under way has ended; `source` is the link-local address of the server that
+    /// answered. What waited for it comes out of [`poll`](Self::poll) at once.
     pub fn handle_outcome(&mut self, now: Instant, outcome: Outcome, source: Option<Ipv6Addr>) {
         let running = self.running.take();
         match outcome {
@@ -259,7 +259,8 @@ impl Changes {
             Outcome::Unchanged => {
                 self.series = self.series.and_then(|series| series.rested(now));
             }
-            // Who answers nothing is not late but away, and the lease goes on asking by itself.
+            // A server that does not answer at all is not late but away, and the lease goes on
+            // asking by itself.
             Outcome::Failed => self.series = None,
         }
     }

@@ -48,7 +48,7 @@ pub enum Lack {
     Router,
     /// It has no address that can be used.
     Address,
-    /// Nobody has given or confirmed a delegated prefix.
+    /// No server has given or confirmed a delegated prefix.
     Lease,
     /// The kernel does not have all addresses and routes yet.
     Settled,

@@ -10,7 +10,8 @@ use crate::time::Instant;
 pub(in crate::core) struct Effect {
     /// The desired state has to be derived anew.
     pub derive: bool,
-    /// What was heard asks for that too, but anybody can send it: not more often than is good.
+    /// What was heard asks for that too, but any node can send it: not more often than the rate
+    /// allows.
     pub heard: bool,
     /// Lifetimes moved: it has to be derived by then.
     pub derive_by: Option<Instant>,

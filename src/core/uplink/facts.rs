@@ -55,7 +55,7 @@ impl Uplink {
         }
     }
 
-    /// Who gave the lease, and what is under way, for status.
+    /// The server that gave the lease, and what is under way, for status.
     pub(in crate::core) fn describe_lease(&self) -> (Option<Duid>, &'static str) {
         let (server, state) = self.lease.describe();
         (server, if self.is_mute { "waiting for UDP port 546" } else { state })

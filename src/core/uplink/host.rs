@@ -139,8 +139,8 @@ impl Uplink {
         self.config.client.is_some() && !self.config.delegate.is_empty() && is_patient
     }
 
-    /// Begins to ask for a prefix when an advertised one says so, and ends when none does and none is
-    /// held; where nobody gives one the kernel forms addresses after all.
+    /// Begins to ask for a prefix when an advertised one says so, and ends when none does and none
+    /// is held; where no server gives one the kernel forms addresses after all.
     pub(super) fn follow_p_flag(&mut self, now: Instant) -> Effect {
         if self.config.client.is_none() || self.config.delegate.is_empty() {
             return Effect::default();
@@ -202,7 +202,7 @@ impl Uplink {
             || (self.config.client.is_some() && !self.host.is_managed_elsewhere)
     }
 
-    /// Begins to solicit, unless somebody else does.
+    /// Begins to solicit, unless another program does.
     pub(super) fn solicit(&mut self, now: Instant, multicast: bool) {
         if !self.host.is_managed_elsewhere {
             self.solicit.start(now, multicast);

@@ -45,7 +45,7 @@ struct Asking {
     source: Ipv6Addr,
     prefix: Ipv6Net,
     identifier: u16,
-    /// Nobody who has not seen a request can answer it.
+    /// A node that has not seen a request cannot answer it.
     data: [u8; 32],
     sent_count: u16,
     next_at: Instant,

@@ -37,7 +37,7 @@ const WITHOUT_END: Duration = Duration::from_secs(4 * 3600);
 const COALESCE: Duration = Duration::from_secs(60);
 /// Addresses of one interface that are registered. Kernels form 16.
 const MAX_ADDRESSES: usize = 32;
-/// What is sent, as anybody on the link can have addresses formed.
+/// The most that are sent, as any node on the link can have addresses formed.
 const MESSAGES: Bucket = Bucket::new(64, Duration::from_secs(2));
 
 /// The registration of the addresses of one interface.

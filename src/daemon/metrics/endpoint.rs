@@ -22,7 +22,7 @@ const MAX_REQUEST: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most connections that are served at a time; others are closed at once.
 const MAX_CONNECTIONS: usize = 8;
-/// Whoever scrapes more often is given the same text again.
+/// A client that scrapes more often is given the same text again.
 const FRESH: Duration = Duration::from_secs(1);
 /// The pause before an address is tried again that cannot be listened on.
 const RETRY: Duration = Duration::from_secs(5);
@@ -109,7 +109,7 @@ async fn serve_address(address: SocketAddr, shared: &Shared) -> io::Result<()> {
 }
 
 async fn serve_socket(path: &str, shared: &Shared) -> io::Result<()> {
-    // What a killed agent left behind answers nobody.
+    // No agent answers at the socket that a killed one left behind.
     if std::os::unix::net::UnixStream::connect(path).is_err() {
         let is_socket = std::fs::symlink_metadata(path)
             .is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()));
@@ -159,7 +159,7 @@ impl Shared {
         stream.shutdown().await
     }
 
-    /// The metrics, made once for all who ask at a time.
+    /// The metrics, made once for all clients that ask at a time.
     async fn text(&self) -> Option<Arc<str>> {
         let mut last = self.last.lock().await;
         if let Some((at, text)) = last.as_ref()

@@ -1,5 +1,4 @@
-//! Metrics in the OpenMetrics text format, for whoever scrapes them: off unless the configuration has
-//! `[metrics]`.
+//! Metrics in the OpenMetrics text format, over HTTP: off unless the configuration has `[metrics]`.
 //!
 //! `tally` counts what happens, `state` says what is, `endpoint` answers HTTP.
 

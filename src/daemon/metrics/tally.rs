@@ -203,7 +203,7 @@ const fn name_of(stage: Stage) -> &'static str {
     }
 }
 
-/// Types that are not known have one name: anybody can send all of them.
+/// Types that are not known have one name: any node can send all of them.
 fn of_message(protocol: Protocol, octets: &[u8]) -> OfMessage {
     let message = octets.first().copied().unwrap_or_default();
     match protocol {

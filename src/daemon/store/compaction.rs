@@ -178,7 +178,7 @@ impl Snapshot {
     }
 }
 
-/// A file that somebody has removed takes what is written, and loses it at its end.
+/// A file that was removed takes what is written, and loses it at its end.
 fn is_named(file: &File) -> io::Result<()> {
     match file.metadata()?.nlink() {
         0 => Err(io::Error::new(io::ErrorKind::NotFound, "somebody has removed it")),

@@ -42,7 +42,7 @@ const HEADER: usize = 12;
 const DIGEST: usize = 16;
 
 impl Key {
-    /// A key made of these octets, which nobody can guess.
+    /// A key made of these octets, which cannot be guessed.
     pub const fn new(octets: [u8; 16]) -> Self {
         Self(octets)
     }

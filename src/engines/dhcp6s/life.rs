@@ -103,7 +103,8 @@ impl Driver {
         control::probe(self.port).await.map_err(|error| self.silent(&error))
     }
 
-    /// The file first: who asks anew behind the removal of a binding gets what it says.
+    /// The file first: a router that asks anew behind the removal of a binding gets what the file
+    /// has.
     pub(in crate::engines) async fn apply(&mut self) -> Result<(), Wrong> {
         if self.written == self.loaded {
             return Ok(());
@@ -136,7 +137,7 @@ fn free_port() -> io::Result<u16> {
 }
 
 impl Drop for Driver {
-    /// Nobody needs its key any more.
+    /// Its key is not needed any more.
     fn drop(&mut self) {
         for ending in ["key", "conf"] {
             let _ = fs::remove_file(self.file(ending));

@@ -1,7 +1,7 @@
 //! What a requesting program hands to its hook, as a [`Feed`].
 //!
-//! A part that makes no sense is left out, the rest is used: a search domain that is none costs
-//! nobody a prefix.
+//! A part that makes no sense is left out, the rest is used: a search domain that is none does not
+//! cost a prefix.
 
 mod dhcp6c;
 mod dhcpcd;

@@ -31,7 +31,7 @@ const EMPTY: i64 = 3;
 /// Why a command came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Nobody answers, or what answers does not speak as Kea does.
+    /// There is no answer, or it is not one of Kea.
     #[error("the control socket does not answer: {0}")]
     Silent(#[from] io::Error),
     /// The program does not do it, and says why.
@@ -49,7 +49,7 @@ pub enum Failure {
 pub struct Lease {
     /// The prefix.
     pub prefix: Ipv6Net,
-    /// Who holds it.
+    /// The router that holds it.
     pub duid: Duid,
     /// For which IA_PD.
     pub iaid: Iaid,
@@ -167,7 +167,7 @@ pub async fn remove(socket: &Path, prefixes: &[Ipv6Net]) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Hands the program a lease of a subnet, whoever had it before.
+/// Hands the program a lease of a subnet, whichever router had it before.
 ///
 /// # Errors
 ///

@@ -115,7 +115,7 @@ impl Driver {
         control::version(&self.files.socket()).await.map_err(wrong)
     }
 
-    /// The configuration first: who asks anew gets what it says.
+    /// The configuration first: a router that asks anew gets what it has.
     pub(in crate::engines) async fn apply(&mut self) -> Result<Vec<Leased>, Wrong> {
         control::configure(&self.files.socket(), &self.configured).await.map_err(wrong)?;
         self.configured_at = seconds_since_1970();

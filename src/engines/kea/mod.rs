@@ -64,7 +64,7 @@ pub struct Configured {
     pub json: Value,
     /// What the program cannot be made to do, each for a line of `status`.
     pub left_out: Vec<String>,
-    /// What requesting routers may have leases of; where it is reserved, for whom.
+    /// What requesting routers may have leases of; where it is reserved, for which of them.
     pub given: Vec<(Ipv6Net, Option<Duid>)>,
     /// Leases that the program has to be handed: by itself it gives one prefix for each IA_PD, and
     /// of several IA_PDs any of the router's prefixes to any.
@@ -80,7 +80,7 @@ pub struct Configured {
 pub struct Held {
     /// The prefix, with its lifetimes.
     pub prefix: AssignedPrefix,
-    /// Whose it is.
+    /// The router that has it.
     pub duid: Duid,
     /// For which IA_PD.
     pub iaid: Iaid,
@@ -102,7 +102,7 @@ impl Configured {
         let shortest = shortest.unwrap_or(usual.0);
         let renew = renew.min(share(shortest, 1, 2));
         let rebind = share(shortest, 4, 5);
-        // Where another server can answer in its place, nobody waits long for this one.
+        // Where another server can answer in its place, clients do not wait long for this one.
         let rebind = if files.has_others() { rebind.min(renew + renew / 2) } else { rebind };
         let subnet = json!({
             "id": files.subnet(&assigned.downlink),
@@ -166,7 +166,7 @@ impl Configured {
         lease.renewed_at <= configured_at || unrenewed > 2 * u64::from(self.renew_every) + SLACK
     }
 
-    /// Whether a lease of `prefix` may stay with who has it.
+    /// Whether a lease of `prefix` may stay with its holder.
     pub fn gives(&self, prefix: &Ipv6Net, duid: &Duid) -> bool {
         self.given.iter().any(|(given, holder)| {
             given.contains(prefix) && holder.as_ref().is_none_or(|holder| holder == duid)

@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const FIRST_REPEAT: Duration = Duration::from_millis(5);
 const LAST_REPEAT: Duration = Duration::from_millis(1280);
 
-/// Does the job until nobody wants it any more.
+/// Does the job until it is not wanted any more.
 pub(super) async fn run(mut work: Work) {
     let mut requester = Requester::new(&work);
     let mut pause = FIRST_PAUSE;

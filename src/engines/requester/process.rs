@@ -24,7 +24,7 @@ pub(super) struct Running(Pid);
 
 impl Running {
     /// The process of the first pid file that names a living one that is called `name`: a pid file
-    /// outlives its process, and its number may be somebody else's by now.
+    /// outlives its process, and its number may be another one's by now.
     pub(super) fn find<'a, 'b>(
         folders: impl Iterator<Item = &'a Path> + Clone,
         names: impl Iterator<Item = &'b String>,
@@ -56,8 +56,8 @@ impl Running {
         matches!(self.state(), Some('T' | 't'))
     }
 
-    /// Whether it has ended and whoever started it has not asked how: it keeps its number and its
-    /// name until then, and takes signals without an error.
+    /// Whether it has ended and its parent has not waited for it: it keeps its number and its name
+    /// until then, and takes signals without an error.
     fn has_ended(self) -> bool {
         matches!(self.state(), Some('Z' | 'X'))
     }

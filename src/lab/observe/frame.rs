@@ -33,7 +33,7 @@ pub struct Frame {
     pub at: Duration,
     /// Whether it arrives where it was seen, or leaves.
     pub way: Way,
-    /// Who sent it on this link; zero where the link has no link-layer addresses.
+    /// The sender on this link; zero where the link has no link-layer addresses.
     pub source_mac: MacAddr,
     /// Source address.
     pub source: Ipv6Addr,

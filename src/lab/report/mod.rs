@@ -17,7 +17,7 @@ use crate::lab::observe::milestones::Run;
 use crate::lab::site::nodes::Site;
 use crate::lab::site::scenario::Scenario;
 
-/// Who carries prefixes through the site.
+/// The programs that carry prefixes through the site.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
 pub enum Stack {
     /// The agents alone
@@ -59,7 +59,7 @@ pub struct Options {
     pub busy: bool,
     /// Agents run before all that is not real-time.
     pub fifo: bool,
-    /// Who carries the prefixes, in alternation.
+    /// The programs that carry the prefixes, in alternation.
     pub stacks: Vec<Stack>,
     /// A run that takes longer has failed.
     pub max: Duration,
@@ -76,7 +76,8 @@ pub struct Report {
     pub options: Options,
     /// The runs of each stack.
     pub runs: Vec<(Stack, Vec<Run>)>,
-    /// What to look at where a run did not converge: who ended or what was logged last.
+    /// What to look at where a run did not converge: the program that ended, or what was logged
+    /// last.
     pub remarks: Vec<String>,
     /// It was broken off before the last run.
     pub is_partial: bool,

@@ -51,7 +51,7 @@ fn write_report(text: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-/// Whose runs, where it is not the agents' alone.
+/// The programs of the runs, where it is not the agents alone.
 fn whose(report: &Report, stack: Stack) -> String {
     if report.detailed().count() == 1 && stack == Stack::Native {
         String::new()
@@ -215,7 +215,7 @@ fn write_steps(text: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-/// What a change costs, by who sent it.
+/// What a change costs, by sender.
 fn write_packets(text: &mut String, whose: &str, runs: &[Run]) -> std::fmt::Result {
     let summary = packets::summary(runs);
     if summary.is_empty() {

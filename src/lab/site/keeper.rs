@@ -1,9 +1,9 @@
-//! Who clears up: a process beside that outlives the laboratory by a moment.
+//! The keeper clears up: a process beside that outlives the laboratory by a moment.
 //!
-//! Programs that go into the background outlive those who started them, and nobody who is killed
-//! can end them. The keeper holds the namespaces, and a directory; when its input ends, however
-//! that comes about, it kills what runs in the namespaces and removes the directory. Namespaces
-//! have no names: nothing else remains.
+//! Programs that go into the background outlive the one that started them, and a process that is
+//! killed cannot end them. The keeper holds the namespaces, and a directory; when its input ends,
+//! however that comes about, it kills what runs in the namespaces and removes the directory.
+//! Namespaces have no names: nothing else remains.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -82,7 +82,7 @@ pub fn play(directory: &Path) -> anyhow::Result<()> {
     let mut held = Vec::new();
     for path in std::io::stdin().lines().map_while(Result::ok) {
         held.push(Namespace::open(Path::new(&path))?);
-        // Whoever asked may have ended: its input says so next.
+        // The laboratory may have ended: the end of the input shows that next.
         let _ = writeln!(std::io::stdout(), "{HELD}");
     }
     let mut ended = Ok(());

@@ -25,7 +25,7 @@ const ENDING_PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// When the system lets nobody but root have namespaces, with the remedy.
+/// When the system allows namespaces to root alone, with the remedy.
 pub fn become_root() -> anyhow::Result<()> {
     let (user, group) = (geteuid(), getegid());
     if user.is_root() {
@@ -179,7 +179,7 @@ impl Namespace {
     }
 }
 
-/// A namespace is entered by a thread alone; one that has ended leaves nobody astray.
+/// A namespace is entered by a thread alone, which then ends.
 fn on_a_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         let joined = scope.spawn(work).join();

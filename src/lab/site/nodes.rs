@@ -44,7 +44,7 @@ pub enum Node {
     Client(usize),
 }
 
-/// Who does a router's jobs.
+/// The programs that do a router's jobs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Engines {
     /// The agent.

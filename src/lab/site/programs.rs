@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-/// Programs for routers are here, where the search path of who is no root does not lead.
+/// Programs for routers are here, where the search path of other users than root does not lead.
 const MORE: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// A program and the Debian package that brings it.

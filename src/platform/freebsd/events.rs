@@ -163,9 +163,9 @@ impl<C: SystemCalls> Events<C> {
         }
     }
 
-    /// A route with our mark that somebody else has changed, or that the kernel has ended. A change
-    /// can take the mark away, and of two paths a message shows the one that is left, or the flags of
-    /// the other one: there the table decides.
+    /// A route with our mark that another program has changed, or that the kernel has ended. A
+    /// change can take the mark away, and of two paths a message shows the one that is left, or the
+    /// flags of the other one: there the table decides.
     fn follow_route(&mut self, now: Instant, route: &Route) -> Consequence {
         let is_own = route.pid == self.pid;
         let is_refused = route.flags & abi::DONE == 0;

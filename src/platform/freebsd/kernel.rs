@@ -112,7 +112,7 @@ impl<C: SystemCalls> Kernel<C> {
         self.calls.sysctl_by_name(FORWARDING).is_ok_and(|value| value != 0)
     }
 
-    /// An address that had the route to its link and has lost it reaches nobody: it is reported as
+    /// An address that had the route to its link and has lost it reaches no node: it is reported as
     /// missing, and is set anew when it is asked for. `ndp -P` does that to all addresses, and so
     /// does dhcpcd when it starts.
     fn leave_out_broken(&mut self, table: &Table, system: &mut System) {
@@ -257,7 +257,8 @@ impl<C: SystemCalls> Kernel<C> {
         Ok(found)
     }
 
-    /// The link-layer address of a neighbor, where the system knows it; nobody is asked on the link.
+    /// The link-layer address of a neighbor, where the system knows it; nothing is sent on the
+    /// link.
     pub fn neighbor(&mut self, interface: IfIndex, address: Ipv6Addr) -> Option<Vec<u8>> {
         let neighbors = self.list_neighbors(interface).ok()?;
         let found = neighbors.into_iter().find(|neighbor| neighbor.address == address);

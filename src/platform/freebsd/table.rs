@@ -55,8 +55,8 @@ impl Path {
         self.flags & abi::OURS != 0
     }
 
-    /// Whether the kernel made it of a router advertisement: nobody has set it by hand, and it is
-    /// not the route to a link of its own.
+    /// Whether the kernel made it of a router advertisement: it was not set by hand, and it is not
+    /// the route to a link of its own.
     pub(super) const fn is_learnt(&self) -> bool {
         let other = abi::OURS | abi::STATIC | abi::PINNED | abi::REJECT | abi::BLACKHOLE;
         self.flags & abi::GATEWAY != 0 && self.flags & other == 0

@@ -64,7 +64,7 @@ fn event(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
     }
 }
 
-/// A router that does not answer. Entries of others are none: whoever scans a link makes many.
+/// A router that does not answer. Entries of others are none: a node that scans a link makes many.
 fn unreachable(message: &NeighbourMessage) -> Option<KernelEvent> {
     let header = &message.header;
     let is_one =

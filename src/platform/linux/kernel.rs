@@ -143,8 +143,8 @@ impl Kernel {
         address.header.family = AddressFamily::Inet6;
         let mut route = RouteMessage::default();
         route.header.address_family = AddressFamily::Inet6;
-        // Others have routes by the thousand where somebody floods a link with advertisements; a
-        // kernel before 4.20 hands on all of them.
+        // Other programs and the kernel have routes by the thousand where a node floods a link with
+        // advertisements; a kernel before 4.20 hands on all of them.
         route.header.protocol = RouteProtocol::Other(MARK);
         for request in [
             RouteNetlinkMessage::GetLink(LinkMessage::default()),

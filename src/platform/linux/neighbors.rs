@@ -30,7 +30,7 @@ pub fn remedy_for_unsent(error: &io::Error) -> Option<&'static str> {
 
 impl Kernel {
     /// The IPv6 neighbors on `interface` whose link-layer address the kernel knows from neighbor
-    /// discovery. Entries that others have set by hand are none, and nobody is asked on the link.
+    /// discovery. Entries that were set by hand are left out, and nothing is sent on the link.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl Kernel {
         Ok(neighbors)
     }
 
-    /// The link-layer address of a neighbor, where the system knows it; nobody is asked on the
+    /// The link-layer address of a neighbor, where the system knows it; nothing is sent on the
     /// link.
     pub fn neighbor(&mut self, interface: IfIndex, address: Ipv6Addr) -> Option<Vec<u8>> {
         let mut message = NeighbourMessage::default();

@@ -77,8 +77,8 @@ fn leaves_through(route: &RouteMessage, interface: IfIndex) -> bool {
     route.attributes.contains(&RouteAttribute::Oif(interface.0))
 }
 
-/// Whether it is the kernel's own route to one of `links`, and one that ends: an address that
-/// somebody has set for good brings one that does not.
+/// Whether it is the kernel's own route to one of `links`, and one that ends: an address without
+/// end brings one that does not.
 fn leads_to(route: &RouteMessage, links: &[Ipv6Net]) -> bool {
     let ends = route
         .attributes

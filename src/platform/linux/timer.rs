@@ -77,7 +77,7 @@ impl AsFd for Timer {
     }
 }
 
-/// A shorter sleep changes nothing that anybody would notice.
+/// A shorter sleep changes nothing of interest.
 const SHORTEST_SLEEP: Duration = Duration::from_secs(2);
 /// So far in the future it never expires: some three hundred years.
 const NEVER: i64 = 10_000_000_000;

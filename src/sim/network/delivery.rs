@@ -111,7 +111,7 @@ impl Network {
         }
     }
 
-    /// Who is known on the link of an interface: those that are on it, by their link-local
+    /// The neighbors on the link of an interface: the nodes that are on it, by their link-local
     /// addresses, and those that the kernel knows beside them.
     fn neighbors(&self, node: usize, interface: IfIndex) -> Vec<Neighbor> {
         let own = (Station::Node(node), interface);

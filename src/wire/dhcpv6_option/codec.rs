@@ -94,8 +94,8 @@ impl Dhcpv6Option {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if a client or server identifier is malformed: whom the message is about is
-    /// not known then. Anything else that is malformed costs that option alone.
+    /// [`DecodeError`] if a client or server identifier is malformed: it is not known then which
+    /// node the message is about. Anything else that is malformed costs that option alone.
     pub(in crate::wire) fn decode_all(rest: &mut Cursor<'_>) -> Result<Vec<Self>, DecodeError> {
         let mut options = Vec::new();
         loop {

@@ -160,7 +160,7 @@ impl Takeovers {
     }
 
     /// Whether a holder and the newcomer are one node, or are behind one relay agent: it has
-    /// answered at both addresses, with one link-layer address. Whoever forges that for its own
+    /// answered at both addresses, with one link-layer address. A node that forges that for its own
     /// address could as well answer for that of the holder and have what goes there.
     pub(super) fn is_same_node(&self, now: Instant, question: &Question, holder: &Contact) -> bool {
         let link_layer = |question: &Question| match &self.probes.get(question)?.state {
@@ -395,7 +395,7 @@ mod tests {
         assert_eq!(until_silent(asked(), |_, _| Duration::ZERO), (3, 900));
     }
 
-    /// SEC-18: whoever keeps solicitations from leaving takes nothing over by that.
+    /// SEC-18: a node that keeps solicitations from leaving takes nothing over by that.
     #[test]
     fn a_solicitation_that_did_not_leave_does_not_count() {
         let fails = |takeovers: &mut Takeovers, count| {
@@ -425,8 +425,8 @@ mod tests {
         assert_eq!(until_silent(asked(), floods), (20, 6000));
     }
 
-    /// The table of refused takeovers is full: the newest holder gets in, the one goes that was
-    /// left alone longest, and who is in it already drives nobody out.
+    /// The table of refused takeovers is full: the newest holder gets in, the one leaves that was
+    /// left alone longest, and a holder that is in it already pushes no other out.
     #[test]
     fn the_latest_refused_takeovers_are_shown() {
         let mut takeovers = Takeovers::default();

@@ -109,7 +109,7 @@ impl Bindings {
         }
     }
 
-    /// Whether a slot is nobody's, its own, or that of an IA_PD which the same router has dropped.
+    /// Whether a slot is free, its own, or that of an IA_PD which the same router has dropped.
     fn is_free_for(&self, slot: &Slot, wanted: &Wanted<'_>) -> bool {
         let Wanted { key, contact, others, reserved, by_message, .. } = wanted;
         if reserved.contains(slot) {
@@ -130,7 +130,7 @@ impl Bindings {
     }
 
     /// A free place of a pool, by choice one that the message names, then one that is the same for
-    /// this router whoever comes first.
+    /// this router in whatever order routers come.
     fn pick(
         &self,
         now: Instant,
@@ -207,7 +207,7 @@ impl Bindings {
                 Neighbor::Behind(..) => false,
             };
             let most = match (speaks_for_others, is_listed) {
-                // Whom the configuration names may speak for as many as it likes.
+                // A relay agent that the configuration names may speak for any number of routers.
                 (true, true) => return true,
                 (true, false) => quarter,
                 (false, _) => quarter.min(pool.per_neighbor),
@@ -313,7 +313,8 @@ impl Bindings {
         touched.insert(key.clone());
     }
 
-    /// The prefixes of slots, in order. Who has one of the slots does not count: it is taken from them.
+    /// The prefixes of slots, in order. Holders of these slots do not count: the slots are taken
+    /// from them.
     pub(in crate::core::delegate) fn available(
         &self,
         now: Instant,
@@ -374,7 +375,7 @@ impl Bindings {
         }
     }
 
-    /// Whether somebody who was refused could be given something now.
+    /// Whether a router that was refused could be given something now.
     pub(in crate::core::delegate) fn could_serve(
         &self,
         now: Instant,
@@ -416,7 +417,8 @@ impl Bindings {
     }
 }
 
-/// What the place of a router follows from, whoever comes first; `attempt` 0 is its own.
+/// The place of a router is derived from this, in whatever order routers come; `attempt` 0 is its
+/// own.
 fn seed(key: &BindingKey, attempt: u8) -> Vec<u8> {
     let more = (attempt > 0).then_some(attempt);
     key.duid.octets().iter().copied().chain(key.iaid.0.to_be_bytes()).chain(more).collect()
@@ -428,7 +430,7 @@ fn places_of(pool: &Pool) -> Option<u64> {
     Some(1_u64.checked_shl(pool.length.checked_sub(block)?.into()).unwrap_or(u64::MAX))
 }
 
-/// Whether a pool is for who asks there: on its downlink, and its link.
+/// Whether a pool is for routers that ask there: on its downlink, and its link.
 fn serves(pool: &Pool, key: &BindingKey, contact: &Contact) -> bool {
     let is_link = |link: Ipv6Net| contact.link().is_some_and(|named| link.contains(&named));
     *pool.downlink == *key.downlink && pool.link.is_none_or(is_link)

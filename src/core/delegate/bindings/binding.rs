@@ -31,10 +31,10 @@ const UNDERWAY: Duration = Duration::from_secs(3);
 /// than we count.
 const LATER: Duration = Duration::from_secs(5);
 
-/// Whose binding it is (SRV-40).
+/// Identifies a binding (SRV-40).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct BindingKey {
-    /// Who asks. The first field, as it differs between most keys.
+    /// The requesting router. The first field, as it differs between most keys.
     pub duid: Duid,
     /// Where it asks.
     pub downlink: Arc<str>,
@@ -304,7 +304,7 @@ impl Binding {
         }
     }
 
-    /// Nobody holds a prefix any more.
+    /// No router holds a prefix of it any more.
     pub(in crate::core::delegate) fn end(&mut self, now: Instant, prefix: &Ipv6Net) {
         if let Some(promise) = self.promised.get_mut(prefix) {
             promise.retire(now, false);
@@ -323,8 +323,9 @@ impl Binding {
     }
 
     /// Its router has named what it holds. What is not among it and has retired is free, unless a
-    /// word about it may still be underway. Who solicits may leave out what it holds, but not
-    /// renew it any more: it counts once a message has withdrawn it. Whether any promise differs.
+    /// message about it may still be underway. A router that solicits may leave out what it holds,
+    /// but not renew it any more: it counts once a message has withdrawn it. Returns whether any
+    /// promise differs.
     pub(in crate::core::delegate) fn note_named(
         &mut self,
         now: Instant,

@@ -16,8 +16,8 @@ pub struct Contact {
     /// Its link-layer address, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_layer: Option<Vec<u8>>,
-    /// That of the neighbor which its messages come from, as neighbor discovery shows it: nobody's
-    /// word for it.
+    /// The link-layer address of the neighbor that its messages come from, as neighbor discovery
+    /// shows it, and not as a message claims it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbor_link_layer: Option<Vec<u8>>,
     /// The UDP port that answers go to.

@@ -1,4 +1,4 @@
-//! What a message asks for that somebody else holds (SEC-18).
+//! What a message asks for that another router holds (SEC-18).
 //!
 //! A requesting router is known by its DUID or its link-layer address, and a relay agent or any
 //! node of the link can claim either of another router. It cannot claim the address that answers
@@ -11,7 +11,7 @@ use crate::core::delegate::asked::distinct_ia_pds;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 
-/// Who holds something.
+/// The holder of a binding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Holder {
     /// By which binding.
@@ -22,7 +22,7 @@ pub struct Holder {
 
 impl Bindings {
     /// The first holder at another place, of those that `counts`, of what `message` would take or
-    /// end: a binding that it names, or a configured delegation that somebody else was given.
+    /// end: a binding that it names, or a configured delegation that another router was given.
     pub(in crate::core::delegate) fn contested(
         &self,
         now: Instant,

@@ -1,4 +1,4 @@
-//! Who may hold which prefix: what no two requesting routers do at a time (SRV-57).
+//! The requesting routers that may hold each prefix: never two at a time (SRV-57).
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(in crate::core::delegate) struct Holders {
 }
 
 impl Holders {
-    /// Whether anybody that counts holds a part of `prefix`.
+    /// Whether a holder that counts has a part of `prefix`.
     pub(in crate::core::delegate) fn blocks(
         &self,
         prefix: Ipv6Net,
@@ -24,7 +24,7 @@ impl Holders {
         self.overlapping(prefix).any(counts)
     }
 
-    /// Those who hold a part of `prefix`.
+    /// The holders of parts of `prefix`.
     pub(in crate::core::delegate) fn overlapping(
         &self,
         prefix: Ipv6Net,

@@ -13,7 +13,7 @@ use crate::wire::dhcpv6_option::Duid;
 /// The leases of one listing that count: more than any pool that is of use has.
 const MAX_LEASES: usize = 200_000;
 
-/// Leases of routers of which nobody knows where they are.
+/// Leases of routers whose place is not known.
 pub(in crate::core::delegate) type Unreached = BTreeMap<Ipv6Net, Duid>;
 
 impl Bindings {
@@ -87,7 +87,7 @@ impl Bindings {
             })
     }
 
-    /// What the program does not list any more is nobody's.
+    /// A lease that the program does not list any more has ended.
     fn end_unlisted(
         &mut self,
         now: Instant,

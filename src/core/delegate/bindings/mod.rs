@@ -5,8 +5,8 @@
 //! router *may hold* is remembered apart, until it has run out or its holder knows better: no
 //! other router is given anything that overlaps it (`holders`).
 //!
-//! `allot` says which slots a requesting router has, `places` and `contested` who may have them.
-//! Deadlines are in one ordered index.
+//! `allot` decides which slots a requesting router has, `places` and `contested` which router may
+//! have them. Deadlines are in one ordered index.
 
 mod allot;
 mod binding;
@@ -61,12 +61,12 @@ pub(super) struct Bindings {
     grace: Duration,
     pub(super) downlinks: BTreeMap<String, config::Downlink>,
     pub(super) delegations: BTreeMap<Arc<str>, config::Delegation>,
-    /// Delegations by where their router asks and who it is.
+    /// Configured delegations by the downlink and identity of their router.
     by_peer: BTreeMap<Arc<str>, BTreeMap<config::Peer, Vec<Arc<str>>>>,
     pub(super) pools: BTreeMap<Arc<str>, config::Pool>,
     pub(super) offers: Offers,
     pub(super) by_key: BTreeMap<BindingKey, Binding>,
-    /// Whose slots are taken.
+    /// The bindings that have each slot.
     slots: BTreeMap<Slot, BindingKey>,
     /// Those of them that are of pools, by pool.
     taken: BTreeMap<Arc<str>, Taken>,
@@ -80,7 +80,7 @@ pub(super) struct Bindings {
     wake_ups: BTreeSet<(Instant, BindingKey)>,
     /// A configuration was taken over: slots are to be allotted anew.
     realign: bool,
-    /// There may be something for who was refused.
+    /// There may be something for a router that was refused.
     has_freed: bool,
 }
 
@@ -89,7 +89,8 @@ pub(super) struct Bindings {
 pub(super) struct Woken {
     /// Bindings whose routes and record have to be looked at.
     pub(super) touched: BTreeSet<BindingKey>,
-    /// Whose router has to be notified, one binding of each, and whether that is the first time.
+    /// Bindings whose router has to be notified, one of each router, and whether that is the first
+    /// time.
     pub(super) notified: Vec<(BindingKey, bool)>,
 }
 
@@ -161,8 +162,8 @@ impl Bindings {
         touched
     }
 
-    /// Lets everything happen whose time has come, of very much a part: the next deadline has passed
-    /// then.
+    /// Lets everything happen whose time has come, or a part of it where that is much: the next
+    /// deadline has passed then.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Woken {
         let mut woken = Woken::default();
         // One notification serves all IA_PDs of a router.
@@ -176,7 +177,7 @@ impl Bindings {
             {
                 woken.notified.push((key.clone(), attempt == 0));
             }
-            // What has become free goes to who waits for it, and that router is notified.
+            // What has become free goes to a router that waits for it, and that router is notified.
             self.give_on(now, &happened.freed, &mut woken.touched);
             if happened.differs {
                 woken.touched.insert(key);
@@ -185,7 +186,7 @@ impl Bindings {
         woken
     }
 
-    /// Whether there may be something for who was refused, since this was asked last.
+    /// Whether there may be something for routers that were refused, since this was asked last.
     pub(super) fn take_freed(&mut self) -> bool {
         std::mem::take(&mut self.has_freed)
     }
@@ -333,8 +334,8 @@ impl Bindings {
         Happened { notification: notification.filter(|_| !over), freed, differs }
     }
 
-    /// Prefixes have become free: who waited for one gets it, and is notified. That costs about as
-    /// much as has become free.
+    /// Prefixes have become free: a router that waited for one gets it, and is notified. That costs
+    /// about as much as has become free.
     fn give_on(&mut self, now: Instant, freed: &[Ipv6Net], touched: &mut BTreeSet<BindingKey>) {
         for prefix in freed {
             let waiting: Vec<BindingKey> = self.waiting.overlapping(*prefix).cloned().collect();
@@ -350,7 +351,7 @@ impl Bindings {
 struct Happened {
     /// The router of this binding is to be notified; how often it has been.
     notification: Option<u32>,
-    /// Prefixes that nobody may hold any more.
+    /// Prefixes that no router may hold any more.
     freed: Vec<Ipv6Net>,
     /// Its routes or its record differ.
     differs: bool,

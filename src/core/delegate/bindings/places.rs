@@ -1,4 +1,4 @@
-//! The places of a pool: which are taken, and who has how many.
+//! The places of a pool: which are taken, and how many each neighbor has.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -62,8 +62,9 @@ impl Taken {
     }
 }
 
-/// Bindings beyond which pools give nothing: anybody on the link can make up routers. What a router
-/// may hold cannot be taken from it, so nothing is evicted (SRV-57): who has much is held off before.
+/// The number of bindings beyond which pools give nothing: any node on the link can make up
+/// routers. What a router may hold cannot be taken from it, so nothing is evicted (SRV-57):
+/// neighbors that have many are refused before.
 const MAX_BINDINGS: usize = 131_072;
 
 /// The last quarter of the table is for neighbors with less than [`FEW`] places.
@@ -79,16 +80,16 @@ pub(in crate::core::delegate) const fn has_room(binding_count: usize, place_coun
 /// A neighbor as far as it gets a share of a pool (SEC-17), whatever DUIDs it comes with.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(in crate::core::delegate) enum Neighbor {
-    /// Who has this link-layer address, and speaks for itself or as a relay agent.
+    /// A neighbor with this link-layer address, which asks for itself or as a relay agent.
     LinkLayer(Vec<u8>),
-    /// Whose link-layer address is not known.
+    /// All neighbors whose link-layer address is not known.
     Address(Ipv6Addr),
-    /// Who is behind a relay agent.
+    /// A router behind a relay agent.
     Behind(Ipv6Addr, Ipv6Addr),
 }
 
 impl Neighbor {
-    /// Those whose shares a requesting router takes from.
+    /// The neighbors whose shares a requesting router takes from.
     pub(in crate::core::delegate) fn of(contact: &Contact) -> Vec<Self> {
         let neighbor = match &contact.neighbor_link_layer {
             Some(link_layer) => Self::LinkLayer(link_layer.clone()),
@@ -104,7 +105,7 @@ impl Neighbor {
 pub(in crate::core::delegate) struct Shares {
     /// What has no place any more and is held all the same counts for every pool.
     counts: BTreeMap<(Neighbor, Option<Arc<str>>), usize>,
-    /// What those have together whose link-layer address is not known.
+    /// What neighbors without a known link-layer address have together.
     unknown: BTreeMap<Option<Arc<str>>, usize>,
 }
 
@@ -221,7 +222,7 @@ mod tests {
         }
     }
 
-    /// SEC-17: whoever fills the table leaves room for those that have little.
+    /// SEC-17: a neighbor that fills the table leaves room for those that have little.
     #[test]
     fn the_last_places_are_for_those_with_few() {
         for (bindings, places, expected) in [

@@ -15,7 +15,7 @@ pub struct BindingStatus {
     pub names: Vec<String>,
     /// Where its router asks.
     pub downlink: String,
-    /// Who that is.
+    /// The router.
     pub duid: String,
     /// For which IA_PD.
     pub iaid: u32,
@@ -88,7 +88,7 @@ impl Bindings {
     }
 
     /// What a router may hold, as far as it matters: what is not ours any more and has lost its
-    /// route blocks nobody.
+    /// route blocks no other router.
     fn listed<'a>(
         &'a self,
         binding: &'a Binding,

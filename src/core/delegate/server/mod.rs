@@ -1,8 +1,9 @@
 //! The built-in delegating router's messages (RFC 9915 §18.3).
 //!
-//! `request` says which messages are heard, `reply` and `release` what they are answered, `times` when
-//! a requesting router comes again, `notify` how it is notified of a change, `repeat` and `refused`
-//! whom that concerns. One message touches one router's bindings, which are handed in.
+//! `request` decides which messages are heard, `reply` and `release` how they are answered, `times`
+//! when a requesting router comes again, `notify` how it is notified of a change, `repeat` and
+//! `refused` which routers that concerns. One message touches one router's bindings, which are
+//! handed in.
 
 mod information;
 mod notify;
@@ -42,7 +43,7 @@ pub(super) struct Server {
     refused: Refused,
     replay: Replay,
     notifications: VecDeque<Notification>,
-    /// Who was notified and has not come yet.
+    /// Routers that were notified and have not come yet.
     awaited: Awaited,
 }
 
@@ -102,14 +103,14 @@ impl Server {
         Ok(served)
     }
 
-    /// Those who were refused are looked at again where there may be something for them.
+    /// Routers that were refused are looked at again where there may be something for them.
     pub(super) fn look_at_refused(&mut self, bindings: &mut Bindings, now: Instant) {
         if bindings.take_freed() {
             self.refused.look(now);
         }
     }
 
-    /// Notifies those whom that concerns, once and again.
+    /// Notifies the routers that a change concerns, once and again.
     pub(super) fn handle_timeout(&mut self, bindings: &mut Bindings, now: Instant, woken: &Woken) {
         for (key, is_first) in &woken.notified {
             self.notify(bindings, now, key, *is_first);
@@ -138,8 +139,8 @@ impl Server {
         Deadline::first([refused, self.awaited.deadline()])
     }
 
-    /// The answer to who asks for what another holds: nothing is changed by it. Who renews gets
-    /// none, as it may hold what it names, whatever we know.
+    /// The answer to a router that asks for what another one holds: nothing is changed by it. A
+    /// router that renews gets none, as it may hold what it names, whatever we know.
     pub(super) fn refusal(&self, arrival: &Arrival, message: &Message) -> Option<Answer> {
         let kind = match message.kind {
             MessageType::Solicit => MessageType::Advertise,
@@ -163,7 +164,7 @@ impl Server {
         self.refused.len()
     }
 
-    /// Remembers who was refused.
+    /// Remembers a router that was refused.
     fn refuse(&mut self, bindings: &Bindings, now: Instant, key: &BindingKey, contact: &Contact) {
         let is_configured = bindings.delegations_of(key, contact).next().is_some();
         self.refused.insert(now, key, contact, is_configured);

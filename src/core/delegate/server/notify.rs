@@ -11,7 +11,8 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid};
 
-/// Who was answered so lately takes a Reconfigure for one that the answer has overtaken (CHG-16).
+/// A router that was answered this lately takes a Reconfigure for one that the answer has overtaken
+/// (CHG-16).
 const ANSWERED_LATELY: Duration = Duration::from_secs(2);
 /// How many replay values are set aside on disk at once: one write for each would wear out flash.
 const BLOCK: u64 = 4096;
@@ -86,7 +87,7 @@ impl Server {
         }
     }
 
-    /// Notifies those who were refused and can be given something (SRV-58).
+    /// Notifies routers that were refused and can be given something now (SRV-58).
     pub(super) fn notify_refused(&mut self, bindings: &Bindings, now: Instant) {
         for (key, contact) in self.refused.batch(now) {
             if !bindings.could_serve(now, &key, &contact) {

@@ -16,31 +16,32 @@ const REFUSED_FOR: Duration = Duration::from_secs(3600);
 const BATCH: usize = 16;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// An IA_PD, and where it was asked for: a DUID alone can be anybody's.
+/// An IA_PD, and where it was asked for: any node can claim a DUID.
 type Key = (BindingKey, Place);
 
 #[derive(Clone, Debug)]
 struct Entry {
     at: Instant,
     contact: Contact,
-    /// The configuration names it: it matters more than who merely asks.
+    /// The configuration names it: it matters more than others.
     is_configured: bool,
 }
 
-/// Who was refused.
+/// Routers that were refused.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Refused {
     entries: BTreeMap<Key, Entry>,
-    /// Who goes first where there is no room.
+    /// Which is forgotten first where there is no room.
     order: BTreeSet<(bool, Instant, Key)>,
-    /// Who was looked at last.
+    /// The router that was looked at last.
     cursor: Option<Key>,
     /// How many are still to be looked at, and when.
     left: Option<(usize, Instant)>,
 }
 
 impl Refused {
-    /// Remembers who was refused. Behind relay agents nothing reaches it that it would follow.
+    /// Remembers a router that was refused. One behind a relay agent cannot be notified in a way
+    /// that it would follow.
     pub(super) fn insert(
         &mut self,
         now: Instant,

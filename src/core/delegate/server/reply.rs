@@ -24,7 +24,7 @@ use crate::wire::dhcpv6_option::{
 
 /// Prefixes of one IA_PD that are withdrawn in one answer: it has to fit a datagram.
 const MAX_JUDGED: usize = 64;
-/// Who is refused comes back soon (SRV-38): the least that RFC 9915 §21.24 allows.
+/// A router that is refused comes back soon (SRV-38): the least that RFC 9915 §21.24 allows.
 const SOON: u32 = 60;
 /// An answer on its way.
 #[derive(Clone, PartialEq, Debug)]
@@ -45,7 +45,7 @@ enum Purpose {
     Give,
     /// To keep it.
     Renew,
-    /// To keep it, from whoever knows it.
+    /// To keep it: the router knows it and holds it.
     Rebind,
 }
 
@@ -273,7 +273,7 @@ impl ReplyBuilder<'_> {
             Purpose::Offer | Purpose::Give => {
                 Some(self.refusal(key, ia, StatusCode::NoPrefixAvail))
             }
-            // Whoever it is from, it is not for this link any more (SRV-28).
+            // Whichever router gave it, it is not for this link any more (SRV-28).
             Purpose::Renew if !is_nobody && !judged.is_empty() => {
                 let contact = self.arrival.contact.clone();
                 self.server.refuse(self.bindings, self.now, key, &contact);
@@ -341,7 +341,7 @@ impl ReplyBuilder<'_> {
         }
         prefixes.sort_by_key(|given| given.prefix.network().is_unique_local());
         prefixes.extend(stale.iter().map(|net| prefix(*net, Lifetime::ZERO, Lifetime::ZERO)));
-        // Somebody else may wait for what is still ours to give.
+        // Another router may wait for what is still ours to give.
         self.pace.confirms |= stale.iter().any(|net| self.bindings.offers.is_ours(*net));
         IaPd { iaid: ia.iaid, t1: Lifetime::ZERO, t2: Lifetime::ZERO, prefixes, status: None }
     }
@@ -367,7 +367,7 @@ impl ReplyBuilder<'_> {
         options.extend(accepts.then_some(Dhcpv6Option::ReconfigureAccept));
         let (downlink, duid) = (Arc::clone(&self.arrival.downlink), self.client.clone());
         let any = BindingKey { downlink, duid, iaid: Iaid(0) };
-        // What somebody else has by the same DUID has a key that is not for this one.
+        // A binding of the same DUID at another place has a key that is not for this router.
         let place = self.arrival.contact.place();
         let all = self.bindings.bindings_of(&any);
         let all = all.filter(|(_, binding)| binding.contact.place() == place);

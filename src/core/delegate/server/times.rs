@@ -7,7 +7,8 @@ use crate::time::{Instant, Lifetime};
 
 /// The least that children renew behind us, and within what they are spread.
 const BEHIND: (Duration, u64) = (Duration::from_secs(1), 2000);
-/// Children of one whose own T1 is next to nothing come no sooner, in seconds.
+/// The least time, in seconds, after which subordinate routers come again where our own T1 is next
+/// to nothing.
 const SOONEST: u32 = 30;
 /// A router that had a prefix withdrawn which others may wait for shows so soon that it has heard, in
 /// seconds.

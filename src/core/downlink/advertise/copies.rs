@@ -29,7 +29,7 @@ const MAX_COPIES: usize = 64;
 const CHANGES_AT_ONCE: u32 = 4;
 const CHANGE_SPACING: Duration = Duration::from_secs(3);
 
-/// Addresses with one link-layer address that are sent copies: whoever makes up many addresses
+/// Addresses with one link-layer address that are sent copies: a node that makes up many addresses
 /// takes no place from others. A repeater stands for a few hosts.
 const MAX_ADDRESSES: usize = 4;
 
@@ -47,11 +47,11 @@ pub(super) struct Copies {
     changes_left: Bucket,
     /// The change whose copies are under way, or wait for the list of neighbors.
     changed_at: Instant,
-    /// Whom to send them to, the most recently reachable first.
+    /// The hosts to send them to, the most recently reachable first.
     hosts: Vec<Ipv6Addr>,
     sent_count: usize,
     sent_at: Instant,
-    /// Who solicited: its link-layer address, and when.
+    /// The link-layer addresses of hosts that solicited, and when.
     solicitors: BTreeMap<Ipv6Addr, (Vec<u8>, Instant)>,
 }
 
@@ -103,7 +103,7 @@ impl Copies {
             link_layer: link_layer.clone(),
             unconfirmed_for: now.since(*at),
         });
-        // Anybody can solicit under any address; who is in the cache has more to show.
+        // Any node can solicit under any address; a host in the cache has more to show.
         let mut all = by_reachability(neighbors);
         all.extend(by_reachability(solicitors.collect()));
         self.hosts = hosts(all);

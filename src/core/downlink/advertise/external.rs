@@ -181,8 +181,8 @@ impl External {
                 *at = now;
                 false
             }
-            // What it was handed before, or somebody else's under our address. It is asked again,
-            // as often as it would be anyhow, and what it does not say then is missed.
+            // It repeats an earlier order, or another node uses our address. The program is asked
+            // again, as often as it would be anyhow, and what it leaves out then is missed.
             Heard::Awaited { .. } | Heard::Confirmed { .. } => false,
         }
     }

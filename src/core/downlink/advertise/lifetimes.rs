@@ -82,10 +82,10 @@ impl Statement {
         let max_interval = max_interval(rules, &prefixes, content, now);
         prefixes.extend(withdrawn.into_iter().map(PrefixLifetimes::withdrawn));
         // Linux deprecates in a work item that the options of an advertisement set off one by one,
-        // and loses what an option brings while that runs, until the next advertisement. What
-        // comes first is seen by all of its runs.
-        // Where one packet cannot hold all, the first brings what is new: who hears of it in two is
-        // heard of two changes. What ended last is what hosts hold for longest.
+        // and loses what an option brings while that runs, until the next advertisement. What comes
+        // first is seen by all of its runs. Where one packet cannot hold all, the first brings what
+        // is new: in two packets it would look like two changes. What ended last is what hosts hold
+        // for longest.
         prefixes.sort_by_key(|said| match said.preferred {
             0 if ledger.prefers(&said.prefix, now) => (0, Reverse(None)),
             0 => (2, Reverse(ledger.held_until(&said.prefix))),

@@ -53,7 +53,7 @@ const STUB_ROUTER_REMEMBERED: Duration = Duration::from_secs(1800);
 /// An advertisement to send.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transmit {
-    /// ff02::1 or who solicited.
+    /// ff02::1, or the host that solicited.
     pub destination: Ipv6Addr,
     /// The encoded messages: more than one where the link's MTU is too small for all options.
     pub messages: Vec<Vec<u8>>,
@@ -93,8 +93,8 @@ pub struct Advertising {
     advertiser: Advertiser,
 }
 
-/// Who sends what is advertised. A verb of [`Advertising`] that concerns it is one `let` here:
-/// another advertiser is one case, and the compiler names the verbs that it has to answer.
+/// The one that sends what is advertised. A verb of [`Advertising`] that concerns it is one `let`
+/// here: another advertiser is one case, and the compiler names the verbs that it has to answer.
 #[derive(Clone, Debug)]
 enum Advertiser {
     /// This program.

@@ -31,7 +31,7 @@ const UNICAST_ANSWER_BURST: u32 = 10;
 /// together, so that none is newer than another; the multicast advertisement reaches all.
 const MAX_NOTIFIED: usize = 1024;
 
-/// When the next advertisements go to whom.
+/// When the next advertisements leave, and to which destination.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
     /// MIN_DELAY_BETWEEN_RAS
@@ -46,7 +46,7 @@ pub(super) struct Schedule {
     solicited: Option<Instant>,
     /// How many of the next multicast ones are of the quick succession.
     quick: u8,
-    /// Who solicited and is answered by unicast, with since when.
+    /// Hosts that solicited and are answered by unicast, with since when.
     answers: VecDeque<(Instant, Ipv6Addr)>,
     unicast_answers_left: Bucket,
     /// Requesting routers that are notified by unicast, and since when there are any.
@@ -85,7 +85,7 @@ impl Schedule {
         self.unsolicited.is_some() && self.quick == MAX_INITIAL_RTR_ADVERTISEMENTS
     }
 
-    /// Somebody solicited, who can be answered at `unicast`.
+    /// A host solicited that can be answered at `unicast`.
     ///
     /// A unicast answer leaves at once: zero lies in the range that the random delay is drawn
     /// from, which only multicast answers need, as several routers may give them (RA-TX-08).
@@ -134,7 +134,7 @@ impl Schedule {
         self.copies.set_neighbors(now, neighbors);
     }
 
-    /// To whom an advertisement is sent next. A multicast one answers all who solicited.
+    /// The destination of the next advertisement. A multicast one answers all hosts that solicited.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Ipv6Addr> {
         if self.multicast_at().is_some_and(|at| at <= now) {
             self.answers.clear();

@@ -74,7 +74,7 @@ impl Sender {
         if source.is_multicast() || (source.is_unspecified() && named.is_some()) {
             return;
         }
-        // A unicast answer must not start address resolution towards whoever asks.
+        // A unicast answer must not start address resolution towards the host that solicits.
         let reachable = named.is_some() || link.link_layer_address.is_none();
         let unicast = (reachable && !source.is_unspecified()).then_some(source);
         if let (Some(host), Some(link_layer)) = (unicast, named) {

@@ -11,7 +11,7 @@ pub(in crate::core) struct Bucket {
     period: Duration,
     /// `(burst - 1) * period`: how far from full a bucket with one token is.
     last_token: Duration,
-    /// When it is full if nobody takes from it. This one instant is the whole state.
+    /// When it is full if no token is taken. This one instant is the whole state.
     full_at: Instant,
 }
 

@@ -8,7 +8,7 @@ use crate::time::Instant;
 /// Advertisements that changed on-link prefixes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Advertised {
-    /// Whose the newest is.
+    /// The router of the newest.
     pub(super) router: Ipv6Addr,
     /// When it came.
     pub(super) at: Instant,

@@ -10,7 +10,7 @@ use crate::time::Instant;
 /// The delegating router, which is also the one that advertises.
 pub(super) const PARENT: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
-/// The parent repeats a Reconfigure that nobody follows (REC_TIMEOUT, RFC 9915 §7.6).
+/// The parent repeats a Reconfigure that gets no answer (REC_TIMEOUT, RFC 9915 §7.6).
 const RECONFIGURE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Neither a refresh nor a retransmission goes on for ever in a correct world.
@@ -27,7 +27,7 @@ pub(super) enum Event {
     Trigger(Trigger),
     /// The parent's bindings move; true if it sends a Reconfigure.
     Switch(bool),
-    /// The parent reconfigures whoever has not asked since state `0`.
+    /// The parent reconfigures all routers that have not asked since state `0`.
     Reconfigure(u32),
     /// A request reaches the parent.
     Request,

@@ -42,7 +42,7 @@ const MAX_ROUTERS: usize = 16;
 /// The smallest MTU of a link (RFC 8200 §5).
 const MIN_MTU: u32 = 1280;
 /// A smaller Cur Hop Limit would end most paths of the Internet before their end; it is not used
-/// (RA-RX-26), as anybody on the link can send it.
+/// (RA-RX-26), as any node on the link can send it.
 const MIN_HOP_LIMIT: u8 = 32;
 
 /// How one uplink hears.
@@ -385,7 +385,7 @@ impl Routers {
     }
 
     /// Asks the routers that have advertised what is doubtful: one that is still there confirms it
-    /// before the verdict, whoever else was heard first.
+    /// before the verdict, whichever other router was heard first.
     fn ask_former(&mut self, now: Instant, source: Ipv6Addr, doubtful: &BTreeSet<Ipv6Net>) {
         let others = self
             .routers

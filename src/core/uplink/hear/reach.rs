@@ -14,7 +14,7 @@ use crate::time::{Deadline, Instant};
 const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
 /// A router that was asked and did not answer within this time is silent.
 const VERDICT_AFTER: Duration = Duration::from_secs(5);
-/// Who was heard so shortly before is not asked.
+/// A router that was heard this shortly before is not asked.
 const JUST_HEARD: Duration = Duration::from_secs(10);
 /// From one question to the next, whatever others advertise meanwhile.
 const REST: Duration = Duration::from_secs(60);

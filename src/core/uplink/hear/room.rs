@@ -1,6 +1,6 @@
 //! Which entry leaves a table that is full (RA-RX-69).
 //!
-//! Anybody on the link can fill a table in any router's name. So the newest always gets in, or the
+//! Any node on the link can fill a table in any router's name. So the newest always gets in, or the
 //! provider's new prefix would be shut out; and half of the table is for what has been there
 //! longest, or a flood would push out what is in use.
 //!
@@ -17,7 +17,7 @@ use crate::time::{Instant, Until};
 /// Entries of one kind kept for one router.
 pub(super) const MAX_ENTRIES: usize = 64;
 
-/// What decides who leaves. Advertisements are counted, as many can come in one instant.
+/// What decides which entry leaves. Advertisements are counted, as many can come in one instant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Standing {
     /// It still holds.

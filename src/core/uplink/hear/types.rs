@@ -1,4 +1,4 @@
-//! What is heard, for those who use it.
+//! What is heard, in the form in which the rest of the core uses it.
 
 use std::net::Ipv6Addr;
 
@@ -93,7 +93,7 @@ pub struct SpecificRoute {
     pub until: Until,
 }
 
-/// Single-valued facts and lists for those who want them, the newest of each.
+/// Single-valued facts and lists, the newest of each.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Parameters {
     /// Some router's M flag.

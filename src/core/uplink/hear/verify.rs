@@ -18,11 +18,11 @@ const PARTS: Duration = Duration::from_millis(150);
 /// what the router sends of its own accord: whatever comes earlier need not be the answer.
 const ANSWER_DELAY: Duration = Duration::from_millis(600);
 
-/// Solicitations of one uplink about what was left out: anybody on the link can forge what draws
+/// Solicitations of one uplink about what was left out: any node on the link can forge what draws
 /// them.
 const QUESTIONS: Bucket = Bucket::new(3, Duration::from_secs(10));
 
-/// Of whose prefix a suspect is one.
+/// The router of the prefix that is in doubt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Scope {
     /// Of the router that left it out.
@@ -136,7 +136,8 @@ impl Suspicions {
     pub(super) fn ask(&mut self, now: Instant) -> Option<Ipv6Addr> {
         let is_due = |suspicion: &Suspicion| suspicion.ask_at().is_some_and(|at| at <= now);
         let due = self.all.iter().filter(|(_, suspicion)| is_due(suspicion));
-        // Who has waited longest comes first, or one router could keep the others from their turn.
+        // The router that has waited longest comes first, or one router could keep the others from
+        // their turn.
         let ((router, _), _) = due.min_by_key(|(_, suspicion)| suspicion.ask_at())?;
         let router = *router;
         if !self.questions.take(now) {

@@ -56,7 +56,7 @@ struct Asked {
     again_at: Instant,
     /// How long it waits from then on.
     patience: Duration,
-    /// Somebody waits for what comes of it.
+    /// The outcome of it is awaited.
     is_awaited: bool,
 }
 

@@ -34,7 +34,7 @@ pub fn accepts_advertisements(interface: &str) -> bool {
 
 /// Reads and changes the kernel's state.
 pub type Kernel = kernel::Kernel<Calls>;
-/// Who listens to it.
+/// Listens to it.
 pub type Events = events::Events<Calls>;
 
 /// More makes room for hardly more messages, and 2 MiB are refused.

@@ -9,8 +9,8 @@ use nix::time::{ClockId, clock_gettime};
 use super::wakeup::Wakeup;
 use crate::time::Instant;
 
-/// The present, on the clock that the kernel counts lifetimes of addresses on. FreeBSD has none that
-/// counts suspend: after a resume it sets the wall clock, as anybody may who sets the time.
+/// The present, on the clock that the kernel counts lifetimes of addresses on. FreeBSD has none
+/// that counts suspend: after a resume it sets the wall clock, as an operator may at any time.
 pub fn now() -> Instant {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC);
     Instant::from_boot(time.map_or(Duration::ZERO, Duration::from))
@@ -69,11 +69,11 @@ impl AsRawFd for Timer {
     }
 }
 
-/// A shorter sleep changes nothing that anybody would notice.
+/// A shorter sleep changes nothing of interest.
 const SHORTEST_SLEEP: Duration = Duration::from_secs(2);
 
-/// Tells that the machine has slept. FreeBSD sets the wall clock forward then, while the other one
-/// has stood still; somebody who sets the time does the same, and routers are solicited once too
+/// Shows that the machine has slept. FreeBSD sets the wall clock forward then, while the other one
+/// has stood still; an operator who sets the time does the same, and routers are solicited once too
 /// often for that. Nothing wakes the loop for it.
 #[derive(Debug)]
 pub struct Sleep {

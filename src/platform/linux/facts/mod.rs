@@ -100,7 +100,7 @@ fn running() -> Vec<String> {
     running.map(|address| address.interface_name).collect()
 }
 
-/// Who says that it manages an interface.
+/// The program that states that it manages an interface.
 fn managers(interface: &str) -> Vec<&'static str> {
     let Ok(index) = if_nametoindex(interface) else { return Vec::new() };
     let says = |path: String, words: &[&str]| {
@@ -179,7 +179,7 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     std::thread::spawn(move || {
         let mut text = String::new();
         let read: io::Result<usize> = output.take(MOST_RULES).read_to_string(&mut text);
-        // Who waited may have given up.
+        // The caller may have given up.
         let _ = sender.send(read.ok().map(|_| text));
     });
     let text = receiver.recv_timeout(PATIENCE).ok().flatten();

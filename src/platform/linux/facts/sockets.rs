@@ -1,4 +1,4 @@
-//! Who has UDP ports 546 and 547.
+//! The programs that have UDP ports 546 and 547.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -384,9 +384,9 @@ impl Client {
         self.start(kind, RENEW, now);
     }
 
-    /// Renews before T1, for one who asks us for a prefix and could be given only little of its
-    /// preferred lifetime (SRV-61); whether a renewal that this or T1 started is under way since
-    /// less than `patience`. A renewal that brought nothing longer is not repeated within
+    /// Renews before T1, for a router that asks us for a prefix and could be given only little of
+    /// its preferred lifetime (SRV-61). Returns whether a renewal that this or T1 started is under
+    /// way since less than `patience`. A renewal that brought nothing longer is not repeated within
     /// [`EARLY_GAP`], and one without an answer goes on at its own pace.
     pub(in crate::core::uplink::lease) fn renew_for_others(
         &mut self,

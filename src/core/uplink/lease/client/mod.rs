@@ -332,7 +332,7 @@ impl Client {
         self.unanswered_since
     }
 
-    /// Who gave the lease, and what is under way, for status.
+    /// The server that gave the lease, and what is under way, for status.
     pub(in crate::core::uplink::lease) fn describe(
         &self,
         held: &Held,

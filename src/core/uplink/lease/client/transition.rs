@@ -1,4 +1,4 @@
-//! What happens in the exchanges of a lease, step by step, for whoever wants to follow them.
+//! What happens in the exchanges of a lease, step by step, for consumers that follow them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,7 +30,7 @@ pub enum Transition {
         /// 1 for the first, more for repetitions.
         attempt: u32,
     },
-    /// Nobody has answered in time.
+    /// No server has answered in time.
     Unanswered {
         /// The message.
         #[serde(rename = "dhcpv6_message")]
@@ -43,12 +43,12 @@ pub enum Transition {
         /// The message.
         #[serde(rename = "dhcpv6_message")]
         message: MessageType,
-        /// Who answered.
+        /// The server that answered.
         server: Duid,
     },
     /// A server has given or confirmed what is held from here on.
     Bound {
-        /// Who gave it.
+        /// The server that gave it.
         server: Duid,
         /// The delegated prefixes.
         prefixes: Vec<Ipv6Net>,
@@ -188,7 +188,7 @@ fn in_words<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::E
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transitions {
     steps: VecDeque<Transition>,
-    /// What was sent last for the whole lease, while nobody has answered it.
+    /// What was sent last for the whole lease, while no server has answered it.
     unanswered: Option<MessageType>,
 }
 
@@ -220,7 +220,7 @@ impl Transitions {
         }
     }
 
-    /// The link went down or is another one: nobody has to answer any more.
+    /// The link went down or is another one: no answer is awaited any more.
     pub(super) const fn forget_unanswered(&mut self) {
         self.unanswered = None;
     }

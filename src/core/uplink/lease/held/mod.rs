@@ -80,7 +80,7 @@ pub(super) struct Held {
     acceptance: Acceptance,
     entries: BTreeMap<(Ia, Ipv6Net), Entry>,
     timers: BTreeMap<Ia, Timers>,
-    /// Who gave it.
+    /// The server that gave it.
     pub(super) server: Option<Duid>,
     /// What hosts are given beside prefixes: DNS servers, search domains and services.
     pub(super) resolvers: Resolvers,

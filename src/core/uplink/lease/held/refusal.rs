@@ -15,8 +15,8 @@ const LONGEST: u8 = 64;
 /// Refusals that are remembered for status.
 const REMEMBERED: usize = 8;
 
-/// Space that nobody can be delegated: unspecified, loopback, mapped and translated addresses
-/// (RFC 4291 §2.4), discard-only (RFC 6666), link-local and multicast.
+/// Space that cannot be delegated: unspecified, loopback, mapped and translated addresses (RFC 4291
+/// §2.4), discard-only (RFC 6666), link-local and multicast.
 const NEVER_DELEGATED: [Ipv6Net; 4] = [
     Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 8),
     Ipv6Net::new_assert(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64),
@@ -31,7 +31,7 @@ pub enum Refusal {
     Shorter(u8),
     /// The prefix is longer than a /64, or the address is no single one.
     TooLong,
-    /// It lies in space that nobody can be delegated, or covers some.
+    /// It lies in space that cannot be delegated, or covers some.
     Special,
     /// It overlaps this prefix, which another uplink holds or the operator has set.
     Overlaps(Ipv6Net),
