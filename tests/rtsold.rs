@@ -427,7 +427,8 @@ fn floods_of_advertisements_take_neither_the_host_s_memory_nor_its_time() {
         assert!(grown < 16_384, "{tool}: {grown} KiB more");
     }
     router.rewrite(|script| script.options = vec![rdnss(3600)]);
-    settles("its router is heard", CEILING, || {
+    // What waits in the socket is taken in first, a hundred advertisements a second on a busy machine.
+    settles("its router is heard", secs(90), || {
         router.advertise();
         daemon.signal(Signal::SIGUSR1);
         pause(millis(200));

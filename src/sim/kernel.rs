@@ -209,9 +209,11 @@ impl Kernel {
                 self.deprecate(now, (has.interface, has.address));
                 Ok(())
             }
-            Step::Set(Object::LostRouter(index, router)) => {
+            Step::Set(Object::LostRouter(index, router, destination)) => {
                 self.check_link(*index)?;
-                self.routers.remove(&(*index, *router));
+                if destination.prefix_len() == 0 {
+                    self.routers.remove(&(*index, *router));
+                }
                 Ok(())
             }
             Step::Remove(Object::LostRouter(..)) => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::Ipv6Net;
 use renumberd::core::kernel::object::{Deprecation, Refusal};
 use renumberd::core::kernel::system::{KernelAddress, Origin};
 use renumberd::core::output::{Object, Step};
@@ -229,7 +230,7 @@ fn what_the_kernel_made_is_deprecated_and_a_lost_router_dropped() {
     assert_eq!((has.flags, has.length, has.lifetimes.1), (abi::AUTOCONF, 64, 0));
     assert!((3590..=3600).contains(&has.lifetimes.0), "{has:?}");
     assert_eq!(machine.has(EM0, STATIC), before);
-    let router = |text| Step::Set(Object::LostRouter(EM0, ip(text)));
+    let router = |text| Step::Set(Object::LostRouter(EM0, ip(text), Ipv6Net::default()));
     machine.take(&[router("fe80::8")]);
     assert_eq!(machine.paths(), ["::/0 via fe80::9%2 foreign"]);
     machine.take(&[router("fe80::9")]);

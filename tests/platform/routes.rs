@@ -219,3 +219,51 @@ fn a_thousand_steps_are_taken_at_once() {
         assert!(platform.dump().addresses.values().any(|address| address.ours));
     });
 }
+
+/// CLI-07, RA-RX-69: the kernel's routes through a router that is lost go by name, others stay, and
+/// it makes no difference how many a flood of advertisements has had the kernel learn.
+#[test]
+fn routes_through_a_lost_router_go_whatever_else_there_is() {
+    on_machine(|machine, mut platform| {
+        let one = platform.index("one0");
+        let batch = std::env::temp_dir().join(format!("routes-{}", std::process::id()));
+        let learnt = (0..40_000).map(|number: u32| {
+            let (high, low) = (number >> 8, number & 0xff);
+            format!("route add 2001:db8:{high:x}:{low:x}::/64 dev one0 proto ra expires 3600\n")
+        });
+        std::fs::write(&batch, learnt.collect::<String>()).unwrap();
+        machine.ip(&format!("-batch {}", batch.display()));
+        std::fs::remove_file(&batch).unwrap();
+        for router in 1..=16 {
+            let through = format!("via fe80::{router:x} dev one0 proto ra");
+            machine.ip(&format!("route append default {through} metric 1024"));
+            machine.ip(&format!("route append 3fff::/32 {through} metric 1024"));
+        }
+        machine.ip("route add default via fe80::1 dev one0 metric 99 proto static");
+        let lost = (1..=15).flat_map(|router| {
+            let router = ip(&format!("fe80::{router:x}"));
+            // A route that is not there is no error.
+            ["::/0", "3fff::/32", "2001:db8:ffff::/48"].map(|destination| {
+                Step::Set(Object::LostRouter(one, router, destination.parse().unwrap()))
+            })
+        });
+        let lost: Vec<Step> = lost.collect();
+        let begun = std::time::Instant::now();
+        platform.take(&lost);
+        let taken = begun.elapsed();
+        for (destination, left) in [
+            (
+                "default",
+                &["via fe80::1 dev one0 proto static", "via fe80::10 dev one0 proto ra"][..],
+            ),
+            ("3fff::/32", &["via fe80::10 dev one0 proto ra"]),
+        ] {
+            let shown = machine.ip(&format!("-6 route show {destination}"));
+            assert_eq!(shown.lines().count(), left.len(), "{shown}");
+            assert!(left.iter().all(|one| shown.contains(one)), "{shown}");
+        }
+        assert_eq!(machine.ip("-6 route show 2001:db8:9c:3f::/64").lines().count(), 1);
+        // To read all of them once for each router would take seconds.
+        assert!(taken < std::time::Duration::from_millis(500), "{taken:?}");
+    });
+}

@@ -103,8 +103,14 @@ impl Place<'_> {
         for router in self.heard.default_routers.iter().filter(|router| router.silent) {
             let name = self.link.name.clone();
             desired.silent_routers.insert((name, router.address));
-            if !self.heard.is_managed_elsewhere {
-                desired.want(Object::LostRouter(self.link.index, router.address));
+            if self.heard.is_managed_elsewhere {
+                continue;
+            }
+            let specific = self.heard.routes.iter().filter(|route| route.router == router.address);
+            let specific = specific.map(|route| route.destination);
+            for destination in std::iter::once(Ipv6Net::default()).chain(specific) {
+                let lost = Object::LostRouter(self.link.index, router.address, destination);
+                desired.want(lost);
             }
         }
     }

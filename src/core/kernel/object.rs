@@ -34,9 +34,9 @@ pub enum Object {
     Leftover(IfIndex, Ipv6Net),
     /// An address that the kernel made of a prefix which is advertised no more: it is deprecated.
     Deprecation(Deprecation),
-    /// A default router that is not there any more: the kernel's routes through it are removed,
-    /// until it advertises again.
-    LostRouter(IfIndex, Ipv6Addr),
+    /// A default router that is not there any more: the kernel's route through it to a destination
+    /// is removed, until it advertises again.
+    LostRouter(IfIndex, Ipv6Addr, Ipv6Net),
 }
 
 /// An address of the kernel that is deprecated (RFC 4862 §5.5.4).
@@ -70,8 +70,8 @@ pub enum Key {
     Leftover(IfIndex, Ipv6Net),
     /// The interface and the address.
     Deprecation(IfIndex, Ipv6Addr),
-    /// The interface and the router.
-    LostRouter(IfIndex, Ipv6Addr),
+    /// The interface, the router and the destination.
+    LostRouter(IfIndex, Ipv6Addr, Ipv6Net),
 }
 
 /// A UDP port of DHCPv6.
@@ -140,7 +140,9 @@ impl Object {
             Self::Takeover(interface) => Key::Takeover(*interface),
             Self::Leftover(interface, prefix) => Key::Leftover(*interface, *prefix),
             Self::Deprecation(has) => Key::Deprecation(has.interface, has.address),
-            Self::LostRouter(interface, router) => Key::LostRouter(*interface, *router),
+            Self::LostRouter(interface, router, destination) => {
+                Key::LostRouter(*interface, *router, *destination)
+            }
         }
     }
 
@@ -200,7 +202,7 @@ impl Object {
             Self::Membership(_, interface)
             | Self::Takeover(interface)
             | Self::Leftover(interface, _)
-            | Self::LostRouter(interface, _) => Some(*interface),
+            | Self::LostRouter(interface, ..) => Some(*interface),
             Self::Deprecation(has) => Some(has.interface),
             Self::Port(_) => None,
         }
@@ -305,9 +307,9 @@ impl fmt::Display for InWords<'_> {
             Object::Deprecation(Deprecation { address, .. }) => {
                 write!(f, "deprecate its address {address} on {interface}")
             }
-            Object::LostRouter(_, router) => {
+            Object::LostRouter(_, router, destination) => {
                 let verb = verb("drop", "allow again");
-                write!(f, "{verb} its routes through {router} on {interface}")
+                write!(f, "{verb} its route to {destination} through {router} on {interface}")
             }
         }
     }

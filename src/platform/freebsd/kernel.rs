@@ -169,7 +169,10 @@ impl<C: SystemCalls> Kernel<C> {
                 self.drop_kernel_made(now, *interface, Some(*prefix))
             }
             Step::Set(Object::Deprecation(has)) => self.deprecate(now, *has),
-            Step::Set(Object::LostRouter(interface, router)) => {
+            // This kernel follows no Route Information options.
+            Step::Set(Object::LostRouter(interface, router, destination))
+                if destination.prefix_len() == 0 =>
+            {
                 self.drop_router(now, *interface, Some(*router))
             }
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => Ok(()),

@@ -1,7 +1,8 @@
 //! Steps as netlink requests.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
+use ipnet::Ipv6Net;
 use netlink_packet_core::{
     NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
@@ -17,6 +18,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use super::MARK;
 use crate::core::kernel::system::{KernelAddress, KernelRoute, RouteTarget};
 use crate::core::output::{Object, Step};
+use crate::net::IfIndex;
 use crate::time::{Instant, Until};
 
 /// The request for a step; none where netlink is not the way to take it.
@@ -47,9 +49,28 @@ pub(super) fn request(
             message.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::Expires(_)));
             (0, RouteNetlinkMessage::DelRoute(message))
         }
+        Step::Set(Object::LostRouter(interface, router, destination)) => {
+            (0, RouteNetlinkMessage::DelRoute(learnt(*interface, *router, *destination)))
+        }
         Step::Set(_) | Step::Replace(_) | Step::Remove(_) => return None,
     };
     Some(request_with(flags, message))
+}
+
+/// A route that the kernel has learnt from a router's advertisements. It is named, and not looked for
+/// among the others: whoever floods a link has the kernel learn a hundred thousand of them.
+fn learnt(interface: IfIndex, router: Ipv6Addr, destination: Ipv6Net) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet6;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Ra;
+    message.header.destination_prefix_length = destination.prefix_len();
+    message.attributes = vec![
+        RouteAttribute::Destination(RouteAddress::Inet6(destination.network())),
+        RouteAttribute::Oif(interface.0),
+        RouteAttribute::Gateway(RouteAddress::Inet6(router)),
+    ];
+    message
 }
 
 /// A request that the kernel answers where it refuses it.

@@ -316,9 +316,6 @@ impl Kernel {
                 takeover::drop_kernel_made(self, *interface, Some(*prefix))
             }
             Step::Set(Object::Deprecation(has)) => mend::deprecate(self, has),
-            Step::Set(Object::LostRouter(interface, router)) => {
-                mend::drop_router(self, *interface, *router)
-            }
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => Ok(()),
         }
     }
@@ -406,8 +403,11 @@ fn unanswered(requests: &[(usize, u32)], error: &io::Error) -> Vec<(usize, i32)>
 
 /// Whether a refusal says that what was wanted is so already.
 fn is_so(step: &Step, refusal: Refusal) -> bool {
-    matches!(step, Step::Remove(Object::Address(_) | Object::Route(_)))
-        && refusal == Refusal::NotThere
+    let is_removal = matches!(
+        step,
+        Step::Remove(Object::Address(_) | Object::Route(_)) | Step::Set(Object::LostRouter(..))
+    );
+    is_removal && refusal == Refusal::NotThere
 }
 
 /// The messages in a datagram; one that is not understood is passed over.

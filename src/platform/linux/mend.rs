@@ -1,20 +1,18 @@
 //! What the kernel made of router advertisements on an interface of a host, brought to what the
-//! kernel cannot know: that a prefix or a router is not there any more.
+//! kernel cannot know: that a prefix is not there any more.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use netlink_packet_core::NLM_F_REPLACE;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::encode::request_with;
 use super::kernel::Kernel;
 use crate::core::kernel::object::Deprecation;
-use crate::net::IfIndex;
 
 /// The flags that a request gives an address. Those that it leaves out the kernel takes away:
 /// without the first the temporary addresses go too (RFC 8981).
@@ -79,30 +77,6 @@ fn is_kernel_made(address: &AddressMessage) -> bool {
     let of_advertisement = AddressAttribute::Protocol(AddressProtocol::RouterAnnouncement);
     let is_temporary = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Secondary));
     address.attributes.contains(&of_advertisement) || address.attributes.iter().any(is_temporary)
-}
-
-/// Removes the routes through `router` that the kernel learnt from its advertisements on
-/// `interface`. With its next advertisement they are there again.
-pub(super) fn drop_router(
-    kernel: &mut Kernel,
-    interface: IfIndex,
-    router: Ipv6Addr,
-) -> io::Result<()> {
-    let mut routes = Vec::new();
-    let mut request = RouteMessage::default();
-    request.header.address_family = AddressFamily::Inet6;
-    request.header.protocol = RouteProtocol::Ra;
-    request.attributes = vec![RouteAttribute::Oif(interface.0)];
-    kernel.dump_each(RouteNetlinkMessage::GetRoute(request), &mut |message| {
-        if let RouteNetlinkMessage::NewRoute(found) = message
-            && found.header.protocol == RouteProtocol::Ra
-            && found.attributes.contains(&RouteAttribute::Oif(interface.0))
-            && found.attributes.contains(&RouteAttribute::Gateway(RouteAddress::Inet6(router)))
-        {
-            routes.push(request_with(0, RouteNetlinkMessage::DelRoute(found)));
-        }
-    })?;
-    refused(kernel.request(routes)?)
 }
 
 /// What is gone already is no error.
