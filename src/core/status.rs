@@ -95,6 +95,32 @@ pub struct UplinkStatus {
     /// How far the solicitation of routers is.
     #[serde(default)]
     pub solicitation: SolicitationStatus,
+    /// Where this machine is a host: the registration of its addresses (RFC 9686); null where no
+    /// router says that there is a DHCPv6 server.
+    #[serde(default)]
+    pub registration: Option<RegistrationStatus>,
+}
+
+/// The registration of a host's addresses with a DHCPv6 server (RFC 9686).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RegistrationStatus {
+    /// What the server does: `asked`, `registers` or `registers none`.
+    pub server: String,
+    /// The addresses that are registered, where the server does that.
+    pub addresses: Vec<RegisteredStatus>,
+}
+
+/// An address that is registered.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RegisteredStatus {
+    /// The address.
+    pub address: Ipv6Addr,
+    /// The server has acknowledged it on this link.
+    pub acknowledged: bool,
+    /// An acknowledgement is awaited.
+    pub under_way: bool,
+    /// Seconds until the registration is refreshed; null while none is planned.
+    pub refresh: Option<f64>,
 }
 
 /// How far the solicitation of routers is.
@@ -366,6 +392,7 @@ impl Core {
             leases: leases.collect(),
             passed_on: passed_on.into_iter().map(str::to_owned).collect(),
             solicitation: solicitation_status(now, uplink.solicitation()),
+            registration: uplink.registration(now),
         })
     }
 }

@@ -105,6 +105,7 @@ mod tests {
             leases: Vec::new(),
             passed_on: Vec::new(),
             solicitation: SolicitationStatus::default(),
+            registration: None,
         }
     }
 

@@ -43,7 +43,15 @@ fn status() -> Status {
             "state": "bound",
             "renewal": 700.0,
             "leases": [lease("2001:db8:1:100::/56", true), lease("2001:db8:2:100::/56", false)],
-            "passed_on": ["ntp-server", "sip-server"]
+            "passed_on": ["ntp-server", "sip-server"],
+            "registration": {"server": "registers", "addresses": [
+                {"address": "2001:db8:2::5", "acknowledged": true, "under_way": false,
+                 "refresh": 2640.0},
+                {"address": "2001:db8:2::6", "acknowledged": false, "under_way": true,
+                 "refresh": null},
+                {"address": "2001:db8:2::7", "acknowledged": false, "under_way": false,
+                 "refresh": null}
+            ]}
         }},
         "downlinks": {
             "lan0": {"attached": true, "router_lifetime": 2700, "without": {}, "advertised": [
@@ -89,7 +97,7 @@ fn the_page_has_what_is_wrong_first_and_then_who_holds_what() {
     assert!(page.lines().all(|line| line.chars().count() <= page::WIDTH), "{page}");
 }
 
-const PAGE: [&str; 54] = [
+const PAGE: [&str; 57] = [
     "to mend: 2",
     "  interface-down lan10:",
     "    the interface is down or has no carrier; look at its cable",
@@ -106,6 +114,9 @@ const PAGE: [&str; 54] = [
     "  lease      2001:db8:1:100::/56 (IAID 1), over",
     "  lease      2001:db8:2:100::/56 (IAID 1)",
     "             [==========------------..] preferred 25m, valid 55m",
+    "  registered 2001:db8:2::5, acknowledged, refreshed in 44m",
+    "  registered 2001:db8:2::6, not acknowledged yet",
+    "  registered 2001:db8:2::7, not acknowledged, the server does not answer",
     "  passed on  ntp-server, sip-server",
     "",
     "downlinks",

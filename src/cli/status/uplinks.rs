@@ -1,7 +1,9 @@
 //! What is heard and held on an uplink.
 
 use crate::cli::page::{Page, Paint, bar, lifetime, lifetimes, span};
-use crate::core::status::{LeaseStatus, PrefixStatus, RouterStatus, UplinkStatus};
+use crate::core::status::{
+    LeaseStatus, PrefixStatus, RegisteredStatus, RegistrationStatus, RouterStatus, UplinkStatus,
+};
 use crate::wire::ndp_option::Preference;
 
 /// The column in which values begin.
@@ -33,6 +35,9 @@ pub(super) fn write(page: &mut Page, name: &str, uplink: &UplinkStatus) {
     for lease in &uplink.leases {
         write_lease(page, lease);
     }
+    if let Some(registration) = &uplink.registration {
+        write_registration(page, registration);
+    }
     if !uplink.passed_on.is_empty() {
         page.item(2, Paint::Plain, "passed on", VALUES, &uplink.passed_on.join(", "));
     }
@@ -59,6 +64,21 @@ fn write_router(page: &mut Page, router: &RouterStatus) {
             }
         };
         page.line(VALUES, paint, &text);
+    }
+}
+
+/// The addresses that a DHCPv6 server knows; nothing where it registers none.
+fn write_registration(page: &mut Page, registration: &RegistrationStatus) {
+    for one in &registration.addresses {
+        let RegisteredStatus { address, acknowledged, under_way, refresh } = one;
+        let (paint, text) = match (acknowledged, under_way) {
+            (true, _) => (Paint::Plain, "acknowledged"),
+            (false, true) => (Paint::Plain, "not acknowledged yet"),
+            (false, false) => (Paint::Warn, "not acknowledged, the server does not answer"),
+        };
+        let refresh = refresh.map(|seconds| format!(", refreshed in {}", span(seconds)));
+        let text = format!("{address}, {text}{}", refresh.unwrap_or_default());
+        page.item(2, paint, "registered", VALUES, &text);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::config::{self, Client};
 use crate::core::client::{Occasion, Script};
 use crate::core::kernel::system::{Origin, System};
 use crate::core::random::Random;
+use crate::core::status::RegistrationStatus;
 use crate::time::{Deadline, Instant};
 use crate::wire::address_registration::Acknowledgement;
 use crate::wire::dhcpv6::Message;
@@ -345,6 +346,11 @@ impl Uplink {
             self.host.registration.give_up();
         }
         gives_up
+    }
+
+    /// The registration of addresses, for status.
+    pub(in crate::core) fn registration(&self, now: Instant) -> Option<RegistrationStatus> {
+        self.host.registration.status(now)
     }
 
     /// The next message about the registration of addresses: the address that it is sent from, none

@@ -12,6 +12,7 @@ use super::change::Bucket;
 use super::retransmit::{Parameters, Retransmit};
 use crate::core::kernel::system::{KernelAddress, Origin};
 use crate::core::random::Random;
+use crate::core::status::{RegisteredStatus, RegistrationStatus};
 use crate::time::{Deadline, Instant, Until};
 use crate::wire::address_registration::{Acknowledgement, Inform};
 use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
@@ -79,6 +80,8 @@ struct Registered {
     valid_until: Until,
     /// The end of its valid lifetime when it was registered last.
     known_until: Until,
+    /// The server has acknowledged it on this link.
+    is_acknowledged: bool,
     exchange: Option<Exchange>,
     /// NextAddrRegRefreshTime (RFC 9686 §4.6.1): a refresh that becomes necessary comes then at the
     /// latest.
@@ -208,10 +211,11 @@ impl Registration {
     ) -> bool {
         let Acknowledgement { transaction_id, address } = acknowledgement;
         let known = self.addresses.get_mut(address).filter(|_| destination == *address);
-        let exchange = known.and_then(|known| {
-            known.exchange.take_if(|exchange| exchange.transaction_id == *transaction_id)
-        });
-        exchange.is_some()
+        let Some(known) = known else { return false };
+        let answered =
+            known.exchange.take_if(|exchange| exchange.transaction_id == *transaction_id);
+        known.is_acknowledged |= answered.is_some();
+        answered.is_some()
     }
 
     /// Ends what was asked for in vain, asks again, and refreshes.
@@ -265,6 +269,25 @@ impl Registration {
         None
     }
 
+    /// What the DHCPv6 server knows, for status; none before anybody has said that there is one.
+    pub(super) fn status(&self, now: Instant) -> Option<RegistrationStatus> {
+        let server = match self.support {
+            Support::Unknown => return None,
+            Support::Asked(_) => "asked",
+            Support::Absent { .. } => "registers none",
+            Support::Offered => "registers",
+        };
+        let is_offered = matches!(self.support, Support::Offered);
+        let addresses = self.addresses.iter().filter(|_| is_offered);
+        let addresses = addresses.map(|(address, known)| RegisteredStatus {
+            address: *address,
+            acknowledged: known.is_acknowledged,
+            under_way: known.exchange.is_some(),
+            refresh: known.refresh_at.map(|at| at.since(now).as_secs_f64()),
+        });
+        Some(RegistrationStatus { server: server.to_owned(), addresses: addresses.collect() })
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, or, where one can be sent, a
     /// message has to leave.
     pub(super) fn deadline(&self, can_send: bool) -> Option<Deadline> {
@@ -292,6 +315,7 @@ impl Registered {
             preferred_until: has.preferred_until,
             valid_until: has.valid_until,
             known_until: has.valid_until,
+            is_acknowledged: false,
             exchange: None,
             refresh_by: now,
             refresh_at: None,
@@ -300,7 +324,7 @@ impl Registered {
 
     /// Nothing is registered for now.
     fn rest(&mut self) {
-        (self.exchange, self.refresh_at) = (None, None);
+        (self.exchange, self.refresh_at, self.is_acknowledged) = (None, None, false);
     }
 
     /// Takes in its lifetimes. A server that has another end of them is updated in time (RFC 9686
