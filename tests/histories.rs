@@ -26,7 +26,7 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases: default.cases / 4, failure_persistence: None, rng_seed, ..default }
 }
 
-/// A quarter of them: an eighth of the others has programs as well.
+/// A quarter of them: some of the others have programs or are hosts as well.
 fn few() -> ProptestConfig {
     let config = config();
     ProptestConfig { cases: config.cases / 4, ..config }
@@ -48,7 +48,20 @@ proptest! {
     /// The same where other programs do the work of built-ins.
     #[test]
     fn every_history_with_other_programs_ends_well(
-        first in 224_u8..,
+        first in 224_u8..240,
+        octets in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        history::run(&[&[first], octets.as_slice()].concat());
+    }
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    /// The same where the machine is a host on one link or two.
+    #[test]
+    fn every_history_of_a_host_ends_well(
+        first in 240_u8..,
         octets in prop::collection::vec(any::<u8>(), 0..400),
     ) {
         history::run(&[&[first], octets.as_slice()].concat());
@@ -57,7 +70,7 @@ proptest! {
 
 #[test]
 fn nothing_happens() {
-    (0..5).chain(224..227).for_each(|config| history::run(&[config]));
+    (0..5).chain(224..227).chain(240..244).for_each(|config| history::run(&[config]));
 }
 
 /// Histories that once found a fault. What libFuzzer finds is replayed by a copy of its file there, or

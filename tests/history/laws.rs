@@ -90,7 +90,9 @@ impl World {
         self.check_owned();
         self.check_idle();
         self.check_leases();
+        self.check_hosts();
         self.check_restart();
+        self.check_hosts();
     }
 
     /// What the kernel refuses for good keeps nobody busy.
@@ -359,8 +361,9 @@ impl World {
         (0..UPLINKS.len()).for_each(|number| self.advertise_well(number));
         self.pass(Duration::from_secs(200));
         let status = self.node.core.status(self.now);
+        let routers = |name: &str| status.uplinks.get(name).filter(|_| self.is_router_on(name));
         for (number, (name, _)) in UPLINKS.iter().enumerate() {
-            let Some(uplink) = status.uplinks.get(*name) else { continue };
+            let Some(uplink) = routers(name) else { continue };
             let wanted = self.servers[number].prefix();
             let holds = uplink.leases.iter().any(|lease| lease.prefix == wanted && !lease.gone);
             let any = uplink.leases.iter().any(|lease| !lease.gone);
@@ -377,7 +380,7 @@ impl World {
     /// Prefixes that come and go: the last one is what counts.
     fn check_renumbering(&mut self) {
         for (number, (name, _)) in UPLINKS.iter().enumerate() {
-            if !self.node.core.status(self.now).uplinks.contains_key(*name) {
+            if !self.is_router_on(name) {
                 continue;
             }
             let first = self.servers[number].prefix();
@@ -407,7 +410,7 @@ impl World {
     /// is followed within seconds.
     fn check_first_words(&mut self) {
         for (number, (name, _)) in UPLINKS.iter().enumerate() {
-            if !self.node.core.status(self.now).uplinks.contains_key(*name) {
+            if !self.is_router_on(name) {
                 continue;
             }
             let [held, next] = [["3fff:1a::/56", "3fff:1b::/56"], ["3fff:1c::/56", "3fff:1d::/56"]]

@@ -10,6 +10,7 @@
 mod acts;
 mod bytes;
 mod company;
+mod host;
 mod laws;
 mod sent;
 mod subordinate;
@@ -130,11 +131,15 @@ pub fn run(octets: &[u8]) {
 }
 
 impl World {
-    /// Most have built-ins alone, one in eight has other programs.
+    /// Most have built-ins alone, one in sixteen has other programs, and one in sixteen is a host.
     fn new(first: u8) -> Self {
         let now = Instant::from_secs(1000);
-        let has_programs = first >= 224;
-        let configs = if has_programs { parse(&company::configs()) } else { configs() };
+        let has_programs = (224..240).contains(&first);
+        let configs = match first {
+            240.. => parse(&host::configs()),
+            224.. => parse(&company::configs()),
+            _ => configs(),
+        };
         let config = usize::from(first) % configs.len();
         let memory = Memory::default();
         let config_now = configs[config].clone();
@@ -210,6 +215,7 @@ impl World {
 
     /// Something happens to the agent, and it does what follows.
     fn give(&mut self, input: Input) {
+        self.follow_as_kernel(&input);
         self.node.handle(self.now, input);
         while let Some(output) = self.node.perform(self.now) {
             match output {
