@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use renumberd::net::ALL_DHCP_SERVERS;
+use renumberd::time::Lifetime;
 use renumberd::wire::dhcpv6::{Message, MessageType};
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid};
-use renumberd::wire::ndp_option::NdpOption;
+use renumberd::wire::ndp_option::{NdpOption, PrefixInformation};
 use serde_json::Value;
 
 use lab::agent::Agent;
@@ -276,6 +277,53 @@ fn beside_another_program_the_agent_stays_out() {
     assert!(link.host.has(from.on_link));
     assert!(agent.status().complains("managed-elsewhere"));
     assert_eq!(link.host.namespace.run("sysctl", &["-n", "net.ipv6.conf.eth0.accept_ra"]), "0\n");
+}
+
+/// CLI-20, CLI-21, CLI-22: the kernel forms no address in a prefix with the P flag while the host has
+/// one of its own for what is behind it, and forms it after all where nobody gives one.
+#[test]
+fn with_the_p_flag_a_host_has_a_prefix_of_its_own_or_addresses_after_all() {
+    let era = Era::new(1);
+    let shared = NdpOption::Prefix(PrefixInformation {
+        prefix: era.on_link,
+        on_link: true,
+        autonomous: true,
+        delegation_preferred: true,
+        valid: Lifetime::Finite(3600),
+        preferred: Lifetime::Finite(1800),
+    });
+    for gives in [true, false] {
+        let link = Link::new(&[]);
+        let namespace = &link.host.namespace;
+        namespace.ip("link add pods0 type veth peer name pod");
+        for name in ["pods0", "pod"] {
+            namespace.ip(&format!("link set {name} up"));
+        }
+        namespace.settled("pods0");
+        let agent = link.agent("[client.eth0]\ndelegate = true\n[downlink.pods0]\n");
+        let router = link.advertiser(era);
+        router.rewrite(|script| {
+            script.on_link.clear();
+            script.options = vec![shared.clone()];
+            if !gives {
+                script.deaf_to = vec![MessageType::Solicit, MessageType::Request];
+            }
+        });
+        router.advertise();
+        if gives {
+            eventually("what is behind it has an address", secs(15), || {
+                let text = namespace.ip("-6 addr show dev pods0 scope global");
+                text.contains("2001:db8:1:").then_some(())
+            });
+            pause(secs(3));
+            assert!(!link.host.has(era.on_link), "an address in the shared prefix");
+            assert_eq!(agent.status().delegated("eth0"), [era.delegated]);
+        } else {
+            pause(secs(4));
+            assert!(!link.host.has(era.on_link), "not yet");
+            link.host.takes(era.on_link, secs(20));
+        }
+    }
 }
 
 /// CHG-14, CLI-34: with optimistic addresses what is begun a second after a silent redial leaves from

@@ -302,6 +302,28 @@ fn a_flap_that_is_over_before_it_is_reported_is_a_link_event() {
     }
 }
 
+/// CLI-08: what comes back is solicited at once, however long ago the last solicitation left; also
+/// where the system has counted a return of the carrier and reported no loss of it.
+#[test]
+fn after_a_loss_of_the_carrier_no_distance_is_kept_to_the_last_solicitation() {
+    for is_reported in [true, false] {
+        let mut lone = Lone::with(&config::Uplink::of(config::Client::default()), false);
+        assert_eq!(lone.act(), 1, "the first");
+        lone.wait(Duration::from_millis(200));
+        if is_reported {
+            lone.carrier(false);
+            lone.wait(Duration::from_millis(10));
+            lone.carrier(true);
+        } else {
+            let link = lone.system.link("up").cloned().unwrap();
+            let carrier_ups = link.carrier_ups + 1;
+            lone.system.handle(KernelEvent::Link(Link { carrier_ups, ..link }));
+            lone.attach();
+        }
+        assert_eq!(lone.act(), 1, "reported: {is_reported}");
+    }
+}
+
 /// RA-TX-63, SRV-58: copies of an advertisement do not use up the notifications that follow.
 #[test]
 fn copies_do_not_use_up_notifications() {
