@@ -24,6 +24,8 @@ mod redial;
 mod refused;
 #[path = "core/registration.rs"]
 mod registration;
+#[path = "core/resolver.rs"]
+mod resolver;
 #[path = "core/restart.rs"]
 mod restart;
 #[path = "core/settings.rs"]

@@ -282,6 +282,32 @@ fn all_interfaces_that_can_have_routers_are_found() {
     assert_eq!(found, [INTERFACE, "eth1"]);
 }
 
+/// -F: the kernel follows advertisements though it was not to; without it the interface is left to
+/// whoever has switched that off.
+#[test]
+fn the_kernel_is_made_to_accept_advertisements_only_where_that_is_wanted() {
+    let bench = Bench::new();
+    let namespace = &bench.host.namespace;
+    let accepts = || namespace.run("sysctl", &["-n", "net.ipv6.conf.eth0.accept_ra"]);
+    namespace.sysctl(INTERFACE, "accept_ra", 0);
+    let _router = bench.router(|_| ());
+    let mut daemon = bench.rtsold(&[INTERFACE]);
+    daemon.wait_for_log("managed-elsewhere", CEILING);
+    assert_eq!(accepts(), "0\n");
+    assert!(daemon.stop().success());
+    let mut daemon = bench.rtsold(&["-F", INTERFACE]);
+    bench.host.takes(Era::new(1).on_link, CEILING);
+    assert_eq!(accepts(), "1\n");
+    assert!(daemon.stop().success());
+    // On an interface that -a would leave out.
+    namespace.sysctl(INTERFACE, "accept_ra", 0);
+    let refused = bench.output("rtsold", &["-f", "-a"]);
+    assert_eq!(code(&refused), Some(1));
+    assert!(stderr(&refused).contains("name one, or add -F"), "{}", stderr(&refused));
+    let _daemon = bench.rtsold(&["-a", "-F"]);
+    eventually("the kernel accepts advertisements", CEILING, || (accepts() == "1\n").then_some(()));
+}
+
 #[test]
 fn scripts_are_called_once_with_the_interface_and_the_router() {
     let bench = Bench::new();
@@ -351,6 +377,19 @@ fn resolver_data_goes_to_resolvconf_and_is_withdrawn_when_it_ends() {
         let called = bench.read("resolvconf.log");
         if called.ends_with("-d eth0:slaac\n") { Ok(()) } else { Err(called) }
     });
+}
+
+/// -u
+#[test]
+fn with_u_each_router_has_its_own_entry() {
+    let bench = Bench::new();
+    let resolvconf = bench.program("resolvconf");
+    let _router = bench.router(|script| script.options = vec![rdnss(3600)]);
+    let _daemon = bench.rtsold(&["-u", "-R", &resolvconf, INTERFACE]);
+    bench.called(
+        "resolvconf",
+        "-a eth0:slaac:[fe80::1%eth0]\nnameserver 2001:db8::53\nnameserver fe80::53%eth0\n",
+    );
 }
 
 #[test]

@@ -75,7 +75,8 @@ enum Command {
         /run/rtsold.pid, or to /run/rtsold-eth0.pid where another instance has that; with -f only \
         where -p says so. The dump file is /run/rtsold.dump. Each script runs once, until the link \
         comes up anew: it has 30 s, a plain PATH and nobody's shell. Resolver data goes to \
-        `SCRIPT -a eth0:slaac` on standard input, and is withdrawn by `SCRIPT -d eth0:slaac`.\n\n\
+        `SCRIPT -a eth0:slaac` on standard input, and is withdrawn by `SCRIPT -d eth0:slaac`; with \
+        -u the key names the router, too: `eth0:slaac:[fe80::1%eth0]`.\n\n\
         Each instance has its interfaces alone: one that another agent has is refused by name. \
         Signals: USR1 writes the state to the dump file, TERM and INT stop. \
         `renumberd status --runtime-dir /run/renumberd/rtsold-eth0` shows it too. Exit codes are \

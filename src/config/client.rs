@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// routers advertise; the agent solicits, watches, and mends what the kernel cannot know.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Client {
+    /// The kernel is made to follow router advertisements where it does not, instead of leaving the
+    /// interface to another program that may do so.
+    pub force: bool,
     /// Wait up to a second before the first solicitation (RFC 4861 §6.3.7), where many hosts come
     /// up at a time.
     pub random_delay: bool,
@@ -16,6 +19,8 @@ pub struct Client {
     pub optimistic_dad: bool,
     /// The receiver of DNS servers and search domains (RFC 8106).
     pub resolver: ResolverTarget,
+    /// resolvconf holds one entry for each router, in the place of one for the interface.
+    pub resolver_per_router: bool,
     /// The file that holds the prefixes of the local networks, one a line.
     pub networks: Option<String>,
     /// What is run whenever the file of the local networks has changed: a program and its arguments.
@@ -31,10 +36,12 @@ pub struct Client {
 impl Default for Client {
     fn default() -> Self {
         Self {
+            force: false,
             random_delay: false,
             mend: true,
             optimistic_dad: true,
             resolver: ResolverTarget::Auto,
+            resolver_per_router: false,
             networks: None,
             networks_command: Vec::new(),
             scripts: Scripts::default(),

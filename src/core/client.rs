@@ -23,8 +23,23 @@ pub struct Publication {
     /// Search domains (RFC 8106 §5.2), none of which holds anything but letters, digits, hyphens,
     /// underscores and dots (SEC-14).
     pub search: Vec<String>,
+    /// What each router advertises of these, in the place of both, where the operator wants an entry
+    /// for each router.
+    pub of_routers: Vec<ResolverOfRouter>,
     /// The prefixes of the local network.
     pub networks: BTreeSet<Ipv6Net>,
+}
+
+/// DNS servers and search domains that one router advertises, chosen and cleaned as in
+/// [`Publication`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ResolverOfRouter {
+    /// Its link-local address.
+    pub router: Ipv6Addr,
+    /// DNS servers (RFC 8106 §5.1).
+    pub servers: Vec<Ipv6Addr>,
+    /// Search domains (RFC 8106 §5.2).
+    pub search: Vec<String>,
 }
 
 /// A program of the operator is to be run, because an advertisement came.

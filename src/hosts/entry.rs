@@ -1,7 +1,8 @@
 //! The resolver data of one interface, with its holder: systemd-resolved, or a program in the form
 //! of resolvconf(8).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,21 +27,23 @@ const ORIGIN: &str = "slaac";
 /// What is published of an interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Wanted {
+    pub(super) interface: String,
     pub(super) target: ResolverTarget,
-    pub(super) resolver: Resolver,
+    /// None of them empty: one of the interface, or one of each router.
+    pub(super) resolvers: Vec<Resolver>,
 }
 
-/// The entry of an interface.
+/// The entry of an interface, or those of its routers.
 pub(super) struct Entry {
     interface: String,
     record: Record,
-    /// What the holder has been handed since the start.
-    handed: Option<(Holder, Resolver)>,
+    /// What holders have been handed since the start.
+    handed: BTreeMap<Holder, Resolver>,
 }
 
 impl Entry {
     pub(super) const fn new(interface: String, record: Record) -> Self {
-        Self { interface, record, handed: None }
+        Self { interface, record, handed: BTreeMap::new() }
     }
 
     fn holders(&self) -> BTreeSet<Holder> {
@@ -52,13 +55,14 @@ impl Entry {
             Holder::Resolved => resolved::withdraw(&self.interface).await?,
             // An uninstalled program holds nothing any more.
             Holder::Program(program) if program.is_file() => {
-                self.run(program, "-d", "").await?;
+                self.run(program, "-d", None, "").await?;
             }
-            Holder::Program(_) => {}
+            Holder::ProgramForRouter(program, router) if program.is_file() => {
+                self.run(program, "-d", Some(*router), "").await?;
+            }
+            Holder::Program(_) | Holder::ProgramForRouter(..) => {}
         }
-        if self.handed.as_ref().is_some_and(|(handed, _)| handed == holder) {
-            self.handed = None;
-        }
+        self.handed.remove(holder);
         self.record.change(|handed| {
             let holders = handed.entries.entry(self.interface.clone()).or_default();
             holders.remove(holder);
@@ -68,28 +72,33 @@ impl Entry {
     }
 
     async fn hand(&mut self, holder: Holder, resolver: &Resolver) -> Result<(), String> {
-        let is_handed = |(before, what): &(Holder, Resolver)| *before == holder && what == resolver;
-        if self.handed.as_ref().is_some_and(is_handed) {
+        if self.handed.get(&holder) == Some(resolver) {
             return Ok(());
         }
         // First the record: what is handed over may outlive us.
         self.record.change(|handed| {
             handed.entries.entry(self.interface.clone()).or_default().insert(holder.clone());
         });
-        self.handed = None;
+        self.handed.remove(&holder);
         match &holder {
             Holder::Resolved => resolved::hand(resolver).await?,
-            Holder::Program(program) => {
+            Holder::Program(program) | Holder::ProgramForRouter(program, _) => {
                 let lines = text::lines(std::slice::from_ref(resolver));
-                self.run(program, "-a", &lines).await?;
+                self.run(program, "-a", resolver.router, &lines).await?;
             }
         }
-        self.handed = Some((holder, resolver.clone()));
+        self.handed.insert(holder, resolver.clone());
         Ok(())
     }
 
-    async fn run(&self, program: &Path, option: &str, input: &str) -> Result<(), String> {
-        let key = format!("{}:{ORIGIN}", self.interface);
+    async fn run(
+        &self,
+        program: &Path,
+        option: &str,
+        router: Option<Ipv6Addr>,
+        input: &str,
+    ) -> Result<(), String> {
+        let key = key_of(&self.interface, router);
         let manner = Manner { input, detached: false };
         let ran = command::run_as(program, &[option, &key], manner, LIMIT).await;
         ran.map(drop).map_err(|failure| {
@@ -103,11 +112,11 @@ impl Keep for Entry {
     type Wanted = Option<Wanted>;
 
     fn is_empty(wanted: &Self::Wanted) -> bool {
-        wanted.as_ref().is_none_or(|wanted| wanted.resolver.is_empty())
+        wanted.as_ref().is_none_or(|wanted| wanted.resolvers.is_empty())
     }
 
     fn interfaces(wanted: &Self::Wanted) -> Vec<String> {
-        wanted.iter().map(|wanted| wanted.resolver.interface.clone()).collect()
+        wanted.iter().map(|wanted| wanted.interface.clone()).collect()
     }
 
     fn published(&self) -> Published {
@@ -116,19 +125,35 @@ impl Keep for Entry {
 
     async fn bring(&mut self, wanted: &Self::Wanted) -> Result<(), String> {
         let holder = match wanted {
-            Some(wanted) if !wanted.resolver.is_empty() => holder_of(&wanted.target)?,
+            Some(wanted) if !wanted.resolvers.is_empty() => holder_of(&wanted.target)?,
             Some(_) | None => None,
         };
         // Make before break: between two holders there is a resolver at all times.
         let mut outcome = Ok(());
-        if let (Some(holder), Some(wanted)) = (holder.clone(), wanted) {
-            outcome = self.hand(holder, &wanted.resolver).await;
+        let mut holders = BTreeSet::new();
+        for resolver in wanted.iter().flat_map(|wanted| &wanted.resolvers) {
+            let Some(holder) = holder.clone() else { break };
+            let holder = match (holder, resolver.router) {
+                (Holder::Program(program), Some(router)) => {
+                    Holder::ProgramForRouter(program, router)
+                }
+                (holder, _) => holder,
+            };
+            holders.insert(holder.clone());
+            outcome = outcome.and(self.hand(holder, resolver).await);
         }
-        let former = self.holders().into_iter().filter(|former| Some(former) != holder.as_ref());
-        for former in former.collect::<Vec<_>>() {
-            outcome = outcome.and(self.withdraw(&former).await);
+        for former in self.holders().difference(&holders) {
+            outcome = outcome.and(self.withdraw(former).await);
         }
         outcome
+    }
+}
+
+/// The key of an entry, as of rtsold(8), whose option -u has the router stand in it.
+fn key_of(interface: &str, router: Option<Ipv6Addr>) -> String {
+    match router {
+        Some(router) => format!("{interface}:{ORIGIN}:[{router}%{interface}]"),
+        None => format!("{interface}:{ORIGIN}"),
     }
 }
 

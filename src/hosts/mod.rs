@@ -16,7 +16,7 @@ mod targets;
 mod tests;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,9 +80,9 @@ impl Hosts {
     pub fn withdraw_strays(&mut self, config: &Config) {
         let clients = config.uplinks.iter().filter_map(|(name, uplink)| {
             let client = uplink.client.clone()?;
-            let nothing = (Vec::new(), Vec::new(), BTreeSet::new());
-            let (servers, search, networks) = nothing;
-            Some((name.clone(), Publication { client, servers, search, networks }))
+            let (servers, search, of_routers, networks) = Default::default();
+            let nothing = Publication { client, servers, search, of_routers, networks };
+            Some((name.clone(), nothing))
         });
         let targets = Targets::of(clients.collect());
         let handed = self.record.read();

@@ -1,6 +1,7 @@
 //! What has been handed to others, on disk: the next run withdraws what is not published any more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +17,8 @@ pub(super) enum Holder {
     Resolved,
     /// A program in the form of resolvconf(8).
     Program(PathBuf),
+    /// The same, with an entry for what one router advertises.
+    ProgramForRouter(PathBuf, Ipv6Addr),
 }
 
 /// What a file is for.

@@ -105,6 +105,7 @@ mod tests {
     fn the_calls_are_those_of_the_bus() {
         let resolver = Resolver {
             interface: "eth0".to_owned(),
+            router: None,
             servers: vec!["2001:db8::53".parse().unwrap()],
             search: vec!["example.org".to_owned(), "a.example".to_owned()],
         };

@@ -9,7 +9,7 @@ use super::record::Purpose;
 use super::text::{self, Resolver};
 use super::{entry, file};
 use crate::config::ResolverTarget;
-use crate::core::client::Publication;
+use crate::core::client::{Publication, ResolverOfRouter};
 
 /// What is published, by receiver.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Targets {
         let mut resolvers: BTreeMap<PathBuf, Vec<Resolver>> = BTreeMap::new();
         let mut networks: BTreeMap<PathBuf, Networks> = BTreeMap::new();
         for (interface, publication) in publications {
-            let Publication { client, servers, search, networks: own } = publication;
+            let Publication { client, servers, search, of_routers, networks: own } = publication;
             if let Some(path) = client.networks {
                 let shared = networks.entry(path.into()).or_default();
                 shared.networks.extend(own);
@@ -43,7 +43,18 @@ impl Targets {
                 let command = Some(client.networks_command).filter(|command| !command.is_empty());
                 shared.commands.extend(command);
             }
-            let resolver = Resolver { interface: interface.clone(), servers, search };
+            let of = |router, servers, search| Resolver {
+                interface: interface.clone(),
+                router,
+                servers,
+                search,
+            };
+            let of_routers = of_routers.into_iter().map(|one| {
+                let ResolverOfRouter { router, servers, search } = one;
+                of(Some(router), servers, search)
+            });
+            let of_routers: Vec<Resolver> = of_routers.collect();
+            let resolver = of(None, servers, search);
             match client.resolver {
                 ResolverTarget::Nobody => {}
                 ResolverTarget::File(path) => {
@@ -53,7 +64,10 @@ impl Targets {
                 | ResolverTarget::Resolved
                 | ResolverTarget::Resolvconf
                 | ResolverTarget::Program(_)) => {
-                    entries.insert(interface, entry::Wanted { target, resolver });
+                    let resolvers = std::iter::once(resolver).chain(of_routers);
+                    let resolvers = resolvers.filter(|resolver| !resolver.is_empty()).collect();
+                    let wanted = entry::Wanted { interface: interface.clone(), target, resolvers };
+                    entries.insert(interface, wanted);
                 }
             }
         }

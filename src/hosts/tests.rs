@@ -1,11 +1,12 @@
 //! What is handed to whom, with programs that write down how they are called.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 use crate::config::{Client, ResolverTarget, Uplink};
-use crate::core::client::Published;
+use crate::core::client::{Published, ResolverOfRouter};
 
 /// A directory with a stand-in for resolvconf(8), scripts and commands.
 struct Bench {
@@ -54,6 +55,7 @@ fn publication(client: &Client, servers: &[&str], networks: &[&str]) -> Publicat
         client: client.clone(),
         servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
         search: Vec::new(),
+        of_routers: Vec::new(),
         networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
     }
 }
@@ -101,6 +103,43 @@ fn resolvconf_is_called_as_rtsold_calls_it_and_only_for_what_is_new() {
         hosts.publish(BTreeMap::new());
         hosts.end(true).await;
         assert_eq!(bench.log(), format!("{added}-d eth0:slaac\n"));
+    });
+}
+
+#[test]
+fn each_router_has_an_entry_that_goes_with_it_where_that_is_wanted() {
+    let bench = Bench::new();
+    let resolver = ResolverTarget::Program(bench.resolvconf());
+    let client = Client { resolver, resolver_per_router: true, ..Client::default() };
+    let advertised = |router: &str, server: &str| ResolverOfRouter {
+        router: router.parse().unwrap(),
+        servers: vec![server.parse().unwrap()],
+        search: Vec::new(),
+    };
+    let with =
+        |of_routers| of([("eth0", Publication { of_routers, ..publication(&client, &[], &[]) })]);
+    let (one, other) = (advertised("fe80::1", "2001:db8::53"), advertised("fe80::2", "fe80::53"));
+    let both = "-a eth0:slaac:[fe80::1%eth0]\nnameserver 2001:db8::53\n\
+                -a eth0:slaac:[fe80::2%eth0]\nnameserver fe80::53%eth0\n";
+    run(async {
+        let mut hosts = bench.hosts();
+        hosts.publish(with(vec![one.clone(), other.clone()]));
+        until(|| bench.log() == both).await;
+        // Of these only the second one has another content.
+        hosts.publish(with(vec![one.clone(), advertised("fe80::2", "2001:db8::54")]));
+        let changed = "-a eth0:slaac:[fe80::2%eth0]\nnameserver 2001:db8::54\n";
+        until(|| bench.log() == format!("{both}{changed}")).await;
+        hosts.publish(with(vec![one]));
+        let withdrawn = "-d eth0:slaac:[fe80::2%eth0]\n";
+        until(|| bench.log() == format!("{both}{changed}{withdrawn}")).await;
+        hosts.end(true).await;
+    });
+    // What is left of this run the next one withdraws.
+    run(async {
+        let mut hosts = bench.hosts();
+        hosts.withdraw_strays(&Config::default());
+        until(|| bench.log().ends_with("-d eth0:slaac:[fe80::1%eth0]\n")).await;
+        hosts.end(true).await;
     });
 }
 

@@ -16,6 +16,8 @@ const HEADER: &str = "# Kept by renumberd: what routers advertise (RFC 8106).\n"
 pub(super) struct Resolver {
     /// The interface, which link-local addresses need beside them.
     pub(super) interface: String,
+    /// The one router that advertises this, where each has an entry of its own.
+    pub(super) router: Option<Ipv6Addr>,
     /// In the order of preference.
     pub(super) servers: Vec<Ipv6Addr>,
     pub(super) search: Vec<String>,
@@ -83,7 +85,7 @@ mod tests {
     fn resolver(interface: &str, servers: &[&str], search: &[&str]) -> Resolver {
         let servers = servers.iter().map(|server| server.parse().unwrap()).collect();
         let search = search.iter().map(|&domain| domain.to_owned()).collect();
-        Resolver { interface: interface.to_owned(), servers, search }
+        Resolver { interface: interface.to_owned(), router: None, servers, search }
     }
 
     #[test]

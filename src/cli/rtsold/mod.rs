@@ -39,7 +39,7 @@ pub struct Rtsold {
     /// Stay in the foreground, and log to standard error
     #[arg(short = 'f')]
     foreground: bool,
-    /// With -a: also on interfaces whose kernel does not accept advertisements; it is made to
+    /// Make the kernel accept advertisements where it does not; with -a also on such interfaces
     #[arg(short = 'F')]
     force: bool,
     /// Do not wait before the first solicitation; that is how it always is
@@ -51,7 +51,8 @@ pub struct Rtsold {
     /// Look for routers whenever a link may be another one; that is how it always is
     #[arg(short = 'm')]
     mobile: bool,
-    /// Accepted: resolver data of an interface is one entry, whichever routers it is from
+    /// Hand over the resolver data of each router by itself: the key of the entry is
+    /// eth0:slaac:[fe80::1%eth0] then
     #[arg(short = 'u')]
     per_router: bool,
     /// End when a router has been heard on each interface, or has not answered three solicitations
@@ -201,6 +202,8 @@ impl Rtsold {
         }
         let resolver = match &self.resolvconf {
             Some(program) => ResolverTarget::Program(program.clone()),
+            // systemd-resolved knows no entries of routers.
+            None if self.per_router => ResolverTarget::Resolvconf,
             None => ResolverTarget::Auto,
         };
         let scripts = Scripts {
@@ -208,7 +211,8 @@ impl Rtsold {
             other: self.other.clone(),
             always: self.always.clone(),
         };
-        let client = Client { resolver, scripts, ..Client::default() };
+        let (force, resolver_per_router) = (self.force, self.per_router);
+        let client = Client { force, resolver, resolver_per_router, scripts, ..Client::default() };
         let uplink = |name: &String| (name.clone(), Uplink::of(client.clone()));
         let uplinks: BTreeMap<_, _> = names.iter().map(uplink).collect();
         // Beside it there may be a router's agent, or another one like it.

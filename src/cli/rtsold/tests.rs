@@ -24,6 +24,8 @@ fn every_option_of_the_manual_is_read() {
     assert_eq!(read.dump_file, Some("/c".into()));
     let client = uplink(line).client.unwrap();
     assert_eq!(client.resolver, ResolverTarget::Program("/r".to_owned()));
+    assert!(client.resolver_per_router && client.force);
+    assert_eq!(uplink("-u eth0").client.unwrap().resolver, ResolverTarget::Resolvconf);
     let scripts = client.scripts;
     assert_eq!(scripts.managed.as_deref(), Some("/m"));
     assert_eq!(scripts.other.as_deref(), Some("/o"));

@@ -10,10 +10,12 @@ pub(super) fn client(table: &Table<'_>) -> Uplink {
     let default = Client::default();
     let is = |key, otherwise| table.get(key, value::boolean).unwrap_or(otherwise);
     let client = Client {
+        force: is("force", default.force),
         random_delay: is("random-delay", default.random_delay),
         mend: is("mend", default.mend),
         optimistic_dad: is("optimistic-dad", default.optimistic_dad),
         resolver: table.get("resolver", value::resolver_target).unwrap_or(default.resolver),
+        resolver_per_router: is("resolver-per-router", default.resolver_per_router),
         networks: table.get("networks", value::file),
         networks_command: table.list("networks-command", value::argument).unwrap_or_default(),
         scripts: Scripts {

@@ -24,6 +24,13 @@ pub const CLIENT: Keys = Keys {
             "Have the kernel use an address while it looks for duplicates of it (RFC 4429), so that connections leave from the new prefix a second or two sooner; Linux, and only where it does not forward.",
         ),
         key(
+            "force",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Make the kernel follow router advertisements there where it does not (accept_ra 0), as rtsold's option -F does; without it another program is taken to follow them, and the agent stays out. What it was before comes back as other settings do (`on-stop`).",
+        ),
+        key(
             "random-delay",
             Kind::Boolean,
             "false",
@@ -38,6 +45,13 @@ pub const CLIENT: Keys = Keys {
             r#""auto""#,
             r#""file:/run/renumberd/resolv.conf""#,
             "Who is handed DNS servers and search domains: `resolved` (systemd-resolved), `resolvconf`, a program such as `/sbin/resolvconf` that is run as rtsold runs it, `file:/path` in the form of resolv.conf, `none`; `auto` is systemd-resolved where it runs, else resolvconf where it is installed.",
+        ),
+        key(
+            "resolver-per-router",
+            Kind::Boolean,
+            "false",
+            "true",
+            "resolvconf holds one entry for each router, such as `eth0:slaac:[fe80::1%eth0]`, as with rtsold's option -u, in the place of one for the interface; only with `resolver = \"resolvconf\"` or a program.",
         ),
         key(
             "networks",

@@ -7,10 +7,12 @@ fn every_key_of_a_client_is_read() {
     let config = config(
         r#"
         [client.eth0]
+        force = true
         random-delay = true
         mend = false
         optimistic-dad = false
-        resolver = "file:/opt/resolv.conf"
+        resolver = "/opt/resolvconf"
+        resolver-per-router = true
         networks = "/opt/networks"
         networks-command = ["/opt/bin/true", "reload"]
         managed-script = "/opt/managed"
@@ -28,10 +30,12 @@ fn every_key_of_a_client_is_read() {
     assert_eq!(uplink.address, AddressMode::Kernel);
     assert_eq!(uplink.delegate, [Delegate { iaid: Iaid(1), length: None }]);
     let client = Client {
+        force: true,
         random_delay: true,
         mend: false,
         optimistic_dad: false,
-        resolver: ResolverTarget::File("/opt/resolv.conf".to_owned()),
+        resolver: ResolverTarget::Program("/opt/resolvconf".to_owned()),
+        resolver_per_router: true,
         networks: Some("/opt/networks".to_owned()),
         networks_command: vec!["/opt/bin/true".to_owned(), "reload".to_owned()],
         scripts: Scripts {
@@ -43,6 +47,19 @@ fn every_key_of_a_client_is_read() {
         delegate: true,
     };
     assert_eq!(uplink.client, Some(client));
+}
+
+#[test]
+fn entries_by_router_are_for_resolvconf() {
+    for resolver in ["auto", "resolved", "none", "file:/opt/resolv.conf"] {
+        let text =
+            format!("[client.eth0]\nresolver = \"{resolver}\"\nresolver-per-router = true\n");
+        let errors = errors(&text);
+        assert!(errors.contains("client.eth0.resolver-per-router"), "{errors:?}");
+        assert!(errors.contains("add resolver = \"resolvconf\""), "{errors:?}");
+    }
+    let config = config("[client.eth0]\nresolver = \"resolvconf\"\nresolver-per-router = true\n");
+    assert!(config.uplinks["eth0"].client.as_ref().unwrap().resolver_per_router);
 }
 
 #[test]

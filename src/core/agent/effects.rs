@@ -120,7 +120,9 @@ impl Core {
         for (name, uplink) in &mut self.uplinks {
             let is_off = system.link(name).is_some_and(|link| link.accept_ra == Some(0));
             let key = (name.clone(), Sysctl::AcceptRa.file().to_owned());
-            uplink.set_managed_elsewhere(now, is_off && !self.memory.sysctls.contains_key(&key));
+            let is_forced = uplink.client().is_some_and(|client| client.force);
+            let is_ours = is_forced || self.memory.sysctls.contains_key(&key);
+            uplink.set_managed_elsewhere(now, is_off && !is_ours);
             effects.push((name.clone(), uplink.attach(now, system)));
             effects.push((key.0, uplink.follow_addresses(now, system)));
         }

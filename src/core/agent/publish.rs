@@ -6,10 +6,14 @@ use std::net::Ipv6Addr;
 
 use crate::config::{Client, ResolverTarget};
 use crate::core::Core;
-use crate::core::client::Publication;
+use crate::core::client::{Publication, ResolverOfRouter};
 use crate::core::desired::UplinkFacts;
 use crate::core::output::Output;
 use crate::time::Instant;
+
+/// The entries of one interface in resolvconf, where each router has one. Whoever forges routers has
+/// no more of them: those that were heard first are preferred.
+const MAX_ENTRIES: usize = 8;
 
 impl Core {
     /// Publishes what is new. The first publication withdraws what an earlier run has left, so it
@@ -26,13 +30,35 @@ impl Core {
             let (client, facts) = (uplink.client()?, facts.get(name)?);
             let networks = self.kernel.desired.networks.get(name);
             let networks = networks.into_iter().flatten().map(|(prefix, _)| *prefix).collect();
-            let (servers, search) = resolver_data(client, facts);
-            Some((name.clone(), Publication { client: client.clone(), servers, search, networks }))
+            let (mut servers, mut search, mut of_routers) = Default::default();
+            if hands_on(client, facts) {
+                of_routers = self.resolver_by_router(now, client, name);
+                (servers, search) = resolver_data(client, facts);
+            }
+            let client = client.clone();
+            Some((name.clone(), Publication { client, servers, search, of_routers, networks }))
         });
         let newest = clients.collect();
         if let Some(newest) = self.publications.set(newest) {
             self.outputs.push_back(Output::Publish(newest));
         }
+    }
+
+    /// What each router advertises, where there is to be an entry for each of them.
+    fn resolver_by_router(
+        &self,
+        now: Instant,
+        client: &Client,
+        name: &str,
+    ) -> Vec<ResolverOfRouter> {
+        let uplink = self.uplinks.get(name).filter(|_| client.resolver_per_router);
+        let routers = uplink.map(|uplink| uplink.routers().resolvers_by_router(now));
+        let of_routers = routers.into_iter().flatten().map(|(router, servers, search)| {
+            let (servers, search) = (usable(servers.iter()), clean(search.iter()));
+            ResolverOfRouter { router, servers, search }
+        });
+        let of_routers = of_routers.filter(|one| !one.servers.is_empty() || !one.search.is_empty());
+        of_routers.take(MAX_ENTRIES).collect()
     }
 
     /// Has programs of the operator run.
@@ -43,33 +69,51 @@ impl Core {
     }
 }
 
-/// DNS servers and search domains. A program that follows the advertisements in the kernel's place
-/// hands them on itself, but not to a file or a program that the operator names here.
-fn resolver_data(client: &Client, facts: &UplinkFacts) -> (Vec<Ipv6Addr>, Vec<String>) {
-    let is_left = match client.resolver {
-        ResolverTarget::Nobody => true,
+/// Whether DNS servers and search domains are handed to anybody. A program that follows the
+/// advertisements in the kernel's place hands them on itself, but not to a file or a program that the
+/// operator names here.
+fn hands_on(client: &Client, facts: &UplinkFacts) -> bool {
+    match client.resolver {
+        ResolverTarget::Nobody => false,
         ResolverTarget::Auto | ResolverTarget::Resolved | ResolverTarget::Resolvconf => {
-            facts.is_managed_elsewhere
+            !facts.is_managed_elsewhere
         }
-        ResolverTarget::Program(_) | ResolverTarget::File(_) => false,
-    };
-    if is_left {
-        return (Vec::new(), Vec::new());
+        ResolverTarget::Program(_) | ResolverTarget::File(_) => true,
     }
+}
+
+/// DNS servers and search domains: what the routers advertise, unless that is handed over by router,
+/// and what belongs to the lease.
+fn resolver_data(client: &Client, facts: &UplinkFacts) -> (Vec<Ipv6Addr>, Vec<String>) {
     let (servers, search) = &facts.resolvers;
-    let mut all_servers: Vec<Ipv6Addr> = Vec::new();
-    for (server, _) in facts.parameters.resolvers.iter().chain(servers) {
-        if is_server(server) && !all_servers.contains(server) {
-            all_servers.push(*server);
+    let advertised = Some(&facts.parameters).filter(|_| !client.resolver_per_router);
+    let advertised_servers = advertised.into_iter().flat_map(|advertised| &advertised.resolvers);
+    let advertised_search = advertised.into_iter().flat_map(|advertised| &advertised.search);
+    let servers = usable(advertised_servers.chain(servers).map(|(server, _)| server));
+    let search = clean(advertised_search.chain(search).map(|(name, _)| name));
+    (servers, search)
+}
+
+/// The servers that a node can have, each once.
+fn usable<'a>(servers: impl Iterator<Item = &'a Ipv6Addr>) -> Vec<Ipv6Addr> {
+    let mut all: Vec<Ipv6Addr> = Vec::new();
+    for server in servers.filter(|server| is_server(server)) {
+        if !all.contains(server) {
+            all.push(*server);
         }
     }
-    let mut all_names: Vec<String> = Vec::new();
-    for (name, _) in facts.parameters.search.iter().chain(search) {
-        if is_clean(name) && !all_names.contains(name) {
-            all_names.push(name.clone());
+    all
+}
+
+/// The clean names, each once.
+fn clean<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for name in names.filter(|name| is_clean(name)) {
+        if !all.contains(name) {
+            all.push(name.clone());
         }
     }
-    (all_servers, all_names)
+    all
 }
 
 /// Whether a node can have the address.

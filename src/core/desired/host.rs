@@ -44,7 +44,11 @@ impl Place<'_> {
         };
         if self.facts.system.forwarding {
             set(Sysctl::AcceptRa, 2);
-        } else if client.optimistic_dad {
+        } else if client.force {
+            // One that follows them even where it forwards does all that is wanted.
+            set(Sysctl::AcceptRa, if self.link.accept_ra == Some(2) { 2 } else { 1 });
+        }
+        if client.optimistic_dad && !self.facts.system.forwarding {
             // Where the kernel forwards it would change nothing: an address of a router is not used
             // before it is known to be unique (RFC 4429 §3.3).
             set(Sysctl::OptimisticDad, 1);

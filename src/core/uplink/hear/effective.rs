@@ -286,6 +286,16 @@ impl Routers {
         parameters
     }
 
+    /// DNS servers and search domains by router, of those that were heard first before others.
+    pub fn resolvers_by_router(&self, now: Instant) -> Vec<(Ipv6Addr, Vec<Ipv6Addr>, Vec<String>)> {
+        let mut routers: Vec<_> = self.routers.iter().collect();
+        routers.sort_by_key(|(_, router)| router.since);
+        let of_routers = routers.into_iter().map(|(address, router)| {
+            (*address, live(&router.resolvers, now), live(&router.search, now))
+        });
+        of_routers.collect()
+    }
+
     /// Each router with what it advertises.
     pub fn routers(&self, now: Instant) -> Vec<RouterView> {
         let view = |(prefix, record): (&Ipv6Net, &Announced)| PrefixView {
@@ -320,6 +330,11 @@ impl Routers {
         });
         routers.collect()
     }
+}
+
+fn live<T: Clone>(entries: &[Entry<T>], now: Instant) -> Vec<T> {
+    let live = entries.iter().filter(|entry| !entry.until.is_over(now));
+    live.map(|entry| entry.value.clone()).collect()
 }
 
 /// Takes in what another router says; of one entry the later end counts.
