@@ -129,13 +129,13 @@ impl Site {
         let flap = |_| {
             self.router.ip("link set lan0 down");
             pause(millis(1500));
-            self.router.ip("link set lan0 up");
+            // The command's own start counts, as it may have ended long after the link is up.
             let since = sys::monotonic();
+            self.router.ip("link set lan0 up");
             pause(secs(2));
-            let solicited = |f: &renumberd::lab::observe::frame::Frame| {
-                f.is_solicitation() && f.at + millis(20) >= since
-            };
-            let first = self.wire.frames().iter().filter(|f| solicited(f)).map(|f| f.at).min();
+            let frames = self.wire.frames();
+            let later = frames.iter().filter(|f| f.is_solicitation() && f.at >= since);
+            let first = later.map(|f| f.at).min();
             first.map(|at| at.saturating_sub(since).as_secs_f64())
         };
         (0..count).map(flap).collect()

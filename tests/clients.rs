@@ -241,11 +241,12 @@ fn a_link_that_comes_back_is_solicited_at_once() {
     for _ in 0..5 {
         link.switch.ip("link set port0 down");
         pause(secs(2));
-        link.switch.ip("link set port0 up");
+        // On a busy machine the command ends long after the link is up.
         let since = sys::monotonic();
+        link.switch.ip("link set port0 up");
         let solicited = eventually("a solicitation", SOON, || {
             let frames = wire.frames();
-            let later = frames.iter().filter(|frame| frame.at + millis(20) >= since);
+            let later = frames.iter().filter(|frame| frame.at >= since);
             later.filter(|frame| frame.is_solicitation()).map(|frame| frame.at).min()
         });
         let after = solicited.saturating_sub(since);
