@@ -1,5 +1,16 @@
 //! `rtsold` and `rtsol`: the manual of rtsold(8), option by option, in namespaces with a router that
 //! does what a test wants.
+//!
+//! | option | what is tested |
+//! | --- | --- |
+//! | `-a` | `all_interfaces_that_can_have_routers_are_found` |
+//! | `-d`, `-D`, `-i`, `-l`, `-m` | `what_is_logged_is_as_much_as_d_asks_for` |
+//! | `-f`, `-1` | `rtsol_ends_when_nobody_answers_three_solicitations` |
+//! | `-F` | `the_kernel_is_made_to_accept_advertisements_only_where_that_is_wanted` |
+//! | `-u` | `with_u_each_router_has_its_own_entry` |
+//! | `-M`, `-O`, `-A` | `scripts_are_called_once_with_the_interface_and_the_router` |
+//! | `-R` | `resolver_data_goes_to_resolvconf_and_is_withdrawn_when_it_ends` |
+//! | `-p`, `-c`, USR1, TERM | `a_daemon_goes_into_the_background_with_its_pid_file_and_usr1_dumps` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,12 +33,13 @@ use renumberd::wire::ndp_option::NdpOption;
 
 use lab::agent::{Agent, program};
 use lab::client::{Client, INTERFACE};
+use lab::flood::Usage;
 use lab::net::{Namespace, Net};
 use lab::process::Process;
 use lab::provider::Era;
 use lab::scripted::{Script, Scripted};
 use lab::wire::Wire;
-use lab::{CEILING, eventually, millis, pause, secs, settles, sys};
+use lab::{CEILING, eventually, millis, pause, secs, settles};
 
 const ROUTER: &str = "fe80::1";
 
@@ -76,7 +88,7 @@ impl Bench {
     /// A daemon in the foreground.
     fn rtsold(&self, arguments: &[&str]) -> Process {
         let dump = self.path("dump");
-        let arguments = [&["-f", "-D", "-c", &dump], arguments].concat();
+        let arguments = [&["-f", "-d", "-c", &dump], arguments].concat();
         Process::start("rtsold", &mut self.command("rtsold", &arguments))
     }
 
@@ -152,6 +164,24 @@ fn rtsol_ends_when_nobody_answers_three_solicitations() {
     assert!(begun.elapsed() < secs(20), "{:?}", begun.elapsed());
     let sent = wire.frames().iter().filter(|frame| frame.is_solicitation()).count();
     assert!((3..=6).contains(&sent), "three of ours, and those of the kernel at its start: {sent}");
+}
+
+#[test]
+fn what_is_logged_is_as_much_as_d_asks_for() {
+    let bench = Bench::new();
+    let _router = bench.router(|_| ());
+    for (option, expected) in [
+        ("-ilm", (false, false)),
+        ("-d", (true, false)),
+        ("-dd", (true, true)),
+        ("-D", (true, true)),
+    ] {
+        let ended = bench.output("rtsold", &["-f1", option, INTERFACE]);
+        let text = stderr(&ended);
+        assert_eq!(code(&ended), Some(0), "{option}: {text}");
+        let (tells, has_details) = (text.contains("INFO"), text.contains("wait deadline="));
+        assert_eq!((tells, has_details), expected, "{option}: {text}");
+    }
 }
 
 #[test]
@@ -406,34 +436,6 @@ fn what_a_killed_instance_has_handed_over_is_withdrawn_by_the_next() {
     bench.called("resolvconf", &format!("{servers}-d eth0:slaac\n"));
 }
 
-#[test]
-fn a_link_that_comes_back_is_solicited_at_once() {
-    let bench = Bench::new();
-    let _router = bench.router(|_| ());
-    let namespace = &bench.host.namespace;
-    let mut daemon = bench.rtsold(&[INTERFACE]);
-    daemon.wait_for_log("running", CEILING);
-    bench.host.takes(Era::new(1).on_link, CEILING);
-    let wire = Wire::capture(namespace, INTERFACE);
-    let mut delays = Vec::new();
-    for _ in 0..5 {
-        bench.router.ip("link set lan0 down");
-        // The kernel tells of a loss of carrier up to a second later.
-        pause(millis(1500));
-        // The link-local address stays over a loss of carrier. On a busy machine the command ends long
-        // after the link is up.
-        let up = sys::monotonic();
-        bench.router.ip("link set lan0 up");
-        let frame = wire
-            .wait_for("a solicitation", CEILING, |frame| frame.is_solicitation() && frame.at >= up);
-        delays.push(frame.at.saturating_sub(up));
-        pause(millis(500));
-    }
-    delays.sort();
-    assert!(delays[delays.len() / 2] < millis(50), "{delays:?}");
-    println!("solicited behind the carrier's return: {delays:?}");
-}
-
 /// RA-RX-69: the tools of thc-ipv6 against a host. It keeps running within bounds, answers whoever asks
 /// what it is doing, and is there for its own router again when they have ended.
 #[test]
@@ -442,13 +444,13 @@ fn floods_of_advertisements_take_neither_the_host_s_memory_nor_its_time() {
     let router = bench.router(|_| ());
     let mut daemon = bench.rtsold(&["-R", "/bin/true", INTERFACE]);
     bench.host.takes(Era::new(1).on_link, CEILING);
-    let before = memory_of(daemon.pid());
+    let before = Usage::of(daemon.pid()).memory;
     for (tool, arguments) in [
         ("atk6-flood_router26", &["lan0"][..]),
         ("atk6-kill_router6", &["lan0", "*"]),
         ("atk6-fake_router26", &["-A", "2001:db8:66::/64", "lan0"]),
     ] {
-        let spent = time_of(daemon.pid());
+        let spent = Usage::of(daemon.pid()).processor;
         let mut attack = Process::start(tool, bench.router.command(tool).args(arguments));
         let slowest = (0..5).map(|_| {
             pause(millis(400));
@@ -459,11 +461,11 @@ fn floods_of_advertisements_take_neither_the_host_s_memory_nor_its_time() {
         attack.kill();
         let slowest = (0..3).map(|_| bench.status_takes()).max().unwrap().max(slowest);
         assert!(daemon.running(), "{tool}");
-        let spent = time_of(daemon.pid()) - spent;
+        let spent = Usage::of(daemon.pid()).processor - spent;
         println!("{tool}: {spent:?} of the processor's time, an answer within {slowest:?}");
         assert!(spent < secs(4), "{tool}: {spent:?} of the processor's time");
         assert!(slowest < secs(3), "{tool}: an answer after {slowest:?}");
-        let grown = memory_of(daemon.pid()).saturating_sub(before);
+        let grown = Usage::of(daemon.pid()).memory.saturating_sub(before);
         assert!(grown < 16_384, "{tool}: {grown} KiB more");
     }
     router.rewrite(|script| script.options = vec![rdnss(3600)]);
@@ -475,19 +477,4 @@ fn floods_of_advertisements_take_neither_the_host_s_memory_nor_its_time() {
         let dump = bench.read("dump");
         if dump.contains("RDNSS: 2001:db8::53") { Ok(()) } else { Err(dump) }
     });
-}
-
-/// What a process has resident, in KiB.
-fn memory_of(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
-/// The processor's time that a process has taken.
-fn time_of(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    millis(ticks * 10)
 }

@@ -22,6 +22,8 @@ use crate::platform::paths::{PID_DIR, RUNTIME_DIR};
 /// The names of the program that make it this one.
 pub(super) const DAEMON: &str = "rtsold";
 const ONE_SHOT: &str = "rtsol";
+/// What -D has logged.
+const DETAILS: &str = "info,renumberd=trace";
 
 /// Options of rtsold(8).
 #[derive(Debug, Clone, Args)]
@@ -30,10 +32,10 @@ pub struct Rtsold {
     /// loopback nor point-to-point
     #[arg(short = 'a', conflicts_with = "interfaces")]
     all: bool,
-    /// Log what happens; twice: log each detail
+    /// Log what happens; twice: as -D
     #[arg(short = 'd', action = ArgAction::Count)]
     debug: u8,
-    /// Log each detail
+    /// Log what happens, each packet that is sent, and each deadline that is waited for
     #[arg(short = 'D')]
     debug_more: bool,
     /// Stay in the foreground, and log to standard error
@@ -238,10 +240,10 @@ impl Rtsold {
 
     fn level(&self) -> EnvFilter {
         EnvFilter::new(match self.debug {
-            _ if self.debug_more => "debug",
+            _ if self.debug_more => DETAILS,
             0 => "warn",
             1 => "info",
-            _ => "debug",
+            _ => DETAILS,
         })
     }
 }
