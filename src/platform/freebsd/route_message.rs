@@ -219,7 +219,7 @@ impl Route {
                 Some(RouteTarget::Gateway(link, *router))
             }
             SocketAddress::Link { index, .. } => Some(RouteTarget::OnLink(*index)),
-            SocketAddress::Other(_) => None,
+            SocketAddress::Other { .. } => None,
         }
     }
 
@@ -230,7 +230,9 @@ impl Route {
             SocketAddress::Link { index, link_layer, .. } if !link_layer.is_empty() => {
                 Some((*index, address, link_layer))
             }
-            SocketAddress::Link { .. } | SocketAddress::Inet6(..) | SocketAddress::Other(_) => None,
+            SocketAddress::Link { .. } | SocketAddress::Inet6(..) | SocketAddress::Other { .. } => {
+                None
+            }
         }
     }
 }

@@ -21,8 +21,13 @@ pub enum SocketAddress {
         /// Its link-layer address, or that of a neighbor; empty where that is not given.
         link_layer: Vec<u8>,
     },
-    /// Of another family, or of none, with what follows length and family.
-    Other(Vec<u8>),
+    /// Of another family, or of none.
+    Other {
+        /// AF_*; 0 for none.
+        family: u8,
+        /// What follows length and family.
+        octets: Vec<u8>,
+    },
 }
 
 /// Octets that a socket address of this length takes in a message.
@@ -97,7 +102,10 @@ fn decode(octets: &[u8]) -> SocketAddress {
                 link_layer: part(8 + name, link_layer),
             }
         }
-        Some(_) | None => SocketAddress::Other(octets.get(2..).unwrap_or_default().to_vec()),
+        family => SocketAddress::Other {
+            family: family.unwrap_or(0),
+            octets: octets.get(2..).unwrap_or_default().to_vec(),
+        },
     }
 }
 
@@ -118,7 +126,7 @@ impl SocketAddress {
     pub const fn inet6(&self) -> Option<(Ipv6Addr, IfIndex)> {
         match self {
             Self::Inet6(address, link) => Some((*address, *link)),
-            Self::Link { .. } | Self::Other(_) => None,
+            Self::Link { .. } | Self::Other { .. } => None,
         }
     }
 
@@ -126,7 +134,7 @@ impl SocketAddress {
     pub fn prefix_len(&self) -> Option<u8> {
         let mask = match self {
             Self::Inet6(address, _) => *address,
-            Self::Other(octets) => {
+            Self::Other { octets, .. } => {
                 let mut mask = [0; 16];
                 let given = octets.get(6..).unwrap_or_default();
                 mask.iter_mut().zip(given).for_each(|(to, from)| *to = *from);

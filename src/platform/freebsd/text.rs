@@ -29,7 +29,8 @@ impl fmt::Display for SocketAddress {
                 }
                 link_layer.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
             }
-            Self::Other(_) => f.write_str("none"),
+            Self::Other { family: 0, .. } => f.write_str("none"),
+            Self::Other { family, .. } => write!(f, "of family {family}"),
         }
     }
 }
