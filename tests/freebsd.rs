@@ -17,6 +17,7 @@ mod freebsd {
     mod fake;
     mod harness;
     mod machine;
+    mod port;
     mod recorded;
     mod routes;
     mod settings;
