@@ -74,7 +74,7 @@ fn configuration() -> String {
 }
 
 /// What several keys have to do with each other.
-const NOTES: [(&str, &str); 2] = [
+const NOTES: [(&str, &str); 3] = [
     (
         "PLACES",
         "A place that the delegated prefix does not contain is folded: its number modulo what \
@@ -89,6 +89,14 @@ const NOTES: [(&str, &str); 2] = [
          DHCPv6, also on links where nothing is delegated, unless that is switched off there with \
          other = false. With several uplinks each option is that of the first, by name. renumberd \
          status shows what is passed on.",
+    ),
+    (
+        "FREEBSD",
+        "For FreeBSD 12.3 to 15; bytes and behaviour are tested against FreeBSD 13.0's own network \
+         code, the program itself was not yet run there by us: renumberd selftest shows whether it \
+         works. The file is /usr/local/etc/renumberd.toml there, what ends with the boot is in \
+         /var/run/renumberd, and the memory in /var/db/renumberd. Routes have no metrics: of several \
+         to one destination the best is set. An address whose prefix is not on-link stands alone.",
     ),
 ];
 

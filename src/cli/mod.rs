@@ -49,7 +49,9 @@ const NOT_CONVERGED: u8 = 3;
         renumberd plan --prefix 2001:db8:1200::/56 --downlink lan0\n  \
         renumberd import dhcpcd.conf /etc/dhcpcd.conf radvd.conf /etc/radvd.conf\n  \
         renumberd status\n  \
-        renumberd linkup tun0"
+        renumberd linkup tun0\n\n\
+        It runs on Linux, and is for FreeBSD 12.3 to 15 as well: its bytes and behaviour are tested \
+        against FreeBSD 13.0's own network code; the program itself was not yet run there by us."
 )]
 struct Cli {
     #[command(subcommand)]
