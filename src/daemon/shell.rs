@@ -258,7 +258,7 @@ impl Shell {
             if let Step::Set(Object::Setting(Setting { interface, name, value, .. })) = step
                 && !refused.iter().any(|(other, _)| *other == step)
             {
-                info!(interface, "net.ipv6.conf {} set from {before} to {value}", name.file());
+                info!(interface, "setting {} changed from {before} to {value}", name.file());
             }
         }
         let mut doubtful = false;

@@ -99,7 +99,8 @@ impl Fake {
             (known.lifetimes, known.set_at) = (lifetimes, now);
             return Ok(());
         }
-        let detects = self.detects && index != LO0 && flags & abi::NO_DETECTION == 0;
+        let is_first = self.enable(index, address);
+        let detects = self.detects && index != LO0 && !is_first && flags & abi::NO_DETECTION == 0;
         let tentative = if detects { abi::TENTATIVE } else { 0 };
         let new = Address {
             length,
@@ -112,6 +113,21 @@ impl Fake {
         self.report(octets::address(abi::NEW_ADDRESS, index, address, length));
         self.bring_prefix(index, address, length, end(now, lifetimes.0));
         Ok(())
+    }
+
+    /// The first address on an interface that takes no part in IPv6 has it take part, and brings the
+    /// link-local one. For that address there is no detection.
+    fn enable(&mut self, index: IfIndex, address: Ipv6Addr) -> bool {
+        let interface = self.interfaces.get_mut(&index).unwrap();
+        if interface.nd_flags & abi::DISABLED == 0 {
+            return false;
+        }
+        interface.nd_flags &= !abi::DISABLED;
+        if !address.is_unicast_link_local() {
+            let own = format!("fe80::{}", index.0).parse().unwrap();
+            self.set(index, own, 64, 0, (abi::INFINITE, abi::INFINITE)).unwrap();
+        }
+        true
     }
 
     /// The prefix is entered with the lifetime of the first address of it, and of two interfaces one
