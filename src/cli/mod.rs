@@ -50,8 +50,7 @@ const NOT_CONVERGED: u8 = 3;
         renumberd import dhcpcd.conf /etc/dhcpcd.conf radvd.conf /etc/radvd.conf\n  \
         renumberd status\n  \
         renumberd linkup tun0\n\n\
-        It runs on Linux, and is for FreeBSD 12.3 to 15 as well: its bytes and behaviour are tested \
-        against FreeBSD 13.0's own network code; the program itself was not yet run there by us."
+        FreeBSD: see renumberd.toml(5)."
 )]
 struct Cli {
     #[command(subcommand)]
