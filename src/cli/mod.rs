@@ -49,8 +49,7 @@ const NOT_CONVERGED: u8 = 3;
         renumberd plan --prefix 2001:db8:1200::/56 --downlink lan0\n  \
         renumberd import dhcpcd.conf /etc/dhcpcd.conf radvd.conf /etc/radvd.conf\n  \
         renumberd status\n  \
-        renumberd linkup tun0\n\n\
-        FreeBSD: see renumberd.toml(5)."
+        renumberd linkup tun0\n\nFreeBSD: see renumberd.toml(5)."
 )]
 struct Cli {
     #[command(subcommand)]

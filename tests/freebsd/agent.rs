@@ -329,7 +329,7 @@ fn a_disabled_downlink_takes_part_with_its_first_address() {
         fake.remove(EM1, ip("fe80::3")).unwrap();
         fake.interfaces.get_mut(&EM1).unwrap().nd_flags |= abi::DISABLED;
     }
-    agent.run_for(SECOND);
+    agent.run_for(61 * SECOND);
     let lacks = |agent: &Agent| agent.conditions().iter().any(|(name, ..)| name == "no-link-local");
     assert!(lacks(&agent));
     agent.advertise("2001:db8:a::/64");
