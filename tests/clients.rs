@@ -250,7 +250,9 @@ fn a_link_that_comes_back_is_solicited_at_once() {
             later.filter(|frame| frame.is_solicitation()).map(|frame| frame.at).min()
         });
         let after = solicited.saturating_sub(since);
-        assert!(after < millis(500), "{after:?}");
+        // A kernel that is busy with the interfaces of others reports the link late; what an interval
+        // of solicitations brings comes four seconds later.
+        assert!(after < secs(3), "{after:?}");
         fastest = fastest.min(after);
     }
     assert!(fastest < millis(50), "{fastest:?}");
