@@ -9,12 +9,16 @@
 
 mod lab;
 
-use std::fs::{metadata, read_to_string};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::fs::{Permissions, metadata, read_to_string, remove_file, set_permissions, write};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use lab::agent::{self, Agent};
+use lab::process::Process;
 use lab::provider::Era;
 use lab::scripted::{Script, Scripted};
 use lab::site::{self, PROVIDER, Site};
@@ -131,8 +135,25 @@ fn root_has_it_go_on_as_a_user_who_can_change_the_network_and_nothing_else() {
     // It could start no other program: one that comes with a reload is refused.
     agent.reload(&format!("{config}advertiser = \"radvd\"\n"));
     agent.logs("out of reach of an agent that was started with --user");
+    a_file_elsewhere_is_refused(&site, &mut agent, &config);
     agent.stop();
     assert_eq!(accept_ra(&site), "1");
+}
+
+/// What everybody may read is out of reach of an agent that has no need of it (Landlock).
+fn a_file_elsewhere_is_refused(site: &Site, agent: &mut Agent, config: &str) {
+    let elsewhere = site.net.directory("elsewhere").join("renumberd.toml");
+    let file = agent::home(&site.net, &site.dut).config();
+    for (path, text) in [(&elsewhere, "nonsense = 1\n"), (&file, config)] {
+        write(path, text).unwrap();
+        set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    }
+    let as_nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "cat"];
+    site.dut.run("setpriv", &[&as_nobody[..], &[elsewhere.to_str().unwrap()]].concat());
+    remove_file(&file).unwrap();
+    symlink(&elsewhere, &file).unwrap();
+    kill(Pid::from_raw(agent.pid().cast_signed()), Signal::SIGHUP).unwrap();
+    agent.logs("renumberd.toml: cannot be read: Permission denied");
 }
 
 /// SEC-12
@@ -193,10 +214,38 @@ fn a_silent_provider_does_not_hold_up_the_boot_for_ever() {
     let config = format!("ready-timeout = \"500ms\"\n{}", site::config());
     let mut agent = launch(&site, &config, &socket);
     let lines = manager.wait_for("READY=1");
-    let status = lines.iter().find(|line| line.starts_with("STATUS=started without")).unwrap();
+    let status = lines.iter().find(|line| line.starts_with("STATUS=running without")).unwrap();
     assert!(status.contains("no router has been heard"), "{status}");
     assert!(agent.running());
     agent.stop();
+}
+
+/// PKG-05: a host starts without a network, too; what it lacks stays known.
+#[test]
+fn a_host_counts_as_started_at_once() {
+    let site = Site::new();
+    let directory = site.net.directory("manager");
+    let manager = Manager::at(&directory.join("notify"));
+    let runtime = directory.join("run");
+    let mut command = site.dut.command(agent::program());
+    command.env("NOTIFY_SOCKET", directory.join("notify")).env("WATCHDOG_USEC", "1000000");
+    command.args(["rtsold", "-f", "wan0", "-c"]).arg(directory.join("dump"));
+    let mut rtsold = Process::start("rtsold", command.arg("--runtime-dir").arg(&runtime));
+    let lines = manager.wait_for("READY=1");
+    let status = lines.iter().rfind(|line| line.starts_with("STATUS=")).unwrap();
+    assert!(status.starts_with("STATUS=running without all that it needs: wan0"), "{status}");
+    // Who wants to wait for the network does so by a command of its own.
+    let wait = |timeout| {
+        let mut command = site.dut.command(agent::program());
+        command.args(["ready", "--timeout", timeout, "--runtime-dir"]);
+        command.arg(runtime.join("rtsold-wan0")).output().unwrap().status.code()
+    };
+    assert_eq!(wait("0s"), Some(3));
+    site.dut.sysctl("wan0", "accept_ra", 2);
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(Era::new(1)));
+    assert_eq!(wait("30s"), Some(0));
+    manager.wait_for("STATUS=ready");
+    rtsold.stop();
 }
 
 #[test]

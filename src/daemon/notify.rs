@@ -11,6 +11,8 @@ use crate::time::{Deadline, Instant};
 
 /// The pause between two looks at whether the agent is ready.
 const PAUSE: Duration = Duration::from_millis(50);
+/// What it lacks is looked at so often afterwards, when the agent is awake anyway.
+const LATER: Duration = Duration::from_secs(1);
 
 /// What the service manager was sent.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub(super) struct Supervisor {
     /// It counts as ready then, whatever is lacking.
     ready_at: Instant,
     next_look: Instant,
-    /// What was sent last.
+    /// What was sent last, and `systemctl status` shows.
     status: String,
     watchdog: Option<Watchdog>,
 }
@@ -61,20 +63,21 @@ impl Supervisor {
             watchdog.next_at = now + watchdog.interval;
             send(&[NotifyState::Watchdog]);
         }
-        if self.is_ready || now < self.next_look {
+        if now < self.next_look {
             return;
         }
-        self.next_look = now + PAUSE;
         let lack = core.first_lack(now);
-        self.is_ready = lack.is_none() || now >= self.ready_at;
+        let was_ready = self.is_ready;
+        self.is_ready |= lack.is_none() || now >= self.ready_at;
+        self.next_look = now + if self.is_ready { LATER } else { PAUSE };
         let status = match lack {
             None => "ready".to_owned(),
             Some((uplink, lack)) if self.is_ready => {
-                format!("started without all that it needs: {}", describe(uplink, lack))
+                format!("running without all that it needs: {}", describe(uplink, lack))
             }
             Some((uplink, lack)) => format!("waiting: {}", describe(uplink, lack)),
         };
-        if self.is_ready {
+        if self.is_ready && !was_ready {
             send(&[NotifyState::Ready, NotifyState::Status(&status)]);
         } else if status != self.status {
             send(&[NotifyState::Status(&status)]);

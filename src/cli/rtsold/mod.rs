@@ -8,6 +8,7 @@ mod syslog;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{ArgAction, Args, Parser};
@@ -217,8 +218,14 @@ impl Rtsold {
         let client = Client { force, resolver, resolver_per_router, scripts, ..Client::default() };
         let uplink = |name: &String| (name.clone(), Uplink::of(client.clone()));
         let uplinks: BTreeMap<_, _> = names.iter().map(uplink).collect();
-        // Beside it there may be a router's agent, or another one like it.
-        Ok(Config { uplinks, is_confined: true, ..Config::default() })
+        Ok(Config {
+            uplinks,
+            // Beside it there may be a router's agent, or another one like it.
+            is_confined: true,
+            // A host without a network starts all the same: `renumberd ready` is for who waits.
+            ready_timeout: Duration::ZERO,
+            ..Config::default()
+        })
     }
 
     /// The file with the process id, and the one of the state. By default they are those of
