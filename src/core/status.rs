@@ -95,6 +95,9 @@ pub struct UplinkStatus {
     /// How far the solicitation of routers is.
     #[serde(default)]
     pub solicitation: SolicitationStatus,
+    /// What this connection lacks, as a sentence; none where it has its router, address and prefix.
+    #[serde(default)]
+    pub lack: Option<String>,
     /// Where this machine is a host: the registration of its addresses (RFC 9686); null where no
     /// router says that there is a DHCPv6 server.
     #[serde(default)]
@@ -393,6 +396,7 @@ impl Core {
             passed_on: passed_on.into_iter().map(str::to_owned).collect(),
             solicitation: solicitation_status(now, uplink.solicitation()),
             registration: uplink.registration(now),
+            lack: uplink.lack(now, &self.kernel.state.system).map(|lack| lack.to_string()),
         })
     }
 }

@@ -106,6 +106,7 @@ mod tests {
             passed_on: Vec::new(),
             solicitation: SolicitationStatus::default(),
             registration: None,
+            lack: None,
         }
     }
 

@@ -124,13 +124,15 @@ pub fn render(status: &Status, most: usize, colour: bool) -> String {
     page.into_text()
 }
 
-/// What is wrong, each with its remedy.
+/// What is wrong, each with its remedy; then what is still waited for, which becomes a condition
+/// only when it takes too long.
 fn write_conditions(page: &mut Page, status: &Status) {
-    if status.conditions.is_empty() {
-        page.line(0, Paint::Good, "no condition to mend");
-        return;
+    let lacks = lacks(status);
+    match (status.conditions.len(), lacks.as_slice()) {
+        (0, []) => page.line(0, Paint::Good, "no condition to mend"),
+        (0, _) => {}
+        (count, _) => page.line(0, Paint::Bad, &format!("to mend: {count}")),
     }
-    page.line(0, Paint::Bad, &format!("to mend: {}", status.conditions.len()));
     for condition in &status.conditions {
         let subject = match condition.subject.as_str() {
             "" => String::new(),
@@ -139,6 +141,22 @@ fn write_conditions(page: &mut Page, status: &Status) {
         page.line(2, Paint::Bad, &format!("{}{subject}:", condition.name));
         page.paragraph(4, Paint::Plain, &condition.text);
     }
+    if !lacks.is_empty() {
+        page.line(0, Paint::Warn, &format!("waiting: {}", lacks.len()));
+    }
+    for (name, lack) in lacks {
+        page.paragraph(2, Paint::Plain, &format!("{name}: {lack}"));
+    }
+}
+
+/// The uplinks that do not have all they need, and about which no condition says so.
+fn lacks(status: &Status) -> Vec<(&str, &str)> {
+    let has_condition = |name: &str| status.conditions.iter().any(|one| one.subject == name);
+    in_natural_order(&status.uplinks)
+        .into_iter()
+        .filter(|(name, _)| !has_condition(name))
+        .filter_map(|(name, uplink)| Some((name.as_str(), uplink.lack.as_deref()?)))
+        .collect()
 }
 
 fn write_engines(page: &mut Page, status: &Status) {

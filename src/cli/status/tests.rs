@@ -202,6 +202,24 @@ fn thousands_of_bindings_are_one_line() {
     assert!(render(&status, LISTED, false).contains("  25 leases; to list them"));
 }
 
+/// What is missing is shown before it has been missing for so long that something is wrong.
+#[test]
+fn what_an_uplink_waits_for_is_shown_until_a_condition_says_so() {
+    let mut status = status();
+    status.conditions.clear();
+    status.uplinks.get_mut("wan0").unwrap().lack = Some("no router has been heard".to_owned());
+    let page = render(&status, LISTED, false);
+    assert!(page.starts_with("waiting: 1\n  wan0: no router has been heard\n\n"), "{page}");
+    status.conditions.push(crate::core::status::Condition {
+        name: "no-router".to_owned(),
+        subject: "wan0".to_owned(),
+        text: "no router is heard".to_owned(),
+        remedy: String::new(),
+    });
+    let page = render(&status, LISTED, false);
+    assert!(page.starts_with("to mend: 1\n") && !page.contains("waiting"), "{page}");
+}
+
 #[test]
 fn a_page_that_is_watched_fits_the_terminal() {
     let text = "1\n2\n3\n4\n";
