@@ -18,6 +18,8 @@ pub struct Facts {
     pub ports: Vec<PortHolder>,
     /// The most entries that the kernel's neighbor cache can have.
     pub neighbor_limit: Option<u64>,
+    /// Something keeps the wall clock right (NTP).
+    pub clock_is_synchronized: Option<bool>,
     /// The rules of the packet filter.
     pub filter: Filter,
     /// The rights of this process.

@@ -244,7 +244,17 @@ fn neighbors(case: &Case<'_>) -> Vec<Finding> {
 
 fn clock(case: &Case<'_>) -> Vec<Finding> {
     if case.wall >= LONG_AGO {
-        return Vec::new();
+        return match case.facts.clock_is_synchronized {
+            Some(false) => vec![finding(
+                Severity::Note,
+                "clock-not-synchronized",
+                "",
+                "nothing keeps the wall clock right: after a restart of the machine the age of \
+                 remembered leases is counted by it",
+                "have an NTP client run, such as systemd-timesyncd or chrony",
+            )],
+            Some(true) | None => Vec::new(),
+        };
     }
     vec![finding(
         Severity::Warning,

@@ -6,13 +6,53 @@ use serde_json::Value;
 use super::checks::{Case, finding};
 use super::{Finding, Severity};
 
-/// What has to come in.
+/// Packets that have to pass, and in which direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Needed {
+struct Needed<'a> {
+    interface: &'a str,
+    direction: Direction,
+    packets: Packets,
+}
+
+/// The hook that packets pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Direction {
+    Input,
+    Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Packets {
     /// Router advertisements, solicitations and neighbor discovery.
     Icmpv6,
     /// DHCPv6 messages to this port.
     Port(u16),
+}
+
+impl Direction {
+    /// Its hook in nftables.
+    const fn hook(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
+
+    /// Its chain in ip6tables.
+    const fn chain(self) -> &'static str {
+        match self {
+            Self::Input => "INPUT",
+            Self::Output => "OUTPUT",
+        }
+    }
+
+    /// What nftables call the interface by its name, and by its number; what ip6tables call it.
+    const fn interface(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Input => ("iifname", "iif", "-i"),
+            Self::Output => ("oifname", "oif", "-o"),
+        }
+    }
 }
 
 /// What the agent needs, and the filter drops.
@@ -21,13 +61,22 @@ pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
     let downlinks = case.config.downlinks.keys().chain(case.config.relays.keys());
     let downlinks: Vec<&str> = downlinks.map(String::as_str).collect();
     let uplinks: Vec<&str> = uplinks.collect();
-    let all = || uplinks.iter().chain(&downlinks).map(|name| (*name, Needed::Icmpv6));
-    let client = uplinks.iter().filter(|_| case.requests()).map(|name| (*name, Needed::Port(546)));
-    let server = downlinks.iter().filter(|_| case.serves()).map(|name| (*name, Needed::Port(547)));
+    let all = || uplinks.iter().chain(&downlinks).map(|name| (*name, Packets::Icmpv6));
+    let asks = uplinks.iter().filter(|_| case.requests());
+    let serves = downlinks.iter().filter(|_| case.serves());
+    // A client's messages go to port 547, a server's to port 546.
+    let (client, server) = (Packets::Port(546), Packets::Port(547));
+    let ports = |asked: Packets, served: Packets| {
+        let asks = asks.clone().map(move |name| (*name, asked));
+        asks.chain(serves.clone().map(move |name| (*name, served)))
+    };
+    let input = all().chain(ports(client, server)).map(|one| (Direction::Input, one));
+    let output = all().chain(ports(server, client)).map(|one| (Direction::Output, one));
     let mut found = Vec::new();
-    for (interface, needed) in all().chain(client).chain(server) {
-        if let Some(by) = dropped_by(case, interface, needed) {
-            found.push(of_drop(interface, needed, &by));
+    for (direction, (interface, packets)) in input.chain(output) {
+        let needed = Needed { interface, direction, packets };
+        if let Some(by) = dropped_by(case, needed) {
+            found.push(of_drop(needed, &by));
         }
     }
     if let Some(table) = case.facts.filter.nftables.as_deref().and_then(reverse_path_table) {
@@ -45,33 +94,38 @@ pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
 }
 
 /// The table that drops what is needed.
-fn dropped_by(case: &Case<'_>, interface: &str, needed: Needed) -> Option<String> {
+fn dropped_by(case: &Case<'_>, needed: Needed<'_>) -> Option<String> {
     let filter = &case.facts.filter;
-    let nftables = filter.nftables.as_deref().and_then(|json| nftables(json, interface, needed));
+    let nftables = filter.nftables.as_deref().and_then(|json| nftables(json, needed));
     nftables.or_else(|| {
-        let drops =
-            filter.ip6tables.as_deref().is_some_and(|rules| ip6tables(rules, interface, needed));
+        let drops = filter.ip6tables.as_deref().is_some_and(|rules| ip6tables(rules, needed));
         drops.then(|| "ip6tables".to_owned())
     })
 }
 
-fn of_drop(interface: &str, needed: Needed, by: &str) -> Finding {
-    let (what, rule) = match needed {
-        Needed::Icmpv6 => (
+fn of_drop(needed: Needed<'_>, by: &str) -> Finding {
+    let Needed { interface, direction, packets } = needed;
+    let (key, hook) = (direction.interface().0, direction.hook());
+    let (what, rule) = match packets {
+        Packets::Icmpv6 => (
             "ICMPv6, and with it router advertisements and neighbor discovery".to_owned(),
-            format!("iifname \"{interface}\" meta l4proto ipv6-icmp accept"),
+            format!("{key} \"{interface}\" meta l4proto ipv6-icmp accept"),
         ),
-        Needed::Port(port) => (
+        Packets::Port(port) => (
             format!("DHCPv6 messages to UDP port {port}"),
-            format!("iifname \"{interface}\" udp dport {port} accept"),
+            format!("{key} \"{interface}\" udp dport {port} accept"),
         ),
+    };
+    let (name, when) = match direction {
+        Direction::Input => ("filter-drops", "that come in here"),
+        Direction::Output => ("filter-drops-output", "that leave here"),
     };
     finding(
         Severity::Warning,
-        "filter-drops",
+        name,
         interface,
-        format!("{by} seems to drop {what}, when it comes in here"),
-        format!("add to its chain of the input hook: {rule}"),
+        format!("{by} seems to drop {what} {when}"),
+        format!("add to its chain of the {hook} hook: {rule}"),
     )
 }
 
@@ -88,17 +142,17 @@ fn of_reverse_path(by: &str) -> Finding {
     )
 }
 
-/// The table of nftables whose input hook drops what is needed.
-fn nftables(json: &str, interface: &str, needed: Needed) -> Option<String> {
+/// The table of nftables whose hook drops what is needed.
+fn nftables(json: &str, needed: Needed<'_>) -> Option<String> {
     let ruleset: Value = serde_json::from_str(json).ok()?;
     let objects = ruleset.get("nftables")?.as_array()?;
-    let input = objects.iter().filter_map(|object| object.get("chain")).filter(|chain| {
+    let hooked = objects.iter().filter_map(|object| object.get("chain")).filter(|chain| {
         let is = |key: &str, values: &[&str]| {
             chain.get(key).and_then(Value::as_str).is_some_and(|value| values.contains(&value))
         };
-        is("hook", &["input"]) && is("family", &["inet", "ip6"])
+        is("hook", &[needed.direction.hook()]) && is("family", &["inet", "ip6"])
     });
-    for chain in input {
+    for chain in hooked {
         let table = (chain.get("family")?.as_str()?, chain.get("table")?.as_str()?);
         let rules = objects.iter().filter_map(|object| object.get("rule")).filter(|rule| {
             rule.get("family").and_then(Value::as_str) == Some(table.0)
@@ -114,7 +168,7 @@ fn nftables(json: &str, interface: &str, needed: Needed) -> Option<String> {
         };
         let drops = chain.get("policy").and_then(Value::as_str) == Some("drop")
             || rules.iter().any(|(chain, rule)| *chain == name && is_final(rule));
-        if drops && !rules.iter().any(|(_, rule)| lets_pass(rule, interface, needed)) {
+        if drops && !rules.iter().any(|(_, rule)| lets_pass(rule, needed)) {
             return Some(format!("table {} {}", table.0, table.1));
         }
     }
@@ -132,7 +186,7 @@ fn is_condition(statement: &Value) -> bool {
 }
 
 /// Whether a rule may let pass what is needed.
-fn lets_pass(statements: &[&Value], interface: &str, needed: Needed) -> bool {
+fn lets_pass(statements: &[&Value], needed: Needed<'_>) -> bool {
     if statements.iter().any(|one| one.get("xt").is_some() || one.get("vmap").is_some()) {
         return true;
     }
@@ -140,36 +194,40 @@ fn lets_pass(statements: &[&Value], interface: &str, needed: Needed) -> bool {
         return false;
     }
     let mut matches = statements.iter().filter_map(|one| one.get("match"));
-    matches.all(|one| may_match(one, interface, needed))
+    matches.all(|one| may_match(one, needed))
 }
 
 /// Whether a condition may hold for what is needed.
-fn may_match(condition: &Value, interface: &str, needed: Needed) -> bool {
+fn may_match(condition: &Value, needed: Needed<'_>) -> bool {
     let (Some(left), Some(right)) = (condition.get("left"), condition.get("right")) else {
         return true;
     };
     let is_negated = condition.get("op").and_then(Value::as_str) == Some("!=");
     let (key, field) = named(left);
+    let Needed { interface, direction, packets } = needed;
+    let (by_name, by_number, _) = direction.interface();
     let may = match (key, field) {
-        ("meta", "iifname") => has(right, &|value| {
+        ("meta", field) if field == by_name => has(right, &|value| {
             value.as_str().is_some_and(|name| match name.strip_suffix('*') {
                 Some(begin) => interface.starts_with(begin),
                 None => name == interface,
             })
         }),
         // Numbers of interfaces are shown as names, and as numbers when they are gone.
-        ("meta", "iif") => has(right, &|value| value.as_str() == Some(interface)),
+        ("meta", field) if field == by_number => {
+            has(right, &|value| value.as_str() == Some(interface))
+        }
         ("meta", "l4proto" | "nfproto") | ("ip6", "nexthdr") | ("ip", "protocol") => {
-            let wanted: &[&str] = match needed {
-                Needed::Icmpv6 => &["ipv6-icmp", "icmpv6", "ipv6"],
-                Needed::Port(_) => &["udp", "ipv6"],
+            let wanted: &[&str] = match packets {
+                Packets::Icmpv6 => &["ipv6-icmp", "icmpv6", "ipv6"],
+                Packets::Port(_) => &["udp", "ipv6"],
             };
             has(right, &|value| value.as_str().is_some_and(|name| wanted.contains(&name)))
         }
-        ("icmpv6", _) => needed == Needed::Icmpv6,
-        ("udp" | "th", "dport") => match needed {
-            Needed::Port(port) => has(right, &|value| holds_port(value, port)),
-            Needed::Icmpv6 => false,
+        ("icmpv6", _) => packets == Packets::Icmpv6,
+        ("udp" | "th", "dport") => match packets {
+            Packets::Port(port) => has(right, &|value| holds_port(value, port)),
+            Packets::Icmpv6 => false,
         },
         ("tcp" | "icmp" | "ip", _) => false,
         // What belongs to a flow that this machine began is no advertisement, nor an answer to a
@@ -234,7 +292,11 @@ fn reverse_path_table(json: &str) -> Option<String> {
 }
 
 /// Whether ip6tables drops what is needed.
-fn ip6tables(rules: &str, interface: &str, needed: Needed) -> bool {
+fn ip6tables(rules: &str, needed: Needed<'_>) -> bool {
+    let Needed { interface, direction, packets } = needed;
+    let (chain, (_, _, option)) = (direction.chain(), direction.interface());
+    let other = if direction == Direction::Input { "OUTPUT" } else { "INPUT" };
+    let policy = format!(":{chain} DROP");
     let mut is_filter = false;
     let (mut drops, mut passes) = (false, false);
     for line in rules.lines() {
@@ -245,23 +307,26 @@ fn ip6tables(rules: &str, interface: &str, needed: Needed) -> bool {
             continue;
         }
         let words: Vec<&str> = line.split_whitespace().collect();
-        drops |= line.starts_with(":INPUT DROP")
-            || matches!(words.as_slice(), ["-A", "INPUT", "-j", "DROP" | "REJECT", ..]);
+        if words.get(1).is_some_and(|name| *name == other) {
+            continue;
+        }
+        drops |= line.starts_with(&policy)
+            || matches!(words.as_slice(), ["-A", name, "-j", "DROP" | "REJECT", ..] if *name == chain);
         let argument = |names: &[&str]| {
             let at = words.iter().position(|word| names.contains(word))?;
             words.get(at + 1).copied()
         };
-        let is_here = argument(&["-i"]).is_none_or(|name| match name.strip_suffix('+') {
+        let is_here = argument(&[option]).is_none_or(|name| match name.strip_suffix('+') {
             Some(begin) => interface.starts_with(begin),
             None => name == interface,
         });
         let protocol = argument(&["-p"]);
         let ports = argument(&["--dport", "--dports"]);
-        let is_it = match needed {
-            Needed::Icmpv6 => {
+        let is_it = match packets {
+            Packets::Icmpv6 => {
                 protocol.is_none_or(|name| matches!(name, "ipv6-icmp" | "icmpv6" | "58"))
             }
-            Needed::Port(port) => {
+            Packets::Port(port) => {
                 protocol.is_none_or(|name| matches!(name, "udp" | "17"))
                     && ports.is_none_or(|ports| has_port(ports, port))
             }

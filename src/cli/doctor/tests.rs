@@ -25,6 +25,7 @@ fn healthy() -> Facts {
         kernel: Some((6, 18)),
         interfaces: BTreeMap::from(names),
         neighbor_limit: Some(1024),
+        clock_is_synchronized: Some(true),
         rights: Rights {
             network_administration: Some(true),
             raw_sockets: Some(true),
@@ -96,6 +97,7 @@ fn each_thing_that_is_wrong_is_found_alone() {
         (changed(|facts| facts.kernel = Some((5, 17))), "kernel-without-address-marks", ""),
         (changed(|facts| facts.rights.raw_sockets = Some(false)), "right-missing", "CAP_NET_RAW"),
         (found_with(&config(), &healthy(), Duration::from_secs(3600), ROOM), "clock-not-set", ""),
+        (changed(|facts| facts.clock_is_synchronized = Some(false)), "clock-not-synchronized", ""),
         (
             found_with(&config(), &healthy(), NOW, Directory::Refused("Read-only file system")),
             "state-directory",
@@ -152,8 +154,12 @@ fn a_rival_is_named_where_it_may_be_and_not_where_it_does_the_job() {
 
 /// A chain of the input hook, with a policy and rules.
 fn nftables(policy: &str, rules: &[&str]) -> String {
+    nftables_of("input", policy, rules)
+}
+
+fn nftables_of(hook: &str, policy: &str, rules: &[&str]) -> String {
     let chain = format!(
-        r#"{{"chain": {{"family": "inet", "table": "f", "name": "in", "hook": "input", "policy": "{policy}"}}}}"#
+        r#"{{"chain": {{"family": "inet", "table": "f", "name": "in", "hook": "{hook}", "policy": "{policy}"}}}}"#
     );
     let rules = rules.iter().map(|expr| {
         format!(
@@ -202,6 +208,28 @@ fn nftables_that_drop_what_is_needed_are_named() {
     {
         assert_eq!(changed(|facts| facts.filter.nftables = Some(broken.to_owned())), []);
     }
+}
+
+/// What does not leave is not answered.
+#[test]
+fn filters_of_what_leaves_are_judged_too() {
+    let with = |policy: &str, rules: &[&str]| {
+        changed(|facts| facts.filter.nftables = Some(nftables_of("output", policy, rules)))
+    };
+    let none = with("drop", &[ESTABLISHED, LOOPBACK]);
+    assert_eq!(names(&none), [("filter-drops-output", "wan0"), ("filter-drops-output", "lan0")]);
+    assert_eq!(with("drop", &[ICMPV6, DPORT]), []);
+    assert_eq!(with("accept", &[]), []);
+    let ports = with("drop", &[ICMPV6]);
+    assert!(ports[0].remedy.contains("output hook: oifname \"wan0\" udp dport 547 accept"));
+    assert!(ports[1].remedy.contains("oifname \"lan0\" udp dport 546 accept"), "{ports:?}");
+    let rules = |text: &str| {
+        let text = format!("*filter\n{text}\nCOMMIT\n");
+        changed(|facts| facts.filter.ip6tables = Some(text))
+    };
+    let both = [("filter-drops-output", "wan0"), ("filter-drops-output", "lan0")];
+    assert_eq!(names(&rules(":OUTPUT DROP [0:0]\n-A INPUT -j ACCEPT")), both);
+    assert_eq!(names(&rules(":OUTPUT DROP [0:0]\n-A OUTPUT -o wan+ -j ACCEPT")), both[1..]);
 }
 
 #[test]

@@ -52,12 +52,22 @@ pub fn facts() -> Facts {
         programs: programs(),
         ports: sockets::ports(),
         neighbor_limit: number("/proc/sys/net/ipv6/neigh/default/gc_thresh3"),
+        clock_is_synchronized: clock_is_synchronized(),
         filter: Filter {
             nftables: output_of("nft", &["-j", "list", "ruleset"]),
             ip6tables: output_of("ip6tables-save", &[]),
         },
         rights: rights(),
     }
+}
+
+/// Whether something keeps the wall clock right, as the kernel knows it from adjtimex(2).
+fn clock_is_synchronized() -> Option<bool> {
+    #[expect(unsafe_code, reason = "a structure of numbers, for which zeros are a value")]
+    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
+    #[expect(unsafe_code, reason = "nobody wraps it; without modes it only fills the structure")]
+    let state = unsafe { libc::adjtimex(&raw mut clock) };
+    (state >= 0).then_some(clock.status & libc::STA_UNSYNC == 0)
 }
 
 fn number<T: std::str::FromStr>(path: impl AsRef<Path>) -> Option<T> {
