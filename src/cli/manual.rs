@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use crate::config::keys::{self, Key, Kind};
+use crate::platform::paths::{CONFIG_FILE, RUNTIME_DIR, STATE_DIR};
 
 /// The section of programs of the system administrator.
 const SECTION: &str = "8";
@@ -30,9 +31,12 @@ pub fn write(program: Command, directory: &Path) -> anyhow::Result<Vec<PathBuf>>
     });
     let mut written = Vec::new();
     for page in std::iter::once(program.clone()).chain(pages) {
+        let is_whole = page.get_name() == name;
         let file = directory.join(format!("{}.{SECTION}", page.get_name()));
         let mut text = Vec::new();
         clap_mangen::Man::new(page).section(SECTION).render(&mut text)?;
+        let text = String::from_utf8(text)?.replace("\n.SH EXTRA\n", "\n.SH EXAMPLES AND NOTES\n");
+        let text = text + &if is_whole { overview() } else { see_also("renumberd", "8") };
         std::fs::write(&file, text).with_context(|| file.display().to_string())?;
         written.push(file);
     }
@@ -41,6 +45,65 @@ pub fn write(program: Command, directory: &Path) -> anyhow::Result<Vec<PathBuf>>
     written.push(file);
     Ok(written)
 }
+
+/// What renumberd(8) has besides its commands: how to begin, and what is where.
+fn overview() -> String {
+    let mut page = Roff::new();
+    page.control("SH", ["GETTING STARTED"]);
+    for paragraph in BEGINNING {
+        page.control("PP", []);
+        page.text([roman(paragraph)]);
+    }
+    page.control("SH", ["FILES"]);
+    for (file, what) in [
+        (CONFIG_FILE, "the configuration, see renumberd.toml(5)"),
+        (STATE_DIR, "what the agent remembers: its DUID, leases, what it has delegated"),
+        (RUNTIME_DIR, "the control socket, and the record of what is the agent's in the kernel"),
+    ] {
+        page.control("TP", []);
+        page.text([bold(file)]);
+        page.text([roman(what)]);
+    }
+    page.control("SH", ["EXIT STATUS"]);
+    page.text([roman(
+        "0 done, 1 failed, 2 bad usage or configuration, 3 not in time. renumberd doctor also has 4: \
+         warnings alone.",
+    )]);
+    page.to_roff() + &see_also("renumberd.toml", "5")
+}
+
+/// How somebody begins who has the program and nothing else.
+const BEGINNING: [&str; 4] = [
+    "Each router of a site runs one agent, by one file: an uplink towards the provider, downlinks \
+     towards hosts and further routers, and who gets a part of the prefix. renumberd.toml(5) has an \
+     example for each role at its end. renumberd doctor says what stands in the way on this machine, \
+     renumberd check what is wrong with the file, and renumberd plan --prefix 2001:db8:1200::/56 \
+     who would get what of such a prefix.",
+    "With systemd: systemctl enable --now renumberd starts the agent, as a user of its own; \
+     systemctl reload renumberd has it take over a changed file, unless that has errors. Enabling \
+     renumberd-wait-online has the boot wait for addresses and leases. Without systemd, as root: \
+     renumberd run --user renumberd.",
+    "A host needs no file: renumberd rtsold eth0, or systemctl enable --now \
+     renumberd-rtsold@eth0. That starts without a network, too; enabling \
+     renumberd-rtsold-wait-online@eth0 has the boot wait for an address.",
+    "renumberd status shows what is wrong first, then what is still waited for, and all that the \
+     agent hears, holds and gives.",
+];
+
+fn see_also(name: &str, section: &str) -> String {
+    let mut page = Roff::new();
+    page.control("SH", ["SEE ALSO"]);
+    page.text([bold(name), roman(format!("({section})"))]);
+    page.to_roff()
+}
+
+/// Whole files, by the roles of routers.
+const EXAMPLES: [(&str, &str); 4] = [
+    ("The smallest router", include_str!("../../contrib/examples/minimal.toml")),
+    ("The outbound router, at the provider", include_str!("../../contrib/examples/outbound.toml")),
+    ("The backbone router, in the middle", include_str!("../../contrib/examples/backbone.toml")),
+    ("The router at the edge", include_str!("../../contrib/examples/wlan.toml")),
+];
 
 /// renumberd.toml(5): every key.
 fn configuration() -> String {
@@ -68,9 +131,16 @@ fn configuration() -> String {
         page.control("SH", [title]);
         page.text([roman(text)]);
     }
-    page.control("SH", ["SEE ALSO"]);
-    page.text([bold("renumberd"), roman("(8)")]);
-    page.render()
+    page.control("SH", ["EXAMPLES"]);
+    for (title, file) in EXAMPLES {
+        page.control("SS", [title]);
+        page.control("nf", []);
+        for line in file.lines() {
+            page.text([roman(line)]);
+        }
+        page.control("fi", []);
+    }
+    page.render() + &see_also("renumberd", "8")
 }
 
 /// What several keys have to do with each other.
@@ -120,4 +190,29 @@ pub fn completions(mut program: Command, shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut program, name, &mut text);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// PKG-06: who has the manual alone finds out how to begin.
+    #[test]
+    fn the_manual_says_how_to_begin_and_where_to_go_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = write(super::super::Cli::command(), directory.path()).unwrap();
+        let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+        let program = read("renumberd.8");
+        for section in ["GETTING STARTED", "FILES", "EXIT STATUS", "SEE ALSO"] {
+            assert!(program.contains(section), "{section}: {program}");
+        }
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let has = |title: &str| text.contains(title);
+            assert!(has("SEE ALSO") && !has("EXTRA"), "{}", file.display());
+        }
+        assert!(read("renumberd.toml.5").contains("[delegation.backbone]"));
+    }
 }
