@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
 # Makes packages for Debian and for systems with RPM:
 #
-#   contrib/package.sh [--profile NAME] [--no-build] [deb] [rpm]
+#   contrib/package.sh [--profile NAME] [--target TRIPLE] [--no-build] [deb] [rpm]
 #
 # Without a kind it makes both, of the release profile, in target/package, and prints their names.
 # What belongs where is written here once, for both; the program that is packed writes the manual's
 # pages and the completions itself. It needs:
 #
 #   cargo install --locked cargo-deb@3.8.0 cargo-generate-rpm@0.21.1
+#
+# For arm64 on another machine: --target aarch64-unknown-linux-gnu. That needs also Debian's
+# gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user-static, in which the program writes its
+# pages, and Rust's library for that target: rustup target add aarch64-unknown-linux-gnu.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
-profile=release build=yes kinds=()
+profile=release build=yes target='' kinds=()
 while [ $# -gt 0 ]; do
     case $1 in
     --profile) profile=$2 && shift ;;
+    --target) target=$2 && shift ;;
     --no-build) build=no ;;
     deb | rpm) kinds+=("$1") ;;
     *) echo "package: unknown: $1" >&2 && exit 2 ;;
@@ -29,9 +34,22 @@ for kind in "${kinds[@]}"; do
     command -v $tool >/dev/null || { echo "package: install $tool: see the head of this script" >&2 && exit 1; }
 done
 
-[ $build = no ] || cargo build --locked --profile "$profile" --bin renumberd
+# What another processor needs besides: a linker, and what runs the program here.
+strip=strip run=() cross=()
+case $target in
+'') ;;
+aarch64-unknown-linux-gnu)
+    cross=(--target "$target")
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+    strip=aarch64-linux-gnu-strip run=(qemu-aarch64-static -L /usr/aarch64-linux-gnu)
+    ;;
+*) echo "package: unknown target: $target" >&2 && exit 2 ;;
+esac
+
+[ $build = no ] || cargo build --locked --profile "$profile" "${cross[@]}" --bin renumberd
 folder=$profile
 [ "$profile" != dev ] || folder=debug
+[ -z "$target" ] || folder=$target/$folder
 program=${CARGO_TARGET_DIR:-target}/$folder/renumberd
 [ -x "$program" ] || { echo "package: there is no $program" >&2 && exit 1; }
 
@@ -53,19 +71,19 @@ stage() {
     rm -rf "$tree" "$scratch"
     mkdir -p "$scratch"
     put exec 755 usr/sbin "$program"
-    strip --strip-unneeded "$tree/exec/usr/sbin/renumberd"
+    $strip --strip-unneeded "$tree/exec/usr/sbin/renumberd"
     put_as conf 644 etc/renumberd.toml contrib/renumberd.toml
 
     put data 644 usr/lib/systemd/system contrib/systemd/*.service
     put_as data 644 usr/lib/sysusers.d/renumberd.conf contrib/systemd/sysusers.conf
     put_as data 644 usr/lib/tmpfiles.d/renumberd.conf contrib/systemd/tmpfiles.conf
 
-    "$program" man "$scratch" >/dev/null
+    "${run[@]}" "$program" man "$scratch" >/dev/null
     # Without a date, so that the same sources make the same package.
     gzip -9n "$scratch"/*
     put data 644 usr/share/man/man5 "$scratch"/*.5.gz
     put data 644 usr/share/man/man8 "$scratch"/*.8.gz
-    for shell in bash zsh fish; do "$program" completions $shell >"$scratch/$shell"; done
+    for shell in bash zsh fish; do "${run[@]}" "$program" completions $shell >"$scratch/$shell"; done
     put_as data 644 usr/share/bash-completion/completions/renumberd "$scratch/bash"
     put_as data 644 usr/share/zsh/$zsh/_renumberd "$scratch/zsh"
     put_as data 644 usr/share/fish/vendor_completions.d/renumberd.fish "$scratch/fish"
@@ -89,9 +107,9 @@ for kind in "${kinds[@]}"; do
         # A package to be tried is made in little time; one to be given away is small.
         fast=--fast
         [ "$profile" != release ] || fast=--quiet
-        cargo deb $fast --no-build --no-strip --output "$out/" >/dev/null
+        cargo deb $fast "${cross[@]}" --no-build --no-strip --output "$out/" >/dev/null
         ;;
-    rpm) cargo generate-rpm --output "$out/" ;;
+    rpm) cargo generate-rpm "${cross[@]}" --output "$out/" ;;
     esac
 done
 for kind in "${kinds[@]}"; do ls "$out"/*."$kind"; done
