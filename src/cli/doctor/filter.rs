@@ -217,6 +217,8 @@ fn may_match(condition: &Value, needed: Needed<'_>) -> bool {
         ("meta", field) if field == by_number => {
             has(right, &|value| value.as_str() == Some(interface))
         }
+        // What comes in has not been routed yet, and what leaves came in nowhere.
+        ("meta", "iifname" | "iif" | "oifname" | "oif") => false,
         ("meta", "l4proto" | "nfproto") | ("ip6", "nexthdr") | ("ip", "protocol") => {
             let wanted: &[&str] = match packets {
                 Packets::Icmpv6 => &["ipv6-icmp", "icmpv6", "ipv6"],
