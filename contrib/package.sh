@@ -88,7 +88,10 @@ stage() {
     put_as data 644 usr/share/zsh/$zsh/_renumberd "$scratch/zsh"
     put_as data 644 usr/share/fish/vendor_completions.d/renumberd.fish "$scratch/fish"
 
-    put data 644 usr/share/doc/renumberd README.md contrib/doc/*.md
+    # Its links lead to where the package has these files.
+    sed -e 's#contrib/doc/##g' -e 's#contrib/examples#/usr/share/doc/renumberd/examples#g' \
+        -e 's#contrib/grafana#/usr/share/renumberd/grafana.json#g' README.md >"$scratch/README.md"
+    put data 644 usr/share/doc/renumberd "$scratch/README.md" contrib/doc/*
     put data 644 usr/share/doc/renumberd/examples contrib/examples/*.toml
     # Hooks of other programs: each says in its head where a link to it belongs.
     put_as exec 755 usr/share/renumberd/dhcpcd-hook contrib/dhcpcd/renumberd
