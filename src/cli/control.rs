@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use ipnet::Ipv6Net;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::rtsold;
 use crate::core::status::Status;
 use crate::core::uplink::lease::Feed;
 use crate::daemon::clock;
@@ -19,6 +20,22 @@ use crate::daemon::control::{self, Answer, Request};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two questions whether an uplink is connected.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The directory of the agent that is meant by `runtime_dir`: where none has its socket there, the one
+/// below it of a host, if there is no other ([`rtsold`](super::rtsold)).
+pub fn directory(runtime_dir: &Path) -> PathBuf {
+    let has_agent = |directory: &Path| control::path(directory).exists();
+    if has_agent(runtime_dir) {
+        return runtime_dir.to_owned();
+    }
+    let entries = std::fs::read_dir(runtime_dir).into_iter().flatten().flatten();
+    let directories = entries.map(|entry| entry.path());
+    let mut hosts = directories.filter(|path| rtsold::is_host(path) && has_agent(path));
+    match (hosts.next(), hosts.next()) {
+        (Some(only), None) => only,
+        (None, _) | (Some(_), Some(_)) => runtime_dir.to_owned(),
+    }
+}
 
 /// What the agent is doing; `most` as in [`Request::Status`].
 ///

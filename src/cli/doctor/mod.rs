@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use self::checks::Case;
 use super::page::{self, Page, Paint};
-use super::{Site, control, say};
-use crate::config::{Config, ConfigError};
+use super::{Site, control, rtsold, say};
+use crate::config::{Client, Config, ConfigError, Uplink};
 use crate::core::status::Status;
 use crate::daemon::clock;
 use crate::platform::facts::Directory;
@@ -84,7 +84,10 @@ struct Report<'a> {
 /// None but those of printing.
 pub fn run(runtime_dir: &Path, options: &Options) -> anyhow::Result<u8> {
     let agent = control::status(runtime_dir, Some(0)).ok();
-    let (config, errors) = configuration(&options.site, agent.as_ref());
+    let (config, errors) = match &agent {
+        Some(status) if rtsold::is_host(runtime_dir) => (of_host(status), Vec::new()),
+        Some(_) | None => configuration(&options.site, agent.as_ref()),
+    };
     let case = Case {
         config: &config,
         facts: &platform::read_facts(),
@@ -104,6 +107,12 @@ pub fn run(runtime_dir: &Path, options: &Options) -> anyhow::Result<u8> {
         say(&render(&findings, agent.is_some(), colour));
     }
     Ok(exit_code(&findings))
+}
+
+/// What `renumberd rtsold` goes by, which has no file.
+fn of_host(status: &Status) -> Config {
+    let host = |name: &String| (name.clone(), Uplink::of(Client::default()));
+    Config { uplinks: status.uplinks.keys().map(host).collect(), ..Config::default() }
 }
 
 /// The configuration that an agent has or would have, and what is wrong with it.

@@ -96,6 +96,12 @@ struct Called {
     options: Rtsold,
 }
 
+/// Whether a directory of an agent is that of a host's.
+pub(super) fn is_host(directory: &Path) -> bool {
+    let name = directory.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.strip_prefix(DAEMON).is_some_and(|rest| rest.starts_with('-')))
+}
+
 /// The program that this one is called as, if it is one of these.
 pub(super) fn called_as(program: Option<&Path>) -> Option<&'static str> {
     let name = program?.file_name()?;

@@ -67,3 +67,25 @@ fn the_name_of_the_program_says_what_it_is() {
     assert_eq!(called("/usr/sbin/renumberd"), None);
     assert_eq!(called_as(None), None);
 }
+
+/// A command that names no directory finds the agent of a host, where that is the only agent.
+#[test]
+fn the_only_host_is_found_without_its_directory() {
+    use crate::cli::control::directory;
+    use crate::daemon::control::path;
+    let all = tempfile::tempdir().unwrap();
+    let agent = |directory: &Path| {
+        std::fs::create_dir_all(directory).unwrap();
+        std::fs::write(path(directory), "").unwrap();
+    };
+    assert_eq!(directory(all.path()), all.path());
+    let host = all.path().join("rtsold-eth0");
+    agent(&host);
+    std::fs::create_dir(all.path().join("rtsold-eth9")).unwrap();
+    agent(&all.path().join("kea-lan0"));
+    assert_eq!(directory(all.path()), host);
+    agent(&all.path().join("rtsold-eth1"));
+    assert_eq!(directory(all.path()), all.path(), "which of two is meant is not known");
+    agent(all.path());
+    assert_eq!(directory(all.path()), all.path());
+}

@@ -8,6 +8,8 @@ use crate::wire::ndp_option::Preference;
 
 /// The column in which values begin.
 const VALUES: usize = 13;
+/// What the requesting router does where it asks for nothing.
+const IDLE: &str = "down";
 
 /// Writes one.
 pub(super) fn write(page: &mut Page, name: &str, uplink: &UplinkStatus) {
@@ -26,6 +28,10 @@ pub(super) fn write(page: &mut Page, name: &str, uplink: &UplinkStatus) {
         let lifetimes = lifetimes(address.preferred, address.valid);
         let text = format!("{}, {lifetimes}{tentative}", address.address);
         page.item(2, Paint::Plain, "address", VALUES, &text);
+    }
+    // A host, and an uplink without `delegate`, ask for nothing.
+    if uplink.state == IDLE && uplink.leases.is_empty() {
+        return;
     }
     let server = uplink.server.as_deref().map(|server| format!(", server {server}"));
     let renewal = uplink.renewal.map(|seconds| format!(", renewed in {}", span(seconds)));
