@@ -3,19 +3,24 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a failure in a test is a panic"
 )]
 
 mod lab;
 
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use ipnet::Ipv6Net;
 use socket2::{Domain, Socket, Type};
 
 use lab::agent::Agent;
+use lab::client::{self, Client};
+use lab::flood::{Flood, Usage};
 use lab::net::Namespace;
+use lab::peer::{self, Place};
 use lab::provider::{Era, Kind, Promise};
 use lab::scripted::{Script, Scripted};
 use lab::site::{self, PROVIDER, Site};
@@ -59,7 +64,7 @@ fn a_kept_stop_leaves_lifetimes_running() {
     let mut agent = site.agent(&[]);
     site.client().takes(era.delegated, CEILING);
     agent.stop();
-    let shown = lab::client::addresses(&site.dut, "lan0");
+    let shown = client::addresses(&site.dut, "lan0");
     let kept = shown.iter().find(|found| era.delegated.contains(&found.address)).unwrap();
     assert!(kept.preferred <= 1800 && kept.valid <= 3600, "{kept:?}");
     assert_eq!(accept_ra(&site.dut), "0", "the kernel must not begin what the agent goes on with");
@@ -96,6 +101,87 @@ fn a_reload_applies_differences() {
     assert!(site.client().has(subnet(7)) && agent.running());
 }
 
+/// OPS-16: two flags make a site of routers, of which the ones further down need not be ours.
+#[test]
+fn dhcpcd_and_an_agent_behind_one_that_delegates_need_no_file() {
+    let site = Site::new();
+    let (from, to) = (Era::new(1), Era::new(2));
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(from));
+    let (second, third) = (site.net.router("second"), site.net.router("third"));
+    let host = Client::new(&site.net, "inner", &[]);
+    site.net.cable((&site.dut, "lan1"), (&second, "eth0"));
+    site.net.cable((&second, "lan0"), (&host.namespace, client::INTERFACE));
+    site.net.cable((&site.dut, "lan2"), (&third, "eth0"));
+    site.net.cable((&third, "lan0"), (&site.net.host("idle"), "eth0"));
+    for (namespace, names) in
+        [(&site.dut, ["lan1", "lan2"]), (&second, ["eth0", "lan0"]), (&third, ["eth0", "lan0"])]
+    {
+        names.iter().for_each(|name| namespace.settled(name));
+    }
+    [&site.dut, &second].iter().for_each(|one| one.sysctl("all", "forwarding", 0));
+    let start = |namespace, interfaces: &[&str]| {
+        let arguments = [&["--forward", "--delegate"], interfaces].concat();
+        Agent::start_without_file(&site.net, namespace, &arguments)
+    };
+    let outer = start(&site.dut, &["wan0", "lan0", "lan1", "lan2"]);
+    let _inner = start(&second, &["eth0", "lan0"]);
+    let place = Place { net: &site.net, namespace: &third, uplink: "eth0", inner: "lan0" };
+    let _dhcpcd = peer::Kind::DhcpcdWithReconfigure.start(place);
+    let follows = |era: Era| {
+        site.client().takes(era.delegated, CEILING);
+        host.takes(era.delegated, CEILING);
+        eventually("dhcpcd has a part of the prefix", CEILING, || {
+            place.has(era.delegated).then_some(())
+        });
+    };
+    follows(from);
+    for namespace in [&site.dut, &second] {
+        let forwarding = namespace.run("cat", &["/proc/sys/net/ipv6/conf/all/forwarding"]);
+        assert_eq!(forwarding.trim(), "1");
+    }
+    router.rewrite(|script| *script = Script::new(to));
+    router.advertise();
+    follows(to);
+    host.leaves(from.delegated, CEILING);
+    assert!(!outer.status().complains("refused"), "{}", outer.explain());
+}
+
+/// OPS-11: who asks without end costs little, and is in nobody's way.
+#[test]
+fn a_flood_of_scrapes_holds_up_neither_a_change_nor_another_scrape() {
+    use std::os::unix::net::UnixStream;
+    let site = Site::new();
+    let (from, to) = (Era::new(1), Era::new(2));
+    let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(from));
+    let socket = site.net.directory("metrics").join("metrics.sock");
+    let config = format!("metrics = {{ listen = \"{}\" }}\n{}", socket.display(), site::config());
+    let agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    site.client().takes(from.delegated, CEILING);
+    let before = Usage::of(agent.pid());
+    let begun = sys::monotonic();
+    let scrape = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    let flood = Flood::start(&socket, [scrape.to_owned(), "GET".to_owned()]);
+    router.rewrite(|script| *script = Script::new(to));
+    router.advertise();
+    site.client().takes(to.delegated, CEILING);
+    let expected = format!("prefix=\"{}\"", to.delegated);
+    eventually("a page with the new prefix", CEILING, || {
+        let mut stream = UnixStream::connect(&socket).ok()?;
+        stream.set_read_timeout(Some(secs(5))).ok()?;
+        stream.write_all(scrape.as_bytes()).ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        text.contains(&expected).then_some(())
+    });
+    pause(secs(1));
+    let (sent, took) = (flood.end(), sys::monotonic() - begun);
+    let after = Usage::of(agent.pid());
+    println!("{sent} scrapes in {took:?}: {:?} of it", after.processor - before.processor);
+    assert!(sent > 1000, "{sent}");
+    assert!(after.memory < before.memory + 8 * 1024, "{before:?} {after:?}");
+    assert!(agent.ask().is_some(), "{}", agent.explain());
+}
+
 /// RA-RX-81: the kernel makes the uplink's address and route, the agent does everything else.
 #[test]
 fn the_kernel_can_make_the_uplink_s_address() {
@@ -130,7 +216,7 @@ fn an_uplink_is_taken_over_from_the_kernel() {
     });
     let _agent = site.agent(&[]);
     eventually("one address, one default route", CEILING, || {
-        let addresses = lab::client::addresses(&site.dut, "wan0");
+        let addresses = client::addresses(&site.dut, "wan0");
         let routes = site.dut.ip("-6 route show default");
         let ours = addresses.len() == 1 && addresses[0].address.segments()[7] == 2;
         (ours && routes.lines().count() == 1 && routes.contains("proto 82")).then_some(())
@@ -294,7 +380,6 @@ fn the_doctor_names_what_is_wrong_without_an_agent_and_with_one() {
 /// OPS-10: a scrape of a running agent, by a socket.
 #[test]
 fn metrics_are_served_where_the_configuration_says() {
-    use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
     let site = Site::new();
     let era = Era::new(1);

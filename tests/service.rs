@@ -109,6 +109,11 @@ fn root_has_it_go_on_as_a_user_who_can_change_the_network_and_nothing_else() {
     let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(era));
     site.dut.sysctl("wan0", "accept_ra", 1);
     let config = format!("on-stop = \"remove\"\n{}", site::config());
+    // What runs as root renews for root alone.
+    let led = "[uplink.wan0]\nrequester = \"dhcpcd\"\n[downlink.lan0]\n";
+    let mut refused = Agent::launch(&site.net, &site.dut, led, &["--user", "nobody"]);
+    refused.logs("--user nobody: dhcpcd on wan0 runs as root and renews for nobody else");
+    eventually("its end", CEILING, || (!refused.running()).then_some(()));
     // What root has left is the user's then.
     let mut agent = Agent::start(&site.net, &site.dut, &config, &[]);
     agent.stop();
@@ -227,6 +232,7 @@ fn a_host_counts_as_started_at_once() {
     let directory = site.net.directory("manager");
     let manager = Manager::at(&directory.join("notify"));
     let runtime = directory.join("run");
+    site.dut.sysctl("wan0", "accept_ra", 2);
     let mut command = site.dut.command(agent::program());
     command.env("NOTIFY_SOCKET", directory.join("notify")).env("WATCHDOG_USEC", "1000000");
     command.args(["rtsold", "-f", "wan0", "-c"]).arg(directory.join("dump"));
@@ -241,7 +247,6 @@ fn a_host_counts_as_started_at_once() {
         command.arg(runtime.join("rtsold-wan0")).output().unwrap().status.code()
     };
     assert_eq!(wait("0s"), Some(3));
-    site.dut.sysctl("wan0", "accept_ra", 2);
     let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(Era::new(1)));
     assert_eq!(wait("30s"), Some(0));
     manager.wait_for("STATUS=ready");

@@ -27,9 +27,13 @@ pub fn render(file: &Path, config: &Config) -> String {
         let _ = writeln!(text, "  pool {name}: {}", of_pool(pool));
     }
     for (job, interface, engine) in config.engines_in_use() {
-        let program = config.engine(engine).map(|engine| engine.program.to_string());
-        let program = program.unwrap_or_else(|| engine.to_owned());
-        let _ = writeln!(text, "  {job} on {interface}: {program}, not this program");
+        let found = config.engine(engine);
+        let rights = match &found {
+            Some(engine) if engine.needs_root() => ", for an agent that runs as root",
+            Some(_) | None => "",
+        };
+        let program = found.map_or_else(|| engine.to_owned(), |found| found.program.to_string());
+        let _ = writeln!(text, "  {job} on {interface}: {program}, not this program{rights}");
     }
     match config.layout {
         Layout::Scattered => {}
@@ -138,10 +142,15 @@ mod tests {
     #[test]
     fn what_other_programs_do_is_said() {
         let text = "[uplink.tap0]\nrequester = \"modem\"\n[downlink.lan0]\nadvertiser = \"radvd\"\n\
+                    [uplink.tun0]\nrequester = \"dhcpcd\"\n\
                     [engine.modem]\nkind = \"command\"\nrenew = [\"modem\"]\n";
         let config = crate::config::file::parse("a.toml", text).unwrap();
         let text = render(Path::new("a.toml"), &config);
-        for line in ["requester on tap0: command,", "advertiser on lan0: radvd,"] {
+        for line in [
+            "requester on tap0: command, not this program\n",
+            "requester on tun0: dhcpcd, not this program, for an agent that runs as root\n",
+            "advertiser on lan0: radvd, not this program\n",
+        ] {
             assert!(text.contains(line), "{text}");
         }
     }

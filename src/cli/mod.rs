@@ -19,17 +19,19 @@ mod selftest;
 #[cfg(not(target_os = "linux"))]
 #[path = "selftest_by_script.rs"]
 mod selftest;
+mod site;
 pub mod status;
 pub mod survey;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
-use crate::config::{Config, ConfigError, Peer};
+pub use self::site::{Site, load_file};
+use crate::config::{ConfigError, Peer};
 #[cfg(target_os = "linux")]
 use crate::lab::part::{self, Part};
 use crate::platform::paths::{CONFIG_FILE, RUNTIME_DIR};
@@ -63,7 +65,10 @@ enum Command {
         renumberd run --uplink tap0 --downlink lan0 --downlink wl0\n  \
         renumberd run --forward --delegate tap0 lan0 wl0\n  \
         renumberd run --config /etc/renumberd.toml\n\n\
-        Signals: HUP reloads the configuration, TERM and INT stop.")]
+        Signals: HUP reloads the configuration, TERM and INT stop.\n\n\
+        With --user the programs that the agent starts are that user's, too: radvd, dhcp6s and Kea \
+        (give the user the files that they keep below /var/lib). dhcpcd, dhcp6c and systemd-networkd \
+        renew for root alone, unless `renew` names a command.")]
     Run(run::Run),
     /// Be what rtsold(8) is to a host, with its options; so is this program when it is called as
     /// rtsold or rtsol
@@ -258,79 +263,6 @@ enum Command {
     BenchPart(Part),
 }
 
-/// A site from a file, or in the simple case from the command line alone.
-#[derive(Debug, Clone, Args)]
-pub struct Site {
-    /// The configuration file [default: /etc/renumberd.toml, unless there is an --uplink or --downlink]
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["uplink", "downlink"])]
-    pub config: Option<PathBuf>,
-    /// An interface towards the provider
-    #[arg(long, value_name = "IF")]
-    pub uplink: Vec<String>,
-    /// An interface towards hosts and further routers
-    #[arg(long, value_name = "IF")]
-    pub downlink: Vec<String>,
-    /// Short for one --uplink, and a --downlink for each interface behind it
-    #[arg(value_name = "IF", conflicts_with_all = ["config", "uplink", "downlink"])]
-    pub interfaces: Vec<String>,
-    /// Give a part of the prefix to each router that asks on a downlink
-    #[arg(long, conflicts_with = "config")]
-    pub delegate: bool,
-    /// Switch forwarding of IPv6 on; what it was before comes back as other settings do (`on-stop`)
-    #[arg(long)]
-    pub forward: bool,
-}
-
-impl Site {
-    /// Reads the configuration.
-    ///
-    /// # Errors
-    ///
-    /// Every [`ConfigError`] found, or one that says why the file cannot be read.
-    pub fn load(&self) -> Result<Config, Vec<ConfigError>> {
-        let mut config = match (self.interfaces.split_first(), self.file()) {
-            (Some((uplink, downlinks)), _) => {
-                Config::from_args(std::slice::from_ref(uplink), downlinks)?
-            }
-            (None, Some(file)) => load_file(file)?,
-            (None, None) => Config::from_args(&self.uplink, &self.downlink)?,
-        };
-        config.forward |= self.forward;
-        if self.delegate {
-            config.delegate_everywhere();
-        }
-        Ok(config)
-    }
-
-    /// The configuration's file, unless the command line says it all.
-    fn file(&self) -> Option<&Path> {
-        let named = [&self.interfaces, &self.uplink, &self.downlink];
-        let default = named.iter().all(|names| names.is_empty()).then(|| Path::new(CONFIG_FILE));
-        self.config.as_deref().or(default)
-    }
-}
-
-/// Reads a configuration file.
-///
-/// # Errors
-///
-/// Every [`ConfigError`] found, or one that says why the file cannot be read.
-pub fn load_file(file: &Path) -> Result<Config, Vec<ConfigError>> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        vec![ConfigError {
-            file: name.clone(),
-            line: None,
-            key: String::new(),
-            problem: format!("cannot be read: {error}"),
-            remedy: "name another file with --config, or name interfaces with --uplink and \
-                     --downlink"
-                .to_owned(),
-        }]
-    })?;
-    crate::config::file::parse(&name, &text)
-}
-
 /// How a running agent is found.
 #[derive(Debug, Clone, Args)]
 struct Agent {
@@ -403,10 +335,12 @@ fn perform(command: Command) -> Result<(), Failure> {
             say(&imported.configuration);
             print_error(&imported.summary.trim_end());
         }
-        Command::Status { agent, options } => status::run(&agent.runtime_dir, &options)?,
+        Command::Status { agent, options } => {
+            status::run(&control::directory(&agent.runtime_dir), &options)?;
+        }
         Command::Survey(options) => survey::run(&options)?,
         Command::Doctor { agent, options } => {
-            let code = doctor::run(&agent.runtime_dir, &options)?;
+            let code = doctor::run(&control::directory(&agent.runtime_dir), &options)?;
             if code != 0 {
                 return Err(Failure::Reported(code));
             }

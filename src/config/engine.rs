@@ -162,6 +162,14 @@ impl Engine {
             high_availability: None,
         }
     }
+
+    /// Whether only root can have it renew: the system runs it as root, and no command of the
+    /// operator is in between.
+    pub fn needs_root(&self) -> bool {
+        let is_of_root =
+            matches!(self.program, Program::Dhcpcd | Program::Dhcp6c | Program::Networkd);
+        is_of_root && self.renew.is_empty()
+    }
 }
 
 impl Uplink {
@@ -181,6 +189,14 @@ impl Config {
     pub fn engine(&self, name: &str) -> Option<Engine> {
         let named = self.engines.get(name).cloned();
         named.or_else(|| Program::named(name).map(Engine::new))
+    }
+
+    /// The first engine that only root can lead: its interface, and what it is.
+    pub fn engine_of_root(&self) -> Option<(&str, Program)> {
+        self.engines_in_use().find_map(|(_, interface, name)| {
+            let engine = self.engine(name).filter(Engine::needs_root)?;
+            Some((interface, engine.program))
+        })
     }
 
     /// The job, the interface and the engine's name of all that is not built-in.

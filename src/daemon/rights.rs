@@ -29,8 +29,10 @@ const DEPTH: usize = 4;
 /// What is out of the agent's reach since it has started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Confinement {
-    /// What is out of its user's.
+    /// Nothing: it goes on as who started it.
     None,
+    /// What is out of its user's: who that is has no power over programs that run as root.
+    Root,
     /// All but what the agent itself needs: it can start no other program.
     Files,
 }
@@ -38,13 +40,26 @@ pub(super) enum Confinement {
 impl Confinement {
     /// Whether a configuration can be followed.
     pub(super) fn check(self, config: &Config) -> Result<(), String> {
-        if self == Self::None || config.is_self_contained() {
+        if self == Self::None {
+            return Ok(());
+        }
+        without_root(config)?;
+        if self == Self::Root || config.is_self_contained() {
             return Ok(());
         }
         Err("it names another program or a file of others, which are out of reach of an agent that \
              was started with --user and without such: start it anew"
             .to_owned())
     }
+}
+
+/// Refuses what an agent that is not root cannot lead.
+fn without_root(config: &Config) -> Result<(), String> {
+    let Some((interface, program)) = config.engine_of_root() else { return Ok(()) };
+    Err(format!(
+        "{program} on {interface} runs as root and renews for nobody else: start the agent without \
+         --user, or name a command with renew in an [engine.NAME] of the kind {program}"
+    ))
 }
 
 /// Hands the agent's directories to a user, and goes on as that with no more rights than it needs.
@@ -57,6 +72,7 @@ pub(super) fn give_up(
     config: &Config,
     options: &Options,
 ) -> anyhow::Result<Confinement> {
+    without_root(config).map_err(|text| anyhow!("--user {name}: {text}"))?;
     let account = Account::named(name).with_context(|| format!("--user {name}"))?;
     let account = account.ok_or_else(|| {
         anyhow!("--user {name}: there is no such user: make it (`useradd --system {name}`)")
@@ -78,7 +94,7 @@ pub(super) fn give_up(
 fn confine(config: &Config, options: &Options) -> anyhow::Result<Confinement> {
     if !config.is_self_contained() {
         info!("files are as far within reach as for the user, since other programs are started");
-        return Ok(Confinement::None);
+        return Ok(Confinement::Root);
     }
     let mut read: Vec<PathBuf> = READ.map(PathBuf::from).to_vec();
     let directory = options.config.as_deref().and_then(Path::parent);
@@ -90,7 +106,7 @@ fn confine(config: &Config, options: &Options) -> anyhow::Result<Confinement> {
         return Ok(Confinement::Files);
     }
     warn!("this kernel has no Landlock: files are as far within reach as for the user");
-    Ok(Confinement::None)
+    Ok(Confinement::Root)
 }
 
 /// Makes a directory, and gives it and what is in it to a user. Nothing is followed out of it: what

@@ -208,11 +208,7 @@ impl Requester {
                     OnChange::Renew => running.signal(Signal::SIGHUP),
                     OnChange::Restart => running.restart().await,
                 }
-                .map_err(|error| {
-                    let text =
-                        format!("dhcp6c ({}) cannot be made to renew: {error}", running.id());
-                    (Trouble::Silent, text)
-                })
+                .map_err(|error| self.unmoved(running, &error))
             }
             Program::Command
             | Program::Radvd
@@ -235,7 +231,14 @@ impl Requester {
     }
 
     fn unmoved(&self, running: Running, error: &std::io::Error) -> Wrong {
-        let text = format!("{} ({}) cannot be made to renew: {error}", self.kind, running.id());
+        let remedy = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                "; it runs as root: have the agent run as root too (in its unit: User=root)"
+            }
+            _ => "",
+        };
+        let text =
+            format!("{} ({}) cannot be made to renew: {error}{remedy}", self.kind, running.id());
         (Trouble::Silent, text)
     }
 
