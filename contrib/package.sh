@@ -72,7 +72,12 @@ stage() {
     mkdir -p "$scratch"
     put exec 755 usr/sbin "$program"
     $strip --strip-unneeded "$tree/exec/usr/sbin/renumberd"
-    put_as conf 644 etc/renumberd.toml contrib/renumberd.toml
+    # An RPM's upgrade leaves a file alone that was edited. dpkg would ask whose to take whenever ours
+    # has changed, or give up where nobody answers: there it is copied by the first installation.
+    case $1 in
+    rpm) put_as conf 644 etc/renumberd.toml contrib/renumberd.toml ;;
+    *) put_as data 644 usr/share/renumberd/renumberd.toml contrib/renumberd.toml ;;
+    esac
 
     put data 644 usr/lib/systemd/system contrib/systemd/*.service
     put_as data 644 usr/lib/sysusers.d/renumberd.conf contrib/systemd/sysusers.conf
