@@ -11,8 +11,8 @@ use crate::time::{Deadline, Instant};
 
 /// The pause between two looks at whether the agent is ready.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What it lacks is looked at so often afterwards, when the agent is awake anyway.
-const LATER: Duration = Duration::from_secs(1);
+/// What it lacks is looked at so often afterwards.
+const LATER: Duration = Duration::from_secs(2);
 
 /// What the service manager was sent.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Supervisor {
     /// It counts as ready then, whatever is lacking.
     ready_at: Instant,
     next_look: Instant,
+    /// Something was lacking when it was looked at last.
+    lacks: bool,
     /// What was sent last, and `systemctl status` shows.
     status: String,
     watchdog: Option<Watchdog>,
@@ -47,6 +49,7 @@ impl Supervisor {
             is_ready: false,
             ready_at: now + timeout,
             next_look: now,
+            lacks: true,
             status: String::new(),
             watchdog,
         }
@@ -67,6 +70,7 @@ impl Supervisor {
             return;
         }
         let lack = core.first_lack(now);
+        self.lacks = lack.is_some();
         let was_ready = self.is_ready;
         self.is_ready |= lack.is_none() || now >= self.ready_at;
         self.next_look = now + if self.is_ready { LATER } else { PAUSE };
@@ -90,7 +94,7 @@ impl Supervisor {
         if !self.is_there {
             return None;
         }
-        let look = (!self.is_ready).then_some(self.next_look);
+        let look = self.lacks.then_some(self.next_look);
         let alive = self.watchdog.as_ref().map(|watchdog| watchdog.next_at);
         let at = look.into_iter().chain(alive).min()?;
         Some(Deadline::new(at, "report to the service manager"))
