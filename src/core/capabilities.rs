@@ -56,7 +56,8 @@ pub struct Remedies {
 impl Remedies {
     /// Those of Linux.
     pub const LINUX: Self = Self {
-        forwarding: "sysctl -w net.ipv6.conf.all.forwarding=1, or start the agent with --forward",
+        forwarding: "write forward = true at the top of the configuration, or run sysctl -w \
+                     net.ipv6.conf.all.forwarding=1",
         interface_up: "ip link set the interface up, and look at its cable or peer",
         link_local: "give it one: set addr_gen_mode to 0 and disable_ipv6 to 0 below \
                      net.ipv6.conf.IF, and look for a duplicate of its address on the link",

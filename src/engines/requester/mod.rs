@@ -231,11 +231,10 @@ impl Requester {
     }
 
     fn unmoved(&self, running: Running, error: &std::io::Error) -> Wrong {
-        let remedy = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => {
-                "; it runs as root: have the agent run as root too (in its unit: User=root)"
-            }
-            _ => "",
+        let remedy = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            "; it runs as root: have the agent run as root too (in its unit: User=root)"
+        } else {
+            ""
         };
         let text =
             format!("{} ({}) cannot be made to renew: {error}{remedy}", self.kind, running.id());
