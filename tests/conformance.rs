@@ -36,8 +36,8 @@ const AREAS: [(&str, &[(u32, u32)]); 25] = [
     ("HST", &[(1, 12)]),
     ("CLI", &[(1, 10), (20, 25), (30, 34)]),
     ("FBS", &[(1, 15)]),
-    ("OPS", &[(1, 14)]),
-    ("PKG", &[(1, 4)]),
+    ("OPS", &[(1, 16)]),
+    ("PKG", &[(1, 6)]),
 ];
 
 /// What a clause can be in besides being held by a test.

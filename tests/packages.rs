@@ -29,7 +29,7 @@ use std::time::Instant;
 use lab::provider::Era;
 use lab::scripted::{Script, Scripted};
 use lab::site::{PROVIDER, Site};
-use lab::CEILING;
+use lab::{CEILING, eventually};
 use machine::{Machine, fresh_root};
 
 const SCRIPTS: [&str; 13] = [
@@ -232,9 +232,11 @@ fn debian_package_from_installation_to_purge() {
     assert!(!machine.try_run("systemctl start renumberd-rtsold@wan0").status.success());
     machine.run("systemctl stop renumberd-rtsold@wan0 renumberd");
     site.dut.sysctl("wan0", "accept_ra", 2);
-    machine.run("systemctl start renumberd-rtsold-wait-online@wan0");
-    let log = machine.run("journalctl -u renumberd-rtsold@wan0 -o cat");
-    assert!(log.contains("the default router fe80::1 is heard"), "{log}");
+    machine.run("systemctl start renumberd-rtsold@wan0");
+    eventually("a router on the host's interface", CEILING, || {
+        let log = machine.run("journalctl -u renumberd-rtsold@wan0 -o cat");
+        log.contains("the default router fe80::1 is heard").then_some(())
+    });
     let status = machine.run("renumberd status");
     assert!(status.contains("uplink wan0"), "the only agent is found: {status}");
     println!("{}", machine.property("renumberd-rtsold@wan0", "StatusText"));
