@@ -22,6 +22,8 @@ fn file(keys: &Keys, key: &str, value: &str) -> String {
             &[("kind", "\"kea\"")]
         }
         "engine" => &[("kind", "\"dhcp6c\"")],
+        // Only resolvconf has an entry for each router.
+        "client" if key == "resolver-per-router" => &[("resolver", "\"resolvconf\"")],
         _ => &[],
     };
     for (needed, value) in required.iter().filter(|(needed, _)| *needed != key) {
