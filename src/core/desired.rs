@@ -265,7 +265,7 @@ fn downlink_state(
             route(desired, *subnet, RouteTarget::OnLink(link.index), ON_LINK_METRIC, until);
         }
         if held {
-            // Probes for other holders of the address show nothing.
+            // A duplicate address is that of another node, which may be no resolver.
             if !duplicate {
                 own.push((address, until));
             }

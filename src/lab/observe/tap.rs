@@ -64,7 +64,7 @@ impl Tap {
     ///
     /// # Errors
     ///
-    /// When there is no such interface, or what the system says.
+    /// When there is no such interface, or the system's error.
     pub fn on(interface: &str) -> io::Result<Self> {
         let index = nix::net::if_::if_nametoindex(interface)?;
         Self::new(ETH_P_ALL, &packets_of(index), Vec::new())

@@ -41,7 +41,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn cable(&self, name: &str, far: Place<'_>) -> anyhow::Result<()> {
         self.veth(name, far, None)?;
         self.set_up(name, true)?;
@@ -53,7 +53,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn port(
         &self,
         switch: &str,
@@ -93,7 +93,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn switch(&self, name: &str) -> anyhow::Result<()> {
         let settings = vec![InfoBridge::ForwardDelay(0), InfoBridge::MulticastSnooping(false)];
         let mut link = LinkMessage::default();
@@ -113,7 +113,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn set_up(&self, name: &str, up: bool) -> anyhow::Result<()> {
         let mut link = LinkMessage::default();
         link.header.index = self.index(name)?;
@@ -129,7 +129,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn reconnect(&self, name: &str) -> anyhow::Result<Instant> {
         let (_, mut events) = self.run(Kernel::open)?;
         let begun = clock::now();
@@ -150,7 +150,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn own_address(&self, address: Ipv6Addr) -> anyhow::Result<()> {
         let mut message = AddressMessage::default();
         message.header.family = AddressFamily::Inet6;
@@ -191,7 +191,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// When one gets none, or what the kernel says.
+    /// When one gets none, or the kernel's error.
     pub fn settled(&self, names: &[&str]) -> anyhow::Result<System> {
         settled(&mut self.run(Kernel::open)?.0, names)
     }
@@ -225,7 +225,7 @@ fn set_link(link: LinkMessage) -> Request {
 ///
 /// # Errors
 ///
-/// When one gets none, or what the kernel says.
+/// When one gets none, or the kernel's error.
 pub fn settled(kernel: &mut Kernel, names: &[&str]) -> anyhow::Result<System> {
     let begun = clock::now();
     loop {

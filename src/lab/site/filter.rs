@@ -33,7 +33,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn lose(&self, name: &str, part: f64) -> anyhow::Result<()> {
         self.filter(name, "dice", &dice(part))
     }
@@ -43,7 +43,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn lose_notifications(&self, name: &str) -> anyhow::Result<()> {
         self.filter(name, "notifications", &notifications())
     }

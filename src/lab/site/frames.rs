@@ -112,7 +112,7 @@ impl FrameSender {
     ///
     /// # Errors
     ///
-    /// When there is no such interface, or what the system says.
+    /// When there is no such interface, or the system's error.
     pub fn open((namespace, name): Place<'_>) -> anyhow::Result<Self> {
         let config = Config { channel_type: ChannelType::Layer2, ..Config::default() };
         let opened = namespace.run(|| {

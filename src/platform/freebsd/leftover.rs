@@ -28,7 +28,7 @@ impl<C: SystemCalls> Kernel<C> {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn end_leftovers(&mut self, now: Instant, addresses: &[Place]) -> Result<(), Errno> {
         if addresses.is_empty() {
             return Ok(());

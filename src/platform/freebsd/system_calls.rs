@@ -46,7 +46,7 @@ pub trait SystemCalls {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     fn set_sysctl_by_name(&mut self, name: &str, value: i32) -> Result<(), Errno>;
 
     /// The wall clock, since 1970: ends of routes are counted on it.

@@ -138,7 +138,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn end_left_behind(
         &mut self,
         now: Instant,

@@ -70,7 +70,7 @@ pub(super) fn number(name: &str) -> io::Result<i32> {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub(super) fn set_number(name: &str, value: i32) -> io::Result<()> {
     let name = CString::new(name)?;
     let octets = value.to_ne_bytes();
