@@ -153,8 +153,11 @@ pub struct Report {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Nothing is known of it yet.
+    /// It has nothing to do: an advertiser is started with the first advertisement, which waits until
+    /// it is known what the uplinks have.
     #[default]
+    Idle,
+    /// It has an order, and nothing is known of it yet.
     Starting,
     /// It runs, and does what the last order says as far as is known.
     Running,
@@ -262,6 +265,12 @@ impl Engines {
         is_news
     }
 
+    /// What a program does that has reported nothing: the system starts those that request.
+    fn state_before_a_report(&self, post: &Post) -> State {
+        let is_asked = post.job == Job::Requester || self.ordered.contains_key(post);
+        if is_asked { State::Starting } else { State::Idle }
+    }
+
     /// What is wrong with which of them.
     pub(super) fn troubles(&self) -> impl Iterator<Item = (&Post, Trouble, &str)> {
         self.reports.iter().flat_map(|(post, report)| {
@@ -278,7 +287,7 @@ impl Engines {
                 post: post.clone(),
                 program: engine.program.to_string(),
                 version: report.and_then(|report| report.version.clone()),
-                state: report.map_or_else(State::default, |report| report.state),
+                state: report.map_or_else(|| self.state_before_a_report(post), |one| one.state),
             }
         };
         self.wanted.iter().map(status).collect()
@@ -288,6 +297,7 @@ impl Engines {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Idle => "nothing to do",
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Changing => "changing",
@@ -317,6 +327,19 @@ mod tests {
         let post = Post { job: Job::Delegator, interface: interface.to_owned() };
         let version = Some(order.to_string());
         Report { post, order, version, state: State::Running, troubles: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_program_without_an_order_has_nothing_to_do() {
+        let config = crate::config::file::parse("test.toml", TWO_PROGRAMS).unwrap();
+        let mut engines = Engines::default();
+        engines.configure(&config);
+        let states = |engines: &Engines| -> Vec<State> {
+            engines.status().into_iter().map(|one| one.state).collect()
+        };
+        assert_eq!(states(&engines), [State::Idle; 2]);
+        engines.next_number(Job::Delegator, INTERFACES[0]);
+        assert_eq!(states(&engines), [State::Starting, State::Idle]);
     }
 
     proptest! {

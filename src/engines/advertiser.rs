@@ -98,6 +98,7 @@ impl Advertiser {
         self.reporter.order(number);
         let Some(advertised) = advertised else {
             self.stop(Duration::ZERO).await;
+            self.reporter.state(State::Idle);
             return;
         };
         self.again = false;
@@ -139,6 +140,7 @@ impl Advertiser {
                 let mut process = Process::new(setup);
                 process.start();
                 self.process = Some(process);
+                self.reporter.state(State::Starting);
             }
         }
         Ok(())

@@ -168,7 +168,7 @@ fn write_engines(page: &mut Page, status: &Status) {
         let Post { job, interface } = &engine.post;
         let version = engine.version.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
         let paint = match engine.state {
-            State::Running => Paint::Plain,
+            State::Idle | State::Running => Paint::Plain,
             State::Starting | State::Changing => Paint::Warn,
             State::Failed => Paint::Bad,
         };

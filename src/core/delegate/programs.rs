@@ -263,7 +263,7 @@ impl Programs {
         match state {
             State::Changing => return false,
             State::Running => link.works = true,
-            State::Starting | State::Failed => link.works = false,
+            State::Idle | State::Starting | State::Failed => link.works = false,
         }
         let waited = link.confirms_until.take().is_some();
         self.release(now);
