@@ -57,7 +57,9 @@ fn two_routers_with_disjoint_prefixes_cause_no_renewal_after_the_first_round() {
     assert!(site.router_has("wan0", one.on_link) && site.router_has("wan0", two.on_link));
     assert!(lan.frames().iter().all(|frame| !frame.deprecates(one.delegated)));
     let asked = wire.count(secs(0), |frame| frame.is_dhcp(MessageType::Renew));
-    assert!(asked <= 5, "one refresh and four follow-ups for the second prefix: {asked}");
+    // One for what is heard first behind the lease, where the server was faster than the router; one
+    // refresh and four follow-ups for the second prefix.
+    assert!(asked <= 6, "{asked}");
     assert!(agent.status().changes() <= 3, "alternation is no change");
 }
 
