@@ -11,8 +11,8 @@
 #
 # For arm64 on another machine: --target aarch64-unknown-linux-gnu. That needs also Debian's
 # gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user-static, in which the program writes its
-# pages, and Rust's library for that target: rustup target add aarch64-unknown-linux-gnu. Nobody has
-# tried that yet.
+# pages, and Rust's library for that target: rustup target add aarch64-unknown-linux-gnu, or Debian's
+# libstd-rust-web-dev:arm64 beside its rustc-web and cargo-web.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
