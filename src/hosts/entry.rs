@@ -21,6 +21,10 @@ use crate::programs::command::{self, Manner};
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 /// A socket that systemd-resolved listens on while it runs.
 const RESOLVED: &str = "/run/systemd/resolve/io.systemd.Resolve";
+/// What is wrong where routers advertise DNS servers and this machine has no use for them by itself.
+const NOBODY_TAKES: &str = "routers advertise DNS servers, which nothing here takes: \
+    systemd-resolved does not run and resolvconf is not there; start the one or install openresolv, \
+    or name a file, a program or none: resolver in [client.INTERFACE], -R PROGRAM of rtsold";
 /// What stands behind the interface's name in the key of an entry, as rtsold(8) has it.
 const ORIGIN: &str = "slaac";
 
@@ -125,7 +129,12 @@ impl Keep for Entry {
 
     async fn bring(&mut self, wanted: &Self::Wanted) -> Result<(), String> {
         let holder = match wanted {
-            Some(wanted) if !wanted.resolvers.is_empty() => holder_of(&wanted.target)?,
+            Some(wanted) if !wanted.resolvers.is_empty() => {
+                let holder =
+                    holder_of(&wanted.target, || resolved_runs(Path::new(RESOLVED)), resolvconf);
+                // One that is missing has lost what it was handed, and gets it anew when it is there.
+                holder.inspect_err(|_| self.handed.clear())?
+            }
             Some(_) | None => None,
         };
         // Make before break: between two holders there is a resolver at all times.
@@ -157,11 +166,20 @@ fn key_of(interface: &str, router: Option<Ipv6Addr>) -> String {
     }
 }
 
-/// The program that is to hold the entry; none where none is.
-fn holder_of(target: &ResolverTarget) -> Result<Option<Holder>, String> {
+/// The holder of the entry; none where none is wanted. `resolved_runs` and `resolvconf` say what
+/// there is.
+fn holder_of(
+    target: &ResolverTarget,
+    resolved_runs: impl FnOnce() -> bool,
+    resolvconf: impl FnOnce() -> Option<Holder>,
+) -> Result<Option<Holder>, String> {
     match target {
-        ResolverTarget::Auto if resolved_runs(Path::new(RESOLVED)) => Ok(Some(Holder::Resolved)),
-        ResolverTarget::Auto => Ok(resolvconf().filter(|holder| *holder != Holder::Resolved)),
+        ResolverTarget::Auto if resolved_runs() => Ok(Some(Holder::Resolved)),
+        // resolvconf of systemd hands all to systemd-resolved, which does not run.
+        ResolverTarget::Auto => match resolvconf().filter(|holder| *holder != Holder::Resolved) {
+            Some(holder) => Ok(Some(holder)),
+            None => Err(NOBODY_TAKES.to_owned()),
+        },
         ResolverTarget::Resolved => Ok(Some(Holder::Resolved)),
         ResolverTarget::Resolvconf => {
             let missing = "resolvconf is not there: install openresolv, or name another resolver";
@@ -217,8 +235,22 @@ mod tests {
     #[test]
     fn a_program_that_is_missing_is_named_with_the_remedy() {
         let target = ResolverTarget::Program("/nowhere/resolvconf".to_owned());
-        let error = holder_of(&target).unwrap_err();
+        let error = holder_of(&target, || true, || None).unwrap_err();
         assert!(error.contains("/nowhere/resolvconf is not there: install it"), "{error}");
-        assert_eq!(holder_of(&ResolverTarget::Nobody), Ok(None));
+        assert_eq!(holder_of(&ResolverTarget::Nobody, || false, || None), Ok(None));
+    }
+
+    #[test]
+    fn where_nobody_takes_dns_servers_that_is_said_with_the_remedy() {
+        let openresolv = || Some(Holder::Program("/sbin/resolvconf".into()));
+        let of_systemd = || Some(Holder::Resolved);
+        let auto = ResolverTarget::Auto;
+        assert_eq!(holder_of(&auto, || true, openresolv), Ok(Some(Holder::Resolved)));
+        assert_eq!(holder_of(&auto, || false, openresolv), Ok(openresolv()));
+        for nobody in [holder_of(&auto, || false, || None), holder_of(&auto, || false, of_systemd)]
+        {
+            let text = nobody.unwrap_err();
+            assert!(text.contains("install openresolv"), "{text}");
+        }
     }
 }

@@ -320,3 +320,25 @@ fn a_script_s_failure_is_reported_until_the_next_one_succeeds() {
         assert_eq!(hosts.report().await.trouble, None);
     });
 }
+
+#[test]
+fn a_program_that_is_installed_anew_is_handed_the_data_anew() {
+    let bench = Bench::new();
+    let program = bench.resolvconf();
+    let resolver = ResolverTarget::Program(program.clone());
+    let client = Client { resolver, ..Client::default() };
+    run(async {
+        let mut hosts = bench.hosts();
+        let servers = |servers: &[&str]| of([("eth0", publication(&client, servers, &[]))]);
+        hosts.publish(servers(&["2001:db8::53"]));
+        assert_eq!(hosts.report().await.trouble, None);
+        fs::remove_file(&program).unwrap();
+        hosts.publish(servers(&["2001:db8::54"]));
+        assert!(hosts.report().await.trouble.unwrap().contains("is not there"));
+        bench.resolvconf();
+        hosts.publish(servers(&["2001:db8::53"]));
+        assert_eq!(hosts.report().await.trouble, None);
+        let added = "-a eth0:slaac\nnameserver 2001:db8::53\n";
+        assert_eq!(bench.log(), format!("{added}{added}"));
+    });
+}

@@ -44,7 +44,7 @@ pub const CLIENT: Keys = Keys {
             Kind::Text(Form::Name),
             r#""auto""#,
             r#""file:/run/renumberd/resolv.conf""#,
-            "Who is handed DNS servers and search domains: `resolved` (systemd-resolved), `resolvconf`, a program such as `/sbin/resolvconf` that is run as rtsold runs it, `file:/path` in the form of resolv.conf, `none`; `auto` is systemd-resolved where it runs, else resolvconf where it is installed.",
+            "Who is handed DNS servers and search domains: `resolved` (systemd-resolved), `resolvconf`, a program such as `/sbin/resolvconf` that is run as rtsold runs it, `file:/path` in the form of resolv.conf, `none`; `auto` is systemd-resolved where it runs, else resolvconf where it is installed; where neither is there, that is reported.",
         ),
         key(
             "resolver-per-router",

@@ -70,7 +70,7 @@ impl Condition {
             }
             Self::Engine { trouble, .. } => of_program(*trouble),
             Self::NotPublished { .. } => {
-                "look at the program or file that is named, and at the rights of the agent"
+                "mend what is named, or look at the rights of the agent; it is tried again"
             }
             Self::ClientPortTaken { .. } => {
                 "stop the other DHCPv6 client; renumberd doctor names it"
