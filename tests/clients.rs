@@ -258,6 +258,26 @@ fn a_link_that_comes_back_is_solicited_at_once() {
     assert!(fastest < millis(50), "{fastest:?}");
 }
 
+/// CLI-35: this kernel drops what the agent has heard; the router says nothing of its own accord.
+#[test]
+fn what_the_kernel_has_not_taken_is_asked_for_again() {
+    let link = Link::new(&[("accept_ra_pinfo", 0)]);
+    let _router = link.advertiser(Era::new(1));
+    let agent = link.agent(CONFIG);
+    eventually("the router is heard", secs(5), || {
+        (!agent.status().heard(INTERFACE).is_empty()).then_some(())
+    });
+    eventually("that is named", secs(15), || {
+        agent.status().complains("address-not-formed").then_some(())
+    });
+    assert!(link.host.addresses().is_empty());
+    link.host.namespace.sysctl(INTERFACE, "accept_ra_pinfo", 1);
+    link.host.takes(Era::new(1).on_link, secs(15));
+    eventually("and over", secs(5), || {
+        (!agent.status().complains("address-not-formed")).then_some(())
+    });
+}
+
 /// Another program follows the advertisements: its addresses are its own.
 #[test]
 fn beside_another_program_the_agent_stays_out() {

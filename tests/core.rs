@@ -8,6 +8,8 @@ mod client;
 mod downlink;
 #[path = "core/events.rs"]
 mod events;
+#[path = "core/forming.rs"]
+mod forming;
 #[path = "core/heard.rs"]
 mod heard;
 #[path = "core/histories.rs"]

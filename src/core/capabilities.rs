@@ -49,6 +49,8 @@ pub struct Remedies {
     pub link_local: &'static str,
     /// The kernel is to follow router advertisements on an interface of a host.
     pub follow_advertisements: &'static str,
+    /// The kernel is to make an address of what is advertised on an interface of a host.
+    pub form_addresses: &'static str,
     /// The machine is to answer Neighbor Solicitations from outside of the prefixes of a link.
     pub answer_off_link: &'static str,
 }
@@ -64,6 +66,9 @@ impl Remedies {
         follow_advertisements: "leave the interface to the program that manages it, or have the \
                                 kernel make addresses: sysctl -w net.ipv6.conf.IF.accept_ra=1, \
                                 and start anew",
+        form_addresses: "sysctl -w net.ipv6.conf.IF.accept_ra=1, and the same with accept_ra_pinfo \
+                         and autoconf; with max_addresses make room for more; where dmesg names \
+                         an overflow of ndisc_cache, raise net.ipv6.neigh.default.gc_thresh3",
         answer_off_link: "none is needed on Linux, which answers them",
     };
 
@@ -78,6 +83,8 @@ impl Remedies {
         follow_advertisements: "leave the interface to the program that manages it, or have the \
                                 kernel make addresses: ifconfig IF inet6 accept_rtadv, and start \
                                 anew",
+        form_addresses: "ifconfig IF inet6 accept_rtadv -ifdisabled, and look whether \
+                         net.inet6.ip6.forwarding is 0",
         answer_off_link: "sysctl net.inet6.icmp6.nd6_onlink_ns_rfc4861=1, and the same in \
                           /etc/sysctl.conf",
     };

@@ -52,12 +52,14 @@ pub enum Input {
         /// Why not.
         refusal: Refusal,
     },
-    /// The system did not take an ICMPv6 packet at once: it may leave later, or not at all.
+    /// The system did not take an ICMPv6 packet.
     NotSent {
         /// On this interface.
         interface: IfIndex,
         /// To this address.
         destination: Ipv6Addr,
+        /// It has been tried for long enough and is dropped; before that it may still leave.
+        is_dropped: bool,
     },
     /// Something is known of a program that does a built-in's job.
     Engine(super::engine::Report),

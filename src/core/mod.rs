@@ -212,8 +212,11 @@ impl Core {
             Input::SysctlWas { interface, name, before } => {
                 return self.memory.fold_setting(interface, name, before);
             }
-            Input::NotSent { interface, destination } => {
+            Input::NotSent { interface, destination, is_dropped: false } => {
                 return self.takeovers.handle_not_sent(interface, destination);
+            }
+            Input::NotSent { interface, destination, is_dropped: true } => {
+                self.handle_dropped(now, interface, destination);
             }
             Input::Engine(report) => self.take_report(now, report),
             Input::Published(report) => self.take_publication_report(report),

@@ -6,6 +6,7 @@ mod connection;
 mod effect;
 mod elsewhere;
 mod facts;
+mod forming;
 pub mod hear;
 mod host;
 pub mod lease;
@@ -444,6 +445,15 @@ impl Uplink {
         let address = attached.link_layer_address.clone();
         let options = address.map(NdpOption::SourceLinkLayer).into_iter().collect();
         Some((destination, RouterSolicitation { options }.encode()))
+    }
+
+    /// A solicitation of all routers or of one could not be sent: nobody was asked.
+    pub(super) fn handle_dropped(&mut self, now: Instant, destination: Ipv6Addr) {
+        if destination == net::ALL_ROUTERS {
+            self.solicit.handle_dropped(now);
+        } else {
+            self.routers.handle_dropped(now, destination);
+        }
     }
 
     /// The next DHCPv6 message.

@@ -82,6 +82,8 @@ pub(super) struct Outbox {
     asked: Fate,
     advertised: Fate,
     is_warned: bool,
+    /// ICMPv6 packets that were dropped, by interface and destination.
+    dropped: Vec<(IfIndex, Ipv6Addr)>,
 }
 
 impl Outbox {
@@ -140,6 +142,9 @@ impl Outbox {
     }
 
     fn lose(&mut self, parcel: &Parcel) {
+        if let Parcel::Icmpv6(packet) = parcel {
+            self.dropped.push((packet.interface, packet.destination));
+        }
         if let Some(fate) = self.fate(parcel.stage()) {
             fate.lost = true;
         }
@@ -220,6 +225,11 @@ impl Outbox {
         }
         self.is_warned &= !self.entries.is_empty();
         (reached, warning)
+    }
+
+    /// The ICMPv6 packets that were dropped since the last call, by interface and destination.
+    pub(super) fn take_dropped(&mut self) -> Vec<(IfIndex, Ipv6Addr)> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// When something is tried again.
@@ -328,6 +338,7 @@ mod tests {
             reached.extend(outbox.retry(next, |_| Err(error(libc::EAGAIN))).0);
         }
         assert_eq!(reached, [], "nobody was asked");
+        assert_eq!(outbox.take_dropped(), [(IfIndex(3), "ff02::1".parse().unwrap())]);
         for octet in 0..=u8::MAX {
             for _ in 0..4 {
                 outbox.refused(NOW, Parcel::Icmpv6(packet(octet, "ff02::1")), &error(libc::EAGAIN));

@@ -46,6 +46,14 @@ impl Shell {
         }
     }
 
+    /// Tells the core of packets that were dropped.
+    pub(super) fn report_dropped(&mut self, core: &mut Core) {
+        for (interface, destination) in self.outbox.take_dropped() {
+            let dropped = Input::NotSent { interface, destination, is_dropped: true };
+            core.handle(clock::now(), dropped);
+        }
+    }
+
     /// Tries again what is due.
     pub(super) fn send_again(&mut self, core: &mut Core) {
         let now = clock::now();
@@ -56,6 +64,7 @@ impl Shell {
         let (reached, warning) = outbox.retry(now, |parcel| self.try_send(parcel));
         self.outbox = outbox;
         self.log.warn_all(now, warning);
+        self.report_dropped(core);
         for milestone in reached {
             core.handle(clock::now(), Input::Milestone(milestone));
         }

@@ -198,7 +198,9 @@ impl Shell {
             Output::SendIcmpv6(packet) => {
                 let (interface, destination) = (packet.interface, packet.destination);
                 if !self.send(Parcel::Icmpv6(packet)) {
-                    core.handle(clock::now(), Input::NotSent { interface, destination });
+                    let refused = Input::NotSent { interface, destination, is_dropped: false };
+                    core.handle(clock::now(), refused);
+                    self.report_dropped(core);
                 }
             }
             Output::Hear(hearing) => {

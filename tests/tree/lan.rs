@@ -187,7 +187,8 @@ impl Lan {
             Output::SendIcmpv6(packet) if packet.octets[0] == NEIGHBOR_SOLICITATION => {
                 if self.refuses {
                     let (interface, destination) = (packet.interface, packet.destination);
-                    return Some(Input::NotSent { interface, destination });
+                    let is_dropped = false;
+                    return Some(Input::NotSent { interface, destination, is_dropped });
                 }
                 let target = <[u8; 16]>::try_from(&packet.octets[8..24]).unwrap().into();
                 self.solicited.push(target);

@@ -119,6 +119,10 @@ impl Core {
                 let remedy = self.capabilities.remedies.follow_advertisements;
                 found.add(name, Condition::ManagedElsewhere { mends: client.mend, remedy });
             }
+            if let Some(prefix) = uplink.late_address() {
+                let remedy = self.capabilities.remedies.form_addresses;
+                found.add(name, Condition::AddressNotFormed { prefix, remedy });
+            }
             found.add_silence(now, name, uplink);
             found.add_unavailable(now, name, uplink);
             for (prefix, reason) in uplink.lease().refused() {

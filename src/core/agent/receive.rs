@@ -334,6 +334,19 @@ impl Core {
         }
     }
 
+    /// An ICMPv6 packet could not be sent: a router that it was for has not been asked.
+    pub(in crate::core) fn handle_dropped(
+        &mut self,
+        now: Instant,
+        interface: IfIndex,
+        destination: Ipv6Addr,
+    ) {
+        let Some(name) = self.kernel.state.system.name_of(interface) else { return };
+        if let Some(uplink) = self.uplinks.get_mut(name) {
+            uplink.handle_dropped(now, destination);
+        }
+    }
+
     /// Takes in the neighbors on a link.
     pub(in crate::core) fn receive_neighbors(
         &mut self,

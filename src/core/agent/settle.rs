@@ -186,6 +186,7 @@ impl Core {
         self.apply(now, first);
         self.set_contents(now, &accounted);
         self.publish(now, &sources);
+        self.follow_forming(now);
         self.aim_probes(now);
         self.review = true;
         later
@@ -201,6 +202,16 @@ impl Core {
                 "kept routes are not those that bindings have"
             );
         }
+    }
+
+    /// Has routers asked once more where a host's kernel has made nothing of what they advertise.
+    fn follow_forming(&mut self, now: Instant) {
+        for uplink in self.uplinks.values_mut() {
+            uplink.follow_forming(now, &self.kernel.state.system);
+        }
+        let hosts = self.uplinks.iter().filter(|(_, uplink)| uplink.client().is_some());
+        let names: Vec<String> = hosts.map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.send_from_uplink(now, name));
     }
 
     /// Lets each uplink probe the first of its prefixes that packets can leave from.

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use serde::{Serialize, Serializer};
 
-use super::RefusedStep;
+use super::{Kept, RefusedStep};
 use crate::config::Job;
 use crate::core::client::Published;
 use crate::core::desired::Conflict;
@@ -51,6 +51,14 @@ pub enum Condition {
     ManagedElsewhere {
         /// Stale addresses of the kernel are deprecated all the same.
         mends: bool,
+        /// What helps on this system.
+        #[serde(skip)]
+        remedy: &'static str,
+    },
+    /// The kernel makes no address of what routers advertise.
+    AddressNotFormed {
+        /// A prefix that is advertised.
+        prefix: Ipv6Net,
         /// What helps on this system.
         #[serde(skip)]
         remedy: &'static str,
@@ -211,20 +219,6 @@ pub struct Newcomer {
     pub relay: Option<Ipv6Addr>,
 }
 
-/// What an uplink holds while it waits.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(transparent)]
-pub struct Kept(pub Vec<KeptPrefix>);
-
-/// A delegated prefix that is held.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct KeptPrefix {
-    /// The prefix.
-    pub prefix: Ipv6Net,
-    /// Its valid lifetime, in seconds; none for one without end.
-    pub valid: Option<u32>,
-}
-
 impl Condition {
     /// Its stable name.
     pub const fn name(&self) -> &'static str {
@@ -235,6 +229,7 @@ impl Condition {
             Self::NoLinkLocal { .. } => "no-link-local",
             Self::NeighborsIgnored { .. } => "neighbors-ignored",
             Self::ManagedElsewhere { .. } => "managed-elsewhere",
+            Self::AddressNotFormed { .. } => "address-not-formed",
             Self::DelegatedNotRouted { .. } => "delegated-not-routed",
             Self::NoRouter { .. } => "no-router",
             Self::ServerSilent { .. } => "server-silent",
@@ -277,6 +272,7 @@ impl Condition {
             | Self::NoLinkLocal { .. }
             | Self::NeighborsIgnored { .. }
             | Self::ManagedElsewhere { .. }
+            | Self::AddressNotFormed { .. }
             | Self::DelegatedNotRouted { .. }
             | Self::NoRouter { .. }
             | Self::ServerSilent { .. }
@@ -319,6 +315,11 @@ impl fmt::Display for Condition {
                  (NetworkManager, systemd-networkd, dhcpcd) manages this interface, or none does: \
                  nothing is solicited or published here{}; {remedy}",
                 if *mends { ", and only addresses that the kernel made are mended" } else { "" }
+            ),
+            Self::AddressNotFormed { prefix, remedy } => write!(
+                f,
+                "{prefix} is advertised, and the kernel has made no address in it, nor in another \
+                 prefix; {remedy}"
             ),
             Self::DelegatedNotRouted { prefix, target } => write!(
                 f,
@@ -462,22 +463,6 @@ fn write_without(f: &mut fmt::Formatter<'_>, prefix: Ipv6Net, reason: Unassigned
             write!(f, "there is no room left in {prefix}")
         }
         Unassigned::Excluded => write!(f, "its place in {prefix} is kept by the delegating router"),
-    }
-}
-
-impl fmt::Display for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("No delegated prefix is held");
-        }
-        for (index, KeptPrefix { prefix, valid }) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "Kept meanwhile: " } else { ", " };
-            match valid {
-                Some(seconds) => write!(f, "{separator}{prefix} for {seconds} s")?,
-                None => write!(f, "{separator}{prefix} without end")?,
-            }
-        }
-        Ok(())
     }
 }
 

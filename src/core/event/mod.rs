@@ -5,6 +5,7 @@
 //! name of the field ends in `_ms`, and lifetimes in seconds.
 
 mod condition;
+mod kept;
 mod refused_step;
 mod remedy;
 mod sentence;
@@ -23,7 +24,8 @@ use crate::core::stage::Stage;
 use crate::core::uplink::lease::Transition;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-pub use condition::{Condition, Kept, KeptPrefix, Newcomer};
+pub use condition::{Condition, Newcomer};
+pub use kept::{Kept, KeptPrefix};
 pub use refused_step::RefusedStep;
 
 /// Something that has happened.

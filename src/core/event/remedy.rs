@@ -13,7 +13,8 @@ impl Condition {
             | Self::InterfaceDown { remedy }
             | Self::NoLinkLocal { remedy }
             | Self::NeighborsIgnored { remedy }
-            | Self::ManagedElsewhere { remedy, .. } => remedy,
+            | Self::ManagedElsewhere { remedy, .. }
+            | Self::AddressNotFormed { remedy, .. } => remedy,
             Self::InterfaceAbsent => {
                 "create the interface or correct its name in the configuration; it is used as soon \
                  as it is there"

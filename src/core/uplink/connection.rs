@@ -82,7 +82,6 @@ impl Uplink {
     /// the next.
     pub(in crate::core) fn lack(&self, now: Instant, system: &System) -> Option<Lack> {
         let Some(attached) = &self.attached else { return Some(Lack::Link) };
-        let is_leased = !self.config.delegate.is_empty();
         let prefixes = self.lease.prefixes();
         let has_prefix = || {
             let mut live = prefixes.iter();
@@ -95,7 +94,7 @@ impl Uplink {
         if !self.has_address(now, attached.index, system) {
             return Some(Lack::Address);
         }
-        let is_without = is_leased && !(self.connection.is_answered && has_prefix());
+        let is_without = self.awaits_prefix() && !(self.connection.is_answered && has_prefix());
         is_without.then_some(Lack::Lease)
     }
 
@@ -107,13 +106,7 @@ impl Uplink {
         }
         let is_by_kernel = self.config.address == AddressMode::Kernel;
         let leased = self.lease.addresses();
-        let known: Vec<_> = self.routers.prefixes(now);
-        let confirmed = |prefix: &ipnet::Ipv6Net| self.routers.is_confirmed(now, prefix);
-        let formed: Vec<_> = known
-            .iter()
-            .filter(|known| known.autonomous && confirmed(&known.prefix))
-            .map(|known| known.prefix)
-            .collect();
+        let formed = self.prefixes_to_form(now);
         let is_of_lease = |address| {
             self.connection.is_answered && leased.iter().any(|one| one.address == address)
         };

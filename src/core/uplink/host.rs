@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 
 use super::change::Trigger;
+use super::forming::Forming;
 use super::hear::{FormedIn, StalePrefix};
 use super::register::Registration;
 use super::solicit::MAX_FIRST_DELAY;
@@ -50,6 +51,8 @@ pub(super) struct Host {
     /// Programs that are to be run.
     scripts: VecDeque<Script>,
     registration: Registration,
+    /// The kernel has made no address of what is advertised.
+    pub(super) forming: Option<Forming>,
     /// UDP port 546 is open.
     is_port_open: bool,
 }
@@ -79,6 +82,7 @@ impl Host {
             heard_any: false,
             scripts: VecDeque::new(),
             registration: Registration::new(duid, random),
+            forming: None,
             is_port_open: false,
         }
     }
@@ -87,7 +91,8 @@ impl Host {
     /// addresses.
     pub(super) fn deadline(&self, is_attached: bool) -> Option<Deadline> {
         let registration = self.registration.deadline(is_attached && self.is_port_open);
-        Deadline::first([self.end_of_patience(), registration])
+        let forming = self.forming.as_ref().and_then(Forming::deadline);
+        Deadline::first([self.end_of_patience(), registration, forming])
     }
 
     fn end_of_patience(&self) -> Option<Deadline> {
@@ -104,6 +109,7 @@ impl Host {
     pub(super) fn begin(&mut self) {
         (self.heard_managed, self.heard_other, self.heard_any) = (false, false, false);
         self.registration.forget();
+        self.forming = None;
     }
 
     /// Whether UDP port 546 is needed to register addresses.
@@ -138,6 +144,12 @@ impl Uplink {
     pub(super) fn prefers_delegation(&self) -> bool {
         let is_patient = self.host.wait == Wait::Patient;
         self.config.client.is_some() && !self.config.delegate.is_empty() && is_patient
+    }
+
+    /// Whether it goes without something until a prefix is delegated: a host only while it asks for
+    /// one, and has addresses after all when it has waited for too long.
+    pub(super) fn awaits_prefix(&self) -> bool {
+        !self.config.delegate.is_empty() && self.asks() && self.host.wait == Wait::Patient
     }
 
     /// Begins to ask for a prefix when an advertised one says so, and ends when none does and none
@@ -284,6 +296,8 @@ impl Uplink {
     pub(super) fn follow_as_host(&mut self, now: Instant) -> Effect {
         let mut effect = self.follow_p_flag(now);
         effect.merge(self.register(|registration| registration.handle_timeout(now)));
+        // What the kernel has made meanwhile is looked at when the desired state is derived.
+        effect.derive |= self.host.forming.as_mut().is_some_and(|one| one.handle_timeout(now));
         effect
     }
 
@@ -297,6 +311,7 @@ impl Uplink {
     /// Takes in the addresses that the interface has, which are registered where the network wants
     /// that (RFC 9686).
     pub(in crate::core) fn follow_addresses(&mut self, now: Instant, system: &System) -> Effect {
+        self.follow_forming(now, system);
         if !self.config.client.as_ref().is_some_and(Client::registers) {
             return Effect::default();
         }

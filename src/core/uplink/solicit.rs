@@ -19,6 +19,9 @@ const INITIAL_INTERVAL: Duration = Duration::from_secs(4);
 /// MRT (RFC 7559 §2). MRC and MRD are zero: it never gives up (RS-05).
 const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// After a solicitation that could not be sent, and twice as long each further time.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// The solicitation of one uplink.
 #[derive(Clone, Debug)]
 pub struct Solicit {
@@ -38,6 +41,8 @@ struct Round {
     progress: Progress,
     /// How many were sent in it.
     sent: u32,
+    /// How many could not be sent since the last one that was.
+    dropped: u32,
 }
 
 /// How far the solicitation of an uplink is.
@@ -80,7 +85,7 @@ impl Solicit {
         // that a router that comes and goes cannot draw solicitations at its own rate (RS-10).
         let next_at = self.sent_at.map_or(delayed, |sent| delayed.max(sent + INITIAL_INTERVAL));
         let progress = Progress::Fresh { answered: false };
-        self.round = Some(Round { multicast, next_at, progress, sent: 0 });
+        self.round = Some(Round { multicast, next_at, progress, sent: 0, dropped: 0 });
     }
 
     /// The interface is unusable: nothing is sent. What comes back may be another link, so it is
@@ -128,6 +133,18 @@ impl Solicit {
         let sent = round.sent.saturating_add(1);
         self.round = Some(Round { next_at: now + interval, progress, sent, ..round });
         true
+    }
+
+    /// The last one could not be sent: it counts as none, and the next one comes sooner.
+    pub fn handle_dropped(&mut self, now: Instant) {
+        let Some(round) = &mut self.round else { return };
+        round.sent = round.sent.saturating_sub(1);
+        if round.sent == 0 {
+            round.progress = Progress::Fresh { answered: false };
+        }
+        let pause = AGAIN_AFTER * 2_u32.saturating_pow(round.dropped);
+        round.dropped = round.dropped.saturating_add(1);
+        round.next_at = round.next_at.min(now + pause.min(INITIAL_INTERVAL));
     }
 
     /// How far it is, beside `advertisements` that were taken in.

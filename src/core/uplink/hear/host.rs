@@ -99,6 +99,12 @@ impl Routers {
         })
     }
 
+    /// Whether a router says so of this prefix.
+    pub fn is_shared(&self, prefix: &Ipv6Net) -> bool {
+        let known = self.routers.values().filter_map(|router| router.prefixes.get(prefix));
+        known.into_iter().any(|known| known.delegation_preferred)
+    }
+
     /// The kernel has found that a neighbor does not answer. Whether that is a default router which
     /// is to be asked whether it is there.
     pub fn handle_unreachable(&mut self, now: Instant, address: Ipv6Addr) -> bool {

@@ -257,6 +257,14 @@ impl Routers {
         })
     }
 
+    /// A solicitation of one router could not be sent.
+    pub fn handle_dropped(&mut self, now: Instant, router: Ipv6Addr) {
+        self.suspicions.handle_dropped(now, router);
+        if let Some(router) = self.routers.get_mut(&router) {
+            router.reach.handle_dropped(now);
+        }
+    }
+
     /// When something runs out or a verdict has to be given, which
     /// [`handle_timeout`](Self::handle_timeout) does; with `can_send` also when a solicitation has
     /// to leave, which [`poll_solicitation`](Self::poll_solicitation) gives.

@@ -21,6 +21,9 @@ const REST: Duration = Duration::from_secs(60);
 /// MaxRtrAdvInterval, unless less follows from the Router Lifetime (RFC 4861 §6.2.1).
 const LONGEST_INTERVAL: Duration = Duration::from_secs(600);
 
+/// After a solicitation that could not be sent.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// What is known of one router.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Reach {
@@ -98,6 +101,13 @@ impl Reach {
             question.first_at.get_or_insert(now);
         }
         is_due
+    }
+
+    /// A solicitation could not be sent: that no answer comes shows nothing, and it is asked anew.
+    pub(super) fn handle_dropped(&mut self, now: Instant) {
+        if let Some(question) = &mut self.question {
+            *question = Question { ask_from: now + AGAIN_AFTER, asked: 0, first_at: None };
+        }
     }
 
     /// Finds it silent when it has not answered in its time.

@@ -18,6 +18,9 @@ const PARTS: Duration = Duration::from_millis(150);
 /// what the router sends of its own accord: whatever comes earlier need not be the answer.
 const ANSWER_DELAY: Duration = Duration::from_millis(600);
 
+/// After a solicitation that could not be sent.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// Solicitations of one uplink about what was left out: any node on the link can forge what draws
 /// them.
 const QUESTIONS: Bucket = Bucket::new(3, Duration::from_secs(10));
@@ -148,6 +151,16 @@ impl Suspicions {
             suspicion.asked_at = now;
         }
         Some(router)
+    }
+
+    /// A solicitation of `router` could not be sent: what it leaves out until it has been asked anew
+    /// is no answer.
+    pub(super) fn handle_dropped(&mut self, now: Instant, router: Ipv6Addr) {
+        for (_, suspicion) in self.of(router).filter(|(_, one)| one.verdict_at.is_none()) {
+            if std::mem::take(&mut suspicion.asked) > 0 {
+                suspicion.ask_from = now + AGAIN_AFTER;
+            }
+        }
     }
 
     /// Those that a verdict has to be given on; they are over with it.

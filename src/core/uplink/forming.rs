@@ -1,0 +1,114 @@
+//! Whether the kernel of a host makes an address of what routers advertise.
+//!
+//! A kernel can drop an advertisement that the agent has heard: Linux drops it whole while its table
+//! of neighbors is full, and while it is set to ignore it. Routers that have been heard are not
+//! solicited again, so that the host would be without an address until they advertise by themselves.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
+use super::Uplink;
+use crate::config::AddressMode;
+use crate::core::kernel::system::System;
+use crate::time::{Deadline, Instant};
+
+/// Linux reports an address when duplicates have been looked for, which takes up to two seconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Later than this after the question before routers are not asked again: by then they advertise by
+/// themselves (MaxRtrAdvInterval, RFC 4861 §6.2.1).
+const MAX_PAUSE: Duration = Duration::from_secs(600);
+
+/// The wait for an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Forming {
+    /// An advertised prefix without an address.
+    prefix: Ipv6Net,
+    /// Between the question before, or the first advertisement, and the next question.
+    pause: Duration,
+    /// When routers are asked again; none where that is due now, or has been done often enough.
+    ask_at: Option<Instant>,
+    is_due: bool,
+    /// Routers have been asked in vain.
+    is_late: bool,
+}
+
+impl Forming {
+    fn new(now: Instant, prefix: Ipv6Net) -> Self {
+        let ask_at = Some(now + PATIENCE);
+        Self { prefix, pause: PATIENCE, ask_at, is_due: false, is_late: false }
+    }
+
+    /// When it has lasted for too long.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        Some(Deadline::new(self.ask_at?, "address of an advertised prefix"))
+    }
+
+    /// Takes note that it has, which is true once.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
+        let is_due = self.ask_at.take_if(|at| *at <= now).is_some();
+        self.is_due |= is_due;
+        is_due
+    }
+
+    /// Whether routers are to be asked now; the next time is set then.
+    fn take_due(&mut self, now: Instant) -> bool {
+        let is_due = std::mem::take(&mut self.is_due);
+        if is_due {
+            self.is_late = self.pause > PATIENCE;
+            self.pause *= 2;
+            self.ask_at = Some(now + self.pause).filter(|_| self.pause <= MAX_PAUSE);
+        }
+        is_due
+    }
+}
+
+impl Uplink {
+    /// Compares what routers advertise with the addresses that a host's kernel has made of it. Where
+    /// there is none after a while, routers are asked to advertise again.
+    pub(in crate::core) fn follow_forming(&mut self, now: Instant, system: &System) {
+        let unformed = self.unformed(now, system);
+        let host = &mut self.host;
+        host.forming = match (host.forming.take(), unformed) {
+            (_, None) => None,
+            (None, Some(prefix)) => Some(Forming::new(now, prefix)),
+            (Some(before), Some(prefix)) => Some(Forming { prefix, ..before }),
+        };
+        let is_due = host.forming.as_mut().is_some_and(|forming| forming.take_due(now));
+        let multicast = self.attached.as_ref().is_some_and(|attached| attached.multicast);
+        if is_due && self.solicit.deadline().is_none() {
+            self.solicit(now, multicast);
+        }
+    }
+
+    /// A prefix in which the kernel has made no address although routers have advertised it again.
+    pub(in crate::core) fn late_address(&self) -> Option<Ipv6Net> {
+        self.host.forming.filter(|forming| forming.is_late).map(|forming| forming.prefix)
+    }
+
+    /// The first prefix that a host's kernel should have made an address of, where it has made none
+    /// of any.
+    fn unformed(&self, now: Instant, system: &System) -> Option<Ipv6Net> {
+        let attached = self.attached.as_ref().filter(|_| self.config.client.is_some())?;
+        if self.config.address != AddressMode::Kernel || self.is_managed_elsewhere() {
+            return None;
+        }
+        let formed = self.prefixes_to_form(now);
+        let first = (attached.index, Ipv6Addr::UNSPECIFIED);
+        let last = (attached.index, Ipv6Addr::from_bits(u128::MAX));
+        let mut here = system.addresses.range(first..=last).map(|(_, has)| has.address);
+        let has_one = here.any(|address| formed.iter().any(|prefix| prefix.contains(&address)));
+        formed.first().copied().filter(|_| !has_one)
+    }
+
+    /// The prefixes that addresses are made in, of those that were advertised since the link came up:
+    /// not such as a host is to ask for one of its own beside (RFC 9762 §7.1), while it does.
+    pub(super) fn prefixes_to_form(&self, now: Instant) -> Vec<Ipv6Net> {
+        let is_shared =
+            |prefix: &Ipv6Net| self.prefers_delegation() && self.routers.is_shared(prefix);
+        let known = self.routers.prefixes(now).into_iter().filter(|known| known.autonomous);
+        let confirmed = known.filter(|known| self.routers.is_confirmed(now, &known.prefix));
+        confirmed.map(|known| known.prefix).filter(|prefix| !is_shared(prefix)).collect()
+    }
+}
