@@ -150,9 +150,7 @@ impl Program {
         let before = held.view();
         let server = feed.server.clone().unwrap_or_else(nobody);
         let given = given(held, now, feed, &self.iaids);
-        let refused = held.refused(&given);
         let useful = held.take_in(now, &server, &given, self.strict);
-        held.refusals.note(refused, useful);
         held.expire(now);
         if useful {
             held.rest(now);

@@ -108,9 +108,7 @@ impl Client {
             .given(message)
             .into_iter()
             .partition(|given| given.status == StatusCode::NoBinding);
-        let refused = held.refused(&known);
         let useful = held.take_in(now, server, &known, self.rules.strict);
-        held.refusals.note(refused, useful);
         let no_binding = status == StatusCode::NoBinding || !unknown.is_empty();
         if no_binding && matches!(kind, Kind::Renew { .. } | Kind::Rebind) {
             return self.request_binding(held, now, server, position, useful);

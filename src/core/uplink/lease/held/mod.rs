@@ -230,7 +230,8 @@ impl Held {
             .map(|(key, _)| *key)
     }
 
-    /// Takes in what `server` gives; whether anything was granted or withdrawn.
+    /// Takes in what `server` gives, and notes what of it is refused; whether anything was granted
+    /// or withdrawn.
     ///
     /// What a message does not mention stays, except where it gives a new prefix in the same IA_PD:
     /// servers that lost their state never withdraw (requirements: change semantics, row 18).
@@ -242,12 +243,15 @@ impl Held {
         given: &[Given],
         strict: bool,
     ) -> bool {
+        let mut refused = self.refused(given);
         let mut useful = false;
         // Twice, since a prefix may move from one IA_PD to another in the same message.
-        for given in given.iter().chain(given) {
-            useful |= self.withdraw(now, given);
-            useful |= self.take_in_ia(now, server, given, strict);
+        for one in given.iter().chain(given) {
+            useful |= self.withdraw(now, one);
+            useful |= self.take_in_ia(now, server, one, given, strict);
         }
+        refused.extend(self.overlapped(given));
+        self.refusals.note(refused, useful);
         useful
     }
 
@@ -264,12 +268,23 @@ impl Held {
         withdrew
     }
 
-    fn take_in_ia(&mut self, now: Instant, server: &Duid, given: &Given, strict: bool) -> bool {
+    /// Takes in `given`, which is one of `all` that the message gives.
+    fn take_in_ia(
+        &mut self,
+        now: Instant,
+        server: &Duid,
+        given: &Given,
+        all: &[Given],
+        strict: bool,
+    ) -> bool {
         let mut accepted: Vec<GivenLease> = Vec::new();
         let mut replaced = false;
         for lease in self.usable(given) {
             let taken = accepted.iter().any(|other| overlap(other.prefix, lease.prefix));
-            if taken || accepted.len() >= PER_IA || self.is_elsewhere(given.ia, lease.prefix) {
+            if taken || accepted.len() >= PER_IA {
+                continue;
+            }
+            if self.elsewhere(given.ia, lease.prefix).any(|held| !has_moved(held, all)) {
                 continue;
             }
             let key = (given.ia, lease.prefix);
@@ -283,10 +298,7 @@ impl Held {
                 given_for: Some(lease.valid),
                 gone_since: None,
             };
-            // What has moved here from another IA_PD is not listed there as ended.
-            self.entries.retain(|(ia, prefix), entry| {
-                *ia == Ia::Na || *prefix != lease.prefix || entry.is_live()
-            });
+            self.take_from_others(now, given.ia, lease.prefix);
             self.entries.insert(key, entry);
             accepted.push(lease);
         }
@@ -309,12 +321,37 @@ impl Held {
         !accepted.is_empty()
     }
 
-    /// Whether another IA_PD holds what overlaps `prefix`.
-    fn is_elsewhere(&self, ia: Ia, prefix: Ipv6Net) -> bool {
-        ia != Ia::Na
-            && self.entries.iter().any(|((other, held), entry)| {
-                *other != ia && *other != Ia::Na && entry.is_live() && overlap(*held, prefix)
-            })
+    /// What other IA_PDs than `ia` hold that overlaps `prefix`.
+    fn elsewhere(&self, ia: Ia, prefix: Ipv6Net) -> impl Iterator<Item = (Ia, Ipv6Net)> {
+        let others = self.entries.iter().filter(move |((other, held), entry)| {
+            let is_other = ia != Ia::Na && *other != ia && *other != Ia::Na;
+            is_other && entry.is_live() && overlap(*held, prefix)
+        });
+        others.map(|(key, _)| *key)
+    }
+
+    /// `prefix` is that of `ia` from here on: no other IA_PD holds a part of it, and where it was
+    /// in another one it is not listed as ended there.
+    fn take_from_others(&mut self, now: Instant, ia: Ia, prefix: Ipv6Net) {
+        for key in self.elsewhere(ia, prefix).collect::<Vec<_>>() {
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.end(now);
+            }
+        }
+        self.entries.retain(|(other, held), _| *other == Ia::Na || *other == ia || *held != prefix);
+    }
+
+    /// What of `given` was not taken, as another IA_PD holds what overlaps it.
+    fn overlapped(&self, given: &[Given]) -> Vec<(Ipv6Net, Refusal)> {
+        let leases = given
+            .iter()
+            .flat_map(|given| self.usable(given).into_iter().map(|lease| (given.ia, lease.prefix)));
+        let refused = leases.filter_map(|(ia, prefix)| {
+            let is_held = self.entries.get(&(ia, prefix)).is_some_and(Entry::is_live);
+            let (_, other) = self.elsewhere(ia, prefix).next().filter(|_| !is_held)?;
+            Some((prefix, Refusal::Overlaps(other)))
+        });
+        refused.collect()
     }
 
     /// Chooses a new T1 where it has passed and the answer set no new one (PDC-64): the next
@@ -433,6 +470,16 @@ impl Held {
         };
         entries.filter(|(_, entry)| entry.is_live()).map(address).collect()
     }
+}
+
+/// Whether the message that gives `all` has what an IA_PD holds moved to another one: it speaks of the
+/// IA_PD, and gives no part of that in it any more. Servers that lost what they knew hand out the
+/// same prefixes in another order.
+fn has_moved((ia, held): (Ia, Ipv6Net), all: &[Given]) -> bool {
+    let gives = |given: &Given| {
+        given.leases.iter().any(|lease| lease.is_given() && overlap(lease.prefix, held))
+    };
+    all.iter().find(|given| given.ia == ia).is_some_and(|given| !gives(given))
 }
 
 /// The first of all prefixes in their order.

@@ -33,7 +33,7 @@ pub enum Refusal {
     TooLong,
     /// It lies in space that cannot be delegated, or covers some.
     Special,
-    /// It overlaps this prefix, which another uplink holds or the operator has set.
+    /// It overlaps this prefix, which another uplink or another IA_PD holds, or the operator has set.
     Overlaps(Ipv6Net),
     /// Its preferred lifetime exceeds its valid lifetime (RFC 9915 §21.22).
     Lifetimes,
@@ -63,7 +63,10 @@ impl fmt::Display for Refusal {
             Self::TooLong => f.write_str("no link can be numbered from it; ask for a /64 or less"),
             Self::Special => f.write_str("nobody can be delegated such addresses"),
             Self::Overlaps(other) => {
-                write!(f, "it overlaps {other}, which another uplink or a static prefix has")
+                write!(
+                    f,
+                    "it overlaps {other}, which another uplink, another IA_PD or a static prefix has"
+                )
             }
             Self::Lifetimes => f.write_str("its preferred lifetime exceeds its valid lifetime"),
         }

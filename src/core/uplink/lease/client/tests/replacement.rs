@@ -156,6 +156,48 @@ fn a_prefix_can_move_to_another_ia() {
     assert_eq!((world.live(), world.gone()), (vec![net(B)], vec![net(A)]));
 }
 
+/// PDC-72: IA_PDs that exchange their prefixes do so in one step, as nothing else is given for
+/// either, however many they are.
+#[test]
+fn prefixes_can_be_exchanged_between_ias() {
+    for rules in [two_ias(), Rules { strict: true, ..two_ias() }] {
+        let give = |one: &str, other: &str| {
+            [
+                ia_pd(1, 1000, 1600, &[prefix(one, 2000, 4000)]),
+                ia_pd(2, 1000, 1600, &[prefix(other, 2000, 4000)]),
+            ]
+        };
+        let mut world = World::bound_to(rules, give(A, B).to_vec());
+        refresh(&mut world, &give(B, A));
+        assert_eq!((world.live(), world.gone()), (vec![net(B), net(A)], vec![]));
+        assert_eq!(world.outcomes(), [(millis(1), Outcome::Fruitful)]);
+        assert_eq!(world.lease.refused(), []);
+        // A part of what the other one had.
+        refresh(&mut world, &give("2001:db8:a:10::/60", C));
+        assert!(
+            world.live().contains(&net("2001:db8:a:10::/60")) && !world.live().contains(&net(A))
+        );
+    }
+}
+
+/// PDC-72: a prefix is given in one IA_PD only; the other one is without, and status says so.
+#[test]
+fn what_another_ia_holds_is_refused_and_named() {
+    for both in [A, "2001:db8:a:10::/60"] {
+        let given = [
+            ia_pd(1, 1000, 1600, &[prefix(A, 2000, 4000)]),
+            ia_pd(2, 1000, 1600, &[prefix(both, 2000, 4000)]),
+        ];
+        let mut world = World::bound_to(two_ias(), given.to_vec());
+        assert_eq!(world.live(), [net(A)]);
+        assert_eq!(world.lease.refused(), [(net(both), Refusal::Overlaps(net(A)))]);
+        // An answer that says nothing of the first IA_PD takes nothing from it.
+        refresh(&mut world, &given[1..]);
+        assert_eq!(world.live(), [net(A)]);
+        assert_eq!(world.lease.refused(), [(net(both), Refusal::Overlaps(net(A)))]);
+    }
+}
+
 /// PDC-62: the old prefix is mentioned, if with lifetimes that cannot be: it keeps its own.
 #[test]
 fn the_old_prefix_with_impossible_lifetimes_keeps_its_own() {
