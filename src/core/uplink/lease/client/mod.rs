@@ -208,7 +208,7 @@ impl Client {
                 let asked = self.asked(message);
                 self.note_answer(now, message, server);
                 let verdict = self.handle_reply(held, now, message, server);
-                self.note_answered(message, server, asked);
+                self.note_answered(message, server, asked, &verdict);
                 self.calm(message, &verdict);
                 verdict?
             }
@@ -217,7 +217,7 @@ impl Client {
                 let asked = self.asked(message);
                 self.note_answer(now, message, server);
                 let verdict = self.handle_advertise(held, now, message, server);
-                self.note_answered(message, server, asked);
+                self.note_answered(message, server, asked, &verdict);
                 self.calm(message, &verdict);
                 verdict?;
                 Verdict::UnderWay
@@ -251,7 +251,6 @@ impl Client {
 
     /// A server has answered: how long it took is what repetitions go by from here on.
     fn note_answer(&mut self, now: Instant, message: &Message, server: &Duid) {
-        self.unanswered_since = None;
         let Some(exchange) = self.position_of(message).and_then(|at| self.exchanges.get(at)) else {
             return;
         };

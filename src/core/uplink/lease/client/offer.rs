@@ -12,7 +12,7 @@ use crate::core::uplink::lease::held::{Held, Ia};
 use crate::core::uplink::lease::types::Reject;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
-use crate::wire::dhcpv6_option::{Duid, StatusCode};
+use crate::wire::dhcpv6_option::Duid;
 
 /// Advertises kept for choosing.
 const OFFERS: usize = 8;
@@ -102,10 +102,8 @@ impl Client {
         self.solicit_cap.hear(message.sol_max_rt(), is_first);
         self.information_cap.hear(message.inf_max_rt(), is_first);
 
-        let status = message.status_code();
-        let failed = Scope::of(status) == Scope::Message || status == StatusCode::NoBinding;
         held.refusals.note(held.refused(&given), false);
-        if failed || leases.is_empty() {
+        if Scope::of(message) == Scope::Message || leases.is_empty() {
             return Err(Reject::Useless);
         }
         let preference = message.preference().unwrap_or(0);

@@ -12,7 +12,7 @@ use super::offer::Offer;
 use crate::core::uplink::lease::held::{Given, GivenLease, Held, Ia, Resolvers};
 use crate::core::uplink::lease::types::Reject;
 use crate::time::Instant;
-use crate::wire::dhcpv6::Message;
+use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, IaNa, IaPd, Status, StatusCode};
 use crate::wire::dhcpv6_service::ServiceOption;
 
@@ -100,7 +100,7 @@ impl Client {
         let (kind, aim) = (exchange.kind.clone(), exchange.aim);
         self.note_availability(held, now, message, server, (&kind, aim));
         let status = message.status_code();
-        if Scope::of(status) == Scope::Message {
+        if Scope::of(message) == Scope::Message {
             // The exchange goes on at its own pace (PDC-65).
             return Err(Reject::Useless);
         }
@@ -219,7 +219,7 @@ impl Client {
         });
         let in_order = |given: &Given| given.t2.is_zero() || given.t1 <= given.t2;
         let status = message.status_code();
-        let scope = Scope::of(status);
+        let scope = Scope::of(message);
         let judged =
             |given: Given| if scope.covers(given.ia) { given.failed(status) } else { given };
         addresses.chain(prefixes).filter(in_order).map(judged).collect()
@@ -240,9 +240,10 @@ pub(super) enum Scope {
 }
 
 impl Scope {
-    pub(super) const fn of(status: StatusCode) -> Self {
-        match status {
-            // NoBinding is answered by a Request; UseMulticast (5) is obsolete (PDC-07).
+    pub(super) fn of(message: &Message) -> Self {
+        match message.status_code() {
+            StatusCode::NoBinding if message.kind == MessageType::Advertise => Self::Message,
+            // In a Reply NoBinding is answered by a Request; UseMulticast (5) is obsolete (PDC-07).
             StatusCode::Success | StatusCode::NoBinding | StatusCode::Other(5) => Self::Nothing,
             StatusCode::NoAddrsAvail | StatusCode::NotOnLink => Self::Addresses,
             StatusCode::NoPrefixAvail => Self::Prefixes,

@@ -11,6 +11,7 @@ use super::Client;
 use super::unavailable::{failure, status_in_words};
 use crate::core::uplink::lease::held::Held;
 use crate::core::uplink::lease::held::View;
+use crate::core::uplink::lease::types::Reject;
 use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, Status};
@@ -238,14 +239,18 @@ impl Client {
         Some((exchange.kind.message_type(), exchange.retransmit.count()))
     }
 
-    /// An answer of `server` to what was `asked` has been taken in.
-    pub(super) fn note_answered(
+    /// An answer of `server` to what was `asked` has been taken in. A server whose answers are none
+    /// to the question is as silent as one that sends nothing.
+    pub(super) fn note_answered<T>(
         &mut self,
         answer: &Message,
         server: &Duid,
         asked: Option<(MessageType, u32)>,
+        verdict: &Result<T, Reject>,
     ) {
-        let Some((message, attempt)) = asked else { return };
+        let is_answer = !matches!(verdict, Err(Reject::TransactionId | Reject::NotRapid));
+        let Some((message, attempt)) = asked.filter(|_| is_answer) else { return };
+        self.unanswered_since = None;
         let server = server.clone();
         let is_for_lease =
             !matches!(message, MessageType::Decline | MessageType::InformationRequest);

@@ -191,3 +191,59 @@ fn a_solicit_in_vain_leaves_the_old_prefix_out() {
     let named: Vec<bool> = solicits.iter().map(hints).collect();
     assert_eq!(named[..6], [true, true, false, true, false, true]);
 }
+
+/// Whatever servers say that leaves the lease empty has a name: none has answered, or one refuses,
+/// or what it gives is refused here.
+#[test]
+fn nothing_that_leaves_the_lease_empty_is_without_a_name() {
+    let give = |options: &[Dhcpv6Option]| [gives(A), options.to_vec()].concat();
+    let failed = |code| give(&[Dhcpv6Option::Status(status(code))]);
+    let offer = |question: &Message| advertise(1, question, gives(A));
+    type Answer<'a> = Box<dyn Fn(&Message) -> Option<Message> + 'a>;
+    let requested = |options: Vec<Dhcpv6Option>| -> Answer<'_> {
+        Box::new(move |question| match question.kind {
+            Solicit => Some(offer(question)),
+            _ => Some(reply(1, question, options.clone())),
+        })
+    };
+    let mut worlds: Vec<Answer<'_>> = vec![
+        Box::new(silence),
+        // A Reply that is not to be had without Rapid Commit.
+        Box::new(|question| {
+            let mut slow = reply(1, question, gives(A));
+            slow.options.retain(|option| *option != Dhcpv6Option::RapidCommit);
+            (question.kind == Solicit).then_some(slow)
+        }),
+        Box::new(|question| (question.kind == Solicit).then(|| offer(question))),
+        // Of another exchange.
+        Box::new(|question| {
+            let mut other = advertise(1, question, gives(A));
+            other.transaction_id.0[0] ^= 1;
+            Some(other)
+        }),
+        Box::new(|question| Some(advertise(1, question, gives("fe80::/56")))),
+        requested(Vec::new()),
+        requested(gives("fe80::/56")),
+        requested(vec![ia_pd(9, 1000, 1600, &[prefix(A, 2000, 4000)])]),
+        requested(vec![ia_pd(1, 1000, 900, &[prefix(A, 2000, 4000)])]),
+        requested(failed(UnspecFail)),
+        requested(failed(NoPrefixAvail)),
+    ];
+    for code in [UnspecFail, NoBinding, NoPrefixAvail, Other(99)] {
+        let failed = failed(code);
+        worlds.push(Box::new(move |question| Some(advertise(1, question, failed.clone()))));
+    }
+    for (number, answer) in worlds.into_iter().enumerate() {
+        let mut world = World::new(rules());
+        world.lease.link_up(START, true);
+        for second in 10..30 {
+            world.run(secs(second), &answer);
+            let Lease { held, .. } = &world.lease;
+            assert!(held.is_empty(), "{number}");
+            let is_named = world.lease.unanswered_since().is_some()
+                || !world.lease.unavailable().is_empty()
+                || !world.lease.refused().is_empty();
+            assert!(is_named, "{number} after {second} s");
+        }
+    }
+}
