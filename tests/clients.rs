@@ -278,6 +278,22 @@ fn what_the_kernel_has_not_taken_is_asked_for_again() {
     });
 }
 
+/// CLI-36: Linux has room for 16 addresses, and those of former prefixes live on for two hours.
+#[test]
+fn a_host_follows_more_redials_than_its_kernel_has_room_for() {
+    let link = Link::new(&[]);
+    let router = link.advertiser(Era::new(1));
+    let _agent = link.agent(CONFIG);
+    link.host.takes(Era::new(1).on_link, secs(10));
+    for number in 2..24 {
+        let former = Promise { preferred: 0, ..Promise::of(Era::new(number - 1).on_link) };
+        let newest = Promise::of(Era::new(number).on_link);
+        router.rewrite(|script| script.on_link = vec![newest, former]);
+        router.advertise();
+        link.host.takes(Era::new(number).on_link, secs(10));
+    }
+}
+
 /// Another program follows the advertisements: its addresses are its own.
 #[test]
 fn beside_another_program_the_agent_stays_out() {

@@ -73,6 +73,8 @@ pub struct UplinkFacts {
     pub stale: Vec<StalePrefix>,
     /// A host asks for a prefix of its own where an advertised one says so, and that has not failed.
     pub prefers_delegation: bool,
+    /// The kernel of a host has no room for another address.
+    pub needs_room: bool,
     /// Another program follows the advertisements there.
     pub is_managed_elsewhere: bool,
 }

@@ -11,7 +11,7 @@ use crate::time::{Deadline, Instant};
 
 /// The pause between two looks at whether the agent is ready.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What it lacks is looked at so often afterwards.
+/// The pause between two looks at what it lacks afterwards.
 const LATER: Duration = Duration::from_secs(2);
 
 /// What the service manager was sent.
@@ -24,8 +24,8 @@ pub(super) struct Supervisor {
     /// It counts as ready then, whatever is lacking.
     ready_at: Instant,
     next_look: Instant,
-    /// Something was lacking when it was looked at last.
-    lacks: bool,
+    /// Something has happened since the last look, too soon for another one.
+    owes_look: bool,
     /// What was sent last, and `systemctl status` shows.
     status: String,
     watchdog: Option<Watchdog>,
@@ -49,7 +49,7 @@ impl Supervisor {
             is_ready: false,
             ready_at: now + timeout,
             next_look: now,
-            lacks: true,
+            owes_look: false,
             status: String::new(),
             watchdog,
         }
@@ -66,11 +66,11 @@ impl Supervisor {
             watchdog.next_at = now + watchdog.interval;
             send(&[NotifyState::Watchdog]);
         }
-        if now < self.next_look {
+        self.owes_look = now < self.next_look;
+        if self.owes_look {
             return;
         }
         let lack = core.first_lack(now);
-        self.lacks = lack.is_some();
         let was_ready = self.is_ready;
         self.is_ready |= lack.is_none() || now >= self.ready_at;
         self.next_look = now + if self.is_ready { LATER } else { PAUSE };
@@ -94,9 +94,11 @@ impl Supervisor {
         if !self.is_there {
             return None;
         }
-        let look = self.lacks.then_some(self.next_look);
+        // What is lacking changes with what happens, and by no other time than the core's.
+        let look = self.owes_look.then_some(self.next_look);
+        let ready = (!self.is_ready).then(|| self.ready_at.max(self.next_look));
         let alive = self.watchdog.as_ref().map(|watchdog| watchdog.next_at);
-        let at = look.into_iter().chain(alive).min()?;
+        let at = look.into_iter().chain(ready).chain(alive).min()?;
         Some(Deadline::new(at, "report to the service manager"))
     }
 

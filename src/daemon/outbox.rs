@@ -98,6 +98,7 @@ impl Outbox {
 
     /// Takes note of a packet that has left.
     pub(super) fn sent(&mut self, parcel: &Parcel) {
+        self.is_warned = false;
         if let Some(fate) = self.fate(parcel.stage()) {
             fate.left = true;
         }
@@ -223,7 +224,6 @@ impl Outbox {
                 }
             }
         }
-        self.is_warned &= !self.entries.is_empty();
         (reached, warning)
     }
 
@@ -300,6 +300,24 @@ mod tests {
             Ok(())
         });
         assert_eq!((reached, outbox.deadline()), (vec![ASKED], None));
+    }
+
+    #[test]
+    fn as_long_as_nothing_leaves_that_is_said_once() {
+        let mut outbox = Outbox::default();
+        let (question, error) = (Parcel::Icmpv6(packet(1, "ff02::2")), error(libc::EINVAL));
+        let warnings = |outbox: &mut Outbox| {
+            outbox.refused(NOW, question.clone(), &error);
+            let mut warnings = 0;
+            while let Some(next) = outbox.deadline() {
+                let refused = || io::Error::from_raw_os_error(libc::EINVAL);
+                warnings += usize::from(outbox.retry(next, |_| Err(refused())).1.is_some());
+            }
+            warnings
+        };
+        assert_eq!((warnings(&mut outbox), warnings(&mut outbox)), (1, 0));
+        outbox.sent(&question);
+        assert_eq!(warnings(&mut outbox), 1);
     }
 
     #[test]

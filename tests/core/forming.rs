@@ -102,6 +102,33 @@ fn a_host_with_an_address_asks_for_no_other() {
     assert_eq!(world.solicitations(since), 0);
 }
 
+/// CLI-36: a kernel that is full of addresses that were left gets room, and the host what it had at
+/// the end.
+#[test]
+fn where_addresses_that_were_left_take_all_room_more_is_made() {
+    for (count, expected) in [(4, 16), (16, 64)] {
+        let mut world = started("");
+        world.kernel().set_sysctl(UPLINK, "max_addresses", 16);
+        for number in 0..count {
+            let former = address(UPLINK, &format!("2001:db8:f{number:x}::2"), false);
+            let preferred_until = Until::At(Instant::BOOT);
+            world
+                .kernel()
+                .change(KernelEvent::Address(KernelAddress { preferred_until, ..former }));
+        }
+        let since = world.now();
+        advertise(&mut world, A);
+        world.run_for(2900 * MS);
+        assert_eq!(world.kernel().sysctl("up", "max_addresses"), Some(16));
+        world.run_for(400 * MS);
+        assert_eq!(world.kernel().sysctl("up", "max_addresses"), Some(expected), "{count}");
+        assert_eq!(world.solicitations(since), 1, "the kernel has to hear it again");
+        form(&mut world, false);
+        world.run_for(60 * SECOND);
+        assert_eq!(world.kernel().sysctl("up", "max_addresses"), Some(expected), "it stays");
+    }
+}
+
 /// CLI-35: what is renumbered is looked at as well.
 #[test]
 fn a_new_prefix_that_the_kernel_has_not_taken_is_asked_for() {

@@ -207,7 +207,9 @@ impl Core {
     /// Has routers asked once more where a host's kernel has made nothing of what they advertise.
     fn follow_forming(&mut self, now: Instant) {
         for uplink in self.uplinks.values_mut() {
-            uplink.follow_forming(now, &self.kernel.state.system);
+            if uplink.follow_forming(now, &self.kernel.state.system) {
+                self.pass.request_soon(now);
+            }
         }
         let hosts = self.uplinks.iter().filter(|(_, uplink)| uplink.client().is_some());
         let names: Vec<String> = hosts.map(|(name, _)| name.clone()).collect();

@@ -18,6 +18,10 @@ use crate::time::Until;
 /// to the second.
 const SOON: Duration = Duration::from_secs(2);
 
+/// Addresses that a host has room for when it needs more than its kernel gives it: prefixes that were
+/// left live on for two hours (RFC 4862 §5.5.3), and with each redial there is another one.
+const ROOM: i32 = 64;
+
 impl Place<'_> {
     /// Adds what belongs on the uplink of a host.
     pub(super) fn contribute_as_host(self, client: &Client, desired: &mut Desired) {
@@ -53,6 +57,9 @@ impl Place<'_> {
             // before it is known to be unique (RFC 4429 §3.3).
             set(Sysctl::OptimisticDad, 1);
             set(Sysctl::UseOptimistic, 1);
+        }
+        if self.heard.needs_room {
+            set(Sysctl::MaxAddresses, ROOM);
         }
         // Without a link for its own prefix the host would have no address at all.
         if self.heard.prefers_delegation && !self.facts.config.downlinks.is_empty() {

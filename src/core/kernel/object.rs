@@ -361,6 +361,9 @@ pub enum Sysctl {
     OptimisticDad,
     /// `use_optimistic`: such an address is preferred to a deprecated one as others are.
     UseOptimistic,
+    /// `max_addresses`: how many addresses an interface has room for, those that are deprecated
+    /// included.
+    MaxAddresses,
     /// `forwarding`, of the whole machine: with the interface [`WHOLE_MACHINE`].
     Forwarding,
 }
@@ -371,13 +374,14 @@ pub const WHOLE_MACHINE: &str = "all";
 impl Sysctl {
     /// The setting with this file name.
     pub fn from_file(file: &str) -> Option<Self> {
-        const ALL: [Sysctl; 7] = [
+        const ALL: [Sysctl; 8] = [
             Sysctl::AcceptRa,
             Sysctl::HopLimit,
             Sysctl::Mtu,
             Sysctl::HonorPflag,
             Sysctl::OptimisticDad,
             Sysctl::UseOptimistic,
+            Sysctl::MaxAddresses,
             Sysctl::Forwarding,
         ];
         ALL.into_iter().find(|name| name.file() == file)
@@ -392,6 +396,7 @@ impl Sysctl {
             Self::HonorPflag => "ra_honor_pio_pflag",
             Self::OptimisticDad => "optimistic_dad",
             Self::UseOptimistic => "use_optimistic",
+            Self::MaxAddresses => "max_addresses",
             Self::Forwarding => "forwarding",
         }
     }

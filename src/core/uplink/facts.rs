@@ -31,6 +31,7 @@ impl Uplink {
                 || (self.lease.is_built_in() && self.speaks_dhcpv6()),
             stale: self.stale_prefixes(now),
             prefers_delegation: self.prefers_delegation(),
+            needs_room: self.host.needs_room,
             is_managed_elsewhere: self.is_managed_elsewhere(),
         }
     }

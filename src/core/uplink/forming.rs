@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
-use super::Uplink;
+use super::{Attachment, Uplink};
 use crate::config::AddressMode;
 use crate::core::kernel::system::System;
 use crate::time::{Deadline, Instant};
@@ -19,6 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Later than this after the question before routers are not asked again: by then they advertise by
 /// themselves (MaxRtrAdvInterval, RFC 4861 §6.2.1).
 const MAX_PAUSE: Duration = Duration::from_secs(600);
+
+/// A kernel that holds so many addresses may have no room for another one: Linux has none beyond 16,
+/// of which it may have made some and not reported them yet.
+const CROWDED: usize = 12;
+/// Room is made within this time; then the advertisement is needed again.
+const MAKING_ROOM: Duration = Duration::from_millis(100);
 
 /// The wait for an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +58,12 @@ impl Forming {
         is_due
     }
 
+    /// Routers are asked a little later.
+    fn postpone(&mut self, now: Instant) {
+        self.is_due = false;
+        self.ask_at = Some(now + MAKING_ROOM);
+    }
+
     /// Whether routers are to be asked now; the next time is set then.
     fn take_due(&mut self, now: Instant) -> bool {
         let is_due = std::mem::take(&mut self.is_due);
@@ -66,8 +78,9 @@ impl Forming {
 
 impl Uplink {
     /// Compares what routers advertise with the addresses that a host's kernel has made of it. Where
-    /// there is none after a while, routers are asked to advertise again.
-    pub(in crate::core) fn follow_forming(&mut self, now: Instant, system: &System) {
+    /// there is none after a while, room is made for one, and routers are asked to advertise again.
+    /// Whether the desired state is to be derived.
+    pub(in crate::core) fn follow_forming(&mut self, now: Instant, system: &System) -> bool {
         let unformed = self.unformed(now, system);
         let host = &mut self.host;
         host.forming = match (host.forming.take(), unformed) {
@@ -75,11 +88,20 @@ impl Uplink {
             (None, Some(prefix)) => Some(Forming::new(now, prefix)),
             (Some(before), Some(prefix)) => Some(Forming { prefix, ..before }),
         };
+        if let Some(forming) = host.forming.as_mut().filter(|forming| forming.is_due)
+            && !host.needs_room
+            && self.attached.as_ref().is_some_and(|on| addresses(on, system).count() >= CROWDED)
+        {
+            host.needs_room = true;
+            forming.postpone(now);
+            return true;
+        }
         let is_due = host.forming.as_mut().is_some_and(|forming| forming.take_due(now));
         let multicast = self.attached.as_ref().is_some_and(|attached| attached.multicast);
         if is_due && self.solicit.deadline().is_none() {
             self.solicit(now, multicast);
         }
+        false
     }
 
     /// A prefix in which the kernel has made no address although routers have advertised it again.
@@ -95,9 +117,7 @@ impl Uplink {
             return None;
         }
         let formed = self.prefixes_to_form(now);
-        let first = (attached.index, Ipv6Addr::UNSPECIFIED);
-        let last = (attached.index, Ipv6Addr::from_bits(u128::MAX));
-        let mut here = system.addresses.range(first..=last).map(|(_, has)| has.address);
+        let mut here = addresses(attached, system);
         let has_one = here.any(|address| formed.iter().any(|prefix| prefix.contains(&address)));
         formed.first().copied().filter(|_| !has_one)
     }
@@ -111,4 +131,11 @@ impl Uplink {
         let confirmed = known.filter(|known| self.routers.is_confirmed(now, &known.prefix));
         confirmed.map(|known| known.prefix).filter(|prefix| !is_shared(prefix)).collect()
     }
+}
+
+/// The addresses of an interface.
+fn addresses(on: &Attachment, system: &System) -> impl Iterator<Item = Ipv6Addr> {
+    let first = (on.index, Ipv6Addr::UNSPECIFIED);
+    let last = (on.index, Ipv6Addr::from_bits(u128::MAX));
+    system.addresses.range(first..=last).map(|((_, address), _)| *address)
 }

@@ -53,6 +53,8 @@ pub(super) struct Host {
     registration: Registration,
     /// The kernel has made no address of what is advertised.
     pub(super) forming: Option<Forming>,
+    /// It had no room for one.
+    pub(super) needs_room: bool,
     /// UDP port 546 is open.
     is_port_open: bool,
 }
@@ -83,6 +85,7 @@ impl Host {
             scripts: VecDeque::new(),
             registration: Registration::new(duid, random),
             forming: None,
+            needs_room: false,
             is_port_open: false,
         }
     }
@@ -311,17 +314,19 @@ impl Uplink {
     /// Takes in the addresses that the interface has, which are registered where the network wants
     /// that (RFC 9686).
     pub(in crate::core) fn follow_addresses(&mut self, now: Instant, system: &System) -> Effect {
-        self.follow_forming(now, system);
+        let derive = self.follow_forming(now, system);
+        let mut effect = Effect { derive, ..Effect::default() };
         if !self.config.client.as_ref().is_some_and(Client::registers) {
-            return Effect::default();
+            return effect;
         }
         let index = self.attached.as_ref().map(|attached| attached.index);
-        self.register(|registration| {
+        effect.merge(self.register(|registration| {
             let Some(index) = index else { return registration.forget() };
             let (first, last) = (Ipv6Addr::UNSPECIFIED, Ipv6Addr::from_bits(u128::MAX));
             let here = system.addresses.range((index, first)..=(index, last));
             registration.follow(now, here.map(|(_, has)| has));
-        })
+        }));
+        effect
     }
 
     /// Takes in a Reply that may answer the question whether addresses are registered; none where it

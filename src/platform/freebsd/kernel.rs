@@ -72,6 +72,7 @@ impl<C: SystemCalls> Kernel<C> {
             Sysctl::HonorPflag
             | Sysctl::OptimisticDad
             | Sysctl::UseOptimistic
+            | Sysctl::MaxAddresses
             | Sysctl::Forwarding => None,
         }
     }
@@ -216,6 +217,7 @@ impl<C: SystemCalls> Kernel<C> {
             Sysctl::HonorPflag
             | Sysctl::OptimisticDad
             | Sysctl::UseOptimistic
+            | Sysctl::MaxAddresses
             | Sysctl::Forwarding => return Ok(()),
         };
         match self.calls.ioctl(request, &mut info.into_argument()) {
