@@ -186,7 +186,7 @@ fn answer_time(home: &Home) -> Duration {
     start.elapsed()
 }
 
-/// STO-09: as a full disk, with one warning; also where not even the lock can be made.
+/// STO-09: as a full disk, with one warning, and in status as long as it lasts; also where not even the lock can be made.
 #[test]
 fn a_read_only_state_directory_costs_one_warning() {
     let net = Net::new();
@@ -207,6 +207,8 @@ fn a_read_only_state_directory_costs_one_warning() {
     status.args(["status", "--runtime-dir"]).arg(&runtime);
     eventually("it answers", CEILING, || status.output().unwrap().status.success().then_some(()));
     pause(secs(1));
+    let shown = String::from_utf8(status.output().unwrap().stdout).unwrap();
+    assert!(shown.contains("memory-not-written"), "{shown}");
     assert!(agent.stop().success());
     let warnings: Vec<String> =
         agent.lines().into_iter().filter(|line| line.contains("WARN")).collect();

@@ -67,6 +67,8 @@ pub enum Input {
     Published(super::client::PublicationReport),
     /// A program that delegates in the built-in's place has leased this.
     Leases(super::engine::Leases),
+    /// What keeps the memory from being written; none when nothing does any more.
+    Unwritten(Option<String>),
     /// The machine has slept, and runs again.
     Resumed,
     /// The output of the same name was performed: its time is that of the stage.

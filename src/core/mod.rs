@@ -114,6 +114,8 @@ pub struct Core {
     postponed: Postponed,
     relays: Relays,
     conditions: Conditions,
+    /// What keeps the memory from being written.
+    unwritten: Option<String>,
     /// Which conditions hold has to be found out anew.
     review: bool,
     counters: Counters,
@@ -170,6 +172,7 @@ impl Core {
             postponed: Postponed::default(),
             relays,
             conditions: Conditions::default(),
+            unwritten: None,
             review: false,
             counters: Counters::default(),
             reports_debug: true,
@@ -221,6 +224,10 @@ impl Core {
             Input::Engine(report) => self.take_report(now, report),
             Input::Published(report) => self.take_publication_report(report),
             Input::Leases(leases) => self.take_leases(now, &leases),
+            Input::Unwritten(trouble) => {
+                self.unwritten = trouble;
+                self.review = true;
+            }
             Input::Resumed => self.resume(now),
             Input::Milestone(milestone) => return self.reach(now, milestone),
             Input::Command(Command::Stop) => return self.stop(now),

@@ -31,6 +31,8 @@ pub(super) struct Disk {
     refused: Refused,
     /// The result of the writing of a snapshot under way, if one is.
     writing: Option<oneshot::Receiver<io::Result<File>>>,
+    /// What kept the memory from being written when that was last asked.
+    trouble: Option<String>,
 }
 
 /// What another thread has done.
@@ -43,7 +45,23 @@ impl Disk {
     pub(super) const fn new(journal: Journal, ownership: Ownership) -> Self {
         let (sync_at, syncing, synced_at, writing) = (None, None, None, None);
         let refused = Refused::new();
-        Self { journal, ownership, sync_at, syncing, synced_at, refused, writing }
+        Self { journal, ownership, sync_at, syncing, synced_at, refused, writing, trouble: None }
+    }
+
+    /// What keeps the memory from being written, none where nothing does any more; where that is
+    /// not what it was when this was last asked.
+    pub(super) fn take_trouble(&mut self) -> Option<Option<String>> {
+        let trouble = self.journal.trouble();
+        if trouble == self.trouble.as_deref() {
+            return None;
+        }
+        self.trouble = trouble.map(str::to_owned);
+        Some(self.trouble.clone())
+    }
+
+    /// A complaint, unless it is the one that status and log have as a condition.
+    fn unsaid(&self, complaint: Option<String>) -> Option<String> {
+        complaint.filter(|complaint| Some(complaint.as_str()) != self.journal.trouble())
     }
 
     /// Takes in a record, which the next [`write`](Self::write) writes at the latest. Returns what
@@ -64,7 +82,7 @@ impl Disk {
             | Record::Sysctl { .. } => self.journal.append(record, now, wall),
         };
         self.sync_later(now);
-        complaint
+        self.unsaid(complaint)
     }
 
     /// Writes by one write all that was taken in. Returns what went wrong.
@@ -72,7 +90,7 @@ impl Disk {
         let now = clock::now();
         let complaint = self.journal.write(now);
         self.sync_later(now);
-        complaint
+        self.unsaid(complaint)
     }
 
     fn sync_later(&mut self, now: Instant) {
@@ -109,7 +127,7 @@ impl Disk {
                 if server.is_holding() {
                     self.sync(server);
                 }
-                complaint
+                self.unsaid(complaint)
             }
             Done::Written(written) => {
                 self.writing = None;
@@ -118,7 +136,7 @@ impl Disk {
                 if self.journal.is_unsynced() && self.sync_at.is_none() {
                     self.sync_at = Some(now);
                 }
-                complaint
+                self.unsaid(complaint)
             }
         }
     }

@@ -102,7 +102,8 @@ impl Shell {
         // directory is enough.
         let is_said = !complaints.is_empty() || complaint.is_some();
         let unlocked = unlocked.into_iter().filter(|_| !is_said);
-        log.warn_all(clock::now(), complaints.into_iter().chain(complaint).chain(unlocked));
+        let complaints = complaints.into_iter().filter(|one| Some(&**one) != journal.trouble());
+        log.warn_all(clock::now(), complaints.chain(complaint).chain(unlocked));
         let (mut kernel, events) = Kernel::open().context("the kernel lets nobody ask it")?;
         kernel.set_address_mark(options.address_mark);
         events.leave_out_what_is_known_to(&kernel)?;
@@ -187,6 +188,10 @@ impl Shell {
         self.write();
         if self.server.is_holding() {
             self.disk.sync(&mut self.server);
+        }
+        if let Some(trouble) = self.disk.take_trouble() {
+            core.handle(clock::now(), Input::Unwritten(trouble));
+            flow = if flow == Flow::Idle { Flow::More } else { flow };
         }
         flow
     }

@@ -64,3 +64,17 @@ fn the_first_change_after_a_restart_is_one_from_what_is_remembered() {
     assert_eq!(changes[0].from.delegated, [net("2001:db8:a000::/56")]);
     assert_eq!(changes[0].to.delegated, [net("2001:db8:b000::/56")]);
 }
+
+/// STO-09: status says so as long as what has to outlive this run is not on disk.
+#[test]
+fn a_memory_that_is_not_written_is_named() {
+    let mut world = settled();
+    let names = |world: &World| -> Vec<String> {
+        world.status().conditions.into_iter().map(|found| found.name).collect()
+    };
+    assert!(names(&world).is_empty());
+    world.give(Input::Unwritten(Some("/state cannot be written".to_owned())));
+    assert_eq!(names(&world), ["memory-not-written"]);
+    world.give(Input::Unwritten(None));
+    assert!(names(&world).is_empty());
+}

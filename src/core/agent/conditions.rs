@@ -110,6 +110,9 @@ impl Core {
             let remedy = self.capabilities.remedies.forwarding;
             found.add("", Condition::ForwardingOff { remedy });
         }
+        if let Some(text) = &self.unwritten {
+            found.add("", Condition::MemoryNotWritten { text: text.clone() });
+        }
         self.find_absent(&mut found);
         for (name, uplink) in &self.uplinks {
             if let (Some(prefix), Some(target)) = (uplink.not_routed(), uplink.config().probe) {

@@ -25,6 +25,11 @@ pub enum Condition {
         #[serde(skip)]
         remedy: &'static str,
     },
+    /// What has to outlive this run is not on disk (STO-09).
+    MemoryNotWritten {
+        /// What keeps it from being written.
+        text: String,
+    },
     /// There is no interface of this name.
     InterfaceAbsent,
     /// The interface has no carrier, or was set down.
@@ -225,6 +230,7 @@ impl Condition {
         match self {
             Self::ForwardingOff { .. } => "forwarding-off",
             Self::InterfaceAbsent => "interface-absent",
+            Self::MemoryNotWritten { .. } => "memory-not-written",
             Self::InterfaceDown { .. } => "interface-down",
             Self::NoLinkLocal { .. } => "no-link-local",
             Self::NeighborsIgnored { .. } => "neighbors-ignored",
@@ -267,6 +273,7 @@ impl Condition {
             Self::Engine { job, .. } => Some(job.to_string()),
             Self::NotPublished { published, .. } => Some(published.to_string()),
             Self::ForwardingOff { .. }
+            | Self::MemoryNotWritten { .. }
             | Self::InterfaceAbsent
             | Self::InterfaceDown { .. }
             | Self::NoLinkLocal { .. }
@@ -294,6 +301,7 @@ impl fmt::Display for Condition {
                 "this machine does not forward IPv6, so it is advertised as no default router; \
                  switch it on: {remedy}"
             ),
+            Self::MemoryNotWritten { text } => write!(f, "{text}; {}", self.remedy()),
             Self::InterfaceAbsent => {
                 write!(f, "there is no such interface yet; {}", self.remedy())
             }

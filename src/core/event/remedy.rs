@@ -57,6 +57,10 @@ impl Condition {
                 }
                 Unassigned::Taken | Unassigned::Excluded => "give it another place",
             },
+            Self::MemoryNotWritten { .. } => {
+                "make room, or name another --state-dir: a restart would begin without what is \
+                 delegated and promised now"
+            }
             Self::RelayTableFull => {
                 "end what is not used: renumberd forget PREFIX; or relay fewer routers here"
             }

@@ -41,6 +41,7 @@ fn conditions() -> Vec<Condition> {
     let newcomer = Newcomer { address: address("fe80::2"), duid: Some(duid()), relay: None };
     vec![
         Condition::ForwardingOff { remedy: LINUX.forwarding },
+        Condition::MemoryNotWritten { text: "/x cannot be written".to_owned() },
         Condition::InterfaceAbsent,
         Condition::InterfaceDown { remedy: LINUX.interface_up },
         Condition::NoLinkLocal { remedy: LINUX.link_local },

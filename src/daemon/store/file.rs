@@ -21,7 +21,8 @@ pub(super) struct LineFile {
     path: PathBuf,
     file: Option<File>,
     failed_at: Option<Instant>,
-    complained: bool,
+    /// What keeps it from being written.
+    trouble: Option<String>,
     /// What is there could be neither read nor moved away: it is not written over.
     blocked: bool,
 }
@@ -31,8 +32,7 @@ impl LineFile {
     /// aside.
     pub(super) fn open(dir: &Path, name: &str) -> (Self, Vec<u8>, Option<String>) {
         let path = dir.join(name);
-        let mut file =
-            Self { path, file: None, failed_at: None, complained: false, blocked: false };
+        let mut file = Self { path, file: None, failed_at: None, trouble: None, blocked: false };
         match std::fs::read(&file.path) {
             Ok(octets) => (file, octets, None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (file, Vec::new(), None),
@@ -75,10 +75,13 @@ impl LineFile {
             ),
             Err(error) => {
                 self.blocked = true;
-                format!(
+                let text = format!(
                     "it cannot be kept aside either ({error}), so nothing is written: mend or move \
                      it, and start the agent anew"
-                )
+                );
+                let path = self.path.display();
+                self.trouble = Some(format!("{path} is not what this agent has written; {text}"));
+                text
             }
         }
     }
@@ -106,6 +109,11 @@ impl LineFile {
     /// Whether the file is not to be written to at all.
     pub(super) const fn is_blocked(&self) -> bool {
         self.blocked
+    }
+
+    /// What keeps the file from being written, if anything does.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// Whether a write may be tried.
@@ -144,7 +152,7 @@ impl LineFile {
     pub(super) fn replaced_by(&mut self, file: File) {
         self.file = Some(file);
         self.failed_at = None;
-        self.complained = false;
+        self.trouble = None;
     }
 
     fn file(&mut self) -> io::Result<&mut File> {
@@ -164,15 +172,16 @@ impl LineFile {
             Err(error) => {
                 self.file = None;
                 self.failed_at = Some(now);
-                let first = !std::mem::replace(&mut self.complained, true);
+                if self.trouble.is_some() {
+                    return None;
+                }
                 let path = self.path.display();
-                first.then(|| {
-                    format!(
-                        "{path} cannot be written: the agent goes on from memory and tries again \
-                         ({error}){}",
-                        remedy(&error)
-                    )
-                })
+                self.trouble = Some(format!(
+                    "{path} cannot be written: the agent goes on from memory and tries again \
+                     ({error}){}",
+                    remedy(&error)
+                ));
+                self.trouble.clone()
             }
         }
     }

@@ -235,6 +235,11 @@ impl Journal {
         self.file.outcome(now, Err(error))
     }
 
+    /// What keeps the memory from being written, if anything does.
+    pub fn trouble(&self) -> Option<&str> {
+        self.file.trouble()
+    }
+
     /// Whether something waits to be synced.
     pub const fn is_unsynced(&self) -> bool {
         self.unsynced || self.compaction.is_ready()

@@ -101,6 +101,7 @@ fn a_disk_that_takes_nothing_costs_one_complaint() {
     for step in 0..100 {
         let now = Instant::from_secs(1000 + 30 * step);
         assert_eq!(append(&mut journal, promise("2001:db8:a::/64", 9000), now), None);
+        assert_eq!(journal.trouble(), Some(complaints[0].as_str()));
     }
 }
 
@@ -224,11 +225,12 @@ fn what_is_owed_is_written_within_a_minute() {
     let snapshot = journal.begin_snapshot(next, WALL).unwrap();
     assert_eq!(journal.end_snapshot(next, snapshot.write()), None);
     let next = journal.deadline().unwrap();
+    assert!(journal.trouble().is_some());
     std::fs::create_dir(&below).unwrap();
     let snapshot = journal.begin_snapshot(next, WALL).unwrap();
     assert_eq!(journal.end_snapshot(next, snapshot.write()), None);
     assert_eq!(sync(&mut journal, next), None);
-    assert_eq!(journal.deadline(), None);
+    assert_eq!((journal.deadline(), journal.trouble()), (None, None));
     assert_eq!(append(&mut journal, number(2), next), None);
     assert_eq!(remembered(&below).len(), 2);
 }
