@@ -23,10 +23,11 @@ mod world;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use renumberd::core::input::Input;
+use renumberd::config::file;
+use renumberd::core::input::{Command, Input};
 use renumberd::wire::dhcpv6::MessageType::{Rebind, Renew, Request, Solicit};
 
-use tree::chain::{LAN, Tree, UP};
+use tree::chain::{LAN, Tree, UP, config};
 
 const A: &str = "2001:db8:a000::/56";
 const B: &str = "2001:db8:b000::/56";
@@ -221,6 +222,26 @@ fn routes_are_back_after_a_crash_and_a_bounce() {
     assert_eq!(tree.net.nodes[0].delegated(), ["2001:db8:a000:80::/57"], "at once");
     tree.run_for(secs(30));
     assert_eq!(tree.state(), wanted);
+    nothing_is_left_to_do(&mut tree);
+}
+
+/// DWN-03: a link that leaves the configuration keeps no route to what was delegated there. Its
+/// router, which has it still, has the route again when the link comes back.
+#[test]
+fn a_link_that_is_configured_no_more_leads_to_no_delegation() {
+    let mut tree = settled(2, true);
+    let reload = |tree: &mut Tree, text: &str| {
+        let config = file::parse("test.toml", text).unwrap();
+        tree.give(0, Input::Command(Command::Reload(Box::new(config))));
+        tree.run_for(secs(10));
+    };
+    let given = tree.net.nodes[0].delegated();
+    assert_eq!(given, ["2001:db8:a000:80::/57"]);
+    reload(&mut tree, "[uplink.up]\n");
+    assert!(tree.net.nodes[0].delegated().is_empty());
+    assert_eq!(tree.net.nodes[0].core.status(tree.net.now).bindings.len(), 1, "it holds it");
+    reload(&mut tree, &config(0, true));
+    assert_eq!(tree.net.nodes[0].delegated(), given);
     nothing_is_left_to_do(&mut tree);
 }
 

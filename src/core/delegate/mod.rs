@@ -161,6 +161,11 @@ impl Delegating {
         self.answers() && self.bindings.serves(downlink)
     }
 
+    /// Whether the configuration has a downlink of this name.
+    pub fn has_downlink(&self, name: &str) -> bool {
+        self.bindings.downlinks.contains_key(name)
+    }
+
     /// Whether the configuration names the router of a binding by its DUID.
     pub fn names(&self, key: &BindingKey) -> bool {
         self.bindings.names(key)

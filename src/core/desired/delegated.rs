@@ -81,7 +81,8 @@ impl Delegated {
     }
 
     /// Derives the routes of a binding: those that it had, and those that it has now. It has none
-    /// by way of what is no neighbor, which the kernel would refuse.
+    /// by way of what is no neighbor, which the kernel would refuse, and none through a link that is
+    /// no downlink any more: what its router may hold stays kept from others all the same.
     pub(in crate::core) fn follow(
         &mut self,
         system: &System,
@@ -89,6 +90,7 @@ impl Delegated {
         key: &BindingKey,
     ) -> (Vec<KernelRoute>, Vec<KernelRoute>) {
         let interface = self.links.running.get(&*key.downlink);
+        let interface = interface.filter(|_| delegating.has_downlink(&key.downlink));
         let binding = delegating.bindings().get(key);
         let routes = match (binding, interface) {
             (Some(binding), Some(interface)) => delegating.routes_of(binding, *interface),
