@@ -263,10 +263,8 @@ impl Record {
                 }
             }
             Self::Binding { binding: Some(binding), .. } => {
-                Arc::make_mut(binding)
-                    .promised
-                    .iter_mut()
-                    .for_each(|(_, promise)| promise.shift(&shift));
+                let promised = &mut Arc::make_mut(binding).promised;
+                promised.values_mut().for_each(|promise| promise.shift(&shift));
             }
             Self::Relayed { lease: Some(lease), .. } => {
                 shift(&mut lease.preferred_until);

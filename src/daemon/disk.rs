@@ -163,6 +163,11 @@ impl Disk {
         [self.sync_at, owed, self.ownership.deadline()].into_iter().flatten().min()
     }
 
+    /// Whether another thread does nothing for it, nor soon will.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.syncing.is_none() && self.writing.is_none() && self.sync_at.is_none()
+    }
+
     /// Begins to sync what was written, unless a sync is under way or has just ended: then what was
     /// written since waits for the next one.
     pub(super) fn sync(&mut self, server: &mut Server) {

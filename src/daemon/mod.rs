@@ -21,6 +21,7 @@ mod send;
 mod server;
 mod shell;
 mod sleep;
+mod spare;
 pub mod store;
 mod turn;
 
@@ -163,6 +164,9 @@ async fn serve(
         let once_over = once.as_ref().and_then(|once| once.deadline(clock::now(), &core));
         let deadlines = deadline.into_iter().chain(supervisor.deadline()).chain(once_over);
         shell.arm(deadlines.min_by_key(|one| one.at));
+        if flow == Flow::Idle && !core.lags() {
+            shell.rest_from_work();
+        }
         pauses.pause(clock::now()).await;
         let woken = tokio::select! {
             biased;

@@ -75,10 +75,19 @@ struct Fate {
     lost: bool,
 }
 
+/// The packets of a lane that wait: how many, and until when the last of them does.
+#[derive(Debug)]
+struct Queue {
+    count: usize,
+    at: Instant,
+}
+
 /// The packets that wait.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     entries: VecDeque<Entry>,
+    /// What [`entries`](Self::entries) has of each lane.
+    lanes: BTreeMap<Lane, Queue>,
     asked: Fate,
     advertised: Fate,
     is_warned: bool,
@@ -89,11 +98,7 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Whether a packet has to wait behind another.
     pub(super) fn holds(&self, parcel: &Parcel) -> bool {
-        !self.entries.is_empty()
-            && self.entries.iter().any(|entry| match entry {
-                Entry::Packet { parcel: other, .. } => other.lane() == parcel.lane(),
-                Entry::Milestone(_) => false,
-            })
+        !self.lanes.is_empty() && self.lanes.contains_key(&parcel.lane())
     }
 
     /// Takes note of a packet that has left.
@@ -106,12 +111,8 @@ impl Outbox {
 
     /// Takes a packet that waits behind another.
     pub(super) fn push(&mut self, now: Instant, parcel: Parcel) {
-        let lane = parcel.lane();
-        let at = self.entries.iter().rev().find_map(|entry| match entry {
-            Entry::Packet { parcel, at, .. } => (parcel.lane() == lane).then_some(*at),
-            Entry::Milestone(_) => None,
-        });
-        self.insert(Entry::Packet { parcel, tries: 0, at: at.unwrap_or(now) });
+        let at = self.lanes.get(&parcel.lane()).map_or(now, |queue| queue.at);
+        self.insert(parcel, 0, at);
     }
 
     /// Takes a packet that the system has refused.
@@ -119,16 +120,32 @@ impl Outbox {
         if self.is_final(&parcel, error, 1) {
             return;
         }
-        self.insert(Entry::Packet { parcel, tries: 1, at: now + FIRST_RETRY });
+        self.insert(parcel, 1, now + FIRST_RETRY);
     }
 
-    fn insert(&mut self, entry: Entry) {
+    fn insert(&mut self, parcel: Parcel, tries: u32, at: Instant) {
         if self.entries.len() >= MAX_PACKETS
             && let Some(Entry::Packet { parcel, .. }) = self.entries.pop_front()
         {
+            self.leave_lane(parcel.lane());
             self.lose(&parcel);
         }
-        self.entries.push_back(entry);
+        self.keep(parcel, tries, at);
+    }
+
+    fn keep(&mut self, parcel: Parcel, tries: u32, at: Instant) {
+        let queue = self.lanes.entry(parcel.lane()).or_insert(Queue { count: 0, at });
+        queue.count += 1;
+        queue.at = at;
+        self.entries.push_back(Entry::Packet { parcel, tries, at });
+    }
+
+    fn leave_lane(&mut self, lane: Lane) {
+        let Some(queue) = self.lanes.get_mut(&lane) else { return };
+        queue.count = queue.count.saturating_sub(1);
+        if queue.count == 0 {
+            self.lanes.remove(&lane);
+        }
     }
 
     /// Whether it is of no use to try again; the packet is dropped then.
@@ -196,6 +213,7 @@ impl Outbox {
         let (mut reached, mut warning) = (Vec::new(), None);
         // Lanes whose first packet waits, and until when.
         let mut blocked: BTreeMap<Lane, Instant> = BTreeMap::new();
+        self.lanes.clear();
         for entry in std::mem::take(&mut self.entries) {
             match entry {
                 Entry::Milestone(milestone) => reached.extend(self.reach(milestone)),
@@ -205,7 +223,7 @@ impl Outbox {
                     if at > now || first.is_some() {
                         let at = first.map_or(at, |first| first.max(at));
                         blocked.insert(lane, at);
-                        self.entries.push_back(Entry::Packet { parcel, tries, at });
+                        self.keep(parcel, tries, at);
                         continue;
                     }
                     let Err(error) = send(&parcel) else {
@@ -219,7 +237,7 @@ impl Outbox {
                     if !self.is_final(&parcel, &error, tries) {
                         let at = now + delay(tries);
                         blocked.insert(lane, at);
-                        self.entries.push_back(Entry::Packet { parcel, tries, at });
+                        self.keep(parcel, tries, at);
                     }
                 }
             }
@@ -363,5 +381,9 @@ mod tests {
             }
         }
         assert_eq!(outbox.entries.len(), MAX_PACKETS);
+        let queue = outbox.lanes.values().map(|queue| queue.count).collect::<Vec<_>>();
+        assert_eq!(queue, [MAX_PACKETS]);
+        outbox.retry(at(10), |_| Ok(()));
+        assert!(!outbox.holds(&Parcel::Icmpv6(packet(1, "ff02::1"))), "nothing waits any more");
     }
 }

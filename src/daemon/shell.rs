@@ -21,6 +21,7 @@ use super::machine;
 use super::metrics::Tally;
 use super::outbox::{Outbox, Parcel};
 use super::server::Server;
+use super::spare::Spare;
 use super::store::{Journal, Ownership};
 use super::turn::{Brake, Flow, Ready, Rests, Source, Turn};
 use crate::core::Core;
@@ -79,6 +80,7 @@ pub(super) struct Shell {
     pub(super) outbox: Outbox,
     rests: Rests,
     brake: Brake,
+    spare: Spare,
     /// While they are held no other agent uses the directories.
     _locks: Vec<Flock<File>>,
 }
@@ -132,6 +134,7 @@ impl Shell {
             outbox: Outbox::default(),
             rests: Rests::default(),
             brake: Brake::default(),
+            spare: Spare::default(),
             _locks: locks,
         };
         Ok((shell, memory, duid))
@@ -172,6 +175,7 @@ impl Shell {
         let mut flow = Flow::Idle;
         while let Some(output) = core.poll_output() {
             turn.count(output.steps().len().max(1));
+            self.spare.note(output.steps().len());
             if matches!(output, Output::Exit) {
                 flow = Flow::Exit;
                 break;
@@ -234,6 +238,7 @@ impl Shell {
     }
 
     pub(super) fn remember(&mut self, record: Record) {
+        self.spare.note(1);
         let complaint = self.disk.remember(record);
         self.log.warn_all(clock::now(), complaint);
     }
@@ -307,6 +312,13 @@ impl Shell {
             Step::Set(Object::Port(Port::Server)) => self.server.serve(true),
             Step::Remove(Object::Port(Port::Server)) => self.server.serve(false),
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => Ok(()),
+        }
+    }
+
+    /// Nothing is left to do for the core: gives back memory, unless the disk is busy.
+    pub(super) fn rest_from_work(&mut self) {
+        if self.disk.is_idle() {
+            self.spare.give_back();
         }
     }
 

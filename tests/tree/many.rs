@@ -66,6 +66,9 @@ fn stored(now: Instant, number: u16) -> (BindingKey, Arc<StoredBinding>) {
 struct Many {
     net: Network,
     records: BTreeMap<BindingKey, usize>,
+    /// Routers that were notified by an advertisement of their own, and how many routes there were
+    /// by then.
+    notified: BTreeMap<Ipv6Addr, usize>,
 }
 
 /// What came of one pass, in order.
@@ -86,12 +89,13 @@ impl Many {
         let memory = Memory { bindings, ..Memory::default() };
         let config = file::parse("test.toml", &config(SITES[0])).unwrap();
         net.add_node(Node::new(config, memory, world::own_duid(), kernel, net.now));
-        let mut many = Self { net, records: BTreeMap::new() };
+        let mut many = Self { net, records: BTreeMap::new(), notified: BTreeMap::new() };
         many.perform();
         // Until an advertisement may follow at once.
         many.net.run_for(Duration::from_secs(60));
         many.net.now = many.net.now + Duration::from_secs(4);
         many.records.clear();
+        many.notified.clear();
         many
     }
 
@@ -112,9 +116,12 @@ impl Many {
                     let is_new = |step: &&Step| matches!(step, Step::Set(Object::Route(_)));
                     done.extend(steps.iter().filter(is_new).map(|_| Done::Route));
                 }
-                // Each router has one of its own beside that.
                 Output::SendIcmpv6(packet) if packet.destination.is_multicast() => {
                     done.push(Done::Advertised);
+                }
+                Output::SendIcmpv6(packet) => {
+                    let routed = self.routed(SITES[1]);
+                    self.notified.entry(packet.destination).or_insert(routed);
                 }
                 Output::SendServer(_) => done.push(Done::Answered),
                 _ => {}
@@ -210,6 +217,25 @@ fn a_change_is_advertised_before_a_thousand_bindings_have_followed() {
     assert!(many.records.values().all(|times| *times == 1));
     assert_eq!(many.read_anew(), 0);
     assert!(!many.lags());
+}
+
+/// The first routers are notified at once. Of the others most are when all routes are there: a router
+/// that comes before its route has that set by itself. All are at last.
+#[test]
+fn all_routes_come_before_most_routers_are_notified() {
+    let mut many = Many::new();
+    many.change(SITES[1]);
+    assert!((1..=512).contains(&many.notified.len()), "{}", many.notified.len());
+    many.settle();
+    let count = usize::from(COUNT);
+    let early = many.notified.values().filter(|routed| **routed < count).count();
+    assert!(early < count * 2 / 3, "{early}");
+    let deadline = |many: &Many| many.net.nodes[0].core.deadline(many.net.now);
+    while let Some(next) = deadline(&many).filter(|_| many.notified.len() < count) {
+        many.net.now = many.net.now.max(next.at);
+        many.give(Input::Timeout);
+    }
+    assert_eq!(many.notified.len(), count);
 }
 
 /// Whoever asks while others have yet to follow has its record and its route before its answer.

@@ -58,7 +58,7 @@ impl Core {
         }
         self.pass.request_if(self.statics.handle_timeout(now, grace));
         self.pass.request_if(self.delegating.is_to_be_derived(now));
-        self.serve_timeouts(now);
+        self.serve_timeouts(now, self.bindings_per_pass());
         self.handle_takeovers(now);
         self.end_relayed(now);
         let over = self.kernel.desired.has_ended(now);

@@ -11,6 +11,7 @@ use pnet::packet::icmpv6::ndp::{MutableNeighborAdvertPacket, NdpOptionTypes, Nei
 use super::pass::DEFER;
 use crate::config::Job;
 use crate::core::Core;
+use crate::core::downlink::advertise::Transmit;
 use crate::core::engine::Order;
 use crate::core::event::{Event, RejectedPacket};
 use crate::core::input::Received;
@@ -370,8 +371,8 @@ impl Core {
         for (name, downlink) in &mut downlinks {
             while let Some((attached, promises, transmit)) = downlink.poll_transmit(now) {
                 self.remember_promises(name, promises);
-                sent |= transmit.destination.is_multicast();
-                self.outputs.extend(advertisements(&attached, transmit));
+                sent |= transmit.destinations.iter().any(Ipv6Addr::is_multicast);
+                self.outputs.extend(advertisements(&attached, &transmit));
             }
             self.outputs.extend(downlink.poll_neighbors(now).map(Output::ListNeighbors));
             self.send_to_program(now, downlink);
@@ -393,13 +394,15 @@ fn report_exchanges(events: &mut VecDeque<Event>, name: &str, uplink: &mut Uplin
 /// The packets of an advertisement.
 pub(in crate::core) fn advertisements(
     attached: &Attachment,
-    transmit: crate::core::downlink::advertise::Transmit,
+    transmit: &Transmit,
 ) -> impl Iterator<Item = Output> {
     let (interface, source) = (attached.index, attached.link_local);
-    let destination = transmit.destination;
-    let packet =
-        move |octets| Output::SendIcmpv6(Packet { interface, source, destination, octets });
-    transmit.messages.into_iter().map(packet)
+    transmit.destinations.iter().flat_map(move |&destination| {
+        transmit.messages.iter().map(move |octets| {
+            let octets = octets.clone();
+            Output::SendIcmpv6(Packet { interface, source, destination, octets })
+        })
+    })
 }
 
 /// What holds for every neighbor discovery message (RFC 4861 §6.1, RFC 6980 §5).

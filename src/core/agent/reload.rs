@@ -114,7 +114,7 @@ impl Core {
             self.order_to_advertise(downlink.name().to_owned(), advertised);
         }
         if let Some((attached, transmit)) = downlink.stop(now, withdraw) {
-            self.outputs.extend(advertisements(&attached, transmit));
+            self.outputs.extend(advertisements(&attached, &transmit));
         }
     }
 }

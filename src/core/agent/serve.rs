@@ -33,6 +33,11 @@ use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 pub(in crate::core) const STATIC: &str = "static prefixes";
 /// What relays say in one message that answers have to say again.
 const MAX_RELAY_OCTETS: usize = 1024;
+/// Bindings that are looked after in one pass, however many deadlines have passed.
+pub(in crate::core) const PER_PASS: usize = 256;
+/// The same while routes of bindings are left to be set. A router that is notified comes at once, and
+/// a route that is not there yet is then set by itself, which takes longer than with many others.
+const PER_BUSY_PASS: usize = 16;
 
 impl Core {
     /// Takes in a datagram that came to the server's port.
@@ -237,17 +242,22 @@ impl Core {
         }
     }
 
-    /// Lets everything happen to bindings whose time has come.
-    pub(in crate::core) fn serve_timeouts(&mut self, now: Instant) {
-        let touched = self.delegating.handle_timeout(now);
+    /// How many bindings are looked after in one pass.
+    pub(in crate::core) fn bindings_per_pass(&self) -> usize {
+        if self.kernel.backlog.has_steps() { PER_BUSY_PASS } else { PER_PASS }
+    }
+
+    /// Lets everything happen to bindings whose time has come, for `most` of them.
+    pub(in crate::core) fn serve_timeouts(&mut self, now: Instant, most: usize) {
+        let touched = self.delegating.handle_timeout(now, most);
         let later = self.follow_bindings(now, &touched);
         self.take_steps(now, later);
     }
 
-    /// Notifies the routers that a change concerns: everything that they will ask for has been
-    /// switched.
-    pub(in crate::core) fn notify_subordinates(&mut self, now: Instant) {
-        self.serve_timeouts(now);
+    /// Notifies the routers of `most` bindings that a change concerns: everything that they will ask
+    /// for has been switched.
+    pub(in crate::core) fn notify_subordinates(&mut self, now: Instant, most: usize) {
+        self.serve_timeouts(now, most);
         // Before a value of it is used.
         let serves = self.kernel.desired.serves();
         let reserved = serves.then(|| self.delegating.reserve_replay()).flatten();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::serve::PER_PASS;
 use crate::core::Core;
 use crate::core::delegate::HostOptions;
 #[cfg(debug_assertions)]
@@ -73,7 +74,7 @@ impl Core {
             self.review_conditions(now);
         }
         self.answer_postponed(now);
-        self.notify_subordinates(now);
+        self.notify_subordinates(now, self.bindings_per_pass());
         self.send_from_downlinks(now);
         self.take_steps(now, later);
     }
@@ -91,7 +92,7 @@ impl Core {
         }
         let sources = self.sources(now);
         self.carve(now, &sources);
-        self.notify_subordinates(now);
+        self.notify_subordinates(now, PER_PASS);
         !self.outputs.is_empty()
     }
 

@@ -68,7 +68,7 @@ pub enum Notification {
         /// Where it is.
         downlink: Arc<str>,
         /// How it is reached.
-        contact: Contact,
+        contact: Arc<Contact>,
         /// The message as it leaves.
         octets: Vec<u8>,
     },
@@ -280,10 +280,10 @@ impl Delegating {
         }
     }
 
-    /// Lets everything happen whose time has come, or a part of it where that is much: the next
-    /// deadline has passed then. Returns the bindings that were touched.
-    pub fn handle_timeout(&mut self, now: Instant) -> BTreeSet<BindingKey> {
-        let woken = self.bindings.handle_timeout(now);
+    /// Lets everything happen whose time has come, for `most` bindings: where there are more, the
+    /// next deadline has passed then. Returns the bindings that were touched.
+    pub fn handle_timeout(&mut self, now: Instant, most: usize) -> BTreeSet<BindingKey> {
+        let woken = self.bindings.handle_timeout(now, most);
         match &mut self.delegator {
             Delegator::BuiltIn => self.server.handle_timeout(&mut self.bindings, now, &woken),
             Delegator::Programs(programs) => {

@@ -56,8 +56,9 @@ impl Backlog {
 
     /// Adds bindings that changed: their routes and records have to be brought up to date.
     pub(in crate::core) fn add_bindings(&mut self, touched: BTreeSet<BindingKey>) {
-        self.records.extend(touched.iter().cloned());
-        self.bindings.extend(touched.into_iter().map(|key| (key, Reason::Binding)));
+        // They are in order: appended, they take a fraction of the time of one after the other.
+        self.records.append(&mut touched.clone());
+        self.bindings.append(&mut touched.into_iter().map(|key| (key, Reason::Binding)).collect());
     }
 
     /// Adds bindings whose link changed: their routes have to be brought up to date.

@@ -144,13 +144,14 @@ fn route_step(now: Instant, system: &System, route: &KernelRoute) -> Option<Step
         let has = system.routes.get(&route.key()).filter(|has| !has.until.is_over(now));
         return has.map(|has| Step::Remove(Object::Route(has.clone())));
     }
-    match system.routes.get(&route.key()) {
-        // Another router in the place of ours: swapped in one step, without a gap.
-        None if system.has_slot(route.slot()) => Some(Step::Replace(Object::Route(route.clone()))),
-        None => Some(Step::Set(Object::Route(route.clone()))),
-        Some(has) if same_end(now, has.until, route.until) => None,
-        Some(_) => Some(Step::Replace(Object::Route(route.clone()))),
+    let is_same =
+        |has: &KernelRoute| has.target == route.target && same_end(now, has.until, route.until);
+    let mut in_place = system.in_slot(route.slot()).peekable();
+    if in_place.peek().is_none() {
+        return Some(Step::Set(Object::Route(route.clone())));
     }
+    // Another router in the place of ours is swapped in one step, without a gap.
+    (!in_place.any(is_same)).then(|| Step::Replace(Object::Route(route.clone())))
 }
 
 fn same_address(now: Instant, has: &KernelAddress, wanted: &KernelAddress) -> bool {

@@ -232,7 +232,9 @@ impl System {
             KernelEvent::Route(route) => {
                 // A route to a destination and metric that are taken is reported only where it has
                 // replaced the others: we never add one beside another.
-                let others: Vec<RouteKey> = self.in_slot(route.slot()).collect();
+                let is_other = |other: &&KernelRoute| other.target != route.target;
+                let others = self.in_slot(route.slot()).filter(is_other).map(KernelRoute::key);
+                let others: Vec<RouteKey> = others.collect();
                 for key in others {
                     self.routes.remove(&key);
                 }
@@ -280,13 +282,16 @@ impl System {
         self.in_slot(slot).next().is_some()
     }
 
-    fn in_slot(&self, (destination, metric): (Ipv6Net, u32)) -> impl Iterator<Item = RouteKey> {
+    /// Our routes with this destination and metric.
+    pub fn in_slot(
+        &self,
+        (destination, metric): (Ipv6Net, u32),
+    ) -> impl Iterator<Item = &KernelRoute> {
         let first = RouteTarget::Gateway(IfIndex(0), Ipv6Addr::UNSPECIFIED);
-        let routes = self.routes.range((destination, first, 0)..);
+        let routes = self.routes.range((destination, first, 0)..).map(|(_, route)| route);
         routes
-            .map(|(key, _)| *key)
-            .take_while(move |key| key.0 == destination)
-            .filter(move |key| key.2 == metric)
+            .take_while(move |route| route.destination == destination)
+            .filter(move |route| route.metric == metric)
     }
 
     /// The name of an interface.

@@ -285,17 +285,17 @@ impl Bindings {
         now: Instant,
         key: &BindingKey,
         slots: Vec<Slot>,
-        mut contact: Contact,
+        mut contact: Arc<Contact>,
         touched: &mut BTreeSet<BindingKey>,
     ) {
-        if let Some(next_hop) = self.next_hop_of(&slots) {
-            contact.next_hop = next_hop;
+        if let Some(next_hop) = self.next_hop_of(&slots).filter(|to| *to != contact.next_hop) {
+            Arc::make_mut(&mut contact).next_hop = next_hop;
         }
         let holders = slots.iter().filter_map(|slot| self.slots.get(slot));
         let dropped: BTreeSet<BindingKey> =
             holders.filter(|other| *other != key).cloned().collect();
         let mut binding =
-            self.remove(key).unwrap_or_else(|| Binding::new(Vec::new(), contact.clone()));
+            self.remove(key).unwrap_or_else(|| Binding::new(Vec::new(), Arc::clone(&contact)));
         for other in dropped {
             if let Some(other_binding) = self.remove(&other) {
                 binding.inherit(now, other_binding);

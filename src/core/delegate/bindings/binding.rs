@@ -79,7 +79,7 @@ pub struct Promise {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Binding {
     pub(in crate::core::delegate) slots: Vec<Slot>,
-    pub(in crate::core::delegate) contact: Contact,
+    pub(in crate::core::delegate) contact: Arc<Contact>,
     /// What it has to be given, in order of prefix: derived from slots and offers.
     pub(in crate::core::delegate) current: Vec<Grant>,
     /// What it may hold.
@@ -105,9 +105,9 @@ pub struct StoredBinding {
     /// What it stands for.
     pub slots: Vec<Slot>,
     /// How the requesting router is reached.
-    pub contact: Contact,
+    pub contact: Arc<Contact>,
     /// What it may hold.
-    pub promised: Vec<(Ipv6Net, Promise)>,
+    pub promised: Promises,
     /// Key for Reconfigure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconfigure_key: Option<rkap::Key>,
@@ -184,7 +184,7 @@ fn is_later(a: Until, b: Until) -> bool {
 }
 
 impl Binding {
-    pub(in crate::core::delegate) fn new(slots: Vec<Slot>, contact: Contact) -> Self {
+    pub(in crate::core::delegate) fn new(slots: Vec<Slot>, contact: Arc<Contact>) -> Self {
         Self {
             slots,
             contact,
@@ -199,17 +199,17 @@ impl Binding {
 
     pub(in crate::core::delegate) fn restored(stored: &StoredBinding) -> Self {
         Self {
-            promised: Promises::from(stored.promised.as_slice()),
+            promised: stored.promised.clone(),
             reconfigure_key: stored.reconfigure_key,
-            ..Self::new(stored.slots.clone(), stored.contact.clone())
+            ..Self::new(stored.slots.clone(), Arc::clone(&stored.contact))
         }
     }
 
     pub(in crate::core::delegate) fn stored(&self) -> StoredBinding {
         StoredBinding {
             slots: self.slots.clone(),
-            contact: self.contact.clone(),
-            promised: self.promised.to_vec(),
+            contact: Arc::clone(&self.contact),
+            promised: self.promised.clone(),
             reconfigure_key: self.reconfigure_key,
         }
     }
@@ -250,7 +250,7 @@ impl Binding {
     }
 
     /// How its router is reached.
-    pub const fn contact(&self) -> &Contact {
+    pub fn contact(&self) -> &Contact {
         &self.contact
     }
 
@@ -286,13 +286,14 @@ impl Binding {
 
     /// Takes over what the same router may hold by another IA_PD, which it has dropped.
     pub(in crate::core::delegate) fn inherit(&mut self, now: Instant, other: Self) {
-        for (prefix, mut promise) in other.promised {
-            if let Some(known) = self.promised.get(&prefix) {
+        for (prefix, promise) in other.promised.iter() {
+            let mut promise = *promise;
+            if let Some(known) = self.promised.get(prefix) {
                 promise.held_until = promise.held_until.max(known.held_until);
             }
             promise.retired_at.get_or_insert(now);
             promise.elsewhere_until = promise.elsewhere_until.max(Some(promise.held_until));
-            self.promised.insert(prefix, promise);
+            self.promised.insert(*prefix, promise);
         }
         self.reconfigure_key = self.reconfigure_key.or(other.reconfigure_key);
     }

@@ -61,7 +61,7 @@ impl Bindings {
             let concerned = holders.chain([&key]);
             let mut concerned = concerned.filter_map(|key| self.by_key.get_key_value(key));
             let (key, binding) = concerned.find(|(key, binding)| is_elsewhere(key, binding))?;
-            Some(Holder { key: key.clone(), contact: binding.contact.clone() })
+            Some(Holder { key: key.clone(), contact: Contact::clone(&binding.contact) })
         })
     }
 

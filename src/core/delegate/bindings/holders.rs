@@ -40,6 +40,11 @@ impl Holders {
         around.chain(inside)
     }
 
+    /// Built at once, the map takes no more room than it needs.
+    pub(in crate::core::delegate) fn compact(&mut self) {
+        self.by_prefix = std::mem::take(&mut self.by_prefix).into_iter().collect();
+    }
+
     pub(in crate::core::delegate) fn insert(&mut self, prefix: Ipv6Net, key: &BindingKey) {
         match self.by_prefix.get(&prefix) {
             Some(holder) if holder == key => {}

@@ -63,7 +63,7 @@ impl Bindings {
         let mut unreached = Unreached::new();
         for (key, leases) in listed {
             let contact = self.by_key.get(&key).map(|binding| binding.contact.clone());
-            let Some(contact) = contact.or_else(|| contact_of(&key.duid)) else {
+            let Some(contact) = contact.or_else(|| contact_of(&key.duid).map(Arc::new)) else {
                 let prefixes = leases.iter().map(|(_, lease)| (lease.prefix, key.duid.clone()));
                 unreached.extend(prefixes);
                 continue;
@@ -131,7 +131,7 @@ impl Bindings {
         &mut self,
         now: Instant,
         key: &BindingKey,
-        contact: Contact,
+        contact: Arc<Contact>,
         leases: &[(Slot, &Leased)],
         touched: &mut BTreeSet<BindingKey>,
     ) {
@@ -205,7 +205,7 @@ impl Bindings {
         let own: Vec<(BindingKey, Vec<Slot>)> =
             own.map(|(key, binding)| (key.clone(), binding.slots.clone())).collect();
         for (key, slots) in own {
-            self.assign(now, &key, slots, contact.clone(), touched);
+            self.assign(now, &key, slots, contact.clone().into(), touched);
         }
     }
 }

@@ -52,9 +52,6 @@ use holders::Holders;
 use places::{Shares, Taken};
 use push::Push;
 
-/// Bindings that are seen to in one pass, however many deadlines have passed.
-const MAX_WAKE_UPS: usize = 256;
-
 /// The bindings of all downlinks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bindings {
@@ -101,7 +98,17 @@ impl Bindings {
         for (key, stored) in stored {
             bindings.insert(key, Binding::restored(stored));
         }
+        bindings.compact();
         bindings
+    }
+
+    /// A map that was filled in order has half of its room empty: built at once it has none.
+    fn compact(&mut self) {
+        let Self { by_key, slots, wake_ups, holders, .. } = self;
+        *by_key = std::mem::take(by_key).into_iter().collect();
+        *slots = std::mem::take(slots).into_iter().collect();
+        *wake_ups = std::mem::take(wake_ups).into_iter().collect();
+        holders.compact();
     }
 
     /// Takes over a configuration; [`set_offers`](Self::set_offers) has to follow.
@@ -154,21 +161,24 @@ impl Bindings {
         if std::mem::take(&mut self.realign) {
             self.realign(now, &mut touched);
         }
-        let keys: Vec<BindingKey> = self.by_key.keys().cloned().collect();
-        let moved = keys.into_iter().filter(|key| self.refresh(now, key));
+        let mut by_key = std::mem::take(&mut self.by_key);
+        let moved = by_key.iter_mut().filter_map(|(key, binding)| {
+            self.refresh_binding(now, key, binding).then(|| key.clone())
+        });
         // They come in order, so that the set is made at once.
         touched.append(&mut moved.collect());
+        self.by_key = by_key;
         self.has_freed = true;
         touched
     }
 
-    /// Lets everything happen whose time has come, or a part of it where that is much: the next
-    /// deadline has passed then.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Woken {
+    /// Lets everything happen whose time has come, for `most` bindings: where there are more, the
+    /// next deadline has passed then.
+    pub(super) fn handle_timeout(&mut self, now: Instant, most: usize) -> Woken {
         let mut woken = Woken::default();
         // One notification serves all IA_PDs of a router.
         let mut routers = BTreeSet::new();
-        for _ in 0..MAX_WAKE_UPS {
+        for _ in 0..most {
             let first = self.wake_ups.first().filter(|(at, _)| *at <= now).cloned();
             let Some((_, key)) = first else { break };
             let happened = self.wake(now, &key);
@@ -284,7 +294,15 @@ impl Bindings {
     /// Derives anew what a binding is to be given, and has its router notified if that differs.
     /// Whether its routes or its record may be others now.
     fn refresh(&mut self, now: Instant, key: &BindingKey) -> bool {
-        let Some(binding) = self.by_key.get(key) else { return false };
+        let mut by_key = std::mem::take(&mut self.by_key);
+        let found = by_key.get_mut(key);
+        let differs = found.is_some_and(|binding| self.refresh_binding(now, key, binding));
+        self.by_key = by_key;
+        differs
+    }
+
+    /// As [`refresh`](Self::refresh), with the binding taken out of the map of all.
+    fn refresh_binding(&mut self, now: Instant, key: &BindingKey, binding: &mut Binding) -> bool {
         let Available { grants: current, blocked } = self.available(now, key, &binding.slots);
         let moved = !current.iter().map(|grant| &grant.offer.prefix).eq(binding.granted());
         for prefix in &binding.blocked {
@@ -293,8 +311,7 @@ impl Bindings {
         for prefix in &blocked {
             self.waiting.insert(*prefix, key);
         }
-        let Self { by_key, offers, .. } = self;
-        let Some(binding) = by_key.get_mut(key) else { return moved };
+        let offers = &self.offers;
         let was_limited = binding.is_limited();
         let promises_differ = binding.set_current(now, current, |prefix| offers.is_ours(prefix));
         binding.blocked = blocked;

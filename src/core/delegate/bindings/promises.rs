@@ -1,12 +1,17 @@
 //! What one requesting router may hold: a map for the one or two prefixes that most have.
 
+use std::sync::Arc;
+
 use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
 
 use super::binding::Promise;
 
-/// Promises in order of prefix, without room to spare: there are as many of these as bindings.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(in crate::core::delegate) struct Promises(Vec<(Ipv6Net, Promise)>);
+/// Promises in order of prefix, without room to spare: there are as many of these as bindings. What
+/// is remembered shares them with the binding until that changes.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(Ipv6Net, Promise)>")]
+pub struct Promises(Arc<[(Ipv6Net, Promise)]>);
 
 impl Promises {
     pub(in crate::core::delegate) fn get(&self, prefix: &Ipv6Net) -> Option<&Promise> {
@@ -16,7 +21,7 @@ impl Promises {
 
     pub(in crate::core::delegate) fn get_mut(&mut self, prefix: &Ipv6Net) -> Option<&mut Promise> {
         let at = self.find(prefix).ok()?;
-        self.0.get_mut(at).map(|(_, promise)| promise)
+        self.all_mut().get_mut(at).map(|(_, promise)| promise)
     }
 
     pub(in crate::core::delegate) fn contains_key(&self, prefix: &Ipv6Net) -> bool {
@@ -24,38 +29,35 @@ impl Promises {
     }
 
     pub(in crate::core::delegate) fn insert(&mut self, prefix: Ipv6Net, promise: Promise) {
-        match self.get_mut(&prefix) {
-            Some(known) => *known = promise,
-            None => {
-                let at = self.find(&prefix).unwrap_or_else(|at| at);
-                self.0.reserve_exact(1);
-                self.0.insert(at, (prefix, promise));
-            }
-        }
+        let Err(at) = self.find(&prefix) else {
+            self.get_mut(&prefix).into_iter().for_each(|known| *known = promise);
+            return;
+        };
+        let new = std::iter::once((prefix, promise));
+        let (before, after) = self.0.split_at(at);
+        self.0 = before.iter().copied().chain(new).chain(after.iter().copied()).collect();
     }
 
-    pub(in crate::core::delegate) fn retain(
-        &mut self,
-        mut stays: impl FnMut(&Ipv6Net, &Promise) -> bool,
-    ) {
-        self.0.retain(|(prefix, promise)| stays(prefix, promise));
-        self.0.shrink_to_fit();
+    pub(in crate::core::delegate) fn retain(&mut self, stays: impl Fn(&Ipv6Net, &Promise) -> bool) {
+        if !self.iter().all(|(prefix, promise)| stays(prefix, promise)) {
+            let all = self.0.iter().copied();
+            self.0 = all.filter(|(prefix, promise)| stays(prefix, promise)).collect();
+        }
     }
 
     pub(in crate::core::delegate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(in crate::core::delegate) fn iter(
-        &self,
-    ) -> impl ExactSizeIterator<Item = (&Ipv6Net, &Promise)> {
+    /// Each with its prefix.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Ipv6Net, &Promise)> {
         self.0.iter().map(|(prefix, promise)| (prefix, promise))
     }
 
     pub(in crate::core::delegate) fn iter_mut(
         &mut self,
     ) -> impl Iterator<Item = (&Ipv6Net, &mut Promise)> {
-        self.0.iter_mut().map(|(prefix, promise)| (&*prefix, promise))
+        self.all_mut().iter_mut().map(|(prefix, promise)| (&*prefix, promise))
     }
 
     pub(in crate::core::delegate) fn keys(&self) -> impl Iterator<Item = &Ipv6Net> {
@@ -66,13 +68,13 @@ impl Promises {
         self.0.iter().map(|(_, promise)| promise)
     }
 
-    pub(in crate::core::delegate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Promise> {
-        self.0.iter_mut().map(|(_, promise)| promise)
+    pub(in crate::core) fn values_mut(&mut self) -> impl Iterator<Item = &mut Promise> {
+        self.all_mut().iter_mut().map(|(_, promise)| promise)
     }
 
-    /// All of them, as they are kept.
-    pub(in crate::core::delegate) fn to_vec(&self) -> Vec<(Ipv6Net, Promise)> {
-        self.0.clone()
+    /// All of them, to be changed: what is remembered keeps its own.
+    fn all_mut(&mut self) -> &mut [(Ipv6Net, Promise)] {
+        Arc::make_mut(&mut self.0)
     }
 
     fn find(&self, prefix: &Ipv6Net) -> Result<usize, usize> {
@@ -80,20 +82,11 @@ impl Promises {
     }
 }
 
-impl From<&[(Ipv6Net, Promise)]> for Promises {
+impl From<Vec<(Ipv6Net, Promise)>> for Promises {
     /// Of several for one prefix the last counts.
-    fn from(stored: &[(Ipv6Net, Promise)]) -> Self {
-        let mut promises = Self(Vec::with_capacity(stored.len()));
-        stored.iter().for_each(|(prefix, promise)| promises.insert(*prefix, *promise));
+    fn from(stored: Vec<(Ipv6Net, Promise)>) -> Self {
+        let mut promises = Self::default();
+        stored.into_iter().for_each(|(prefix, promise)| promises.insert(prefix, promise));
         promises
-    }
-}
-
-impl IntoIterator for Promises {
-    type Item = (Ipv6Net, Promise);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
     }
 }

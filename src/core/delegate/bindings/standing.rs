@@ -58,10 +58,10 @@ impl Bindings {
     fn stand(&mut self, now: Instant, touched: &mut BTreeSet<BindingKey>) {
         for (key, (slots, contact)) in self.standing() {
             let stands = |binding: &Binding| {
-                binding.contact == contact && slots.iter().all(|slot| binding.slots.contains(slot))
+                *binding.contact == contact && slots.iter().all(|slot| binding.slots.contains(slot))
             };
             if !self.by_key.get(&key).is_some_and(stands) {
-                self.assign(now, &key, slots, contact, touched);
+                self.assign(now, &key, slots, contact.into(), touched);
             }
         }
     }

@@ -296,7 +296,7 @@ impl ReplyBuilder<'_> {
         self.synced |= is_given && slots.iter().any(|slot| matches!(slot, Slot::Pool { .. }));
         self.bound = true;
         let contact = self.arrival.contact.clone();
-        self.bindings.assign(self.now, key, slots, contact, &mut self.served.touched);
+        self.bindings.assign(self.now, key, slots, contact.into(), &mut self.served.touched);
     }
 
     /// Promises what is to be given; returns that, and what the router may hold and is not its any

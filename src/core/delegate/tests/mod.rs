@@ -264,7 +264,7 @@ impl World {
 
     fn timeout(&mut self) {
         self.delegating.is_to_be_derived(self.now);
-        let touched = self.delegating.handle_timeout(self.now);
+        let touched = self.delegating.handle_timeout(self.now, 256);
         self.remember(&touched);
         if let Some(reserved) = self.delegating.reserve_replay() {
             self.memory.fold(Record::Replay { reserved });

@@ -145,7 +145,7 @@ fn a_message_costs_what_it_changes() {
             LOOKS.set(0);
             let arrival = Arrival { downlink: "lan0".into(), contact };
             let served = world.delegating.handle_message(world.now, &arrival, &message);
-            world.delegating.handle_timeout(world.now);
+            world.delegating.handle_timeout(world.now, usize::MAX);
             let looks = LOOKS.get();
             println!("{name} at {count} bindings: {looks} looks");
             assert!(looks <= 40, "{name} at {count}: {looks} looks");

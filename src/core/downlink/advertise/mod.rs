@@ -53,8 +53,8 @@ const STUB_ROUTER_REMEMBERED: Duration = Duration::from_secs(1800);
 /// An advertisement to send.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transmit {
-    /// ff02::1, or the host that solicited.
-    pub destination: Ipv6Addr,
+    /// ff02::1, or the nodes that are sent it by unicast.
+    pub destinations: Vec<Ipv6Addr>,
     /// The encoded messages: more than one where the link's MTU is too small for all options.
     pub messages: Vec<Vec<u8>>,
 }
@@ -250,7 +250,7 @@ impl Advertising {
     pub fn stop(&mut self, now: Instant, withdraw: bool) -> Transmit {
         let messages = encode(&self.final_advertisement(now, withdraw));
         self.link_down();
-        Transmit { destination: ALL_NODES, messages }
+        Transmit { destinations: vec![ALL_NODES], messages }
     }
 
     fn final_advertisement(&self, now: Instant, withdraw: bool) -> Vec<RouterAdvertisement> {
@@ -288,25 +288,26 @@ impl Advertising {
 
     /// The next advertisement that is due.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<(Vec<Promise>, Transmit)> {
-        let (promises, destination, messages) = self.poll_advertisement(now)?;
-        Some((promises, Transmit { destination, messages: encode(&messages) }))
+        let (promises, destinations, messages) = self.poll_advertisement(now)?;
+        Some((promises, Transmit { destinations, messages: encode(&messages) }))
     }
 
     fn poll_advertisement(
         &mut self,
         now: Instant,
-    ) -> Option<(Vec<Promise>, Ipv6Addr, Vec<RouterAdvertisement>)> {
+    ) -> Option<(Vec<Promise>, Vec<Ipv6Addr>, Vec<RouterAdvertisement>)> {
         let has_stub_router = self.has_stub_router(now);
         let content = self.content.as_ref()?;
         let Advertiser::BuiltIn(sender) = &mut self.advertiser else { return None };
-        let destination = sender.poll(now)?;
+        let destinations = sender.poll(now);
+        let first = destinations.first()?;
         let statement = Statement::new(&self.rules, content, &self.ledger, has_stub_router, now);
         let messages = message::render(&self.rules, sender.link()?, &statement);
         let promises = self.ledger.note(&statement, content, now, self.rules.max_interval);
-        if destination == ALL_NODES {
+        if *first == ALL_NODES {
             sender.sent(now, (statement.min_interval, statement.max_interval));
         }
-        Some((promises, destination, messages))
+        Some((promises, destinations, messages))
     }
 
     /// The promises that another program makes until the next time, and before that what it is to

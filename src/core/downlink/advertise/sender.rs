@@ -8,6 +8,7 @@ use super::schedule::Schedule;
 use crate::config;
 use crate::core::kernel::system::Neighbor;
 use crate::core::random::Random;
+use crate::net::ALL_NODES;
 use crate::time::{Deadline, Instant};
 use crate::wire::ndp::RouterSolicitation;
 use crate::wire::ndp_option::NdpOption;
@@ -107,10 +108,20 @@ impl Sender {
         }
     }
 
-    /// Where the next advertisement goes, if it is time for one.
-    pub(super) fn poll(&mut self, now: Instant) -> Option<Ipv6Addr> {
-        self.link.as_ref()?;
-        self.schedule.poll(now)
+    /// Where the next advertisement goes, if it is time for one: to all nodes, or to all that are
+    /// sent it by unicast now. It is the same for however many of these.
+    pub(super) fn poll(&mut self, now: Instant) -> Vec<Ipv6Addr> {
+        if self.link.is_none() {
+            return Vec::new();
+        }
+        match self.schedule.poll(now) {
+            Some(ALL_NODES) => vec![ALL_NODES],
+            Some(first) => {
+                let others = std::iter::from_fn(|| self.schedule.poll(now));
+                std::iter::once(first).chain(others).collect()
+            }
+            None => Vec::new(),
+        }
     }
 
     /// A multicast advertisement has left; the next one follows after an interval between these.

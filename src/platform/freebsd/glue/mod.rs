@@ -23,6 +23,9 @@ pub fn facts() -> Facts {
     Facts::default()
 }
 
+/// Gives free memory back to the system: the C library does that by itself.
+pub const fn give_back_memory() {}
+
 /// What an operator can do about packets that are not sent for `error`, where something is known to
 /// help.
 pub fn remedy_for_unsent(error: &io::Error) -> Option<&'static str> {

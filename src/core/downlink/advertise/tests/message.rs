@@ -199,7 +199,7 @@ fn encoded_messages_have_the_computed_size() {
     world.advertising.set_content(world.now, content);
     let (_, _, typed) = world.advertising.clone().poll_advertisement(world.now).unwrap();
     let (promises, transmit) = world.advertising.poll_transmit(world.now).unwrap();
-    assert_eq!(transmit.destination, ALL_NODES);
+    assert_eq!(transmit.destinations, [ALL_NODES]);
     assert_eq!(promises.len(), 6);
     assert_eq!(transmit.messages.len(), typed.len());
     for (encoded, typed) in transmit.messages.iter().zip(&typed) {

@@ -125,7 +125,10 @@ impl World {
             while let Some((promises, to, messages)) = self.advertising.poll_advertisement(self.now)
             {
                 assert!(self.sent.last().is_none_or(|last| last.at <= self.now));
-                self.sent.push(Sent { at: self.now, to, messages, promises });
+                for to in to {
+                    let (messages, promises) = (messages.clone(), promises.clone());
+                    self.sent.push(Sent { at: self.now, to, messages, promises });
+                }
             }
             if !self.advertising.poll_neighbors(self.now) {
                 break;
