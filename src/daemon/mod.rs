@@ -7,6 +7,7 @@ mod directory;
 mod disk;
 mod dump;
 mod gate;
+mod idle;
 mod json_lines;
 mod log;
 mod machine;
@@ -38,6 +39,7 @@ use tracing::{error, info, warn};
 
 use self::control::{Answer, Pending, Request};
 use self::directory::Held;
+use self::idle::Idle;
 use self::metrics::Endpoint;
 use self::notify::Supervisor;
 use self::once::Once;
@@ -137,6 +139,7 @@ async fn serve(
     shell.hosts.withdraw_strays(&config);
     let metrics = config.metrics.clone();
     let mut once = options.once.then(|| Once::new(clock::now(), config.uplinks.keys().cloned()));
+    let mut idle = Idle::new(clock::now(), &config);
     let mut core = Core::new(config, memory, duid, platform::CAPABILITIES, seed, clock::now());
     let mut signals = Signals::new(options.dump.is_some())?;
     let (sender, mut requests) = control::requests();
@@ -162,17 +165,24 @@ async fn serve(
         let deadline = core.deadline(clock::now()).filter(|_| flow == Flow::Idle);
         supervisor.report(clock::now(), &core);
         let once_over = once.as_ref().and_then(|once| once.deadline(clock::now(), &core));
-        let deadlines = deadline.into_iter().chain(supervisor.deadline()).chain(once_over);
+        let own = supervisor.deadline().into_iter().chain(idle.deadline());
+        let deadlines = deadline.into_iter().chain(own).chain(once_over);
         shell.arm(deadlines.min_by_key(|one| one.at));
         if flow == Flow::Idle && !core.lags() {
             shell.rest_from_work();
         }
         pauses.pause(clock::now()).await;
+        let begun = clock::now();
+        if flow == Flow::Idle {
+            // Last of all: what runs behind it comes back.
+            idle.handle_rest(begun);
+        }
         let woken = tokio::select! {
             biased;
             signal = signals.next() => Woken::Signal(signal),
             woken = wait(&mut shell, &mut requests, flow == Flow::More) => woken,
         };
+        idle.handle_wake(begun, clock::now());
         let flow = match woken {
             Woken::Ready(ready) => shell.take_in(&mut core, ready),
             Woken::Pending((request, reply)) => {

@@ -25,7 +25,7 @@ use backend::socket_options;
 pub use backend::{
     CAPABILITIES, Events, Kernel, Sleep, Timer, accepts_advertisements, facts as read_facts,
     give_back_memory, identity, now, paths, prefer_this_thread, privileges, process_start,
-    remedy_for_unsent,
+    release_program_pages, remedy_for_unsent,
 };
 use nix::errno::Errno;
 use nix::unistd::User;

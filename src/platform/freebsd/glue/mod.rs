@@ -11,7 +11,7 @@ mod timer;
 mod wakeup;
 
 pub use calls::{Events, Kernel, accepts_advertisements};
-pub use process::{prefer_this_thread, process_start};
+pub use process::{prefer_this_thread, process_start, release_program_pages};
 pub use timer::{Sleep, Timer, now};
 
 use std::io;

@@ -28,6 +28,9 @@ pub fn process_start(pid: u32) -> Option<u64> {
     u64::try_from(started.checked_sub(booted)?).ok()
 }
 
+/// Nothing is given back: FreeBSD's pager takes such pages by itself when it is short of them.
+pub const fn release_program_pages() {}
+
 /// Lets the calling thread run before all that is not real-time.
 ///
 /// # Errors
