@@ -9,6 +9,7 @@ use super::outbox::Parcel;
 use super::shell::Shell;
 use crate::core::Core;
 use crate::core::input::Input;
+use crate::core::output::Packet;
 use crate::core::stage::Milestone;
 
 impl Shell {
@@ -46,8 +47,18 @@ impl Shell {
         }
     }
 
+    /// Sends a packet of ICMPv6, and tells the core where that was not done at once.
+    pub(super) fn send_icmpv6(&mut self, core: &mut Core, packet: Packet) {
+        let (interface, destination) = (packet.interface, packet.destination);
+        if !self.send(Parcel::Icmpv6(packet)) {
+            let refused = Input::NotSent { interface, destination, is_dropped: false };
+            core.handle(clock::now(), refused);
+            self.report_dropped(core);
+        }
+    }
+
     /// Tells the core of packets that were dropped.
-    pub(super) fn report_dropped(&mut self, core: &mut Core) {
+    fn report_dropped(&mut self, core: &mut Core) {
         for (interface, destination) in self.outbox.take_dropped() {
             let dropped = Input::NotSent { interface, destination, is_dropped: true };
             core.handle(clock::now(), dropped);

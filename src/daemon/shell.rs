@@ -204,14 +204,7 @@ impl Shell {
         match output {
             Output::Remember(record) => self.remember(record),
             Output::Apply(steps) => self.apply(core, &steps),
-            Output::SendIcmpv6(packet) => {
-                let (interface, destination) = (packet.interface, packet.destination);
-                if !self.send(Parcel::Icmpv6(packet)) {
-                    let refused = Input::NotSent { interface, destination, is_dropped: false };
-                    core.handle(clock::now(), refused);
-                    self.report_dropped(core);
-                }
-            }
+            Output::SendIcmpv6(packet) => self.send_icmpv6(core, packet),
             Output::Hear(hearing) => {
                 if let Err(error) = self.icmpv6.get_ref().hear(hearing) {
                     let text = format!("answers to probes will not be heard: {error}");
