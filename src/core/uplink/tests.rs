@@ -31,6 +31,8 @@ enum Step {
     Elsewhere(bool),
     /// The kernel finds that a router does not answer.
     Unreachable(u8),
+    /// A solicitation could not be sent: of this router, or of all.
+    Dropped(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -58,6 +60,7 @@ fn step_of_host() -> impl Strategy<Value = Step> {
         3 => (any::<bool>(), any::<bool>()).prop_map(|(open, refused)| Step::Port(open, refused)),
         1 => any::<bool>().prop_map(Step::Elsewhere),
         1 => (1..4_u8).prop_map(Step::Unreachable),
+        3 => (0..4_u8).prop_map(Step::Dropped),
     ]
 }
 
@@ -252,6 +255,11 @@ impl Lone {
             }
             Step::Elsewhere(is_managed) => {
                 self.uplink.set_managed_elsewhere(self.now, *is_managed);
+            }
+            Step::Dropped(0) => self.uplink.handle_dropped(self.now, net::ALL_ROUTERS),
+            Step::Dropped(router) => {
+                let router = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, (*router).into());
+                self.uplink.handle_dropped(self.now, router);
             }
             Step::Unreachable(router) => {
                 let router = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, (*router).into());
