@@ -100,11 +100,14 @@ fn an_interface_that_returns_has_another_index() {
     });
 }
 
-/// A port that leaves its bridge is still an interface.
+/// A port that leaves its bridge is still an interface, and what the bridge says about it is no other
+/// carrier.
 #[test]
 fn a_port_that_leaves_its_bridge_is_not_gone() {
     on_machine(|machine, mut platform| {
         let one = platform.index("one0");
+        let carrier_ups = platform.system.links[&one].carrier_ups;
+        assert_ne!(carrier_ups, 0);
         add_bridge(machine, "br0");
         machine.ip("link set one0 master br0");
         machine.ip("link set one0 nomaster");
@@ -113,6 +116,11 @@ fn a_port_that_leaves_its_bridge_is_not_gone() {
             matches!(event, KernelEvent::Link(link) if link.name == "br0" && link.mtu == 1400)
         });
         assert!(!events.iter().any(is_gone(one)), "{events:?}");
+        let mut of_port = events.iter().filter_map(|event| match event {
+            KernelEvent::Link(link) if link.index == one => Some(link.carrier_ups),
+            _ => None,
+        });
+        assert!(of_port.all(|ups| ups == carrier_ups), "{events:?}");
         assert_followed(&mut platform);
     });
 }

@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol,
 };
@@ -17,6 +16,7 @@ use netlink_packet_route::neighbour::{
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::MARK;
 use crate::core::kernel::system::KernelEvent;
@@ -45,12 +45,16 @@ fn duplicate(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent>
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which seven concern us")]
 fn event(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
     match message {
+        // A bridge sends messages of its own family about its ports: NewLink without the count of
+        // carriers, and DelLink for a port that leaves it.
+        RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message)
+            if message.header.interface_family != AddressFamily::Unspec =>
+        {
+            None
+        }
         RouteNetlinkMessage::NewLink(message) => link(message).map(KernelEvent::Link),
         RouteNetlinkMessage::DelLink(message) => {
-            // A bridge that loses a port says DelLink of its own family about the port.
-            let family = message.header.interface_family;
-            (family == netlink_packet_route::AddressFamily::Unspec)
-                .then_some(KernelEvent::LinkGone(IfIndex(message.header.index)))
+            Some(KernelEvent::LinkGone(IfIndex(message.header.index)))
         }
         RouteNetlinkMessage::NewAddress(message) => address(now, message).map(KernelEvent::Address),
         RouteNetlinkMessage::DelAddress(message) => {
