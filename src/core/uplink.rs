@@ -412,12 +412,7 @@ impl Uplink {
             self.lease.rediscover(now);
             effect.derive = true;
         }
-        if self
-            .lease
-            .prefixes()
-            .iter()
-            .any(|prefix| prefix.gone_since.is_some_and(|since| since + grace <= now))
-        {
+        if self.lease.first_gone().is_some_and(|since| since + grace <= now) {
             self.lease.forget(now - grace);
             effect.derive = true;
         }
@@ -467,7 +462,7 @@ impl Uplink {
     /// would come at once, again and again.
     pub(super) fn deadline(&self, grace: Duration) -> Option<Deadline> {
         let can_send = self.attached.is_some();
-        let gone = self.lease.prefixes().iter().filter_map(|prefix| prefix.gone_since).min();
+        let gone = self.lease.first_gone();
         let patience = (!self.lease_known).then_some(self.started_at + PATIENCE);
         Deadline::first([
             self.routers.deadline(can_send),

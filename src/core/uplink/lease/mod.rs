@@ -104,6 +104,11 @@ impl Lease {
         self.held.timers().and_then(|timers| timers.t1.at()).filter(|at| *at > now)
     }
 
+    /// Since when the first of the prefixes is gone that have ended.
+    pub fn first_gone(&self) -> Option<Instant> {
+        self.held.first_gone()
+    }
+
     /// Drops prefixes that ended at `before` or earlier.
     pub fn forget(&mut self, before: Instant) {
         self.held.forget(before);

@@ -287,12 +287,16 @@ impl Client {
         held: &mut Held,
         now: Instant,
     ) -> Progress {
-        let before = (held.view(), self.keyring.clone());
+        // This is called for each input, and what is held changes only where a lifetime ends.
+        let ends = held.next_end(held.seen).is_some_and(|end| end <= now);
+        let before = ends.then(|| (held.view(), self.keyring.clone()));
         self.expire(held, now);
         let outcome = self.give_up(held, now);
         self.advance(now);
         self.maintain(held, now);
-        Progress { outcome, ..self.progress_since(held, now, &before) }
+        held.seen = now.max(held.seen);
+        let progress = before.map(|before| self.progress_since(held, now, &before));
+        Progress { outcome, ..progress.unwrap_or_default() }
     }
 
     /// Lets run out what has run out. With the last of it the Solicit that went on beside it, at

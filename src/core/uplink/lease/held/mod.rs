@@ -394,6 +394,11 @@ impl Held {
         self.tidy();
     }
 
+    /// Since when the first of the prefixes is gone that have ended.
+    pub(super) fn first_gone(&self) -> Option<Instant> {
+        self.entries.values().filter_map(|entry| entry.gone_since).min()
+    }
+
     /// Drops prefixes that ended at `before` or earlier.
     pub(super) fn forget(&mut self, before: Instant) {
         self.entries.retain(|_, entry| entry.gone_since.is_none_or(|since| since > before));
