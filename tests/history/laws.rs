@@ -102,6 +102,8 @@ impl World {
             return;
         }
         self.pass(REST);
+        // Routers that are there for a second, whenever they are asked, are another matter.
+        self.loses |= super::sent::ROUTER_SOLICITATIONS;
         self.node.outputs = 0;
         self.wakeups = 0;
         self.pass(Duration::from_secs(1000));

@@ -277,6 +277,7 @@ impl Core {
     /// The kernel refused a step: what was assumed is taken back, and the step waits until its
     /// retry. A refusal alone has nothing derived, or thousands of them would keep the loop busy.
     pub(in crate::core) fn step_failed(&mut self, now: Instant, step: Step, refusal: Refusal) {
+        self.leave_to_next_run(&step);
         let refused = refusals::refused(&step, refusal, &self.kernel.state.system);
         if self.kernel.refused(now, step, refusal) {
             self.report(Event::StepRefused(refused));

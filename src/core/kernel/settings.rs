@@ -70,6 +70,19 @@ impl Core {
         self.outputs.push_back(Output::Remember(record));
     }
 
+    /// The kernel has refused to take a value back at the end: the next run tries that again.
+    pub(in crate::core) fn leave_to_next_run(&mut self, step: &Step) {
+        let is_ending = matches!(self.outputs.back(), Some(Output::Exit));
+        if let Step::Set(Object::Setting(Setting { interface, name, value, .. })) = step
+            && is_ending
+        {
+            let (interface, name) = (interface.clone(), name.file().to_owned());
+            let record = Record::Sysctl { interface, name, before: Some(*value) };
+            let exit = self.outputs.len() - 1;
+            self.outputs.insert(exit, Output::Remember(record));
+        }
+    }
+
     /// Gives all settings back at the end: there will be no other time for it.
     pub(in crate::core) fn restore_all_settings(&mut self) {
         let remembered = std::mem::take(&mut self.memory.sysctls);
