@@ -124,6 +124,8 @@ async fn serve(
     options: &Options,
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
+    // First of all: a signal that nobody takes ends the program.
+    let mut signals = Signals::new(options.dump.is_some())?;
     let mut held = Held::default();
     held.follow(&options.shared_dir, &config)?;
     let (mut shell, memory, duid) = Shell::open(options)?;
@@ -141,7 +143,6 @@ async fn serve(
     let mut once = options.once.then(|| Once::new(clock::now(), config.uplinks.keys().cloned()));
     let mut idle = Idle::new(clock::now(), &config);
     let mut core = Core::new(config, memory, duid, platform::CAPABILITIES, seed, clock::now());
-    let mut signals = Signals::new(options.dump.is_some())?;
     let (sender, mut requests) = control::requests();
     control::listen(&options.runtime_dir, sender.clone())
         .with_context(|| format!("cannot listen in {}", options.runtime_dir.display()))?;

@@ -94,10 +94,12 @@ fn default_routers_appear_and_are_lost() {
     world.withdraw_router(ROUTER);
     assert_eq!(kinds(&mut world, Level::Info), ["router-lost"]);
     world.run_for(Duration::from_secs(2));
-    assert_eq!(kinds(&mut world, Level::Info), ["default-route-lost"]);
+    let lost = kinds(&mut world, Level::Info);
+    assert_eq!(lost, ["default-route-lost", "condition-began no-default-router"]);
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(1));
-    assert_eq!(kinds(&mut world, Level::Info), ["router-appeared", "default-route-found"]);
+    let found = ["router-appeared", "default-route-found", "condition-over no-default-router"];
+    assert_eq!(kinds(&mut world, Level::Info), found);
     world.vanish(UPLINK);
     assert_eq!(kinds(&mut world, Level::Info)[0], "router-lost");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::settle::DefaultRoute;
 use crate::config::{self, AddressMode, Config};
 use crate::core::Core;
 use crate::core::event::{Condition, Event, Kept, KeptPrefix};
@@ -125,6 +126,14 @@ impl Core {
             if let Some(prefix) = uplink.late_address() {
                 let remedy = self.capabilities.remedies.form_addresses;
                 found.add(name, Condition::AddressNotFormed { prefix, remedy });
+            }
+            if self.default_route == DefaultRoute::Absent
+                && uplink.attached().is_some()
+                && uplink.config().default_route
+                && uplink.heard()
+                && uplink.routers().default_routers(now).is_empty()
+            {
+                found.add(name, Condition::NoDefaultRouter);
             }
             found.add_silence(now, name, uplink);
             found.add_unavailable(now, name, uplink);

@@ -68,6 +68,8 @@ pub enum Condition {
         #[serde(skip)]
         remedy: &'static str,
     },
+    /// Routers are heard, and none of them is a default router.
+    NoDefaultRouter,
     /// The provider does not route what it delegates.
     DelegatedNotRouted {
         /// The delegated prefix.
@@ -236,6 +238,7 @@ impl Condition {
             Self::NeighborsIgnored { .. } => "neighbors-ignored",
             Self::ManagedElsewhere { .. } => "managed-elsewhere",
             Self::AddressNotFormed { .. } => "address-not-formed",
+            Self::NoDefaultRouter => "no-default-router",
             Self::DelegatedNotRouted { .. } => "delegated-not-routed",
             Self::NoRouter { .. } => "no-router",
             Self::ServerSilent { .. } => "server-silent",
@@ -280,6 +283,7 @@ impl Condition {
             | Self::NeighborsIgnored { .. }
             | Self::ManagedElsewhere { .. }
             | Self::AddressNotFormed { .. }
+            | Self::NoDefaultRouter
             | Self::DelegatedNotRouted { .. }
             | Self::NoRouter { .. }
             | Self::ServerSilent { .. }
@@ -328,6 +332,12 @@ impl fmt::Display for Condition {
                 f,
                 "{prefix} is advertised, and the kernel has made no address in it, nor in another \
                  prefix; {remedy}"
+            ),
+            Self::NoDefaultRouter => write!(
+                f,
+                "routers are heard here, and all with a Router Lifetime of 0: there is no default \
+                 route, and this machine is advertised as no default router; {}",
+                self.remedy()
             ),
             Self::DelegatedNotRouted { prefix, target } => write!(
                 f,

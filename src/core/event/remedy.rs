@@ -19,6 +19,10 @@ impl Condition {
                 "create the interface or correct its name in the configuration; it is used as soon \
                  as it is there"
             }
+            Self::NoDefaultRouter => {
+                "ask the provider why, or write default-route = false in [uplink.NAME] if that is \
+                 meant"
+            }
             Self::DelegatedNotRouted { .. } => {
                 "ask the provider to route the prefix, or name an address to probe that answers"
             }
