@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::platform;
 use crate::time::{Deadline, Instant};
 
-/// The start is over then.
+/// After the start, and after what came in quick succession, it rests when nothing has come for so long.
 const SETTLED: Duration = Duration::from_secs(10);
 /// Who has slept for so long may do so again.
 const LONG: Duration = Duration::from_secs(30);
@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Idle {
     is_host: bool,
-    /// For the first time.
+    /// Then, if nothing comes before.
     release_at: Option<Instant>,
     /// Before it sleeps again.
     is_due: bool,
@@ -40,15 +40,22 @@ impl Idle {
 
     /// All has been done at `now`.
     pub(super) fn handle_rest(&mut self, now: Instant) {
-        let is_first = self.release_at.take_if(|at| *at <= now).is_some();
-        if std::mem::take(&mut self.is_due) || is_first {
+        let has_settled = self.release_at.take_if(|at| *at <= now).is_some();
+        if std::mem::take(&mut self.is_due) || has_settled {
             platform::release_program_pages();
         }
     }
 
     /// It wakes at `now`, and has slept since then.
     pub(super) fn handle_wake(&mut self, since: Instant, now: Instant) {
-        self.is_due |= self.is_host && now.since(since) >= LONG;
+        if !self.is_host || self.release_at.is_some_and(|at| at <= now) {
+            return;
+        }
+        if now.since(since) >= LONG {
+            self.is_due = true;
+        } else if !self.is_due {
+            self.release_at = Some(now + SETTLED);
+        }
     }
 }
 
@@ -74,13 +81,32 @@ mod tests {
         let settled = START + SETTLED;
         idle.handle_rest(settled);
         assert_eq!(at(&idle), None);
-        idle.handle_wake(settled, settled + Duration::from_secs(1));
-        assert!(!idle.is_due, "there may be more at once");
         idle.handle_wake(settled, settled + LONG);
         assert!(idle.is_due);
         assert_eq!(at(&idle), None, "nobody is woken for it");
         idle.handle_rest(settled + LONG);
         assert!(!idle.is_due);
+    }
+
+    /// What comes in quick succession is waited for to end, and wakes nobody more than once.
+    #[test]
+    fn after_a_burst_pages_are_given_back_once() {
+        let mut idle = Idle::new(START, &host());
+        let at = |idle: &Idle| idle.deadline().map(|deadline| deadline.at);
+        let settled = START + SETTLED;
+        idle.handle_rest(settled);
+        for second in 1..=20 {
+            let now = settled + Duration::from_secs(second);
+            idle.handle_wake(now - Duration::from_secs(1), now);
+            assert_eq!((at(&idle), idle.is_due), (Some(now + SETTLED), false));
+            idle.handle_rest(now);
+        }
+        let last = settled + Duration::from_secs(20);
+        let over = last + SETTLED;
+        idle.handle_wake(last, over);
+        assert_eq!(at(&idle), Some(over), "that is its own time");
+        idle.handle_rest(over);
+        assert_eq!((at(&idle), idle.is_due), (None, false));
     }
 
     #[test]
