@@ -31,8 +31,8 @@ fn started(more: &str) -> World {
 fn settled_host(more: &str) -> World {
     let mut world = started(more);
     advertise(&mut world, A);
-    form(&mut world, "2001:db8:a::2", Origin::Advertisement);
-    form(&mut world, "2001:db8:a::7e", Origin::Temporary);
+    form(&mut world, "2001:db8:a::2", Origin::Advertisement, false);
+    form(&mut world, "2001:db8:a::7e", Origin::Temporary, false);
     world.run_for(60 * SECOND);
     world
 }
@@ -45,12 +45,14 @@ fn advertise(world: &mut World, prefix: &str) {
 }
 
 /// The kernel forms an address.
-fn form(world: &mut World, text: &str, origin: Origin) {
+/// The kernel of a host has made an address of an advertisement.
+pub(super) fn form(world: &mut World, text: &str, origin: Origin, tentative: bool) {
     let until = |seconds| Until::At(world.now() + Duration::from_secs(seconds));
     let formed = KernelAddress {
         preferred_until: until(3600),
         valid_until: until(7200),
         origin,
+        tentative,
         ..address(UPLINK, text, false)
     };
     world.kernel().change(KernelEvent::Address(formed));
@@ -147,7 +149,7 @@ fn what_the_kernel_made_of_a_prefix_that_has_gone_is_deprecated() {
         world.run_for(SECOND);
         let since = world.now();
         advertise(&mut world, B);
-        form(&mut world, "2001:db8:b::2", Origin::Advertisement);
+        form(&mut world, "2001:db8:b::2", Origin::Advertisement, false);
         world.run_for(SECOND / 2);
         assert!(is_preferred(&world, "2001:db8:a::2"), "nothing is known yet");
         world.run_for(3 * SECOND);
@@ -187,14 +189,14 @@ fn what_is_preferred_again_meanwhile_is_deprecated_again() {
     assert!(!is_preferred(&world, "2001:db8:a::2"));
     let since = world.now();
     for _ in 0..100 {
-        form(&mut world, "2001:db8:a::2", Origin::Advertisement);
+        form(&mut world, "2001:db8:a::2", Origin::Advertisement, false);
         world.run_for(30 * MS);
     }
     world.run_for(SECOND);
     assert!(!is_preferred(&world, "2001:db8:a::2"));
     assert!((1..=20).contains(&deprecations(&world, since)), "{}", deprecations(&world, since));
     advertise(&mut world, A);
-    form(&mut world, "2001:db8:a::2", Origin::Advertisement);
+    form(&mut world, "2001:db8:a::2", Origin::Advertisement, false);
     world.run_for(60 * SECOND);
     assert!(is_preferred(&world, "2001:db8:a::2"));
 }
@@ -222,7 +224,7 @@ fn a_router_that_is_gone_is_dropped_and_its_prefix_deprecated() {
     world.provider().advertisement = None;
     world.kernel().routers = [(UPLINK, ROUTER), (UPLINK, OTHER)].into();
     world.advertise_from(OTHER, vec![pio(B, 7200, 3600)]);
-    form(&mut world, "2001:db8:b::2", Origin::Advertisement);
+    form(&mut world, "2001:db8:b::2", Origin::Advertisement, false);
     world.run_for(4 * SECOND);
     assert!(is_preferred(&world, "2001:db8:a::2"), "it has five seconds to answer");
     world.run_for(2 * SECOND);
@@ -231,7 +233,7 @@ fn a_router_that_is_gone_is_dropped_and_its_prefix_deprecated() {
     assert!(has_condition(&world, "router-silent"));
     advertise(&mut world, A);
     world.kernel().routers.insert((UPLINK, ROUTER));
-    form(&mut world, "2001:db8:a::2", Origin::Advertisement);
+    form(&mut world, "2001:db8:a::2", Origin::Advertisement, false);
     world.run_for(60 * SECOND);
     assert!(is_preferred(&world, "2001:db8:a::2") && !has_condition(&world, "router-silent"));
     assert_eq!(world.kernel().routers.len(), 2);
@@ -259,7 +261,7 @@ fn a_host_that_moves_leaves_the_prefix_of_the_former_link() {
     let since = world.now();
     world.carrier(UPLINK, true);
     world.run_for(SECOND / 2);
-    form(&mut world, "2001:db8:b::2", Origin::Advertisement);
+    form(&mut world, "2001:db8:b::2", Origin::Advertisement, false);
     world.run_for(2 * SECOND);
     assert!(!is_preferred(&world, "2001:db8:a::2") && is_preferred(&world, "2001:db8:b::2"));
     assert!(world.solicitations(since) <= 8, "{}", world.solicitations(since));

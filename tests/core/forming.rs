@@ -9,6 +9,7 @@ use renumberd::net::ALL_ROUTERS;
 use renumberd::time::Until;
 use renumberd::wire::ndp_option::{NdpOption, PrefixInformation};
 
+use super::client::form;
 use super::world::ROUTER;
 use super::*;
 
@@ -28,18 +29,6 @@ fn advertise(world: &mut World, prefix: &str) {
     let options = vec![pio(prefix, 7200, 3600)];
     world.provider().advertisement = Some(world::advertisement(options.clone()));
     world.advertise(options);
-}
-
-fn form(world: &mut World, tentative: bool) {
-    let until = |seconds| Until::At(world.now() + Duration::from_secs(seconds));
-    let formed = KernelAddress {
-        preferred_until: until(3600),
-        valid_until: until(7200),
-        origin: Origin::Advertisement,
-        tentative,
-        ..address(UPLINK, ADDRESS, false)
-    };
-    world.kernel().change(KernelEvent::Address(formed));
 }
 
 fn lack(world: &World) -> Option<Lack> {
@@ -63,11 +52,11 @@ fn where_the_kernel_makes_no_address_routers_are_asked_again() {
     assert!(!complains(&world), "it may come with the answer");
     world.run_for(10 * SECOND);
     assert!(complains(&world));
-    form(&mut world, true);
+    form(&mut world, ADDRESS, Origin::Advertisement, true);
     world.run_for(SECOND);
     assert!(!complains(&world));
     assert_eq!(lack(&world), Some(Lack::Address), "it is tentative");
-    form(&mut world, false);
+    form(&mut world, ADDRESS, Origin::Advertisement, false);
     world.run_for(SECOND);
     assert_eq!(lack(&world), None);
     let since = world.now();
@@ -95,7 +84,7 @@ fn of_a_kernel_that_never_makes_an_address_routers_are_asked_ever_more_rarely() 
 fn a_host_with_an_address_asks_for_no_other() {
     let mut world = started("");
     advertise(&mut world, A);
-    form(&mut world, false);
+    form(&mut world, ADDRESS, Origin::Advertisement, false);
     let since = world.now();
     world.advertise(vec![pio(A, 7200, 3600), pio(B, 7200, 3600)]);
     world.run_for(300 * SECOND);
@@ -123,7 +112,7 @@ fn where_addresses_that_were_left_take_all_room_more_is_made() {
         world.run_for(400 * MS);
         assert_eq!(world.kernel().sysctl("up", "max_addresses"), Some(expected), "{count}");
         assert_eq!(world.solicitations(since), 1, "the kernel has to hear it again");
-        form(&mut world, false);
+        form(&mut world, ADDRESS, Origin::Advertisement, false);
         world.run_for(60 * SECOND);
         assert_eq!(world.kernel().sysctl("up", "max_addresses"), Some(expected), "it stays");
     }
@@ -134,7 +123,7 @@ fn where_addresses_that_were_left_take_all_room_more_is_made() {
 fn a_new_prefix_that_the_kernel_has_not_taken_is_asked_for() {
     let mut world = started("");
     advertise(&mut world, A);
-    form(&mut world, false);
+    form(&mut world, ADDRESS, Origin::Advertisement, false);
     world.run_for(60 * SECOND);
     let withdrawn = vec![pio(A, 7200, 0), pio(B, 7200, 3600)];
     world.provider().advertisement = Some(world::advertisement(withdrawn.clone()));
@@ -151,7 +140,7 @@ fn a_host_waits_for_a_prefix_of_its_own_only_where_there_may_be_one() {
     let mut world = started("delegate = true");
     world.provider().deaf_to = vec![Solicit];
     advertise(&mut world, A);
-    form(&mut world, false);
+    form(&mut world, ADDRESS, Origin::Advertisement, false);
     world.run_for(SECOND);
     assert_eq!(lack(&world), None);
     let shared = NdpOption::Prefix(PrefixInformation {
@@ -199,7 +188,7 @@ fn a_router_that_could_not_be_asked_is_not_silent() {
         let other = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
         let mut world = started("");
         advertise(&mut world, A);
-        form(&mut world, false);
+        form(&mut world, ADDRESS, Origin::Advertisement, false);
         world.run_for(60 * SECOND);
         world.provider().advertisement = None;
         world.advertise_from(other, vec![pio(B, 7200, 3600)]);

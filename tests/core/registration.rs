@@ -5,9 +5,9 @@ use std::net::Ipv6Addr;
 use renumberd::config::{Config, file};
 use renumberd::core::kernel::object::Port;
 use renumberd::core::kernel::system::Origin;
-use renumberd::time::Until;
 use renumberd::wire::ndp::RouterAdvertisement;
 
+use super::client::form;
 use super::world::{ROUTER, icmpv6};
 use super::*;
 
@@ -31,20 +31,8 @@ fn registering(more: &str, offers: bool) -> World {
         RouterAdvertisement { other: true, ..world::advertisement(vec![pio(A, 7200, 3600)]) };
     world.provider().advertisement = Some(flags.clone());
     world.give(icmpv6(UPLINK, ROUTER, flags.encode()));
-    form(&mut world, false);
+    form(&mut world, ADDRESS, Origin::Advertisement, false);
     world
-}
-
-fn form(world: &mut World, tentative: bool) {
-    let until = |seconds| Until::At(world.now() + Duration::from_secs(seconds));
-    let formed = KernelAddress {
-        preferred_until: until(3600),
-        valid_until: until(7200),
-        origin: Origin::Advertisement,
-        tentative,
-        ..address(UPLINK, ADDRESS, false)
-    };
-    world.kernel().change(KernelEvent::Address(formed));
 }
 
 /// From where addresses were registered.
@@ -76,13 +64,13 @@ fn an_address_is_registered_once_and_the_port_is_free_again() {
     // What the router says again and again extends the lifetimes.
     for _ in 0..60 {
         world.run_for(60 * SECOND);
-        form(&mut world, false);
+        form(&mut world, ADDRESS, Origin::Advertisement, false);
     }
     world.run_for(SECOND);
     assert_eq!(registered(&world, start).len(), 1);
     for _ in 0..60 {
         world.run_for(60 * SECOND);
-        form(&mut world, false);
+        form(&mut world, ADDRESS, Origin::Advertisement, false);
     }
     assert_eq!(registered(&world, start), [own; 2], "refreshed before two hours are over");
     assert!(openings(&world, Instant::BOOT) <= 3 && !world.kernel().asking);
@@ -114,7 +102,7 @@ fn without_a_flag_nobody_is_asked() {
     world.kernel().change(KernelEvent::Forwarding(false));
     world.provider().options = vec![(ADDR_REG_ENABLE, Vec::new())];
     world.advertise(vec![pio(A, 7200, 3600)]);
-    form(&mut world, false);
+    form(&mut world, ADDRESS, Origin::Advertisement, false);
     world.run_for(3000 * SECOND);
     assert_eq!((world.sent(Instant::BOOT).len(), world.kernel().asking), (0, false));
 }
@@ -128,10 +116,10 @@ fn a_tentative_address_is_registered_when_it_is_no_duplicate() {
         .kernel()
         .change(KernelEvent::AddressGone { interface: UPLINK, address: ADDRESS.parse().unwrap() });
     let since = world.now();
-    form(&mut world, true);
+    form(&mut world, ADDRESS, Origin::Advertisement, true);
     world.run_for(SECOND);
     assert_eq!(registered(&world, since).len(), 0);
-    form(&mut world, false);
+    form(&mut world, ADDRESS, Origin::Advertisement, false);
     world.run_for(SECOND);
     assert_eq!(registered(&world, since).len(), 1);
 }

@@ -20,8 +20,8 @@ impl Condition {
                  as it is there"
             }
             Self::NoDefaultRouter => {
-                "ask the provider why, or write default-route = false in [uplink.NAME] if that is \
-                 meant"
+                "look at the router above, or ask the provider; write default-route = false in \
+                 [uplink.NAME] if that is meant"
             }
             Self::DelegatedNotRouted { .. } => {
                 "ask the provider to route the prefix, or name an address to probe that answers"
