@@ -23,6 +23,7 @@ mod world;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use renumberd::config::file;
 use renumberd::core::input::{Command, Input};
 use renumberd::wire::dhcpv6::MessageType::{Rebind, Renew, Request, Solicit};
@@ -266,35 +267,62 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Lives through `events`. Whatever was done step by step is what the whole derivation finds, and in
+/// the end all follow the last change.
+fn live_through(events: &[Event]) {
+    let mut tree = settled(3, true);
+    let mut last = A;
+    for event in events {
+        match *event {
+            Event::Renumber(to) => {
+                last = NETS[to].0;
+                tree.renumber(last, NETS[to].1);
+            }
+            Event::Restart(number) => tree.restart(number),
+            Event::Bounce(number) => {
+                tree.set_running(number, LAN, false);
+                tree.run_for(millis(100));
+                tree.set_running(number, LAN, true);
+            }
+            Event::Lose(of_thousand) => tree.lose(of_thousand),
+            Event::Wait(milliseconds) => tree.run_for(millis(milliseconds)),
+        }
+        nothing_is_left_to_do(&mut tree);
+    }
+    tree.lose(0);
+    tree.advertise();
+    tree.run_for(secs(6000));
+    assert!(tree.follows(last), "{last}: {:#?}", tree.state());
+    nothing_is_left_to_do(&mut tree);
+}
+
+/// The same histories each time. PROPTEST_CASES asks for more of them, PROPTEST_RNG_SEED for others;
+/// what is found becomes one of [`histories_that_found_a_fault_end_well`].
+fn config_of_histories() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let rng_seed = match default.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(0),
+        asked @ RngSeed::Fixed(_) => asked,
+    };
+    ProptestConfig { cases: default.cases / 16, failure_persistence: None, rng_seed, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(config_of_histories())]
 
     /// Incremental equals from scratch, and in the end all follow the last change.
     #[test]
-    fn any_history_ends_at_the_last_change(events in proptest::collection::vec(event(), 1..16)) {
-        let mut tree = settled(3, true);
-        let mut last = A;
-        for event in events {
-            match event {
-                Event::Renumber(to) => {
-                    last = NETS[to].0;
-                    tree.renumber(last, NETS[to].1);
-                }
-                Event::Restart(number) => tree.restart(number),
-                Event::Bounce(number) => {
-                    tree.set_running(number, LAN, false);
-                    tree.run_for(millis(100));
-                    tree.set_running(number, LAN, true);
-                }
-                Event::Lose(of_thousand) => tree.lose(of_thousand),
-                Event::Wait(milliseconds) => tree.run_for(millis(milliseconds)),
-            }
-            nothing_is_left_to_do(&mut tree);
-        }
-        tree.lose(0);
-        tree.advertise();
-        tree.run_for(secs(6000));
-        prop_assert!(tree.follows(last), "{last}: {:#?}", tree.state());
-        nothing_is_left_to_do(&mut tree);
+    fn any_history_ends_at_the_last_change(events in prop::collection::vec(event(), 1..16)) {
+        live_through(&events);
     }
+}
+
+#[test]
+fn histories_that_found_a_fault_end_well() {
+    use Event::{Bounce, Lose, Renumber, Restart, Wait};
+    live_through(&[Bounce(1), Bounce(1)]);
+    live_through(&[Restart(0), Lose(200), Wait(0), Wait(2_881_397)]);
+    // Advertisements are lost until the new prefix is deprecated: that is no reason to form an
+    // address in the old one again.
+    live_through(&[Lose(200), Restart(0), Renumber(1), Wait(1_062_550)]);
 }

@@ -108,22 +108,23 @@ impl Desired {
     }
 
     /// When the first of the objects ends.
-    pub(super) fn next_end(&self, now: Instant) -> Option<Deadline> {
-        let next = self.ends.partition_point(|at| *at <= now);
-        self.ends.get(next).map(|at| Deadline::new(*at, "end of an address or route"))
+    pub(super) fn next_end(&self) -> Option<Deadline> {
+        self.ends.first().map(|at| Deadline::new(*at, "end of an address or route"))
     }
 
-    /// Whether an object has ended.
-    pub(super) fn has_ended(&self, now: Instant) -> bool {
-        self.ends.first().is_some_and(|at| *at <= now)
+    /// Whether objects have ended by `now` and this was not asked before.
+    pub(super) fn take_ended(&mut self, now: Instant) -> bool {
+        let ended = self.ends.partition_point(|at| *at <= now);
+        self.ends.drain(..ended).next().is_some()
     }
 
     /// Takes note of when its objects end, once it is complete. The routes of bindings end with
     /// those, which have deadlines of their own.
-    pub(super) fn note_ends(&mut self) {
+    pub(super) fn note_ends(&mut self, now: Instant) {
         let addresses = self.addresses.values().map(|address| address.valid_until);
         let untils = addresses.chain(self.routes.values().map(|route| route.until));
-        self.ends = untils.filter_map(Until::at).collect();
+        self.ends.extend(untils.filter_map(Until::at));
+        self.ends.retain(|at| *at > now);
         self.ends.sort_unstable();
     }
 }
@@ -146,7 +147,7 @@ pub struct Desired {
     pub without: BTreeMap<(String, Ipv6Net), Unassigned>,
     /// What routers on an uplink advertise and DHCPv6 delegated to us, by uplink and prefix.
     pub conflicts: BTreeMap<(String, Ipv6Net), Conflict>,
-    /// When addresses and routes end, in order.
+    /// When addresses and routes end, and when others get their room, in order.
     pub(super) ends: Vec<Instant>,
     /// Default routers that do not answer while others are heard, by uplink.
     pub silent_routers: BTreeSet<(String, Ipv6Addr)>,

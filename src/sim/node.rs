@@ -15,7 +15,7 @@ use crate::core::kernel::system::KernelEvent;
 use crate::core::memory::{Memory, Record};
 use crate::core::output::{Hearing, Object, Output, Setting, Step};
 use crate::net::IfIndex;
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 
 /// How long after a refusal has left it in doubt the kernel's state is read anew.
@@ -79,6 +79,8 @@ pub struct Node {
     announce_at: Option<Instant>,
     /// When the agent reads the kernel's state anew.
     pub read_at: Option<Instant>,
+    /// The agent's deadline as it was when this machine was last asked when it wakes.
+    awaited: Option<Deadline>,
     /// How often it has acted on deadlines at one instant.
     rounds: (Instant, usize),
 }
@@ -102,6 +104,7 @@ impl Node {
             refused: Vec::new(),
             outputs: 0,
             wakeups: 0,
+            awaited: None,
             most_outputs: 0,
             most_allowed: MOST_OUTPUTS,
             duid,
@@ -314,6 +317,7 @@ impl Node {
     /// When something happens on this machine by itself: a deadline of the agent or of the kernel.
     pub fn wakes_at(&mut self, now: Instant) -> Option<Instant> {
         let kernel = self.kernel.wakes_at();
+        self.awaited = None;
         if !self.is_running {
             return kernel;
         }
@@ -321,7 +325,8 @@ impl Node {
             self.announce_at = Some(now + EVENT_DELAY);
         }
         let announce_at = self.announce_at.filter(|_| !self.holds_events);
-        let deadline = self.core.deadline(now).map(|deadline| deadline.at);
+        self.awaited = self.core.deadline(now);
+        let deadline = self.awaited.as_ref().map(|deadline| deadline.at);
         [deadline, kernel, announce_at, self.read_at].into_iter().flatten().min()
     }
 
@@ -330,7 +335,7 @@ impl Node {
     ///
     /// # Panics
     ///
-    /// Where a deadline of the agent stays although it was acted on.
+    /// Where a deadline of the agent stays although it was acted on, or passes by itself.
     pub fn wake(&mut self, now: Instant) -> Option<Input> {
         self.kernel.pass(now);
         if !self.is_running {
@@ -349,7 +354,10 @@ impl Node {
                 return Some(events);
             }
         }
-        let deadline = self.core.deadline(now).filter(|deadline| deadline.at <= now)?;
+        let awaited = self.awaited.take().filter(|deadline| deadline.at <= now);
+        let deadline = self.core.deadline(now).filter(|deadline| deadline.at <= now);
+        assert!(awaited.is_none() || deadline.is_some(), "nobody acts on {awaited:?}");
+        let deadline = deadline?;
         let rounds = if self.rounds.0 == now { self.rounds.1 + 1 } else { 1 };
         assert!(rounds < ROUNDS, "busy loop: {deadline:?} at {now:?}");
         self.rounds = (now, rounds);

@@ -265,3 +265,41 @@ fn a_withdrawn_prefix_stays_in_use_until_there_is_another() {
     world.run_for(Duration::from_secs(60));
     assert!(!has_old(&world), "{:?}", world.addresses());
 }
+
+/// UPL-10: what has left stays away when the prefix in its place is deprecated in turn, by its own
+/// lifetime or by its router.
+#[test]
+fn what_was_replaced_does_not_come_back_when_its_successor_is_deprecated() {
+    let deprecated_by_its_lifetime = |_: &mut World| {};
+    let deprecated_by_its_router = |world: &mut World| world.advertise(vec![pio(B, 7200, 0)]);
+    for deprecate in [deprecated_by_its_lifetime as fn(&mut World), deprecated_by_its_router] {
+        let mut world = settled();
+        world.advertise(vec![pio(A, 0, 0), pio(B, 7200, 120)]);
+        world.run_for(Duration::from_secs(60));
+        deprecate(&mut world);
+        world.run_for(Duration::from_secs(120));
+        let before = world.addresses();
+        assert!(!before.iter().any(|address| address.starts_with("2001:db8:a:")), "{before:?}");
+        world.give(Input::System(world.system().clone()));
+        assert_eq!(world.addresses(), before, "when derived anew");
+    }
+}
+
+/// RA-RX-69: an address whose prefix is deprecated by its lifetime gives its room to a preferred one
+/// when that happens, not with the next message.
+#[test]
+fn room_is_given_away_when_a_preferred_lifetime_ends() {
+    let mut world = settled();
+    let prefix = |number: u32| format!("2001:db8:{number:x}:1::/64");
+    let pios = (1..24).map(|number| pio(&prefix(number), 7200, 60 * number));
+    world.advertise(pios.collect());
+    // What lifetimes change reaches the kernel within some seconds.
+    world.run_for(Duration::from_secs(30));
+    for _ in 0..24 {
+        world.run_for(Duration::from_secs(60));
+        let before = world.addresses();
+        world.give(Input::System(world.system().clone()));
+        world.run_for(100 * MS);
+        assert_eq!(world.addresses(), before, "when derived anew");
+    }
+}

@@ -89,6 +89,7 @@ impl World {
         self.check_subnets();
         self.check_owned();
         self.check_idle();
+        self.check_from_scratch();
         self.check_leases();
         self.check_hosts();
         self.check_restart();

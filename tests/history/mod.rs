@@ -29,7 +29,7 @@ use renumberd::core::output::Output;
 use renumberd::net::IfIndex;
 use renumberd::sim::kernel::{Kernel, link};
 use renumberd::sim::node::Node;
-use renumberd::time::Instant;
+use renumberd::time::{Deadline, Instant};
 use renumberd::wire::dhcpv6::Message;
 use renumberd::wire::dhcpv6_option::Duid;
 use renumberd::wire::ndp::RouterAdvertisement;
@@ -282,7 +282,15 @@ impl World {
     fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         let mut rounds = 0;
+        let mut awaited: Option<Deadline> = None;
         loop {
+            if let Some(awaited) = awaited.take().filter(|awaited| awaited.at <= self.now) {
+                let deadline = self.node.core.deadline(self.now);
+                assert!(
+                    deadline.is_some_and(|deadline| deadline.at <= self.now),
+                    "nobody acts on {awaited:?}"
+                );
+            }
             self.give(Input::Timeout);
             self.wakeups += 1;
             self.node.kernel.pass(self.now);
@@ -303,6 +311,7 @@ impl World {
             if next > self.now {
                 rounds = 0;
                 self.now = next;
+                awaited = deadline;
             }
             rounds += 1;
             assert!(rounds < MAX_ROUNDS, "busy loop: {deadline:?} at {:?}", self.now);

@@ -2,7 +2,6 @@
 
 use super::settle::DefaultRoute;
 use crate::core::Core;
-use crate::core::downlink::Downlink;
 use crate::core::event::Event;
 use crate::core::input::Command;
 use crate::core::kernel::object::Sysctl;
@@ -18,21 +17,24 @@ impl Core {
     pub(in crate::core) fn first_deadline(&self, now: Instant) -> Option<Deadline> {
         let uplinks = self.uplinks.values().map(|uplink| uplink.deadline(self.config.grace));
         let held = self.advertising_held_until(now);
-        let downlinks = self.downlinks.values().map(Downlink::deadline);
-        let downlinks = downlinks.filter(|_| held.is_none());
-        let held = held.map(|until| Deadline::new(until, "answer about a remembered lease"));
+        let wait = |deadline: Deadline| match held {
+            Some(until) if deadline.at < until => {
+                Deadline::new(until, "answer about a remembered lease")
+            }
+            Some(_) | None => deadline,
+        };
+        let downlinks = self.downlinks.values().map(|downlink| downlink.deadline().map(wait));
         let hold = match self.default_route {
             DefaultRoute::LostAt(at) => {
                 Some(Deadline::new(at + self.config.uplink_loss_hold, "loss of the default route"))
             }
             DefaultRoute::Absent | DefaultRoute::Present => None,
         };
-        let end = self.kernel.desired.next_end(now);
+        let end = self.kernel.desired.next_end();
         let more = [
             self.pass.deadline(),
             self.kernel.backlog.deadline(now),
             hold,
-            held,
             end,
             self.kernel.refusals.deadline(),
             self.statics.deadline(self.config.grace),
@@ -61,7 +63,7 @@ impl Core {
         self.serve_timeouts(now, self.bindings_per_pass());
         self.handle_takeovers(now);
         self.end_relayed(now);
-        let over = self.kernel.desired.has_ended(now);
+        let over = self.kernel.desired.take_ended(now);
         let hold = self.config.uplink_loss_hold;
         let hold = matches!(self.default_route, DefaultRoute::LostAt(at) if at + hold <= now);
         let is_retry_due = self.kernel.refusals.is_retry_due(now);

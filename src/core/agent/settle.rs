@@ -158,7 +158,7 @@ impl Core {
             &self.kernel.state.system,
         );
         desired.suit(self.capabilities, &self.kernel.delegated);
-        desired.note_ends();
+        desired.note_ends(now);
         let before = std::mem::replace(&mut self.kernel.desired, desired);
         let options = self.kernel.desired.contents.iter().map(|(name, content)| {
             let (servers, search) = (content.resolvers.iter(), content.search.iter());

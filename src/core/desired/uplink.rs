@@ -4,6 +4,7 @@
 //! (SEC-05): any node on the link can send one.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
@@ -104,21 +105,23 @@ impl Place<'_> {
     /// Until when addresses and the route of a prefix stay. What a router withdrew stays by the
     /// two-hour rule while there is nothing else, and leaves after the grace time once there is
     /// (UPL-10). What is left of a former connection leaves at once then (UPL-11).
-    fn end_of(self, prefix: &EffectivePrefix, replaced: bool) -> Until {
+    fn end_of(self, prefix: &EffectivePrefix) -> Until {
         match prefix.gone_since {
-            Some(since) if replaced && prefix.is_former => Until::At(since),
-            Some(since) if replaced => {
-                prefix.valid_until.min(Until::At(since + self.facts.config.grace))
+            Some(since) if self.is_replaced_since(since) => {
+                let grace = if prefix.is_former { Duration::ZERO } else { self.facts.config.grace };
+                prefix.valid_until.min(Until::At(since + grace))
             }
             Some(_) | None => prefix.valid_until,
         }
     }
 
-    fn is_replaced(self) -> bool {
+    /// Whether there is a prefix for addresses that was preferred at `since` or later. That its
+    /// preferred lifetime has ended by now brings back nothing that has left.
+    fn is_replaced_since(self, since: Instant) -> bool {
         self.heard.prefixes.iter().any(|prefix| {
             prefix.autonomous
                 && prefix.gone_since.is_none()
-                && !prefix.preferred_until.is_over(self.now)
+                && prefix.preferred_until > Until::At(since)
         })
     }
 
@@ -126,7 +129,7 @@ impl Place<'_> {
     /// and would keep that until its lifetimes end (UPL-11).
     fn leftovers(self, desired: &mut Desired) {
         let former = self.heard.prefixes.iter().filter(|prefix| prefix.is_former);
-        for prefix in former.filter(|_| self.is_replaced()) {
+        for prefix in former.filter(|prefix| self.end_of(prefix).is_over(self.now)) {
             desired.want(Object::Leftover(self.link.index, prefix.prefix));
         }
     }
@@ -134,11 +137,10 @@ impl Place<'_> {
     /// What is on-link is a route, and of two routes the longer one decides; but no route to the
     /// uplink covers what a router behind us has.
     fn on_link_routes(self, desired: &mut Desired) {
-        let replaced = self.is_replaced();
         // Two uplinks may have one prefix, and routes of equal metric would be one.
         let metric = ON_LINK_METRIC + u32::try_from(self.position.min(7)).unwrap_or(0);
         for prefix in self.heard.prefixes.iter().filter(|prefix| prefix.on_link) {
-            let until = self.end_of(prefix, replaced);
+            let until = self.end_of(prefix);
             if !until.is_over(self.now) && !self.is_assigned(&prefix.prefix) {
                 let target = RouteTarget::OnLink(self.link.index);
                 route(desired, prefix.prefix, target, metric, until);
@@ -148,16 +150,21 @@ impl Place<'_> {
 
     /// Addresses by stateless autoconfiguration, no more than there is room for.
     fn formed_addresses(self, desired: &mut Desired) {
-        let replaced = self.is_replaced();
         let prefixes = self.heard.prefixes.iter().filter(|prefix| {
             prefix.autonomous
-                && !self.end_of(prefix, replaced).is_over(self.now)
+                && !self.end_of(prefix).is_over(self.now)
                 && !self.is_assigned(&prefix.prefix)
         });
+        let prefixes: Vec<_> = prefixes.collect();
         let room = MAX_ADDRESSES.saturating_sub(self.heard.addresses.len());
-        for prefix in most_useful(prefixes.collect(), room, self.now) {
+        if prefixes.len() > room {
+            // What is deprecated by its lifetime gives its room to others.
+            let ends = prefixes.iter().filter_map(|prefix| prefix.preferred_until.at());
+            desired.ends.extend(ends);
+        }
+        for prefix in most_useful(prefixes, room, self.now) {
             if let Some(address) = self.address_in(prefix.prefix) {
-                let until = self.end_of(prefix, replaced);
+                let until = self.end_of(prefix);
                 let address = ours(self.link, address, prefix.preferred_until, until);
                 desired.addresses.insert((self.link.index, address.address), address);
             }
