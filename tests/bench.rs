@@ -199,7 +199,9 @@ fn it_needs_no_root_where_user_namespaces_are_allowed() {
     let folder = tempfile::tempdir().unwrap();
     // Who is no root of the machine cannot reach a program below root's home.
     let program = folder.path().join("renumberd");
-    std::fs::copy(PROGRAM, &program).unwrap();
+    // By another process: what this one has open for writing cannot be run while another test
+    // begins a child.
+    assert!(Command::new("cp").arg(PROGRAM).arg(&program).status().unwrap().success());
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(&program);
     command.args(["bench", "--hops", "1", "--runs", "1"]).current_dir("/");

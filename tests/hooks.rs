@@ -7,6 +7,9 @@
     reason = "a failure in a test is a panic"
 )]
 
+#[path = "lab/executable.rs"]
+mod executable;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
@@ -25,15 +28,6 @@ fn contrib(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(name)
 }
 
-/// Writes an executable file by another process: one that this process has open, and so each child
-/// that another test begins at that moment, cannot be run ("Text file busy").
-fn write_program(path: &Path, text: &str) {
-    let source = path.with_extension("text");
-    std::fs::write(&source, text).unwrap();
-    let status = Command::new("install").args(["-m", "755"]).arg(source).arg(path).status();
-    assert!(status.unwrap().success());
-}
-
 /// A script among programs that only write down how they were called.
 struct Stage {
     directory: tempfile::TempDir,
@@ -48,7 +42,7 @@ impl Stage {
         let here = directory.path().display().to_string();
         let write = |name: &str, text: String| {
             let path = directory.path().join(name);
-            write_program(&path, &text);
+            executable::write(&path, &text);
             path
         };
         let called = "echo \"$@ reason=$reason$REASON interface=$interface at=$at\"";
@@ -122,7 +116,7 @@ fn what_a_requester_says_in_a_row_is_dated_in_that_order() {
     let stage = Stage::new("dhcpcd/renumberd", "", |text| text);
     let slow = std::fs::read_to_string(stage.directory.path().join("renumberd")).unwrap();
     let slow = slow.replace("\necho \"$@", &format!("\n{later}\necho \"$@"));
-    write_program(&stage.directory.path().join("renumberd"), &slow);
+    executable::write(&stage.directory.path().join("renumberd"), &slow);
     for reason in ["BOUND6", "RENEW6"] {
         assert!(stage.run(&[], &[("reason", reason), ("interface", "tun0")]).status.success());
     }

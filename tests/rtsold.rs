@@ -21,8 +21,8 @@
 
 mod lab;
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ use lab::process::Process;
 use lab::provider::Era;
 use lab::scripted::{Script, Scripted};
 use lab::wire::Wire;
-use lab::{CEILING, eventually, millis, pause, secs, settles};
+use lab::{CEILING, eventually, executable, millis, pause, secs, settles};
 
 const ROUTER: &str = "fe80::1";
 
@@ -103,8 +103,7 @@ impl Bench {
         let (path, log) = (self.path(name), self.path(&format!("{name}.log")));
         let text =
             format!("#!/bin/sh\n{{ echo \"$@\"; test \"$1\" = -a && cat; }} >>{log}\nexit 0\n");
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable::write(Path::new(&path), &text);
         path
     }
 
@@ -371,8 +370,8 @@ fn scripts_are_called_once_with_the_interface_and_the_router() {
 #[test]
 fn a_script_that_hangs_holds_nobody_up() {
     let bench = Bench::new();
-    let hanging = bench.program("hanging");
-    std::fs::write(&hanging, "#!/bin/sh\nsleep 1000\n").unwrap();
+    let hanging = bench.path("hanging");
+    executable::write(Path::new(&hanging), "#!/bin/sh\nsleep 1000\n");
     let resolvconf = bench.program("resolvconf");
     let _router = bench.router(|script| script.options = vec![rdnss(3600)]);
     let mut daemon = bench.rtsold(&["-A", &hanging, "-R", &resolvconf, INTERFACE]);

@@ -1,5 +1,8 @@
 //! What is handed to whom, with programs that write down how they are called.
 
+#[path = "../../tests/lab/executable.rs"]
+mod executable;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -31,8 +34,7 @@ impl Bench {
     fn program(&self, name: &str, body: &str) -> String {
         let path = self.path(name);
         let log = self.text("log");
-        fs::write(&path, format!("#!/bin/sh\nlog={log}\n{body}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        executable::write(&path, &format!("#!/bin/sh\nlog={log}\n{body}\n"));
         path.display().to_string()
     }
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::Ipv6Addr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv6Net;
@@ -17,7 +16,7 @@ use crate::lab::provider::{Era, Promise};
 use crate::lab::scripted::{Script, Scripted};
 use crate::lab::site::{self, PROVIDER, Site};
 use crate::lab::wire::open;
-use crate::lab::{CEILING, eventually, millis, pause, secs, sys};
+use crate::lab::{CEILING, eventually, executable, millis, pause, secs, sys};
 
 /// The usual configuration, with radvd on lan0.
 fn config(engine: &str) -> String {
@@ -310,10 +309,7 @@ fn wrap(path: &Path, version: &str) {
         "#!/bin/sh\nif [ \"$1\" = --version ]; then echo Version: {version}; exit 1; fi\n\
          exec /usr/sbin/radvd \"$@\"\n"
     );
-    let new = path.with_extension("new");
-    fs::write(&new, script).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::rename(new, path).unwrap();
+    executable::write(path, &script);
 }
 
 /// BKE-06: `rtadvctl` knows the system's control socket alone, and HUP does what its reload does. What
@@ -329,8 +325,7 @@ fn rtadvd_is_made_to_read_its_file_anew_by_a_signal() {
          trap look HUP\nlook\nwhile :; do sleep 0.1; done\n",
         read.display()
     );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    executable::write(&program, &script);
     let engine = format!("[engine.rtadvd]\nprogram = \"{}\"\n", program.display());
     let config = config(&engine).replace("\"radvd\"", "\"rtadvd\"");
     let router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(Era::new(1)));

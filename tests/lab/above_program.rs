@@ -1,7 +1,6 @@
 //! Stories of an agent that delegates by another program, to an agent or dhcpcd below it.
 
 use std::net::Ipv6Addr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use nix::unistd::Pid;
 
 use super::agent::Agent;
 use super::delegating::{INTERFACE, next_hop, site_prefix};
+use super::executable;
 use super::net::Namespace;
 use super::peer::{DUID, Kind};
 use super::provider::Era;
@@ -273,11 +273,8 @@ pub fn is_upgraded(program: &'static str, file: &str) {
 
 /// Another edition of a program, in the place of the one before.
 fn install(path: &Path, file: &str, edition: u32) {
-    let new = path.with_extension("new");
     let script = format!("#!/bin/sh\n# edition {edition}\nexec /usr/sbin/{file} \"$@\"\n");
-    std::fs::write(&new, script).unwrap();
-    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::rename(&new, path).unwrap();
+    executable::write(path, &script);
 }
 
 /// An agent that is killed leaves the program running; the next one ends it and starts its own.

@@ -3,7 +3,6 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use nix::sys::signal::Signal;
 use renumberd::daemon::control;
 
 use super::agent::{Agent, program};
+use super::executable;
 use super::peer::duid_octets;
 use super::process::{Mounts, Process, write};
 use super::site::{DUID, Site};
@@ -63,7 +63,7 @@ impl<'a> Router<'a> {
         hold_up(&control::path(&late), control::path(&runtime), self.log(), seconds);
         let (prompt, late) = (runtime.display().to_string(), late.display());
         let place = format!("$([ $reason = BOUND6 ] && echo {late} || echo {prompt})");
-        executable(&hook, &text.replace(&prompt, &place));
+        executable::write(&hook, &text.replace(&prompt, &place));
         self.dhcpcd_with(&hook, ia_pd)
     }
 
@@ -94,14 +94,12 @@ impl<'a> Router<'a> {
 
     /// A program that says that it is this version of dhcpcd, in the place of the one before.
     pub fn dhcpcd_of_version(&self, version: &str) -> PathBuf {
-        let (path, new) =
-            (self.directory.join("bin-dhcpcd"), self.directory.join("bin-dhcpcd.new"));
+        let path = self.directory.join("bin-dhcpcd");
         let script = format!(
             "#!/bin/sh\n[ \"$1\" != --version ] || {{ echo dhcpcd {version}; exit; }}\n\
              exec dhcpcd \"$@\"\n"
         );
-        executable(&new, &script);
-        std::fs::rename(new, &path).unwrap();
+        executable::write(&path, &script);
         path
     }
 
@@ -149,7 +147,7 @@ impl<'a> Router<'a> {
             text = text.replace(&format!("\n{start}"), &format!("{noted}{start}"));
         }
         let path = self.directory.join(name.replace('/', "-"));
-        executable(&path, &text);
+        executable::write(&path, &text);
         path
     }
 
@@ -174,7 +172,7 @@ impl<'a> Router<'a> {
     pub fn recording(&self, name: &str) -> (PathBuf, PathBuf) {
         let (path, record) =
             (self.directory.join(name), self.directory.join(format!("{name}.ran")));
-        executable(&path, &format!("#!/bin/sh\necho \"$@\" >>{}\n", record.display()));
+        executable::write(&path, &format!("#!/bin/sh\necho \"$@\" >>{}\n", record.display()));
         (path, record)
     }
 }
@@ -211,9 +209,4 @@ pub fn signal_all(process: &Process, signal: Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
         let _ = nix::sys::signal::kill(pid, signal);
     }
-}
-
-fn executable(path: &Path, text: &str) {
-    write(path, text);
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::executable;
 use super::net::Namespace;
 use super::peer::{LENGTH, Peer, Place, duid_octets, octal};
 use super::process::{Process, write};
@@ -79,7 +80,5 @@ fn script(path: &Path, inner: &str) {
          fi\n\
          exit 0\n"
     );
-    write(path, &text);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(path, mode).unwrap();
+    executable::write(path, &text);
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::executable;
 use super::net::Namespace;
 use super::peer::{DUID, IAID, Peer, Place};
 use super::process::{Mounts, Process, write};
@@ -114,8 +115,6 @@ fn renewing_hook(directory: &Path, uplink: &str) -> PathBuf {
          [ -n \"$before\" ] || exit 0\n\
          (sleep 0.1; exec dhcpcd -N {uplink}) >/dev/null 2>&1 &\n"
     );
-    write(&path, &text);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&path, mode).unwrap();
+    executable::write(&path, &text);
     path
 }

@@ -28,6 +28,7 @@ pub mod delegating;
 pub mod dhclient;
 pub mod dhcp6c;
 pub mod dhcpcd;
+pub mod executable;
 pub mod flood;
 pub mod house;
 pub mod kame;
