@@ -4,6 +4,8 @@
 
 #[path = "core/client.rs"]
 mod client;
+#[path = "core/conditions.rs"]
+mod conditions;
 #[path = "core/downlink.rs"]
 mod downlink;
 #[path = "core/events.rs"]

@@ -18,7 +18,7 @@ mod tests;
 mod value;
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -93,6 +93,12 @@ impl fmt::Display for Listen {
 }
 
 impl Config {
+    /// The names of its interfaces.
+    pub fn interfaces(&self) -> BTreeSet<&String> {
+        let names = self.uplinks.keys().chain(self.downlinks.keys());
+        names.chain(self.relays.keys()).collect()
+    }
+
     /// Whether the agent does all by itself: it starts no other program, and writes
     /// outside of its own directories nowhere.
     pub fn is_self_contained(&self) -> bool {

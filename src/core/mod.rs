@@ -71,6 +71,7 @@ use self::agent::pass::Pass;
 use self::agent::postponed::Postponed;
 use self::agent::settle::DefaultRoute;
 use self::agent::takeover::Takeovers;
+use self::agent::unaddressed::Unaddressed;
 use self::capabilities::Capabilities;
 use self::client::Publications;
 use self::delegate::Delegating;
@@ -114,6 +115,7 @@ pub struct Core {
     postponed: Postponed,
     relays: Relays,
     conditions: Conditions,
+    unaddressed: Unaddressed,
     /// What keeps the memory from being written.
     unwritten: Option<String>,
     /// Which conditions hold has to be found out anew.
@@ -172,6 +174,7 @@ impl Core {
             postponed: Postponed::default(),
             relays,
             conditions: Conditions::default(),
+            unaddressed: Unaddressed::default(),
             unwritten: None,
             review: false,
             counters: Counters::default(),

@@ -92,26 +92,3 @@ fn a_flood_of_prefixes_costs_few_derivations() {
     assert!(world.system().addresses.values().any(|one| last.contains(&one.address)));
     assert!(world.sent(since).len() <= 20);
 }
-
-/// Routers that are heard and lead nowhere are named, unless no default route is wanted.
-#[test]
-fn that_no_router_is_a_default_router_is_a_condition() {
-    let is_named =
-        |world: &World| world.status().conditions.iter().any(|one| one.name == "no-default-router");
-    for is_wanted in [true, false] {
-        let mut config = config();
-        config.uplinks.values_mut().for_each(|uplink| uplink.default_route = is_wanted);
-        let mut world = World::new(config, "2001:db8:100::/48");
-        world.run_for(MS);
-        assert!(!is_named(&world), "nobody has been heard");
-        advertise_for(&mut world, 0, vec![pio(A, 7200, 3600)]);
-        world.run_for(MS);
-        assert_eq!(is_named(&world), is_wanted);
-        advertise_for(&mut world, 1800, vec![pio(A, 7200, 3600)]);
-        world.run_for(MS);
-        assert!(!is_named(&world));
-        advertise_for(&mut world, 0, vec![pio(A, 7200, 3600)]);
-        world.run_for(Duration::from_secs(600));
-        assert_eq!(is_named(&world), is_wanted);
-    }
-}

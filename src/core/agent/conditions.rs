@@ -1,9 +1,9 @@
 //! Named conditions: which of them hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::settle::DefaultRoute;
-use crate::config::{self, AddressMode, Config};
+use crate::config::{self, AddressMode};
 use crate::core::Core;
 use crate::core::event::{Condition, Event, Kept, KeptPrefix};
 use crate::core::kernel::object::Key as ObjectKey;
@@ -129,11 +129,13 @@ impl Core {
             }
             if self.default_route == DefaultRoute::Absent
                 && uplink.attached().is_some()
-                && uplink.config().default_route
+                && (uplink.config().default_route || uplink.client().is_some())
+                && !uplink.is_managed_elsewhere()
                 && uplink.heard()
                 && uplink.routers().default_routers(now).is_empty()
             {
-                found.add(name, Condition::NoDefaultRouter);
+                let is_host = uplink.client().is_some();
+                found.add(name, Condition::NoDefaultRouter { is_host });
             }
             found.add_silence(now, name, uplink);
             found.add_unavailable(now, name, uplink);
@@ -196,17 +198,14 @@ impl Core {
 
     /// Interfaces of the configuration that are not there, or of no use.
     fn find_absent(&self, found: &mut Conditions) {
-        let Config { uplinks, downlinks, relays, .. } = &self.config;
-        let names: BTreeSet<&String> =
-            uplinks.keys().chain(downlinks.keys()).chain(relays.keys()).collect();
         let remedies = self.capabilities.remedies;
-        for name in names {
+        for name in self.config.interfaces() {
             match self.kernel.state.system.link(name) {
                 None => found.add(name, Condition::InterfaceAbsent),
                 Some(link) if !link.running => {
                     found.add(name, Condition::InterfaceDown { remedy: remedies.interface_up });
                 }
-                Some(link) if !self.kernel.state.system.has_link_local(link.index) => {
+                Some(link) if self.unaddressed.is_lasting(link.index) => {
                     found.add(name, Condition::NoLinkLocal { remedy: remedies.link_local });
                 }
                 Some(link) if self.ignores_neighbors(name, link.index) => {

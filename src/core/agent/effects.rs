@@ -43,6 +43,7 @@ impl Core {
             self.postponed.deadline(),
             self.relays.leases().deadline(),
             self.publications.deadline(),
+            self.unaddressed.deadline(),
         ];
         Deadline::first(uplinks.chain(downlinks).chain(more))
     }
@@ -63,6 +64,7 @@ impl Core {
         self.serve_timeouts(now, self.bindings_per_pass());
         self.handle_takeovers(now);
         self.end_relayed(now);
+        self.review |= self.unaddressed.handle_timeout(now);
         let over = self.kernel.desired.take_ended(now);
         let hold = self.config.uplink_loss_hold;
         let hold = matches!(self.default_route, DefaultRoute::LostAt(at) if at + hold <= now);
@@ -118,6 +120,7 @@ impl Core {
             return;
         }
         let system = &self.kernel.state.system;
+        self.review |= self.unaddressed.follow(now, &self.config, system);
         let mut effects: Vec<(String, Effect)> = Vec::new();
         for (name, uplink) in &mut self.uplinks {
             let is_off = system.link(name).is_some_and(|link| link.accept_ra == Some(0));

@@ -11,6 +11,7 @@
 //! | `known`, `postponed` | what waits until more is known |
 //! | `programs` | programs that advertise in the built-in's place |
 //! | `takeover` | whether the holder of a delegation still answers when another asks for it |
+//! | `unaddressed` | links that run without a link-local address |
 //! | `reload` | taking over another configuration, and stopping |
 //! | `conditions`, `counters` | what an operator reads |
 
@@ -29,3 +30,4 @@ pub(super) mod reload;
 pub(super) mod serve;
 pub(super) mod settle;
 pub(super) mod takeover;
+pub(super) mod unaddressed;

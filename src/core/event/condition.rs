@@ -69,7 +69,11 @@ pub enum Condition {
         remedy: &'static str,
     },
     /// Routers are heard, and none of them is a default router.
-    NoDefaultRouter,
+    NoDefaultRouter {
+        /// This machine is a host there: its kernel has the default route.
+        #[serde(skip)]
+        is_host: bool,
+    },
     /// The provider does not route what it delegates.
     DelegatedNotRouted {
         /// The delegated prefix.
@@ -238,7 +242,7 @@ impl Condition {
             Self::NeighborsIgnored { .. } => "neighbors-ignored",
             Self::ManagedElsewhere { .. } => "managed-elsewhere",
             Self::AddressNotFormed { .. } => "address-not-formed",
-            Self::NoDefaultRouter => "no-default-router",
+            Self::NoDefaultRouter { .. } => "no-default-router",
             Self::DelegatedNotRouted { .. } => "delegated-not-routed",
             Self::NoRouter { .. } => "no-router",
             Self::ServerSilent { .. } => "server-silent",
@@ -283,7 +287,7 @@ impl Condition {
             | Self::NeighborsIgnored { .. }
             | Self::ManagedElsewhere { .. }
             | Self::AddressNotFormed { .. }
-            | Self::NoDefaultRouter
+            | Self::NoDefaultRouter { .. }
             | Self::DelegatedNotRouted { .. }
             | Self::NoRouter { .. }
             | Self::ServerSilent { .. }
@@ -333,12 +337,18 @@ impl fmt::Display for Condition {
                 "{prefix} is advertised, and the kernel has made no address in it, nor in another \
                  prefix; {remedy}"
             ),
-            Self::NoDefaultRouter => write!(
-                f,
-                "routers are heard here, and all with a Router Lifetime of 0: there is no default \
-                 route, and this machine is advertised as no default router; {}",
-                self.remedy()
-            ),
+            Self::NoDefaultRouter { is_host } => {
+                let follows = if *is_host {
+                    "this host learns no default route"
+                } else {
+                    "there is no default route, and this machine is advertised as no default router"
+                };
+                write!(
+                    f,
+                    "routers are heard here, and all with a Router Lifetime of 0: {follows}; {}",
+                    self.remedy()
+                )
+            }
             Self::DelegatedNotRouted { prefix, target } => write!(
                 f,
                 "{prefix} is delegated, but nothing comes back to it from {target}: ask the \

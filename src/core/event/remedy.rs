@@ -19,7 +19,11 @@ impl Condition {
                 "create the interface or correct its name in the configuration; it is used as soon \
                  as it is there"
             }
-            Self::NoDefaultRouter => {
+            Self::NoDefaultRouter { is_host: true } => {
+                "look at the router, and whether another node advertises in its name; nothing if \
+                 this network is to lead nowhere"
+            }
+            Self::NoDefaultRouter { is_host: false } => {
                 "look at the router above, or ask the provider; write default-route = false in \
                  [uplink.NAME] if that is meant"
             }

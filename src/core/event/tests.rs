@@ -48,7 +48,7 @@ fn conditions() -> Vec<Condition> {
         Condition::NeighborsIgnored { remedy: LINUX.answer_off_link },
         Condition::ManagedElsewhere { mends: true, remedy: LINUX.follow_advertisements },
         Condition::AddressNotFormed { prefix: prefix(), remedy: LINUX.form_addresses },
-        Condition::NoDefaultRouter,
+        Condition::NoDefaultRouter { is_host: false },
         Condition::DelegatedNotRouted { prefix: prefix(), target: address("2001:db8::1") },
         Condition::NoRouter { silent_for: 5, kept: Some(kept.clone()) },
         Condition::ServerSilent { silent_for: 5, kept: Kept(Vec::new()) },

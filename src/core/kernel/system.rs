@@ -316,16 +316,6 @@ impl System {
             .map(|address| address.address)
     }
 
-    /// Whether `interface` has a link-local address that can be used now, or when duplicate address
-    /// detection has ended.
-    pub fn has_link_local(&self, interface: IfIndex) -> bool {
-        self.addresses.values().any(|address| {
-            address.interface == interface
-                && address.address.is_unicast_link_local()
-                && !address.duplicate
-        })
-    }
-
     /// Whether `interface` has an address that is no link-local one and that no other node holds.
     pub fn has_global(&self, interface: IfIndex) -> bool {
         self.addresses.values().any(|address| {
