@@ -16,7 +16,7 @@ use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use ipnet::Ipv6Net;
 use socket2::{Domain, Socket, Type};
 
-use lab::agent::Agent;
+use lab::agent::{self, Agent};
 use lab::client::{self, Client};
 use lab::flood::{Flood, Usage};
 use lab::net::Namespace;
@@ -375,6 +375,25 @@ fn the_doctor_names_what_is_wrong_without_an_agent_and_with_one() {
         let report = agent.examine(&["--uplink", "wan0", "--downlink", "lan0"]);
         has(&names(&report), "interface-absent", "wan0").then_some(())
     });
+}
+
+/// OPS-06: an agent is known by what it does, not by the name of its file, also to a doctor that looks
+/// for it in another directory.
+#[test]
+fn the_doctor_knows_an_agent_whose_program_has_another_name() {
+    let site = Site::new();
+    let program = site.net.directory("bin").join("prefixes");
+    std::os::unix::fs::symlink(agent::program(), &program).unwrap();
+    let _router = Scripted::start((&site.isp, "isp0"), PROVIDER, Script::new(Era::new(1)));
+    let config = site::config();
+    let _agent = Agent::launch_by(&site.net, &site.dut, &config, site.dut.command(&program));
+    let takes = || site.dut.run("ss", &["-Hulnp", "sport = :546"]).contains("prefixes");
+    eventually("it has the port", CEILING, || takes().then_some(()));
+    let mut command = site.dut.command(agent::program());
+    command.args(["doctor", "--uplink", "wan0", "--downlink", "lan0", "--runtime-dir"]);
+    let output = command.arg(site.net.directory("nobody")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("no agent answers") && !text.contains("-port-taken"), "{text}");
 }
 
 /// OPS-10: a scrape of a running agent, by a socket.

@@ -14,8 +14,9 @@ use ipnet::Ipv6Net;
 use renumberd::lab::observe::frame::Frame;
 use renumberd::wire::dhcpv6::MessageType;
 
-use lab::agent::Agent;
+use lab::agent::{self, Agent};
 use lab::net::Namespace;
+use lab::process::Process;
 use lab::provider::{Customer, Era, Kind, Promise, Provider};
 use lab::scripted::{Script, Scripted};
 use lab::site::{self, CUSTOMER, DUID, INTERNET, PROVIDER, Site};
@@ -363,6 +364,24 @@ fn a_second_agent_is_refused() {
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(complaint.contains("in use by another renumberd"), "{complaint}");
     assert!(scene.agent.ask().is_some(), "the first goes on");
+}
+
+/// HST-10: nor with directories of its own, on one interface of the first; until that is killed.
+#[test]
+fn a_second_agent_with_other_directories_is_refused() {
+    let mut scene = Scene::begin(Kind::Kame);
+    let directory = scene.site.net.directory("other");
+    let mut command = scene.site.dut.command(agent::program());
+    command.args(["run", "--uplink", "wan0", "--downlink", "lan9", "--state-dir"]);
+    command.arg(directory.join("state")).arg("--runtime-dir").arg(directory.join("run"));
+    let refused = command.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let holder = format!("wan0 is in use by another renumberd (process {})", scene.agent.pid());
+    assert!(complaint.contains(&holder), "{complaint}");
+    scene.agent.kill();
+    let mut second = Process::start("renumberd", &mut command);
+    second.wait_for_log("running", CEILING);
 }
 
 /// The agent's own addresses stay over a stop, with their lifetimes, and are taken over at the

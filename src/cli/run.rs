@@ -61,7 +61,6 @@ pub fn run(options: &Run, config: Config) -> anyhow::Result<()> {
             runtime_dir: options.runtime_dir.clone(),
             address_mark: !options.no_address_protocol,
             log_fields: options.log_format == LogFormat::Json,
-            shared_dir: options.runtime_dir.clone(),
             once: false,
             user: options.user.clone(),
             config: options.site.file().map(Path::to_path_buf),

@@ -1,18 +1,26 @@
 //! The directories of an agent, and the interfaces of a machine: each has one agent at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use nix::fcntl::{Flock, FlockArg};
+use tracing::warn;
 
 use crate::config::Config;
+use crate::platform::{self, Claim, Unclaimed};
 
 /// What nothing can be written to for now: the agent runs from memory (STO-09).
 const NOT_WRITABLE: [i32; 4] = [libc::EROFS, libc::ENOSPC, libc::EDQUOT, libc::EIO];
+
+/// How often what another agent has is tried again, and how long after the last try.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Whether other agents are kept out of a directory.
 pub(super) enum Taken {
@@ -44,13 +52,28 @@ pub(super) fn take(dir: &Path) -> anyhow::Result<Taken> {
             });
         }
     };
-    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
-        anyhow::anyhow!(
-            "{shown} is in use by another renumberd ({errno}): stop that, or name other \
-             directories with --state-dir and --runtime-dir"
-        )
+    let lock = patiently(|| {
+        let file = file.try_clone()?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+        lock.map_err(|(_, errno)| {
+            anyhow::anyhow!(
+                "{shown} is in use by another renumberd ({errno}): stop that, or name other \
+                 directories with --state-dir and --runtime-dir"
+            )
+        })
     })?;
     Ok(Taken::Locked(lock))
+}
+
+/// Tries for a moment: an agent that has just been killed still has what it had.
+fn patiently<T>(take: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    for _ in 0..TRIES {
+        if let Ok(taken) = take() {
+            return Ok(taken);
+        }
+        thread::sleep(PAUSE);
+    }
+    take()
 }
 
 /// What helps where a file or a directory is another user's, as the continuation of a sentence.
@@ -71,24 +94,33 @@ fn open(dir: &Path) -> io::Result<File> {
 }
 
 /// The interfaces that this agent has, by name: for as long as this is held no other agent takes
-/// them.
+/// them, whatever its directories are. None is held where that is not possible.
 #[derive(Debug, Default)]
-pub(super) struct Held(BTreeMap<String, Flock<File>>);
+pub(super) struct Held(BTreeMap<String, Option<Claim>>);
 
 impl Held {
+    /// Takes the interfaces of a configuration at the start.
+    ///
+    /// # Errors
+    ///
+    /// When another agent has one, by name.
+    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+        patiently(|| {
+            let mut held = Self::default();
+            held.follow(config).map(|()| held)
+        })
+    }
+
     /// Takes the interfaces of a configuration, and lets others go.
     ///
     /// # Errors
     ///
     /// When another agent has one, by name; what was held before is held still.
-    pub(super) fn follow(&mut self, shared: &Path, config: &Config) -> anyhow::Result<()> {
-        let names = config.uplinks.keys().chain(config.downlinks.keys());
-        let names: BTreeSet<&String> = names.chain(config.relays.keys()).collect();
+    pub(super) fn follow(&mut self, config: &Config) -> anyhow::Result<()> {
+        let names = config.interfaces();
         let mut taken = BTreeMap::new();
         for name in names.iter().filter(|name| !self.0.contains_key(name.as_str())) {
-            if let Some(lock) = take_interface(shared, name)? {
-                taken.insert((*name).clone(), lock);
-            }
+            taken.insert((*name).clone(), take_interface(name)?);
         }
         self.0.retain(|name, _| names.contains(name));
         self.0.append(&mut taken);
@@ -96,40 +128,21 @@ impl Held {
     }
 }
 
-/// Takes an interface; nothing where nothing can be written, as then no agent can.
-fn take_interface(shared: &Path, name: &str) -> anyhow::Result<Option<Flock<File>>> {
-    let directory = shared.join("interfaces");
-    let path = directory.join(format!("{name}.lock"));
-    let made = DirBuilder::new().recursive(true).mode(0o755).create(&directory);
-    let opened = made.and_then(|()| {
-        let mut options = OpenOptions::new();
-        let written = options.read(true).write(true).create(true).truncate(false).open(&path);
-        // One that an agent of another user left can be locked all the same.
-        written.or_else(|error| File::open(&path).map_err(|_| error))
-    });
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.raw_os_error().is_some_and(|errno| NOT_WRITABLE.contains(&errno)) => {
-            return Ok(None);
+fn take_interface(name: &str) -> anyhow::Result<Option<Claim>> {
+    match platform::claim(name) {
+        Ok(claim) => Ok(Some(claim)),
+        Err(Unclaimed::Failed(error)) => {
+            warn!("{name} cannot be kept from other agents of this machine: {error}");
+            Ok(None)
         }
-        Err(error) => {
-            let remedy = remedy(&error);
-            return Err(error).with_context(|| format!("{}{remedy}", path.display()));
+        Err(Unclaimed::Taken(holder)) => {
+            let holder = holder.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            bail!(
+                "{name} is in use by another renumberd{holder}: stop that, or leave the interface \
+                 to it"
+            )
         }
-    };
-    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-        let holder = fs::read_to_string(&path).unwrap_or_default();
-        let holder = match holder.trim() {
-            "" => String::new(),
-            pid => format!(" (process {pid})"),
-        };
-        anyhow::anyhow!(
-            "{name} is in use by another renumberd{holder}: stop that, or leave the interface to it"
-        )
-    })?;
-    // Only for people to read.
-    let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-    Ok(Some(lock))
+    }
 }
 
 #[cfg(test)]
@@ -143,17 +156,18 @@ mod tests {
 
     #[test]
     fn an_interface_has_one_agent_and_is_named_to_the_next() {
-        let shared = tempfile::tempdir().unwrap();
+        let names = ["a", "b", "c"].map(|last| format!("t{}{last}", std::process::id()));
+        let [a, b, c] = names.each_ref().map(String::as_str);
         let (mut one, mut other) = (Held::default(), Held::default());
-        one.follow(shared.path(), &config(&["eth0", "eth1"])).unwrap();
-        let refused = other.follow(shared.path(), &config(&["eth1", "eth2"])).unwrap_err();
+        one.follow(&config(&[a, b])).unwrap();
+        let refused = other.follow(&config(&[b, c])).unwrap_err();
         let pid = std::process::id();
-        let expected = format!("eth1 is in use by another renumberd (process {pid}): stop");
+        let expected = format!("{b} is in use by another renumberd (process {pid}): stop");
         assert!(refused.to_string().starts_with(&expected), "{refused}");
         // What was refused has taken nothing.
-        one.follow(shared.path(), &config(&["eth0", "eth2"])).unwrap();
-        other.follow(shared.path(), &config(&["eth1"])).unwrap();
+        one.follow(&config(&[a, c])).unwrap();
+        other.follow(&config(&[b])).unwrap();
         drop(one);
-        other.follow(shared.path(), &config(&["eth0", "eth1", "eth2"])).unwrap();
+        other.follow(&config(&[a, b, c])).unwrap();
     }
 }

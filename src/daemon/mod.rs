@@ -29,7 +29,7 @@ mod turn;
 pub use json_lines::JsonLines;
 pub use machine::duid as machine_duid;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -65,9 +65,6 @@ pub struct Options {
     pub address_mark: bool,
     /// Lines of the log carry the values of events as fields, for [`JsonLines`].
     pub log_fields: bool,
-    /// Where the agents of this machine keep what they have to agree on: which agent has which
-    /// interface.
-    pub shared_dir: PathBuf,
     /// The agent ends when routers have been heard, or have not answered.
     pub once: bool,
     /// The user that the agent becomes; none to stay the one that it is.
@@ -84,8 +81,8 @@ pub struct Options {
 /// # Errors
 ///
 /// When one has, by name.
-pub fn check_free(config: &Config, shared_dir: &Path) -> anyhow::Result<()> {
-    Held::default().follow(shared_dir, config)
+pub fn check_free(config: &Config) -> anyhow::Result<()> {
+    Held::new(config).map(drop)
 }
 
 /// Runs the agent until a signal ends it; `reload` reads the configuration anew.
@@ -98,6 +95,8 @@ pub fn run(
     options: &Options,
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
+    // As root, who can see which process has an interface.
+    let mut held = Held::new(&config)?;
     // Before there is another thread: each has rights of its own.
     let confinement = match &options.user {
         Some(name) => rights::give_up(name, &config, options)?,
@@ -113,7 +112,7 @@ pub fn run(
         warn!("the configuration could not be read again: {error}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(config, options, reload));
+    let result = runtime.block_on(serve(config, options, &mut held, reload));
     // A disk that hangs does not hold the agent up.
     runtime.shutdown_timeout(LAST_WRITES);
     result
@@ -122,12 +121,11 @@ pub fn run(
 async fn serve(
     config: Config,
     options: &Options,
+    held: &mut Held,
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
     // First of all: a signal that nobody takes ends the program.
     let mut signals = Signals::new(options.dump.is_some())?;
-    let mut held = Held::default();
-    held.follow(&options.shared_dir, &config)?;
     let (mut shell, memory, duid) = Shell::open(options)?;
     if config.scheduling == Scheduling::Fifo
         && let Err(error) = platform::prefer_this_thread()
@@ -207,7 +205,7 @@ async fn serve(
             }
             Woken::Signal(Signalled::Reload) => {
                 let config = reload().and_then(|config| {
-                    let followed = held.follow(&options.shared_dir, &config);
+                    let followed = held.follow(&config);
                     followed.map(|()| config).map_err(|error| error.to_string())
                 });
                 match config {

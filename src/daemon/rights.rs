@@ -80,7 +80,7 @@ pub(super) fn give_up(
     if !Uid::effective().is_root() {
         anyhow::bail!("--user {name} is for root: start the agent as root, or leave it out");
     }
-    for directory in [&options.state_dir, &options.runtime_dir, &options.shared_dir] {
+    for directory in [&options.state_dir, &options.runtime_dir] {
         hand_over(directory, &account)
             .with_context(|| format!("{} cannot be handed to {name}", directory.display()))?;
     }
@@ -99,8 +99,7 @@ fn confine(config: &Config, options: &Options) -> anyhow::Result<Confinement> {
     let mut read: Vec<PathBuf> = READ.map(PathBuf::from).to_vec();
     let directory = options.config.as_deref().and_then(Path::parent);
     read.extend(directory.map(Path::to_path_buf));
-    let own = [&options.state_dir, &options.runtime_dir, &options.shared_dir];
-    let own = own.into_iter().cloned();
+    let own = [&options.state_dir, &options.runtime_dir].into_iter().cloned();
     let write: Vec<PathBuf> = WRITTEN.map(PathBuf::from).into_iter().chain(own).collect();
     if privileges::confine(&read, &write).context("files cannot be put out of reach")? {
         return Ok(Confinement::Files);

@@ -59,6 +59,8 @@ pub struct PortHolder {
     pub pid: Option<u32>,
     /// Its name.
     pub name: Option<String>,
+    /// It is an agent, whatever its name is.
+    pub is_agent: bool,
 }
 
 /// The rules of the packet filter, as its own tools print them.

@@ -23,9 +23,9 @@ use std::path::Path;
 
 use backend::socket_options;
 pub use backend::{
-    CAPABILITIES, Events, Kernel, Sleep, Timer, accepts_advertisements, facts as read_facts,
-    give_back_memory, identity, now, paths, prefer_this_thread, privileges, process_start,
-    release_program_pages, remedy_for_unsent,
+    CAPABILITIES, Claim, Events, Kernel, Sleep, Timer, accepts_advertisements, claim,
+    facts as read_facts, give_back_memory, identity, now, paths, prefer_this_thread, privileges,
+    process_start, release_program_pages, remedy_for_unsent,
 };
 use nix::errno::Errno;
 use nix::unistd::User;
@@ -60,6 +60,15 @@ impl Account {
             gid: user.gid.as_raw(),
         }))
     }
+}
+
+/// Why an interface cannot be claimed.
+#[derive(Debug)]
+pub enum Unclaimed {
+    /// Another agent has it: its process, where that can be seen.
+    Taken(Option<u32>),
+    /// The system has refused, or a program that is no agent is in the way.
+    Failed(io::Error),
 }
 
 /// Whether events came whole.

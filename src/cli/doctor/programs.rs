@@ -124,16 +124,13 @@ pub(super) fn ports(case: &Case<'_>) -> Vec<Finding> {
         ),
     ];
     let mut found = Vec::new();
-    for holder in &case.facts.ports {
+    for holder in case.facts.ports.iter().filter(|holder| !holder.is_agent) {
         let name = holder.name.as_deref().unwrap_or("another program");
         let Some((port, check, _, lack)) =
             needed.iter().find(|(port, _, is_needed, _)| *port == holder.port && *is_needed)
         else {
             continue;
         };
-        if name == "renumberd" {
-            continue;
-        }
         let pid = holder.pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
         found.push(finding(
             Severity::Error,

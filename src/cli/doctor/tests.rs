@@ -121,6 +121,7 @@ fn who_has_a_port_that_is_needed_is_named() {
         port,
         pid: name.map(|_| 42),
         name: name.map(str::to_owned),
+        is_agent: name == Some("renumberd"),
     };
     let found = changed(|facts| {
         facts.ports =

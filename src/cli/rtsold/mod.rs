@@ -144,7 +144,7 @@ pub fn run(options: &Rtsold) -> anyhow::Result<()> {
     let config = options.config(&names)?;
     let Some(first) = names.iter().min() else { bail!("no interface can have routers") };
     let directory = options.runtime_dir.join(format!("{DAEMON}-{first}"));
-    daemon::check_free(&config, &options.runtime_dir)?;
+    daemon::check_free(&config)?;
     let (pid_file, dump_file) = options.files(first)?;
     if options.foreground {
         let log = tracing_subscriber::fmt().with_env_filter(options.level()).with_target(false);
@@ -171,7 +171,6 @@ pub fn run(options: &Rtsold) -> anyhow::Result<()> {
             runtime_dir: directory,
             address_mark: true,
             log_fields: false,
-            shared_dir: options.runtime_dir.clone(),
             once: options.once,
             user: None,
             config: None,

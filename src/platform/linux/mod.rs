@@ -1,5 +1,6 @@
 //! Linux: netlink for state and events, `/proc/sys` for settings.
 
+mod claim;
 mod decode;
 pub(crate) mod encode;
 pub mod events;
@@ -21,6 +22,7 @@ mod timer;
 
 use crate::core::capabilities::Capabilities;
 
+pub use claim::{Claim, claim};
 pub use events::Events;
 pub use facts::facts;
 pub use kernel::Kernel;

@@ -1,5 +1,6 @@
 //! Processes of others.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 /// When the process with this id was started, in the kernel's ticks since boot; none where there
@@ -17,6 +18,36 @@ fn parse_stat(stat: &str) -> Option<u64> {
     // The state was the third.
     let start = fields.nth(START - 4)?.parse().ok()?;
     (!matches!(state, "Z" | "X")).then_some(start)
+}
+
+/// All processes.
+pub(super) fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// Processes that have these sockets open, by inode, as far as they can be seen.
+pub(super) fn sockets_of_processes(inodes: &[u64]) -> BTreeMap<u64, u32> {
+    let mut holders = BTreeMap::new();
+    for pid in pids() {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+        for file in files.flatten() {
+            let Ok(target) = fs::read_link(file.path()) else { continue };
+            let inode = target.to_str().and_then(|text| {
+                text.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok()
+            });
+            if let Some(inode) = inode.filter(|inode| inodes.contains(inode)) {
+                holders.insert(inode, pid);
+            }
+        }
+    }
+    holders
+}
+
+/// The effective capabilities of a process by its status (capabilities(7)).
+pub(super) fn capabilities(status: &str) -> Option<u64> {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(effective.trim(), 16).ok()
 }
 
 #[cfg(test)]

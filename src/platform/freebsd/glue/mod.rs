@@ -1,6 +1,7 @@
 //! The calls themselves: what only FreeBSD can compile. Nothing of it has been run by the authors.
 
 mod calls;
+mod claim;
 pub mod identity;
 pub mod paths;
 pub mod privileges;
@@ -11,6 +12,7 @@ mod timer;
 mod wakeup;
 
 pub use calls::{Events, Kernel, accepts_advertisements};
+pub use claim::{Claim, claim};
 pub use process::{prefer_this_thread, process_start, release_program_pages};
 pub use timer::{Sleep, Timer, now};
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
 
+use super::process::{capabilities, pids};
 use crate::platform::facts::{Facts, Filter, Interface, Program, Rights};
 
 /// Programs that speak router advertisements or DHCPv6, as the kernel names their processes: in 15
@@ -155,19 +156,13 @@ fn programs() -> Vec<Program> {
     programs
 }
 
-fn pids() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten();
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-}
-
 /// Which of the capabilities that an agent needs this process has (capabilities(7)).
 fn rights() -> Rights {
     const NET_BIND_SERVICE: u32 = 10;
     const NET_ADMIN: u32 = 12;
     const NET_RAW: u32 = 13;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
+    let effective = capabilities(&status);
     let has = |bit: u32| effective.map(|effective| effective >> bit & 1 == 1);
     Rights {
         network_administration: has(NET_ADMIN),

@@ -1,8 +1,9 @@
 //! The programs that have UDP ports 546 and 547.
 
-use std::collections::BTreeMap;
 use std::fs;
 
+use super::super::claim;
+use super::super::process::sockets_of_processes;
 use crate::platform::facts::PortHolder;
 
 /// The ports of DHCPv6 (RFC 9915 §7.2).
@@ -15,16 +16,26 @@ pub(super) fn ports() -> Vec<PortHolder> {
     if bound.is_empty() {
         return Vec::new();
     }
-    let holders = holders(&bound.iter().map(|(_, inode)| *inode).collect::<Vec<_>>());
+    let claims = claim::inodes();
+    let inodes: Vec<u64> = bound.iter().map(|(_, inode)| *inode).chain(claims.clone()).collect();
+    let holders = sockets_of_processes(&inodes);
+    let agents: Vec<u32> = claims.iter().filter_map(|inode| holders.get(inode)).copied().collect();
     let holder = |(port, inode): &(u16, u64)| {
-        let process = holders.get(inode);
+        let pid = holders.get(inode).copied();
         PortHolder {
             port: *port,
-            pid: process.map(|(pid, _)| *pid),
-            name: process.map(|(_, name)| name.clone()),
+            pid,
+            name: pid.map(name_of),
+            // What cannot be seen is not called a stranger where an agent runs.
+            is_agent: pid.map_or(!claims.is_empty(), |pid| agents.contains(&pid)),
         }
     };
     bound.iter().map(holder).collect()
+}
+
+fn name_of(pid: u32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim_end().to_owned()
 }
 
 /// The port and the inode of a line of the table, where it is one of the ports.
@@ -34,25 +45,6 @@ fn entry(line: &str) -> Option<(u16, u64)> {
     let (_, port) = fields.get(1)?.rsplit_once(':')?;
     let port = u16::from_str_radix(port, 16).ok().filter(|port| PORTS.contains(port))?;
     Some((port, fields.get(INODE)?.parse().ok()?))
-}
-
-/// Processes that have sockets open, by inode.
-fn holders(inodes: &[u64]) -> BTreeMap<u64, (u32, String)> {
-    let mut holders = BTreeMap::new();
-    for pid in super::pids() {
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
-        for file in files.flatten() {
-            let Ok(target) = fs::read_link(file.path()) else { continue };
-            let inode = target.to_str().and_then(|text| {
-                text.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok()
-            });
-            if let Some(inode) = inode.filter(|inode| inodes.contains(inode)) {
-                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                holders.insert(inode, (pid, name.trim_end().to_owned()));
-            }
-        }
-    }
-    holders
 }
 
 #[cfg(test)]
