@@ -123,8 +123,7 @@ impl Desired {
     pub(super) fn note_ends(&mut self, now: Instant) {
         let addresses = self.addresses.values().map(|address| address.valid_until);
         let untils = addresses.chain(self.routes.values().map(|route| route.until));
-        self.ends.extend(untils.filter_map(Until::at));
-        self.ends.retain(|at| *at > now);
+        self.ends = untils.filter_map(Until::at).filter(|at| *at > now).collect();
         self.ends.sort_unstable();
     }
 }
@@ -147,7 +146,7 @@ pub struct Desired {
     pub without: BTreeMap<(String, Ipv6Net), Unassigned>,
     /// What routers on an uplink advertise and DHCPv6 delegated to us, by uplink and prefix.
     pub conflicts: BTreeMap<(String, Ipv6Net), Conflict>,
-    /// When addresses and routes end, and when others get their room, in order.
+    /// When addresses and routes end, in order.
     pub(super) ends: Vec<Instant>,
     /// Default routers that do not answer while others are heard, by uplink.
     pub silent_routers: BTreeSet<(String, Ipv6Addr)>,

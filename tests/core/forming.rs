@@ -133,6 +133,18 @@ fn a_new_prefix_that_the_kernel_has_not_taken_is_asked_for() {
     assert_eq!((lack(&world), world.solicitations(since)), (Some(Lack::Address), 1));
 }
 
+/// B, with the P flag.
+fn shared(preferred: u32) -> NdpOption {
+    NdpOption::Prefix(PrefixInformation {
+        prefix: net(B),
+        on_link: true,
+        autonomous: true,
+        delegation_preferred: true,
+        valid: Lifetime::Finite(7200),
+        preferred: Lifetime::Finite(preferred),
+    })
+}
+
 /// A host that would take a prefix of its own is ready without one where nobody says that there is
 /// one, and where nobody has given one in ten seconds.
 #[test]
@@ -143,19 +155,38 @@ fn a_host_waits_for_a_prefix_of_its_own_only_where_there_may_be_one() {
     form(&mut world, ADDRESS, Origin::Advertisement, false);
     world.run_for(SECOND);
     assert_eq!(lack(&world), None);
-    let shared = NdpOption::Prefix(PrefixInformation {
-        prefix: net(B),
-        on_link: true,
-        autonomous: true,
-        delegation_preferred: true,
-        valid: Lifetime::Finite(7200),
-        preferred: Lifetime::Finite(3600),
-    });
-    world.advertise(vec![pio(A, 7200, 3600), shared]);
+    world.advertise(vec![pio(A, 7200, 3600), shared(3600)]);
     world.run_for(SECOND);
     assert_eq!(lack(&world), Some(Lack::Lease));
     world.run_for(10 * SECOND);
     assert_eq!(lack(&world), None, "it has an address");
+}
+
+/// CLI-21: what a PIO says of asking for a prefix ends with its preferred lifetime, not with the next
+/// message.
+#[test]
+fn a_prefix_is_asked_for_no_longer_than_a_shared_one_is_preferred() {
+    let mut world = started("delegate = true");
+    world.provider().deaf_to = vec![Solicit];
+    world.advertise(vec![shared(600)]);
+    world.run_for(599 * SECOND);
+    assert!(world.kernel().asking);
+    world.run_for(2 * SECOND);
+    assert!(!world.kernel().asking);
+    let since = world.now();
+    world.run_for(6000 * SECOND);
+    assert!(world.sent(since).is_empty(), "{:?}", world.sent(since));
+}
+
+/// CLI-35: an address in a prefix that is preferred no more is not missed.
+#[test]
+fn no_address_is_missed_where_no_prefix_is_preferred_any_more() {
+    let mut world = started("");
+    world.advertise(vec![pio(A, 7200, 2000)]);
+    world.run_for(1999 * SECOND);
+    assert!(complains(&world));
+    world.run_for(2 * SECOND);
+    assert!(!complains(&world));
 }
 
 fn drop_solicitation(world: &mut World, destination: Ipv6Addr) {

@@ -155,14 +155,8 @@ impl Place<'_> {
                 && !self.end_of(prefix).is_over(self.now)
                 && !self.is_assigned(&prefix.prefix)
         });
-        let prefixes: Vec<_> = prefixes.collect();
         let room = MAX_ADDRESSES.saturating_sub(self.heard.addresses.len());
-        if prefixes.len() > room {
-            // What is deprecated by its lifetime gives its room to others.
-            let ends = prefixes.iter().filter_map(|prefix| prefix.preferred_until.at());
-            desired.ends.extend(ends);
-        }
-        for prefix in most_useful(prefixes, room, self.now) {
+        for prefix in most_useful(prefixes.collect(), room, self.now) {
             if let Some(address) = self.address_in(prefix.prefix) {
                 let until = self.end_of(prefix);
                 let address = ours(self.link, address, prefix.preferred_until, until);

@@ -27,6 +27,8 @@ pub(super) struct Announced {
     /// The preferred lifetime was zero when last heard.
     pub(super) deprecated: bool,
     pub(super) preferred_until: Until,
+    /// The end of the preferred lifetime has been acted on.
+    pub(super) ran_down: bool,
     /// By the two-hour rule where addresses are formed.
     pub(super) valid_until: Until,
     pub(super) gone: Option<Gone>,
@@ -68,6 +70,7 @@ impl Announced {
             delegation_preferred: false,
             deprecated: false,
             preferred_until: Until::At(Instant::BOOT),
+            ran_down: false,
             valid_until: Until::At(Instant::BOOT),
             gone: None,
             expired: false,
@@ -109,6 +112,7 @@ impl Announced {
         self.delegation_preferred = pio.delegation_preferred;
         self.deprecated = pio.preferred.is_zero();
         self.preferred_until = Until::after(now, pio.preferred).min(self.valid_until);
+        self.ran_down = self.deprecated;
         self.gone = match self.gone {
             Some(Gone::Withdrawn(since)) if pio.valid.is_zero() => Some(Gone::Withdrawn(since)),
             Some(_) | None if pio.valid.is_zero() => Some(Gone::Withdrawn(now)),
@@ -119,6 +123,11 @@ impl Announced {
     /// Advertised, and not over.
     pub(super) fn is_live(&self, now: Instant) -> bool {
         self.gone.is_none() && !self.expired && !self.valid_until.is_over(now)
+    }
+
+    /// The end of its preferred lifetime, or, once that has been acted on, of its valid one.
+    pub(super) const fn next_end(&self) -> Until {
+        if self.gone.is_none() && !self.ran_down { self.preferred_until } else { self.valid_until }
     }
 
     /// The verdict of CHG-14.

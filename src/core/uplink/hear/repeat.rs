@@ -112,13 +112,6 @@ impl Router {
         }
     }
 
-    /// The first of all ends that matter to the kernel.
-    fn first_end(&self, now: Instant) -> Option<Instant> {
-        let live = self.prefixes.values().filter(|known| known.is_live(now) && !known.deprecated);
-        let preferred = live.filter_map(|known| known.preferred_until.at());
-        preferred.chain(self.next_end()).filter(|end| *end > now).min()
-    }
-
     /// Takes in an advertisement that repeats the last; when what it moved has to be in the kernel.
     pub(super) fn take_in_again(
         &mut self,
@@ -126,9 +119,9 @@ impl Router {
         current: u64,
         advertisement: &RouterAdvertisement,
     ) -> Instant {
-        let before = self.first_end(now);
+        let before = self.next_end();
         self.take_in(now, current, advertisement);
-        let ends = [before, self.first_end(now)];
+        let ends = [before, self.next_end()];
         let first = ends.into_iter().flatten().min().map_or(Until::Never, Until::At);
         let left = first.at().map_or(Duration::MAX, |at| at.since(now));
         now + (left / PART).clamp(SOONEST, LATEST)

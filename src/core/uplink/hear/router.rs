@@ -325,6 +325,7 @@ impl Router {
                 }
                 prefix.expired = true;
             }
+            prefix.ran_down |= prefix.preferred_until.is_over(now);
             if prefix.on_link_until.is_over(now) {
                 prefix.on_link_until = Until::At(Instant::BOOT);
             }
@@ -348,7 +349,7 @@ impl Router {
             let on_link = (prefix.on_link_until > Until::At(prefix.heard_at)
                 && prefix.on_link_until < prefix.valid_until)
                 .then_some(prefix.on_link_until);
-            [Some(prefix.valid_until), on_link]
+            [Some(prefix.next_end()), on_link]
         });
         let ends = ends.flatten().chain(self.routes.values().map(|route| route.until));
         let ends = ends.chain(self.resolvers.iter().map(|entry| entry.until));
