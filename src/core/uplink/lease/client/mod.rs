@@ -290,6 +290,7 @@ impl Client {
         // This is called for each input, and what is held changes only where a lifetime ends.
         let ends = held.next_end(held.seen).is_some_and(|end| end <= now);
         let before = ends.then(|| (held.view(), self.keyring.clone()));
+        self.declined_at.take_if(|at| *at + DECLINED_REST <= now);
         self.expire(held, now);
         let outcome = self.give_up(held, now);
         self.advance(now);
@@ -317,13 +318,13 @@ impl Client {
         let exchange = self.exchanges.iter().map(|exchange| exchange.deadline(free_at)).min();
         let end = held.next_end(held.seen);
         let idle = self.up && held.is_empty() && !self.is_under_way(Kind::is_discovery);
-        let rested = self.declined_at.map(|at| at + DECLINED_REST);
-        let rested = rested.filter(|at| self.wants_address && *at > held.seen);
+        let rested = self.declined_at.filter(|_| self.up && self.wants_address);
+        let rested = rested.map(|at| Deadline::new(at + DECLINED_REST, "rest after Decline"));
         Deadline::first([
             exchange.map(|at| Deadline::new(at, "DHCPv6 message")),
             end.map(|at| Deadline::new(at, "end of a lease")),
             self.maintenance_deadline(held),
-            rested.filter(|_| self.up).map(|at| Deadline::new(at, "rest after Decline")),
+            rested,
             self.inform_at
                 .filter(|_| idle && self.wants_information)
                 .map(|at| Deadline::new(at, "information refresh")),

@@ -238,6 +238,28 @@ fn after_a_decline_discovery_rests() {
     assert_eq!(addresses(&world), [addr(ADDRESS)]);
 }
 
+/// UPL-05: that rest ends by itself where a message comes in just when it is over.
+#[test]
+fn a_message_at_the_end_of_the_rest_keeps_nobody_from_asking() {
+    let mut world = World::new(Rules { delegate: Vec::new(), ..rules() });
+    world.lease.want_address(START, true);
+    world.lease.link_up(START, true);
+    world.run(secs(1), |question| Some(reply(1, question, vec![address()])));
+    world.lease.decline(world.now, addr(ADDRESS));
+    world.run(secs(590), silence);
+    world.lease.want_information(world.now, true);
+    world.run(secs(591), silence);
+    assert_eq!(world.last().kind, MessageType::InformationRequest);
+    let answer = reply(1, world.last(), Vec::new());
+    world.now = START + secs(602);
+    world.receive(&answer);
+    assert_eq!(world.rejects, []);
+    let next = world.lease.deadline().map(|next| next.at);
+    assert!(next.is_some_and(|at| at <= world.now), "{next:?}");
+    world.run(secs(603), |question| Some(reply(1, question, vec![address()])));
+    assert_eq!(addresses(&world), [addr(ADDRESS)]);
+}
+
 /// What is not held cannot be declined.
 #[test]
 fn only_what_is_held_is_declined() {
