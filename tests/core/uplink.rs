@@ -204,6 +204,21 @@ fn silence_is_named_and_ends() {
     assert!(status.conditions[0].text.contains(&format!("{DELEGATED} for 7")), "{status:?}");
 }
 
+/// PDC-95: on a link that is down nothing is awaited, and on one that comes back silence begins anew.
+#[test]
+fn silence_ends_with_the_link() {
+    let mut world = World::new(config(), DELEGATED);
+    world.provider().deaf_to = vec![Solicit, Request, Renew, Rebind];
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(conditions(&world), ["no-router", "server-silent"]);
+    world.carrier(UPLINK, false);
+    world.run_for(Duration::from_millis(1));
+    assert_eq!(conditions(&world), ["interface-down"]);
+    world.carrier(UPLINK, true);
+    world.run_for(Duration::from_secs(4));
+    assert_eq!(conditions(&world), [""; 0]);
+}
+
 /// PDC-97: a server that answers and gives nothing is named after five seconds, with its words and
 /// when it is asked again, and over when a prefix comes.
 #[test]
@@ -301,5 +316,34 @@ fn room_is_given_away_when_a_preferred_lifetime_ends() {
         world.give(Input::System(world.system().clone()));
         world.run_for(100 * MS);
         assert_eq!(world.addresses(), before, "when derived anew");
+    }
+}
+
+/// PDC-51: the delegating router has its route to the address that asked last.
+#[test]
+fn a_changed_link_local_address_asks_at_once() {
+    let mut world = settled();
+    let since = world.now();
+    let old = "fe80::2".parse().unwrap();
+    world.kernel().foreign_addresses.remove(&(UPLINK, old));
+    world.kernel().change(KernelEvent::AddressGone { interface: UPLINK, address: old });
+    world.kernel().set_foreign(address(UPLINK, "fe80::22", false));
+    world.run_for(100 * MS);
+    assert_eq!(world.sent(since), [Renew]);
+}
+
+/// CHG-05: a router that has spoken just before the system reports the link ends the random delay.
+#[test]
+fn words_before_the_link_is_reported_end_the_delay() {
+    for (lead, asks_at_once) in [(1, true), (3, false)] {
+        let mut world = settled();
+        world.carrier(UPLINK, false);
+        world.run_for(Duration::from_secs(20));
+        world.advertise(vec![pio(A, 7200, 3600)]);
+        world.run_for(Duration::from_secs(lead));
+        let since = world.now();
+        world.carrier(UPLINK, true);
+        world.run_for(MS);
+        assert_eq!(!world.sent(since).is_empty(), asks_at_once, "{lead} s before");
     }
 }

@@ -85,6 +85,9 @@ fn kept(now: Instant, uplink: &Uplink) -> Kept {
 impl Core {
     /// Finds out which conditions hold, and reports those that came and went.
     pub(in crate::core) fn review_conditions(&mut self, now: Instant) {
+        for uplink in self.uplinks.values_mut() {
+            uplink.review_silence(now);
+        }
         let found = self.find_conditions(now);
         let before = std::mem::replace(&mut self.conditions, found);
         let interface = |key: &Key| Some(key.1.clone()).filter(|subject| !subject.is_empty());
