@@ -373,3 +373,22 @@ fn rediscovery_is_a_short_solicit_without_hints() {
     assert_eq!(world.outcomes(), []);
     assert_eq!(world.live(), [net(A)]);
 }
+
+/// A change that is heard while a first lease is requested leaves the Request its answer.
+#[test]
+fn a_refresh_beside_a_request_starts_no_other_discovery() {
+    let mut world = World::new(rules());
+    world.lease.link_up(START, true);
+    world.run(secs(13), silence);
+    world.run(secs(40), |question| {
+        (question.kind == Solicit).then(|| advertise(1, question, gives(A)))
+    });
+    let request = world.last().clone();
+    assert_eq!(request.kind, Request);
+    world.sent.clear();
+    world.lease.refresh(world.now, RENEW);
+    world.run(secs(41), silence);
+    assert_eq!(world.sent_of(Solicit).len(), 0, "{:?}", world.kinds());
+    world.receive(&reply(1, &request, gives(A)));
+    assert_eq!(world.live(), [net(A)]);
+}

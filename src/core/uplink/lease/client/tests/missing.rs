@@ -303,3 +303,49 @@ fn a_refusal_is_known_until_a_prefix_comes() {
     world.lease.link_down();
     assert_eq!(world.lease.unavailable(), [], "nobody says anything any more");
 }
+
+/// PDC-96: a server that gives an address beside what another one delegated does not get that to
+/// renew.
+#[test]
+fn who_gives_an_address_alone_is_not_asked_for_the_prefix() {
+    let mut world = World::new(rules());
+    world.lease.want_address(START, true);
+    world.lease.link_up(START, true);
+    world.run(secs(30), |question| {
+        let kind = if question.kind == Solicit { Advertise } else { Reply };
+        Some(match question.ia_pds().next() {
+            Some(_) => answer(kind, 1, question, [vec![no_address()], gives(A)].concat()),
+            None => answer(kind, 2, question, vec![address()]),
+        })
+    });
+    assert_eq!(held(&world), (vec![net(A)], 1));
+    world.sent.clear();
+    world.run(secs(1003), silence);
+    let renew = world.sent_of(Renew)[0];
+    assert_eq!((renew.server_id(), renew.ia_pds().count()), (Some(&server(1)), 1));
+}
+
+/// PDC-96: once it was given after all, the next loss is asked about as soon as the first.
+#[test]
+fn refusals_of_an_earlier_time_are_forgotten() {
+    let mut world = World::new(two_ias());
+    world.lease.link_up(START, true);
+    let is_first = |question: &Message| question.ia_pds().any(|ia| ia.iaid == Iaid(1));
+    world.run(secs(200), |question| match question.kind {
+        _ if is_first(question) => serve(question, gives(A)),
+        Solicit => Some(advertise(1, question, vec![second(B)])),
+        _ => Some(reply(1, question, vec![fails(2, NoPrefixAvail)])),
+    });
+    assert!(world.times_of(Request).len() > 5, "{:?}", world.kinds());
+    world.run(secs(400), |question| serve(question, vec![second(B)]));
+    assert_eq!(world.live(), [net(A), net(B)]);
+    world.sent.clear();
+    let withdraws = || ia_pd(2, 0, 0, &[prefix(B, 0, 0)]);
+    world.run(secs(1100), |question| match question.kind {
+        Renew => Some(reply(1, question, [gives(A), vec![withdraws()]].concat())),
+        _ => None,
+    });
+    assert_eq!(world.live(), [net(A)]);
+    let (lost, asked) = (world.times_of(Renew)[0], world.times_of(Solicit)[0]);
+    assert!(asked - lost <= millis(1300), "{:?}", asked - lost);
+}
