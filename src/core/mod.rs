@@ -92,8 +92,8 @@ use crate::config::Config;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 
-/// One agent's protocol and policy.
-#[derive(Debug)]
+/// One agent's protocol and policy. A copy shows what it would do.
+#[derive(Clone, Debug)]
 pub struct Core {
     config: Config,
     capabilities: Capabilities,

@@ -50,7 +50,11 @@ impl World {
     /// The next act.
     pub fn act(&mut self, bytes: &mut Bytes<'_>) {
         match bytes.below(32) {
-            0..=3 => self.pass(bytes.pick(&SPANS)),
+            0..=2 => self.pass(bytes.pick(&SPANS)),
+            3 => {
+                self.pass(bytes.pick(&SPANS));
+                self.check_anew();
+            }
             4 => self.now = self.now + bytes.pick(&SPANS),
             5..=8 => self.advertise(bytes),
             9 => {
@@ -88,7 +92,7 @@ impl World {
                 _ => (0..3).for_each(|_| self.give(Input::Timeout)),
             },
             _ if self.has_programs && bytes.flag() => self.hear_of_program(bytes),
-            _ => self.give(Input::Kernel(vec![KernelEvent::Forwarding(bytes.flag())])),
+            _ => self.node.kernel.change(KernelEvent::Forwarding(bytes.flag())),
         }
         self.give_events();
     }

@@ -30,6 +30,7 @@ impl World {
         self.check_delegated();
         self.check_first();
         self.check_tables();
+        self.check_reported();
     }
 
     /// No two routes of ours lead to overlapping delegations, on different ways.
@@ -65,6 +66,23 @@ impl World {
         }
     }
 
+    /// What was reported of conditions is what there is: none comes or goes unnoticed.
+    fn check_reported(&self) {
+        let core = &self.node.core;
+        let is_late = core.deadline(self.now).is_some_and(|next| next.at <= self.now);
+        if is_late || core.lags() {
+            return;
+        }
+        let mut found: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        let status = core.status(self.now);
+        for one in &status.conditions {
+            *found.entry((&one.name, &one.subject)).or_default() += 1;
+        }
+        let reported = self.reported.iter();
+        let reported = reported.map(|((name, subject), count)| ((*name, &**subject), *count));
+        assert_eq!(reported.collect::<BTreeMap<_, _>>(), found, "reported, and there");
+    }
+
     /// Tables do not grow with what strangers say.
     fn check_tables(&self) {
         let status = self.node.core.status(self.now);
@@ -86,6 +104,7 @@ impl World {
         self.pass(REST);
         self.check();
         self.check_from_scratch();
+        self.check_anew();
         self.check_subnets();
         self.check_owned();
         self.check_idle();

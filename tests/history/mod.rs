@@ -8,6 +8,7 @@
 #![allow(unreachable_pub, reason = "shared by a test and the fuzzer")]
 
 mod acts;
+mod anew;
 mod bytes;
 mod company;
 mod host;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use renumberd::config::{Config, file};
+use renumberd::core::event::Event;
 use renumberd::core::input::{Input, Received};
 use renumberd::core::kernel::system::{Link, Neighbor, System};
 use renumberd::core::memory::Memory;
@@ -80,6 +82,8 @@ pub struct World {
     asleep: u8,
     /// Other programs do the work of built-ins.
     has_programs: bool,
+    /// The conditions that were reported to have begun and not to be over, by name and interface.
+    reported: BTreeMap<(&'static str, String), usize>,
 }
 
 fn configs() -> Vec<Config> {
@@ -167,6 +171,7 @@ impl World {
             storms: 0,
             asleep: 0,
             has_programs,
+            reported: BTreeMap::new(),
         };
         while !world.gone.is_empty() {
             world.return_link(0, false);
@@ -226,14 +231,14 @@ impl World {
                 Output::Engine(order) => self.lead(&order),
                 Output::ListNeighbors(interface) => self.list_neighbors(interface),
                 Output::Exit => return self.restart(),
+                Output::Event(event) => self.note(event),
                 Output::Remember(_)
                 | Output::Apply(_)
                 | Output::Milestone(_)
                 | Output::Hear(_)
                 | Output::RunEngines(_)
                 | Output::Publish(_)
-                | Output::RunScript(_)
-                | Output::Event(_) => {}
+                | Output::RunScript(_) => {}
             }
         }
     }
@@ -249,9 +254,29 @@ impl World {
         self.node.answer(self.now, Input::Neighbors { interface, neighbors });
     }
 
+    /// The agent reports something.
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::ConditionBegan { interface, condition } => {
+                let key = (condition.name(), interface.unwrap_or_default());
+                *self.reported.entry(key).or_default() += 1;
+            }
+            Event::ConditionOver { interface, condition } => {
+                let key = (condition.name(), interface.unwrap_or_default());
+                let count = self.reported.get_mut(&key).expect("it began before");
+                *count -= 1;
+                if *count == 0 {
+                    self.reported.remove(&key);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The agent is killed and started again: what is in the kernel and in the memory stays.
     fn restart(&mut self) {
         self.coming.clear();
+        self.reported.clear();
         self.node.config = self.configs[self.config].clone();
         if self.node.restart(self.now) {
             // It cannot know what it has given, nor what settings were before.
