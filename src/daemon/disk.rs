@@ -146,15 +146,21 @@ impl Disk {
         if self.sync_at.take_if(|at| *at <= now).is_some() {
             self.sync(server);
         }
+        self.write_anew(now, true);
+        self.ownership.retry(now)
+    }
+
+    /// Has another thread write the file anew, if it is time for that. While the core `is_busy` that
+    /// would take from it what it needs.
+    pub(super) fn write_anew(&mut self, now: Instant, is_busy: bool) {
         // A sync that hangs could still let an earlier file take its place.
         if self.syncing.is_none()
-            && let Some(snapshot) = self.journal.begin_snapshot(now, clock::wall())
+            && let Some(snapshot) = self.journal.begin_snapshot(now, clock::wall(), is_busy)
         {
             let (done, written) = oneshot::channel();
             self.writing = Some(written);
             tokio::task::spawn_blocking(move || done.send(snapshot.write()));
         }
-        self.ownership.retry(now)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

@@ -308,8 +308,10 @@ impl Shell {
         }
     }
 
-    /// Nothing is left to do for the core: gives back memory, unless the disk is busy.
+    /// Nothing is left to do for the core: has the memory on disk written anew where that is crowded,
+    /// and gives back free memory unless the disk is busy.
     pub(super) fn rest_from_work(&mut self) {
+        self.disk.write_anew(clock::now(), false);
         if self.disk.is_idle() {
             self.spare.give_back();
         }

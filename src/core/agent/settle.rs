@@ -145,9 +145,11 @@ impl Core {
             std::mem::take(&mut self.kernel.compare_all) || removable != self.kernel.removable;
         self.kernel.removable = removable;
         if all {
-            for (key, reason) in self.kernel.backlog.take_all() {
-                self.follow_binding(&key, reason);
+            let bindings = self.kernel.backlog.take_all();
+            for (key, reason) in &bindings {
+                self.follow_binding(key, *reason);
             }
+            self.kernel.backlog.add_records(bindings);
         }
         let facts = self.facts(&sources);
         let mut desired = desired::from_scratch(facts, &carving, &self.delegating, now);

@@ -57,7 +57,6 @@ impl Backlog {
     /// Adds bindings that changed: their routes and records have to be brought up to date.
     pub(in crate::core) fn add_bindings(&mut self, touched: BTreeSet<BindingKey>) {
         // They are in order: appended, they take a fraction of the time of one after the other.
-        self.records.append(&mut touched.clone());
         self.bindings.append(&mut touched.into_iter().map(|key| (key, Reason::Binding)).collect());
     }
 
@@ -113,6 +112,15 @@ impl Backlog {
             self.later_at.filter(|_| !self.later.is_empty())?
         };
         Some(Deadline::new(at, "routes and records of bindings"))
+    }
+
+    /// Adds the records of bindings whose routes have been derived.
+    pub(in crate::core) fn add_records(
+        &mut self,
+        followed: impl IntoIterator<Item = (BindingKey, Reason)>,
+    ) {
+        let changed = followed.into_iter().filter(|(_, reason)| *reason == Reason::Binding);
+        self.records.extend(changed.map(|(key, _)| key));
     }
 
     fn next_records(&mut self) -> BTreeSet<BindingKey> {
@@ -211,6 +219,7 @@ impl Core {
         };
         let later = later.into_iter().filter(is_allowed).collect();
         let _ = self.postpone_routes(now, later);
+        self.kernel.backlog.add_records(keys);
         first
     }
 

@@ -21,6 +21,10 @@ const NAME: &str = "memory.jsonl";
 pub(super) const VERSION: &str = r#"{"renumberd-memory":1}"#;
 /// The file is written anew when it has this many lines, and four times as many as it needs.
 const MIN_LINES: usize = 256;
+/// How many lines the file may have for each that it needs.
+const MOST: usize = 4;
+/// The same while there is other work: the lines of one change are two for each binding.
+const MOST_WHILE_BUSY: usize = 16;
 /// Room for lines that is kept.
 const USUAL_OCTETS: usize = 16 * 1024;
 /// The most octets that wait before they are written.
@@ -165,9 +169,16 @@ impl Journal {
     }
 
     /// What to write anew on another thread, if it is time for that: the file has more lines than
-    /// it needs, or lacks some. The outcome comes back to [`end_snapshot`](Self::end_snapshot).
-    pub fn begin_snapshot(&mut self, now: Instant, wall: Duration) -> Option<Snapshot> {
-        let is_crowded = self.lines >= MIN_LINES && self.lines / 4 >= self.live.len();
+    /// it needs, or lacks some. While the core `is_busy` the former can wait, though not for ever.
+    /// The outcome comes back to [`end_snapshot`](Self::end_snapshot).
+    pub fn begin_snapshot(
+        &mut self,
+        now: Instant,
+        wall: Duration,
+        is_busy: bool,
+    ) -> Option<Snapshot> {
+        let most = if is_busy { MOST_WHILE_BUSY } else { MOST };
+        let is_crowded = self.lines >= MIN_LINES && self.lines / most >= self.live.len();
         let is_wanted = is_crowded || self.file.is_behind();
         if !is_wanted || !self.file.is_usable(now) || !self.compaction.may_begin(now) {
             return None;

@@ -329,7 +329,7 @@ impl Bindings {
         let mut available = Available::default();
         let offers = slots.iter().flat_map(|slot| {
             let is_pool = is_of_pool(slot);
-            let offers = self.offers_of(slot).into_iter();
+            let offers = self.offers_of(slot);
             offers.filter(move |(offer, _)| !is_pool || self.is_leased_to(&offer.prefix, key))
         });
         for (offer, limits) in offers {
@@ -339,6 +339,8 @@ impl Bindings {
             if self.holders.blocks(offer.prefix, counts) {
                 available.blocked.push(offer.prefix);
             } else {
+                // Most have one, and there are as many of these as bindings.
+                available.grants.reserve_exact(1);
                 available.grants.push(Grant { offer, limits });
             }
         }
@@ -359,20 +361,26 @@ impl Bindings {
         prefixes.filter(|prefix| self.holders.blocks(*prefix, |holder| holder != key)).collect()
     }
 
-    fn offers_of(&self, slot: &Slot) -> Vec<(Offer, Limits)> {
-        match slot {
+    /// What a slot has of each delegated prefix, with the caps of what is given of it.
+    fn offers_of(&self, slot: &Slot) -> impl Iterator<Item = (Offer, Limits)> {
+        let (offers, limits, place) = match slot {
             Slot::Delegation(name) => {
-                let Some(delegation) = self.delegations.get(name) else { return Vec::new() };
-                let offers = self.offers.delegations.get(&**name).into_iter().flatten();
-                offers.map(|offer| (*offer, delegation.lifetimes)).collect()
+                let limits = self.delegations.get(name).map(|delegation| delegation.lifetimes);
+                (self.offers.delegations.get(&**name), limits, None)
             }
             Slot::Pool { pool: name, number } => {
-                let Some(pool) = self.pools.get(name) else { return Vec::new() };
-                let offers = self.offers.pools.get(&**name).into_iter().flatten();
-                let parts = offers.filter_map(|offer| offer.part(pool.length, *number));
-                parts.map(|offer| (offer, pool.lifetimes)).collect()
+                let pool = self.pools.get(name);
+                let place = pool.map(|pool| (pool.length, *number));
+                (self.offers.pools.get(&**name), pool.map(|pool| pool.lifetimes), place)
             }
-        }
+        };
+        offers.into_iter().flatten().filter_map(move |offer| {
+            let offer = match place {
+                Some((length, number)) => offer.part(length, number)?,
+                None => *offer,
+            };
+            Some((offer, limits?))
+        })
     }
 
     /// Whether a router that was refused could be given something now.

@@ -361,7 +361,6 @@ impl Binding {
         is_ours: impl Fn(Ipv6Net) -> bool,
     ) -> bool {
         self.current = current;
-        self.current.shrink_to_fit();
         let mut differs = false;
         for (prefix, promise) in self.promised.iter_mut() {
             let before = *promise;
@@ -456,8 +455,9 @@ impl Binding {
             let end = promise.route_end(grace).map_or(Until::Never, Until::At);
             route(*prefix, promise.end().min(end))
         });
-        let mut routes: Vec<KernelRoute> = current.chain(retired).collect();
-        routes.shrink_to_fit();
+        // There are as many of these as bindings: they have no room to spare.
+        let mut routes = Vec::with_capacity(current.len() + retired.clone().count());
+        routes.extend(current.chain(retired));
         routes
     }
 }

@@ -165,8 +165,16 @@ impl Bindings {
         let moved = by_key.iter_mut().filter_map(|(key, binding)| {
             self.refresh_binding(now, key, binding).then(|| key.clone())
         });
-        // They come in order, so that the set is made at once.
+        // They come in order, so that the set is made at once; and so is the index of deadlines.
         touched.append(&mut moved.collect());
+        let (wake_ups, grace) = (&mut self.wake_ups, self.grace);
+        *wake_ups = by_key
+            .iter_mut()
+            .filter_map(|(key, binding)| {
+                binding.indexed_at = binding.wakes_at(grace);
+                Some((binding.indexed_at?, key.clone()))
+            })
+            .collect();
         self.by_key = by_key;
         self.has_freed = true;
         touched
@@ -295,13 +303,17 @@ impl Bindings {
     /// Whether its routes or its record may be others now.
     fn refresh(&mut self, now: Instant, key: &BindingKey) -> bool {
         let mut by_key = std::mem::take(&mut self.by_key);
-        let found = by_key.get_mut(key);
-        let differs = found.is_some_and(|binding| self.refresh_binding(now, key, binding));
+        let differs = by_key.get_mut(key).is_some_and(|binding| {
+            let differs = self.refresh_binding(now, key, binding);
+            reindex(&mut self.wake_ups, self.grace, key, binding);
+            differs
+        });
         self.by_key = by_key;
         differs
     }
 
-    /// As [`refresh`](Self::refresh), with the binding taken out of the map of all.
+    /// As [`refresh`](Self::refresh), with the binding taken out of the map of all; the index of
+    /// deadlines is to follow.
     fn refresh_binding(&mut self, now: Instant, key: &BindingKey, binding: &mut Binding) -> bool {
         let Available { grants: current, blocked } = self.available(now, key, &binding.slots);
         let moved = !current.iter().map(|grant| &grant.offer.prefix).eq(binding.granted());
@@ -320,7 +332,6 @@ impl Bindings {
         } else if moved || binding.push.is_none() {
             binding.push = Some(Push::new(now));
         }
-        reindex(&mut self.wake_ups, self.grace, key, binding);
         moved || promises_differ || was_limited || binding.is_limited()
     }
 

@@ -50,7 +50,7 @@ impl Promises {
     }
 
     /// Each with its prefix.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Ipv6Net, &Promise)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Ipv6Net, &Promise)> + Clone {
         self.0.iter().map(|(prefix, promise)| (prefix, promise))
     }
 

@@ -117,7 +117,7 @@ fn the_file_is_for_its_owner_alone() {
 
 /// Does what the loop and its threads do between records.
 fn keep_small(journal: &mut Journal) {
-    if let Some(snapshot) = journal.begin_snapshot(NOW, WALL) {
+    if let Some(snapshot) = journal.begin_snapshot(NOW, WALL, false) {
         assert_eq!(journal.end_snapshot(NOW, snapshot.write()), None);
     }
     sync(journal, NOW);
@@ -155,7 +155,7 @@ fn nothing_is_lost_while_the_file_is_written_anew() {
         let mut count = 1;
         for stage in 0..killed_after {
             match stage {
-                0 => snapshot = journal.begin_snapshot(NOW, WALL),
+                0 => snapshot = journal.begin_snapshot(NOW, WALL, false),
                 1 => written = snapshot.take().map(Snapshot::write),
                 2 => assert_eq!(journal.end_snapshot(NOW, written.take().unwrap()), None),
                 3 => synced = journal.take_unsynced().map(Unsynced::sync),
@@ -220,19 +220,37 @@ fn what_is_owed_is_written_within_a_minute() {
     assert_eq!(append(&mut journal, number(1), NOW), None, "said once");
     let next = journal.deadline().unwrap();
     assert!(next <= NOW + Duration::from_secs(60));
-    assert!(journal.begin_snapshot(NOW, WALL).is_none());
+    assert!(journal.begin_snapshot(NOW, WALL, false).is_none());
     // Nothing has changed.
-    let snapshot = journal.begin_snapshot(next, WALL).unwrap();
+    let snapshot = journal.begin_snapshot(next, WALL, false).unwrap();
     assert_eq!(journal.end_snapshot(next, snapshot.write()), None);
     let next = journal.deadline().unwrap();
     assert!(journal.trouble().is_some());
     std::fs::create_dir(&below).unwrap();
-    let snapshot = journal.begin_snapshot(next, WALL).unwrap();
+    let snapshot = journal.begin_snapshot(next, WALL, false).unwrap();
     assert_eq!(journal.end_snapshot(next, snapshot.write()), None);
     assert_eq!(sync(&mut journal, next), None);
     assert_eq!((journal.deadline(), journal.trouble()), (None, None));
     assert_eq!(append(&mut journal, number(2), next), None);
     assert_eq!(remembered(&below).len(), 2);
+}
+
+/// While there is other work the file is not written anew until it is much longer than it needs to be.
+#[test]
+fn a_crowded_file_is_written_anew_when_there_is_nothing_else_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, ..) = Journal::open(dir.path(), NOW, WALL, "boot 1");
+    let append_until = |lines: usize, journal: &mut Journal| {
+        let mut next = 0;
+        while journal.lines < lines {
+            append(journal, number(next % 64), NOW);
+            next += 1;
+        }
+    };
+    append_until(MIN_LINES + 64, &mut journal);
+    assert!(journal.begin_snapshot(NOW, WALL, true).is_none());
+    append_until(64 * MOST_WHILE_BUSY, &mut journal);
+    assert!(journal.begin_snapshot(NOW, WALL, true).is_some());
 }
 
 /// A file that cannot be written anew for want of room for two is appended to all the same.
@@ -243,10 +261,10 @@ fn a_file_that_cannot_be_written_anew_is_still_appended_to() {
     for _ in 0..MIN_LINES + 10 {
         append(&mut journal, number(1), NOW);
     }
-    drop(journal.begin_snapshot(NOW, WALL).unwrap());
+    drop(journal.begin_snapshot(NOW, WALL, false).unwrap());
     let full = io::Error::from_raw_os_error(libc::ENOSPC);
     assert_eq!(journal.end_snapshot(NOW, Err(full)), None);
-    assert!(journal.begin_snapshot(NOW, WALL).is_none(), "not at once");
+    assert!(journal.begin_snapshot(NOW, WALL, false).is_none(), "not at once");
     assert_eq!(append(&mut journal, number(2), NOW), None);
     assert_eq!(remembered(dir.path()).len(), 2);
 }
@@ -262,7 +280,7 @@ fn after_a_sync_that_failed_all_is_written_anew() {
     let complaint = journal.end_sync(NOW, failed);
     assert!(complaint.is_some_and(|text| text.contains("from memory")));
     let next = journal.deadline().unwrap();
-    let snapshot = journal.begin_snapshot(next, WALL).unwrap();
+    let snapshot = journal.begin_snapshot(next, WALL, false).unwrap();
     assert_eq!(journal.end_snapshot(next, snapshot.write()), None);
     assert_eq!(sync(&mut journal, next), None);
     assert_eq!((journal.deadline(), remembered(dir.path()).len()), (None, 1));
@@ -281,7 +299,7 @@ fn a_file_that_somebody_has_removed_is_written_anew() {
     assert_eq!(append(&mut journal, number(2), NOW), None);
     assert!(sync(&mut journal, NOW).is_some_and(|text| text.contains("has removed it")));
     let next = journal.deadline().unwrap();
-    let snapshot = journal.begin_snapshot(next, WALL).unwrap();
+    let snapshot = journal.begin_snapshot(next, WALL, false).unwrap();
     assert_eq!(journal.end_snapshot(next, snapshot.write()), None);
     assert_eq!(sync(&mut journal, next), None);
     assert_eq!(remembered(dir.path()).len(), 2);
