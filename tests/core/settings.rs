@@ -4,8 +4,10 @@
 use std::net::Ipv6Addr;
 
 use renumberd::config::file;
+use renumberd::core::event::Event as Happened;
 use renumberd::core::kernel::object::Refusal;
 use renumberd::core::memory::Memory;
+use renumberd::core::output::Output;
 use renumberd::net::IfIndex;
 use renumberd::sim::kernel::{Decide, Kernel, link};
 use renumberd::sim::network::Network;
@@ -178,4 +180,26 @@ fn forwarding_is_switched_on_and_comes_back() {
     machine.net.give(0, Input::Command(Command::Stop));
     machine.net.run_for(Duration::from_secs(5));
     assert!(!is_on(&mut machine), "the end");
+}
+
+/// OPS-18: what the agent has just switched on the kernel reports a moment later; where it is refused,
+/// that is named.
+#[test]
+fn forwarding_that_is_being_switched_on_is_no_condition() {
+    for is_refused in [false, true] {
+        let mut machine = Machine::new();
+        machine.kernel().change(KernelEvent::Forwarding(false));
+        machine.node().config =
+            file::parse("test.toml", &format!("forward = true\n{BOTH}")).unwrap();
+        machine.net.restart(0);
+        machine.refuse(is_refused);
+        let mut is_named = false;
+        let end = machine.net.now + Duration::from_secs(5);
+        while let Some((_, output)) = machine.net.poll(end) {
+            let Output::Event(event @ Happened::ConditionBegan { .. }) = output else { continue };
+            is_named |= event.kind().1 == "forwarding-off";
+        }
+        assert_eq!(is_named, is_refused);
+        assert_eq!(machine.kernel().system().forwarding, !is_refused);
+    }
 }

@@ -109,6 +109,7 @@ impl Core {
     pub(in crate::core) fn find_conditions(&self, now: Instant) -> Conditions {
         let mut found = Conditions::default();
         if !self.kernel.state.system.forwarding
+            && !self.kernel.state.has_switched_forwarding_on()
             && (!self.config.downlinks.is_empty() || !self.config.relays.is_empty())
         {
             let remedy = self.capabilities.remedies.forwarding;

@@ -53,6 +53,12 @@ impl State {
         self.made.remove(&Key::Setting(IfIndex(0), Sysctl::Forwarding));
     }
 
+    /// The agent has switched forwarding on, which the kernel reports a moment later.
+    pub(in crate::core) fn has_switched_forwarding_on(&self) -> bool {
+        let made = self.made.get(&Key::Setting(IfIndex(0), Sysctl::Forwarding));
+        matches!(made, Some(Object::Setting(Setting { value: 1, .. })))
+    }
+
     /// The value that the agent gave a setting of the interface of this name.
     pub(super) fn setting(&self, interface: &str, name: Sysctl) -> Option<i32> {
         let index = self.index_of_settings(interface)?;
