@@ -9,16 +9,23 @@
 
 mod lab;
 
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
+
 use ipnet::Ipv6Net;
 use pnet::packet::ip::IpNextHeaderProtocols;
-use renumberd::wire::dhcpv6::MessageType;
+use pnet::util::MacAddr;
+use renumberd::net::ALL_DHCP_SERVERS;
+use renumberd::time::Lifetime;
+use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
+use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Iaid};
 use renumberd::wire::ndp_option::NdpOption;
 
 use lab::agent::Agent;
+use lab::net::Net;
 use lab::provider::{Era, Promise};
 use lab::scripted::{Script, Scripted, as_it_is, prefix_option};
 use lab::site::{INTERNET, PROVIDER, Site};
-use lab::{CEILING, eventually, millis, pause, secs, sys};
+use lab::{CEILING, eventually, millis, pause, secs, sys, wire};
 use renumberd::lab::site::frames::Envelope;
 
 /// What a forged message brings; nothing may ever carry it.
@@ -177,7 +184,7 @@ fn unsolicited_replies_change_nothing() {
     let reply = wire.wait_for("its Reply", CEILING, |frame| frame.is_dhcp(MessageType::Reply));
     let mut forged = reply.dhcp().unwrap().clone();
     for option in &mut forged.options {
-        if let renumberd::wire::dhcpv6_option::Dhcpv6Option::IaPd(ia) = option {
+        if let Dhcpv6Option::IaPd(ia) = option {
             ia.prefixes[0].prefix = Era::new(FORGED).delegated;
         }
     }
@@ -225,4 +232,53 @@ fn a_flood_of_forged_prefixes_is_survived() {
     agent.renew();
     site.client().takes(to.delegated, CEILING);
     site.client().leaves(from.delegated, CEILING);
+}
+
+/// A Solicit of the router with this number.
+fn solicit(number: u16) -> Vec<u8> {
+    let (t1, t2) = (Lifetime::ZERO, Lifetime::ZERO);
+    let ia = IaPd { iaid: Iaid(1), t1, t2, prefixes: Vec::new(), status: None };
+    let mut uuid = [0; 16];
+    uuid[..2].copy_from_slice(&number.to_be_bytes());
+    let options = vec![Dhcpv6Option::ClientId(Duid::from_uuid(uuid)), Dhcpv6Option::IaPd(ia)];
+    let transaction_id = TransactionId([1, 2, 3]);
+    Message { kind: MessageType::Solicit, transaction_id, options }.encode()
+}
+
+/// SEC-17: nodes that ask under addresses of nobody keep no answer from those that are there. What is
+/// sent to them waits in the kernel for neighbors that never answer.
+#[test]
+fn answers_to_nobody_keep_none_from_those_who_are_there() {
+    let net = Net::new();
+    let (router, host) = (net.router("dut"), net.host("host"));
+    net.cable((&router, "lan0"), (&host, "eth0"));
+    router.link_local("lan0", "fe80::1");
+    host.link_local("eth0", "fe80::2");
+    let config = "[static.site]\nprefix = \"2001:db8::/32\"\n[downlink.lan0]\n\
+                  [pool.a]\ndownlink = \"lan0\"\nsize = 48\n";
+    let _agent = Agent::launch(&net, &router, config, &[]);
+    let to = SocketAddrV6::new(ALL_DHCP_SERVERS, 547, 0, host.index("eth0"));
+    let asks = || {
+        host.inside(|| {
+            let socket = UdpSocket::bind("[::]:546").unwrap();
+            socket.set_read_timeout(Some(millis(500))).unwrap();
+            socket.send_to(&solicit(0), to).unwrap();
+            socket.recv(&mut [0; 2048]).is_ok()
+        })
+    };
+    eventually("an answer", CEILING, || asks().then_some(()));
+    let mut forger = wire::open((&host, "eth0"));
+    for number in 1..=900_u16 {
+        let [high, low] = number.to_be_bytes();
+        let envelope = Envelope {
+            source_mac: MacAddr(2, 0, 0, 0x10, high, low),
+            destination_mac: MacAddr(0x33, 0x33, 0, 1, 0, 2),
+            source: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x10, number),
+            destination: ALL_DHCP_SERVERS,
+            hop_limit: 1,
+        };
+        forger.send(&envelope.udp((546, 547), &solicit(number))).unwrap();
+        pause(millis(1));
+    }
+    assert!(asks(), "no answer beside those to nobody");
 }

@@ -31,6 +31,10 @@ const HOP_LIMIT: libc::c_int = 255; // RFC 4861 §6.1: proof that no router forw
 const RELAY_HOP_LIMIT: u32 = 8; // RFC 9915 §19: to ff05::1:3
 const LARGEST_PACKET: usize = 65_535;
 const RECEIVE_BUFFER: usize = 1 << 20;
+/// What waits until a neighbor answers is charged to the socket that has sent it, for three seconds:
+/// nodes that ask under addresses of nobody must not keep the answers to others from leaving. Linux
+/// waits for 1024 neighbors at most (gc_thresh3).
+const SEND_BUFFER: u32 = 8 << 20;
 
 /// A raw ICMPv6 socket for router solicitations and advertisements on all interfaces.
 #[derive(Debug)]
@@ -167,6 +171,7 @@ impl ServerSocket {
     pub fn open() -> io::Result<Self> {
         let socket = udp_socket()?;
         socket_options::receive_own_groups(&socket)?;
+        socket_options::widen_send_buffer(&socket, SEND_BUFFER)?;
         socket.set_multicast_loop_v6(false)?;
         socket.set_multicast_hops_v6(RELAY_HOP_LIMIT)?;
         let mut is_shared = false;

@@ -21,6 +21,13 @@ pub(crate) fn receive_own_groups(socket: impl AsFd) -> io::Result<()> {
     set(socket, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_ALL, &0_i32.to_ne_bytes())
 }
 
+/// Lets so many octets wait to be sent, whatever the system's limit is for others, where this
+/// process may.
+pub(crate) fn widen_send_buffer(socket: &Socket, octets: u32) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &octets.to_ne_bytes())
+        .or_else(|_| socket.set_send_buffer_size(octets.try_into().map_err(io::Error::other)?))
+}
+
 /// Lets a raw ICMPv6 socket receive these message types alone.
 pub(crate) fn pass_icmpv6_types(socket: impl AsFd, types: &[u8]) -> io::Result<()> {
     set(socket, libc::IPPROTO_ICMPV6, ICMP6_FILTER, &icmpv6_filter(types))
@@ -77,6 +84,16 @@ fn set(socket: impl AsFd, level: i32, option: i32, value: &[u8]) -> io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::{Domain, Type};
+
+    /// The limit for others is 208 KiB.
+    #[test]
+    fn a_send_buffer_is_as_wide_as_asked_for_where_that_is_allowed() {
+        let socket = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
+        widen_send_buffer(&socket, 4 << 20).unwrap();
+        let is_root = nix::unistd::geteuid().is_root();
+        assert!(!is_root || socket.send_buffer_size().unwrap() >= 4 << 20);
+    }
 
     #[test]
     fn the_filter_blocks_all_but_the_named_types() {
