@@ -14,7 +14,7 @@ use ipnet::Ipv6Net;
 use renumberd::wire::dhcpv6_option::{IaPd, StatusCode};
 
 use lab::agent::Agent;
-use lab::client::Client;
+use lab::client::{self, Client};
 use lab::net::{Namespace, Net};
 use lab::provider::{Era, Kind};
 use lab::site::INTERNET;
@@ -313,4 +313,63 @@ fn below_a_prefix_that_is_too_long_hosts_are_served_and_routers_once_there_is_ro
 
     assert!(!agents[0].status().complains("without-prefix"));
     assert!(client.has(link), "hosts keep what they have");
+}
+
+/// RFC 8200 §5: links that carry no more than 1280 octets are enough.
+#[test]
+fn links_of_the_smallest_mtu_are_enough() {
+    let (from, to) = (Era::new(1), Era::new(2));
+    let mut tree = Tree::new();
+    let narrow = |namespace: &Namespace, interface: &str| {
+        namespace.ip(&format!("link set {interface} mtu 1280"));
+    };
+    narrow(&tree.place, "down0");
+    for router in &tree.routers {
+        ["up0", "down0"].iter().for_each(|interface| narrow(&router.namespace, interface));
+    }
+    narrow(&tree.client.namespace, client::INTERFACE);
+    tree.start_isp(&tree::isp_config(from));
+    tree.launch_all();
+    tree.follows(from);
+    tree.change(to);
+    tree.follows(to);
+    tree.is_routed(to);
+    tree.forgets_all_but(to);
+}
+
+/// RA-RX-12: of two routers on one link each says what is its own, whatever the other one does.
+#[test]
+fn two_routers_on_one_link_leave_each_other_alone() {
+    let site = |number: u16| -> Ipv6Net { format!("2001:db8:{number}::/48").parse().unwrap() };
+    let subnet = |number: u16| Ipv6Net::new(site(number).network(), 64).unwrap();
+    let net = Net::new();
+    let namespaces = ["one", "two"].map(|role| tree::router(&net, role, false));
+    let host = Client::new(&net, "client", &[("accept_dad", 0)]);
+    let ends = namespaces.each_ref().map(|namespace| (namespace, "down0"));
+    let _switch = net.switch("switch", &[ends[0], ends[1], (&host.namespace, client::INTERFACE)]);
+    let agents = [1, 2].map(|number| {
+        let config = format!(
+            "[static.site]\nprefix = \"{}\"\n[downlink.down0]\nsubnet = \"0x0/64\"\n",
+            site(number)
+        );
+        Agent::launch(&net, &namespaces[usize::from(number) - 1], &config, &[])
+    });
+    host.takes(subnet(1), CEILING);
+    host.takes(subnet(2), CEILING);
+    let wire = Wire::capture(&host.namespace, client::INTERFACE);
+    pause(secs(4));
+    let since = sys::monotonic();
+    agents[0].prefix(&[&format!("site={}", site(3))]);
+    host.takes(subnet(3), CEILING);
+    host.leaves(subnet(1), CEILING);
+    pause(secs(20));
+    assert!(host.has(subnet(2)) && host.has(subnet(3)) && !host.has(subnet(1)));
+    assert_eq!(wire.count(since, |frame| frame.deprecates(site(2))), 0, "the other's stays");
+    assert_eq!(wire.count(since, |frame| frame.advertises(site(1))), 0, "what has gone is gone");
+    let news = wire.count(since, |frame| frame.advertises(site(3)));
+    let others = wire.count(since, |frame| frame.advertises(site(2)));
+    assert!(news <= 12 && others <= 4, "{news} advertisements of one, {others} of the other");
+    let routers = host.namespace.ip_json("route show default");
+    let next_hops = routers.iter().map(|route| route["nexthops"].as_array().map_or(1, Vec::len));
+    assert_eq!(next_hops.sum::<usize>(), 2, "{routers:?}");
 }
