@@ -30,7 +30,6 @@ impl World {
         self.check_delegated();
         self.check_first();
         self.check_tables();
-        self.check_reported();
     }
 
     /// No two routes of ours lead to overlapping delegations, on different ways.
@@ -66,7 +65,8 @@ impl World {
         }
     }
 
-    /// What was reported of conditions is what there is: none comes or goes unnoticed.
+    /// What was reported of conditions is what there is: none comes or goes unnoticed, but for the
+    /// moment in which what was heard waits for its turn.
     fn check_reported(&self) {
         let core = &self.node.core;
         let is_late = core.deadline(self.now).is_some_and(|next| next.at <= self.now);
@@ -104,6 +104,7 @@ impl World {
         self.pass(REST);
         self.check();
         self.check_from_scratch();
+        self.check_reported();
         self.check_anew();
         self.check_subnets();
         self.check_owned();
