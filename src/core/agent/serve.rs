@@ -201,6 +201,10 @@ impl Core {
         before: &[KernelRoute],
         after: &[KernelRoute],
     ) {
+        // There is no event about what any node can have in numbers, unless it is wanted.
+        if !self.reports_debug && !self.delegating.names_any() {
+            return;
+        }
         let among = |routes: &[KernelRoute], route: &KernelRoute| {
             routes.iter().any(|other| other.destination == route.destination)
         };
@@ -215,7 +219,6 @@ impl Core {
         let is_delegation = |slot: &Slot| matches!(slot, Slot::Delegation(_));
         let is_named = binding.is_some_and(|binding| binding.slots().iter().any(is_delegation))
             || self.delegating.names(key);
-        // There is no event about what any node can have in numbers, unless it is wanted.
         if !is_named && !self.reports_debug {
             return;
         }

@@ -166,6 +166,11 @@ impl Delegating {
         self.bindings.downlinks.contains_key(name)
     }
 
+    /// Whether the configuration names any router.
+    pub fn names_any(&self) -> bool {
+        !self.bindings.delegations.is_empty()
+    }
+
     /// Whether the configuration names the router of a binding by its DUID.
     pub fn names(&self, key: &BindingKey) -> bool {
         self.bindings.names(key)

@@ -227,9 +227,11 @@ impl Core {
     pub(in crate::core) fn follow_routes<'a>(
         &mut self,
         now: Instant,
-        keys: impl Iterator<Item = (&'a BindingKey, Reason)>,
+        keys: impl ExactSizeIterator<Item = (&'a BindingKey, Reason)>,
     ) -> (Vec<Step>, Vec<Step>) {
-        let (mut before, mut after) = (Vec::new(), Vec::new());
+        // A route each, and in a change another one that ends.
+        let (mut before, mut after) =
+            (Vec::with_capacity(keys.len()), Vec::with_capacity(2 * keys.len()));
         for (key, reason) in keys {
             let (had, has) = self.follow_binding(key, reason);
             for routes in [&had, &has] {

@@ -128,8 +128,9 @@ pub fn binding_diff(
 ) -> Vec<Step> {
     let mut steps: Vec<Step> =
         after.iter().filter_map(|route| route_step(now, system, route)).collect();
-    let wanted: BTreeSet<_> = after.iter().map(KernelRoute::slot).collect();
-    let stays = |route: &KernelRoute| wanted.contains(&route.slot());
+    let mut wanted: Vec<_> = after.iter().map(KernelRoute::slot).collect();
+    wanted.sort_unstable();
+    let stays = |route: &KernelRoute| wanted.binary_search(&route.slot()).is_ok();
     let has = |route: &&KernelRoute| system.routes.contains_key(&route.key());
     let gone = before.iter().filter(|route| !stays(route)).filter(has);
     steps.extend(gone.cloned().map(|route| Step::Remove(Object::Route(route))));

@@ -277,9 +277,10 @@ impl Kernel {
     ) -> u32 {
         let sequence = self.next_sequence();
         request.header.sequence_number = sequence;
+        // It counts the octets, which takes as long as to write them.
         request.finalize();
         let start = octets.len();
-        octets.resize(start + request.buffer_len(), 0);
+        octets.resize(start + usize::try_from(request.header.length).unwrap_or(0), 0);
         if let Some(room) = octets.get_mut(start..) {
             request.serialize(room);
         }

@@ -56,6 +56,8 @@ use push::Push;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bindings {
     grace: Duration,
+    /// Other programs delegate on some downlinks.
+    has_programs: bool,
     pub(super) downlinks: BTreeMap<String, config::Downlink>,
     pub(super) delegations: BTreeMap<Arc<str>, config::Delegation>,
     /// Configured delegations by the downlink and identity of their router.
@@ -115,6 +117,7 @@ impl Bindings {
     pub(super) fn configure(&mut self, config: &Config) {
         self.grace = config.grace;
         self.downlinks.clone_from(&config.downlinks);
+        self.has_programs = config.downlinks.values().any(|link| link.delegator.is_some());
         let delegations = config.delegations.iter();
         self.delegations = delegations
             .map(|(name, delegation)| (name.as_str().into(), delegation.clone()))

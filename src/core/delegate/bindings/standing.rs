@@ -51,7 +51,8 @@ impl Bindings {
 
     /// Whether another program delegates on a downlink.
     pub(super) fn stands(&self, downlink: &str) -> bool {
-        self.downlinks.get(downlink).is_some_and(|link| link.delegator.is_some())
+        self.has_programs
+            && self.downlinks.get(downlink).is_some_and(|link| link.delegator.is_some())
     }
 
     /// Has a binding for each IA_PD that delegations are configured for.
