@@ -93,9 +93,23 @@ impl State {
             }
             Step::Set(object) | Step::Replace(object) => {
                 self.note_setting(&object);
+                self.leave_with_port(&object);
                 self.make(object);
             }
-            Step::Remove(object) => drop(self.made.remove(&object.key())),
+            Step::Remove(object) => {
+                self.leave_with_port(&object);
+                self.made.remove(&object.key());
+            }
+        }
+    }
+
+    /// A socket that is closed or opened is in no group: also not in one that it could not leave
+    /// before.
+    fn leave_with_port(&mut self, object: &Object) {
+        if *object == Object::Port(Port::Server) {
+            self.made.retain(
+                |_, made| !matches!(made, Object::Membership(group, _) if group.is_for_servers()),
+            );
         }
     }
 
@@ -282,6 +296,21 @@ mod tests {
         state.assume(Step::Remove(membership.clone()));
         assert!(state.refuse(&Step::Remove(membership.clone())));
         assert!(state.has_made(&membership), "it is still there");
+    }
+
+    /// A group that could not be left is left all the same when the port is closed.
+    #[test]
+    fn groups_go_with_the_port() {
+        let mut state = state();
+        let group = Object::Membership(Group::DhcpServers, LAN);
+        state.assume(Step::Set(group.clone()));
+        state.assume(Step::Remove(group.clone()));
+        assert!(state.refuse(&Step::Remove(group.clone())));
+        assert!(state.has_made(&group), "it is still there");
+        state.assume(Step::Remove(Object::Port(Port::Server)));
+        state.assume(Step::Set(Object::Port(Port::Server)));
+        assert!(!state.has_made(&group), "the new socket is in no group");
+        assert!(state.is_member(Group::AllRouters, LAN), "that is another socket");
     }
 
     /// Where the port is refused its groups say nothing more.
