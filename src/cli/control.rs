@@ -1,12 +1,12 @@
 //! Asking a running agent.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use ipnet::Ipv6Net;
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -156,11 +156,31 @@ fn connect(path: &Path) -> std::io::Result<UnixStream> {
     Ok(std::os::fd::OwnedFd::from(socket).into())
 }
 
+/// Why no agent answers at `path`, and what to do.
+fn unanswered(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    let (shown, kind) = (path.display(), error.kind());
+    if matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused) {
+        anyhow!(
+            "no agent answers at {shown}: none runs there; start its service, or renumberd run, or \
+             name the directory of another with --runtime-dir"
+        )
+    } else if kind == ErrorKind::PermissionDenied {
+        anyhow!(
+            "no agent answers at {shown} to this user: ask as root, or as the user that it runs as"
+        )
+    } else if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+        anyhow!(
+            "the agent at {shown} takes no more questions: it hangs, or is asked by many; look at \
+             its log"
+        )
+    } else {
+        anyhow!("the agent at {shown} cannot be asked: {error}")
+    }
+}
+
 fn ask(runtime_dir: &Path, request: &Request) -> anyhow::Result<Answer> {
     let path = control::path(runtime_dir);
-    let mut stream = connect(&path).with_context(|| {
-        format!("no agent answers at {}: is it running, and are you root?", path.display())
-    })?;
+    let mut stream = connect(&path).map_err(|error| unanswered(&path, &error))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     // An agent that is asked by too many at a time says so and reads nothing.

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use crate::config::keys::{self, Key, Kind};
+use crate::core::rejection;
 use crate::platform::paths::{CONFIG_FILE, RUNTIME_DIR, STATE_DIR};
 
 /// The section of programs of the system administrator.
@@ -31,12 +32,15 @@ pub fn write(program: Command, directory: &Path) -> anyhow::Result<Vec<PathBuf>>
     });
     let mut written = Vec::new();
     for page in std::iter::once(program.clone()).chain(pages) {
-        let is_whole = page.get_name() == name;
-        let file = directory.join(format!("{}.{SECTION}", page.get_name()));
+        let command = page.get_name().to_owned();
+        let is_whole = command == name;
+        let file = directory.join(format!("{command}.{SECTION}"));
         let mut text = Vec::new();
         clap_mangen::Man::new(page).section(SECTION).render(&mut text)?;
         let text = String::from_utf8(text)?.replace("\n.SH EXTRA\n", "\n.SH EXAMPLES AND NOTES\n");
-        let text = text + &if is_whole { overview() } else { see_also("renumberd", "8") };
+        let about = if command == "renumberd-status" { counters() } else { String::new() };
+        let rest = if is_whole { overview() } else { about + &see_also("renumberd", "8") };
+        let text = text + &rest;
         std::fs::write(&file, text).with_context(|| file.display().to_string())?;
         written.push(file);
     }
@@ -70,6 +74,25 @@ fn overview() -> String {
          warnings alone.",
     )]);
     page.to_roff() + &see_also("renumberd.toml", "5")
+}
+
+/// What `renumberd status` counts, and what that says.
+fn counters() -> String {
+    let mut page = Roff::new();
+    page.control("SH", ["DROPPED PACKETS"]);
+    page.text([roman(
+        "Messages that are not believed or not understood are counted by kind and reason, and change \
+         nothing else. Any node on a link can send such. The same names are the labels of \
+         renumberd_messages_rejected_total among the metrics. Options that are malformed are left out, \
+         and the rest of their message counts.",
+    )]);
+    for (kinds, reason, meaning) in rejection::MEANINGS {
+        let names: Vec<String> = kinds.iter().map(|kind| format!("{kind}-{reason}")).collect();
+        page.control("TP", []);
+        page.text([bold(names.join(", "))]);
+        page.text([roman(*meaning)]);
+    }
+    page.to_roff()
 }
 
 /// How somebody begins who has the program and nothing else.
@@ -213,6 +236,7 @@ mod tests {
             let has = |title: &str| text.contains(title);
             assert!(has("SEE ALSO") && !has("EXTRA"), "{}", file.display());
         }
+        assert!(read("renumberd-status.8").contains("dhcpv6\\-useless"));
         assert!(read("renumberd.toml.5").contains("[delegation.backbone]"));
     }
 }

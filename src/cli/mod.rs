@@ -429,6 +429,7 @@ fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
+/// Writes to standard error, the kernel's answers in words alone.
 fn print_error(problem: &dyn std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{problem}");
+    let _ = writeln!(std::io::stderr(), "{}", page::in_words(&problem.to_string()));
 }

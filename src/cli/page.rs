@@ -157,8 +157,8 @@ impl Page {
 /// A text that has less room than this begins on a line of its own.
 const MIN_ROOM: usize = 20;
 
-/// The text without what would act on a terminal: control characters, and those that turn the
-/// direction of writing or are not seen.
+/// The text in words, without what would act on a terminal: control characters, and those that turn
+/// the direction of writing or are not seen.
 fn cleaned(text: &str) -> String {
     let acts = |letter: char| {
         letter.is_control()
@@ -166,7 +166,21 @@ fn cleaned(text: &str) -> String {
                 '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
                 | '\u{feff}')
     };
+    let text = in_words(text);
     text.chars().map(|letter| if acts(letter) { '?' } else { letter }).collect()
+}
+
+/// The text without the numbers that Rust puts behind the kernel's answers: `(os error 13)`.
+pub(in crate::cli) fn in_words(text: &str) -> String {
+    let mut pieces = text.split(" (os error ");
+    let mut words = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        match piece.split_once(')') {
+            Some((number, rest)) if number.chars().all(|one| one.is_ascii_digit()) => words += rest,
+            Some(_) | None => words = words + " (os error " + piece,
+        }
+    }
+    words
 }
 
 /// A bar of what is left of a lifetime: `=` preferred, `-` only valid, `.` over.
@@ -253,6 +267,15 @@ mod tests {
         assert_eq!(text.matches('x').count(), 200);
         assert_eq!(text.matches('y').count(), 90);
         assert_eq!(text.matches("lots").count(), 40);
+    }
+
+    #[test]
+    fn answers_of_the_kernel_are_in_words() {
+        let error = std::io::Error::from_raw_os_error(13);
+        let text = format!("a: {error}; b: {error}, (os error x) and so on (os error 1");
+        let words =
+            "a: Permission denied; b: Permission denied, (os error x) and so on (os error 1";
+        assert_eq!(in_words(&text), words);
     }
 
     #[test]

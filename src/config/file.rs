@@ -32,7 +32,10 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Vec<ConfigError>> {
     let config = match DeTable::parse(text) {
         Ok(root) => {
             let config = read(&Table::root(&file, root.get_ref()));
-            for finding in rules::check(&config) {
+            let findings = rules::check(&config).into_iter();
+            let is_there =
+                |finding: &rules::Finding| finding.lacks.iter().any(|kind| file.misses(kind));
+            for finding in findings.filter(|finding| !is_there(finding)) {
                 let at = position(root.get_ref(), &finding.path);
                 file.wrong(at, &finding.path.join("."), finding.wrong);
             }
@@ -67,11 +70,12 @@ fn position(root: &DeTable<'_>, path: &[String]) -> Option<usize> {
 
 fn read(root: &Table<'_>) -> Config {
     let default = Config::default();
-    let engines: BTreeMap<String, Engine> = root
-        .tables(&keys::ENGINE)
-        .into_iter()
-        .filter_map(|(name, table)| Some((name.clone(), engine::engine(&name, &table)?)))
-        .collect();
+    let engine_named = |(name, table): (String, Table<'_>)| {
+        let engine = root.part_of(&keys::ENGINE, || engine::engine(&name, &table))?;
+        Some((name, engine))
+    };
+    let engines: BTreeMap<String, Engine> =
+        root.tables(&keys::ENGINE).into_iter().filter_map(engine_named).collect();
     let delegations = named(root, &keys::DELEGATION, delegations::delegation);
     let pools = named(root, &keys::POOL, delegations::pool);
     let serves = |name: &String| {
@@ -153,7 +157,7 @@ fn uplink(table: &Table<'_>, engines: &BTreeMap<String, Engine>) -> Uplink {
         requester,
         address: table.get("address", value::address_mode).unwrap_or(default.address),
         routers: table.list("routers", value::router).unwrap_or(default.routers),
-        delegate: delegate(table).unwrap_or(default.delegate),
+        delegate: table.part_of(&keys::UPLINK, || delegate(table)).unwrap_or(default.delegate),
         request_address: is("request-address", default.request_address),
         default_route: is("default-route", default.default_route),
         rapid_commit: is("rapid-commit", default.rapid_commit),
@@ -178,9 +182,12 @@ fn delegate(table: &Table<'_>) -> Option<Vec<Delegate>> {
     for asked in table.list_of_tables("delegate")? {
         let iaid = asked.get("iaid", value::iaid);
         let length = asked.get("length", value::octet(1..=64));
+        let has_iaid = asked.has("iaid");
         asked.finish();
         let Some(iaid) = iaid else {
-            table.wrong("delegate", Wrong::new("an item has no IAID", "write { iaid = 1 }"));
+            if !has_iaid {
+                table.wrong("delegate", Wrong::new("an item has no IAID", "write { iaid = 1 }"));
+            }
             continue;
         };
         if all.iter().any(|other| other.iaid == iaid) {

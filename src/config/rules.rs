@@ -17,12 +17,20 @@ pub(super) struct Finding {
     /// The key, from the top.
     pub(super) path: Vec<String>,
     pub(super) wrong: Wrong,
+    /// The kinds of tables one of which is not there. Where one of these is unknown or cannot be
+    /// read, it may be that one, and the fault is in the table.
+    pub(super) lacks: &'static [&'static str],
 }
 
 impl Finding {
     fn new(path: &[&str], problem: String, remedy: impl Into<String>) -> Self {
         let path = path.iter().map(|&key| key.to_owned()).collect();
-        Self { path, wrong: Wrong::new(problem, remedy) }
+        Self { path, wrong: Wrong::new(problem, remedy), lacks: &[] }
+    }
+
+    /// The same, because no table of one of these kinds says otherwise.
+    fn for_lack_of(self, lacks: &'static [&'static str]) -> Self {
+        Self { lacks, ..self }
     }
 }
 
@@ -44,11 +52,11 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
 
 fn interfaces(config: &Config, findings: &mut Vec<Finding>) {
     if config.uplinks.is_empty() && config.downlinks.is_empty() && config.relays.is_empty() {
-        findings.push(Finding::new(
-            &[],
-            "names neither an uplink nor a downlink".to_owned(),
-            "name the interface towards the provider: [uplink.INTERFACE], or --uplink INTERFACE",
-        ));
+        let problem = "names neither an uplink nor a downlink".to_owned();
+        let remedy =
+            "name the interface towards the provider: [uplink.INTERFACE], or --uplink INTERFACE";
+        let finding = Finding::new(&[], problem, remedy);
+        findings.push(finding.for_lack_of(&["uplink", "client", "downlink", "relay"]));
     }
     let uplinks = config.uplinks.keys().map(|name| ("uplink", name));
     let downlinks = config.downlinks.keys().map(|name| ("downlink", name));
@@ -123,7 +131,8 @@ fn downlinks(config: &Config, findings: &mut Vec<Finding>) {
             [] => format!("name it first: [downlink.{downlink}]"),
             known => format!("write {}, or name it: [downlink.{downlink}]", known.join(" or ")),
         };
-        findings.push(Finding::new(&[kind, name, "downlink"], problem, remedy));
+        let finding = Finding::new(&[kind, name, "downlink"], problem, remedy);
+        findings.push(finding.for_lack_of(&["downlink"]));
     }
     for (name, pool) in &config.pools {
         let size = pool.place.map_or(pool.size, |place| place.length);
@@ -152,7 +161,8 @@ fn sources(config: &Config, findings: &mut Vec<Finding>) {
         };
         let problem = format!("no delegation {from} is asked for");
         let kind = claim.claimant.to_string();
-        findings.push(Finding::new(&[&kind, claim.name, "from"], problem, remedy));
+        let finding = Finding::new(&[&kind, claim.name, "from"], problem, remedy);
+        findings.push(finding.for_lack_of(&["uplink", "client", "static"]));
     }
 }
 

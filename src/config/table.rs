@@ -4,6 +4,7 @@
 //! each with its line, its key, and the key or value that was probably meant.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -20,11 +21,12 @@ pub(super) struct File<'a> {
     pub(super) name: &'a str,
     pub(super) text: &'a str,
     errors: RefCell<Vec<ConfigError>>,
+    unread: RefCell<BTreeSet<&'static str>>,
 }
 
 impl<'a> File<'a> {
-    pub(super) const fn new(name: &'a str, text: &'a str) -> Self {
-        Self { name, text, errors: RefCell::new(Vec::new()) }
+    pub(super) fn new(name: &'a str, text: &'a str) -> Self {
+        Self { name, text, errors: RefCell::default(), unread: RefCell::default() }
     }
 
     /// Notes an error at an octet of the text.
@@ -38,15 +40,25 @@ impl<'a> File<'a> {
         });
     }
 
+    /// Notes that there may be more tables of a kind, or more in them, than could be read.
+    pub(super) fn miss(&self, kind: &'static str) {
+        self.unread.borrow_mut().insert(kind);
+    }
+
+    /// Whether there may be more tables of a kind, or more in them, than could be read.
+    pub(super) fn misses(&self, kind: &str) -> bool {
+        self.unread.borrow().contains(kind)
+    }
+
     fn line(&self, at: usize) -> usize {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         before.iter().filter(|octet| **octet == b'\n').count() + 1
     }
 
-    /// What is wrong, from the top to the bottom of the file.
+    /// What is wrong, from the top to the bottom of the file, and then what is wrong with all of it.
     pub(super) fn into_errors(self) -> Vec<ConfigError> {
         let mut errors = self.errors.into_inner();
-        errors.sort_by_key(|error| error.line);
+        errors.sort_by_key(|error| (error.line.is_none(), error.line));
         errors
     }
 }
@@ -173,6 +185,7 @@ impl<'a> Table<'a> {
         let Some(below) = value.get_ref().as_table() else {
             let wrong = Wrong::new("is no table", remedy());
             self.file.wrong(Some(value.span().start), &self.dotted(key), wrong);
+            self.file.miss(key);
             return Vec::new();
         };
         let mut tables = Vec::new();
@@ -183,14 +196,24 @@ impl<'a> Table<'a> {
                     let below = self.below(path, name.span().start, entries, kind.keys);
                     tables.push((name.get_ref().to_string(), below));
                 }
-                None => self.file.wrong(
-                    Some(name.span().start),
-                    &path,
-                    Wrong::new("stands where a table belongs", remedy()),
-                ),
+                None => {
+                    let wrong = Wrong::new("stands where a table belongs", remedy());
+                    self.file.wrong(Some(name.span().start), &path, wrong);
+                    self.file.miss(key);
+                }
             }
         }
         tables
+    }
+
+    /// Reads something of a table of a kind; where that is wrong, the kind is not known whole.
+    pub(super) fn part_of<T>(&self, kind: &Keys, read: impl FnOnce() -> T) -> T {
+        let before = self.file.errors.borrow().len();
+        let part = read();
+        if self.file.errors.borrow().len() > before {
+            self.file.miss(kind.table);
+        }
+        part
     }
 
     /// Notes that the value of `key`, though well-formed, cannot be.
@@ -211,6 +234,10 @@ impl<'a> Table<'a> {
         let known: Vec<&str> = self.keys.iter().map(|key| key.name).chain(tables).collect();
         for key in self.entries.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let unknown = key.get_ref().as_ref();
+            if self.path.is_empty() {
+                // It may be a table of any kind, misspelt.
+                keys::ALL.iter().for_each(|keys| self.file.miss(keys.table));
+            }
             let meant = known
                 .iter()
                 .map(|known| (strsim::jaro_winkler(unknown, known), *known))

@@ -214,6 +214,40 @@ fn all_errors_are_told_from_top_to_bottom() {
     );
 }
 
+/// What is said to be missing may be there, and not be read for a fault that has an error of its
+/// own: that is the only one.
+#[test]
+fn what_could_not_be_read_is_not_reported_missing_as_well() {
+    const CASES: &[(&str, &str)] = &[
+        ("[uplinks.tap0]", "uplinks: is no key"),
+        ("[Uplink.tap0]\n[relay.lan0]\nservers = [\"fe80::1\"]", "Uplink: is no key"),
+        ("uplink = 1", "uplink: is no table"),
+        ("uplink.tap0 = 1", "uplink.tap0: stands where a table belongs"),
+        ("[downlinks.lan0]\n[pool.a]\ndownlink = \"lan0\"", "downlinks: is no key"),
+        ("[statics.x]\n[downlink.lan0]\nfrom = \"x\"", "statics: is no key"),
+        (
+            "[uplink.tap0]\ndelegate = [{ iaid = 1 }, { iaid = \"2\" }, { iaid = 3 }]\n\
+             [downlink.lan0]\nfrom = \"tap0/2\"",
+            "uplink.tap0.delegate.iaid: string is not",
+        ),
+        (
+            "[uplink.tap0]\n[downlink.lan0]\nadvertiser = \"mine\"\n\
+             [engine.mine]\nkind = \"radvdd\"",
+            "engine.mine.kind: ",
+        ),
+    ];
+    for (text, expected) in CASES {
+        let found = errors(text);
+        let found: Vec<&str> = found.lines().filter(|line| !line.starts_with("  remedy")).collect();
+        assert!(found.len() == 1 && found[0].contains(expected), "{text:?}: {found:?}");
+    }
+    // What is wrong with other tables hides nothing, and what is wrong with the whole comes last.
+    let found = errors("grace = 1\n[static.x]\nprefx = \"2001:db8::/32\"\n");
+    let lines: Vec<&str> = found.lines().filter(|line| !line.starts_with("  remedy")).collect();
+    assert_eq!(lines.len(), 3, "{found}");
+    assert!(lines[2].contains("names neither an uplink nor a downlink"), "{found}");
+}
+
 /// CRV-01, CRV-05 and the ranges of RFC 4861 §6.2.1.
 #[test]
 fn wrong_values_are_refused_with_what_is_wrong() {

@@ -55,6 +55,7 @@ pub mod memory;
 pub mod output;
 pub mod plan;
 pub mod random;
+pub mod rejection;
 pub mod relay;
 pub mod rkap;
 pub mod safety;

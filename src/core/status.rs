@@ -218,7 +218,7 @@ pub struct LeaseStatus {
 pub struct DownlinkStatus {
     /// It can send.
     pub attached: bool,
-    /// Router Lifetime that is advertised, in seconds.
+    /// Router Lifetime that is advertised, in seconds; 0 where nothing can be.
     pub router_lifetime: u16,
     /// What is advertised to hosts; lifetimes of zero withdraw.
     pub advertised: Vec<AdvertisedStatus>,
@@ -283,9 +283,11 @@ impl Core {
         let downlinks = self.downlinks.iter().map(|(name, downlink)| {
             let without = self.kernel.desired.without.iter().filter(|((of, _), _)| of == name);
             let advertised = downlink.advertising().advertised(now).into_iter();
+            let attached = downlink.attached().is_some();
+            let router_lifetime = downlink.advertising().router_lifetime();
             let status = DownlinkStatus {
-                attached: downlink.attached().is_some(),
-                router_lifetime: downlink.advertising().router_lifetime(),
+                attached,
+                router_lifetime: if attached { router_lifetime } else { 0 },
                 advertised: advertised
                     .map(|(prefix, preferred, valid)| AdvertisedStatus { prefix, preferred, valid })
                     .collect(),

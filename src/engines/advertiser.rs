@@ -85,7 +85,7 @@ impl Advertiser {
                 }
                 self.follow().await;
             }
-            happened = happens => self.note(happened),
+            happened = happens => self.note(&happened),
             () = tries_again => self.follow().await,
         }
         true
@@ -189,18 +189,15 @@ impl Advertiser {
         self.work.engine.program == Program::Rtadvd
     }
 
-    fn note(&mut self, happened: Happened) {
+    fn note(&mut self, happened: &Happened) {
+        if let Some(text) = happened.trouble(self.work.engine.program.name()) {
+            self.reporter.trouble(Trouble::Ended, Some(plain(&text)));
+        }
         match happened {
-            Happened::Started => self.reporter.state(State::Running),
+            Happened::Started { .. } => self.reporter.state(State::Running),
             // A program that ends again and again is reported as ending until it lasts.
             Happened::Settled => self.reporter.trouble(Trouble::Ended, None),
-            Happened::Ended { how, again_in } => {
-                let name = self.work.engine.program.name();
-                let (seconds, how) = (again_in.as_secs(), plain(&how));
-                let text = format!("{name} has ended, and is started again in {seconds} s: {how}");
-                self.reporter.state(State::Failed);
-                self.reporter.trouble(Trouble::Ended, Some(text));
-            }
+            Happened::Ended { .. } => self.reporter.state(State::Failed),
         }
     }
 

@@ -178,7 +178,7 @@ impl Delegator {
                 Phase::Starting { .. } => self.checked_at + STARTING,
             };
             tokio::select! {
-                happened = self.process.next() => self.note(happened),
+                happened = self.process.next() => self.note(&happened),
                 changed = self.work.orders.changed() => {
                     if changed.is_err() {
                         break;
@@ -196,21 +196,22 @@ impl Delegator {
         self.process.stop(ENDS_WITHIN).await;
     }
 
-    fn note(&mut self, happened: Happened) {
+    fn note(&mut self, happened: &Happened) {
+        if let Some(text) = happened.trouble("it") {
+            self.troubles.insert(Trouble::Ended, text);
+        }
         match happened {
-            Happened::Started => {
+            Happened::Started { .. } => {
                 self.phase = Phase::Starting { until: Instant::now() + self.patience };
                 self.driver.started();
                 self.index = self.index_now();
                 self.edition = Edition::of(self.driver.program());
             }
             Happened::Settled => {}
-            Happened::Ended { how, again_in } => {
+            Happened::Ended { .. } => {
                 self.phase = Phase::Off;
                 self.prepare();
                 self.state = State::Failed;
-                let text = format!("it has ended and is started again in {again_in:?}: {how}");
-                self.troubles.insert(Trouble::Ended, text);
             }
         }
     }

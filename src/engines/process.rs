@@ -63,6 +63,8 @@ pub(crate) struct Process {
     /// The next delay before a start.
     delay: Duration,
     lines: LastLines,
+    /// How it ended by itself, until it has been started again.
+    ended_by: Option<String>,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,10 @@ enum State {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Happened {
     /// It has been started.
-    Started,
+    Started {
+        /// How it had ended by itself before; none where it had not.
+        after: Option<String>,
+    },
     /// It has run for a while since.
     Settled,
     /// It has ended by itself, or could not be started.
@@ -98,11 +103,29 @@ pub(crate) enum Happened {
     },
 }
 
+impl Happened {
+    /// What is wrong with a program called `name` that has ended by itself; nothing where it has
+    /// not.
+    pub(crate) fn trouble(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Started { after } => {
+                let how = after.as_ref()?;
+                Some(format!("{name} had ended, and has been started again: {how}"))
+            }
+            Self::Settled => None,
+            Self::Ended { how, again_in } => {
+                let seconds = again_in.as_secs();
+                Some(format!("{name} has ended, and is started again in {seconds} s: {how}"))
+            }
+        }
+    }
+}
+
 impl Process {
     /// One that does not run, and is not to.
     pub(crate) fn new(setup: Setup) -> Self {
         let (state, lines) = (State::Off, LastLines::default());
-        Self { setup, state, delay: FIRST_DELAY, lines }
+        Self { setup, state, delay: FIRST_DELAY, lines, ended_by: None }
     }
 
     /// Has it run from now on; [`next`](Self::next) starts it.
@@ -244,13 +267,14 @@ impl Process {
         }
         let since = Instant::now();
         self.state = State::Running { child: Box::new(child), since, ended: None, settled: false };
-        Happened::Started
+        Happened::Started { after: self.ended_by.take() }
     }
 
     fn wait(&mut self, how: String) -> Happened {
         let again_in = self.delay;
         self.delay = (self.delay * 2).min(MAX_DELAY);
         self.state = State::Waiting { until: Instant::now() + again_in };
+        self.ended_by = Some(how.clone());
         Happened::Ended { how, again_in }
     }
 }

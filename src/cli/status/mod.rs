@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 use super::page::{self, Page, Paint};
 use super::{control, say};
 use crate::core::engine::{Post, State};
+use crate::core::rejection;
 use crate::core::status::Status;
 
 /// Bindings and relayed leases are listed up to this number, and counted beyond it.
@@ -182,8 +183,10 @@ fn write_counters(page: &mut Page, status: &Status) {
         return;
     }
     page.title("dropped packets");
-    for (reason, count) in &status.counters {
-        page.item(2, Paint::Plain, &count.to_string(), 13, reason);
+    for (counter, count) in &status.counters {
+        let meaning = rejection::meaning_of(counter).map(|meaning| format!(": {meaning}"));
+        let text = format!("{counter}{}", meaning.unwrap_or_default());
+        page.item(2, Paint::Plain, &count.to_string(), 13, &text);
     }
 }
 

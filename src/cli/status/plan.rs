@@ -29,13 +29,12 @@ pub(super) fn write_downlinks(page: &mut Page, status: &Status) {
     }
     page.title("downlinks");
     for (name, downlink) in in_natural_order(&status.downlinks) {
-        let router = match downlink.router_lifetime {
-            0 => "advertised as no default router".to_owned(),
-            seconds => format!("default router for {}", span(f64::from(seconds))),
+        let (paint, text) = match downlink.router_lifetime {
+            _ if !downlink.attached => (Paint::Bad, "cannot send, nobody hears of a router".into()),
+            0 => (Paint::Plain, "no default router".to_owned()),
+            seconds => (Paint::Plain, format!("default router for {}", span(f64::from(seconds)))),
         };
-        let (paint, link) =
-            if downlink.attached { (Paint::Plain, "") } else { (Paint::Bad, "cannot send, ") };
-        page.item(2, paint, name, 13, &format!("{link}{router}"));
+        page.item(2, paint, name, 13, &text);
     }
 }
 

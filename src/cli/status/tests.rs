@@ -58,7 +58,8 @@ fn status() -> Status {
                 {"prefix": "2001:db8:1:101::/64", "preferred": 0, "valid": 0},
                 {"prefix": "2001:db8:2:101::/64", "preferred": 1500, "valid": 3300}
             ]},
-            "lan10": {"attached": false, "router_lifetime": 0, "without": {}, "advertised": []},
+            "lan10": {"attached": false, "router_lifetime": 2700, "without": {}, "advertised": []},
+            "lan3": {"attached": true, "router_lifetime": 0, "without": {}, "advertised": []},
             "lan2": {"attached": true, "router_lifetime": 2700, "without": {}, "advertised": []}
         },
         "statics": {"site": ["fd00:5::/48"]},
@@ -97,7 +98,7 @@ fn the_page_has_what_is_wrong_first_and_then_who_holds_what() {
     assert!(page.lines().all(|line| line.chars().count() <= page::WIDTH), "{page}");
 }
 
-const PAGE: [&str; 57] = [
+const PAGE: [&str; 59] = [
     "to mend: 2",
     "  interface-down lan10:",
     "    the interface is down or has no carrier; look at its cable",
@@ -122,7 +123,8 @@ const PAGE: [&str; 57] = [
     "downlinks",
     "  lan0       default router for 45m",
     "  lan2       default router for 45m",
-    "  lan10      cannot send, advertised as no default router",
+    "  lan3       no default router",
+    "  lan10      cannot send, nobody hears of a router",
     "",
     "plan",
     "  2001:db8:1:100::/56 from wan0, IAID 1, over",
@@ -151,8 +153,9 @@ const PAGE: [&str; 57] = [
     "             asked 0.3 ms, answered 1.2 ms, applied 2.0 ms, advertised 2.5 ms",
     "",
     "dropped packets",
-    "  3          dhcpv6-no-server-id",
-    "  12         ra-hop-limit",
+    "  3          dhcpv6-no-server-id: it does not name its server",
+    "  12         ra-hop-limit: another router has forwarded it, so it is not of this",
+    "             link",
     "",
     "next  a router advertisement in 520ms",
 ];

@@ -9,7 +9,7 @@ pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
         let Some(engine) = config.engine(name) else {
             let problem = format!("there is no engine {name}");
             let remedy = format!("write {}, or name it: [engine.{name}]", programs(job));
-            findings.push(Finding::new(&path, problem, remedy));
+            findings.push(Finding::new(&path, problem, remedy).for_lack_of(&["engine"]));
             continue;
         };
         if engine.program.job() != job {

@@ -46,7 +46,7 @@ fn way(config: &Config, name: &str, relay: &Relay, findings: &mut Vec<Finding>) 
         let problem = format!("nothing says which interface leads to {server}");
         let remedy = "name it, uplink = \"INTERFACE\", or name servers by addresses that are \
                       routed, servers = [\"2001:db8::1\"]";
-        findings.push(Finding::new(&path, problem, remedy));
+        findings.push(Finding::new(&path, problem, remedy).for_lack_of(&["uplink"]));
     }
 }
 

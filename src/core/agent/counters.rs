@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::core::rejection;
 use crate::time::Instant;
 
 /// The same reason is logged at most this often.
@@ -31,6 +32,10 @@ impl Counters {
         kind: &'static str,
         reason: &'static str,
     ) -> bool {
+        debug_assert!(
+            rejection::meaning(kind, reason).is_some(),
+            "{kind}-{reason} is not explained in core::rejection"
+        );
         let Some(count) = self.counts.get_mut(&(kind, reason)) else {
             self.counts.insert((kind, reason), Count { number: 1, logged_at: now });
             return true;

@@ -1,6 +1,7 @@
 //! What an operator can do about each condition.
 
 use super::Condition;
+use crate::config::Job;
 use crate::core::desired::Conflict;
 use crate::core::engine::Trouble;
 use crate::core::plan::Unassigned;
@@ -81,7 +82,7 @@ impl Condition {
             Self::NextHopUnknown { .. } => {
                 "wait for its next message, or name its next-hop in [delegation.NAME]"
             }
-            Self::Engine { trouble, .. } => of_program(*trouble),
+            Self::Engine { job, trouble, .. } => of_program(*job, *trouble),
             Self::NotPublished { .. } => {
                 "mend what is named, or look at the rights of the agent; it is tried again"
             }
@@ -98,9 +99,12 @@ impl Condition {
     }
 }
 
-const fn of_program(trouble: Trouble) -> &'static str {
+const fn of_program(job: Job, trouble: Trouble) -> &'static str {
     match trouble {
         Trouble::Missing => "install the program, or name its file: program in [engine.NAME]",
+        // A requester is the system's to start.
+        Trouble::Ended if matches!(job, Job::Requester) => "look at its log, and start it",
+        Trouble::Silent if matches!(job, Job::Requester) => "look at its log; it is asked again",
         Trouble::Ended | Trouble::Silent => "look at its log; it is started again",
         Trouble::Refused => "look at what it says of what it was given, and at its log",
         Trouble::Trap => "use another version of the program",

@@ -5,6 +5,7 @@ use std::fmt;
 use ipnet::Ipv6Net;
 
 use super::{Event, Newcomer, RejectedPacket, Requester};
+use crate::core::rejection;
 use crate::core::stage::Stage;
 
 impl fmt::Display for Event {
@@ -134,6 +135,10 @@ impl fmt::Display for Newcomer {
 impl fmt::Display for RejectedPacket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, reason, source, .. } = self;
-        write!(f, "{kind} from {source} dropped: {reason}")
+        write!(f, "{kind} from {source} dropped: {reason}")?;
+        match rejection::meaning(kind, reason) {
+            Some(meaning) => write!(f, " ({meaning})"),
+            None => Ok(()),
+        }
     }
 }

@@ -17,7 +17,8 @@ fn setup(directory: &Path, script: &str) -> Setup {
 
 async fn started(process: &mut Process) -> u32 {
     process.start();
-    assert_eq!(timeout(PATIENCE, process.next()).await, Ok(Happened::Started));
+    let happened = timeout(PATIENCE, process.next()).await;
+    assert!(matches!(happened, Ok(Happened::Started { .. })), "{happened:?}");
     let State::Running { child, .. } = &process.state else { panic!("it does not run") };
     child.id().unwrap()
 }
@@ -28,11 +29,20 @@ fn a_program_that_ends_is_started_again_ever_more_rarely() {
     let mut process = Process::new(setup(dir.path(), "echo no such interface >&2; exit 3"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        const HOW: &str = "exit status: 3 (no such interface)";
+        process.start();
         for seconds in [1, 2] {
-            started(&mut process).await;
+            let started = timeout(PATIENCE, process.next()).await.unwrap();
+            let after = (seconds > 1).then(|| HOW.to_owned());
+            assert_eq!(started, Happened::Started { after });
+            // What an operator reads never says that it is yet to be started while it runs.
+            let text = started.trouble("radvd").unwrap_or_default();
+            assert_eq!(text.contains("has been started again"), seconds > 1, "{text}");
             let ended = timeout(PATIENCE, process.next()).await.unwrap();
-            let how = "exit status: 3 (no such interface)".to_owned();
-            assert_eq!(ended, Happened::Ended { how, again_in: Duration::from_secs(seconds) });
+            let text = format!("radvd has ended, and is started again in {seconds} s: {HOW}");
+            assert_eq!(ended.trouble("radvd"), Some(text));
+            let (how, again_in) = (HOW.to_owned(), Duration::from_secs(seconds));
+            assert_eq!(ended, Happened::Ended { how, again_in });
             assert!(!process.signal(Signal::SIGHUP));
         }
         for _ in 0..10 {
