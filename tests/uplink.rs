@@ -11,6 +11,7 @@
 mod lab;
 
 use ipnet::Ipv6Net;
+use nix::sys::signal::Signal;
 use renumberd::lab::observe::frame::Frame;
 use renumberd::wire::dhcpv6::MessageType;
 
@@ -366,7 +367,8 @@ fn a_second_agent_is_refused() {
     assert!(scene.agent.ask().is_some(), "the first goes on");
 }
 
-/// HST-10: nor with directories of its own, on one interface of the first; until that is killed.
+/// HST-10: nor with directories of its own, on one interface of the first; until that is killed. As
+/// long as it waits for that, a signal that asks it to read its configuration does not end it.
 #[test]
 fn a_second_agent_with_other_directories_is_refused() {
     let mut scene = Scene::begin(Kind::Kame);
@@ -379,9 +381,19 @@ fn a_second_agent_with_other_directories_is_refused() {
     let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
     let holder = format!("wan0 is in use by another renumberd (process {})", scene.agent.pid());
     assert!(complaint.contains(&holder), "{complaint}");
-    scene.agent.kill();
     let mut second = Process::start("renumberd", &mut command);
+    eventually("it takes SIGHUP", CEILING, || takes_hangup(second.pid()).then_some(()));
+    second.signal(Signal::SIGHUP);
+    scene.agent.kill();
     second.wait_for_log("running", CEILING);
+}
+
+/// Whether a process has a handler for SIGHUP.
+fn takes_hangup(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    caught.is_some_and(|set| set & 1 == 1)
 }
 
 /// The agent's own addresses stay over a stop, with their lifetimes, and are taken over at the

@@ -95,6 +95,13 @@ pub fn run(
     options: &Options,
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // First of all: a signal that nobody takes ends the program. The two that are to end it may, as
+    // long as nothing has begun.
+    let notices = {
+        let _context = runtime.enter();
+        Notices::new(options.dump.is_some())?
+    };
     // As root, who can see which process has an interface.
     let mut held = Held::new(&config)?;
     // Before there is another thread: each has rights of its own.
@@ -111,8 +118,7 @@ pub fn run(
     {
         warn!("the configuration could not be read again: {error}");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(config, options, &mut held, reload));
+    let result = runtime.block_on(serve(config, options, notices, &mut held, reload));
     // A disk that hangs does not hold the agent up.
     runtime.shutdown_timeout(LAST_WRITES);
     result
@@ -121,11 +127,11 @@ pub fn run(
 async fn serve(
     config: Config,
     options: &Options,
+    notices: Notices,
     held: &mut Held,
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
-    // First of all: a signal that nobody takes ends the program.
-    let mut signals = Signals::new(options.dump.is_some())?;
+    let mut signals = Signals::new(notices)?;
     let (mut shell, memory, duid) = Shell::open(options)?;
     if config.scheduling == Scheduling::Fifo
         && let Err(error) = platform::prefer_this_thread()
@@ -337,18 +343,32 @@ enum Signalled {
     Dump,
 }
 
-struct Signals {
+/// The signals that ask for something while the agent goes on.
+struct Notices {
     hangup: Signal,
-    interrupt: Signal,
-    terminate: Signal,
     dump: Option<Signal>,
 }
 
-impl Signals {
+impl Notices {
+    /// Takes these signals from here on.
     fn new(dumps: bool) -> std::io::Result<Self> {
         Ok(Self {
-            dump: dumps.then(|| signal(SignalKind::user_defined1())).transpose()?,
             hangup: signal(SignalKind::hangup())?,
+            dump: dumps.then(|| signal(SignalKind::user_defined1())).transpose()?,
+        })
+    }
+}
+
+struct Signals {
+    notices: Notices,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new(notices: Notices) -> std::io::Result<Self> {
+        Ok(Self {
+            notices,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
@@ -356,10 +376,10 @@ impl Signals {
 
     async fn next(&mut self) -> Signalled {
         tokio::select! {
-            _ = self.hangup.recv() => Signalled::Reload,
+            _ = self.notices.hangup.recv() => Signalled::Reload,
             _ = self.interrupt.recv() => Signalled::Stop,
             _ = self.terminate.recv() => Signalled::Stop,
-            Some(_) = next_of(&mut self.dump) => Signalled::Dump,
+            Some(_) = next_of(&mut self.notices.dump) => Signalled::Dump,
         }
     }
 }

@@ -252,3 +252,31 @@ fn a_link_that_goes_down_in_the_middle_of_a_change_is_no_endless_loop() {
     house.run_for(Duration::from_secs(90));
     assert_eq!((house.condition(), house.gateways(LAN)), (None, 2000));
 }
+
+/// Somebody else has the socket leave a group, or a link takes it along: the agent has left it, and
+/// joins it anew when it serves there again.
+#[test]
+fn a_group_that_is_not_there_is_left() {
+    let leaves = |step: &Step, _| {
+        let is = matches!(step, Step::Remove(Object::Membership(_, WLAN)));
+        is.then_some(Refusal::NotThere)
+    };
+    let mut house = House::new(leaves);
+    let reload = |text: &str| {
+        Input::Command(Command::Reload(Box::new(file::parse("test.toml", text).unwrap())))
+    };
+    house.give(reload(
+        &SITE.replace("[pool.b]\ndownlink = \"wlan\"", "[pool.b]\ndownlink = \"lan\""),
+    ));
+    assert_eq!(house.condition(), None, "it is no fault");
+    house.net.give(0, reload(SITE));
+    let mut joined = 0;
+    while let Some((_, output)) = house.net.output() {
+        let Output::Apply(steps) = output else { continue };
+        joined += steps
+            .iter()
+            .filter(|step| matches!(step, Step::Set(Object::Membership(_, WLAN))))
+            .count();
+    }
+    assert!(joined > 0, "nobody is served on that link");
+}

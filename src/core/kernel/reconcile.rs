@@ -52,7 +52,18 @@ impl Reconciler {
 
     /// The kernel refused a step: what was assumed is taken back, and the step waits until its
     /// retry. True for the first refusal of a row.
+    ///
+    /// What is not there is removed, whoever has done that, and is not taken for made any longer.
+    /// Of addresses and routes the kernel itself reports whether they are there.
     pub(in crate::core) fn refused(&mut self, now: Instant, step: Step, refusal: Refusal) -> bool {
+        let is_removed = match &step {
+            Step::Remove(Object::Address(_) | Object::Route(_)) => false,
+            Step::Remove(_) => refusal == Refusal::NotThere,
+            Step::Set(_) | Step::Replace(_) => false,
+        };
+        if is_removed {
+            return false;
+        }
         self.state.refuse(&step) && self.refusals.add(now, step, refusal)
     }
 
