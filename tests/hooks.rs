@@ -70,7 +70,8 @@ impl Stage {
     /// What `renumberd` was called with, waited for.
     fn called(&self) -> String {
         let end = Instant::now() + Duration::from_secs(20);
-        while self.read("called").is_empty() && Instant::now() < end {
+        while self.read("called").is_empty() {
+            assert!(Instant::now() < end, "it is not called: {}", self.read("logged"));
             std::thread::sleep(Duration::from_millis(20));
         }
         self.read("called")

@@ -9,7 +9,7 @@
 
 mod lab;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ipnet::Ipv6Net;
@@ -20,7 +20,7 @@ use lab::client::{Client, INTERFACE, addresses};
 use lab::dhcpcd::{Besides, Dhcpcd};
 use lab::net::Net;
 use lab::peer::Peer as _;
-use lab::process::Process;
+use lab::process::{Mounts, Process};
 use lab::provider::{Era, Kind, Promise};
 use lab::radvd::Radvd;
 use lab::requesting::place;
@@ -30,6 +30,20 @@ use lab::tun::Tun;
 use lab::wire::Wire;
 use lab::{CEILING, eventually, millis, pause, secs, sys};
 use renumberd::lab::site::frames::Envelope;
+
+/// dhcpcd has resolv.conf written anew, and whoever runs it beside these tests would lose theirs.
+#[test]
+fn what_programs_of_others_write_is_not_in_the_machine_s_directories() {
+    let net = Net::new();
+    let (namespace, directory) = (net.host("own"), net.directory("own"));
+    let mounts = Mounts::private(&directory);
+    for place in ["etc", "run", "var/lib"] {
+        let mark = Path::new("/").join(place).join(format!("renumberd-{}", std::process::id()));
+        let status = mounts.command(&namespace, "touch").arg(&mark).status().unwrap();
+        let own = directory.join(mark.strip_prefix("/").unwrap());
+        assert!(status.success() && own.exists() && !mark.exists(), "{place}");
+    }
+}
 
 /// What a test has made, and what is to be gone after it.
 struct Made {

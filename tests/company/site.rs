@@ -10,7 +10,7 @@
 
 use std::fs;
 use std::net::Ipv6Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use ipnet::Ipv6Net;
@@ -71,10 +71,7 @@ impl Router {
         let name = Node::Router(depth).name();
         let namespace = tree::router(net, &name, false);
         let directory = net.directory(&format!("private-{name}"));
-        let mut mounts = Mounts::default();
-        for path in ["etc", "run", "var/lib"] {
-            mounts = mounts.with(directory.join(path), Path::new("/").join(path));
-        }
+        let mounts = Mounts::private(&directory);
         let (agent, programs, is_above_relay) = (None, Vec::new(), false);
         Self { namespace, way, agent, programs, is_above_relay, depth, directory, mounts }
     }

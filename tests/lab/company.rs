@@ -26,18 +26,12 @@ pub struct Router<'a> {
 impl<'a> Router<'a> {
     pub fn new(site: &'a Site) -> Self {
         let directory = site.net.directory("company");
-        for part in ["run", "dhcpcd", "dhcpv6"] {
-            std::fs::create_dir_all(directory.join(part)).unwrap();
-        }
-        write(&directory.join("dhcpcd/duid"), &format!("{DUID}\n"));
+        let mounts = Mounts::private(&directory);
+        let kept = directory.join("var/lib");
+        write(&kept.join("dhcpcd/duid"), &format!("{DUID}\n"));
         let duid = duid_octets();
         let length = u16::try_from(duid.len()).unwrap().to_ne_bytes();
-        std::fs::write(directory.join("dhcpv6/dhcp6c_duid"), [&length[..], &duid].concat())
-            .unwrap();
-        let mounts = Mounts::default()
-            .with(directory.join("run"), "/run")
-            .with(directory.join("dhcpcd"), "/var/lib/dhcpcd")
-            .with(directory.join("dhcpv6"), "/var/lib/dhcpv6");
+        std::fs::write(kept.join("dhcpv6/dhcp6c_duid"), [&length[..], &duid].concat()).unwrap();
         Self { site, directory, mounts }
     }
 

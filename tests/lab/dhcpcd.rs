@@ -36,11 +36,10 @@ impl Dhcpcd {
     /// Starts it without a lease.
     pub fn start(place: Place<'_>, besides: Besides) -> Self {
         let directory = place.net.directory(&format!("dhcpcd-{}", place.namespace.name()));
-        for part in ["run", "lib"] {
-            std::fs::create_dir_all(directory.join(part)).unwrap();
-        }
-        write(&directory.join("lib/duid"), &format!("{DUID}\n"));
-        let _ = std::fs::remove_file(directory.join(format!("lib/{}.lease6", place.uplink)));
+        let mounts = Mounts::private(&directory);
+        let kept = directory.join("var/lib/dhcpcd");
+        write(&kept.join("duid"), &format!("{DUID}\n"));
+        let _ = std::fs::remove_file(kept.join(format!("{}.lease6", place.uplink)));
         let (script, option) = match besides {
             Besides::Nothing => (PathBuf::from("/bin/true"), "ipv6rs"),
             Besides::NoAdvertisements => ("/bin/true".into(), "noipv6rs"),
@@ -48,9 +47,6 @@ impl Dhcpcd {
             Besides::Reconfigure => ("/bin/true".into(), "ipv6rs\noption dhcp6_reconfigure_accept"),
         };
         write(&directory.join("dhcpcd.conf"), &config(place, &script, option));
-        let mounts = Mounts::default()
-            .with(directory.join("run"), "/run")
-            .with(directory.join("lib"), "/var/lib/dhcpcd");
         let mut command = mounts.command(place.namespace, "dhcpcd");
         command.arg("-B").arg("-d").arg("-f").arg(directory.join("dhcpcd.conf"));
         let process = Process::start("dhcpcd", &mut command);

@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use renumberd::lab::site::private::{self, Private};
 use renumberd::lab::site::process;
 
 use super::net::Namespace;
@@ -23,6 +24,15 @@ pub struct Process {
 pub struct Mounts(Vec<String>);
 
 impl Mounts {
+    /// Directories of its own wherever programs of other people write: whatever they do, the
+    /// machine's files stay as they are. `dhcpcd -N` alone, which starts one where none runs, has
+    /// the machine's resolv.conf written anew.
+    pub fn private(directory: &Path) -> Self {
+        Private::create(directory.to_owned()).unwrap();
+        let with = |mounts: Self, own| mounts.with(directory.join(own), Path::new("/").join(own));
+        private::OWN.into_iter().fold(Self::default(), with)
+    }
+
     /// Shows the program `real` where it looks for `fixed`.
     #[must_use]
     pub fn with(mut self, real: impl AsRef<Path>, fixed: impl AsRef<Path>) -> Self {

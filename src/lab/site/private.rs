@@ -14,8 +14,8 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::programs;
 
-/// What each router has for itself.
-const OWN: [&str; 3] = ["etc", "run", "var/lib"];
+/// What each router has for itself, from the root.
+pub const OWN: [&str; 3] = ["etc", "run", "var/lib"];
 /// Where programs keep what outlasts a restart; they do not make these directories.
 const KEPT: [&str; 2] = ["var/lib/dhcpcd", "var/lib/dhcpv6"];
 /// Files of the machine's /etc without which programs do not start.
