@@ -264,8 +264,8 @@ impl Binding {
     }
 
     /// Whether its router is being notified.
-    pub const fn is_notified(&self) -> bool {
-        self.push.is_some()
+    pub fn is_notified(&self) -> bool {
+        self.push.is_some_and(|push| push.next_at.is_some())
     }
 
     /// What its router may hold, also what is not to be its any more and so in quarantine.
@@ -389,6 +389,20 @@ impl Binding {
         self.current.iter().any(wrong) || self.promised().any(untold)
     }
 
+    /// Whether it has a prefix for less long by these grants than it is to have it until now.
+    pub(in crate::core::delegate) fn is_shortened_by(&self, current: &[Grant]) -> bool {
+        let ends = |grant: &Grant| (grant.offer.preferred_until, grant.offer.valid_until);
+        let is_shorter = |grant: &Grant| {
+            let prefix = grant.offer.prefix;
+            let before = self.current.iter().find(|before| before.offer.prefix == prefix);
+            before.is_some_and(|before| {
+                let ((preferred, valid), (was_preferred, was_valid)) = (ends(grant), ends(before));
+                is_later(was_preferred, preferred) || is_later(was_valid, valid)
+            })
+        };
+        current.iter().any(is_shorter)
+    }
+
     /// Forgets promises that are over, and routes that have to go. The prefixes of the former, and
     /// whether there were any of the latter.
     pub(in crate::core::delegate) fn expire(
@@ -415,7 +429,7 @@ impl Binding {
         let frees = self.promised.values().filter_map(|promise| promise.free_at(grace).at());
         let routed = self.promised.values().filter(|promise| promise.routed);
         let ends = routed.filter_map(|promise| promise.route_end(grace));
-        frees.chain(ends).chain(self.push.map(|push| push.next_at)).min()
+        frees.chain(ends).chain(self.push.and_then(|push| push.next_at)).min()
     }
 
     /// Whether a route ends with our own lease, before what its router was promised.

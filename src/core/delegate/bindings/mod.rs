@@ -328,11 +328,15 @@ impl Bindings {
         }
         let offers = &self.offers;
         let was_limited = binding.is_limited();
+        // To a router that has not come for all its notifications, this alone is news.
+        let has_news = moved
+            || !binding.is_notified()
+                && (binding.push.is_none() || binding.is_shortened_by(&current));
         let promises_differ = binding.set_current(now, current, |prefix| offers.is_ours(prefix));
         binding.blocked = blocked;
         if !binding.is_stale() {
             binding.push = None;
-        } else if moved || binding.push.is_none() {
+        } else if has_news {
             binding.push = Some(Push::new(now));
         }
         moved || promises_differ || was_limited || binding.is_limited()
@@ -343,9 +347,10 @@ impl Bindings {
         let grace = self.grace;
         let mut notification = None;
         let expired = self.change(key, |binding| {
-            if let Some(push) = binding.push.filter(|push| push.next_at <= now) {
+            let is_time = |push: &Push| push.next_at.is_some_and(|at| at <= now);
+            if let Some(push) = binding.push.filter(is_time) {
                 notification = Some(push.attempts());
-                binding.push = push.sent(now).filter(|_| binding.reconfigure_key.is_some());
+                binding.push = Some(push.sent(now, binding.reconfigure_key.is_some()));
             }
             binding.expire(now, grace)
         });

@@ -9,17 +9,21 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 /// REC_MAX_RC (RFC 9915 §7.6).
 const MAX_ATTEMPTS: u32 = 8;
 
-/// Notifications that go on until the requesting router comes.
+/// Notifications that go on until the requesting router comes, or has been notified often enough.
+///
+/// One that does not come stays as it is then: it is notified anew when there is something else that
+/// it has to know, not whenever our own lease is renewed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core::delegate) struct Push {
     attempts: u32,
-    pub(in crate::core::delegate) next_at: Instant,
+    /// None where the last one has left.
+    pub(in crate::core::delegate) next_at: Option<Instant>,
 }
 
 impl Push {
     /// The first notification leaves at once.
     pub(in crate::core::delegate) const fn new(now: Instant) -> Self {
-        Self { attempts: 0, next_at: now }
+        Self { attempts: 0, next_at: Some(now) }
     }
 
     /// How many notifications there have been.
@@ -27,10 +31,10 @@ impl Push {
         self.attempts
     }
 
-    /// Takes note of a notification; what is left to do, if the first was not the last.
-    pub(in crate::core::delegate) fn sent(self, now: Instant) -> Option<Self> {
+    /// Takes note of a notification; `repeats` where it is not the only one.
+    pub(in crate::core::delegate) fn sent(self, now: Instant, repeats: bool) -> Self {
         let attempts = self.attempts + 1;
         let next_at = now + FIRST_TIMEOUT * 2_u32.pow(self.attempts.min(MAX_ATTEMPTS));
-        (attempts < MAX_ATTEMPTS).then_some(Self { attempts, next_at })
+        Self { attempts, next_at: (repeats && attempts < MAX_ATTEMPTS).then_some(next_at) }
     }
 }

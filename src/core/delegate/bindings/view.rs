@@ -132,7 +132,7 @@ impl Bindings {
             next_hop: binding.contact.next_hop,
             prefixes: reserved.chain(blocked).chain(held).collect(),
             reconfigure: binding.reconfigure_key.is_some(),
-            notified: binding.push.is_some(),
+            notified: binding.is_notified(),
         }
     }
 }

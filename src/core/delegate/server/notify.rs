@@ -94,7 +94,7 @@ impl Server {
                 continue;
             }
             self.refused.remove(&key, &contact);
-            if !bindings.bindings_of(&key).any(|(_, binding)| binding.push.is_some()) {
+            if !bindings.bindings_of(&key).any(|(_, binding)| binding.is_notified()) {
                 let host = contact.peer;
                 self.awaited.insert(now, (key.duid, Arc::clone(&key.downlink)), host, false);
                 self.notifications

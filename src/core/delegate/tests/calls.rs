@@ -191,6 +191,35 @@ fn who_comes_is_not_called_again() {
     }
 }
 
+/// SRV-52: a renewal of our own lease is no news to a router that does not come, however often there
+/// is one; a shorter lifetime is, and so is another prefix.
+#[test]
+fn who_does_not_come_is_called_for_news_alone() {
+    for accepts in [true, false] {
+        let mut world = World::new(SITE, A);
+        let options = [ia(1, &[]), ACCEPT];
+        world.hear(1, Request, &options[..if accepts { 2 } else { 1 }]).unwrap();
+        world.run_for(secs(100));
+        world.renumber(B);
+        world.run_for(secs(600));
+        world.calls();
+        for _ in 0..50 {
+            world.renumber(B);
+            world.run_for(secs(10));
+        }
+        assert_eq!(world.calls(), [], "{accepts}");
+        world.delegate("up", &[(B, 0, 3600)]);
+        assert_eq!(world.calls().len(), 1, "{accepts}: it is deprecated");
+        world.run_for(secs(600));
+        world.calls();
+        world.renumber(B);
+        world.run_for(secs(600));
+        assert_eq!(world.calls(), [], "{accepts}");
+        world.renumber("2001:db8:c00::/40");
+        assert_eq!(world.calls().len(), 1, "{accepts}: it has another prefix");
+    }
+}
+
 /// SRV-54: from value to value, from run to run.
 #[test]
 fn replay_values_rise_over_restarts() {
