@@ -179,7 +179,7 @@ fn what_cannot_be_measured_together_is_refused() {
 }
 
 #[test]
-fn who_is_too_late_is_named_and_the_exit_code_is_three() {
+fn a_router_that_is_too_late_is_named_and_the_exit_code_is_three() {
     let output = run(bench(&["--hops", "1", "--runs", "1", "--max", "1us"]));
     assert_eq!(output.status.code(), Some(3));
     let text = String::from_utf8(output.stdout).unwrap();

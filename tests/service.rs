@@ -257,7 +257,7 @@ fn a_host_counts_as_started_at_once() {
 }
 
 #[test]
-fn who_waits_for_an_agent_that_is_not_there_is_told_so() {
+fn waiting_for_an_agent_that_is_not_there_says_so() {
     let site = Site::new();
     let mut agent = site.agent(&[]);
     agent.stop();

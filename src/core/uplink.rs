@@ -152,7 +152,8 @@ impl Uplink {
     }
 
     /// Until when advertisements wait to hear whether a remembered lease still holds, or what there
-    /// is. Said before, what is overtaken at once would cost MIN_DELAY_BETWEEN_RAS.
+    /// is. If it were advertised before, what is overtaken at once would cost
+    /// MIN_DELAY_BETWEEN_RAS.
     pub(super) fn confirmed_by(&self) -> Option<Instant> {
         let is_asking = !self.confirmed || !self.lease_known;
         is_asking.then_some(self.started_at + CONFIRMATION)
@@ -393,7 +394,7 @@ impl Uplink {
         }
     }
 
-    /// Lets everything happen that is due; forgets prefixes that ended `grace` ago.
+    /// Lets everything happen whose time has come; forgets prefixes that ended `grace` ago.
     pub(super) fn handle_timeout(&mut self, now: Instant, grace: Duration) -> Effect {
         let heard = self.routers.handle_timeout(now);
         let went_back =

@@ -11,7 +11,7 @@ use crate::time::{Deadline, Instant};
 
 /// After the start, and after what came in quick succession, it rests when nothing has come for so long.
 const SETTLED: Duration = Duration::from_secs(10);
-/// Who has slept for so long may do so again.
+/// An agent that has slept for so long may do so again.
 const LONG: Duration = Duration::from_secs(30);
 
 /// When the pages are given back next.
@@ -21,7 +21,7 @@ pub(super) struct Idle {
     /// Then, if nothing comes before.
     release_at: Option<Instant>,
     /// Before it sleeps again.
-    is_due: bool,
+    releases: bool,
 }
 
 impl Idle {
@@ -30,7 +30,7 @@ impl Idle {
         let is_host = config.downlinks.is_empty()
             && config.relays.is_empty()
             && config.uplinks.values().all(|uplink| uplink.client.is_some());
-        Self { is_host, release_at: is_host.then(|| now + SETTLED), is_due: false }
+        Self { is_host, release_at: is_host.then(|| now + SETTLED), releases: false }
     }
 
     /// When there is something to do.
@@ -41,7 +41,7 @@ impl Idle {
     /// All has been done at `now`.
     pub(super) fn handle_rest(&mut self, now: Instant) {
         let has_settled = self.release_at.take_if(|at| *at <= now).is_some();
-        if std::mem::take(&mut self.is_due) || has_settled {
+        if std::mem::take(&mut self.releases) || has_settled {
             platform::release_program_pages();
         }
     }
@@ -52,8 +52,8 @@ impl Idle {
             return;
         }
         if now.since(since) >= LONG {
-            self.is_due = true;
-        } else if !self.is_due {
+            self.releases = true;
+        } else if !self.releases {
             self.release_at = Some(now + SETTLED);
         }
     }
@@ -82,10 +82,10 @@ mod tests {
         idle.handle_rest(settled);
         assert_eq!(at(&idle), None);
         idle.handle_wake(settled, settled + LONG);
-        assert!(idle.is_due);
+        assert!(idle.releases);
         assert_eq!(at(&idle), None, "nobody is woken for it");
         idle.handle_rest(settled + LONG);
-        assert!(!idle.is_due);
+        assert!(!idle.releases);
     }
 
     /// What comes in quick succession is waited for to end, and wakes nobody more than once.
@@ -98,7 +98,7 @@ mod tests {
         for second in 1..=20 {
             let now = settled + Duration::from_secs(second);
             idle.handle_wake(now - Duration::from_secs(1), now);
-            assert_eq!((at(&idle), idle.is_due), (Some(now + SETTLED), false));
+            assert_eq!((at(&idle), idle.releases), (Some(now + SETTLED), false));
             idle.handle_rest(now);
         }
         let last = settled + Duration::from_secs(20);
@@ -106,7 +106,7 @@ mod tests {
         idle.handle_wake(last, over);
         assert_eq!(at(&idle), Some(over), "that is its own time");
         idle.handle_rest(over);
-        assert_eq!((at(&idle), idle.is_due), (None, false));
+        assert_eq!((at(&idle), idle.releases), (None, false));
     }
 
     #[test]
@@ -115,6 +115,6 @@ mod tests {
         let config = Config { uplinks: uplinks.into(), ..Config::default() };
         let mut idle = Idle::new(START, &config);
         idle.handle_wake(START, START + LONG);
-        assert_eq!((idle.deadline(), idle.is_due), (None, false));
+        assert_eq!((idle.deadline(), idle.releases), (None, false));
     }
 }

@@ -201,7 +201,8 @@ impl Outbox {
         }
     }
 
-    /// Tries by `send` what is due again. Returns the milestones that are reached, and a warning.
+    /// Tries again by `send` what has waited long enough. Returns the milestones that are reached,
+    /// and a warning.
     pub(super) fn retry(
         &mut self,
         now: Instant,
@@ -351,7 +352,7 @@ mod tests {
             tried.push(parcel.clone());
             Ok(())
         });
-        assert_eq!(tried, [], "the first is not due");
+        assert_eq!(tried, [], "the first has yet to wait");
         outbox.retry(at(10), |parcel| {
             tried.push(parcel.clone());
             Ok(())

@@ -65,7 +65,7 @@ impl Shell {
         }
     }
 
-    /// Tries again what is due.
+    /// Tries again what has waited long enough.
     pub(super) fn send_again(&mut self, core: &mut Core) {
         let now = clock::now();
         for (packet, error) in self.disk.take_refused() {

@@ -212,8 +212,8 @@ impl Process {
                     // What it printed at its end may still be on the way.
                     tokio::task::yield_now().await;
                     let how = match self.lines.joined() {
-                        said if said.is_empty() => status,
-                        said => format!("{status} ({said})"),
+                        printed if printed.is_empty() => status,
+                        printed => format!("{status} ({printed})"),
                     };
                     return self.wait(how);
                 }

@@ -195,7 +195,7 @@ fn what_an_earlier_run_has_left_is_withdrawn_where_nobody_publishes_it() {
 }
 
 #[test]
-fn who_takes_the_data_from_another_gets_it_first() {
+fn a_holder_in_the_place_of_another_gets_the_data_first() {
     let bench = Bench::new();
     let client = |resolver| Client { resolver, ..Client::default() };
     let one = client(ResolverTarget::Program(bench.resolvconf()));

@@ -240,7 +240,7 @@ fn all_routes_come_before_most_routers_are_notified() {
 
 /// Whoever asks while others have yet to follow has its record and its route before its answer.
 #[test]
-fn who_asks_meanwhile_is_answered_whole() {
+fn a_router_that_asks_meanwhile_is_answered_whole() {
     let mut many = Many::new();
     many.change(SITES[1]);
     let last = COUNT - 1;

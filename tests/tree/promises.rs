@@ -52,7 +52,7 @@ fn preferred(tree: &Tree, number: usize) -> Option<u32> {
 
 /// SRV-61: our own lease is renewed first.
 #[test]
-fn who_asks_before_our_own_renewal_gets_a_whole_lifetime() {
+fn a_router_that_asks_before_our_own_renewal_gets_a_whole_lifetime() {
     let mut tree = before_the_renewal(2, 3);
     begin_anew(&mut tree, 1);
     // The random delay of a first Solicit is a second at most.
@@ -63,7 +63,7 @@ fn who_asks_before_our_own_renewal_gets_a_whole_lifetime() {
 
 /// SRV-61: a server that is silent holds nobody up for more than a second.
 #[test]
-fn who_asks_while_our_server_is_silent_waits_a_second() {
+fn a_router_that_asks_while_our_server_is_silent_waits_a_second() {
     let mut tree = before_the_renewal(2, 5);
     tree.provider().deaf_to = vec![MessageType::Renew, MessageType::Rebind];
     begin_anew(&mut tree, 1);

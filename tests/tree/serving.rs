@@ -167,7 +167,7 @@ fn an_answer_leaves_where_the_question_came_in() {
 
 /// SRV-24, SRV-25, STO-04: the record and the route come before the answer.
 #[test]
-fn a_binding_is_kept_and_routed_before_it_is_told() {
+fn a_binding_is_kept_and_routed_before_its_router_hears_of_it() {
     let mut one = One::new();
     let sent = one.hear(LAN, CLIENT, GROUP, message(MessageType::Request));
     let (sent, remembered, routed) = &sent[0];

@@ -133,7 +133,7 @@ fn a_link_layer_address_takes_nothing_from_a_holder_that_answers() {
 
 /// SEC-18: replaced hardware with the same DUID, or the same link-layer address, another DUID.
 #[test]
-fn who_replaces_a_silent_holder_is_served_within_a_second_and_a_half() {
+fn a_router_that_replaces_a_silent_holder_is_served_within_a_second_and_a_half() {
     let held = net("2001:db8:0:100::/56");
     for is_rapid in [true, false] {
         let mut lan = bound();

@@ -116,7 +116,7 @@ fn each_thing_that_is_wrong_is_found_alone() {
 }
 
 #[test]
-fn who_has_a_port_that_is_needed_is_named() {
+fn the_program_that_has_a_needed_port_is_named() {
     let holder = |port, name: Option<&str>| PortHolder {
         port,
         pid: name.map(|_| 42),

@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(postponed.add(later, lan.clone(), received(1, 2)), None);
         assert_eq!(postponed.add(later, lan, received(2, 3)), None);
         assert_eq!(postponed.take_next(later, true), None);
-        assert_eq!(postponed.deadline().map(|due| due.at), Some(start + PATIENCE));
+        assert_eq!(postponed.deadline().map(|next| next.at), Some(start + PATIENCE));
         let mut next = |now, awaited| postponed.take_next(now, awaited).map(|(_, one)| one);
         assert_eq!(next(start + PATIENCE, true), Some(received(1, 2)));
         assert_eq!(next(start + PATIENCE, true), None);

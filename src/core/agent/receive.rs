@@ -361,7 +361,7 @@ impl Core {
         }
     }
 
-    /// Sends the advertisements that are due, each behind the promises it makes.
+    /// Sends the advertisements whose time has come, each behind the promises it makes.
     pub(in crate::core) fn send_from_downlinks(&mut self, now: Instant) {
         if self.advertising_held_until(now).is_some() {
             return;

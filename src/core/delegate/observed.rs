@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn who_invents_routers_forgets_its_own() {
+    fn a_neighbor_that_invents_routers_forgets_its_own() {
         let lan: Arc<str> = "lan0".into();
         let mut observed = Observed::default();
         assert!(observed.note(NOW, &lan, &duid(0), &at("fe80::1")));

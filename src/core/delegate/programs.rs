@@ -111,7 +111,7 @@ impl Programs {
 
     fn assigned(&mut self, now: Instant, bindings: &Bindings, downlink: &Arc<str>) -> Assigned {
         let (before, options) = match self.links.get(downlink) {
-            Some(link) => (said(link.ordered.as_ref()), link.options.clone()),
+            Some(link) => (ordered_lifetimes(link.ordered.as_ref()), link.options.clone()),
             None => (BTreeMap::new(), HostOptions::default()),
         };
         let renewed_at = bindings.offers.renewed_at;
@@ -326,7 +326,7 @@ impl Programs {
 }
 
 /// The lifetimes of an order, by prefix.
-fn said(ordered: Option<&Assigned>) -> BTreeMap<ipnet::Ipv6Net, (Lifetime, Lifetime)> {
+fn ordered_lifetimes(ordered: Option<&Assigned>) -> BTreeMap<ipnet::Ipv6Net, (Lifetime, Lifetime)> {
     let routers = ordered.into_iter().flat_map(|ordered| &ordered.routers);
     let pools = ordered.into_iter().flat_map(|ordered| &ordered.pools);
     let all =

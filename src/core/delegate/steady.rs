@@ -88,12 +88,12 @@ mod tests {
     #[test]
     fn a_lease_that_is_not_renewed_is_followed_down_to_its_end() {
         let (end, renewed_at) = (until(3600), at(1800));
-        let (mut now, mut said, mut steps) = (NOW, None, 0);
+        let (mut now, mut before, mut steps) = (NOW, None, 0);
         loop {
-            let next = lifetime(now, end, LIMIT, renewed_at, said);
+            let next = lifetime(now, end, LIMIT, renewed_at, before);
             assert!(Until::after(now, next) <= end);
             steps += 1;
-            said = Some(next);
+            before = Some(next);
             let Some(look) = true_until(end, next) else { break };
             assert!(look > now, "it is looked again later");
             assert!(Until::after(look, next) <= end, "true up to the last");

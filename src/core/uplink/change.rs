@@ -182,7 +182,7 @@ struct Series {
     /// Changes that no fruitful Reply stands for yet: this one, and those that it overtook.
     open_count: usize,
     follow_up_count: usize,
-    /// When the next follow-up is due, unless something is under way.
+    /// When the next follow-up begins, unless something is under way.
     next_at: Instant,
 }
 
@@ -265,7 +265,7 @@ impl Changes {
         }
     }
 
-    /// A refresh that is due: a trigger that waited, or a follow-up.
+    /// A refresh whose time has come: a trigger that waited, or a follow-up.
     pub fn poll(&mut self, now: Instant) -> Option<Refresh> {
         self.give_up_on_a_lost_outcome(now);
         if self.running.is_some() {
@@ -296,7 +296,7 @@ impl Changes {
         self.running.is_some()
     }
 
-    /// When the next is due.
+    /// When the next begins.
     pub fn deadline(&self) -> Option<Deadline> {
         if let Some(running) = self.running {
             return Some(Deadline::new(running.since + OUTCOME_LIMIT, "refresh without outcome"));

@@ -33,9 +33,10 @@ pub(super) struct Forming {
     prefix: Ipv6Net,
     /// Between the question before, or the first advertisement, and the next question.
     pause: Duration,
-    /// When routers are asked again; none where that is due now, or has been done often enough.
+    /// When routers are asked again; none where that is to be done now, or has been done often
+    /// enough.
     ask_at: Option<Instant>,
-    is_due: bool,
+    asks_now: bool,
     /// Routers have been asked in vain.
     is_late: bool,
 }
@@ -43,7 +44,7 @@ pub(super) struct Forming {
 impl Forming {
     fn new(now: Instant, prefix: Ipv6Net) -> Self {
         let ask_at = Some(now + PATIENCE);
-        Self { prefix, pause: PATIENCE, ask_at, is_due: false, is_late: false }
+        Self { prefix, pause: PATIENCE, ask_at, asks_now: false, is_late: false }
     }
 
     /// When it has lasted for too long.
@@ -53,26 +54,26 @@ impl Forming {
 
     /// Takes note that it has, which is true once.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
-        let is_due = self.ask_at.take_if(|at| *at <= now).is_some();
-        self.is_due |= is_due;
-        is_due
+        let asks_now = self.ask_at.take_if(|at| *at <= now).is_some();
+        self.asks_now |= asks_now;
+        asks_now
     }
 
     /// Routers are asked a little later.
     fn postpone(&mut self, now: Instant) {
-        self.is_due = false;
+        self.asks_now = false;
         self.ask_at = Some(now + MAKING_ROOM);
     }
 
     /// Whether routers are to be asked now; the next time is set then.
-    fn take_due(&mut self, now: Instant) -> bool {
-        let is_due = std::mem::take(&mut self.is_due);
-        if is_due {
+    fn take_turn(&mut self, now: Instant) -> bool {
+        let asks_now = std::mem::take(&mut self.asks_now);
+        if asks_now {
             self.is_late = self.pause > PATIENCE;
             self.pause *= 2;
             self.ask_at = Some(now + self.pause).filter(|_| self.pause <= MAX_PAUSE);
         }
-        is_due
+        asks_now
     }
 }
 
@@ -88,7 +89,7 @@ impl Uplink {
             (None, Some(prefix)) => Some(Forming::new(now, prefix)),
             (Some(before), Some(prefix)) => Some(Forming { prefix, ..before }),
         };
-        if let Some(forming) = host.forming.as_mut().filter(|forming| forming.is_due)
+        if let Some(forming) = host.forming.as_mut().filter(|forming| forming.asks_now)
             && !host.needs_room
             && self.attached.as_ref().is_some_and(|on| addresses(on, system).count() >= CROWDED)
         {
@@ -96,9 +97,9 @@ impl Uplink {
             forming.postpone(now);
             return true;
         }
-        let is_due = host.forming.as_mut().is_some_and(|forming| forming.take_due(now));
+        let asks_now = host.forming.as_mut().is_some_and(|forming| forming.take_turn(now));
         let multicast = self.attached.as_ref().is_some_and(|attached| attached.multicast);
-        if is_due && self.solicit.deadline().is_none() {
+        if asks_now && self.solicit.deadline().is_none() {
             self.solicit(now, multicast);
         }
         false

@@ -72,11 +72,11 @@ impl Probe {
         self.asking = None;
     }
 
-    /// The request that is due: its source and an ICMPv6 message with a checksum of zero, which
-    /// the kernel fills.
+    /// The next request, once its time has come: its source and an ICMPv6 message with a checksum
+    /// of zero, which the kernel fills.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<(Ipv6Addr, Vec<u8>)> {
-        let due = |asking: &&mut Asking| asking.sent_count < TRY_COUNT && asking.next_at <= now;
-        let asking = self.asking.as_mut().filter(due)?;
+        let is_time = |asking: &&mut Asking| asking.sent_count < TRY_COUNT && asking.next_at <= now;
+        let asking = self.asking.as_mut().filter(is_time)?;
         let octets = asking.request()?;
         asking.sent_count = asking.sent_count.saturating_add(1);
         asking.next_at = now + TRY_INTERVAL;
@@ -105,7 +105,7 @@ impl Probe {
         Some(Verdict::NotRouted(asking.prefix))
     }
 
-    /// When the next request or the verdict is due.
+    /// When the next request is to be sent, or the verdict given.
     pub fn deadline(&self) -> Option<Deadline> {
         self.asking.map(|asking| {
             let reason = if asking.is_exhausted() { "probe verdict" } else { "probe request" };

@@ -69,7 +69,7 @@ pub struct Retransmit {
 }
 
 impl Retransmit {
-    /// The first message is due at `at`.
+    /// The first message leaves at `at`.
     pub const fn new(parameters: Parameters, at: Instant) -> Self {
         Self {
             parameters,
@@ -103,7 +103,7 @@ impl Retransmit {
         self.parameters.max_interval = max_interval;
     }
 
-    /// Whether the message is due.
+    /// Whether the message is to leave now.
     pub fn is_due(&self, now: Instant) -> bool {
         self.next_at <= now && !self.has_sent_all() && !self.is_over(now)
     }
@@ -157,7 +157,7 @@ impl Retransmit {
         }
     }
 
-    /// When the message is due next, or the exchange has failed.
+    /// When the message leaves next, or the exchange has failed.
     pub fn deadline(&self) -> Instant {
         self.max_duration_ends_at().map_or(self.next_at, |end| end.min(self.next_at))
     }

@@ -66,7 +66,8 @@ impl Routed {
         }
     }
 
-    /// The echo request that is due: source, destination, and octets from the ICMPv6 header on.
+    /// The next echo request, once its time has come: source, destination, and octets from the
+    /// ICMPv6 header on.
     pub(in crate::core) fn poll_transmit(
         &mut self,
         now: Instant,
@@ -89,8 +90,8 @@ impl Routed {
         verdict.is_some()
     }
 
-    /// Lets what is due happen; whether a prefix has been found not routed that was not known as
-    /// such.
+    /// Lets everything happen whose time has come; whether a prefix has been found not routed that
+    /// was not known as such.
     pub(in crate::core) fn handle_timeout(&mut self, now: Instant) -> bool {
         if let Some(Verdict::NotRouted(prefix)) = self.probe.handle_timeout(now) {
             let is_new = self.not_routed() != Some(prefix);
@@ -106,7 +107,7 @@ impl Routed {
         false
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) or a request is due.
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do, or a request is to be sent.
     pub(in crate::core) fn deadline(&self) -> Option<Deadline> {
         match self.finding {
             Finding::NotRouted(_, again_at) if self.probe.deadline().is_none() => {

@@ -114,7 +114,7 @@ impl Solicit {
         }
     }
 
-    /// True when a solicitation is due; it counts as sent, and the next one is scheduled.
+    /// True when a solicitation is to be sent; it counts as sent, and the next one is scheduled.
     pub fn poll(&mut self, now: Instant) -> bool {
         let Some(round) = self.round.filter(|round| round.next_at <= now) else { return false };
         self.sent_at = Some(now);
@@ -162,7 +162,7 @@ impl Solicit {
         }
     }
 
-    /// When the next one is due.
+    /// When the next one is to be sent.
     pub fn deadline(&self) -> Option<Deadline> {
         self.round.map(|round| Deadline::new(round.next_at, "router solicitation"))
     }

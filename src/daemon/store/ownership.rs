@@ -131,7 +131,7 @@ impl Ownership {
         (self.file.is_behind() && self.file.is_usable(now)).then(|| self.compact(now)).flatten()
     }
 
-    /// When [`retry`](Self::retry) is due.
+    /// When [`retry`](Self::retry) has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         self.file.deadline()
     }

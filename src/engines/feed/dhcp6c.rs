@@ -17,13 +17,13 @@ const FOR_EVER: u32 = u32::MAX;
 pub(super) fn feed(environment: &Environment, uplink: &str, seen: &[Seen]) -> Option<Feed> {
     let reason = environment.get("REASON").map_or("", String::as_str);
     let has_ended = matches!(reason, "RELEASE" | "EXIT");
-    let told: Vec<Ipv6Net> = words(environment, "PDINFO");
+    let named: Vec<Ipv6Net> = words(environment, "PDINFO");
     let prefixes = if has_ended {
         &[][..]
-    } else if told.is_empty() {
+    } else if named.is_empty() {
         seen
     } else {
-        &told
+        &named
     };
     let is_usable = |prefix: &&Ipv6Net| (1..=64).contains(&prefix.prefix_len());
     let prefixes: Vec<FedPrefix> = prefixes
@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn a_fork_that_names_prefixes_is_believed_before_what_is_seen() {
         let seen: Vec<Ipv6Net> = vec!["2001:db8:1::/56".parse().unwrap()];
-        let told = [("REASON", "REPLY"), ("PDINFO", "2001:db8:2::/56 nonsense 2001:db8:3::/80 ")];
-        let found = feed(&environment(&told), "tap0", &seen).unwrap();
+        let named = [("REASON", "REPLY"), ("PDINFO", "2001:db8:2::/56 nonsense 2001:db8:3::/80 ")];
+        let found = feed(&environment(&named), "tap0", &seen).unwrap();
         let prefixes: Vec<String> =
             found.prefixes.iter().map(|fed| fed.prefix.to_string()).collect();
         assert_eq!(prefixes, ["2001:db8:2::/56"]);

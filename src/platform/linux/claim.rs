@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_change_the_network_is_no_agent() {
+    fn a_program_that_cannot_change_the_network_is_no_agent() {
         let status = |effective: &str| format!("Name:\tx\nCapPrm:\t0\nCapEff:\t{effective}\n");
         assert_eq!(administers_network(&status("0000000000001000")), Some(true));
         assert_eq!(administers_network(&status("000001ffffffffff")), Some(true));

@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_be_asked_at_all_is_not_asked_for_ever() {
+    fn a_holder_that_cannot_be_asked_at_all_is_not_asked_for_ever() {
         let (mut takeovers, question) = asked();
         takeovers.forget_unless(NOW + GIVEN_UP_AFTER, |_| true);
         assert!(!takeovers.is_silent(NOW, &question) && takeovers.deadline().is_none());

@@ -383,10 +383,10 @@ impl Binding {
                     || is_later(promise.valid_until, grant.offer.valid_until)
             })
         };
-        let untold = |(prefix, promise): (&Ipv6Net, &Promise)| {
+        let unaware = |(prefix, promise): (&Ipv6Net, &Promise)| {
             !self.is_granted(prefix) && promise.withdrawn_at.is_none()
         };
-        self.current.iter().any(wrong) || self.promised().any(untold)
+        self.current.iter().any(wrong) || self.promised().any(unaware)
     }
 
     /// Whether it has a prefix for less long by these grants than it is to have it until now.

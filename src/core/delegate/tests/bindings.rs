@@ -87,7 +87,7 @@ fn an_exhausted_pool_refuses_inside_the_ia_pd() {
     // What becomes free is for who was refused.
     let held: Vec<_> = world.delegating.bindings()[&key(1, 1)].promised.keys().copied().collect();
     world.hear(1, Release, &[ia(1, &[&held[0].to_string()])]).unwrap();
-    assert_eq!(world.calls(), [(contact(3).peer, None)]);
+    assert_eq!(world.notifications(), [(contact(3).peer, None)]);
     assert_eq!(world.ask(3, Request, &[]).unwrap(), [format!("{} 2700 5400", held[0])]);
     world.check();
 }

@@ -258,7 +258,11 @@ fn a_renewal_of_what_cannot_be_given_withdraws_it() {
     world.delegate("up", &[]);
     assert_eq!(world.ask(1, Renew, &[ONE]).unwrap(), ["2001:db8:a00:10::/60 0 0"]);
     world.delegate("up", &[(A, 86_400, 86_400)]);
-    assert_eq!(world.calls(), [(contact(1).peer, None)], "it is called when there is something");
+    assert_eq!(
+        world.notifications(),
+        [(contact(1).peer, None)],
+        "it is notified when there is something"
+    );
 }
 
 /// SRV-31: what another server on the link has given is not ours to judge, unless we were asked.
@@ -291,19 +295,19 @@ fn a_release_frees_at_once_and_says_so() {
     assert_ne!(answer.status().cloned(), none);
 }
 
-/// SRV-32: who goes while something else of it is in quarantine is not called back.
+/// SRV-32: a router that goes while something else of it is in quarantine is not notified.
 #[test]
-fn who_has_released_is_left_alone() {
+fn a_router_that_has_released_is_left_alone() {
     let mut world = World::new(SITE, A);
     world.hear(1, Request, &[ia(1, &[]), Dhcpv6Option::ReconfigureAccept]).unwrap();
     world.renumber(B);
     world.ask(1, Renew, &[ONE]).unwrap();
-    world.calls();
+    world.notifications();
     world.hear(1, Release, &[ia(1, &["2001:db8:b00:10::/60"])]).unwrap();
     world.check();
     world.renumber(A);
     world.run_for(secs(60));
-    assert_eq!(world.calls(), []);
+    assert_eq!(world.notifications(), []);
     assert_eq!(world.routes(), [""; 0]);
     world.run_for(secs(5500));
     assert!(world.delegating.bindings().is_empty());

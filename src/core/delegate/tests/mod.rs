@@ -2,8 +2,8 @@
 //! routers that are no more than what they send, virtual time.
 
 mod bindings;
-mod calls;
 mod clauses;
+mod notifications;
 mod places;
 mod programs;
 mod properties;
@@ -328,18 +328,19 @@ impl World {
         prefixes_of(&answer, 1).map(|prefixes| prefixes.into_iter().map(text).collect())
     }
 
-    /// The calls since the last time: for a Reconfigure the message, for an advertisement none.
-    pub(super) fn calls(&mut self) -> Vec<(Ipv6Addr, Option<Message>)> {
-        let mut calls = Vec::new();
-        while let Some(call) = self.delegating.poll_notification() {
-            calls.push(match call {
+    /// The notifications since the last time: for a Reconfigure the message, for an advertisement
+    /// none.
+    pub(super) fn notifications(&mut self) -> Vec<(Ipv6Addr, Option<Message>)> {
+        let mut notified = Vec::new();
+        while let Some(notification) = self.delegating.poll_notification() {
+            notified.push(match notification {
                 Notification::Reconfigure { contact, octets, .. } => {
                     (contact.peer, Some(Message::decode(&octets).expect("it decodes")))
                 }
                 Notification::Advertise { host, .. } => (host, None),
             });
         }
-        calls
+        notified
     }
 
     /// The destinations of all routes.

@@ -137,13 +137,13 @@ fn a_router_is_known_by_its_link_layer_address() {
 
 /// A reload takes nothing from who keeps what he has.
 #[test]
-fn a_reload_that_changes_nothing_calls_nobody() {
+fn a_reload_that_changes_nothing_notifies_nobody() {
     for config in [SITE, POOL] {
         let mut world = World::new(config, A);
         world.ask(1, Request, &[]).unwrap();
         let (routes, memory) = (world.routes(), world.memory.bindings.clone());
         world.reload(config);
-        assert_eq!((world.calls(), world.routes()), (Vec::new(), routes));
+        assert_eq!((world.notifications(), world.routes()), (Vec::new(), routes));
         assert_eq!(world.memory.bindings, memory);
         world.check();
     }
@@ -174,13 +174,13 @@ fn a_reload_moves_a_router_between_pool_and_delegation() {
     let mut world = World::new(POOL, A);
     let pooled = given(&mut world, 1, 1);
     world.reload(&both);
-    assert_eq!(world.calls().len(), 1);
+    assert_eq!(world.notifications().len(), 1);
     assert_eq!(given(&mut world, 1, 1), ["2001:db8:a00:20::/62"]);
     world.check();
     world.run_for(secs(5));
     world.ask(1, Renew, &["2001:db8:a00:20::/62"]).unwrap();
     world.reload(POOL);
-    assert_eq!(world.calls().len(), 1);
+    assert_eq!(world.notifications().len(), 1);
     assert_eq!(given(&mut world, 1, 1), pooled);
     world.check();
 }

@@ -148,22 +148,23 @@ fn programs_never_promise_more_than_we_have() {
 }
 
 #[test]
-fn who_is_notified_waits_for_the_program_but_not_for_long() {
+fn a_notification_waits_for_the_program_but_not_for_long() {
     let mut world = World::new(PROGRAM, A);
     world.order();
     assert!(!world.delegating.is_changing("lan0"), "it has not shown yet that it works");
     assert!(!world.confirm());
     world.run_for(secs(10));
-    world.calls();
+    world.notifications();
     world.renumber(B);
-    assert_eq!(world.calls(), []);
+    assert_eq!(world.notifications(), []);
     assert!(world.delegating.is_changing("lan0"));
     assert!(world.confirm(), "others have waited for it");
-    let called: BTreeSet<Ipv6Addr> = world.calls().into_iter().map(|(host, _)| host).collect();
-    assert_eq!(called, BTreeSet::from([contact(1).peer, contact(2).peer]));
+    let notified: BTreeSet<Ipv6Addr> =
+        world.notifications().into_iter().map(|(host, _)| host).collect();
+    assert_eq!(notified, BTreeSet::from([contact(1).peer, contact(2).peer]));
     // The same without a word from it.
     world.run_for(secs(10));
-    world.calls();
+    world.notifications();
     world.renumber(A);
     world.run_for(Duration::from_millis(299));
     assert!(world.delegating.is_changing("lan0"));

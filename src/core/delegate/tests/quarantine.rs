@@ -21,31 +21,31 @@ fn gets(world: &mut World, number: u8, kind: MessageType, named: &[&str]) -> Vec
     world.ask(number, kind, named).unwrap_or_default()
 }
 
-/// The new owner waits until the old one has shown that it knows, and is then called.
+/// The new owner waits until the old one has shown that it knows, and is then notified.
 #[test]
 fn a_place_is_given_on_when_its_holder_shows_that_it_has_heard() {
     let mut world = World::new(SITE, A);
     world.ask(1, Request, &[]).unwrap();
     world.reload(&handed_on());
     assert!(gets(&mut world, 2, Request, &[]).is_empty());
-    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+    assert_eq!(world.notifications(), [(contact(1).peer, None)]);
     assert!(world.routes().contains(&ONE.to_owned()), "it is used until then");
     let prefixes = world.ask(1, Renew, &[ONE]).unwrap();
     assert_eq!(prefixes, ["2001:db8:a00:40::/60 2700 5400", "2001:db8:a00:10::/60 0 0"]);
     // That answer may have got lost.
     world.run_for(secs(1000));
     assert!(gets(&mut world, 2, Request, &[]).is_empty());
-    world.calls();
+    world.notifications();
     world.check();
     world.ask(1, Renew, &["2001:db8:a00:40::/60"]).unwrap();
-    assert_eq!(world.calls(), [(contact(2).peer, None)]);
+    assert_eq!(world.notifications(), [(contact(2).peer, None)]);
     assert_eq!(world.ask(2, Request, &[]).unwrap(), ["2001:db8:a00:10::/60 2700 5400"]);
     world.check();
 }
 
 /// So that this does not take until T1.
 #[test]
-fn who_has_to_show_that_it_has_heard_comes_soon() {
+fn a_router_that_has_to_show_that_it_has_heard_comes_soon() {
     let mut world = World::new(SITE, A);
     world.ask(1, Request, &[]).unwrap();
     world.reload(&handed_on());
@@ -68,10 +68,10 @@ fn a_holder_that_never_comes_keeps_it_to_its_end() {
     gets(&mut world, 2, Request, &[]);
     world.run_for(secs(5400));
     assert!(gets(&mut world, 2, Request, &[]).is_empty());
-    world.calls();
+    world.notifications();
     world.run_for(secs(6));
-    // And called again, as it does not come.
-    assert_eq!(world.calls(), vec![(contact(2).peer, None); 5]);
+    // And notified again, as it does not come.
+    assert_eq!(world.notifications(), vec![(contact(2).peer, None); 5]);
     assert!(!gets(&mut world, 2, Request, &[]).is_empty());
     world.check();
 }
@@ -82,9 +82,9 @@ fn a_release_ends_it_at_once() {
     world.ask(1, Request, &[]).unwrap();
     world.reload(&handed_on());
     gets(&mut world, 2, Request, &[]);
-    world.calls();
+    world.notifications();
     world.hear(1, Release, &[ia(1, &[ONE])]).unwrap();
-    assert_eq!(world.calls(), [(contact(2).peer, None)]);
+    assert_eq!(world.notifications(), [(contact(2).peer, None)]);
     assert!(!gets(&mut world, 2, Request, &[]).is_empty());
     world.check();
 }
@@ -174,14 +174,19 @@ fn a_delegation_that_changes_its_router_moves() {
     world.hear(2, Request, &[ia(1, &[]), Dhcpv6Option::ReconfigureAccept]).unwrap();
     world.reload(&third);
     assert!(gets(&mut world, 3, Request, &[]).is_empty());
-    assert!(world.calls().iter().any(|(peer, call)| *peer == contact(2).peer && call.is_some()));
+    assert!(
+        world
+            .notifications()
+            .iter()
+            .any(|(peer, message)| *peer == contact(2).peer && message.is_some())
+    );
     assert_eq!(
         world.ask(2, Renew, &["2001:db8:a00:30::/60"]).unwrap(),
         ["2001:db8:a00:30::/60 0 0"]
     );
     world.run_for(secs(40));
     assert!(gets(&mut world, 2, Solicit, &[]).is_empty());
-    assert_eq!(world.calls(), [(contact(3).peer, None)]);
+    assert_eq!(world.notifications(), [(contact(3).peer, None)]);
     assert_eq!(world.ask(3, Request, &[]).unwrap(), ["2001:db8:a00:30::/60 2700 5400"]);
     world.check();
 }
@@ -223,22 +228,22 @@ fn a_delegation_that_moves_to_another_link_is_given_there() {
 
 /// A router that waits and has a key is sent a Reconfigure with it.
 #[test]
-fn who_waits_with_a_key_gets_a_reconfigure() {
+fn a_waiting_router_with_a_key_gets_a_reconfigure() {
     let accept = Dhcpv6Option::ReconfigureAccept;
     let mut world = World::new(SITE, A);
     world.ask(1, Request, &[]).unwrap();
     world.hear(2, Request, &[ia(1, &[]), accept]).unwrap();
     world.reload(&handed_on());
-    world.calls();
+    world.notifications();
     assert!(!world.delegating.bindings()[&key(2, 1)].blocked.is_empty());
     let prefixes = world.ask(2, Renew, &["2001:db8:a00:30::/60"]).unwrap();
     assert_eq!(prefixes, ["2001:db8:a00:30::/60 0 0"]);
-    assert_eq!(world.calls(), []);
+    assert_eq!(world.notifications(), []);
     world.run_for(secs(3));
-    world.calls();
+    world.notifications();
     world.hear(1, Release, &[ia(1, &[ONE])]).unwrap();
-    let calls = world.calls();
-    assert!(matches!(&calls[..], [(peer, Some(_))] if *peer == contact(2).peer), "{calls:?}");
+    let notified = world.notifications();
+    assert!(matches!(&notified[..], [(peer, Some(_))] if *peer == contact(2).peer), "{notified:?}");
     assert_eq!(world.ask(2, Request, &[]).unwrap()[0], "2001:db8:a00:10::/60 2700 5400");
     world.check();
 }

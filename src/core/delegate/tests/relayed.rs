@@ -107,14 +107,14 @@ fn the_link_that_a_relay_names_chooses_the_pool() {
         let given = prefixes_of(&answer, 1).ok().map(|prefixes| prefixes[0].0);
         assert_eq!(given.map(|given| net(block.unwrap()).contains(&given)), block.map(|_| true));
     }
-    // Who asks without a relay is on none of them.
+    // A router that asks without a relay is on none of them.
     let mut world = World::new(&two, A);
     assert_eq!(world.ask(1, Request, &[]), Err(StatusCode::NoPrefixAvail));
 }
 
 /// RFC 9915 §18.3.4, §18.3.5: also of who has something already.
 #[test]
-fn who_comes_from_another_link_gives_back_what_it_had() {
+fn a_router_that_comes_from_another_link_gives_back_what_it_had() {
     let two = format!(
         "{}\n[pool.far]\ndownlink = \"lan0\"\nlink = \"fd00:2::/64\"\nprefix = \"0xe/60\"",
         POOL.replace("[pool.guests]", "[pool.zz]\nlink = \"fd00:1::/64\"")

@@ -155,33 +155,34 @@ fn a_message_costs_what_it_changes() {
     }
 }
 
-/// Who was refused is called within a second, however many there are, and each batch is small.
+/// Refused routers are notified within a second, however many there are, and each batch is small.
 #[test]
-fn all_who_were_refused_are_looked_at_in_small_batches() {
+fn refused_routers_are_looked_at_in_small_batches() {
     let mut world = World::new(POOL, A);
     world.delegate("up", &[]);
     for number in 0..250 {
         assert!(!gets(&mut world, at(number), number));
     }
     world.renumber(B);
-    // Who does not come is called again (RA-TX-64).
-    let mut called: BTreeSet<Ipv6Addr> = world.calls().into_iter().map(|(peer, _)| peer).collect();
-    assert_eq!(called.len(), 16);
+    // A router that does not come is notified again (RA-TX-64).
+    let mut notified: BTreeSet<Ipv6Addr> =
+        world.notifications().into_iter().map(|(peer, _)| peer).collect();
+    assert_eq!(notified.len(), 16);
     let started = world.now;
     while let Some(next) = world.delegating.deadline().filter(|next| next.at < started + secs(1)) {
         world.now = next.at;
         LOOKS.set(0);
         world.timeout();
         assert!(LOOKS.get() <= 16 * 33);
-        called.extend(world.calls().into_iter().map(|(peer, _)| peer));
+        notified.extend(world.notifications().into_iter().map(|(peer, _)| peer));
     }
-    assert_eq!(called.len(), 250);
+    assert_eq!(notified.len(), 250);
     world.check();
 }
 
 /// Configured routers are remembered before strangers.
 #[test]
-fn a_flood_of_strangers_is_no_reason_to_forget_who_is_configured() {
+fn a_flood_of_strangers_is_no_reason_to_forget_a_configured_router() {
     let mut world = World::new(SITE, A);
     world.delegate("up", &[]);
     assert!(world.ask(1, Solicit, &[]).is_err());
@@ -190,8 +191,9 @@ fn a_flood_of_strangers_is_no_reason_to_forget_who_is_configured() {
     }
     world.renumber(B);
     world.run_for(secs(1));
-    let called: BTreeSet<Ipv6Addr> = world.calls().into_iter().map(|(peer, _)| peer).collect();
-    assert_eq!(called, [contact(1).peer].into());
+    let notified: BTreeSet<Ipv6Addr> =
+        world.notifications().into_iter().map(|(peer, _)| peer).collect();
+    assert_eq!(notified, [contact(1).peer].into());
 }
 
 /// A neighbor with its whole share: what its routers hold without a place stands for the places

@@ -146,7 +146,7 @@ fn information_is_what_was_asked_for() {
 /// Before it is known what is delegated to us no router gets an answer about what it has, and
 /// nothing is forgotten.
 #[test]
-fn nobody_is_told_anything_before_the_lease_is_known() {
+fn nothing_is_advertised_before_the_lease_is_known() {
     let mut world = World::new(SITE, A);
     world.ask(1, Request, &[]).unwrap();
     world.known = false;
@@ -156,7 +156,7 @@ fn nobody_is_told_anything_before_the_lease_is_known() {
     }
     assert_eq!(world.ask(1, Solicit, &[]), Err(StatusCode::NoPrefixAvail));
     world.run_for(secs(20));
-    assert_eq!(world.calls(), []);
+    assert_eq!(world.notifications(), []);
     world.known = true;
     world.settle();
     assert_eq!(world.routes(), ["2001:db8:a00:10::/60"]);

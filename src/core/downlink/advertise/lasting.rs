@@ -36,16 +36,22 @@ impl Lasting {
             });
         let last = said_at(until);
         let ends: BTreeMap<Ipv6Net, PrefixLifetimes> =
-            last.prefixes.iter().map(|said| (said.prefix, *said)).collect();
-        let end_of = |said: &PrefixLifetimes| {
-            let ended = PrefixLifetimes { preferred: 0, valid: 0, ..*said };
-            ends.get(&said.prefix).copied().unwrap_or(ended)
+            last.prefixes.iter().map(|stated| (stated.prefix, *stated)).collect();
+        let end_of = |stated: &PrefixLifetimes| {
+            let ended = PrefixLifetimes { preferred: 0, valid: 0, ..*stated };
+            ends.get(&stated.prefix).copied().unwrap_or(ended)
         };
-        let runs_down = |said: &PrefixLifetimes| said.preferred > 0 && end_of(said) != *said;
-        let running_down =
-            first.prefixes.iter().filter(|said| runs_down(said)).map(|said| said.prefix).collect();
+        let runs_down =
+            |stated: &PrefixLifetimes| stated.preferred > 0 && end_of(stated) != *stated;
+        let running_down = first
+            .prefixes
+            .iter()
+            .filter(|stated| runs_down(stated))
+            .map(|stated| stated.prefix)
+            .collect();
         let prefixes = first.prefixes.iter();
-        let prefixes = prefixes.map(|said| if runs_down(said) { *said } else { end_of(said) });
+        let prefixes =
+            prefixes.map(|stated| if runs_down(stated) { *stated } else { end_of(stated) });
         let statement = Statement {
             router_lifetime: first.router_lifetime,
             prefixes: prefixes.collect(),
@@ -67,8 +73,8 @@ fn shortest_moving(first: &Statement, later: &Statement) -> Option<u32> {
         before.into_iter().filter(is_shorter).map(|(_, seconds)| seconds).min()
     };
     let valid = |statement: &Statement| -> Vec<(String, u32)> {
-        let deprecated = statement.prefixes.iter().filter(|said| said.preferred == 0);
-        deprecated.map(|said| (said.prefix.to_string(), said.valid)).collect()
+        let deprecated = statement.prefixes.iter().filter(|stated| stated.preferred == 0);
+        deprecated.map(|stated| (stated.prefix.to_string(), stated.valid)).collect()
     };
     let others = |statement: &Statement| -> Vec<(String, u32)> {
         let routes = statement.routes.iter().map(|(prefix, _, s)| (format!("route {prefix}"), *s));
@@ -79,8 +85,10 @@ fn shortest_moving(first: &Statement, later: &Statement) -> Option<u32> {
     };
     // A prefix that runs down is looked at again before it is deprecated.
     let preferred = |statement: &Statement| -> Vec<(String, u32)> {
-        let preferred = statement.prefixes.iter().filter(|said| said.preferred > 0);
-        preferred.map(|said| (said.prefix.to_string(), said.preferred.saturating_mul(4))).collect()
+        let preferred = statement.prefixes.iter().filter(|stated| stated.preferred > 0);
+        preferred
+            .map(|stated| (stated.prefix.to_string(), stated.preferred.saturating_mul(4)))
+            .collect()
     };
     let all = [
         moving(valid(first), valid(later)),

@@ -144,9 +144,11 @@ impl Ledger {
             else {
                 return false;
             };
-            let beyond = |said: Option<Instant>, old: Until, end: Until| {
-                said.is_some_and(|said| {
-                    said > now && end < old && end.at().is_some_and(|end| said > end + ROUNDING)
+            let beyond = |advertised: Option<Instant>, old: Until, end: Until| {
+                advertised.is_some_and(|advertised| {
+                    advertised > now
+                        && end < old
+                        && end.at().is_some_and(|end| advertised > end + ROUNDING)
                 })
             };
             beyond(held.preferred_advertised, old.0, *preferred)
@@ -191,22 +193,22 @@ impl Ledger {
         for &(prefix, lifetime) in &statement.pref64 {
             self.pref64.note(prefix, now, after(lifetime));
         }
-        for said in &statement.prefixes {
-            let until = Until::At(after(said.valid));
-            let held = self.prefixes.entry(said.prefix).or_insert(Held {
+        for stated in &statement.prefixes {
+            let until = Until::At(after(stated.valid));
+            let held = self.prefixes.entry(stated.prefix).or_insert(Held {
                 until,
                 recorded: Until::At(Instant::BOOT),
                 preferred_advertised: None,
                 valid_advertised: None,
             });
-            held.preferred_advertised = Some(after(said.preferred));
-            held.valid_advertised = Some(after(said.valid));
+            held.preferred_advertised = Some(after(stated.preferred));
+            held.valid_advertised = Some(after(stated.valid));
             held.until = held.until.max(until);
-            if said.valid > 0 && until > held.recorded {
-                let end = content.prefixes.get(&said.prefix).map_or(until, |(_, valid)| *valid);
-                held.recorded = Until::At(after(said.valid) + slack).min(end).max(until);
+            if stated.valid > 0 && until > held.recorded {
+                let end = content.prefixes.get(&stated.prefix).map_or(until, |(_, valid)| *valid);
+                held.recorded = Until::At(after(stated.valid) + slack).min(end).max(until);
                 let Held { recorded: until, .. } = *held;
-                promises.push(Promise { prefix: said.prefix, is_route: false, until });
+                promises.push(Promise { prefix: stated.prefix, is_route: false, until });
             }
         }
         self.forget(now);

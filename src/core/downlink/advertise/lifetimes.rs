@@ -86,9 +86,9 @@ impl Statement {
         // first is seen by all of its runs. Where one packet cannot hold all, the first brings what
         // is new: in two packets it would look like two changes. What ended last is what hosts hold
         // for longest.
-        prefixes.sort_by_key(|said| match said.preferred {
-            0 if ledger.prefers(&said.prefix, now) => (0, Reverse(None)),
-            0 => (2, Reverse(ledger.held_until(&said.prefix))),
+        prefixes.sort_by_key(|stated| match stated.preferred {
+            0 if ledger.prefers(&stated.prefix, now) => (0, Reverse(None)),
+            0 => (2, Reverse(ledger.held_until(&stated.prefix))),
             1.. => (1, Reverse(None)),
         });
         let resolver_limit =
@@ -109,8 +109,8 @@ impl Statement {
 
     /// Ends everything.
     pub(super) fn withdraw_all(&mut self) {
-        for said in &mut self.prefixes {
-            *said = PrefixLifetimes::withdrawn(said.prefix);
+        for stated in &mut self.prefixes {
+            *stated = PrefixLifetimes::withdrawn(stated.prefix);
         }
         self.routes.iter_mut().for_each(|(_, _, lifetime)| *lifetime = 0);
         self.resolvers.iter_mut().for_each(|(_, lifetime)| *lifetime = 0);
@@ -120,10 +120,10 @@ impl Statement {
 
     /// Says of each prefix no more than what is recorded, and nothing of one that is not.
     pub(super) fn limit_to_recorded(&mut self, ledger: &Ledger, now: Instant) {
-        self.prefixes.retain_mut(|said| {
-            let Some(recorded) = ledger.recorded(&said.prefix, now) else { return false };
-            said.valid = said.valid.min(recorded);
-            said.preferred = said.preferred.min(said.valid);
+        self.prefixes.retain_mut(|stated| {
+            let Some(recorded) = ledger.recorded(&stated.prefix, now) else { return false };
+            stated.valid = stated.valid.min(recorded);
+            stated.preferred = stated.preferred.min(stated.valid);
             true
         });
     }
@@ -215,8 +215,8 @@ fn max_interval(
     let third = |until: &Until| at_most(*until, now, u32::MAX) / 3;
     let prefixes = prefixes
         .iter()
-        .filter(|said| said.preferred > 0)
-        .flat_map(|said| [said.valid / 6, said.preferred / 3]);
+        .filter(|stated| stated.preferred > 0)
+        .flat_map(|stated| [stated.valid / 6, stated.preferred / 3]);
     let routes = content.routes.values().map(|(_, until)| until);
     let resolvers = content.resolvers.iter().map(|(_, until)| until);
     let search = content.search.iter().map(|(_, until)| until);

@@ -83,7 +83,7 @@ fn milliseconds(duration: Duration) -> u32 {
 
 /// The options, prefixes first.
 fn options(rules: &config::Advertise, statement: &Statement) -> Vec<NdpOption> {
-    let prefixes = statement.prefixes.iter().map(|said| prefix_information(rules, said));
+    let prefixes = statement.prefixes.iter().map(|stated| prefix_information(rules, stated));
     let routes = statement.routes.iter().map(|&(prefix, preference, lifetime)| {
         let lifetime = Lifetime::Finite(lifetime);
         NdpOption::Route(RouteInformation { prefix, preference, lifetime })
@@ -106,14 +106,14 @@ fn options(rules: &config::Advertise, statement: &Statement) -> Vec<NdpOption> {
         .collect()
 }
 
-fn prefix_information(rules: &config::Advertise, said: &PrefixLifetimes) -> NdpOption {
+fn prefix_information(rules: &config::Advertise, stated: &PrefixLifetimes) -> NdpOption {
     NdpOption::Prefix(PrefixInformation {
-        prefix: said.prefix,
+        prefix: stated.prefix,
         on_link: rules.on_link,
         autonomous: rules.autonomous,
         delegation_preferred: false,
-        valid: Lifetime::Finite(said.valid),
-        preferred: Lifetime::Finite(said.preferred),
+        valid: Lifetime::Finite(stated.valid),
+        preferred: Lifetime::Finite(stated.preferred),
     })
 }
 

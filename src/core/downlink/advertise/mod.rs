@@ -5,7 +5,7 @@
 //! advertisement for as long as some host may hold it (RFC 9096 §3.5).
 //!
 //! `ledger` knows what hosts have heard before, `lifetimes` what can be advertised at a moment: a
-//! `Statement`. Who sends it is an [`Advertiser`]: the built-in one (`sender`, with `schedule` for
+//! `Statement`. An [`Advertiser`] sends it: the built-in one (`sender`, with `schedule` for
 //! when, `message` for how it is put into packets, and `copies` for the hosts that are sent what is
 //! new by unicast as well), or another program in its place (`external`, with `lasting` for a
 //! statement that the program can repeat).
@@ -286,7 +286,7 @@ impl Advertising {
         Some((link?, statement))
     }
 
-    /// The next advertisement that is due.
+    /// The next advertisement, once its time has come.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<(Vec<Promise>, Transmit)> {
         let (promises, destinations, messages) = self.poll_advertisement(now)?;
         Some((promises, Transmit { destinations, messages: encode(&messages) }))
@@ -390,7 +390,7 @@ impl Advertising {
         Statement::new(&self.rules, content, &self.ledger, has_stub_router, now)
     }
 
-    /// When the next is due.
+    /// When the next is to be sent.
     pub fn deadline(&self) -> Option<Deadline> {
         self.content.as_ref()?;
         match &self.advertiser {
@@ -405,7 +405,7 @@ impl Advertising {
         self.statement(content, now)
             .prefixes
             .iter()
-            .map(|said| (said.prefix, said.preferred, said.valid))
+            .map(|stated| (stated.prefix, stated.preferred, stated.valid))
             .collect()
     }
 

@@ -57,7 +57,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Nothing is due.
+    /// Nothing is to be sent.
     pub(super) const fn new(min_delay: Duration, unicast_answers: bool) -> Self {
         Self {
             min_delay,
@@ -160,7 +160,7 @@ impl Schedule {
         self.unsolicited = Some(self.earliest(now).max(now + interval));
     }
 
-    /// Nothing is due any more.
+    /// Nothing is to be sent any more.
     pub(super) fn silence(&mut self) {
         self.unsolicited = None;
         self.solicited = None;
@@ -170,7 +170,7 @@ impl Schedule {
         self.copies.clear();
     }
 
-    /// When the next is due, and why.
+    /// When the next is to be sent, and why.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         Deadline::first([
             self.unsolicited.map(|at| Deadline::new(at, "advertisement")),

@@ -139,7 +139,7 @@ fn a_delegation_is_the_whole_prefix_only_where_nobody_else_has_a_part() {
 }
 
 #[test]
-fn who_takes_from_another_source_is_not_in_the_plan() {
+fn what_is_from_another_source_is_not_in_the_plan() {
     let from = |uplink: &str| Some(Source { uplink: uplink.to_owned(), iaid: None });
     let mut config = site(&[]);
     let of = |uplink| Delegation { from: from(uplink), ..delegation(low(1, 62), 62) };

@@ -89,8 +89,8 @@ impl World {
         let mut now = Instant::BOOT;
         loop {
             let scripted = self.script.first_key_value().map(|((at, _), _)| *at);
-            let due = self.changes.deadline().map(|deadline| deadline.at);
-            let Some(next) = [scripted, due].into_iter().flatten().min() else { return };
+            let own = self.changes.deadline().map(|deadline| deadline.at);
+            let Some(next) = [scripted, own].into_iter().flatten().min() else { return };
             if next > until {
                 return;
             }

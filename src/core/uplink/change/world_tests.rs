@@ -297,9 +297,9 @@ proptest! {
             prop_assert!(started.is_none() || changes.running.is_some());
             prop_assert!(changes.waiting.is_none() || changes.deadline().is_some());
         }
-        let told = changes.handle_trigger(now, Trigger::Requested);
+        let refresh = changes.handle_trigger(now, Trigger::Requested);
         let mut later = now;
-        let acted = told.is_some() || (0..60).any(|_| {
+        let acted = refresh.is_some() || (0..60).any(|_| {
             later = later + Duration::from_secs(1);
             changes.poll(later).is_some_and(|refresh| !refresh.follow_up)
         });

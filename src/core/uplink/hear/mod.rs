@@ -176,7 +176,7 @@ impl Routers {
         Ok(heard)
     }
 
-    /// Lets what has run out run out, and gives verdicts that are due.
+    /// Lets what has run out run out, and gives the verdicts whose time has come.
     pub fn handle_timeout(&mut self, now: Instant) -> Heard {
         let mut heard = Heard::default();
         if self.deadline(false).is_none_or(|deadline| deadline.at > now) {
@@ -188,7 +188,7 @@ impl Routers {
         }
         self.wonder_about_overdue(now);
         self.routers.values_mut().for_each(|router| router.reach.judge(now));
-        for (router, prefix, suspicion) in self.suspicions.take_due(now) {
+        for (router, prefix, suspicion) in self.suspicions.take_over(now) {
             let missed = self.judge(now, router, prefix, suspicion.scope);
             if missed && suspicion.is_news {
                 heard.went_back = Some(router);

@@ -137,16 +137,16 @@ impl Suspicions {
 
     /// A router that a solicitation has to be sent to; it counts as sent.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Ipv6Addr> {
-        let is_due = |suspicion: &Suspicion| suspicion.ask_at().is_some_and(|at| at <= now);
-        let due = self.all.iter().filter(|(_, suspicion)| is_due(suspicion));
+        let is_time = |suspicion: &Suspicion| suspicion.ask_at().is_some_and(|at| at <= now);
+        let waiting = self.all.iter().filter(|(_, suspicion)| is_time(suspicion));
         // The router that has waited longest comes first, or one router could keep the others from
         // their turn.
-        let ((router, _), _) = due.min_by_key(|(_, suspicion)| suspicion.ask_at())?;
+        let ((router, _), _) = waiting.min_by_key(|(_, suspicion)| suspicion.ask_at())?;
         let router = *router;
         if !self.questions.take(now) {
             return None;
         }
-        for (_, suspicion) in self.of(router).filter(|(_, suspicion)| is_due(suspicion)) {
+        for (_, suspicion) in self.of(router).filter(|(_, suspicion)| is_time(suspicion)) {
             suspicion.asked += 1;
             suspicion.asked_at = now;
         }
@@ -164,16 +164,16 @@ impl Suspicions {
     }
 
     /// Those that a verdict has to be given on; they are over with it.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(Ipv6Addr, Ipv6Net, Suspicion)> {
-        let mut due = Vec::new();
+    pub(super) fn take_over(&mut self, now: Instant) -> Vec<(Ipv6Addr, Ipv6Net, Suspicion)> {
+        let mut over = Vec::new();
         self.all.retain(|(router, prefix), suspicion| {
-            let is_due = suspicion.verdict_at.is_some_and(|at| at <= now);
-            if is_due {
-                due.push((*router, *prefix, *suspicion));
+            let is_over = suspicion.verdict_at.is_some_and(|at| at <= now);
+            if is_over {
+                over.push((*router, *prefix, *suspicion));
             }
-            !is_due
+            !is_over
         });
-        due
+        over
     }
 
     /// When a verdict has to be given, or, where one can be sent, a solicitation.

@@ -97,7 +97,7 @@ fn a_change_is_copied_64_times_at_most() {
 }
 
 #[test]
-fn who_is_sent_copies() {
+fn copies_go_to_known_hosts() {
     let mut world = quiet(vec![
         neighbor("2001:db8:a::1", 1, 1),
         neighbor("fe80::1", 1, 50),
@@ -132,7 +132,7 @@ fn a_neighbor_has_a_share_of_the_copies() {
 
 /// The cache may have been emptied.
 #[test]
-fn who_solicited_lately_is_sent_copies() {
+fn a_host_that_solicited_lately_is_sent_copies() {
     let mut world = quiet(hosts(1));
     world.solicit(HOST, true);
     for number in 0..1000 {

@@ -173,7 +173,7 @@ fn a_link_that_comes_up_twice_starts_once() {
 
 /// RA-TX-12, RA-TX-25
 #[test]
-fn who_names_its_link_layer_address_is_answered_by_unicast_at_once() {
+fn a_host_that_names_its_link_layer_address_is_answered_by_unicast_at_once() {
     let mut world = World::saying(Content {
         resolvers: vec![("2001:db8::53".parse().unwrap(), Until::Never)],
         ..content(&[A])
@@ -189,7 +189,7 @@ fn who_names_its_link_layer_address_is_answered_by_unicast_at_once() {
 
 /// RA-TX-12, RA-TX-14, RA-TX-15
 #[test]
-fn who_is_answered_how() {
+fn solicitations_are_answered_by_their_source() {
     let multicast = ALL_NODES.to_string();
     let cases = [
         // name,                 unicast, address,   source,    named, answer

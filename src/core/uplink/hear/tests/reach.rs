@@ -42,7 +42,7 @@ fn a_replaced_router_is_moved_behind_the_one_that_replaces_it() {
 }
 
 #[test]
-fn who_answers_stays_in_front() {
+fn a_router_that_answers_stays_in_front() {
     let mut routers = routers();
     hear(&mut routers, 0, ONE, vec![]);
     hear(&mut routers, 100, TWO, vec![]);

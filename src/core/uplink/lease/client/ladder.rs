@@ -58,7 +58,7 @@ pub(super) fn refused_gap(count: u32) -> Duration {
 /// A refresh under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Ladder {
-    /// When its first message is due.
+    /// When its first message leaves.
     pub(super) started: Instant,
     /// A change started it: what gets lost is repeated after a few round trips (PDC-41).
     pub(super) by_change: bool,
@@ -267,7 +267,7 @@ impl Client {
         self.start(kind, parameters, at);
     }
 
-    /// Adds an exchange whose first message is due at `at`.
+    /// Adds an exchange whose first message leaves at `at`.
     pub(super) fn start(&mut self, kind: Kind, parameters: Parameters, at: Instant) {
         self.exchanges.push(Exchange::new(kind, parameters, at, &mut self.random));
     }

@@ -51,7 +51,7 @@ fn hurry_ends_the_delay() {
 
 /// SRV-58, from the side of who is called.
 #[test]
-fn who_asks_in_vain_asks_again_when_called() {
+fn a_client_that_asks_in_vain_asks_again_when_notified() {
     let refuses = |question: &Message| {
         Some(advertise(1, question, vec![fails(1, StatusCode::NoPrefixAvail)]))
     };

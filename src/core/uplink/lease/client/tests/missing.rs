@@ -307,7 +307,7 @@ fn a_refusal_is_known_until_a_prefix_comes() {
 /// PDC-96: a server that gives an address beside what another one delegated does not get that to
 /// renew.
 #[test]
-fn who_gives_an_address_alone_is_not_asked_for_the_prefix() {
+fn a_server_that_gives_an_address_alone_is_not_asked_for_the_prefix() {
     let mut world = World::new(rules());
     world.lease.want_address(START, true);
     world.lease.link_up(START, true);

@@ -1,4 +1,4 @@
-//! Calls after a change.
+//! Notifications after a change.
 
 use MessageType::*;
 
@@ -26,7 +26,7 @@ fn hmac(key: &[u8; 16], octets: &[u8]) -> Vec<u8> {
 
 /// SRV-53
 #[test]
-fn a_key_is_told_to_who_accepts_it_with_what_binds() {
+fn a_key_goes_to_routers_that_accept_it_with_what_binds() {
     let mut world = World::new(SITE, A);
     assert_eq!(key_of(&world.hear(1, Solicit, &[ia(1, &[]), ACCEPT]).unwrap()), None);
     let answer = world.hear(1, Request, &[ia(1, &[])]).unwrap();
@@ -44,16 +44,16 @@ fn a_key_is_told_to_who_accepts_it_with_what_binds() {
     // One for each router: it keeps only the last.
     let other = world.hear(1, Request, &[ia(2, &[]), ACCEPT]).unwrap();
     assert_eq!(key_of(&other), Some(first));
-    // Who does not accept any more is not called so.
+    // A router that does not accept it any more is not notified so.
     world.hear(1, Request, &[ia(1, &[])]).unwrap();
     world.renumber(B);
-    assert!(world.calls().contains(&(contact(1).peer, None)));
+    assert!(world.notifications().contains(&(contact(1).peer, None)));
     world.check();
 }
 
-/// SRV-50, SRV-51, SRV-59: in the pass of the change, one call for all that a router has.
+/// SRV-50, SRV-51, SRV-59: in the pass of the change, one notification for all that a router has.
 #[test]
-fn a_change_calls_each_router_once_in_its_way() {
+fn a_change_notifies_each_router_once_in_its_way() {
     let mut world = World::new(SITE, A);
     let answer = world.hear(1, Request, &[ia(1, &[]), ia(2, &[]), ACCEPT]).unwrap();
     let key = key_of(&answer).unwrap();
@@ -64,10 +64,10 @@ fn a_change_calls_each_router_once_in_its_way() {
     for prefix in ["2001:db8:b00:10::/60", "2001:db8:b00:20::/60", "2001:db8:b00:30::/60"] {
         assert!(routes.contains(&prefix.to_owned()), "{prefix} before anyone hears of it");
     }
-    let calls = world.calls();
-    assert_eq!(calls.len(), 2);
-    assert_eq!(calls[1], (contact(2).peer, None));
-    let (peer, reconfigure) = calls.into_iter().next().unwrap();
+    let notified = world.notifications();
+    assert_eq!(notified.len(), 2);
+    assert_eq!(notified[1], (contact(2).peer, None));
+    let (peer, reconfigure) = notified.into_iter().next().unwrap();
     let reconfigure = reconfigure.expect("a Reconfigure");
     assert_eq!((peer, reconfigure.kind), (contact(1).peer, Reconfigure));
     assert_eq!(reconfigure.transaction_id, TransactionId([0; 3]));
@@ -84,14 +84,14 @@ fn a_change_calls_each_router_once_in_its_way() {
 
 /// SRV-52
 #[test]
-fn a_silent_router_is_called_eight_times_at_doubling_gaps() {
+fn a_silent_router_is_notified_eight_times_at_doubling_gaps() {
     let mut world = World::new(SITE, A);
     world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
     world.renumber(B);
     let mut at = Vec::new();
     for second in 0..1200 {
-        let calls = world.calls();
-        at.extend(calls.iter().filter(|(_, call)| call.is_some()).map(|_| second));
+        let notified = world.notifications();
+        at.extend(notified.iter().filter(|(_, message)| message.is_some()).map(|_| second));
         world.run_for(secs(1));
     }
     assert_eq!(at, [0, 2, 6, 14, 30, 62, 126, 254]);
@@ -99,7 +99,7 @@ fn a_silent_router_is_called_eight_times_at_doubling_gaps() {
 
 /// RA-TX-64: with and without a key, but not where an advertisement does not reach.
 #[test]
-fn who_does_not_come_is_advertised_to_again_within_a_second() {
+fn a_router_that_does_not_come_is_advertised_to_again_within_a_second() {
     let relayed = Contact { relay: Some(contact(9).peer), ..contact(1) };
     for (contact, accepts, expected) in [
         (contact(1), true, &[20, 60, 200, 1000][..]),
@@ -115,9 +115,9 @@ fn who_does_not_come_is_advertised_to_again_within_a_second() {
         let begun = world.now;
         let mut at = Vec::new();
         for _ in 0..10_000 {
-            let calls = world.calls();
-            let calls = calls.iter().filter(|(_, call)| call.is_none());
-            at.extend(calls.map(|_| world.now.since(begun).as_millis()));
+            let notified = world.notifications();
+            let advertised = notified.iter().filter(|(_, message)| message.is_none());
+            at.extend(advertised.map(|_| world.now.since(begun).as_millis()));
             world.run_for(Duration::from_millis(1));
         }
         assert_eq!(at, expected, "{accepts}");
@@ -126,75 +126,76 @@ fn who_does_not_come_is_advertised_to_again_within_a_second() {
 
 /// RA-TX-64, CHG-16: it would take the Reconfigure for one of the change before.
 #[test]
-fn who_was_answered_within_two_seconds_is_advertised_to_at_once() {
+fn a_router_answered_within_two_seconds_is_advertised_to_at_once() {
     for (after, expected) in [(1, 2), (3, 1)] {
         let mut world = World::new(SITE, A);
         world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
         world.run_for(secs(after));
         world.renumber(B);
-        assert_eq!(world.calls().len(), expected, "{after} s");
+        assert_eq!(world.notifications().len(), expected, "{after} s");
     }
 }
 
 /// RA-TX-64: whatever it comes with; another router's message is not its own.
 #[test]
-fn who_was_answered_is_not_advertised_to_again() {
+fn a_router_that_was_answered_is_not_advertised_to_again() {
     for kind in [Renew, Rebind, Request, Solicit] {
         let mut world = World::new(SITE, A);
         world.hear(1, Request, &[ia(1, &[])]).unwrap();
         world.hear(2, Request, &[ia(1, &[])]).unwrap();
         world.renumber(B);
-        assert_eq!(world.calls().len(), 2);
+        assert_eq!(world.notifications().len(), 2);
         world.run_for(Duration::from_millis(10));
         world.ask(1, kind, &[ONE]).unwrap();
         world.run_for(secs(10));
-        let peers: Vec<Ipv6Addr> = world.calls().into_iter().map(|(peer, _)| peer).collect();
+        let peers: Vec<Ipv6Addr> =
+            world.notifications().into_iter().map(|(peer, _)| peer).collect();
         assert_eq!(peers, [contact(2).peer; 4], "{kind:?}");
     }
 }
 
 /// RA-TX-64, SRV-58
 #[test]
-fn who_was_refused_is_advertised_to_again() {
+fn a_router_that_was_refused_is_advertised_to_again() {
     let mut world = World::new(SITE, A);
     world.delegate("up", &[]);
     assert!(world.ask(1, Solicit, &[]).is_err());
     world.run_for(secs(100));
     world.renumber(B);
-    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+    assert_eq!(world.notifications(), [(contact(1).peer, None)]);
     world.run_for(Duration::from_millis(30));
-    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+    assert_eq!(world.notifications(), [(contact(1).peer, None)]);
     world.ask(1, Solicit, &[]).unwrap();
     world.run_for(secs(10));
-    assert_eq!(world.calls(), []);
+    assert_eq!(world.notifications(), []);
 }
 
 /// SRV-52: whatever it comes with.
 #[test]
-fn who_comes_is_not_called_again() {
+fn a_router_that_comes_is_not_notified_again() {
     for kind in [Renew, Rebind, Request] {
         let mut world = World::new(SITE, A);
         world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
         world.run_for(secs(100));
         world.renumber(B);
-        assert_eq!(world.calls().len(), 1);
+        assert_eq!(world.notifications().len(), 1);
         world.run_for(secs(1));
-        world.calls();
+        world.notifications();
         let given = world.ask(1, kind, &[ONE]).unwrap();
         assert_eq!(given, ["2001:db8:b00:10::/60 2700 5400", "2001:db8:a00:10::/60 0 0"], "SRV-28");
         world.run_for(secs(600));
-        assert_eq!(world.calls(), [], "{kind:?}");
+        assert_eq!(world.notifications(), [], "{kind:?}");
         // Nor where our own lease is merely renewed.
         world.renumber(B);
         world.run_for(secs(600));
-        assert_eq!(world.calls(), [], "{kind:?}");
+        assert_eq!(world.notifications(), [], "{kind:?}");
     }
 }
 
 /// SRV-52: a renewal of our own lease is no news to a router that does not come, however often there
 /// is one; a shorter lifetime is, and so is another prefix.
 #[test]
-fn who_does_not_come_is_called_for_news_alone() {
+fn a_router_that_does_not_come_is_notified_of_news_alone() {
     for accepts in [true, false] {
         let mut world = World::new(SITE, A);
         let options = [ia(1, &[]), ACCEPT];
@@ -202,21 +203,21 @@ fn who_does_not_come_is_called_for_news_alone() {
         world.run_for(secs(100));
         world.renumber(B);
         world.run_for(secs(600));
-        world.calls();
+        world.notifications();
         for _ in 0..50 {
             world.renumber(B);
             world.run_for(secs(10));
         }
-        assert_eq!(world.calls(), [], "{accepts}");
+        assert_eq!(world.notifications(), [], "{accepts}");
         world.delegate("up", &[(B, 0, 3600)]);
-        assert_eq!(world.calls().len(), 1, "{accepts}: it is deprecated");
+        assert_eq!(world.notifications().len(), 1, "{accepts}: it is deprecated");
         world.run_for(secs(600));
-        world.calls();
+        world.notifications();
         world.renumber(B);
         world.run_for(secs(600));
-        assert_eq!(world.calls(), [], "{accepts}");
+        assert_eq!(world.notifications(), [], "{accepts}");
         world.renumber("2001:db8:c00::/40");
-        assert_eq!(world.calls().len(), 1, "{accepts}: it has another prefix");
+        assert_eq!(world.notifications().len(), 1, "{accepts}: it has another prefix");
     }
 }
 
@@ -230,9 +231,9 @@ fn replay_values_rise_over_restarts() {
         world.restart();
         world.renumber(if round % 2 == 0 { B } else { A });
         world.run_for(secs(20));
-        for (_, call) in world.calls() {
-            let Some(call) = call else { continue };
-            let replay = call.authentication().unwrap().replay;
+        for (_, message) in world.notifications() {
+            let Some(message) = message else { continue };
+            let replay = message.authentication().unwrap().replay;
             assert!(replay > last, "{replay} after {last}");
             assert!(replay <= world.memory.replay, "set aside before it is used");
             last = replay;
@@ -242,26 +243,26 @@ fn replay_values_rise_over_restarts() {
 
 /// A prefix that is deprecated above is so below, though it is still held.
 #[test]
-fn a_deprecated_prefix_is_told_of() {
+fn routers_are_notified_of_a_deprecated_prefix() {
     let mut world = World::new(SITE, A);
     world.ask(1, Request, &[]).unwrap();
     world.delegate("up", &[(A, 0, 1200), (B, 86_400, 86_400)]);
-    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+    assert_eq!(world.notifications(), [(contact(1).peer, None)]);
     let given = world.ask(1, Renew, &[ONE]).unwrap();
     assert_eq!(given, ["2001:db8:a00:10::/60 0 1200", "2001:db8:b00:10::/60 2700 5400"]);
     world.delegate("up", &[(A, 0, 1200), (B, 86_400, 86_400)]);
-    assert_eq!(world.calls(), []);
+    assert_eq!(world.notifications(), []);
     world.check();
 }
 
 /// RFC 9096 L-15: a lease above that has become shorter, in whichever of its lifetimes.
 #[test]
-fn who_was_promised_more_than_is_left_is_called() {
+fn a_router_promised_more_than_is_left_is_notified() {
     for (preferred, valid) in [(600, 900), (600, 86_400), (2700, 3000)] {
         let mut world = World::new(SITE, A);
         world.ask(1, Request, &[]).unwrap();
         world.delegate("up", &[(A, preferred, valid)]);
-        assert_eq!(world.calls().len(), 1, "{preferred} {valid}");
+        assert_eq!(world.notifications().len(), 1, "{preferred} {valid}");
         let left = format!("2001:db8:a00:10::/60 {preferred} {}", valid.min(5400));
         assert_eq!(world.ask(1, Renew, &[ONE]).unwrap(), [left]);
     }
@@ -269,43 +270,43 @@ fn who_was_promised_more_than_is_left_is_called() {
 
 /// SRV-58
 #[test]
-fn who_was_refused_is_called_when_there_is_something() {
+fn a_router_that_was_refused_is_notified_when_there_is_something() {
     for kind in [Solicit, Request] {
         let mut world = World::new(SITE, A);
         world.delegate("up", &[]);
         assert!(world.ask(1, kind, &[]).is_err());
         assert!(world.ask(7, kind, &[]).is_err(), "a stranger");
         world.run_for(secs(100));
-        assert_eq!(world.calls(), []);
+        assert_eq!(world.notifications(), []);
         world.renumber(B);
-        assert_eq!(world.calls(), [(contact(1).peer, None)]);
+        assert_eq!(world.notifications(), [(contact(1).peer, None)]);
         world.renumber(A);
-        assert_eq!(world.calls(), [], "once");
+        assert_eq!(world.notifications(), [], "once");
     }
 }
 
-/// Killed between the change and the calls.
+/// Killed between the change and the notifications.
 #[test]
-fn calls_are_made_up_for_after_a_restart() {
+fn notifications_are_made_up_for_after_a_restart() {
     let mut world = World::new(SITE, A);
     world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
     world.hear(2, Request, &[ia(1, &[])]).unwrap();
     world.run_for(secs(100));
     world.leases.insert("up".to_owned(), vec![(net(B), 86_400, 86_400)]);
     world.restart();
-    let calls = world.calls();
-    assert_eq!(calls.len(), 2);
-    assert!(calls[0].1.is_some() && calls[1].1.is_none());
+    let notified = world.notifications();
+    assert_eq!(notified.len(), 2);
+    assert!(notified[0].1.is_some() && notified[1].1.is_none());
     world.ask(1, Renew, &[ONE]).unwrap();
     world.restart();
-    let again: Vec<_> = world.calls().into_iter().map(|(peer, _)| peer).collect();
+    let again: Vec<_> = world.notifications().into_iter().map(|(peer, _)| peer).collect();
     assert_eq!(again, [contact(2).peer], "not who knows");
 }
 
 /// SRV-38, SRV-58: before it is known what is delegated to us, a router that solicits is asked to
 /// come back soon, and notified. No other router gets an answer that takes something away.
 #[test]
-fn who_solicits_too_early_is_notified() {
+fn a_router_that_solicits_too_early_is_notified() {
     let asked = Dhcpv6Option::OptionRequest(vec![code::SOL_MAX_RT]);
     let mut world = World::new(SITE, A);
     world.known = false;
@@ -317,9 +318,9 @@ fn who_solicits_too_early_is_notified() {
     assert_eq!((answer.kind, answer.has_rapid_commit()), (Advertise, false));
     assert_eq!(prefixes_of(&answer, 1), Err(StatusCode::NoPrefixAvail));
     assert!(answer.options.contains(&Dhcpv6Option::SolMaxRt(60)));
-    assert_eq!(world.calls(), []);
+    assert_eq!(world.notifications(), []);
     world.known = true;
     world.renumber(B);
-    assert_eq!(world.calls(), [(contact(1).peer, None)]);
+    assert_eq!(world.notifications(), [(contact(1).peer, None)]);
     assert!(world.ask(1, Solicit, &[]).is_ok());
 }
