@@ -1,6 +1,7 @@
 //! What every part of the agent knows of IPv6 networks: groups, ports, prefixes, link-layer
 //! addresses.
 
+use std::cmp::Ordering;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
@@ -29,6 +30,24 @@ pub const DHCP_SERVER_PORT: u16 = 547;
 /// The universal/local bit, inverted so that an identifier given by hand is local without setting
 /// it (RFC 4291 §2.5.1).
 const UNIVERSAL_LOCAL: u64 = 0x0200_0000_0000_0000;
+
+/// A prefix as the key of a map, in the same order. Addresses are compared as numbers here, in a
+/// fraction of the time that their groups take one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PrefixKey(pub Ipv6Net);
+
+impl Ord for PrefixKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let parts = |key: &Self| (u128::from(key.0.addr()), key.0.prefix_len());
+        parts(self).cmp(&parts(other))
+    }
+}
+
+impl PartialOrd for PrefixKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// Whether two prefixes have an address in common.
 pub fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
@@ -114,6 +133,17 @@ mod tests {
         ];
         for (octets, expected) in cases {
             assert_eq!(stable_hash(octets), expected, "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_in_the_order_of_their_prefixes() {
+        let texts = ["::/0", "2001:db8::/32", "2001:db8::/48", "2001:db8:0:1::/48", "ff00::/8"];
+        let nets = texts.map(|text| text.parse::<Ipv6Net>().unwrap());
+        for one in nets {
+            for other in nets {
+                assert_eq!(PrefixKey(one).cmp(&PrefixKey(other)), one.cmp(&other));
+            }
         }
     }
 

@@ -163,7 +163,7 @@ impl Many {
     fn routed(&self, site: &str) -> usize {
         let routes = self.net.nodes[0].kernel.system().routes.keys();
         let is_there = |prefix: &ipnet::Ipv6Net| prefix.prefix_len() == 56;
-        routes.filter(|(prefix, ..)| is_there(prefix) && net(site).contains(prefix)).count()
+        routes.filter(|(prefix, ..)| is_there(&prefix.0) && net(site).contains(&prefix.0)).count()
     }
 
     fn renew(&mut self, number: u16) -> Vec<Done> {

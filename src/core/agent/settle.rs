@@ -146,8 +146,9 @@ impl Core {
         self.kernel.removable = removable;
         if all {
             let bindings = self.kernel.backlog.take_all();
+            let (mut before, mut after) = (Vec::new(), Vec::new());
             for (key, reason) in &bindings {
-                self.follow_binding(key, *reason);
+                self.follow_binding(key, *reason, &mut before, &mut after);
             }
             self.kernel.backlog.add_records(bindings);
         }

@@ -80,15 +80,17 @@ impl Delegated {
         moved.chain(self.in_subnets.iter().cloned()).collect()
     }
 
-    /// Derives the routes of a binding: those that it had, and those that it has now. It has none
-    /// by way of what is no neighbor, which the kernel would refuse, and none through a link that is
+    /// Derives the routes of a binding: adds those that it had to `before`, and those that it has now
+    /// to `after`. It has none by way of what is no neighbor, which the kernel would refuse, and none through a link that is
     /// no downlink any more: what its router may hold stays kept from others all the same.
     pub(in crate::core) fn follow(
         &mut self,
         system: &System,
         delegating: &Delegating,
         key: &BindingKey,
-    ) -> (Vec<KernelRoute>, Vec<KernelRoute>) {
+        before: &mut Vec<KernelRoute>,
+        after: &mut Vec<KernelRoute>,
+    ) {
         let interface = self.links.running.get(&*key.downlink);
         let interface = interface.filter(|_| delegating.has_downlink(&key.downlink));
         let binding = delegating.bindings().get(key);
@@ -110,14 +112,15 @@ impl Delegated {
         } else if !self.in_subnets.is_empty() {
             self.in_subnets.remove(key);
         }
-        let before = if routes.is_empty() {
+        after.extend_from_slice(&routes);
+        let had = if routes.is_empty() {
             self.routes.remove(key)
         } else if let Some(known) = self.routes.get_mut(key) {
-            Some(std::mem::replace(known, routes.clone()))
+            Some(std::mem::replace(known, routes))
         } else {
-            self.routes.insert(key.clone(), routes.clone())
+            self.routes.insert(key.clone(), routes)
         };
-        (before.unwrap_or_default(), routes)
+        before.extend(had.into_iter().flatten());
     }
 
     /// Those that are derived at once, for comparison with what was kept.
@@ -125,7 +128,7 @@ impl Delegated {
     pub(in crate::core) fn from_scratch(system: &System, delegating: &Delegating) -> Self {
         let mut delegated = Self { links: Links::of(system), ..Self::default() };
         for key in delegating.bindings().keys() {
-            delegated.follow(system, delegating, key);
+            delegated.follow(system, delegating, key, &mut Vec::new(), &mut Vec::new());
         }
         delegated
     }

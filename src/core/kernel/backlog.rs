@@ -29,12 +29,17 @@ pub(in crate::core) enum Reason {
 /// What is left to be done for bindings.
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Backlog {
-    /// Bindings whose routes are to be derived, and why.
-    bindings: BTreeMap<BindingKey, Reason>,
+    /// Bindings that changed, whose routes are to be derived.
+    bindings: BTreeSet<BindingKey>,
+    /// Bindings whose link changed, likewise.
+    rerouted: BTreeSet<BindingKey>,
     /// Routes that a comparison of everything found to be missing.
     steps: BTreeMap<RouteKey, Step>,
     /// Routes that end, or whose lifetimes move: no router waits for that.
     later: BTreeMap<RouteKey, Step>,
+    /// Such steps that are not in `later` yet, the newest last: each of the bindings above adds its
+    /// own, and looks for none here.
+    newest: Vec<Step>,
     /// When the steps in `later` are taken.
     later_at: Option<Instant>,
     /// Whether it has been checked that no step in `later` removes a route that is wanted.
@@ -46,38 +51,53 @@ pub(in crate::core) struct Backlog {
 impl Backlog {
     /// Whether nothing is left to be done.
     pub(in crate::core) fn is_empty(&self) -> bool {
-        !self.has_steps() && self.later.is_empty() && self.records.is_empty()
+        !self.has_steps() && !self.has_later() && self.records.is_empty()
     }
 
     /// Whether routes are left to be derived or set, for which requesting routers wait.
     pub(in crate::core) fn has_steps(&self) -> bool {
-        !self.bindings.is_empty() || !self.steps.is_empty()
+        self.has_bindings() || !self.steps.is_empty()
+    }
+
+    fn has_bindings(&self) -> bool {
+        !self.bindings.is_empty() || !self.rerouted.is_empty()
+    }
+
+    fn has_later(&self) -> bool {
+        !self.later.is_empty() || !self.newest.is_empty()
     }
 
     /// Adds bindings that changed: their routes and records have to be brought up to date.
-    pub(in crate::core) fn add_bindings(&mut self, touched: BTreeSet<BindingKey>) {
-        // They are in order: appended, they take a fraction of the time of one after the other.
-        self.bindings.append(&mut touched.into_iter().map(|key| (key, Reason::Binding)).collect());
+    pub(in crate::core) fn add_bindings(&mut self, mut touched: BTreeSet<BindingKey>) {
+        if !touched.is_empty() {
+            self.sort_later();
+            // They are in order: appended, they take a fraction of the time of one after the other.
+            self.bindings.append(&mut touched);
+        }
     }
 
     /// Adds bindings whose link changed: their routes have to be brought up to date.
-    pub(in crate::core) fn add_rerouted(&mut self, rerouted: BTreeSet<BindingKey>) {
-        for key in rerouted {
-            self.bindings.entry(key).or_insert(Reason::Link);
+    pub(in crate::core) fn add_rerouted(&mut self, mut rerouted: BTreeSet<BindingKey>) {
+        if !rerouted.is_empty() {
+            self.sort_later();
+            self.rerouted.append(&mut rerouted);
         }
     }
 
     /// Returns the bindings whose routes are to be derived before everything is compared, and
     /// forgets all steps, which the comparison finds again.
-    pub(in crate::core) fn take_all(&mut self) -> BTreeMap<BindingKey, Reason> {
+    pub(in crate::core) fn take_all(&mut self) -> Vec<(BindingKey, Reason)> {
         self.steps.clear();
         self.later.clear();
-        std::mem::take(&mut self.bindings)
+        self.newest.clear();
+        std::iter::from_fn(|| self.next_binding()).collect()
     }
 
     /// Removes a binding that is handled on its own now.
     pub(in crate::core) fn remove(&mut self, key: &BindingKey) {
+        self.sort_later();
         self.bindings.remove(key);
+        self.rerouted.remove(key);
         self.records.remove(key);
     }
 
@@ -95,12 +115,18 @@ impl Backlog {
     }
 
     /// Adds steps about routes for which no router waits.
-    fn add_later(&mut self, now: Instant, steps: Vec<(RouteKey, Step)>) {
+    fn add_later(&mut self, now: Instant, steps: Vec<Step>) {
         if !steps.is_empty() {
-            self.later.extend(steps);
+            self.newest.extend(steps);
             self.later_at.get_or_insert(now + DEFER);
             self.later_is_checked = false;
         }
+    }
+
+    /// Has all steps about routes for which no router waits found by route.
+    fn sort_later(&mut self) {
+        let steps = std::mem::take(&mut self.newest).into_iter();
+        self.later.extend(steps.filter_map(|step| Some((step.route()?.key(), step))));
     }
 
     /// When the next slice is to be handled: at once, unless only steps are left for which no
@@ -109,7 +135,7 @@ impl Backlog {
         let at = if self.has_steps() || !self.records.is_empty() {
             now
         } else {
-            self.later_at.filter(|_| !self.later.is_empty())?
+            self.later_at.filter(|_| self.has_later())?
         };
         Some(Deadline::new(at, "routes and records of bindings"))
     }
@@ -128,7 +154,12 @@ impl Backlog {
     }
 
     fn next_bindings(&mut self) -> Vec<(BindingKey, Reason)> {
-        std::iter::from_fn(|| self.bindings.pop_first()).take(SLICE).collect()
+        std::iter::from_fn(|| self.next_binding()).take(SLICE).collect()
+    }
+
+    fn next_binding(&mut self) -> Option<(BindingKey, Reason)> {
+        let changed = self.bindings.pop_first().map(|key| (key, Reason::Binding));
+        changed.or_else(|| self.rerouted.pop_first().map(|key| (key, Reason::Link)))
     }
 
     fn next_steps(&mut self) -> Vec<Step> {
@@ -137,6 +168,7 @@ impl Backlog {
     }
 
     fn next_later(&mut self) -> Vec<Step> {
+        self.sort_later();
         let next = std::iter::from_fn(|| self.later.pop_first());
         let steps = next.map(|(_, step)| step).take(SLICE).collect();
         if self.later.is_empty() {
@@ -180,21 +212,17 @@ impl Core {
     /// Keeps for later the steps about routes that are not in the desired state: removals, and
     /// routes of bindings. Returns the other steps.
     pub(in crate::core) fn postpone_routes(&mut self, now: Instant, steps: Vec<Step>) -> Vec<Step> {
-        let Reconciler { backlog, desired, refusals, .. } = &mut self.kernel;
-        let is_of_route = |step: &Step| {
-            step.route().is_some_and(|route| !desired.routes.contains_key(&route.key()))
+        let is_of_binding = |step: &Step| {
+            step.route().is_some_and(|route| !self.kernel.desired.routes.contains_key(&route.key()))
         };
-        let (routes, others): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(is_of_route);
-        let routes = routes.into_iter().filter_map(|step| Some((step.route()?.key(), step)));
-        let routes: Vec<(RouteKey, Step)> = routes.collect();
-        refusals.queued(routes.iter().map(|(key, _)| Key::Route(*key)));
-        backlog.add_later(now, routes);
+        let (routes, others): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(is_of_binding);
+        self.kernel.queue_later(now, routes);
         others
     }
 
     /// Handles the next slice of the backlog.
     pub(in crate::core) fn work_off(&mut self, now: Instant) {
-        if !self.kernel.backlog.bindings.is_empty() {
+        if self.kernel.backlog.has_bindings() {
             let steps = self.follow_next(now);
             self.take_steps(now, steps);
         } else if !self.kernel.backlog.steps.is_empty() {
@@ -213,12 +241,15 @@ impl Core {
     /// keeps the others for later.
     pub(in crate::core) fn follow_next(&mut self, now: Instant) -> Vec<Step> {
         let keys = self.kernel.backlog.next_bindings();
-        let (first, later) = self.follow_routes(now, keys.iter().map(|(key, why)| (key, *why)));
-        let is_allowed = |step: &Step| {
-            step.removed_route().is_none_or(|route| self.kernel.removable.allows(route))
-        };
-        let later = later.into_iter().filter(is_allowed).collect();
-        let _ = self.postpone_routes(now, later);
+        let (first, mut later) = self.follow_routes(now, keys.iter().map(|(key, why)| (key, *why)));
+        let Reconciler { desired, removable, .. } = &self.kernel;
+        later.retain(|step| {
+            let is_allowed = step.removed_route().is_none_or(|route| removable.allows(route));
+            let is_desired =
+                step.route().is_some_and(|route| desired.routes.contains_key(&route.key()));
+            is_allowed && !is_desired
+        });
+        self.kernel.queue_later(now, later);
         self.kernel.backlog.add_records(keys);
         first
     }
@@ -233,39 +264,52 @@ impl Core {
         let (mut before, mut after) =
             (Vec::with_capacity(keys.len()), Vec::with_capacity(2 * keys.len()));
         for (key, reason) in keys {
-            let (had, has) = self.follow_binding(key, reason);
-            for routes in [&had, &has] {
+            let (had_from, has_from) = (before.len(), after.len());
+            self.follow_binding(key, reason, &mut before, &mut after);
+            let had = before.get(had_from..).unwrap_or_default();
+            let has = after.get(has_from..).unwrap_or_default();
+            for routes in [had, has] {
                 if self.kernel.backlog.remove_steps(routes) {
                     let subjects = routes.iter().map(|route| Key::Route(route.key()));
                     self.kernel.refusals.dequeued(now, subjects);
                 }
             }
-            before.extend(had);
-            after.extend(has);
         }
         let mut steps = diff::binding_diff(now, &self.kernel.state.system, &before, &after);
         steps.retain(|step| !self.kernel.refusals.holds(now, step));
         steps.into_iter().partition(|step| self.kernel.is_awaited(step))
     }
 
-    /// Derives the routes of a binding; returns those that it had, and those that it has now.
+    /// Derives the routes of a binding; adds those that it had to `before`, and those that it has
+    /// now to `after`.
     pub(in crate::core) fn follow_binding(
         &mut self,
         key: &BindingKey,
         reason: Reason,
-    ) -> (Vec<KernelRoute>, Vec<KernelRoute>) {
+        before: &mut Vec<KernelRoute>,
+        after: &mut Vec<KernelRoute>,
+    ) {
         let stranded_count = self.kernel.delegated.stranded().len();
-        let (had, has) =
-            self.kernel.delegated.follow(&self.kernel.state.system, &self.delegating, key);
+        let (had_from, has_from) = (before.len(), after.len());
+        let system = &self.kernel.state.system;
+        self.kernel.delegated.follow(system, &self.delegating, key, before, after);
         self.review |= self.kernel.delegated.stranded().len() != stranded_count;
         if reason == Reason::Binding {
-            self.report_delegations(key, &had, &has);
+            let had = before.get(had_from..).unwrap_or_default();
+            let has = after.get(has_from..).unwrap_or_default();
+            self.report_delegations(key, had, has);
         }
-        (had, has)
     }
 }
 
 impl Reconciler {
+    /// Keeps steps about routes of bindings for later.
+    fn queue_later(&mut self, now: Instant, steps: Vec<Step>) {
+        let keys = steps.iter().filter_map(|step| Some(Key::Route(step.route()?.key())));
+        self.refusals.queued(keys);
+        self.backlog.add_later(now, steps);
+    }
+
     /// Drops removals that are not needed any more. Bindings are handled one after the other: the
     /// route that one has lost another may have got since, and one that was replaced needs no
     /// removal.
@@ -274,6 +318,7 @@ impl Reconciler {
         if std::mem::replace(&mut backlog.later_is_checked, true) {
             return;
         }
+        backlog.sort_later();
         let removals = backlog.later.values().filter_map(Step::removed_route).map(KernelRoute::key);
         let mut needless: BTreeSet<RouteKey> =
             removals.filter(|key| !state.system.routes.contains_key(key)).collect();
@@ -320,9 +365,7 @@ mod tests {
         for route in [&wanted, &vanished, &over] {
             kernel.refusals.add(NOW, removal(route), Refusal::NotPermitted);
         }
-        let steps = [&wanted, &vanished, &over].map(|route| (route.key(), removal(route)));
-        kernel.refusals.queued(steps.iter().map(|(key, _)| Key::Route(*key)));
-        kernel.backlog.add_later(NOW, steps.to_vec());
+        kernel.queue_later(NOW, [&wanted, &vanished, &over].map(removal).to_vec());
         assert_eq!(kernel.refusals.deadline(), None, "they have their turn");
         kernel.drop_needless_removals(NOW);
         assert_eq!(kernel.backlog.next_later(), [removal(&over)]);

@@ -8,7 +8,7 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use super::recorded::Recorded;
-use crate::net::IfIndex;
+use crate::net::{IfIndex, PrefixKey};
 use crate::time::{ROUNDING, Until};
 
 /// An interface.
@@ -117,12 +117,12 @@ impl RouteTarget {
 }
 
 /// What identifies a route: destination, target and metric.
-pub type RouteKey = (Ipv6Net, RouteTarget, u32);
+pub type RouteKey = (PrefixKey, RouteTarget, u32);
 
 impl KernelRoute {
     /// What identifies the route.
     pub const fn key(&self) -> RouteKey {
-        (self.destination, self.target, self.metric)
+        (PrefixKey(self.destination), self.target, self.metric)
     }
 
     /// Destination and metric. Two routes must not share them: the kernel would spread packets over
@@ -288,7 +288,8 @@ impl System {
         (destination, metric): (Ipv6Net, u32),
     ) -> impl Iterator<Item = &KernelRoute> {
         let first = RouteTarget::Gateway(IfIndex(0), Ipv6Addr::UNSPECIFIED);
-        let routes = self.routes.range((destination, first, 0)..).map(|(_, route)| route);
+        let routes =
+            self.routes.range((PrefixKey(destination), first, 0)..).map(|(_, route)| route);
         routes
             .take_while(move |route| route.destination == destination)
             .filter(move |route| route.metric == metric)

@@ -21,6 +21,9 @@ use crate::core::output::{Object, Step};
 use crate::net::IfIndex;
 use crate::time::{Instant, Until};
 
+/// The most attributes of a route.
+const ROUTE_ATTRIBUTES: usize = 5;
+
 /// The request for a step; none where netlink is not the way to take it.
 pub(super) fn request(
     now: Instant,
@@ -128,10 +131,12 @@ fn route(now: Instant, wanted: &KernelRoute) -> RouteMessage {
         },
         ..RouteHeader::default()
     };
-    message.attributes = vec![
+    // There are as many of these as routes: the room is taken once.
+    message.attributes = Vec::with_capacity(ROUTE_ATTRIBUTES);
+    message.attributes.extend([
         RouteAttribute::Destination(RouteAddress::Inet6(wanted.destination.network())),
         RouteAttribute::Priority(wanted.metric),
-    ];
+    ]);
     if let Some(interface) = wanted.target.interface() {
         message.attributes.push(RouteAttribute::Oif(interface.0));
     }

@@ -158,6 +158,21 @@ fn duids_are_opaque() {
     }
 }
 
+/// Those that are kept in place, those that are not, and those that differ in length alone.
+#[test]
+fn duids_are_equal_and_in_order_as_their_octets_are() {
+    let octets =
+        [&[0, 1, 2][..], &[0, 1, 2, 0], &[0, 1, 3], &[0; 22], &[0; 23], &[9; 22], &[9; 23]];
+    for one in octets {
+        for other in octets {
+            let (a, b) = (Duid::new(one).unwrap(), Duid::new(other).unwrap());
+            assert_eq!(a.cmp(&b), one.cmp(other), "{a} {b}");
+            assert_eq!(a == b, one == other, "{a} {b}");
+            assert_eq!(a.octets(), one);
+        }
+    }
+}
+
 #[test]
 fn text_that_is_no_duid_is_refused() {
     for (text, error) in [

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use ipnet::Ipv6Net;
 
 use super::binding::BindingKey;
+use crate::net::PrefixKey;
 
 /// Prefixes, each with its holder. Those of different holders do not overlap.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core::delegate) struct Holders {
-    by_prefix: BTreeMap<Ipv6Net, BindingKey>,
+    by_prefix: BTreeMap<PrefixKey, BindingKey>,
     /// How many prefixes of each length there are: what holds another is looked for by length.
     lengths: BTreeMap<u8, usize>,
 }
@@ -30,12 +31,12 @@ impl Holders {
         prefix: Ipv6Net,
     ) -> impl Iterator<Item = &BindingKey> {
         // None has host bits, so what lies inside stands together.
-        let inside = self.by_prefix.range(prefix..);
-        let inside = inside.take_while(move |(held, _)| prefix.contains(*held));
+        let inside = self.by_prefix.range(PrefixKey(prefix)..);
+        let inside = inside.take_while(move |(held, _)| prefix.contains(&held.0));
         let inside = inside.map(|(_, holder)| holder);
         let around = self.lengths.range(..prefix.prefix_len()).filter_map(move |(length, _)| {
             let around = Ipv6Net::new(prefix.addr(), *length).ok()?;
-            self.by_prefix.get(&around.trunc())
+            self.by_prefix.get(&PrefixKey(around.trunc()))
         });
         around.chain(inside)
     }
@@ -46,13 +47,13 @@ impl Holders {
     }
 
     pub(in crate::core::delegate) fn insert(&mut self, prefix: Ipv6Net, key: &BindingKey) {
-        match self.by_prefix.get(&prefix) {
+        match self.by_prefix.get(&PrefixKey(prefix)) {
             Some(holder) if holder == key => {}
             Some(_) => {
-                self.by_prefix.insert(prefix, key.clone());
+                self.by_prefix.insert(PrefixKey(prefix), key.clone());
             }
             None => {
-                self.by_prefix.insert(prefix, key.clone());
+                self.by_prefix.insert(PrefixKey(prefix), key.clone());
                 let count = self.lengths.entry(prefix.prefix_len()).or_default();
                 *count = count.saturating_add(1);
             }
@@ -61,10 +62,10 @@ impl Holders {
 
     /// `key` holds `prefix` no longer.
     pub(in crate::core::delegate) fn remove(&mut self, prefix: Ipv6Net, key: &BindingKey) {
-        if self.by_prefix.get(&prefix) != Some(key) {
+        if self.by_prefix.get(&PrefixKey(prefix)) != Some(key) {
             return;
         }
-        self.by_prefix.remove(&prefix);
+        self.by_prefix.remove(&PrefixKey(prefix));
         if let Some(count) = self.lengths.get_mut(&prefix.prefix_len()) {
             *count = count.saturating_sub(1);
             if *count == 0 {

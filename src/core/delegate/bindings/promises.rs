@@ -6,6 +6,7 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use super::binding::Promise;
+use crate::net::PrefixKey;
 
 /// Promises in order of prefix, without room to spare: there are as many of these as bindings. What
 /// is remembered shares them with the binding until that changes.
@@ -78,7 +79,7 @@ impl Promises {
     }
 
     fn find(&self, prefix: &Ipv6Net) -> Result<usize, usize> {
-        self.0.binary_search_by(|(held, _)| held.cmp(prefix))
+        self.0.binary_search_by_key(&PrefixKey(*prefix), |(held, _)| PrefixKey(*held))
     }
 }
 
