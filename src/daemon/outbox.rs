@@ -20,6 +20,8 @@ const LAST_RETRY: Duration = Duration::from_millis(50);
 const MAX_TRIES: u32 = 10;
 /// A failure that lasts for this number of tries is reported as a warning.
 const WARN_AFTER: u32 = 3;
+/// What lasts, or comes and goes, is reported once: again after such a time without a failure.
+const QUIET: Duration = Duration::from_secs(60);
 /// At the bound the oldest goes.
 const MAX_PACKETS: usize = 256;
 
@@ -90,7 +92,8 @@ pub(super) struct Outbox {
     lanes: BTreeMap<Lane, Queue>,
     asked: Fate,
     advertised: Fate,
-    is_warned: bool,
+    /// When a failure last lasted.
+    failed_at: Option<Instant>,
     /// ICMPv6 packets that were dropped, by interface and destination.
     dropped: Vec<(IfIndex, Ipv6Addr)>,
 }
@@ -103,7 +106,6 @@ impl Outbox {
 
     /// Takes note of a packet that has left.
     pub(super) fn sent(&mut self, parcel: &Parcel) {
-        self.is_warned = false;
         if let Some(fate) = self.fate(parcel.stage()) {
             fate.left = true;
         }
@@ -232,8 +234,11 @@ impl Outbox {
                         continue;
                     };
                     let tries = tries.saturating_add(1);
-                    if tries >= WARN_AFTER && !std::mem::replace(&mut self.is_warned, true) {
-                        warning = Some(in_words(&parcel, &error));
+                    if tries >= WARN_AFTER {
+                        let before = self.failed_at.replace(now);
+                        if before.is_none_or(|at| now.since(at) >= QUIET) {
+                            warning = Some(in_words(&parcel, &error));
+                        }
                     }
                     if !self.is_final(&parcel, &error, tries) {
                         let at = now + delay(tries);
@@ -321,22 +326,24 @@ mod tests {
         assert_eq!((reached, outbox.deadline()), (vec![ASKED], None));
     }
 
+    /// A table of neighbors that is full takes one packet and refuses the next.
     #[test]
-    fn as_long_as_nothing_leaves_that_is_said_once() {
+    fn what_lasts_or_comes_and_goes_is_reported_once() {
         let mut outbox = Outbox::default();
-        let (question, error) = (Parcel::Icmpv6(packet(1, "ff02::2")), error(libc::EINVAL));
-        let warnings = |outbox: &mut Outbox| {
-            outbox.refused(NOW, question.clone(), &error);
-            let mut warnings = 0;
-            while let Some(next) = outbox.deadline() {
-                let refused = || io::Error::from_raw_os_error(libc::EINVAL);
-                warnings += usize::from(outbox.retry(next, |_| Err(refused())).1.is_some());
+        let mut warnings_at = Vec::new();
+        for second in (0..300).chain(360..600) {
+            let began_at = NOW + Duration::from_secs(second);
+            let parcel = Parcel::Icmpv6(packet(1, &format!("ff02::1:ff00:{second}")));
+            outbox.refused(began_at, parcel, &error(libc::EINVAL));
+            for _ in 0..4 {
+                let next = outbox.deadline().unwrap();
+                let warning = outbox.retry(next, |_| Err(error(libc::EINVAL))).1;
+                warnings_at.extend(warning.map(|_| second));
             }
-            warnings
-        };
-        assert_eq!((warnings(&mut outbox), warnings(&mut outbox)), (1, 0));
-        outbox.sent(&question);
-        assert_eq!(warnings(&mut outbox), 1);
+            outbox.retry(began_at + Duration::from_millis(500), |_| Ok(()));
+            assert_eq!(outbox.deadline(), None);
+        }
+        assert_eq!(warnings_at, [0, 360]);
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub struct PrefixView {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Snapshot {
     prefixes: BTreeMap<Ipv6Net, Condition>,
-    default_routers: BTreeSet<(Ipv6Addr, Preference, bool)>,
+    /// In their order, which makes their metrics.
+    default_routers: Vec<(Ipv6Addr, Preference, bool)>,
     routes: BTreeSet<(Ipv6Net, Ipv6Addr, Preference)>,
     parameters: Parameters,
 }
@@ -220,7 +221,8 @@ impl Routers {
         })
     }
 
-    /// The default routers, those that are heard first, then the most preferred, then by address.
+    /// The default routers: those that are heard, then the most preferred, then in the order of
+    /// [`Routers::precedence`].
     pub fn default_routers(&self, now: Instant) -> Vec<DefaultRouter> {
         let routers = self.routers.iter().filter(|(_, router)| !router.default_until.is_over(now));
         let mut routers: Vec<DefaultRouter> = routers
@@ -235,9 +237,20 @@ impl Routers {
         let nobody = routers.iter().all(|router| router.silent);
         routers.iter_mut().for_each(|router| router.silent &= !nobody);
         routers.sort_by_key(|router| {
-            (router.silent, std::cmp::Reverse(router.preference), router.address)
+            let precedence = self.precedence(router.address);
+            (router.silent, std::cmp::Reverse(router.preference), precedence)
         });
         routers
+    }
+
+    /// Among routers that are equal otherwise those come first that were heard since the last link
+    /// event, then the one of the lease, then who was there first: any node on the link can
+    /// advertise itself, under an address of its choice, and that alone moves no traffic.
+    fn precedence(&self, address: Ipv6Addr) -> (bool, bool, Option<u64>, Ipv6Addr) {
+        let router = self.routers.get(&address);
+        let is_doubtful = router.is_some_and(|router| router.reach.is_doubtful());
+        let since = router.map(|router| router.since);
+        (is_doubtful, Some(address) != self.lease_router, since, address)
     }
 
     /// That all default routers are lost: with the interface.
@@ -247,7 +260,7 @@ impl Routers {
         self.default_routers(now).iter().map(lost).collect()
     }
 
-    /// More specific routes, by destination and router.
+    /// More specific routes, by destination, then in the order of [`Routers::precedence`].
     pub fn routes(&self, now: Instant) -> Vec<SpecificRoute> {
         let all = self.routers.iter().flat_map(|(router, facts)| {
             facts.routes.iter().map(move |(destination, route)| SpecificRoute {
@@ -259,7 +272,7 @@ impl Routers {
         });
         let mut routes: Vec<SpecificRoute> =
             all.filter(|route| !route.until.is_over(now)).collect();
-        routes.sort();
+        routes.sort_by_key(|route| (route.destination, self.precedence(route.router)));
         routes
     }
 

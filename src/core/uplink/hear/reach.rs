@@ -15,7 +15,7 @@ const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Durati
 /// A router that was asked and did not answer within this time is silent.
 const VERDICT_AFTER: Duration = Duration::from_secs(5);
 /// A router that was heard this shortly before is not asked.
-const JUST_HEARD: Duration = Duration::from_secs(10);
+const JUST_HEARD: Duration = Duration::from_secs(1);
 /// From one question to the next, whatever others advertise meanwhile.
 const REST: Duration = Duration::from_secs(60);
 /// MaxRtrAdvInterval, unless less follows from the Router Lifetime (RFC 4861 §6.2.1).
@@ -58,6 +58,10 @@ impl Reach {
 
     pub(super) const fn is_silent(&self) -> bool {
         self.silent
+    }
+
+    pub(super) const fn is_doubtful(&self) -> bool {
+        self.is_doubtful
     }
 
     /// When a router last heard at `heard_at`, with a Router Lifetime of `lifetime`, has missed

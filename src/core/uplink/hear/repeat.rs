@@ -69,6 +69,7 @@ impl Router {
     pub(super) fn repeats(&self, now: Instant, advertisement: &RouterAdvertisement) -> bool {
         self.last.as_ref().is_some_and(|last| is_repeated(last, advertisement))
             && !self.reach.is_silent()
+            && !self.reach.is_doubtful()
             && self.next_end().is_none_or(|end| end > now)
             && carried(advertisement).all(|prefix| {
                 self.prefixes.get(&prefix).is_some_and(|known| {

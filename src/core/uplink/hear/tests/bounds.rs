@@ -78,6 +78,37 @@ fn forged_routers_push_out_neither_the_lease_s_nor_the_one_in_use() {
     assert!(one(&routers, at(2), B).of_lease && !one(&routers, at(2), A).of_lease);
 }
 
+/// A forged router that is as good otherwise moves no traffic, whatever its address: it comes behind
+/// the router of the lease, and behind who was there first; its routes do as well.
+#[test]
+fn a_newcomer_comes_behind_those_that_were_there() {
+    let to = net("2001:db8:5::/48");
+    let route = |preference| {
+        vec![NdpOption::Route(RouteInformation {
+            prefix: to,
+            preference,
+            lifetime: Lifetime::Finite(600),
+        })]
+    };
+    let order = |routers: &Routers, seconds: u64| {
+        let by: Vec<Ipv6Addr> =
+            routers.routes(at(seconds)).iter().map(|route| route.router).collect();
+        let defaults = routers.default_routers(at(seconds));
+        assert!(defaults.iter().map(|router| router.address).eq(by.iter().copied()));
+        by
+    };
+    let mut routers = routers();
+    for (second, number) in [(0, 8), (1, 9), (2, 7)] {
+        hear(&mut routers, second, router(number), route(Preference::Medium));
+    }
+    assert_eq!(order(&routers, 2), [8, 9, 7].map(router));
+    // Heard again, in another order.
+    hear(&mut routers, 3, router(7), route(Preference::Medium));
+    assert_eq!(order(&routers, 3), [8, 9, 7].map(router));
+    routers.set_lease_router(router(9));
+    assert_eq!(order(&routers, 3), [9, 8, 7].map(router));
+}
+
 /// The same for routes, resolvers, search domains and NAT64 prefixes.
 #[test]
 fn the_newest_of_each_list_gets_in() {

@@ -70,6 +70,30 @@ fn a_router_that_misses_its_interval_is_asked() {
     assert_eq!(order(&routers, 1000)[0], (TWO, false));
 }
 
+/// A router that comes up in the place of another which was heard a moment ago is in front in a few
+/// seconds.
+#[test]
+fn a_router_that_was_just_heard_is_asked_a_second_later() {
+    let mut routers = routers();
+    hear(&mut routers, 100, ONE, vec![]);
+    hear(&mut routers, 100, TWO, vec![]);
+    assert_eq!(live(&mut routers, 100, 107, &[TWO]), [(101, ONE), (102, ONE), (104, ONE)]);
+    assert_eq!(order(&routers, 107), [(TWO, false), (ONE, true)]);
+}
+
+/// After a link event who is heard comes before who was heard before it; the order is a change.
+#[test]
+fn a_link_event_makes_way_for_routers_that_are_heard_then() {
+    let mut routers = routers();
+    hear(&mut routers, 0, ONE, vec![]);
+    routers.set_lease_router(ONE);
+    routers.handle_link_event(at(100), false);
+    assert!(hear(&mut routers, 101, TWO, vec![]).others);
+    assert_eq!(order(&routers, 101), [(TWO, false), (ONE, false)]);
+    assert!(hear(&mut routers, 102, ONE, vec![]).others);
+    assert_eq!(order(&routers, 102), [(ONE, false), (TWO, false)]);
+}
+
 /// Where nobody answers, none is better than another.
 #[test]
 fn silence_of_all_changes_nothing() {
