@@ -319,6 +319,35 @@ fn a_relay_agent_answers_for_who_is_behind_it() {
     assert_eq!(lan.routes()[&held], address("fe80::b"));
 }
 
+/// A relay agent that names its interfaces otherwise after a restart: who has not renewed by T2 by
+/// the old name is where the new one says, and keeps what it has.
+#[test]
+fn a_relay_agent_that_names_its_interfaces_anew_costs_nobody_its_prefix() {
+    let held = net("2001:db8:0:100::/56");
+    let from = |kind, name: &[u8]| {
+        let octets = message(kind, &duid(1), &[ia(1, &[held]), Dhcpv6Option::RapidCommit]);
+        relayed("fe80::99", "fd00:1::1", &[RelayOption::InterfaceId(name.to_vec())], octets)
+    };
+    let mut lan = Lan::new(SITE);
+    lan.hear("fe80::a", from(Solicit, b"eth1"));
+    assert_eq!(lan.given(), [held]);
+    for (name, seconds, kind, is_given) in [
+        (b"eth2", 900, Renew, false),
+        (b"eth2", 1261, Rebind, true),
+        (b"eth2", 900, Renew, true),
+        (b"eth1", 2150, Rebind, false),
+        (b"eth2", 0, Renew, true),
+        (b"eth3", 2161, Solicit, true),
+    ] {
+        lan.run_for(secs(seconds));
+        lan.hear("fe80::a", from(kind, name));
+        let given: &[Ipv6Net] = if is_given { &[held] } else { &[] };
+        assert_eq!(lan.given(), given, "{seconds} {kind:?}");
+        assert_eq!(lan.routes()[&held], address("fe80::a"));
+        lan.nothing_is_left_to_do();
+    }
+}
+
 /// A relay agent whose link was renumbered speaks from another address, and still answers at the
 /// old one: it is the same by its link-layer address, and only for who was behind it.
 #[test]

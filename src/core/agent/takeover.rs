@@ -45,7 +45,14 @@ impl Core {
         message: &Message,
     ) -> Option<Holder> {
         let newcomer = arrival.contact.place();
-        self.delegating.contested(now, arrival, message, |key, contact| {
+        self.delegating.contested(now, arrival, message, |key, binding| {
+            let contact = binding.contact();
+            // Behind a relay agent nobody can be probed. But a router that is still where it was
+            // has renewed by T2; one that has not is where the relay agent says now, as after a
+            // restart in which it numbered its interfaces anew.
+            if contact.neighbor() == newcomer.neighbor && binding.is_overdue(now) {
+                return false;
+            }
             let question = self.question(&key.downlink, contact, &newcomer);
             !question.is_some_and(|question| {
                 self.takeovers.is_silent(now, &question)

@@ -213,7 +213,7 @@ impl Delegating {
         now: Instant,
         arrival: &Arrival,
         message: &Message,
-        counts: impl Fn(&BindingKey, &Contact) -> bool,
+        counts: impl Fn(&BindingKey, &Binding) -> bool,
     ) -> Option<Holder> {
         self.bindings.contested(now, arrival, message, counts)
     }

@@ -22,6 +22,8 @@ use crate::wire::dhcpv6_option::Iaid;
 /// and then anywhere.
 const MAX_TRIES: u8 = 32;
 const SIDE_BY_SIDE: u8 = 16;
+/// No router starts anew so soon: IA_PDs that ask one by one within this time are of one start.
+const LEFT_AFTER: Duration = Duration::from_secs(10);
 /// How many of the prefixes that a message names are looked for in a pool.
 const MAX_NAMED: usize = 8;
 
@@ -75,7 +77,26 @@ impl Bindings {
         }
         let mut pools =
             self.pools.iter().filter(|(_, pool)| serves(pool, wanted.key, wanted.contact));
-        pools.find_map(|(name, pool)| self.pick(now, name, pool, wanted)).into_iter().collect()
+        let picked = pools.find_map(|(name, pool)| self.pick(now, name, pool, wanted));
+        picked.or_else(|| self.left_behind(now, wanted)).into_iter().collect()
+    }
+
+    /// Where nothing else is left for a router: what it has of a pool by an IA_PD that it has
+    /// dropped, as routers do that number their IA_PDs anew at each start. Of several the one goes
+    /// that it was told of longest ago.
+    fn left_behind(&self, now: Instant, wanted: &Wanted<'_>) -> Option<Slot> {
+        let Wanted { key, contact, others, reserved, .. } = wanted;
+        let place = contact.place();
+        let dropped = self.bindings_of(key).filter(|(other, binding)| {
+            !others.contains(&other.iaid) && *other != *key && binding.contact.place() == place
+        });
+        let slots = dropped.filter_map(|(_, binding)| {
+            let [slot @ Slot::Pool { .. }] = &binding.slots[..] else { return None };
+            let is_left = !reserved.contains(slot) && self.is_its(slot, key, contact);
+            let at = binding.promised.last_sent_at().filter(|_| is_left)?;
+            (now.since(at) >= LEFT_AFTER).then_some((at, slot))
+        });
+        slots.min_by_key(|(at, _)| *at).map(|(_, slot)| slot.clone())
     }
 
     /// The configured delegations of this router and IAID.

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use super::{Arrival, Binding, BindingKey, Bindings, Contact};
+use super::{Arrival, Binding, BindingKey, Bindings, Contact, Promise};
 use crate::core::delegate::asked::distinct_ia_pds;
-use crate::time::Instant;
+use crate::time::{Instant, ROUNDING, Until};
 use crate::wire::dhcpv6::{Message, MessageType};
 
 /// The holder of a binding.
@@ -20,6 +20,20 @@ pub struct Holder {
     pub contact: Contact,
 }
 
+impl Binding {
+    /// Whether its router has let T2 pass without a message: it is not any more where it was.
+    pub(in crate::core) fn is_overdue(&self, now: Instant) -> bool {
+        let t2 = |promise: &Promise| {
+            let preferred = promise.preferred_until > Until::At(promise.last_sent_at);
+            let end = if preferred { promise.preferred_until } else { promise.valid_until };
+            let lifetime = end.at().map(|at| at.since(promise.last_sent_at))?;
+            Some(promise.last_sent_at + lifetime / 5 * 4)
+        };
+        let live = self.promised.values().filter(|promise| promise.withdrawn_at.is_none());
+        live.map(t2).all(|at| at.is_some_and(|at| at <= now + ROUNDING))
+    }
+}
+
 impl Bindings {
     /// The first holder at another place, of those that `counts`, of what `message` would take or
     /// end: a binding that it names, or a configured delegation that another router was given.
@@ -28,7 +42,7 @@ impl Bindings {
         now: Instant,
         arrival: &Arrival,
         message: &Message,
-        counts: impl Fn(&BindingKey, &Contact) -> bool,
+        counts: impl Fn(&BindingKey, &Binding) -> bool,
     ) -> Option<Holder> {
         match message.kind {
             MessageType::Solicit
@@ -46,9 +60,7 @@ impl Bindings {
         }
         let place = arrival.contact.place();
         let is_elsewhere = |key: &BindingKey, binding: &Binding| {
-            !binding.is_over(now)
-                && binding.contact.place() != place
-                && counts(key, &binding.contact)
+            !binding.is_over(now) && binding.contact.place() != place && counts(key, binding)
         };
         distinct_ia_pds(message).find_map(|ia| {
             let key = BindingKey {

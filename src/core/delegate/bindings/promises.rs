@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::binding::Promise;
 use crate::net::PrefixKey;
+use crate::time::Instant;
 
 /// Promises in order of prefix, without room to spare: there are as many of these as bindings. What
 /// is remembered shares them with the binding until that changes.
@@ -15,6 +16,11 @@ use crate::net::PrefixKey;
 pub struct Promises(Arc<[(Ipv6Net, Promise)]>);
 
 impl Promises {
+    /// When a message about any of them last left, if one did.
+    pub(in crate::core::delegate) fn last_sent_at(&self) -> Option<Instant> {
+        self.values().map(|promise| promise.last_sent_at).max()
+    }
+
     pub(in crate::core::delegate) fn get(&self, prefix: &Ipv6Net) -> Option<&Promise> {
         let at = self.find(prefix).ok()?;
         self.0.get(at).map(|(_, promise)| promise)

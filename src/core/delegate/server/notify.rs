@@ -64,7 +64,7 @@ impl Server {
         }
         match binding.reconfigure_key {
             Some(secret) => {
-                let answered = binding.promised.values().map(|promise| promise.last_sent_at).max();
+                let answered = binding.promised.last_sent_at();
                 let lately = answered.is_some_and(|at| now.since(at) <= ANSWERED_LATELY);
                 if is_first && lately && contact.relay.is_none() {
                     let (downlink, host) = (Arc::clone(&downlink), contact.peer);

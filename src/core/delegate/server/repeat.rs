@@ -129,6 +129,7 @@ fn repeated_at(notified_at: Instant, count: usize) -> Option<Instant> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::delegate::Contact;
 
     const START: Instant = Instant::from_secs(1000);
 
@@ -166,5 +167,29 @@ mod tests {
         assert_eq!(awaited.deadline().unwrap().at, START + Duration::from_millis(200));
         assert!(awaited.poll(START + Duration::from_secs(9)).is_some());
         assert_eq!(awaited.deadline(), None, "that was the last");
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_ends_no_repetition() {
+        let mut awaited = Awaited::default();
+        let ((duid, downlink), host) = router(1);
+        awaited.insert(START, (duid.clone(), Arc::clone(&downlink)), host, true);
+        let from = |number| {
+            let peer = router(number).1;
+            let contact = Contact {
+                next_hop: peer,
+                peer,
+                link_layer: None,
+                neighbor_link_layer: None,
+                port: 546,
+                relay: None,
+                levels: Vec::new(),
+            };
+            Arrival { downlink: Arc::clone(&downlink), contact }
+        };
+        awaited.remove(&duid, &from(2));
+        assert!(awaited.awaits_renewal(START));
+        awaited.remove(&duid, &from(1));
+        assert!(!awaited.awaits_renewal(START) && awaited.deadline().is_none());
     }
 }

@@ -103,6 +103,44 @@ fn a_place_that_is_tied_to_an_ia_pd_is_not_taken_with_another() {
     world.check();
 }
 
+/// A router that has other IAIDs at each start is served as long as it has a place, though the pool
+/// is full or it has as many as one router can have; what a message names beside is not taken.
+#[test]
+fn a_router_that_numbers_its_ia_pds_anew_is_given_what_it_left() {
+    let mut world = World::new(POOL, A);
+    for iaid in 1..=40 {
+        let offer = world.hear(1, Solicit, &[ia(iaid, &[])]).unwrap();
+        let offered = prefixes_of(&offer, iaid).unwrap()[0].0;
+        let answer = world.hear(1, Request, &[ia(iaid, &[&offered.to_string()])]).unwrap();
+        assert_eq!(prefixes_of(&answer, iaid).unwrap()[0].0, offered);
+        assert_eq!(world.delegating.bindings().len(), iaid.min(3) as usize);
+        world.check();
+        world.run_for(secs(10));
+    }
+    // What it was told of longest ago went.
+    let left: Vec<u32> = world.delegating.bindings().keys().map(|key| key.iaid.0).collect();
+    assert_eq!(left, [38, 39, 40]);
+    let four = [41, 42, 43, 44].map(|iaid| ia(iaid, &[]));
+    let answer = world.hear(1, Request, &four).unwrap();
+    let given = [41, 42, 43, 44].map(|iaid| prefixes_of(&answer, iaid).is_ok());
+    assert_eq!(given, [true, true, true, false]);
+    world.check();
+    for number in 2..=14 {
+        world.ask(number, Request, &[]).unwrap();
+    }
+    assert_eq!(world.delegating.bindings().len(), 16);
+    let answer = world.hear(15, Request, &[ia(1, &[])]).unwrap();
+    assert_eq!(prefixes_of(&answer, 1), Err(StatusCode::NoPrefixAvail), "nobody else's");
+    world.run_for(secs(9));
+    let answer = world.hear(14, Request, &[ia(2, &[])]).unwrap();
+    assert_eq!(prefixes_of(&answer, 2), Err(StatusCode::NoPrefixAvail), "no start anew");
+    world.run_for(secs(1));
+    let answer = world.hear(14, Request, &[ia(2, &[])]).unwrap();
+    assert!(prefixes_of(&answer, 2).is_ok(), "its own");
+    assert_eq!(world.delegating.bindings().len(), 16);
+    world.check();
+}
+
 /// A link-layer address names a router too, heard with the message or read from its address.
 #[test]
 fn a_router_is_known_by_its_link_layer_address() {
@@ -182,5 +220,26 @@ fn a_reload_moves_a_router_between_pool_and_delegation() {
     world.reload(POOL);
     assert_eq!(world.notifications().len(), 1);
     assert_eq!(given(&mut world, 1, 1), pooled);
+    world.check();
+}
+
+/// SEC-18: a reload takes nothing from a router for another at another place, whatever link-layer
+/// address that has come with.
+#[test]
+fn a_reload_gives_a_delegation_to_one_place_only() {
+    let at = |number| Contact { link_layer: Some(vec![2, 0, 0x5e, 0, 0x53, 1]), ..contact(number) };
+    let mut world = World::new(POOL, A);
+    for number in [1, 2] {
+        let request = message(number, Request, &[ia(1, &[])]);
+        world.hear_at("lan0", at(number), &request).unwrap();
+    }
+    let pooled = world.routes()[1].clone();
+    world.reload(&format!(
+        "{POOL}\n[delegation.mine]\ndownlink = \"lan0\"\nlink-layer = \"02:00:5e:00:53:01\"\nprefix = \"0x8/62\""
+    ));
+    let slots: Vec<&[Slot]> =
+        world.delegating.bindings().values().map(|binding| binding.slots()).collect();
+    assert!(matches!(slots[..], [[Slot::Delegation(_)], [Slot::Pool { .. }]]), "{slots:?}");
+    assert!(world.routes().contains(&pooled));
     world.check();
 }

@@ -262,3 +262,19 @@ fn an_answer_fits_a_datagram_whatever_is_named() {
     assert_eq!(answer.ia_pds().count(), 32);
     world.check();
 }
+
+/// SRV-57: a Renew that left before our last message came shows nothing of what that gave.
+#[test]
+fn what_a_router_has_not_heard_of_yet_it_may_hold() {
+    for (milliseconds, shows) in [(0, false), (2900, false), (3000, true)] {
+        let mut world = World::new(SITE, A);
+        world.ask(1, Request, &[]).unwrap();
+        world.renumber(B);
+        world.run_for(Duration::from_millis(milliseconds));
+        world.ask(1, Renew, &[]).unwrap();
+        let bindings = world.delegating.bindings();
+        let old = bindings[&key(1, 1)].promised().find(|(prefix, _)| net(A).contains(*prefix));
+        assert_eq!(old.unwrap().1.heard, shows, "{milliseconds}");
+        world.check();
+    }
+}

@@ -156,3 +156,31 @@ fn prefixes_by(
     let inner = RelayMessage::decode(outer.relayed().unwrap()).unwrap();
     prefixes_of(&Message::decode(inner.relayed().unwrap()).unwrap(), 1).unwrap()
 }
+
+/// SRV-53, SEC-18: the key of a router is told to nobody at another place.
+#[test]
+fn a_key_is_told_at_its_own_place_only() {
+    let mut world = World::new(SITE, A);
+    let key_of = |world: &World, iaid| world.delegating.bindings()[&key(1, iaid)].reconfigure_key;
+    let accept = Dhcpv6Option::ReconfigureAccept;
+    world.hear(1, Request, &[ia(1, &[]), accept.clone()]).unwrap();
+    let first = key_of(&world, 1).unwrap();
+    let elsewhere = message(1, Request, &[ia(2, &[]), accept]);
+    world.hear_at("lan0", contact(9), &elsewhere).unwrap();
+    assert_eq!(key_of(&world, 1), Some(first));
+    assert!(key_of(&world, 2).is_some_and(|second| second != first));
+    world.check();
+}
+
+/// SRV-60: what is not on the link is not notified by an advertisement, also not of what there is
+/// for it by now.
+#[test]
+fn a_router_refused_behind_a_relay_agent_is_not_advertised_to() {
+    let mut world = World::new(SITE, A);
+    world.delegate("up", &[]);
+    hear(&mut world, 1, Request, "fd00:1::1");
+    world.run_for(secs(10));
+    world.renumber(B);
+    world.run_for(secs(10));
+    assert_eq!(world.notifications(), []);
+}

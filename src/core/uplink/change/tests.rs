@@ -394,3 +394,15 @@ fn a_refresh_in_between_postpones_the_follow_up() {
     assert_eq!(changes.poll(millis(1900)), None);
     assert_eq!(changes.poll(millis(1901)), FOLLOW_UP);
 }
+
+/// CHG-16: a refresh that was not for the link stands for nothing that is heard first on it later.
+#[test]
+fn first_words_after_another_fruitful_refresh_start_one() {
+    for trigger in [Trigger::Requested, advertisement(OTHER), reconfigure(PARENT)] {
+        let mut changes = Changes::new();
+        changes.handle_trigger(millis(0), trigger);
+        changes.handle_outcome(millis(1), Outcome::Fruitful, Some(PARENT));
+        let first_words = Trigger::FirstWords { router: PARENT };
+        assert_eq!(changes.handle_trigger(millis(2), first_words), RENEW, "{trigger:?}");
+    }
+}
