@@ -9,11 +9,13 @@ use std::time::Duration;
 use super::kernel::{CAPABILITIES, Kernel};
 use crate::config::Config;
 use crate::core::Core;
+use crate::core::event::Event;
 use crate::core::input::{Input, Received};
 use crate::core::kernel::object::Refusal;
 use crate::core::kernel::system::KernelEvent;
 use crate::core::memory::{Memory, Record};
 use crate::core::output::{Hearing, Object, Output, Setting, Step};
+use crate::core::rejection;
 use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
@@ -190,6 +192,13 @@ impl Node {
                 self.end();
                 Output::Exit
             }
+            Output::Event(event) => {
+                if let Event::PacketRejected { packet, .. } = &event {
+                    let is_explained = rejection::meaning(packet.kind, packet.reason).is_some();
+                    assert!(is_explained, "{packet} without its meaning");
+                }
+                Output::Event(event)
+            }
             other @ (Output::SendIcmpv6(_)
             | Output::SendDhcpv6(_)
             | Output::SendServer(_)
@@ -197,8 +206,7 @@ impl Node {
             | Output::RunEngines(_)
             | Output::Engine(_)
             | Output::Publish(_)
-            | Output::RunScript(_)
-            | Output::Event(_)) => other,
+            | Output::RunScript(_)) => other,
         })
     }
 

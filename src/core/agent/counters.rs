@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+#[cfg(test)]
 use crate::core::rejection;
 use crate::time::Instant;
 
@@ -32,7 +33,8 @@ impl Counters {
         kind: &'static str,
         reason: &'static str,
     ) -> bool {
-        debug_assert!(
+        #[cfg(test)]
+        assert!(
             rejection::meaning(kind, reason).is_some(),
             "{kind}-{reason} is not explained in core::rejection"
         );
