@@ -92,8 +92,8 @@ pub(super) struct Outbox {
     lanes: BTreeMap<Lane, Queue>,
     asked: Fate,
     advertised: Fate,
-    /// When a failure last lasted.
-    failed_at: Option<Instant>,
+    /// When a failure last lasted, by interface.
+    failed_at: BTreeMap<IfIndex, Instant>,
     /// ICMPv6 packets that were dropped, by interface and destination.
     dropped: Vec<(IfIndex, Ipv6Addr)>,
 }
@@ -235,8 +235,9 @@ impl Outbox {
                     };
                     let tries = tries.saturating_add(1);
                     if tries >= WARN_AFTER {
-                        let before = self.failed_at.replace(now);
-                        if before.is_none_or(|at| now.since(at) >= QUIET) {
+                        self.failed_at.retain(|_, at| now.since(*at) < QUIET);
+                        let interface = parcel.packet().interface;
+                        if self.failed_at.insert(interface, now).is_none() {
                             warning = Some(in_words(&parcel, &error));
                         }
                     }
@@ -344,6 +345,17 @@ mod tests {
             assert_eq!(outbox.deadline(), None);
         }
         assert_eq!(warnings_at, [0, 360]);
+        // Another interface has its own.
+        let mut elsewhere = packet(1, "ff02::2");
+        elsewhere.interface = IfIndex(elsewhere.interface.0 + 1);
+        let now = NOW + Duration::from_secs(600);
+        outbox.refused(now, Parcel::Icmpv6(elsewhere), &error(libc::EINVAL));
+        let mut warnings = 0;
+        while let Some(next) = outbox.deadline() {
+            let warning = outbox.retry(next, |_| Err(error(libc::EINVAL))).1;
+            warnings += usize::from(warning.is_some());
+        }
+        assert_eq!(warnings, 1);
     }
 
     #[test]

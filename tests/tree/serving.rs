@@ -34,6 +34,20 @@ const SITE: &str = "[static.site]\nprefix = \"2001:db8::/48\"\n[downlink.lan]\ns
     advertise = false\n[downlink.guest]\n[pool.a]\ndownlink = \"lan\"\n\
     [pool.b]\ndownlink = \"wlan\"\n";
 
+fn link(index: IfIndex, name: &str, running: bool) -> Link {
+    Link {
+        index,
+        name: name.to_owned(),
+        running,
+        multicast: true,
+        point_to_point: false,
+        link_layer_address: None,
+        mtu: 1500,
+        accept_ra: None,
+        carrier_ups: 0,
+    }
+}
+
 struct One {
     core: Core,
     now: Instant,
@@ -47,17 +61,7 @@ impl One {
         let now = Instant::from_secs(1000);
         let mut system = System { forwarding: true, ..System::default() };
         for (index, name) in [(LAN, "lan"), (WLAN, "wlan"), (GUEST, "guest")] {
-            system.handle(KernelEvent::Link(Link {
-                index,
-                name: name.to_owned(),
-                running: true,
-                multicast: true,
-                point_to_point: false,
-                link_layer_address: None,
-                mtu: 1500,
-                accept_ra: None,
-                carrier_ups: 0,
-            }));
+            system.handle(KernelEvent::Link(link(index, name, true)));
             let address = format!("fe80::{}", index.0);
             system.handle(KernelEvent::Address(world::address(index, &address, false)));
         }
@@ -67,6 +71,22 @@ impl One {
         let mut one = Self { core, now, groups: Vec::new(), serves: false, steps: Vec::new() };
         one.tell(Input::System(system));
         one
+    }
+
+    fn link(&mut self, index: IfIndex, name: &str, running: bool) {
+        self.tell(Input::Kernel(vec![KernelEvent::Link(link(index, name, running))]));
+    }
+
+    /// What leaves from the server's port in the next seconds.
+    fn run_for(&mut self, seconds: u64) -> Vec<ServerPacket> {
+        let end = self.now + Duration::from_secs(seconds);
+        let mut all = Vec::new();
+        while let Some(next) = self.core.deadline(self.now).filter(|next| next.at <= end) {
+            self.now = next.at.max(self.now);
+            all.extend(self.tell(Input::Timeout).into_iter().map(|(sent, ..)| sent));
+        }
+        self.now = end;
+        all
     }
 
     /// What leaves from the server's port, with whether a record and a route came before it.
@@ -220,6 +240,24 @@ fn an_answer_to_a_reconfigure_goes_before_the_desired_state() {
         let addressed = |step: &Step| matches!(step, Step::Set(Object::Address(_)));
         assert!(one.steps.iter().any(addressed), "{renews}: {:?}", one.steps);
     }
+}
+
+/// SRV-50: what could not reach a router as its link was down is no notification.
+#[test]
+fn a_router_is_notified_anew_when_its_link_returns() {
+    let mut one = One::new();
+    one.hear(LAN, CLIENT, GROUP, message(MessageType::Request));
+    one.run_for(10);
+    one.link(LAN, "lan", false);
+    let prefixes = BTreeMap::from([("site".to_owned(), "2001:db8:1::/48".parse().ok())]);
+    one.tell(Input::Command(Command::SetPrefixes { prefixes, graceful: false }));
+    assert_eq!(one.run_for(400), [], "nothing leaves");
+    one.link(LAN, "lan", true);
+    let sent = one.run_for(10);
+    let is_question = |packet: &ServerPacket| {
+        packet.packet.octets.first() == Some(&MessageType::Reconfigure.to_wire())
+    };
+    assert!(sent.iter().any(is_question), "{sent:?}");
 }
 
 /// SRV-05, SRV-07, SRV-08, SRV-09: nothing leaves, and it is counted.

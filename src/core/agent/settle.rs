@@ -142,6 +142,7 @@ impl Core {
         let accounted = self.accounted(&sources);
         let carving = self.carve(now, &sources);
         let rerouted = self.kernel.delegated.attach(&self.kernel.state.system, &self.delegating);
+        self.delegating.notify_again(now, &rerouted);
         self.kernel.backlog.add_rerouted(rerouted);
         let removable = self.removable();
         let all =
@@ -167,6 +168,9 @@ impl Core {
         desired.suit(self.capabilities, &self.kernel.delegated);
         desired.note_ends(now);
         let before = std::mem::replace(&mut self.kernel.desired, desired);
+        if before.routes.keys().ne(self.kernel.desired.routes.keys()) {
+            self.kernel.backlog.check_later();
+        }
         let options = self.kernel.desired.contents.iter().map(|(name, content)| {
             let (servers, search) = (content.resolvers.iter(), content.search.iter());
             let options = HostOptions {

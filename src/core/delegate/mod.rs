@@ -196,6 +196,12 @@ impl Delegating {
         self.bindings.routes(key, interface)
     }
 
+    /// The links of these bindings have changed: their routers are notified once more of what they
+    /// did not come for.
+    pub(in crate::core) fn notify_again(&mut self, now: Instant, keys: &BTreeSet<BindingKey>) {
+        self.bindings.notify_again(now, keys);
+    }
+
     /// The routes of one of its bindings, through `interface`.
     pub fn routes_of(&self, binding: &Binding, interface: IfIndex) -> Vec<KernelRoute> {
         self.bindings.routes_of(binding, interface)

@@ -81,8 +81,9 @@ impl Delegated {
     }
 
     /// Derives the routes of a binding: adds those that it had to `before`, and those that it has now
-    /// to `after`. It has none by way of what is no neighbor, which the kernel would refuse, and none through a link that is
-    /// no downlink any more: what its router may hold stays kept from others all the same.
+    /// to `after`. It has none by way of what is no neighbor, which the kernel would refuse, and
+    /// none through a link that is no downlink any more: what its router may hold stays kept from
+    /// others all the same.
     pub(in crate::core) fn follow(
         &mut self,
         system: &System,

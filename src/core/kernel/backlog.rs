@@ -123,6 +123,11 @@ impl Backlog {
         }
     }
 
+    /// Other routes are wanted now: those that are to be removed are compared with them again.
+    pub(in crate::core) const fn check_later(&mut self) {
+        self.later_is_checked = false;
+    }
+
     /// Has all steps about routes for which no router waits found by route.
     fn sort_later(&mut self) {
         let steps = std::mem::take(&mut self.newest).into_iter();
@@ -323,8 +328,15 @@ impl Reconciler {
         let mut needless: BTreeSet<RouteKey> =
             removals.filter(|key| !state.system.routes.contains_key(key)).collect();
         for route in delegated.routes().chain(desired.routes.values()) {
-            if backlog.later.get(&route.key()).is_some_and(|step| step.removed_route().is_some()) {
-                needless.insert(route.key());
+            let Some(step) = backlog.later.get_mut(&route.key()) else { continue };
+            if step.removed_route().is_some() {
+                // It may have to live for longer than the one that was to be removed.
+                match diff::route_step(now, &state.system, route) {
+                    Some(wanted) => *step = wanted,
+                    None => {
+                        needless.insert(route.key());
+                    }
+                }
             }
         }
         backlog.later.retain(|key, _| !needless.contains(key));

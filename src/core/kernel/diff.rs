@@ -138,7 +138,7 @@ pub fn binding_diff(
 }
 
 /// The step that brings a route about, if one is needed.
-fn route_step(now: Instant, system: &System, route: &KernelRoute) -> Option<Step> {
+pub(super) fn route_step(now: Instant, system: &System, route: &KernelRoute) -> Option<Step> {
     if route.until.is_over(now) {
         // The kernel takes no end in the past: set once more, the route would be there for another
         // second, and then again.

@@ -22,8 +22,6 @@ use crate::wire::dhcpv6_option::Iaid;
 /// and then anywhere.
 const MAX_TRIES: u8 = 32;
 const SIDE_BY_SIDE: u8 = 16;
-/// No router starts anew so soon: IA_PDs that ask one by one within this time are of one start.
-const LEFT_AFTER: Duration = Duration::from_secs(10);
 /// How many of the prefixes that a message names are looked for in a pool.
 const MAX_NAMED: usize = 8;
 
@@ -82,19 +80,23 @@ impl Bindings {
     }
 
     /// Where nothing else is left for a router: what it has of a pool by an IA_PD that it has
-    /// dropped, as routers do that number their IA_PDs anew at each start. Of several the one goes
-    /// that it was told of longest ago.
+    /// dropped, as routers do that number their IA_PDs anew at each start. That a message does not
+    /// name one shows nothing, as routers ask for what they lack alone; one that it has is renewed
+    /// by T2. Of several the one goes that was answered longest ago.
     fn left_behind(&self, now: Instant, wanted: &Wanted<'_>) -> Option<Slot> {
         let Wanted { key, contact, others, reserved, .. } = wanted;
         let place = contact.place();
         let dropped = self.bindings_of(key).filter(|(other, binding)| {
-            !others.contains(&other.iaid) && *other != *key && binding.contact.place() == place
+            !others.contains(&other.iaid)
+                && *other != *key
+                && binding.contact.place() == place
+                && binding.is_overdue(now)
         });
         let slots = dropped.filter_map(|(_, binding)| {
             let [slot @ Slot::Pool { .. }] = &binding.slots[..] else { return None };
             let is_left = !reserved.contains(slot) && self.is_its(slot, key, contact);
             let at = binding.promised.last_sent_at().filter(|_| is_left)?;
-            (now.since(at) >= LEFT_AFTER).then_some((at, slot))
+            Some((at, slot))
         });
         slots.min_by_key(|(at, _)| *at).map(|(_, slot)| slot.clone())
     }

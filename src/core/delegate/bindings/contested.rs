@@ -21,7 +21,8 @@ pub struct Holder {
 }
 
 impl Binding {
-    /// Whether its router has let T2 pass without a message: it is not any more where it was.
+    /// Whether its router was promised something and has not been answered until T2 of that had
+    /// passed: it is not any more where it was, or we were not.
     pub(in crate::core) fn is_overdue(&self, now: Instant) -> bool {
         let t2 = |promise: &Promise| {
             let preferred = promise.preferred_until > Until::At(promise.last_sent_at);
@@ -30,7 +31,9 @@ impl Binding {
             Some(promise.last_sent_at + lifetime / 5 * 4)
         };
         let live = self.promised.values().filter(|promise| promise.withdrawn_at.is_none());
-        live.map(t2).all(|at| at.is_some_and(|at| at <= now + ROUNDING))
+        let mut live = live.map(t2).peekable();
+        // What a message has withdrawn has no T2.
+        live.peek().is_some() && live.all(|at| at.is_some_and(|at| at <= now + ROUNDING))
     }
 }
 

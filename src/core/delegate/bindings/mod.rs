@@ -207,6 +207,14 @@ impl Bindings {
         woken
     }
 
+    /// The links of these bindings have changed: routers that did not come for all their
+    /// notifications are notified anew, as none may have reached them.
+    pub(super) fn notify_again(&mut self, now: Instant, keys: &BTreeSet<BindingKey>) {
+        for key in keys {
+            self.change(key, |binding| binding.push = binding.push.map(|push| push.again(now)));
+        }
+    }
+
     /// Whether there may be something for routers that were refused, since this was asked last.
     pub(super) fn take_freed(&mut self) -> bool {
         std::mem::take(&mut self.has_freed)

@@ -12,7 +12,7 @@ const MAX_ATTEMPTS: u32 = 8;
 /// Notifications that go on until the requesting router comes, or has been notified often enough.
 ///
 /// One that does not come stays as it is then: it is notified anew when there is something else that
-/// it has to know, not whenever our own lease is renewed.
+/// it has to know, or another way to reach it, not whenever our own lease is renewed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core::delegate) struct Push {
     attempts: u32,
@@ -24,6 +24,11 @@ impl Push {
     /// The first notification leaves at once.
     pub(in crate::core::delegate) const fn new(now: Instant) -> Self {
         Self { attempts: 0, next_at: Some(now) }
+    }
+
+    /// There is another way to reach the router: where all notifications have left they begin anew.
+    pub(in crate::core::delegate) fn again(self, now: Instant) -> Self {
+        if self.next_at.is_some() { self } else { Self::new(now) }
     }
 
     /// How many notifications there have been.

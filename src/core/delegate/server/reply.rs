@@ -380,9 +380,14 @@ impl ReplyBuilder<'_> {
             (true, _) if tells => Some(known.unwrap_or_else(|| self.server.random.key())),
             (true | false, _) => known,
         };
+        let at = self.now;
         for (binding, before) in all {
             if before != key && self.bound {
-                self.bindings.change(&binding, |binding| binding.reconfigure_key = key);
+                self.bindings.change(&binding, |binding| {
+                    binding.reconfigure_key = key;
+                    // It was notified by an advertisement, and can be asked by name now.
+                    binding.push = binding.push.map(|push| push.again(at));
+                });
                 self.served.touched.insert(binding);
             }
         }

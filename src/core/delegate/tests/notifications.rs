@@ -324,3 +324,22 @@ fn a_router_that_solicits_too_early_is_notified() {
     assert_eq!(world.notifications(), [(contact(1).peer, None)]);
     assert!(world.ask(1, Solicit, &[]).is_ok());
 }
+
+/// SRV-50, SRV-52: a router that has been notified often enough is notified anew once there is a key
+/// for it, which it got with another IA_PD.
+#[test]
+fn a_router_that_was_notified_without_a_key_is_notified_with_it() {
+    let mut world = World::new(SITE, A);
+    world.hear(1, Request, &[ia(1, &[]), ia(2, &[])]).unwrap();
+    world.run_for(secs(10));
+    world.renumber(B);
+    world.run_for(secs(300));
+    assert!(world.notifications().iter().all(|(_, message)| message.is_none()));
+    world.run_for(secs(300));
+    assert_eq!(world.notifications(), [], "nor is it advertised to for ever");
+    assert!(key_of(&world.hear(1, Renew, &[ia(1, &[]), ACCEPT]).unwrap()).is_some());
+    world.run_for(secs(10));
+    let notified = world.notifications();
+    assert!(notified.iter().any(|(_, message)| message.is_some()), "{notified:?}");
+    world.check();
+}
