@@ -222,8 +222,13 @@ impl Core {
             RouteTarget::Gateway(..) | RouteTarget::Unreachable => None,
         });
         let known: BTreeSet<(IfIndex, Ipv6Net)> = of_uplinks.flatten().chain(on_link).collect();
-        system.duplicates.retain(|(interface, address)| {
-            known.iter().any(|(index, prefix)| index == interface && prefix.contains(address))
+        let addresses = &system.addresses;
+        system.duplicates.retain(|of @ (interface, address)| {
+            // As long as the kernel has one, it says so again whenever it is asked.
+            addresses.get(of).is_some_and(|has| has.duplicate)
+                || known
+                    .iter()
+                    .any(|(index, prefix)| index == interface && prefix.contains(address))
         });
     }
 
