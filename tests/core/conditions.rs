@@ -125,35 +125,3 @@ fn default_routers_of_a_host_that_another_program_manages_are_not_judged() {
     assert!(named(&world, "managed-elsewhere").is_some());
     assert_eq!(named(&world, "no-default-router"), None);
 }
-
-/// SEC-06: a node on the link that advertises prefix after prefix, and holds each address in them, is
-/// remembered for no longer than its prefixes are; nor is what was in use in a prefix that has gone.
-#[test]
-fn addresses_in_use_are_forgotten_with_their_prefixes() {
-    let mut world = settled();
-    let told = |world: &World| {
-        let conditions = world.status().conditions.into_iter();
-        conditions.filter(|one| one.name == "duplicate-address").count()
-    };
-    let is_ours = |address: &&KernelAddress| address.ours;
-    for number in 0..200 {
-        let advertised = vec![pio(&format!("3fff:{number:x}::/64"), 300, 200)];
-        world.advertise_from("fe80::bad".parse().unwrap(), advertised);
-        world.run_for(Duration::from_secs(20));
-        let ours: Vec<_> = world.system().addresses.values().filter(is_ours).cloned().collect();
-        let forged = ours.iter().filter(|one| one.address.segments()[0] == 0x3fff);
-        forged.for_each(|address| find_in_use(&mut world, address));
-        assert!(told(&world) <= 64, "{number}: {}", told(&world));
-    }
-    world.run_for(Duration::from_secs(600));
-    assert_eq!(told(&world), 0);
-    let lan = world.system().addresses.values().find(|one| one.ours && one.interface == DOWNLINK);
-    let lan = lan.cloned().unwrap();
-    find_in_use(&mut world, &lan);
-    world.run_for(Duration::from_secs(600));
-    assert_eq!(told(&world), 1);
-    world.renumber("2001:db8:b000::/56");
-    world.advertise(vec![pio(B, 7200, 3600)]);
-    world.run_for(Duration::from_secs(120));
-    assert_eq!(told(&world), 0);
-}

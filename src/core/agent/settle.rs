@@ -1,16 +1,14 @@
 //! The second half of an event: the desired state is derived, compared, applied and advertised.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
-
-use ipnet::Ipv6Net;
 
 use super::serve::PER_PASS;
 use crate::core::Core;
 use crate::core::delegate::HostOptions;
 #[cfg(debug_assertions)]
 use crate::core::desired::Delegated;
-use crate::core::desired::{self, Carving, Desired, Facts, UplinkFacts};
+use crate::core::desired::{self, Carving, Facts, UplinkFacts};
 use crate::core::event::Event;
 use crate::core::kernel::diff::Removable;
 use crate::core::kernel::refusals;
@@ -20,7 +18,6 @@ use crate::core::kernel::object::{Key, Port, Refusal, Step};
 use crate::core::kernel::system::{KernelAddress, RouteTarget};
 use crate::core::output::Output;
 use crate::core::stage::{Milestone, Stage};
-use crate::net::IfIndex;
 use crate::time::Instant;
 
 /// How long the agent waits for Renew messages after its notification of requesting routers has
@@ -158,7 +155,6 @@ impl Core {
         }
         let facts = self.facts(&sources);
         let mut desired = desired::from_scratch(facts, &carving, &self.delegating, now);
-        self.forget_duplicates(&sources, &desired);
         self.relays.desire(
             &mut desired,
             &self.kernel.delegated,
@@ -202,34 +198,6 @@ impl Core {
         self.aim_probes(now);
         self.review = true;
         later
-    }
-
-    /// Forgets which addresses other nodes hold in prefixes that nobody has here any more: a node
-    /// on the uplink can advertise any number of prefixes, and claim each address in them.
-    fn forget_duplicates(&mut self, sources: &BTreeMap<String, UplinkFacts>, desired: &Desired) {
-        let system = &mut self.kernel.state.system;
-        if system.duplicates.is_empty() {
-            return;
-        }
-        let of_uplinks = sources.iter().filter_map(|(name, facts)| {
-            let index = system.link(name)?.index;
-            let advertised = facts.prefixes.iter().map(|known| known.prefix);
-            let leased = facts.addresses.iter().map(|leased| leased.address.into());
-            Some(advertised.chain(leased).map(move |prefix| (index, prefix)))
-        });
-        let on_link = desired.routes.values().filter_map(|route| match route.target {
-            RouteTarget::OnLink(index) => Some((index, route.destination)),
-            RouteTarget::Gateway(..) | RouteTarget::Unreachable => None,
-        });
-        let known: BTreeSet<(IfIndex, Ipv6Net)> = of_uplinks.flatten().chain(on_link).collect();
-        let addresses = &system.addresses;
-        system.duplicates.retain(|of @ (interface, address)| {
-            // As long as the kernel has one, it says so again whenever it is asked.
-            addresses.get(of).is_some_and(|has| has.duplicate)
-                || known
-                    .iter()
-                    .any(|(index, prefix)| index == interface && prefix.contains(address))
-        });
     }
 
     /// What was kept of earlier derivations equals what all of it gives.
