@@ -48,8 +48,8 @@ impl Core {
         self.delegating.contested(now, arrival, message, |key, binding| {
             let contact = binding.contact();
             // Behind a relay agent nobody can be probed. But a router that is still where it was
-            // has renewed by T2; one that has not is where the relay agent says now, as after a
-            // restart in which it numbered its interfaces anew.
+            // renews by T2, unless we could not hear it; one that has not is taken to be where the
+            // relay agent says now, as after a restart in which that numbered its interfaces anew.
             if contact.neighbor() == newcomer.neighbor && binding.is_overdue(now) {
                 return false;
             }
