@@ -10,11 +10,16 @@
 mod lab;
 
 use std::io::Write as _;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use renumberd::wire::dhcpv6::MessageType;
+use renumberd::net::ALL_DHCP_SERVERS;
+use renumberd::time::Lifetime;
+use renumberd::wire::dhcpv6::{Message, MessageType, TransactionId};
+use renumberd::wire::dhcpv6_option::{Dhcpv6Option, IaPd, Iaid};
 use serde_json::Value;
 
 use lab::above_program::{self, ProgramSide};
@@ -24,8 +29,8 @@ use lab::net::Namespace;
 use lab::postgresql::Postgresql;
 use lab::provider::Era;
 use lab::requesting::eras;
-use lab::site::{CUSTOMER, Site};
-use lab::{CEILING, eventually, pause, secs};
+use lab::site::{CUSTOMER, DUID, Site};
+use lab::{CEILING, eventually, millis, pause, secs};
 
 /// Where two servers reach each other.
 const INTERCONNECT: [&str; 2] = ["fd00:ee::1", "fd00:ee::2"];
@@ -135,6 +140,45 @@ fn one_ia_pd_of_kea_has_several_prefixes() {
         let leased = leases(&above)?;
         (leased.len() == 2 && !leased.contains(&from.delegated)).then_some(())
     });
+}
+
+/// A router that asks while Kea starts gets all of its prefixes or no answer: after an answer with a
+/// part of them, it would come for the others with its next Renew only.
+#[test]
+fn a_kea_that_starts_gives_all_prefixes_or_does_not_answer() {
+    let site = Site::new();
+    let (from, _) = eras();
+    let wire = site.uplink_wire();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| site.dut.inside(|| solicit_until(&is_over, site.dut.index("wan0"))));
+        let _above = ProgramSide::with(&site, "kea", &two_prefixes(from));
+        wire.wait_for("an Advertise", CEILING, |frame| frame.is_dhcp(MessageType::Advertise));
+        pause(millis(300));
+        is_over.store(true, Ordering::Relaxed);
+    });
+    for frame in wire.frames().iter().filter(|frame| frame.is_dhcp(MessageType::Advertise)) {
+        let message = frame.dhcp().unwrap();
+        let prefixes: usize = message.ia_pds().map(|ia_pd| ia_pd.prefixes.len()).sum();
+        assert_eq!(prefixes, 2, "{message:?}");
+    }
+}
+
+/// Sends Solicits of the usual router, thousands a second.
+fn solicit_until(is_over: &AtomicBool, interface: u32) {
+    let (t1, t2) = (Lifetime::ZERO, Lifetime::ZERO);
+    let ia_pd = IaPd { iaid: Iaid(1), t1, t2, prefixes: Vec::new(), status: None };
+    let duid = DUID.to_owned().try_into().unwrap();
+    let options = vec![Dhcpv6Option::ClientId(duid), Dhcpv6Option::IaPd(ia_pd)];
+    let transaction_id = TransactionId([1, 2, 3]);
+    let solicit = Message { kind: MessageType::Solicit, transaction_id, options }.encode();
+    let socket = UdpSocket::bind("[::]:546").unwrap();
+    let to = SocketAddrV6::new(ALL_DHCP_SERVERS, 547, 0, interface);
+    while !is_over.load(Ordering::Relaxed) {
+        // The link comes up meanwhile.
+        let _ = socket.send_to(&solicit, to);
+        pause(Duration::from_micros(100));
+    }
 }
 
 /// The agent and Kea were dead when the prefix changed: what the file of leases says of the old one

@@ -106,7 +106,7 @@ impl Driver {
 
     pub(in crate::engines) fn write(&mut self, assigned: &Assigned) -> io::Result<Vec<String>> {
         let configured = Configured::render(assigned, &self.files);
-        files::replace(&self.path, configured.json.to_string().as_bytes(), 0o600)?;
+        files::replace(&self.path, configured.at_start().to_string().as_bytes(), 0o600)?;
         self.configured = configured;
         Ok(self.configured.left_out.clone())
     }
@@ -115,11 +115,29 @@ impl Driver {
         control::version(&self.files.socket()).await.map_err(wrong)
     }
 
-    /// The configuration first: a router that asks anew gets what it has.
+    /// Has it take over the newest configuration, and returns the leases that are left then.
+    ///
+    /// Leases that the program would not make by itself come first: a router that asks before it
+    /// has them gets a part of its prefixes, and the others at its next Renew.
     pub(in crate::engines) async fn apply(&mut self) -> Result<Vec<Leased>, Wrong> {
+        if !self.configured.held.is_empty() {
+            let (given, _) = self.leases(None).await?;
+            self.hand_over(&given).await?;
+        }
         control::configure(&self.files.socket(), &self.configured).await.map_err(wrong)?;
         self.configured_at = seconds_since_1970();
         Ok(self.look(None).await?.leases)
+    }
+
+    /// The leases of one router, or of all: those that the configuration gives, and the others.
+    async fn leases(&self, of: Option<&Duid>) -> Result<(Vec<Lease>, Vec<Lease>), Wrong> {
+        let (socket, subnet) = (self.files.socket(), self.configured.subnet);
+        let leases = match of {
+            Some(duid) => control::leases_of(&socket, subnet, duid).await,
+            None => control::leases(&socket, subnet).await,
+        };
+        let gives = |lease: &Lease| self.configured.gives(&lease.prefix, &lease.duid);
+        Ok(leases.map_err(wrong)?.into_iter().partition(gives))
     }
 
     /// Hands it what it would not give by itself, where that is not leased.
@@ -139,23 +157,14 @@ impl Driver {
     /// What it has leased, to one router or to all. What it is not to give any more is removed,
     /// wherever that came from: a lease file of before, or another server.
     pub(in crate::engines) async fn look(&mut self, of: Option<&Duid>) -> Result<Known, Wrong> {
-        let socket = self.files.socket();
-        let subnet = self.configured.subnet;
-        let leases = match of {
-            Some(duid) => control::leases_of(&socket, subnet, duid).await,
-            None => control::leases(&socket, subnet).await,
-        };
+        let (given, others) = self.leases(of).await?;
         let now = seconds_since_1970();
-        let (given, others): (Vec<Lease>, Vec<Lease>) = leases
-            .map_err(wrong)?
-            .into_iter()
-            .partition(|one| self.configured.gives(&one.prefix, &one.duid));
         let is_stale = |lease: &Lease| {
             !self.files.has_others() || self.configured.is_stale(lease, self.configured_at, now)
         };
         let stale = others.into_iter().filter(is_stale);
         let stale: Vec<Ipv6Net> = stale.map(|lease| lease.prefix).collect();
-        control::remove(&socket, &stale).await.map_err(wrong)?;
+        control::remove(&self.files.socket(), &stale).await.map_err(wrong)?;
         if of.is_none() {
             self.hand_over(&given).await?;
         }

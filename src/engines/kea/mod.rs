@@ -158,6 +158,18 @@ impl Configured {
         }
     }
 
+    /// The configuration that the program starts with.
+    ///
+    /// A program that has to be handed leases hears no interface until it has them: a router that
+    /// asked before would get a part of its prefixes.
+    pub fn at_start(&self) -> Value {
+        let mut json = self.json.clone();
+        if !self.held.is_empty() {
+            json["Dhcp6"]["interfaces-config"]["interfaces"] = json!([]);
+        }
+        json
+    }
+
     /// Whether a lease that is not given here is left over from before, at `now`, where another
     /// server may have given it: that one may know of a change before we do, or go on giving what
     /// was before for a while. All times are in seconds since 1970.

@@ -108,6 +108,9 @@ fn what_kea_does_not_give_by_itself_it_is_handed() {
     let expected = [("2001:db8::/62", 1), ("fd00::/62", 1), ("2001:db8:1::/62", 2)];
     let expected = expected.into_iter().chain([("2001:db8:2::/62", 1)]);
     assert_eq!(held, expected.map(|(prefix, iaid)| (prefix.to_owned(), iaid)).collect::<Vec<_>>());
+    let interfaces = |json: &Value| json["Dhcp6"]["interfaces-config"]["interfaces"].clone();
+    let heard = [interfaces(&configured.at_start()), interfaces(&configured.json)];
+    assert_eq!(heard, [json!([]), json!(["lan0"])], "it serves once it has the leases");
     let subnet = &configured.json["Dhcp6"]["subnet6"][0];
     let classes = subnet["reservations"].as_array().unwrap().iter();
     let classes: Vec<&Value> = classes.map(|one| &one["client-classes"]).collect();
