@@ -1,5 +1,5 @@
-//! What every part of the agent knows of IPv6 networks: groups, ports, prefixes, link-layer
-//! addresses.
+//! Constants and functions about IPv6 networks for all parts of the agent: groups, ports, prefixes,
+//! link-layer addresses.
 
 use std::cmp::Ordering;
 use std::net::Ipv6Addr;
@@ -31,8 +31,8 @@ pub const DHCP_SERVER_PORT: u16 = 547;
 /// it (RFC 4291 §2.5.1).
 const UNIVERSAL_LOCAL: u64 = 0x0200_0000_0000_0000;
 
-/// A prefix as the key of a map, in the same order. Addresses are compared as numbers here, in a
-/// fraction of the time that their groups take one after the other.
+/// A prefix as the key of a map, in the same order. Addresses are compared as numbers here, which
+/// takes a fraction of the time of comparing their groups one after the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PrefixKey(pub Ipv6Net);
 
@@ -54,8 +54,8 @@ pub fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
     one.contains(&other) || other.contains(&one)
 }
 
-/// The modified EUI-64 of a link-layer address of 6 or 8 octets (RFC 4291 appendix A); none where
-/// the link has no address to make it from.
+/// The modified EUI-64 of a link-layer address of 6 or 8 octets (RFC 4291 appendix A); none for any
+/// other length.
 pub fn eui64(link_layer: &[u8]) -> Option<u64> {
     if link_layer.iter().all(|octet| *octet == 0) {
         return None; // all tunnels and loopbacks would share it

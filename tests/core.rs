@@ -354,7 +354,7 @@ fn a_restart_is_no_outage() {
 
 /// RA-TX-30: the loss of the last default router is said after the hold, and a quick redial not.
 #[test]
-fn a_lost_default_router_is_told_after_the_hold() {
+fn a_lost_default_router_is_advertised_after_the_hold() {
     let mut world = settled();
     let mut lost = world::advertisement(vec![pio(A, 7200, 3600)]);
     lost.router_lifetime = 0;

@@ -248,7 +248,7 @@ fn solicit(number: u16) -> Vec<u8> {
 /// SEC-17: nodes that ask under addresses of nobody keep no answer from those that are there. What is
 /// sent to them waits in the kernel for neighbors that never answer.
 #[test]
-fn answers_to_nobody_keep_none_from_those_who_are_there() {
+fn answers_to_absent_nodes_keep_none_from_present_ones() {
     let net = Net::new();
     let (router, host) = (net.router("dut"), net.host("host"));
     net.cable((&router, "lan0"), (&host, "eth0"));

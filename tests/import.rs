@@ -89,7 +89,7 @@ fn the_programs_of_before_can_be_kept() {
 }
 
 #[test]
-fn the_article_alone_does_without_an_uplink_or_is_told_it() {
+fn the_article_alone_works_without_an_uplink_or_is_given_one() {
     let (text, config) = imported(&["article", "dhcpcd.enter-hook"]);
     assert!(config.uplinks.is_empty());
     assert!(text.contains("no file names the uplink"), "{text}");

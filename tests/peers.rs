@@ -27,7 +27,7 @@ mod kea {
     stories!(Kind::Kea);
 
     #[test]
-    fn a_host_is_told_of_the_services_that_the_server_tells() {
+    fn a_host_gets_the_services_that_the_server_sends() {
         story::services(Kind::Kea);
     }
 }

@@ -64,7 +64,7 @@ fn picture(tree: &Tree, number: usize) -> Vec<String> {
 /// Whatever was done step by step, the whole recompute finds nothing left to do.
 fn nothing_is_left_to_do(tree: &mut Tree) {
     tree.run_for(millis(1));
-    while tree.net.nodes.iter().any(|node| node.core.lags()) {
+    while tree.net.nodes.iter().any(|node| node.core.has_postponed_work()) {
         tree.run_for(millis(1));
     }
     for number in 0..tree.net.nodes.len() {

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_delegated_is_told_in_words() {
+    fn delegations_are_described_in_words() {
         let text = "layout = \"descending\"\n[static.site]\nprefix = \"2001:db8:1200::/48\"\n\
                     [static.later]\nvalid-lifetime = \"2h\"\n[downlink.lan0]\n\
                     [delegation.attic]\ndownlink = \"lan0\"\nlink-layer = \"02:00:5e:00:53:01\"\n\
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_is_told_in_words() {
+    fn a_configuration_is_described_in_words() {
         let text = "[uplink.tap0]\ndelegate = [{ iaid = 1, length = 60 }, { iaid = 2 }]\n\
                     [uplink.tun0]\ndelegate = []\ndefault-route = false\n\
                     [downlink.lan0]\nsubnet = \"-1/64\"\nfrom = \"tap0/2\"\n\
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_programs_do_is_said() {
+    fn the_jobs_of_other_programs_are_described() {
         let text = "[uplink.tap0]\nrequester = \"modem\"\n[downlink.lan0]\nadvertiser = \"radvd\"\n\
                     [uplink.tun0]\nrequester = \"dhcpcd\"\n\
                     [engine.modem]\nkind = \"command\"\nrenew = [\"modem\"]\n";

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn delegations_that_feed_different_links_are_told_apart() {
+    fn delegations_that_feed_different_links_are_distinguished() {
         let text = "[uplink.tun0]\ndelegate = [{ iaid = 1 }, { iaid = 2 }]\n\
                     [downlink.lan0]\nsubnet = \"0/64\"\nfrom = \"tun0/1\"\n\
                     [downlink.lan1]\nsubnet = \"0/64\"\nfrom = \"tun0/2\"\n\

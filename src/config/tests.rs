@@ -188,7 +188,7 @@ fn an_error_names_file_line_key_and_remedy() {
 }
 
 #[test]
-fn all_errors_are_told_from_top_to_bottom() {
+fn all_errors_are_listed_from_top_to_bottom() {
     let all = errors(
         "grace = \"soon\"\n[uplink.tap0]\nadress = \"::2\"\n[downlink.tap0]\nmtu = 1279\n\
          [downlink.lan0]\nrdnss = \"self\"\nfrom = \"tun0\"\nwhat = 1\n",

@@ -15,7 +15,7 @@ pub struct Capabilities {
     /// The kernel makes the route to a link with an address of it, and takes it away with the last
     /// one; a route that is set beside leads to no neighbor. Elsewhere such a route is asked for.
     pub addresses_bring_link_routes: bool,
-    /// What an operator does on this system about conditions that the agent names.
+    /// Remedies on this system for conditions that the agent names.
     pub remedies: &'static Remedies,
 }
 

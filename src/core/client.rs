@@ -1,7 +1,8 @@
-//! What other programs of a host learn from what its routers advertise.
+//! Publications: DNS servers, search domains and other data from advertisements that other programs
+//! of a host are handed.
 //!
-//! Like the orders to engines this is a state: the newest publication counts, and the task that
-//! carries it out brings files and resolvers there by differences.
+//! Like the orders to engines a publication is a state: the newest counts, and the task that
+//! carries it out updates files and resolvers by differences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,8 +24,8 @@ pub struct Publication {
     /// Search domains (RFC 8106 §5.2), none of which holds anything but letters, digits, hyphens,
     /// underscores and dots (SEC-14).
     pub search: Vec<String>,
-    /// What each router advertises of these, in the place of both, where the operator wants an entry
-    /// for each router.
+    /// DNS servers and search domains of each router, in the place of both lists, where the
+    /// operator wants an entry for each router.
     pub of_routers: Vec<ResolverOfRouter>,
     /// The prefixes of the local network.
     pub networks: BTreeSet<Ipv6Net>,
@@ -77,31 +78,31 @@ pub enum Published {
     Script(Occasion),
 }
 
-/// What became of one of the things that are published.
+/// A report about one publication.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PublicationReport {
     /// The interface.
     pub interface: String,
-    /// What.
+    /// The kind of publication.
     pub published: Published,
-    /// What is wrong and how it is mended, in a sentence; none where all is well.
+    /// The fault and its remedy, in a sentence; none where all is well.
     pub trouble: Option<String>,
 }
 
-/// What is published on this host, and what is wrong with it.
+/// The publications of this host, and their faults.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Publications {
     newest: BTreeMap<String, Publication>,
     /// Something has been published since the start.
     is_begun: bool,
-    /// Time has something published then.
+    /// When time alone makes a new publication necessary.
     next_at: Option<Instant>,
     troubles: BTreeMap<(String, Published), String>,
 }
 
 impl Publications {
-    /// Whether the first publication waits at `now`, where it may wait `until` then. One of the
-    /// networks `ends` next.
+    /// Whether the first publication waits at `now`, given that it may wait `until` then. The first
+    /// of the networks `ends` at that time.
     pub(super) fn waits(
         &mut self,
         now: Instant,
@@ -113,17 +114,17 @@ impl Publications {
         until.is_some()
     }
 
-    /// When there is something to publish that only time brings.
+    /// When a publication becomes necessary by time alone.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         Some(Deadline::new(self.next_at?, "publication"))
     }
 
-    /// Whether that is so.
+    /// Whether that time has come.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.next_at.is_some_and(|at| at <= now)
     }
 
-    /// Takes in what is to be published, by interface; what there is to hand out, if it is new.
+    /// Takes over the publications by interface; returns them if they differ from the last.
     pub(super) fn set(
         &mut self,
         newest: BTreeMap<String, Publication>,
@@ -137,7 +138,7 @@ impl Publications {
         Some(newest)
     }
 
-    /// Takes in what became of something.
+    /// Handles a report about a publication.
     pub(super) fn take_report(&mut self, report: PublicationReport) {
         let key = (report.interface, report.published);
         match report.trouble {
@@ -150,7 +151,7 @@ impl Publications {
         }
     }
 
-    /// What is wrong: interface, what, and why.
+    /// The faults: interface, publication, and text.
     pub(super) fn troubles(&self) -> impl Iterator<Item = (&str, Published, &str)> {
         let troubles = self.troubles.iter();
         troubles

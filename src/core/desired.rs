@@ -45,33 +45,34 @@ pub use delegated::Delegated;
 const ON_LINK_METRIC: u32 = 240;
 /// Metric of the route that keeps unassigned space from looping (DWN-02): worse than any other.
 const UNREACHABLE_METRIC: u32 = 4096;
-/// What the stages before have found out about one uplink.
+/// What is known of one uplink, from which its part of the desired state is derived.
 #[derive(Clone, Debug, Default)]
 pub struct UplinkFacts {
-    /// A router was heard since the interface came.
+    /// A router was heard since the interface appeared.
     pub heard: bool,
-    /// What its routers advertise.
+    /// The prefixes that its routers advertise.
     pub prefixes: Vec<EffectivePrefix>,
-    /// Most preferred first.
+    /// The default routers, the most preferred first.
     pub default_routers: Vec<DefaultRouter>,
     /// More specific routes.
     pub routes: Vec<SpecificRoute>,
-    /// Everything else that they advertise.
+    /// All other parameters that its routers advertise.
     pub parameters: Parameters,
-    /// What is delegated, and what was until lately.
+    /// The delegated prefixes, with those that ended lately.
     pub delegated: Vec<DelegatedPrefix>,
-    /// What is leased for the uplink itself.
+    /// The addresses leased for the uplink itself.
     pub addresses: Vec<LeasedAddress>,
     /// DNS servers and search domains of the lease.
     pub resolvers: (Ending<Ipv6Addr>, Ending<String>),
     /// Options of the lease that are passed on to hosts.
     pub services: Vec<ServiceOption>,
-    /// The built-in requester asks here, and no other program.
+    /// This program requests its lease, and no other program does.
     pub asks_itself: bool,
-    /// What the kernel has made addresses of and no router advertises any more, where this machine
-    /// is a host.
+    /// Prefixes that the kernel has formed addresses in and that no router advertises any more,
+    /// where this machine is a host.
     pub stale: Vec<StalePrefix>,
-    /// A host asks for a prefix of its own where an advertised one says so, and that has not failed.
+    /// This machine is a host there and requests a prefix of its own because an advertised one says
+    /// so (P flag), and that has not failed.
     pub prefers_delegation: bool,
     /// The kernel of a host has no room for another address.
     pub needs_room: bool,
@@ -79,14 +80,14 @@ pub struct UplinkFacts {
     pub is_managed_elsewhere: bool,
 }
 
-/// All that the desired state is a function of.
+/// The arguments that the desired state is a function of.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The configuration.
     pub config: &'a Config,
-    /// What the kernel can do.
+    /// The capabilities of the kernel.
     pub capabilities: Capabilities,
-    /// Links and what is on them.
+    /// Links with their addresses and routes.
     pub system: &'a System,
     /// By uplink or static prefix.
     pub sources: &'a BTreeMap<String, UplinkFacts>,
@@ -112,14 +113,14 @@ impl Desired {
         self.ends.first().map(|at| Deadline::new(*at, "end of an address or route"))
     }
 
-    /// Whether objects have ended by `now` and this was not asked before.
+    /// Whether objects have ended by `now` that no earlier call has returned.
     pub(super) fn take_ended(&mut self, now: Instant) -> bool {
         let ended = self.ends.partition_point(|at| *at <= now);
         self.ends.drain(..ended).next().is_some()
     }
 
-    /// Takes note of when its objects end, once it is complete. The routes of bindings end with
-    /// those, which have deadlines of their own.
+    /// Records when its objects end, once it is complete. The routes of bindings are not among
+    /// these: bindings have deadlines of their own.
     pub(super) fn note_ends(&mut self, now: Instant) {
         let addresses = self.addresses.values().map(|address| address.valid_until);
         let untils = addresses.chain(self.routes.values().map(|route| route.until));
@@ -128,23 +129,24 @@ impl Desired {
     }
 }
 
-/// What should be.
+/// The desired state.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Desired {
     /// Addresses with our mark.
     pub addresses: BTreeMap<(IfIndex, Ipv6Addr), KernelAddress>,
-    /// Routes with our mark, but those to what is delegated onward.
+    /// Routes with our mark, without those to delegated prefixes.
     pub routes: BTreeMap<RouteKey, KernelRoute>,
     /// Objects of other kinds: settings, memberships, the server's port, uplinks that are ours.
     pub made: BTreeMap<Key, Object>,
     /// The prefixes of the local networks where this machine is a host, by interface, with their
     /// ends.
     pub networks: BTreeMap<String, BTreeMap<Ipv6Net, Until>>,
-    /// What is advertised on the links, by downlink.
+    /// The content of advertisements, by downlink.
     pub contents: BTreeMap<String, Content>,
-    /// Downlinks that go without a subnet, with the delegation and the reason.
+    /// Downlinks without a subnet of a delegated prefix, with the reason.
     pub without: BTreeMap<(String, Ipv6Net), Unassigned>,
-    /// What routers on an uplink advertise and DHCPv6 delegated to us, by uplink and prefix.
+    /// Conflicts between prefixes that routers on an uplink advertise and delegated ones, by uplink
+    /// and advertised prefix.
     pub conflicts: BTreeMap<(String, Ipv6Net), Conflict>,
     /// When addresses and routes end, in order.
     pub(super) ends: Vec<Instant>,
@@ -165,7 +167,7 @@ pub enum Conflict {
     Assigned(Ipv6Net),
 }
 
-/// Derives the desired state at `now`, which matters only for what has ended.
+/// Derives the desired state at `now`, which matters only for lifetimes that have ended.
 pub fn from_scratch(
     facts: Facts<'_>,
     carving: &Carving,
@@ -206,7 +208,7 @@ pub fn from_scratch(
     desired
 }
 
-/// The end of what is made from a delegated prefix: that of the lease, or of the grace time.
+/// When addresses and routes of a delegated prefix end: with the lease, or after the grace time.
 fn end_of(prefix: &DelegatedPrefix, config: &Config, valid_until: Until) -> Until {
     prefix.gone_since.map_or(valid_until, |since| Until::At(since + config.grace))
 }
@@ -279,7 +281,7 @@ fn downlink_state(
     }
     let configured = downlink.advertise.routes.iter();
     content.routes.extend(configured.map(|route| (*route, (Preference::Medium, Until::Never))));
-    // Nothing beyond the site answers a unique local address (RFC 7084 ULA-5).
+    // No node beyond the site answers a unique local address (RFC 7084 ULA-5).
     let mut prefixes = content.prefixes.keys();
     let leads_out = prefixes.any(|prefix| !prefix.network().is_unique_local());
     content.default_router = facts.default_route && facts.system.forwarding && leads_out;

@@ -1,4 +1,5 @@
-//! One downlink: what is advertised on it and to whom, and the link it is attached to.
+//! One downlink: the content of its advertisements, their destinations, and the link that it is
+//! attached to.
 
 pub mod advertise;
 
@@ -27,8 +28,8 @@ pub(super) struct Downlink {
 }
 
 impl Downlink {
-    /// A downlink that has not been attached yet; `promised` is what hosts may still hold, and
-    /// `program` what advertises in the built-in's place.
+    /// A downlink that has not been attached yet; `promised` are the promises that hosts may still
+    /// rely on, and `program` is the one that advertises in the built-in's place.
     pub(super) fn new(
         name: &str,
         config: &config::Downlink,
@@ -64,7 +65,7 @@ impl Downlink {
         &self.advertising
     }
 
-    /// Attaches it to its link or detaches it, as the kernel has the interface now.
+    /// Attaches it to its link or detaches it, depending on the kernel's state of the interface.
     pub(super) fn attach(&mut self, now: Instant, system: &System) {
         let attachment = Attachment::find(system, &self.name);
         if attachment == self.attached {
@@ -80,13 +81,13 @@ impl Downlink {
         self.attached = attachment;
     }
 
-    /// Prefixes that hosts were promised before a restart and that `content`, where it is the first
-    /// since, would withdraw.
+    /// The prefixes that hosts were promised before a restart and that `content` would withdraw, if
+    /// it is the first content since.
     pub(super) fn would_withdraw(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
         self.advertising.would_withdraw(content, now)
     }
 
-    /// Takes over what is to be advertised; whether that is a real difference.
+    /// Takes over the content of advertisements; returns whether it differs for hosts.
     pub(super) fn set_content(&mut self, now: Instant, content: Content) -> bool {
         self.config.advertise.enabled && self.advertising.set_content(now, content)
     }
@@ -108,7 +109,7 @@ impl Downlink {
         self.advertising.note_stub_router(now);
     }
 
-    /// Whether an advertisement of something new has yet to leave.
+    /// Whether an advertisement of new content has yet to leave.
     pub(super) fn is_announcing(&self) -> bool {
         self.attached.is_some() && self.advertising.is_announcing()
     }
@@ -144,8 +145,8 @@ impl Downlink {
         Some((attached, promises, transmit))
     }
 
-    /// The promises that another program is about to make, and what it is to be handed when they
-    /// are stored, where it is not the same as before.
+    /// The promises that another program is about to make, and its next order where that differs
+    /// from the last. The order is handed over when the promises are stored.
     pub(super) fn poll_order(
         &mut self,
         now: Instant,
@@ -154,24 +155,24 @@ impl Downlink {
         self.advertising.poll_order(now)
     }
 
-    /// Another program is handed once more what it is to advertise.
+    /// Repeats the last order to another program.
     pub(super) fn repeat_order(&mut self, now: Instant) {
         self.advertising.repeat_order(now);
     }
 
-    /// Where another program is to be solicited, to hear whether it does what it was handed.
+    /// The link on which another program is to be solicited, to check that it follows its order.
     pub(super) fn poll_probe(&mut self, now: Instant) -> Option<Attachment> {
         let attached = self.attached.clone()?;
         self.advertising.poll_probe(now).then_some(attached)
     }
 
-    /// Takes in an advertisement that another program has sent from our own address. Whether it is
-    /// the first that shows that it does what it was handed last.
+    /// Handles an advertisement that another program has sent from our own address. Returns whether
+    /// it is the first that shows the last order.
     pub(super) fn handle_own(&mut self, now: Instant, advertisement: &RouterAdvertisement) -> bool {
         self.attached.is_some() && self.advertising.handle_own(now, advertisement)
     }
 
-    /// What another program is handed last; `withdraw` withdraws its prefixes too.
+    /// The last order of another program; `withdraw` withdraws its prefixes too.
     pub(super) fn final_order(&self, now: Instant, withdraw: bool) -> Option<Advertised> {
         self.attached.as_ref()?;
         self.advertising.final_order(now, withdraw)

@@ -1,9 +1,8 @@
-//! Other programs that do a built-in's job: which there are to be, what is asked of them, and what
-//! is known of them.
+//! Programs in the place of built-ins: which are wanted, their orders, and their reports.
 //!
-//! What they are asked for is a state wherever it can be: the newest order is the only one that
-//! counts, and a program that was away is brought there by it. Orders are numbered, and a report
-//! names the newest that it is about: one about an older order has been overtaken on its way.
+//! An order is a state wherever it can be: only the newest counts, and a program that was away is
+//! brought to that state by it. Orders are numbered, and a report names the newest order that it is
+//! about: a report about an older one has been overtaken on its way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,13 +21,13 @@ use crate::wire::ndp_option::PrefixInformation;
 /// One job on one interface, which another program does.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Post {
-    /// What it does.
+    /// The job.
     pub job: Job,
-    /// Where.
+    /// The interface.
     pub interface: String,
 }
 
-/// What is asked of a program.
+/// An order to a program.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum Order {
     /// The lease of an uplink is to be renewed.
@@ -40,36 +39,36 @@ pub enum Order {
         /// By the server that gave it, or by any.
         kind: RefreshKind,
     },
-    /// This is to be advertised on a downlink.
+    /// The program is to advertise this on a downlink.
     Advertise {
         /// Its number.
         number: u64,
         /// The downlink.
         downlink: String,
-        /// What; none for nothing at all.
+        /// The content; none to advertise nothing at all.
         advertised: Option<Box<Advertised>>,
     },
-    /// What the program of a downlink has leased to one router is looked up: that router has just
-    /// sent a message which may have changed it.
+    /// The leases of one router are looked up: that router has just sent a message which may have
+    /// changed them.
     LookUp {
         /// The downlink.
         downlink: String,
         /// The router.
         duid: Duid,
     },
-    /// This is to be given on a downlink, and nothing else.
+    /// The program is to delegate these prefixes on a downlink, and no others.
     Delegate {
         /// Its number.
         number: u64,
         /// The downlink.
         downlink: String,
-        /// What is given there.
+        /// The prefixes.
         assigned: Box<Assigned>,
     },
 }
 
 impl Order {
-    /// The router that has it.
+    /// The post of the program that the order is for.
     pub fn post(&self) -> Post {
         let (job, interface) = match self {
             Self::Renew { uplink, .. } => (Job::Requester, uplink),
@@ -88,15 +87,14 @@ pub struct Advertised {
     /// All of it, in one message whatever the link's MTU.
     #[serde(serialize_with = "as_octets")]
     pub advertisement: RouterAdvertisement,
-    /// Those of its prefixes whose lifetimes run down with their lease from now on. All other
-    /// lifetimes are the same in each advertisement, until the next order.
+    /// The prefixes whose lifetimes run down with their lease from now on. All other lifetimes are
+    /// the same in each advertisement, until the next order.
     pub running_down: BTreeSet<Ipv6Net>,
     /// The rules of the downlink, with the intervals that hold now.
     pub rules: crate::config::Advertise,
     /// The MTU of the link in octets: programs refuse to advertise a larger one.
     pub link_mtu: u32,
-    /// How often the program was found not to do what it was handed: where this has grown, it is
-    /// to be started anew.
+    /// How often the program did not follow an order: where this has grown, it is to be restarted.
     pub attempt: u32,
 }
 
@@ -107,14 +105,14 @@ impl Advertised {
     }
 }
 
-/// What a program has leased on one downlink: all of it, or all that one router holds.
+/// The leases of a program on one downlink: all of them, or all of one router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Leases {
     /// The downlink.
     pub downlink: String,
     /// The router whose leases these are; none where they are those of all routers.
     pub of: Option<Duid>,
-    /// The leases that hold.
+    /// The leases that are valid.
     pub leases: Vec<Leased>,
 }
 
@@ -127,39 +125,39 @@ pub struct Leased {
     pub duid: Duid,
     /// For which IA_PD.
     pub iaid: Iaid,
-    /// What is left of its preferred lifetime.
+    /// Preferred lifetime left.
     pub preferred: Lifetime,
-    /// What is left of its valid lifetime.
+    /// Valid lifetime left.
     pub valid: Lifetime,
 }
 
-/// What is known of a program.
+/// A report about a program.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// Its job.
+    /// Its post.
     pub post: Post,
     /// The number of the newest order that it is about; 0 before the first.
     #[serde(default)]
     pub order: u64,
-    /// Its version, where it says one.
+    /// Its version, where it is known.
     pub version: Option<String>,
-    /// What it is doing.
+    /// Its state.
     pub state: State,
-    /// What is wrong with it; what was reported before and is not here is over.
+    /// Its faults; one that was reported before and is not here is over.
     pub troubles: BTreeMap<Trouble, String>,
 }
 
-/// What a program is doing.
+/// The state of a program.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It has nothing to do: an advertiser is started with the first advertisement, which waits until
-    /// it is known what the uplinks have.
+    /// It has no order: an advertiser is started with the first advertisement, which waits until
+    /// the leases of the uplinks are known.
     #[default]
     Idle,
-    /// It has an order, and nothing is known of it yet.
+    /// It has an order, and no report has come yet.
     Starting,
-    /// It runs, and does what the last order says as far as is known.
+    /// It runs, and as far as is known follows its last order.
     Running,
     /// It has an order that it has not confirmed.
     Changing,
@@ -167,21 +165,21 @@ pub enum State {
     Failed,
 }
 
-/// A kind of trouble with a program; its text names the remedy.
+/// A kind of fault of a program; its text names the remedy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trouble {
-    /// It is not there, or cannot be started.
+    /// It is not installed, or cannot be started.
     Missing,
     /// It has ended.
     Ended,
-    /// It does not answer, or does not do what it was asked for.
+    /// It does not answer, or does not follow its order.
     Silent,
-    /// It refuses what it was given, or says what cannot be.
+    /// It refuses its order, or reports something impossible.
     Refused,
-    /// Its version has a fault that is known.
+    /// Its version has a known fault.
     Trap,
-    /// It cannot do a part of what the built-in does.
+    /// It cannot do a part of the built-in's job.
     LeftOut,
 }
 
@@ -202,18 +200,18 @@ impl Trouble {
 /// A program that does a job, as `status` shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EngineStatus {
-    /// Its job and where it does it.
+    /// Its post.
     #[serde(flatten)]
     pub post: Post,
     /// The program.
     pub program: String,
-    /// Its version, where it says one.
+    /// Its version, where it is known.
     pub version: Option<String>,
-    /// What it is doing.
+    /// Its state.
     pub state: State,
 }
 
-/// The programs of a configuration, and what is known of them.
+/// The programs of a configuration, with their reports.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Engines {
     wanted: BTreeMap<Post, Engine>,
@@ -224,7 +222,7 @@ pub(super) struct Engines {
 }
 
 impl Engines {
-    /// Takes over a configuration; which programs there are to be, where that is something new.
+    /// Takes over a configuration; returns the wanted programs where they differ from those before.
     pub(super) fn configure(&mut self, config: &Config) -> Option<BTreeMap<Post, Engine>> {
         let wanted: BTreeMap<Post, Engine> = config
             .engines_in_use()
@@ -243,7 +241,7 @@ impl Engines {
         Some(self.wanted.clone())
     }
 
-    /// The number of the next order, which is for this program.
+    /// Takes the number of the next order, which is for this program.
     pub(super) fn next_number(&mut self, job: Job, interface: &str) -> u64 {
         self.last_number = self.last_number.saturating_add(1);
         self.ordered.insert(Post { job, interface: interface.to_owned() }, self.last_number);
@@ -255,7 +253,8 @@ impl Engines {
         self.ordered.get(&report.post).is_none_or(|number| report.order >= *number)
     }
 
-    /// Takes in what is known of a program, as of its newest order; whether that is something new.
+    /// Handles a report about the newest order of its program; returns whether it says anything
+    /// new.
     pub(super) fn handle_report(&mut self, report: Report) -> bool {
         let is_news = self.wanted.contains_key(&report.post)
             && self.reports.get(&report.post) != Some(&report);
@@ -265,13 +264,13 @@ impl Engines {
         is_news
     }
 
-    /// What a program does that has reported nothing: the system starts those that request.
+    /// The state of a program without a report: the system starts requesters.
     fn state_before_a_report(&self, post: &Post) -> State {
         let is_asked = post.job == Job::Requester || self.ordered.contains_key(post);
         if is_asked { State::Starting } else { State::Idle }
     }
 
-    /// What is wrong with which of them.
+    /// The faults of all programs.
     pub(super) fn troubles(&self) -> impl Iterator<Item = (&Post, Trouble, &str)> {
         self.reports.iter().flat_map(|(post, report)| {
             let troubles = report.troubles.iter();
@@ -306,7 +305,7 @@ impl fmt::Display for State {
     }
 }
 
-/// As the message would be on the wire.
+/// The message as it is on the wire.
 fn as_octets<S: Serializer>(
     advertisement: &RouterAdvertisement,
     serializer: S,

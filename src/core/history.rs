@@ -7,10 +7,10 @@ use super::event::Event;
 use super::stage::{Cause, Prefixes, Stage};
 use crate::time::Instant;
 
-/// How many changes are kept.
+/// The number of changes that are kept.
 const KEPT: usize = 16;
-/// A lease that changes this long after a change began belongs to it: the last follow-up of an
-/// unfruitful refresh is 40 s after the first (CHG-15).
+/// A lease that changes within this time after a change began belongs to it: the last follow-up of
+/// an unfruitful refresh is 40 s after the first (CHG-15).
 const BELONGS: Duration = Duration::from_secs(46);
 
 /// A change.
@@ -18,30 +18,30 @@ const BELONGS: Duration = Duration::from_secs(46);
 pub struct Change {
     /// Counted from 1 since the start of the agent.
     pub number: u64,
-    /// Where it came from.
+    /// The uplink, or the name for static prefixes.
     pub uplink: String,
     /// What began it.
     pub cause: Cause,
-    /// When it was heard of.
+    /// The time of its cause.
     pub began_at: Instant,
-    /// What held before.
+    /// The prefixes before it.
     pub from: Prefixes,
-    /// What holds after.
+    /// The prefixes after it.
     pub to: Prefixes,
-    /// When each stage was reached.
+    /// The time of each stage that it has reached.
     pub stages: BTreeMap<Stage, Instant>,
-    /// The line in the log is written.
+    /// Its line in the log has been written.
     pub reported: bool,
 }
 
 impl Change {
-    /// That it has begun.
+    /// The event of its beginning.
     pub fn began(&self) -> Event {
         let interface = self.uplink.clone();
         Event::ChangeBegan { interface, change: self.number, cause: self.cause }
     }
 
-    /// That it has reached its last stage.
+    /// The event of its last stage.
     pub fn finished(&self) -> Event {
         let latency = |(stage, at): (&Stage, &Instant)| (*stage, at.since(self.began_at));
         Event::ChangeFinished {
@@ -63,8 +63,8 @@ pub struct History {
 }
 
 impl History {
-    /// Begins a change of `uplink`, or goes on with its last one when that is not finished: what
-    /// one cause triggers several times is one change.
+    /// Begins a change of `uplink`, or continues its last one if that is not finished: one cause
+    /// can trigger several times, and that is one change.
     pub fn begin(&mut self, now: Instant, uplink: &str, cause: Cause, from: Prefixes) -> u64 {
         if let Some(open) = self.last_mut(uplink)
             && !open.reported
@@ -90,8 +90,8 @@ impl History {
         self.count
     }
 
-    /// The lease of `uplink` changed: part of its last change if that is recent, else a change of
-    /// its own. Its number, and that it has reached this stage.
+    /// The lease of `uplink` changed: this belongs to its last change if that is recent, else it is
+    /// a change of its own. Returns the number of the change and the event of this stage.
     pub fn delegated(
         &mut self,
         now: Instant,
@@ -109,8 +109,8 @@ impl History {
         (number, self.reached(now, number, Stage::Delegated))
     }
 
-    /// Change `number` has reached `stage`. Asking again counts until there was an answer; every
-    /// other stage counts once. That it did, unless it does not count.
+    /// Change `number` has reached `stage`. The time of the last request before the answer counts,
+    /// and of every other stage the first time. Returns the event, unless this time does not count.
     pub fn reached(&mut self, now: Instant, number: u64, stage: Stage) -> Option<Event> {
         let change = self.change_mut(number)?;
         let asks_again = stage == Stage::Asked && !change.stages.contains_key(&Stage::Delegated);

@@ -1,4 +1,4 @@
-//! Everything that can happen to the core.
+//! The inputs of the core.
 
 use std::net::Ipv6Addr;
 
@@ -11,7 +11,7 @@ use crate::core::kernel::object::{Step, Sysctl};
 use crate::core::uplink::lease::Feed;
 use crate::net::IfIndex;
 
-/// Something happened.
+/// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// A deadline may have passed; early or repeated ones are harmless.
@@ -25,9 +25,9 @@ pub enum Input {
     Dhcpv6(Received),
     /// A datagram came to UDP port 547.
     Server(Received),
-    /// What the kernel has, whole: at start and after lost events.
+    /// The kernel's whole state: at start and after lost events.
     System(System),
-    /// Changes of what the kernel has, in their order.
+    /// Changes of the kernel's state, in their order.
     Kernel(Vec<KernelEvent>),
     /// The value that a setting had before the agent first changed it; remembered already.
     SysctlWas {
@@ -42,14 +42,14 @@ pub enum Input {
     Neighbors {
         /// The interface.
         interface: IfIndex,
-        /// Those that packets can be sent to without asking the link first.
+        /// The neighbors that packets can be sent to without asking the link first.
         neighbors: Vec<Neighbor>,
     },
-    /// A step could not be taken.
+    /// A step failed.
     StepFailed {
         /// The step.
         step: Step,
-        /// Why not.
+        /// Why it failed.
         refusal: Refusal,
     },
     /// The system did not take an ICMPv6 packet.
@@ -58,26 +58,26 @@ pub enum Input {
         interface: IfIndex,
         /// To this address.
         destination: Ipv6Addr,
-        /// It has been tried for long enough and is dropped; before that it may still leave.
+        /// The shell has given up and dropped it; before that it may still leave.
         is_dropped: bool,
     },
-    /// Something is known of a program that does a built-in's job.
+    /// A report about a program in a built-in's place.
     Engine(super::engine::Report),
-    /// Something is known of what is published on this host.
+    /// A report about a publication of this host.
     Published(super::client::PublicationReport),
-    /// A program that delegates in the built-in's place has leased this.
+    /// The leases of a program that delegates in the built-in's place.
     Leases(super::engine::Leases),
-    /// What keeps the memory from being written; none when nothing does any more.
+    /// Why the memory cannot be written; none when it can again.
     Unwritten(Option<String>),
     /// The machine has slept, and runs again.
     Resumed,
-    /// The output of the same name was performed: its time is that of the stage.
+    /// The output of the same name was performed: the time of the input is that of the stage.
     Milestone(super::stage::Milestone),
-    /// An operator or a hook asked for something.
+    /// An operator or a hook has sent a command.
     Command(Command),
 }
 
-/// A packet with what its control messages say.
+/// A packet with the data of its control messages.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Received {
     /// Index of the interface that it came in on.
@@ -98,7 +98,7 @@ pub struct Received {
     pub octets: Vec<u8>,
 }
 
-/// What an operator or a hook can ask for.
+/// A command of an operator or a hook.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Refresh the leases of one uplink, or of all.
@@ -106,24 +106,24 @@ pub enum Command {
         /// The uplink; none for all.
         uplink: Option<String>,
     },
-    /// A program that owns the uplink (ppp) says that it has connected anew.
+    /// A program that owns the uplink (ppp) reports a new connection.
     LinkUp {
         /// The uplink.
         uplink: String,
     },
-    /// End a lease that was relayed here: its holder is gone.
+    /// End a lease that was relayed here, because its holder is gone.
     Forget {
-        /// What was delegated.
+        /// The delegated prefix.
         prefix: ipnet::Ipv6Net,
     },
     /// Take other static prefixes.
     SetPrefixes {
         /// By name; none for no prefix.
         prefixes: std::collections::BTreeMap<String, Option<ipnet::Ipv6Net>>,
-        /// The ones before stay, deprecated, until they run out.
+        /// The earlier ones stay, deprecated, until they run out.
         graceful: bool,
     },
-    /// What a program holds that requests an uplink's lease.
+    /// A report of the program that requests an uplink's lease.
     Feed(Box<Feed>),
     /// Take over a new configuration.
     Reload(Box<Config>),
@@ -145,7 +145,7 @@ impl Command {
         }
     }
 
-    /// The uplink that it is about, where it is about one.
+    /// The uplink in question, if there is one.
     pub fn uplink(&self) -> Option<&str> {
         match self {
             Self::Renew { uplink } => uplink.as_deref(),

@@ -1,4 +1,4 @@
-//! What a restart needs to know.
+//! The data that a restart needs.
 //!
 //! A record is a fact with a key; the newest of a key counts. The shell appends records to a
 //! journal and folds them into [`Memory`] at the next start, shifting their instants to the new
@@ -34,11 +34,11 @@ pub enum Record {
         /// 32 octets.
         secret: [u8; 32],
     },
-    /// What an uplink's delegating router has given.
+    /// The lease of an uplink.
     Lease {
         /// The uplink.
         uplink: String,
-        /// The lease; none when nothing is held any more.
+        /// The lease; none when there is no delegated prefix any more.
         lease: Option<StoredLease>,
     },
     /// The longest promise made for a prefix on a link (RFC 9096 §3.5).
@@ -47,17 +47,17 @@ pub enum Record {
         downlink: String,
         /// The prefix.
         prefix: Ipv6Net,
-        /// A more specific route to it was advertised, not that it is on the link.
+        /// The prefix was advertised in a route information option, not as on-link.
         #[serde(default, skip_serializing_if = "Not::not")]
         is_route: bool,
         /// Hosts may hold it until then.
         until: Until,
     },
-    /// What a requesting router was given (STO-04).
+    /// A binding of a requesting router (STO-04).
     Binding {
         /// The holder.
         key: BindingKey,
-        /// What; none when there is no binding any more.
+        /// The binding; none when it has ended.
         binding: Option<Arc<StoredBinding>>,
     },
     /// Replay values of Reconfigures may have been used up to here (STO-05).
@@ -65,32 +65,32 @@ pub enum Record {
         /// The last of the block.
         reserved: u64,
     },
-    /// What the control socket has put in the place of a static prefix.
+    /// A static prefix that was set on the control socket.
     Static {
         /// Its name.
         name: String,
-        /// What it is.
+        /// The prefix.
         stored: StoredStatic,
     },
-    /// What a server elsewhere has given to a requesting router on a link of ours (RFC 8987).
+    /// A lease of a requesting router on a link of ours, from a server elsewhere (RFC 8987).
     Relayed {
         /// The prefix.
         prefix: Ipv6Net,
         /// The lease; none when it has ended.
         lease: Option<RelayedLease>,
     },
-    /// The value that a kernel setting had before the agent changed it.
+    /// The value of a kernel setting before the agent changed it.
     Sysctl {
         /// The interface.
         interface: String,
         /// The setting's file name.
         name: String,
-        /// The value before; none when the setting was given it back.
+        /// The earlier value; none when it was restored.
         before: Option<i32>,
     },
 }
 
-/// A lease as it is kept (STO-02).
+/// A lease as it is stored (STO-02).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StoredLease {
     /// The server that gave it.
@@ -103,7 +103,7 @@ pub struct StoredLease {
     pub replay: Option<u64>,
 }
 
-/// A delegated prefix as it is kept.
+/// A delegated prefix as it is stored.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StoredPrefix {
     /// Its IA_PD.
@@ -118,7 +118,7 @@ pub struct StoredPrefix {
     pub valid_until: Until,
 }
 
-/// A static prefix as it is kept.
+/// A static prefix as it is stored.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StoredStatic {
     /// The value in the configuration when this one was set; a configuration with another value
@@ -128,7 +128,7 @@ pub struct StoredStatic {
     pub prefixes: Vec<(Ipv6Net, Until, Until)>,
 }
 
-/// A lease that was seen in passing.
+/// A lease that the relay agent has forwarded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RelayedLease {
     /// The requesting router.
@@ -145,7 +145,7 @@ pub struct RelayedLease {
     pub valid_until: Until,
 }
 
-/// All that is remembered.
+/// All stored data.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Memory {
     /// See [`Record::Duid`].
@@ -169,8 +169,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The agent's identity: the DUID that is configured, or remembered, or else `machine`'s, and
-    /// the secret of its addresses. What of that is new is remembered.
+    /// Sets the agent's identity: the configured DUID, or the stored one, or else `machine`'s, and
+    /// the secret of its addresses. Returns the records of what is new.
     pub(super) fn identify(
         &mut self,
         configured: Option<&Duid>,
@@ -191,7 +191,7 @@ impl Memory {
         (duid, secret, new)
     }
 
-    /// Takes in the value that a setting had before the agent first changed it.
+    /// Adds the value of a setting before the agent first changed it.
     pub fn fold_setting(&mut self, interface: String, name: Sysctl, before: i32) {
         let name = name.file().to_owned();
         self.fold(Record::Sysctl { interface, name, before: Some(before) });

@@ -93,7 +93,7 @@ use crate::config::Config;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Duid;
 
-/// One agent's protocol and policy. A copy shows what it would do.
+/// One agent's protocol and policy. A clone can be used to see what the agent would do.
 #[derive(Clone, Debug)]
 pub struct Core {
     config: Config,
@@ -110,22 +110,22 @@ pub struct Core {
     publications: Publications,
     delegating: Delegating,
     takeovers: Takeovers,
-    /// What the raw socket passes.
+    /// The messages that the raw socket passes.
     hearing: Hearing,
-    /// Messages that wait for our own lease.
+    /// Messages whose answers wait for our own lease.
     postponed: Postponed,
     relays: Relays,
     conditions: Conditions,
     unaddressed: Unaddressed,
-    /// What keeps the memory from being written.
+    /// Why the memory cannot be written; none while it can.
     unwritten: Option<String>,
-    /// Which conditions hold has to be found out anew.
+    /// The conditions have to be derived anew.
     review: bool,
     counters: Counters,
-    /// Events are wanted that matter only when a fault is looked for.
+    /// Events for debugging are reported too.
     reports_debug: bool,
     history: History,
-    /// What was in use when the last change of an uplink was reported.
+    /// The prefixes in use when the last change of each uplink was reported.
     reported: BTreeMap<String, Prefixes>,
     /// A change whose advertisements are still to be sent.
     unadvertised: Option<u64>,
@@ -133,10 +133,10 @@ pub struct Core {
     pass: Pass,
     /// The kernel's state is known.
     ready: bool,
-    /// What was taken in then has consequences that are still to be found out.
+    /// The time of the last input whose consequences are still to be derived.
     unsettled: Option<Instant>,
     outputs: VecDeque<Output>,
-    /// What has happened, which leaves behind all that has to be done.
+    /// Events, which are handed out after all other outputs.
     events: VecDeque<Event>,
 }
 
@@ -194,7 +194,7 @@ impl Core {
         core
     }
 
-    /// Takes in what happened. Never fails; whatever follows from it comes out of
+    /// Handles an input. Never fails; the consequences come out of
     /// [`poll_output`](Self::poll_output).
     pub fn handle(&mut self, now: Instant, input: Input) {
         if matches!(input, Input::Icmpv6(_) | Input::Server(_)) {
@@ -243,10 +243,11 @@ impl Core {
         self.unsettled = Some(now);
     }
 
-    /// What to do next; to be drained before waiting.
+    /// The next output; all are to be performed before the loop waits.
     ///
-    /// Questions and answers come first. The desired state is derived when they have left: it is
-    /// most of the work, and neighbors wait for them. Events come last, as nothing waits for them.
+    /// Messages and their answers come first. The desired state is derived when they have left: it
+    /// is most of the work, and neighbors wait for them. Events come last, as nothing waits for
+    /// them.
     pub fn poll_output(&mut self) -> Option<Output> {
         if self.outputs.is_empty()
             && let Some(now) = self.unsettled.take()

@@ -1,4 +1,4 @@
-//! Everything the core can ask for, in the order in which it has to happen.
+//! The outputs of the core, in the order in which they have to be performed.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -15,10 +15,10 @@ use super::stage::Milestone;
 use crate::config::Engine;
 use crate::net::IfIndex;
 
-/// What to do next.
+/// Something to do next.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum Output {
-    /// Append to the memory; written, not yet synced, before the next packet that depends on it
+    /// Append to the memory: written, not yet synced, before the next packet that depends on it
     /// ([`Output::is_promise`]) leaves.
     Remember(Record),
     /// Bring the kernel nearer to the desired state, in this order, as one batch.
@@ -33,19 +33,19 @@ pub enum Output {
     SendDhcpv6(Packet),
     /// Send a datagram from UDP port 547.
     SendServer(ServerPacket),
-    /// Have these programs do these jobs, and no others.
+    /// Run these programs in these posts, and no others.
     RunEngines(BTreeMap<Post, Engine>),
-    /// Have a program do this.
+    /// Carry out an order to a program.
     Engine(Order),
-    /// Publish this of these interfaces, on which this machine is a host, and nothing of others.
+    /// Publish this for these interfaces, on which this machine is a host, and for no others.
     Publish(BTreeMap<String, Publication>),
     /// Run a program of the operator.
     RunScript(Script),
-    /// Tell the core when this was reached.
+    /// Report when this output was performed.
     Milestone(Milestone),
-    /// Something has happened that operators and programs may want to know.
+    /// An event for operators and programs.
     Event(Event),
-    /// All is done: leave the loop.
+    /// Leave the loop: the agent has stopped.
     Exit,
 }
 
@@ -70,8 +70,8 @@ impl Output {
         }
     }
 
-    /// Whether it promises others what has to be in the memory by then. A question does not, and
-    /// neither does a Reconfigure message, which only has questions asked.
+    /// Whether it makes a promise to others, before which the memory has to be written. A request
+    /// makes none, and neither does a Reconfigure message, which only causes a request.
     pub const fn is_promise(&self) -> bool {
         match self {
             Self::SendIcmpv6(_) | Self::Engine(Order::Advertise { .. }) => true,
@@ -92,7 +92,7 @@ impl Output {
     }
 }
 
-/// ICMPv6 messages that are heard only while there is a use for them: any node can send many.
+/// ICMPv6 messages that are received only while they are needed: any node can send many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Hearing {
     /// Echo replies.
@@ -119,8 +119,8 @@ pub struct Packet {
 pub struct ServerPacket {
     /// The datagram; with interface 0 and the unspecified source the kernel's routes choose them.
     pub packet: Packet,
-    /// Where to: 546 of a client, 547 of a relay agent or server.
+    /// Destination port: 546 of a client, 547 of a relay agent or server.
     pub port: u16,
-    /// How safe what was to be remembered has to be before it leaves.
+    /// How safely the memory has to be stored before the packet leaves.
     pub memory: Safety,
 }

@@ -39,7 +39,7 @@ pub struct Plan {
     pub delegations: BTreeMap<String, Ipv6Net>,
     /// The blocks that pools give from, by pool.
     pub pools: BTreeMap<String, Ipv6Net>,
-    /// What could not be given, by name, with the reason.
+    /// The claims without a part, by name, with the reason.
     pub without: BTreeMap<String, Unassigned>,
 }
 
@@ -58,18 +58,18 @@ impl fmt::Display for Unassigned {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unassigned {
-    /// The delegated prefix is smaller than the place.
+    /// The delegated prefix is longer than the part would be.
     TooLong,
-    /// Its place does not exist in this prefix, and where it folds to is taken.
+    /// Its place does not exist in this prefix, and the place that it folds to is taken.
     Taken,
     /// There is no room left.
     Full,
-    /// Its place lies in what the delegating router keeps.
+    /// Its place lies in the part that the delegating router keeps.
     Excluded,
 }
 
 impl Plan {
-    /// What `claim` gets.
+    /// The part of `claim`, if it has one.
     pub fn part(&self, claim: &Claim<'_>) -> Option<Ipv6Net> {
         let parts = match claim.claimant {
             Claimant::Downlink => &self.subnets,
@@ -89,8 +89,8 @@ enum Turn {
     Folds,
     /// It has none.
     Automatic,
-    /// A delegation or pool that would leave nothing: on a prefix that is too small for both, this
-    /// router's own link comes first (CRV-10).
+    /// A delegation or pool that would take the whole prefix: on a prefix that is too small for
+    /// both, this router's own link comes first (CRV-10).
     TakesAll,
 }
 
@@ -132,7 +132,7 @@ pub fn plan(config: &Config, whole: &Whole) -> Plan {
     carving.plan
 }
 
-/// Whether `whole` feeds a claim that takes `from` there.
+/// Whether a claim with `from` takes a part of `whole`.
 pub fn takes_from(from: Option<&Source>, whole: &Whole) -> bool {
     from.is_none_or(|from| {
         from.uplink == whole.uplink && from.iaid.is_none_or(|iaid| iaid == whole.iaid)
@@ -178,8 +178,8 @@ struct Carving<'a> {
     taken: Taken,
     /// The longest automatic place for which there was no room: nothing that is larger has any.
     full: u8,
-    /// Where the next place from the high end is sought: what is taken stays so, and the next claim
-    /// is as large or larger. None where nothing is left.
+    /// The last /64 that the next place from the high end may have: the next claim is as large or
+    /// larger, so nothing above is free for it. None where no place is left.
     top: Option<u64>,
 }
 
@@ -204,7 +204,7 @@ impl<'a> Carving<'a> {
         }
     }
 
-    /// Gives what the layout finds.
+    /// Gives a claim the place that its layout finds.
     fn give_any(&mut self, claim: &Claim<'_>) {
         let Some(count) = count(self.whole.prefix, claim.length) else {
             return self.refuse(claim, Unassigned::TooLong);
@@ -226,8 +226,8 @@ impl<'a> Carving<'a> {
         }
     }
 
-    /// The first free place from one that its name alone decides, so that what comes and goes
-    /// beside it moves nothing but what collides.
+    /// The first free place from one that the name alone decides, so that other claims move this
+    /// one only where they collide with it.
     fn scattered(&self, claim: &Claim<'_>, count: u64) -> Option<Ipv6Net> {
         let prefix = self.whole.prefix;
         let first = at(prefix, claim.length, stable_hash(claim.name.as_bytes()) % count)?;

@@ -1,9 +1,9 @@
-//! What is wrong with messages that are dropped, as an operator reads it: a sentence for each kind of
+//! The reasons for which messages are dropped, in words for operators: a sentence for each kind of
 //! message and each reason that is counted.
 
 /// Neighbor discovery.
 const NEIGHBOR_DISCOVERY: &[&str] = &["ra", "rs", "na"];
-/// Whatever is decoded: messages, and options in them, which are left out one by one.
+/// All kinds that are decoded: messages, and options in them, which are left out one by one.
 const DECODED: &[&str] = &[
     "ra",
     "ra-option",
@@ -18,7 +18,7 @@ const DECODED: &[&str] = &[
     "relay-option",
 ];
 
-/// Kinds of messages, a reason, and what that says of a message of these kinds.
+/// Kinds of messages, a reason, and its meaning for a message of these kinds.
 type Meaning = (&'static [&'static str], &'static str, &'static str);
 
 /// All of them: `ra`, `rs` and `na` are advertisements and solicitations, `dhcpv6` comes to an uplink,
@@ -153,13 +153,13 @@ pub const MEANINGS: &[Meaning] = &[
     (DECODED, "text", "a text is malformed"),
 ];
 
-/// What it means that messages of this kind were dropped for `reason`.
+/// The meaning of `reason` for messages of this kind.
 pub fn meaning(kind: &str, reason: &str) -> Option<&'static str> {
     let of = |(kinds, of, _): &&Meaning| *of == reason && kinds.contains(&kind);
     MEANINGS.iter().find(of).map(|(.., meaning)| *meaning)
 }
 
-/// The same, of a counter as [`status`](super::status::Status::counters) names it.
+/// The meaning of a counter, named as in [`status`](super::status::Status::counters).
 pub fn meaning_of(counter: &str) -> Option<&'static str> {
     let kind_of = |reason: &str| counter.strip_suffix(reason)?.strip_suffix('-');
     let of =

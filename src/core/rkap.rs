@@ -1,5 +1,5 @@
-//! The Reconfigure key authentication protocol (RFC 9915 §20.4): a server that knows the key that
-//! went in a Reply can prove that a Reconfigure is its own.
+//! The Reconfigure key authentication protocol (RFC 9915 §20.4): a server sends a key in a Reply,
+//! and later proves with it that a Reconfigure is its own.
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
@@ -17,7 +17,7 @@ const KEY: u8 = 1;
 const DIGEST: u8 = 2;
 
 /// The option that carries a key.
-pub fn telling(key: &Key, replay: u64) -> Authentication {
+pub fn with_key(key: &Key, replay: u64) -> Authentication {
     authentication(KEY, *key, replay)
 }
 
@@ -55,8 +55,8 @@ pub fn sign(key: &Key, octets: &mut [u8]) {
     }
 }
 
-/// Whether the digest in `octets` is the one that `key` makes of them. The comparison takes the
-/// same time wherever they differ.
+/// Whether the digest in `octets` is that of the message under `key`. The comparison takes the same
+/// time wherever they differ.
 pub fn is_authentic(key: &Key, octets: &[u8]) -> bool {
     let Some(range) = digest_range(octets) else { return false };
     let mut zeroed = octets.to_vec();

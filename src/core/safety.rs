@@ -1,13 +1,13 @@
-//! What a packet asks of the memory.
+//! How safely the memory has to be stored before a packet leaves.
 use serde::Serialize;
 
-/// How safe what was to be remembered has to be before a packet leaves.
+/// How safely the records before a packet have to be stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Safety {
-    /// The packet carries nothing of it.
+    /// The packet does not depend on them.
     NotNeeded,
-    /// It survives the end of the process.
+    /// They survive the end of the process.
     Written,
-    /// It survives the end of the machine.
+    /// They survive the end of the machine.
     Synced,
 }

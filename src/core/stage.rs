@@ -1,11 +1,11 @@
-//! What a change is: what began it, which prefixes are concerned, and the stages that it reaches.
+//! The parts of a change: its cause, its prefixes, and the stages that it reaches.
 
 use std::fmt;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-/// What began a change.
+/// The cause of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
@@ -15,7 +15,7 @@ pub enum Cause {
     Link,
     /// An operator or a hook has requested it.
     Command,
-    /// The delegating router asked for it.
+    /// The delegating router sent a Reconfigure.
     Reconfigure,
     /// A Reply to a routine renewal brought other prefixes, or a lease ran out.
     Lease,
@@ -39,17 +39,17 @@ pub struct Milestone {
     pub stage: Stage,
 }
 
-/// The stages of a change, in the order in which it travels (`design` of the crate docs).
+/// The stages of a change, in their order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// The refresh of the lease has left.
+    /// The request that refreshes the lease has left.
     Asked,
     /// The lease has changed.
     Delegated,
-    /// The kernel shows it.
+    /// The kernel has the addresses and routes.
     Applied,
-    /// The links have the advertisements.
+    /// The advertisements have left.
     Advertised,
 }
 

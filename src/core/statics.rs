@@ -14,7 +14,7 @@ use crate::wire::dhcpv6_option::Iaid;
 
 /// How long a prefix that is replaced gracefully stays valid at most: no host was promised more
 /// (RFC 9096 §3.4).
-const LONGEST_FAREWELL: Duration = Duration::from_secs(5400);
+const LONGEST_DEPRECATION: Duration = Duration::from_secs(5400);
 
 /// The static prefixes, by name.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +27,8 @@ struct Source {
 }
 
 impl Statics {
-    /// Takes over a configuration. What a command has set survives a restart, as long as the
-    /// configured prefix is the one of that time.
+    /// Takes over a configuration. A prefix that a command has set survives a restart, as long as
+    /// the configured prefix is still the one of that time.
     pub(super) fn configure(
         &mut self,
         now: Instant,
@@ -60,9 +60,9 @@ impl Statics {
         self.0.contains_key(name)
     }
 
-    /// Replaces what the static prefix of this name was by `prefix`, or by nothing. What is
-    /// replaced is deprecated; it ends at once unless `graceful`. Returns the record to be stored,
-    /// none where the name is unknown.
+    /// Replaces the static prefix of this name by `prefix`, or by none. The earlier one is
+    /// deprecated; it ends at once unless `graceful`. Returns the record to be stored, none where
+    /// the name is unknown.
     pub(super) fn set(
         &mut self,
         now: Instant,
@@ -79,7 +79,7 @@ impl Statics {
         Some(Record::Static { name: name.to_owned(), stored })
     }
 
-    /// What is held, by name, in the form of an uplink's delegated prefixes.
+    /// The prefixes that are held, by name, in the form of an uplink's delegated prefixes.
     pub(super) fn facts(&self) -> impl Iterator<Item = (String, UplinkFacts)> + '_ {
         self.0.iter().map(|(name, source)| {
             let delegated = source.held.clone();
@@ -137,7 +137,7 @@ impl Source {
         for held in self.held.iter_mut().filter(others) {
             held.preferred_until = held.preferred_until.min(Until::At(now));
             if graceful {
-                held.valid_until = held.valid_until.min(Until::At(now + LONGEST_FAREWELL));
+                held.valid_until = held.valid_until.min(Until::At(now + LONGEST_DEPRECATION));
             } else if held.gone_since.is_none() {
                 held.valid_until = Until::At(now);
                 held.gone_since = Some(now);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_holds_over_a_restart_until_the_configuration_says_something_else() {
+    fn a_prefix_set_by_command_survives_a_restart_until_the_configuration_changes_it() {
         let mut statics = site(Some(A));
         let record = statics.set(at(10), "site", Some(net(B)), true).unwrap();
         let Record::Static { name, stored } = record else { panic!("another record") };

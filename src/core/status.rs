@@ -1,5 +1,5 @@
-//! What the agent is doing, as values that people and programs read. Lifetimes are in seconds, null
-//! for one that does not end.
+//! The state of the agent, as values for people and programs. Lifetimes are in seconds, null for
+//! one that does not end.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -35,25 +35,25 @@ pub struct Status {
     /// Static prefixes in use, by name.
     #[serde(default)]
     pub statics: BTreeMap<String, Vec<Ipv6Net>>,
-    /// What subordinate routers have been given.
+    /// The prefixes of subordinate routers.
     #[serde(default)]
     pub bindings: Vec<BindingStatus>,
-    /// How many bindings there are, in the place of a long list, where only that was asked for.
+    /// The number of bindings, in the place of a long list, if only the number was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding_summary: Option<BindingSummary>,
-    /// Other programs that do a built-in's job.
+    /// Programs in the place of built-ins.
     #[serde(default)]
     pub engines: Vec<EngineStatus>,
     /// Links that are relayed from, by name.
     #[serde(default)]
     pub relays: BTreeMap<String, RelayStatus>,
-    /// What should be mended.
+    /// The conditions that should be mended.
     pub conditions: Vec<Condition>,
     /// Dropped packets by kind and reason.
     pub counters: BTreeMap<String, u64>,
     /// The last changes, oldest first.
     pub changes: Vec<ChangeStatus>,
-    /// What the agent waits for next, and for how many seconds.
+    /// The reason of the next deadline, and the seconds until then.
     pub next: Option<(String, f64)>,
 }
 
@@ -62,9 +62,9 @@ pub struct Status {
 pub struct Condition {
     /// Its stable name.
     pub name: String,
-    /// The interface or object it is about; empty for the whole machine.
+    /// The interface or object in question; empty for the whole machine.
     pub subject: String,
-    /// What it is, and often the remedy.
+    /// The condition in a sentence, often with the remedy.
     pub text: String,
     /// The remedy.
     #[serde(default)]
@@ -78,24 +78,25 @@ pub struct UplinkStatus {
     pub attached: bool,
     /// The routers that it hears.
     pub routers: Vec<RouterStatus>,
-    /// Addresses on it that the agent made or, in kernel mode, that the kernel did.
+    /// Addresses of the agent on it or, in kernel mode, those of the kernel.
     pub addresses: Vec<AddressStatus>,
     /// The delegating router.
     pub server: Option<String>,
-    /// What the requesting router is doing.
+    /// The exchange of the requesting router that is under way.
     pub state: String,
-    /// Seconds until it renews what is delegated (T1), while that lies ahead.
+    /// Seconds until the lease is renewed (T1), while that lies ahead.
     #[serde(default)]
     pub renewal: Option<f64>,
-    /// What is delegated, and what was until lately.
+    /// The delegated prefixes, with those that ended lately.
     pub leases: Vec<LeaseStatus>,
-    /// What of the server's options is passed on to hosts that ask for it.
+    /// The server's options that are passed on to hosts that ask for them.
     #[serde(default)]
     pub passed_on: Vec<String>,
-    /// How far the solicitation of routers is.
+    /// The progress of router solicitation.
     #[serde(default)]
     pub solicitation: SolicitationStatus,
-    /// What this connection lacks, as a sentence; none where it has its router, address and prefix.
+    /// What this connection lacks, as a sentence; none where it has a router, an address and a
+    /// prefix.
     #[serde(default)]
     pub lack: Option<String>,
     /// Where this machine is a host: the registration of its addresses (RFC 9686); null where no
@@ -107,7 +108,7 @@ pub struct UplinkStatus {
 /// The registration of a host's addresses with a DHCPv6 server (RFC 9686).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RegistrationStatus {
-    /// What the server does: `asked`, `registers` or `registers none`.
+    /// The server's support of registration: `asked`, `registers` or `registers none`.
     pub server: String,
     /// The addresses that are registered, where the server does that.
     pub addresses: Vec<RegisteredStatus>,
@@ -126,16 +127,16 @@ pub struct RegisteredStatus {
     pub refresh: Option<f64>,
 }
 
-/// How far the solicitation of routers is.
+/// The progress of router solicitation.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct SolicitationStatus {
-    /// Solicitations since the event that asked for them; none of those that were answered.
+    /// Solicitations since the event that started them; without those that were answered.
     pub sent: u32,
-    /// Seconds until the next one, if there is to be one.
+    /// Seconds until the next one, if one is planned.
     pub next: Option<f64>,
     /// Seconds between the last one and the next.
     pub interval: Option<f64>,
-    /// Advertisements that were taken in.
+    /// Advertisements that were believed.
     pub advertisements: u64,
 }
 
@@ -154,10 +155,10 @@ pub struct RouterStatus {
     pub other: bool,
     /// What it advertises.
     pub prefixes: Vec<PrefixStatus>,
-    /// DNS servers that it advertises, and for how many seconds more.
+    /// DNS servers that it advertises, each with its remaining lifetime.
     #[serde(default)]
     pub resolvers: Vec<(Ipv6Addr, Option<u32>)>,
-    /// Search domains that it advertises, and for how many seconds more.
+    /// Search domains that it advertises, each with its remaining lifetime.
     #[serde(default)]
     pub search: Vec<(String, Option<u32>)>,
 }
@@ -205,8 +206,8 @@ pub struct LeaseStatus {
     pub preferred: Option<u32>,
     /// Valid lifetime left.
     pub valid: Option<u32>,
-    /// The valid lifetime with which the server last gave it; null where it does not end, and where
-    /// that was before a restart.
+    /// The valid lifetime that the server last gave; null for one that does not end, and if the
+    /// server gave it before a restart.
     #[serde(default)]
     pub given_for: Option<u32>,
     /// It was withdrawn or replaced, and leaves after the grace time.
@@ -220,9 +221,9 @@ pub struct DownlinkStatus {
     pub attached: bool,
     /// Router Lifetime that is advertised, in seconds; 0 where nothing can be.
     pub router_lifetime: u16,
-    /// What is advertised to hosts; lifetimes of zero withdraw.
+    /// Prefixes that are advertised to hosts; lifetimes of zero withdraw them.
     pub advertised: Vec<AdvertisedStatus>,
-    /// Delegated prefixes of which this link gets nothing, with the reason.
+    /// Delegated prefixes of which this link gets no part, with the reason.
     pub without: BTreeMap<Ipv6Net, super::plan::Unassigned>,
 }
 
@@ -242,22 +243,22 @@ pub struct AdvertisedStatus {
 pub struct ChangeStatus {
     /// Its number.
     pub number: u64,
-    /// Where it came from.
+    /// The uplink, or the name for static prefixes.
     pub uplink: String,
-    /// What began it.
+    /// Its cause.
     pub cause: Cause,
     /// Seconds ago.
     pub age: f64,
-    /// What held before.
+    /// The prefixes before it.
     pub from: Prefixes,
-    /// What held after.
+    /// The prefixes after it.
     pub to: Prefixes,
     /// Milliseconds from its beginning to each stage.
     pub stages: BTreeMap<Stage, f64>,
 }
 
 impl Core {
-    /// What the agent is doing at `now`, with the number of bindings in the place of a list of more
+    /// The state of the agent at `now`, with the number of bindings in the place of a list of more
     /// than `most`.
     pub fn status_with(&self, now: Instant, most: usize) -> Status {
         let summary = self.delegating.summary();
@@ -269,7 +270,7 @@ impl Core {
         }
     }
 
-    /// What the agent is doing at `now`.
+    /// The state of the agent at `now`.
     pub fn status(&self, now: Instant) -> Status {
         Status { bindings: self.delegating.status(now), ..self.status_without_bindings(now) }
     }

@@ -1,4 +1,5 @@
-//! One uplink: what it hears, when it asks, what it holds. Wires hear, change and lease together.
+//! One uplink: its routers, its lease, and the exchanges between. Connects `hear`, `change` and
+//! `lease`.
 
 mod attachment;
 pub mod change;
@@ -51,15 +52,15 @@ use crate::wire::dhcpv6_option::Duid;
 use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
 use crate::wire::ndp_option::NdpOption;
 
-/// How long after the start an uplink without news of its lease holds up the removal of what an
-/// earlier run left.
+/// How long after the start an uplink without an answer about its lease keeps objects of an earlier
+/// run from being removed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long advertisements wait for an answer about a remembered lease: the random delay of the
-/// question (SOL_MAX_DELAY), and some time to answer.
+/// How long advertisements wait for an answer about a stored lease: the random delay of the request
+/// (SOL_MAX_DELAY), and some time to answer.
 const CONFIRMATION: Duration = Duration::from_millis(1500);
 
-/// A router that was heard this shortly before a link is reported as up was heard on it.
+/// A router that was heard within this time before a link is reported as up counts as heard on it.
 const SPOKEN_LATELY: Duration = Duration::from_secs(2);
 
 /// An uplink.
@@ -69,7 +70,7 @@ pub(super) struct Uplink {
     config: config::Uplink,
     started_at: Instant,
     attached: Option<Attachment>,
-    /// The interface's number when it could send last: another one is another interface.
+    /// The interface's number when it could send last: another number is another interface.
     last_index: Option<IfIndex>,
     routers: Routers,
     solicit: Solicit,
@@ -83,12 +84,12 @@ pub(super) struct Uplink {
     up_since: Option<Instant>,
     silence: Silence,
     lease_known: bool,
-    /// A remembered lease has been asked about since the start, with or without success.
+    /// A request about a stored lease has ended since the start, with or without an answer.
     confirmed: bool,
-    /// Nothing can be asked: UDP port 546 cannot be opened.
+    /// No request can be sent: UDP port 546 cannot be opened.
     is_mute: bool,
     connection: Connection,
-    /// What is asked of it only where this machine is a host.
+    /// The state that only a host has.
     host: Host,
 }
 
@@ -125,7 +126,7 @@ impl Uplink {
         }
     }
 
-    /// How it was configured.
+    /// Its configuration.
     pub(super) const fn config(&self) -> &config::Uplink {
         &self.config
     }
@@ -135,13 +136,14 @@ impl Uplink {
         self.attached.as_ref()
     }
 
-    /// Whether a router was heard since the interface came: only then is it known what belongs
-    /// on the interface.
+    /// Whether a router was heard since the interface appeared: only then is the desired state of
+    /// the interface known.
     pub(super) const fn heard(&self) -> bool {
         self.heard
     }
 
-    /// Whether it is known what is delegated, by memory, by an answer, or by waiting in vain.
+    /// Whether its delegated prefixes are known: from the memory, from an answer, or because none
+    /// came in time.
     pub(super) const fn lease_known(&self) -> bool {
         self.lease_known
     }
@@ -151,15 +153,16 @@ impl Uplink {
         self.changes.is_running()
     }
 
-    /// Until when advertisements wait to hear whether a remembered lease still holds, or what there
-    /// is. If it were advertised before, what is overtaken at once would cost
-    /// MIN_DELAY_BETWEEN_RAS.
+    /// The time until which advertisements wait for an answer that confirms or replaces a stored
+    /// lease. An earlier advertisement could be overtaken at once, and the next one would have to
+    /// wait for MIN_DELAY_BETWEEN_RAS.
     pub(super) fn confirmed_by(&self) -> Option<Instant> {
         let is_asking = !self.confirmed || !self.lease_known;
         is_asking.then_some(self.started_at + CONFIRMATION)
     }
 
-    /// Compares with what the kernel has: comes up, goes down, or returns as another interface.
+    /// Compares with the kernel's state: the uplink comes up, goes down, or returns as another
+    /// interface.
     pub(super) fn attach(&mut self, now: Instant, system: &System) -> Effect {
         let attachment = Attachment::find(system, &self.name);
         let index = system.link(&self.name).map(|link| link.index);
@@ -192,7 +195,7 @@ impl Uplink {
             }
             (Some(_) | None, Some(after)) => {
                 effect.derive = true;
-                // Also where the system has reported no loss of the carrier.
+                // This also happens where the system has reported no loss of the carrier.
                 self.solicit.forget();
                 self.remember_formed(now, &after, system);
                 effect.merge(self.came_up(now, &after, false));
@@ -213,17 +216,17 @@ impl Uplink {
         if !self.asks() || self.is_mute {
             return Effect::default();
         }
-        // The lease does what the link event calls for by itself; the policy hears that a
-        // refresh is under way, so that the router's first words start no second one.
+        // The lease itself starts the request after a link event; the policy is informed that a
+        // refresh is under way, so that the router's first advertisement starts no second one.
         let _ = self.changes.handle_trigger(now, Trigger::Link);
-        // The random delay is for many that wake up at a time; a router that speaks ends it. Its
-        // words can come before the system says that the link is up.
+        // The random delay is for many nodes that wake up at a time; a router's advertisement ends
+        // it. That advertisement can come before the system reports the link as up.
         let spoken = self.heard_at.is_some_and(|at| now.since(at) < SPOKEN_LATELY);
         self.lease.link_up(now, hurry || spoken);
         Effect { began: Some(Cause::Link), asked: true, ..Effect::default() }
     }
 
-    /// UDP port 546 cannot be opened, or is open after all: exchanges rest, and begin anew.
+    /// UDP port 546 cannot be opened, or is open after all: exchanges rest, or begin anew.
     pub(super) fn set_mute(&mut self, now: Instant, is_mute: bool) {
         let is_mute = is_mute && self.lease.is_built_in();
         if std::mem::replace(&mut self.is_mute, is_mute) == is_mute {
@@ -265,9 +268,9 @@ impl Uplink {
         self.heard_at = Some(now);
         self.solicit.handle_advertisement(advertisement.router_lifetime > 0);
         self.note_flags(now, source, advertisement);
-        // That is how a delegating router notifies those that it had to refuse (SRV-58); where it
-        // has something new for all, one advertisement to all is the notification. Copies of it
-        // bring nothing forward, so they use up nothing of what may be.
+        // A delegating router notifies those that it had to refuse by unicast (SRV-58); new
+        // prefixes for all are notified by one advertisement to all. Copies of that advertise
+        // nothing new, so they take no token.
         let notifies = to_us || !heard.prefixes.is_empty() || heard.others;
         if notifies
             && self.lease.asks_in_vain()
@@ -280,7 +283,8 @@ impl Uplink {
         Ok(effect)
     }
 
-    /// Lets what was heard have its effect; `trigger` is what it is to the lease, if anything.
+    /// Handles the result of an advertisement; `trigger` is its meaning for the lease, if it has
+    /// one.
     fn take_in(&mut self, now: Instant, heard: &Heard, trigger: Option<Trigger>) -> Effect {
         let mut effect = Effect {
             heard: heard.others || !heard.prefixes.is_empty(),
@@ -293,7 +297,7 @@ impl Uplink {
             self.lease.want_address(now, parameters.managed && self.config.request_address);
             self.lease.want_information(now, parameters.other && self.speaks_dhcpv6());
         }
-        // The verdict on a missing prefix and one that ran out start nothing: what replaced them
+        // A prefix found missing and one that ran out start nothing: the prefix that replaced them
         // did (CHG-14).
         let significant = heard.prefixes.iter().any(|change| match change.kind {
             PrefixChangeKind::Appeared
@@ -323,7 +327,7 @@ impl Uplink {
                 effect
             }
             None if self.changes.is_waiting() => began,
-            // It belongs to the change that stands for it.
+            // It belongs to the change that is under way.
             None => Effect::default(),
         }
     }
@@ -377,7 +381,7 @@ impl Uplink {
         self.lease_known |= progress.changed;
         self.confirmed |= progress.changed;
         Effect {
-            // An end without an answer is an answer too: what waited for one goes on.
+            // An exchange that ends without an answer counts as well: other parts wait for its end.
             derive: progress.changed || progress.refreshed || progress.outcome.is_some(),
             delegated: progress.changed,
             outcome: progress.outcome,
@@ -394,7 +398,7 @@ impl Uplink {
         }
     }
 
-    /// Lets everything happen whose time has come; forgets prefixes that ended `grace` ago.
+    /// Handles all deadlines that have passed; forgets prefixes that ended `grace` ago.
     pub(super) fn handle_timeout(&mut self, now: Instant, grace: Duration) -> Effect {
         let heard = self.routers.handle_timeout(now);
         let went_back =
@@ -443,7 +447,7 @@ impl Uplink {
         Some((destination, RouterSolicitation { options }.encode()))
     }
 
-    /// A solicitation of all routers or of one could not be sent: nobody was asked.
+    /// A solicitation of all routers or of one could not be sent: it does not count.
     pub(super) fn handle_dropped(&mut self, now: Instant, destination: Ipv6Addr) {
         if destination == net::ALL_ROUTERS {
             self.solicit.handle_dropped(now);
@@ -458,9 +462,9 @@ impl Uplink {
         self.lease.poll_transmit(now)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) and what it makes ready to send have
-    /// something to do. What only a packet could end is no deadline while none can leave, or it
-    /// would come at once, again and again.
+    /// When [`handle_timeout`](Self::handle_timeout), or sending, has something to do. A deadline
+    /// that only a packet could end does not count while none can leave, or it would pass at once,
+    /// again and again.
     pub(super) fn deadline(&self, grace: Duration) -> Option<Deadline> {
         let can_send = self.attached.is_some();
         let gone = self.lease.first_gone();

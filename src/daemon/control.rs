@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::core::status::Status;
 use crate::core::uplink::lease::Feed;
 
-/// A request longer than this is none.
+/// The longest request that is read, in octets.
 const MAX_REQUEST: u64 = 32_768;
 /// How long a client may take to send its request, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,11 +37,11 @@ const QUEUE: i32 = 32;
 /// The pause after a connection that could not be taken because no file descriptors are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What can be asked of a running agent.
+/// A request to a running agent.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Request {
-    /// What is it doing?
+    /// The state of the agent.
     Status {
         /// The most bindings that are listed: of more than these only the number is given. None to
         /// have all listed.
@@ -55,22 +55,22 @@ pub enum Request {
         /// Of this uplink; none for all.
         uplink: Option<String>,
     },
-    /// Other static prefixes, all at once.
+    /// Set static prefixes, all at once.
     Prefix {
         /// By name; null for none.
         set: BTreeMap<String, Option<Ipv6Net>>,
-        /// The ones before stay, deprecated, until they run out.
+        /// The earlier ones stay, deprecated, until they run out.
         #[serde(default)]
         graceful: bool,
     },
     /// End a lease that was relayed here.
     Forget {
-        /// What was delegated.
+        /// The delegated prefix.
         prefix: Ipv6Net,
     },
-    /// What a program holds that requests an uplink's lease.
+    /// A report of the program that requests an uplink's lease.
     Feed {
-        /// All of it.
+        /// The report.
         feed: Box<Feed>,
     },
     /// An uplink has connected anew.
@@ -78,9 +78,9 @@ pub enum Request {
         /// The uplink.
         uplink: String,
     },
-    /// Has every uplink what it needs, and the kernel what follows from it?
+    /// Whether every uplink has what it needs, and the kernel all addresses and routes.
     Ready,
-    /// Has it an address and a lease since it has?
+    /// Whether an uplink has an address and a lease of its present connection.
     Connected {
         /// The uplink.
         uplink: String,
@@ -88,29 +88,29 @@ pub enum Request {
 }
 
 impl Request {
-    /// The uplink that a feed is about.
+    /// The uplink of a report, if the request is one.
     pub(super) fn fed_uplink(&self) -> Option<&str> {
         if let Self::Feed { feed } = self { Some(&feed.interface) } else { None }
     }
 }
 
-/// What it answers.
+/// The answer to a request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// It will be done, or it is so.
+    /// The request will be carried out, or the condition holds.
     Done,
     /// See [`Request::Status`].
     Status(Box<Status>),
     /// See [`Request::Metrics`].
     Metrics(String),
-    /// Not yet, and what is missing.
+    /// The condition does not hold yet; the text says what is missing.
     Waiting(String),
-    /// It cannot be done, and why.
+    /// The request is refused; the text says why.
     Refused(String),
 }
 
-/// A request on its way to the loop, and where the answer goes.
+/// A request on its way to the loop, and the sender of its answer.
 pub type Pending = (Request, oneshot::Sender<Answer>);
 
 /// The socket's path in a runtime directory.
@@ -118,7 +118,7 @@ pub fn path(runtime_dir: &Path) -> PathBuf {
     runtime_dir.join("control.sock")
 }
 
-/// Requests on their way to the loop, which come out of the receiver.
+/// A channel for requests to the loop.
 pub fn requests() -> (mpsc::Sender<Pending>, mpsc::Receiver<Pending>) {
     mpsc::channel(16)
 }
@@ -173,7 +173,7 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Pending>) {
                 Err(_) => refuse(&writer),
             }
         }));
-        // A client whose request has arrived already is not taken for a silent one.
+        // This gives a client whose request has arrived already the time to be read.
         tokio::task::yield_now().await;
     }
 }
@@ -183,7 +183,8 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Pending>) {
 struct Room(VecDeque<oneshot::Sender<()>>);
 
 impl Room {
-    /// A new connection; what is returned resolves when it has to make room.
+    /// Adds a connection; the receiver that is returned resolves when the connection has to make
+    /// room.
     fn enter(&mut self) -> oneshot::Receiver<()> {
         let (sender, crowded) = oneshot::channel();
         self.0.retain(|one| !one.is_closed());
@@ -224,7 +225,7 @@ fn refuse(writer: &OwnedWriteHalf) {
     }
 }
 
-/// The request of a connection; none where what is sent is none.
+/// The request of a connection; the inner error where the text is no request.
 async fn read(reader: OwnedReadHalf) -> std::io::Result<Result<Request, String>> {
     let mut line = String::new();
     BufReader::new(reader.take(MAX_REQUEST)).read_line(&mut line).await?;

@@ -15,10 +15,10 @@ use tracing::warn;
 use crate::config::Config;
 use crate::platform::{self, Claim, Unclaimed};
 
-/// What nothing can be written to for now: the agent runs from memory (STO-09).
+/// Errors of a directory that cannot be written to for now: the agent runs from memory (STO-09).
 const NOT_WRITABLE: [i32; 4] = [libc::EROFS, libc::ENOSPC, libc::EDQUOT, libc::EIO];
 
-/// How often what another agent has is tried again, and how long after the last try.
+/// How often a lock that another agent has is tried, and the pause after each try.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -65,7 +65,7 @@ pub(super) fn take(dir: &Path) -> anyhow::Result<Taken> {
     Ok(Taken::Locked(lock))
 }
 
-/// Tries for a moment: an agent that has just been killed still has what it had.
+/// Tries for a moment: an agent that has just been killed may still have its locks.
 fn patiently<T>(take: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     for _ in 0..TRIES {
         if let Ok(taken) = take() {
@@ -76,7 +76,7 @@ fn patiently<T>(take: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     take()
 }
 
-/// What helps where a file or a directory is another user's, as the continuation of a sentence.
+/// The remedy where a file or a directory is another user's, as the continuation of a sentence.
 pub(super) fn remedy(error: &io::Error) -> &'static str {
     if error.kind() != io::ErrorKind::PermissionDenied {
         return "";
@@ -85,7 +85,7 @@ pub(super) fn remedy(error: &io::Error) -> &'static str {
      which does that"
 }
 
-/// The file that is locked. One that an earlier run left can be locked where nothing can be
+/// The file that is locked. A file that an earlier run left can be locked even where nothing can be
 /// written.
 fn open(dir: &Path) -> io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o755).create(dir)?;

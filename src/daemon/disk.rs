@@ -1,5 +1,4 @@
-//! The files: what has to outlive the process is written here, and synced to disk by another
-//! thread.
+//! The files of the agent: records are written here, and another thread syncs them to disk.
 
 use std::fs::File;
 use std::io;
@@ -15,14 +14,14 @@ use crate::time::Instant;
 
 /// The least time between two syncs that answers wait for: many answers share one.
 const SYNC_GAP: Duration = Duration::from_millis(1);
-/// How much later that is synced which no answer waits for: one sync serves many writes.
+/// The delay of a sync that no answer waits for: one sync serves many writes.
 const SYNC_DELAY: Duration = Duration::from_millis(40);
 
 /// The memory, and the record of what is ours in the kernel.
 pub(super) struct Disk {
     journal: Journal,
     pub(super) ownership: Ownership,
-    /// When to sync what was written.
+    /// When to sync the records that were written.
     sync_at: Option<Instant>,
     /// The result of the sync under way, if one is.
     syncing: Option<oneshot::Receiver<(Synced, Refused)>>,
@@ -31,11 +30,11 @@ pub(super) struct Disk {
     refused: Refused,
     /// The result of the writing of a snapshot under way, if one is.
     writing: Option<oneshot::Receiver<io::Result<File>>>,
-    /// What kept the memory from being written when that was last asked.
+    /// Why the memory could not be written when that was last asked.
     trouble: Option<String>,
 }
 
-/// What another thread has done.
+/// The result of another thread's work.
 pub(super) enum Done {
     Synced(Result<(Synced, Refused), oneshot::error::RecvError>),
     Written(Result<io::Result<File>, oneshot::error::RecvError>),
@@ -48,8 +47,8 @@ impl Disk {
         Self { journal, ownership, sync_at, syncing, synced_at, refused, writing, trouble: None }
     }
 
-    /// What keeps the memory from being written, none where nothing does any more; where that is
-    /// not what it was when this was last asked.
+    /// Why the memory cannot be written, or none where it can again, if that has changed since the
+    /// last call.
     pub(super) fn take_trouble(&mut self) -> Option<Option<String>> {
         let trouble = self.journal.trouble();
         if trouble == self.trouble.as_deref() {
@@ -59,18 +58,18 @@ impl Disk {
         Some(self.trouble.clone())
     }
 
-    /// A complaint, unless it is the one that status and log have as a condition.
-    fn unsaid(&self, complaint: Option<String>) -> Option<String> {
+    /// Returns a complaint, unless it is the one that status and log have as a condition.
+    fn unless_reported(&self, complaint: Option<String>) -> Option<String> {
         complaint.filter(|complaint| Some(complaint.as_str()) != self.journal.trouble())
     }
 
-    /// Takes in a record, which the next [`write`](Self::write) writes at the latest. Returns what
-    /// went wrong, for the operator.
+    /// Takes a record, which the next [`write`](Self::write) writes at the latest. Returns a
+    /// complaint for the operator.
     pub(super) fn remember(&mut self, record: Record) -> Option<String> {
         let (now, wall) = (clock::now(), clock::wall());
         let complaint = match record {
-            // Our identity has to be on disk before a neighbor hears it. Replay values are set
-            // aside long before they are used.
+            // Our identity has to be on disk before a neighbor hears it. Replay values are reserved
+            // long before they are used.
             Record::Duid { .. } | Record::Secret { .. } | Record::Replay { .. } => {
                 self.journal.append_synced(record, now, wall)
             }
@@ -82,15 +81,15 @@ impl Disk {
             | Record::Sysctl { .. } => self.journal.append(record, now, wall),
         };
         self.sync_later(now);
-        self.unsaid(complaint)
+        self.unless_reported(complaint)
     }
 
-    /// Writes by one write all that was taken in. Returns what went wrong.
+    /// Writes all records that were taken, by one write. Returns a complaint for the operator.
     pub(super) fn write(&mut self) -> Option<String> {
         let now = clock::now();
         let complaint = self.journal.write(now);
         self.sync_later(now);
-        self.unsaid(complaint)
+        self.unless_reported(complaint)
     }
 
     fn sync_later(&mut self, now: Instant) {
@@ -113,7 +112,7 @@ impl Disk {
         }
     }
 
-    /// Takes in what another thread has done. Returns what went wrong.
+    /// Handles the result of another thread. Returns a complaint for the operator.
     pub(super) fn take_in(&mut self, done: Done, server: &mut Server) -> Option<String> {
         let now = clock::now();
         match done {
@@ -127,7 +126,7 @@ impl Disk {
                 if server.is_holding() {
                     self.sync(server);
                 }
-                self.unsaid(complaint)
+                self.unless_reported(complaint)
             }
             Done::Written(written) => {
                 self.writing = None;
@@ -136,12 +135,12 @@ impl Disk {
                 if self.journal.is_unsynced() && self.sync_at.is_none() {
                     self.sync_at = Some(now);
                 }
-                self.unsaid(complaint)
+                self.unless_reported(complaint)
             }
         }
     }
 
-    /// Does what has its time at `now`. Returns what went wrong.
+    /// Handles the deadlines that have passed. Returns a complaint for the operator.
     pub(super) fn handle_timeout(&mut self, now: Instant, server: &mut Server) -> Option<String> {
         if self.sync_at.take_if(|at| *at <= now).is_some() {
             self.sync(server);
@@ -150,8 +149,8 @@ impl Disk {
         self.ownership.retry(now)
     }
 
-    /// Has another thread write the file anew, if it is time for that. While the core `is_busy` that
-    /// would take from it what it needs.
+    /// Starts writing the file anew on another thread, if it is time for that; not while the core
+    /// `is_busy`, as that thread takes processor time from it.
     pub(super) fn write_anew(&mut self, now: Instant, is_busy: bool) {
         // A sync that hangs could still let an earlier file take its place.
         if self.syncing.is_none()
@@ -164,18 +163,18 @@ impl Disk {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        // What begins when a sync has ended is looked at then.
+        // After the sync under way this is looked at anyway.
         let owed = self.journal.deadline().filter(|_| self.syncing.is_none());
         [self.sync_at, owed, self.ownership.deadline()].into_iter().flatten().min()
     }
 
-    /// Whether another thread does nothing for it, nor soon will.
+    /// Whether no other thread works for it, nor will soon.
     pub(super) const fn is_idle(&self) -> bool {
         self.syncing.is_none() && self.writing.is_none() && self.sync_at.is_none()
     }
 
-    /// Begins to sync what was written, unless a sync is under way or has just ended: then what was
-    /// written since waits for the next one.
+    /// Starts a sync, unless one is under way or has just ended: then records written since wait
+    /// for the next one.
     pub(super) fn sync(&mut self, server: &mut Server) {
         let now = clock::now();
         if self.syncing.is_some() {
@@ -194,14 +193,14 @@ impl Disk {
         self.syncing = Some(synced);
         tokio::task::spawn_blocking(move || {
             let synced = unsynced.sync();
-            // A disk that takes nothing ends no service: what is answered then is known from
-            // memory alone, and the operator reads of it (STO-09).
+            // A disk that fails ends no service: answers then depend on the memory of the process
+            // alone, and the operator is informed (STO-09).
             let refused = released.send();
             let _ = done.send((synced, refused));
         });
     }
 
-    /// Syncs what was written, at the end of the process.
+    /// Syncs all records, at the end of the process.
     pub(super) fn close(&mut self) {
         if let Some(unsynced) = self.journal.take_unsynced() {
             let _ = unsynced.sync();
@@ -209,8 +208,8 @@ impl Disk {
     }
 }
 
-/// The result of a job of another thread, or no end where there is no job. One that ended without
-/// a result is an error.
+/// The result of a job of another thread; pending for ever where there is no job. A job that ended
+/// without a result is an error.
 async fn outcome<T>(
     job: &mut Option<oneshot::Receiver<T>>,
 ) -> Result<T, oneshot::error::RecvError> {

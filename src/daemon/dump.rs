@@ -1,4 +1,5 @@
-//! The file that USR1 has written, in the form of rtsold(8): programs and people read that.
+//! The file that USR1 makes the agent write, in the form of rtsold(8), as programs and people read
+//! that.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +8,7 @@ use tracing::error;
 
 use crate::core::status::{Status, UplinkStatus};
 
-/// Writes it.
+/// Writes the file.
 pub(super) fn write(file: &Path, status: &Status) {
     if let Err(error) = std::fs::write(file, render(status)) {
         error!("{} cannot be written: {error}", file.display());
@@ -39,7 +40,7 @@ fn render_interface(text: &mut String, name: &str, uplink: &UplinkStatus) {
             format!("timer: interval={seconds}:{micros}, expire={}", span(Some(next)))
         }
     };
-    // Links are followed by the kernel's own events, so that nothing is probed every now and then.
+    // The kernel reports changes of links, so that nothing is probed periodically.
     let lines = [
         "probe interval: infinity".to_owned(),
         "no probe timer".to_owned(),

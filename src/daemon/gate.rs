@@ -36,7 +36,7 @@ impl<S: AsFd + AsRawFd> Gate<S> {
         self.0.as_ref().map(AsyncFd::get_ref)
     }
 
-    /// Does something with the socket; an error where it is closed.
+    /// Calls `act` with the socket; an error where it is closed.
     pub(super) fn with<T>(&self, act: impl FnOnce(&S) -> io::Result<T>) -> io::Result<T> {
         act(self.socket().ok_or(io::ErrorKind::NotConnected)?)
     }
@@ -58,8 +58,8 @@ impl<S: AsFd + AsRawFd> Gate<S> {
     }
 }
 
-/// The next packet. Readiness is taken back only when there is none, so that what is left after
-/// a batch is not forgotten.
+/// The next packet. Readiness is cleared only when there is none, so that packets left over from a
+/// batch are not forgotten.
 pub(super) fn next<S: AsRawFd>(
     socket: &AsyncFd<S>,
     recv: impl Fn(&S) -> io::Result<Option<Received>>,

@@ -1,7 +1,7 @@
-//! What the agent of a host does before it sleeps for long: it gives back the pages of its program.
+//! Before the agent of a host sleeps for long it gives back the pages of its program.
 //!
-//! Between two advertisements it needs none of them. For one it needs a tenth of what its start took:
-//! some 70 page faults, a fifth of a millisecond, bring that back out of the page cache.
+//! Between two advertisements it needs none of them. For one it needs a tenth of those that its
+//! start took: some 70 page faults, a fifth of a millisecond, read them from the page cache.
 
 use std::time::Duration;
 
@@ -9,23 +9,24 @@ use crate::config::Config;
 use crate::platform;
 use crate::time::{Deadline, Instant};
 
-/// After the start, and after what came in quick succession, it rests when nothing has come for so long.
+/// How long nothing must happen, after the start or a burst of events, before pages are given back.
 const SETTLED: Duration = Duration::from_secs(10);
-/// An agent that has slept for so long may do so again.
+/// An agent that has slept for this long may give back pages again at once.
 const LONG: Duration = Duration::from_secs(30);
 
 /// When the pages are given back next.
 #[derive(Debug)]
 pub(super) struct Idle {
     is_host: bool,
-    /// Then, if nothing comes before.
+    /// The time for that, if nothing happens before.
     release_at: Option<Instant>,
-    /// Before it sleeps again.
+    /// The pages are given back before the next sleep.
     releases: bool,
 }
 
 impl Idle {
-    /// Of an agent that was started at `now`. A router's has to answer at once.
+    /// For an agent that was started at `now`. A router's keeps its pages, as it has to answer at
+    /// once.
     pub(super) fn new(now: Instant, config: &Config) -> Self {
         let is_host = config.downlinks.is_empty()
             && config.relays.is_empty()
@@ -38,7 +39,7 @@ impl Idle {
         Some(Deadline::new(self.release_at?, "memory that is not needed"))
     }
 
-    /// All has been done at `now`.
+    /// No work is left at `now`.
     pub(super) fn handle_rest(&mut self, now: Instant) {
         let has_settled = self.release_at.take_if(|at| *at <= now).is_some();
         if std::mem::take(&mut self.releases) || has_settled {
@@ -46,7 +47,7 @@ impl Idle {
         }
     }
 
-    /// It wakes at `now`, and has slept since then.
+    /// The agent wakes at `now`, and has slept since `since`.
     pub(super) fn handle_wake(&mut self, since: Instant, now: Instant) {
         if !self.is_host || self.release_at.is_some_and(|at| at <= now) {
             return;

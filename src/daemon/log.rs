@@ -1,5 +1,5 @@
-//! What the agent writes to the log, bounded: a flood of lines of one kind is shortened to its first
-//! lines and their number.
+//! The log of the agent, bounded: a flood of lines of one kind is shortened to its first lines and
+//! their number.
 //!
 //! A line is a sentence for people. In a log for programs it carries the values of the event as
 //! fields beside that.
@@ -21,7 +21,7 @@ const LINES: u64 = 10;
 /// The most kinds that are counted apart; all further ones are one kind.
 const MAX_KINDS: usize = 64;
 
-/// What was written lately, by kind.
+/// The lines of the last moment, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     /// Lines carry fields for programs.
@@ -32,20 +32,20 @@ pub(super) struct Log {
 /// A line.
 #[derive(Clone, PartialEq, Debug)]
 enum Line {
-    /// Something has happened in the core.
+    /// An event of the core.
     Event(Event),
-    /// The shell has met something odd, of one kind for each place in its source.
+    /// A warning of the shell, of one kind for each place in its source.
     Warning { text: String, origin: &'static Location<'static> },
 }
 
-/// What lines have in common that are counted together.
+/// The kind of a line: lines of one kind are counted together.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Kind {
-    /// The kind of an event, and the interface that it is about.
+    /// The kind of an event, and the interface in question.
     Event((&'static str, &'static str), Option<String>),
     /// The place in the source.
     Warning(&'static str, u32),
-    /// Whatever there is beyond [`MAX_KINDS`].
+    /// Any further kind beyond [`MAX_KINDS`].
     Other,
 }
 
@@ -70,7 +70,7 @@ impl Log {
         Self { has_fields, ..Self::default() }
     }
 
-    /// Writes what has happened, if its level is logged, unless there was enough of its kind.
+    /// Writes an event, if its level is logged, unless there were too many of its kind.
     pub(super) fn write(&mut self, now: Instant, event: Event) {
         let is_read = match event.level() {
             Level::Error => enabled!(tracing::Level::ERROR),
@@ -126,7 +126,7 @@ impl Log {
         }
     }
 
-    /// The end: what was left out is written now.
+    /// The end: reports lines that were left out.
     pub(super) fn close(&mut self, now: Instant) {
         self.flush(now + WINDOW);
     }

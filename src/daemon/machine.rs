@@ -5,7 +5,7 @@ use tracing::warn;
 use crate::platform::identity;
 use crate::wire::dhcpv6_option::Duid;
 
-/// The DUID that follows from the machine's identity; a random one where it has none.
+/// The DUID made from the machine's identity; a random one where it has none.
 ///
 /// # Errors
 ///

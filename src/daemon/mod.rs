@@ -1,5 +1,5 @@
-//! The shell around the core: one loop that waits, hands the core what has happened, and performs
-//! what the core asks for.
+//! The shell around the core: one loop that waits, hands inputs to the core, and performs the
+//! outputs of the core.
 
 pub mod clock;
 pub mod control;
@@ -71,8 +71,8 @@ pub struct Options {
     pub user: Option<String>,
     /// The configuration's file; none where there is none.
     pub config: Option<PathBuf>,
-    /// The file that USR1 has the state of the solicitation written to; none where that signal is
-    /// left alone.
+    /// The file that USR1 makes the agent write the state of the solicitation to; none where that
+    /// signal keeps its default.
     pub dump: Option<PathBuf>,
 }
 
@@ -96,15 +96,15 @@ pub fn run(
     reload: &dyn Fn() -> Result<Config, String>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // First of all: a signal that nobody takes ends the program. The two that are to end it may, as
+    // First of all: an unhandled signal ends the program. The two that are to end it may do so as
     // long as nothing has begun.
     let notices = {
         let _context = runtime.enter();
         Notices::new(options.dump.is_some())?
     };
-    // As root, who can see which process has an interface.
+    // This needs root, who can see which process has an interface.
     let mut held = Held::new(&config)?;
-    // Before there is another thread: each has rights of its own.
+    // This comes before there is another thread: each thread has rights of its own.
     let confinement = match &options.user {
         Some(name) => rights::give_up(name, &config, options)?,
         None => Confinement::None,
@@ -156,7 +156,7 @@ async fn serve(
     let mut supervisor = Supervisor::new(clock::now(), ready_timeout);
     let mut pauses = Pauses::new(clock::now());
     loop {
-        // First, so that a flood of packets never starves a deadline.
+        // Deadlines come first, so that a flood of packets never starves one.
         core.handle(clock::now(), Input::Timeout);
         let flow = shell.perform(&mut core);
         if flow == Flow::Exit {
@@ -166,20 +166,20 @@ async fn serve(
             core.handle(clock::now(), Input::Command(Command::Stop));
             continue;
         }
-        // What is left over comes before any deadline.
+        // Outputs that are left over come before any deadline.
         let deadline = core.deadline(clock::now()).filter(|_| flow == Flow::Idle);
         supervisor.report(clock::now(), &core);
         let once_over = once.as_ref().and_then(|once| once.deadline(clock::now(), &core));
         let own = supervisor.deadline().into_iter().chain(idle.deadline());
         let deadlines = deadline.into_iter().chain(own).chain(once_over);
         shell.arm(deadlines.min_by_key(|one| one.at));
-        if flow == Flow::Idle && !core.lags() {
-            shell.rest_from_work();
+        if flow == Flow::Idle && !core.has_postponed_work() {
+            shell.tidy_up();
         }
         pauses.pause(clock::now()).await;
         let begun = clock::now();
         if flow == Flow::Idle {
-            // Last of all: what runs behind it comes back.
+            // This comes last: any code that runs after it reads its pages back.
             idle.handle_rest(begun);
         }
         let woken = tokio::select! {
@@ -246,16 +246,17 @@ async fn serve(
     Ok(())
 }
 
-/// What there is to do.
+/// The reason why the loop wakes.
 enum Woken {
     Signal(Signalled),
     Ready(Ready),
     Pending(Pending),
-    /// What was left over from the last turn.
+    /// Outputs are left over from the last turn.
     More,
 }
 
-/// Waits for one of all but signals, which go before; not at all where `more` is left over.
+/// Waits for anything but a signal, as signals take precedence; does not wait where `more` outputs
+/// are left over.
 async fn wait(shell: &mut Shell, requests: &mut mpsc::Receiver<Pending>, more: bool) -> Woken {
     tokio::select! {
         ready = shell.ready() => Woken::Ready(ready),
@@ -271,7 +272,7 @@ fn execute(core: &mut Core, request: Request) -> Answer {
             Some(most) => core.status_with(now, most),
             None => core.status(now),
         })),
-        // The shell has them.
+        // The shell answers this request, and not the core.
         Request::Metrics => Answer::Refused("there are no metrics here".to_owned()),
         Request::Renew { uplink } => match &uplink {
             Some(name) if !core.has_uplink(name) => Answer::Refused(format!("{name} is no uplink")),
@@ -336,21 +337,21 @@ fn execute(core: &mut Core, request: Request) -> Answer {
     }
 }
 
-/// What a signal asks for.
+/// The meaning of a signal.
 enum Signalled {
     Stop,
     Reload,
     Dump,
 }
 
-/// The signals that ask for something while the agent goes on.
+/// The signals that do not end the agent.
 struct Notices {
     hangup: Signal,
     dump: Option<Signal>,
 }
 
 impl Notices {
-    /// Takes these signals from here on.
+    /// Handles these signals from here on.
     fn new(dumps: bool) -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
@@ -384,7 +385,7 @@ impl Signals {
     }
 }
 
-/// The next of a signal, which never comes where it is left alone.
+/// The next signal of this kind; pending for ever where the kind is not handled.
 async fn next_of(signal: &mut Option<Signal>) -> Option<()> {
     match signal {
         Some(signal) => signal.recv().await,

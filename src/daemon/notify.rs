@@ -1,5 +1,5 @@
-//! What a service manager (systemd) learns: when the agent is ready, what it waits for, and that it
-//! is alive. Without one nothing is sent.
+//! Reports to a service manager (systemd): that the agent is ready, what it waits for, and that it
+//! is alive. Without a service manager nothing is sent.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use crate::core::Core;
 use crate::core::uplink::Lack;
 use crate::time::{Deadline, Instant};
 
-/// The pause between two looks at whether the agent is ready.
+/// The pause between two checks whether the agent is ready.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The pause between two looks at what it lacks afterwards.
+/// The pause between two checks of what it lacks, once it is ready.
 const LATER: Duration = Duration::from_secs(2);
 
-/// What the service manager was sent.
+/// The state of the reports.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     /// A service manager listens.
     is_there: bool,
-    /// It has been sent that the agent is ready.
+    /// The service manager was informed that the agent is ready.
     is_ready: bool,
-    /// It counts as ready then, whatever is lacking.
+    /// When the agent counts as ready, whatever it lacks.
     ready_at: Instant,
     next_look: Instant,
-    /// Something has happened since the last look, too soon for another one.
+    /// Something has happened since the last check, too soon for the next one.
     owes_look: bool,
-    /// What was sent last, and `systemctl status` shows.
+    /// The last status text, which `systemctl status` shows.
     status: String,
     watchdog: Option<Watchdog>,
 }
@@ -39,8 +39,8 @@ struct Watchdog {
 }
 
 impl Supervisor {
-    /// For an agent that was started at `now`, if by a service manager, which has it count as ready
-    /// after `timeout` at the latest.
+    /// For an agent that was started at `now`; under a service manager it counts as ready after
+    /// `timeout` at the latest.
     pub(super) fn new(now: Instant, timeout: Duration) -> Self {
         let watchdog = sd_notify::watchdog_enabled()
             .map(|interval| Watchdog { interval: interval / 2, next_at: now });
@@ -55,7 +55,7 @@ impl Supervisor {
         }
     }
 
-    /// Sends what is new at `now`.
+    /// Reports what has changed by `now`.
     pub(super) fn report(&mut self, now: Instant, core: &Core) {
         if !self.is_there {
             return;
@@ -94,7 +94,7 @@ impl Supervisor {
         if !self.is_there {
             return None;
         }
-        // What is lacking changes with what happens, and by no other time than the core's.
+        // What the agent lacks changes with its inputs, and with its own deadlines only.
         let look = self.owes_look.then_some(self.next_look);
         let ready = (!self.is_ready).then(|| self.ready_at.max(self.next_look));
         let alive = self.watchdog.as_ref().map(|watchdog| watchdog.next_at);
@@ -115,7 +115,7 @@ pub(super) fn describe(uplink: &str, lack: Lack) -> String {
     if uplink.is_empty() { lack.to_string() } else { format!("{uplink}: {lack}") }
 }
 
-/// A service manager that does not listen is no reason to do anything else.
+/// A failure is ignored: no action would help.
 fn send(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }

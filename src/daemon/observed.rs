@@ -1,4 +1,4 @@
-//! What the shell counts and reports: for the log, and for metrics where they are served.
+//! Counting and reporting by the shell: for the log, and for metrics where they are served.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::core::event::Event;
 
 impl Shell {
-    /// Serves metrics there from here on; what was counted before stays counted.
+    /// Serves metrics at the configured address from here on; the counters keep their values.
     pub(super) fn serve_metrics(
         &mut self,
         core: &mut Core,
@@ -29,7 +29,7 @@ impl Shell {
             self.tally = None;
         }
         self.server.set_tally(self.tally.as_ref());
-        // What any node can bring about is for the debug log, and for counters.
+        // Events that any node can cause are for the debug log and for counters only.
         core.set_reports_debug(endpoint.is_on() || tracing::enabled!(tracing::Level::DEBUG));
     }
 
@@ -43,7 +43,7 @@ impl Shell {
         }
     }
 
-    /// Takes note of what has happened.
+    /// Logs and counts an event.
     pub(super) fn report(&mut self, event: Event) {
         if let Some(tally) = &self.tally {
             tally.count(&event);
@@ -71,7 +71,7 @@ impl Shell {
         }
     }
 
-    /// The end: what was written is synced.
+    /// The end: all records are synced.
     pub(super) fn close(&mut self) {
         self.disk.close();
         self.log.close(clock::now());

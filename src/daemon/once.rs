@@ -1,4 +1,4 @@
-//! The end of an agent that runs once: routers have been heard, or have not answered.
+//! The end of an agent that runs once: when routers have been heard, or have not answered.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(1);
 /// How long the agent waits for an interface that cannot send.
 const ATTACHMENT: Duration = Duration::from_secs(10);
 
-/// What is waited for.
+/// The uplinks whose routers are awaited.
 pub(super) struct Once {
     begun: Instant,
     uplinks: Vec<String>,
@@ -25,7 +25,7 @@ impl Once {
         Self { begun: now, uplinks: uplinks.collect(), has_ended: false }
     }
 
-    /// Whether there is nothing more to wait for; that is so once.
+    /// Whether no router is awaited any more; returns true once.
     pub(super) fn ends(&mut self, now: Instant, core: &Core) -> bool {
         if self.has_ended {
             return false;

@@ -1,5 +1,5 @@
-//! Packets that the system does not take at once: they are tried again for a moment, in their
-//! order, and what they stand for does not count as done before they have left.
+//! Packets that the system does not accept at once: they are retried for a moment, in their order,
+//! and a milestone counts only when its packets have left.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -20,9 +20,10 @@ const LAST_RETRY: Duration = Duration::from_millis(50);
 const MAX_TRIES: u32 = 10;
 /// A failure that lasts for this number of tries is reported as a warning.
 const WARN_AFTER: u32 = 3;
-/// What lasts, or comes and goes, is reported once: again after such a time without a failure.
+/// A lasting or recurring failure is reported once, and again only after this time without a
+/// failure.
 const QUIET: Duration = Duration::from_secs(60);
-/// At the bound the oldest goes.
+/// The most packets that wait; beyond that the oldest is dropped.
 const MAX_PACKETS: usize = 256;
 
 /// A packet and the socket that it leaves by.
@@ -33,7 +34,7 @@ pub(super) enum Parcel {
     Server(ServerPacket),
 }
 
-/// Packets that share it keep their order: an advertisement that is older must not come last.
+/// Packets of one lane keep their order: an older advertisement must not come last.
 type Lane = (u8, IfIndex, Ipv6Addr);
 
 impl Parcel {
@@ -54,7 +55,7 @@ impl Parcel {
         (socket, packet.interface, packet.destination)
     }
 
-    /// The stage of a change that such packets bring about.
+    /// The stage of a change that such packets reach.
     const fn stage(&self) -> Option<Stage> {
         match self {
             Self::Icmpv6(_) => Some(Stage::Advertised),
@@ -70,7 +71,7 @@ enum Entry {
     Milestone(Milestone),
 }
 
-/// What became of the packets of a stage since it was last reached.
+/// The fate of the packets of a stage since it was last reached.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fate {
     left: bool,
@@ -88,7 +89,7 @@ struct Queue {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     entries: VecDeque<Entry>,
-    /// What [`entries`](Self::entries) has of each lane.
+    /// A summary of [`entries`](Self::entries) by lane.
     lanes: BTreeMap<Lane, Queue>,
     asked: Fate,
     advertised: Fate,
@@ -104,7 +105,7 @@ impl Outbox {
         !self.lanes.is_empty() && self.lanes.contains_key(&parcel.lane())
     }
 
-    /// Takes note of a packet that has left.
+    /// Notes that a packet has left.
     pub(super) fn sent(&mut self, parcel: &Parcel) {
         if let Some(fate) = self.fate(parcel.stage()) {
             fate.left = true;
@@ -150,7 +151,7 @@ impl Outbox {
         }
     }
 
-    /// Whether it is of no use to try again; the packet is dropped then.
+    /// Whether another try is useless; the packet is dropped then.
     fn is_final(&mut self, parcel: &Parcel, error: &io::Error, tries: u32) -> bool {
         let destination = parcel.packet().destination;
         let is_final = tries >= MAX_TRIES || platform::is_final(error);
@@ -178,7 +179,7 @@ impl Outbox {
         }
     }
 
-    /// Takes a milestone; it comes back at once if nothing that it stands for waits.
+    /// Takes a milestone; returns it at once if none of its packets waits.
     pub(super) fn reach(&mut self, milestone: Milestone) -> Option<Milestone> {
         let waits = self.entries.iter().any(|entry| match entry {
             Entry::Packet { parcel, .. } => parcel.stage() == Some(milestone.stage),
@@ -191,8 +192,8 @@ impl Outbox {
         self.judge(milestone)
     }
 
-    /// The milestone that is reached when its packets have left or are lost. Where all are lost no
-    /// router was asked, and what is applied was not advertised.
+    /// The milestone that is reached when its packets have left or are lost. Where all are lost it
+    /// is an earlier one: no router was asked, or nothing was advertised.
     fn judge(&mut self, milestone: Milestone) -> Option<Milestone> {
         let Some(fate) = self.fate(Some(milestone.stage)) else { return Some(milestone) };
         let Fate { left, lost } = std::mem::take(fate);
@@ -203,8 +204,8 @@ impl Outbox {
         }
     }
 
-    /// Tries again by `send` what has waited long enough. Returns the milestones that are reached,
-    /// and a warning.
+    /// Retries by `send` the packets that have waited long enough. Returns the milestones that are
+    /// reached, and a warning.
     pub(super) fn retry(
         &mut self,
         now: Instant,
@@ -257,7 +258,7 @@ impl Outbox {
         std::mem::take(&mut self.dropped)
     }
 
-    /// When something is tried again.
+    /// When the next packet is retried.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let times = self.entries.iter().filter_map(|entry| match entry {
             Entry::Packet { at, .. } => Some(*at),

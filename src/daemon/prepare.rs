@@ -1,5 +1,4 @@
-//! What is put on record before the kernel is asked for something, and what the record of an earlier
-//! run leads to.
+//! The ownership record: entries before a step, and objects that an earlier run has left.
 
 use super::clock;
 use super::shell::Shell;
@@ -11,8 +10,8 @@ use crate::core::output::{Object, Setting, Step};
 use crate::time::Instant;
 
 impl Shell {
-    /// Puts on record what has to be there before a step is taken, or a crash would leave it without
-    /// an owner; the value of a setting that the step changes.
+    /// Records the address that a step adds, or the earlier value of the setting that it changes,
+    /// before the step is taken, so that a crash loses neither; returns the value.
     pub(super) fn prepare(&mut self, core: &mut Core, step: &Step) -> Option<i32> {
         match step {
             Step::Set(Object::Address(address)) | Step::Replace(Object::Address(address)) => {
@@ -35,7 +34,7 @@ impl Shell {
         }
     }
 
-    /// Ends what the addresses of an earlier run have left behind that the kernel has ended since.
+    /// Ends objects that belong to addresses of an earlier run which the kernel has ended since.
     pub(super) fn end_left_behind(&mut self, now: Instant, system: &System) {
         let (absent, complaint) = self.disk.ownership.strike_absent(now, system);
         self.log.warn_all(now, complaint);

@@ -1,4 +1,4 @@
-//! What the agent gives up when root has it go on as another user.
+//! The rights that the agent gives up when root makes it another user.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -17,28 +17,28 @@ use super::Options;
 use crate::config::{Config, Scheduling};
 use crate::platform::{Account, privileges};
 
-/// What a kernel with Landlock leaves to read: the identity of this machine, its users, the state
-/// of the network, and what the C library needs of time and names. The configuration's directory is
-/// added.
+/// The directories that Landlock leaves readable: the identity of this machine, its users, the
+/// state of the network, and the files of the C library for time and names. The configuration's
+/// directory is added.
 const READ: [&str; 7] = ["/etc", "/proc", "/sys", "/dev", "/usr/lib", "/usr/share", "/run"];
-/// What it leaves to write besides the agent's own directories.
+/// The files that it leaves writable besides the agent's own directories.
 const WRITTEN: [&str; 2] = ["/proc/sys/net", "/dev/null"];
 /// Directories below the agent's own are no deeper.
 const DEPTH: usize = 4;
 
-/// What is out of the agent's reach since it has started.
+/// What the agent cannot do any more since it has started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Confinement {
-    /// Nothing: it goes on as who started it.
+    /// Nothing: it is still the user that started it.
     None,
-    /// What is out of its user's: who that is has no power over programs that run as root.
+    /// It is not root any more: it cannot control programs that run as root.
     Root,
-    /// All but what the agent itself needs: it can start no other program.
+    /// It has only its own files: it can start no other program.
     Files,
 }
 
 impl Confinement {
-    /// Whether a configuration can be followed.
+    /// Whether a configuration can be followed with these rights.
     pub(super) fn check(self, config: &Config) -> Result<(), String> {
         if self == Self::None {
             return Ok(());
@@ -53,7 +53,7 @@ impl Confinement {
     }
 }
 
-/// Refuses what an agent that is not root cannot lead.
+/// Refuses a configuration that needs root.
 fn without_root(config: &Config) -> Result<(), String> {
     let Some((interface, program)) = config.engine_of_root() else { return Ok(()) };
     Err(format!(
@@ -62,11 +62,11 @@ fn without_root(config: &Config) -> Result<(), String> {
     ))
 }
 
-/// Hands the agent's directories to a user, and goes on as that with no more rights than it needs.
+/// Gives the agent's directories to a user, and becomes that user with no more rights than needed.
 ///
 /// # Errors
 ///
-/// What an operator can do about it; the agent is not to go on then.
+/// The remedy for an operator; the agent must not go on then.
 pub(super) fn give_up(
     name: &str,
     config: &Config,
@@ -108,8 +108,8 @@ fn confine(config: &Config, options: &Options) -> anyhow::Result<Confinement> {
     Ok(Confinement::Root)
 }
 
-/// Makes a directory, and gives it and what is in it to a user. Nothing is followed out of it: what
-/// is no directory or plain file of one name stays as it is.
+/// Makes a directory, and gives it and its contents to a user. No link is followed out of it:
+/// anything but a directory or a plain file with a single name is left as it is.
 fn hand_over(directory: &Path, account: &Account) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;

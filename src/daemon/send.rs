@@ -1,4 +1,4 @@
-//! How packets leave: at once, or when the system takes them.
+//! Sending packets: at once, or when the system accepts them.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::core::output::Packet;
 use crate::core::stage::Milestone;
 
 impl Shell {
-    /// Sends a packet, or keeps it to be tried again; whether it has left.
+    /// Sends a packet, or keeps it to be retried; returns whether it has left.
     pub(super) fn send(&mut self, parcel: Parcel) -> bool {
         trace!(?parcel, "send");
         if self.outbox.holds(&parcel) {
@@ -40,14 +40,14 @@ impl Shell {
         sent
     }
 
-    /// Tells the core of a milestone, when what it stands for has left.
+    /// Reports a milestone to the core, when its packets have left.
     pub(super) fn reach(&mut self, core: &mut Core, milestone: Milestone) {
         if let Some(milestone) = self.outbox.reach(milestone) {
             core.handle(clock::now(), Input::Milestone(milestone));
         }
     }
 
-    /// Sends a packet of ICMPv6, and tells the core where that was not done at once.
+    /// Sends an ICMPv6 packet, and reports to the core if it did not leave at once.
     pub(super) fn send_icmpv6(&mut self, core: &mut Core, packet: Packet) {
         let (interface, destination) = (packet.interface, packet.destination);
         if !self.send(Parcel::Icmpv6(packet)) {
@@ -57,7 +57,7 @@ impl Shell {
         }
     }
 
-    /// Tells the core of packets that were dropped.
+    /// Reports packets that were dropped to the core.
     fn report_dropped(&mut self, core: &mut Core) {
         for (interface, destination) in self.outbox.take_dropped() {
             let dropped = Input::NotSent { interface, destination, is_dropped: true };
@@ -65,7 +65,7 @@ impl Shell {
         }
     }
 
-    /// Tries again what has waited long enough.
+    /// Retries packets that have waited long enough.
     pub(super) fn send_again(&mut self, core: &mut Core) {
         let now = clock::now();
         for (packet, error) in self.disk.take_refused() {

@@ -1,4 +1,4 @@
-//! UDP port 547: open while something is delegated, and answers that wait for the disk.
+//! UDP port 547: open while prefixes are delegated, and answers that wait for the disk.
 
 use std::io;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::platform::sockets::{ServerSender, ServerSocket};
 /// A message type (RFC 9686 §4.2).
 const ADDR_REG_INFORM: u8 = 36;
 
-/// The server's socket and what is to leave through it.
+/// The server's socket and the answers that are to leave through it.
 #[derive(Default)]
 pub(super) struct Server {
     gate: Gate<ServerSocket>,
-    /// They leave when everything written until now is on disk.
+    /// Answers that leave when everything written until now is on disk.
     held: Vec<ServerPacket>,
     tally: Option<Arc<Tally>>,
 }
@@ -33,11 +33,11 @@ pub(super) struct Released {
     tally: Option<Arc<Tally>>,
 }
 
-/// Answers that the system did not take.
+/// Answers that the system did not accept.
 pub(super) type Refused = Vec<(ServerPacket, io::Error)>;
 
 impl Released {
-    /// Sends them; those that the system did not take.
+    /// Sends the answers; returns those that the system did not accept.
     pub(super) fn send(self) -> Refused {
         let mut refused = Refused::new();
         for packet in self.packets {
@@ -60,7 +60,7 @@ impl Released {
 }
 
 impl Server {
-    /// What is sent is counted there.
+    /// Sets the counters for sent packets.
     pub(super) fn set_tally(&mut self, tally: Option<&Arc<Tally>>) {
         self.tally = tally.cloned();
     }
@@ -100,7 +100,7 @@ impl Server {
         self.gate.with(|socket| socket.send(&packet.packet, packet.port))
     }
 
-    /// Keeps an answer back until what it says is on disk.
+    /// Keeps an answer until the records before it are on disk.
     pub(super) fn hold(&mut self, packet: ServerPacket) {
         self.held.push(packet);
     }
@@ -109,7 +109,7 @@ impl Server {
         !self.held.is_empty()
     }
 
-    /// What is held leaves when the sync that begins has ended.
+    /// Returns the answers that leave when the sync that begins now has ended.
     pub(super) fn release(&mut self) -> Released {
         let sender = self.gate.socket().map(ServerSocket::sender);
         let packets = std::mem::take(&mut self.held);
@@ -129,8 +129,8 @@ fn open() -> io::Result<ServerSocket> {
 }
 
 impl Shell {
-    /// A datagram to the server's port, with its sender's link-layer address where its address
-    /// does not show that.
+    /// A datagram to the server's port. If the sender's address does not show its link-layer
+    /// address, that is looked up.
     pub(super) fn recv_server(&mut self) -> io::Result<Option<Received>> {
         let mut received = self.server.recv()?;
         // A host sends the registration of an address from that address (RFC 9686 §4.2).

@@ -1,4 +1,5 @@
-//! What the core asks for is done here, and what happens is read here.
+//! The input and output of the agent: outputs of the core are performed here, and packets and
+//! events are read here.
 
 use std::fs::File;
 use std::io;
@@ -42,17 +43,16 @@ use crate::wire::dhcpv6_option::Duid;
 
 /// Packets read from one socket before the others have their turn.
 const BATCH: usize = 64;
-/// The time that it may take them: a node that floods one socket does not starve the others.
+/// The longest time for that: a node that floods one socket does not starve the others.
 const TURN: Duration = Duration::from_millis(5);
-/// The kernel's state is read anew this much later at the earliest: what made it doubtful may
-/// not be over.
+/// The kernel's state is read anew no sooner than this: the cause of the doubt may go on.
 const DUMP_DELAY: Duration = Duration::from_millis(50);
 /// The pause after the kernel's state could not be read.
 const DUMP_RETRY: Duration = Duration::from_secs(1);
-/// Reading everything takes no more than this part of the time.
+/// The part of the time that reading everything may take.
 const DUMP_SHARE: u32 = 5;
 
-/// What an operator can do about a socket of ICMPv6 that cannot be opened.
+/// The remedy where the ICMPv6 socket cannot be opened.
 const ICMPV6_RIGHT: &str = "ICMPv6 needs the capability CAP_NET_RAW, or root: start the agent as \
                             root, by its unit, or with --user";
 
@@ -71,22 +71,22 @@ pub(super) struct Shell {
     pub(super) hosts: Hosts,
     pub(super) disk: Disk,
     pub(super) log: Log,
-    /// What has happened, where metrics are served.
+    /// The counters, where metrics are served.
     pub(super) tally: Option<Arc<Tally>>,
     /// When the kernel's state has to be read anew.
     dump_at: Option<Instant>,
-    /// It is not read again before that.
+    /// When it may be read again.
     dump_rests_until: Instant,
     pub(super) outbox: Outbox,
     rests: Rests,
     brake: Brake,
     spare: Spare,
-    /// While they are held no other agent uses the directories.
+    /// The locks that keep other agents out of the directories.
     _locks: Vec<Flock<File>>,
 }
 
 impl Shell {
-    /// Opens everything; what an earlier run remembered, and this machine's own DUID.
+    /// Opens everything; returns the memory of earlier runs, and this machine's own DUID.
     pub(super) fn open(options: &Options) -> anyhow::Result<(Self, Memory, Duid)> {
         let boot_id = identity::boot_id().context("the kernel names no boot id")?;
         let mut log = Log::new(options.log_fields);
@@ -100,8 +100,7 @@ impl Shell {
         let (journal, memory, complaints) =
             Journal::open(&options.state_dir, clock::now(), clock::wall(), &boot_id);
         let (ownership, complaint) = Ownership::open(&options.runtime_dir, clock::now(), &boot_id);
-        // Where nothing can be written, the complaint about the memory or else the one about the
-        // directory is enough.
+        // Where nothing can be written, one complaint about the memory or the directory is enough.
         let is_said = !complaints.is_empty() || complaint.is_some();
         let unlocked = unlocked.into_iter().filter(|_| !is_said);
         let complaints = complaints.into_iter().filter(|one| Some(&**one) != journal.trouble());
@@ -140,8 +139,8 @@ impl Shell {
         Ok((shell, memory, duid))
     }
 
-    /// Hands the core what the kernel has, if it is time to read that, with what an earlier run of
-    /// this boot added marked as ours.
+    /// Reads the kernel's state for the core, if it is time for that, and marks the objects that an
+    /// earlier run of this boot added as ours.
     fn dump(&mut self, core: &mut Core) {
         let now = clock::now();
         if self.dump_at.take_if(|at| *at <= now).is_none() {
@@ -163,13 +162,13 @@ impl Shell {
         self.dump_rests_until = end + end.since(now).saturating_mul(DUMP_SHARE);
     }
 
-    /// Has the kernel's state read anew, as soon as that is not done all the time.
+    /// Schedules reading the kernel's state anew, no more often than its share of the time allows.
     fn dump_soon(&mut self, now: Instant, delay: Duration) {
         let at = (now + delay).max(self.dump_rests_until);
         self.dump_at = Some(self.dump_at.map_or(at, |before| before.min(at)));
     }
 
-    /// Does what the core asks for, as far as others can wait.
+    /// Performs the outputs of the core, until the turn is over.
     pub(super) fn perform(&mut self, core: &mut Core) -> Flow {
         let mut turn = Turn::new(clock::now());
         let mut flow = Flow::Idle;
@@ -236,7 +235,7 @@ impl Shell {
         self.log.warn_all(clock::now(), complaint);
     }
 
-    /// Has written what was to be remembered: before a packet that depends on it.
+    /// Writes the records that were taken, as a packet that depends on them follows.
     pub(super) fn write(&mut self) {
         let complaint = self.disk.write();
         self.log.warn_all(clock::now(), complaint);
@@ -283,7 +282,7 @@ impl Shell {
         }
     }
 
-    /// Takes a step that is one of sockets.
+    /// Takes a step about sockets.
     fn take_socket_step(&mut self, step: &Step) -> io::Result<()> {
         let icmpv6 = self.icmpv6.get_ref();
         match step {
@@ -308,16 +307,16 @@ impl Shell {
         }
     }
 
-    /// Nothing is left to do for the core: has the memory on disk written anew where that is crowded,
-    /// and gives back free memory unless the disk is busy.
-    pub(super) fn rest_from_work(&mut self) {
+    /// The core has no work left: starts writing the memory on disk anew where it has too many
+    /// lines, and gives back free memory unless the disk is busy.
+    pub(super) fn tidy_up(&mut self) {
         self.disk.write_anew(clock::now(), false);
         if self.disk.is_idle() {
             self.spare.give_back();
         }
     }
 
-    /// Wakes at `deadline`, or sooner when there is something else to do.
+    /// Sets the timer to `deadline`, or to a sooner one of the shell.
     pub(super) fn arm(&mut self, deadline: Option<Deadline>) {
         trace!(?deadline, "wait");
         let now = clock::now();
@@ -336,7 +335,7 @@ impl Shell {
         }
     }
 
-    /// Waits until there is something to take in.
+    /// Waits until an input can be read.
     pub(super) async fn ready(&mut self) -> Ready {
         let Self { timer, icmpv6, local, client, events, server, disk, rests, .. } = self;
         let Self { engines, hosts, sleep, .. } = self;
@@ -357,7 +356,7 @@ impl Shell {
 }
 
 impl Shell {
-    /// Takes in what there is, and does what follows from it.
+    /// Reads inputs, and performs the outputs that follow.
     pub(super) fn take_in(&mut self, core: &mut Core, ready: Ready) -> Flow {
         match ready {
             Ready::Io => self.take_turns(core),
@@ -374,9 +373,8 @@ impl Shell {
         }
     }
 
-    /// Every source has its turn. News of the kernel comes first, so that packets meet the links
-    /// that they came from; what follows from it waits until neighbors that wait for answers have
-    /// them.
+    /// Reads all sources in turn. Kernel events come first, so that packets meet the links that
+    /// they came from; the steps that follow from them wait until neighbors have their answers.
     fn take_turns(&mut self, core: &mut Core) -> Flow {
         let _ = self.timer.try_io_mut(Interest::READABLE, |timer| {
             timer.drain();
@@ -411,7 +409,7 @@ impl Shell {
         flow
     }
 
-    /// Takes in what has come to one socket, as far as others can wait.
+    /// Reads packets from one socket, until the turn is over.
     fn take_packets(
         &mut self,
         core: &mut Core,
@@ -445,7 +443,7 @@ impl Shell {
         Flow::Idle
     }
 
-    /// Lets a source alone for a moment that could not be read.
+    /// Pauses a source that could not be read for a moment.
     fn rest(&mut self, source: Source, error: &io::Error) {
         let now = clock::now();
         self.rests.begin(now, source);
@@ -474,7 +472,7 @@ impl Shell {
             Ok(Drained::Whole | Drained::More) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
-                // Some may have been read and not handed on.
+                // Some events may have been read and not handed on.
                 self.dump_soon(now, DUMP_DELAY);
                 return Err(error);
             }
@@ -486,7 +484,7 @@ impl Shell {
         Ok(())
     }
 
-    /// A kernel that does not mark our addresses reports them like any other.
+    /// Marks an address as ours by the ownership record, where the kernel cannot mark it.
     fn recognize(&self, event: &mut KernelEvent) {
         if let KernelEvent::Address(address) = event {
             address.ours |= self.disk.ownership.contains(address.interface, address.address);

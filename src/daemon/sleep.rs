@@ -1,5 +1,4 @@
-//! A machine that comes back from sleep: the core learns of that before anything that waits is
-//! read.
+//! A machine that wakes from sleep: the core is informed before any packet that waits is read.
 
 use std::io;
 
@@ -12,7 +11,7 @@ use crate::core::Core;
 use crate::core::input::Input;
 
 impl Shell {
-    /// Has the core find out where the machine is, if it has slept.
+    /// Informs the core if the machine has slept.
     pub(super) fn notice_sleep(&mut self, core: &mut Core) {
         let _ = self.sleep.try_io_mut(Interest::READABLE, |sleep| {
             sleep.drain();

@@ -1,5 +1,5 @@
-//! How long one thing may keep the loop: everything that waits has its turn, and none of it is
-//! read in a busy loop where that fails.
+//! Turns of the loop: none may be too long, so that every source is read in time, and a source that
+//! fails is not read in a busy loop.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,38 +9,38 @@ use super::disk::Done;
 use crate::core::input::Input;
 use crate::time::{Deadline, Instant};
 
-/// What there is to do.
+/// An input that is ready.
 pub(super) enum Ready {
-    /// Something to read, or a deadline.
+    /// A socket to read, or a deadline.
     Io,
-    /// Something was brought to disk.
+    /// The result of the disk thread.
     Disk(Done),
-    /// Something that another task has found out.
+    /// An input from another task.
     Known(Input),
 }
 
-/// What one turn may take, unless a single step takes longer.
+/// The longest time of a turn, unless a single step takes longer.
 const TURN: Duration = Duration::from_millis(10);
-/// How many outputs and steps are performed in one turn, however long they take: what a change
-/// means on a router of the usual size leaves in one pass.
+/// The number of outputs and steps that one turn performs, however long they take: those of a
+/// change on a router of the usual size are performed at once.
 const ENOUGH: usize = 1024;
-/// A turn ends after that, however little was performed.
+/// A turn ends after this time, however little was performed.
 const LONGEST: Duration = Duration::from_millis(100);
 /// The longest time without a pause, in which the runtime looks at signals.
 const WITHOUT_PAUSE: Duration = Duration::from_millis(5);
 /// The pause after a source could not be read.
 const REST: Duration = Duration::from_millis(100);
-/// After this number of turns a deadline that has passed is taken for one that nobody acts on.
+/// After this number of turns a deadline that has passed counts as one that nothing acts on.
 const MANY_TURNS: u32 = 1000;
-/// The loop then wakes at most this often.
+/// The least time between two wakes of the loop from then on.
 const BRAKE: Duration = Duration::from_millis(50);
 
-/// What is left when outputs have been performed.
+/// Whether outputs are left over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Flow {
-    /// Nothing: the loop can wait.
+    /// None: the loop can wait.
     Idle,
-    /// More, after others have had their turn.
+    /// Some, for after the other sources' turns.
     More,
     /// The agent stops.
     Exit,
@@ -58,12 +58,12 @@ impl Turn {
         Self { began_at: now, done: 0 }
     }
 
-    /// Counts work that was done.
+    /// Counts outputs and steps.
     pub(super) const fn count(&mut self, work: usize) {
         self.done = self.done.saturating_add(work);
     }
 
-    /// Whether others have to have their turn.
+    /// Whether other sources are to have their turn.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let taken = now.since(self.began_at);
         taken >= LONGEST || (taken >= TURN && self.done >= ENOUGH)
@@ -90,7 +90,7 @@ impl Pauses {
     }
 }
 
-/// What the loop reads from.
+/// A source of inputs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Source {
     Events,
@@ -112,8 +112,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Sources that rest after an error: what is wrong with them for a moment neither ends the agent
-/// nor keeps it busy.
+/// Sources that pause after an error: a temporary error neither ends the agent nor keeps it busy.
 #[derive(Debug, Default)]
 pub(super) struct Rests(BTreeMap<Source, Instant>);
 
@@ -135,14 +134,15 @@ impl Rests {
     }
 }
 
-/// Keeps a deadline that nobody acts on from keeping the loop busy.
+/// Keeps a deadline that nothing acts on from keeping the loop busy.
 #[derive(Debug, Default)]
 pub(super) struct Brake {
     turns: u32,
 }
 
 impl Brake {
-    /// When to wake for `deadline`; with its reason where it seems that nobody acts on it, once.
+    /// When to wake for `deadline`; returns its reason too, once, if it seems that nothing acts on
+    /// it.
     pub(super) fn wake_at(
         &mut self,
         now: Instant,
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_nobody_acts_on_is_braked_and_told_once() {
+    fn a_deadline_that_nothing_acts_on_is_braked_and_reported_once() {
         let mut brake = Brake::default();
         let passed = Deadline::new(NOW, "nothing");
         for _ in 1..MANY_TURNS {

@@ -1,7 +1,7 @@
-//! A program that advertises on a downlink: radvd or rtadvd, run here.
+//! A program that advertises on a downlink, radvd or rtadvd, run by this task.
 //!
-//! The core hears whether it does what it was handed, and asks for it to be started anew where it
-//! does not. What is noticed here is that it is not there, ends, or has no words for something.
+//! The core checks whether the program follows its order, and asks for a restart if it does not.
+//! This task notices when it is missing, ends, or cannot express a part of the order.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::programs::files::{self, Edition};
 
 /// How long a program may take to print its version.
 const VERSION: Duration = Duration::from_secs(2);
-/// The pause before a program is tried again that is not there or cannot be given its file.
+/// The pause before another try where a program is missing or its file cannot be written.
 const AGAIN: Duration = Duration::from_secs(10);
-/// Between what a program is handed last and its end: it sends that meanwhile, also where it has to be
-/// started for that.
+/// From the last order of a program to its end: the program sends the last advertisements in that
+/// time, even if it has to be started for this.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long a program may take to end.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -40,16 +40,16 @@ pub(super) async fn run(work: Work) {
     advertiser.end().await;
 }
 
-/// The program and what it was handed.
+/// The program and its order.
 struct Advertiser {
     work: Work,
     reporter: Reporter,
     process: Option<Process>,
-    /// Its file, as it was when it was started.
+    /// The edition of its file when it was started.
     edition: Option<Edition>,
     version: Option<Version>,
     handed: Option<Advertised>,
-    /// Something has yet to succeed.
+    /// A step has failed and has to be repeated.
     again: bool,
 }
 
@@ -60,7 +60,7 @@ impl Advertiser {
         Self { work, reporter, process, edition, version, handed, again: false }
     }
 
-    /// Waits for the next thing to do, and does it. Whether the job is still wanted.
+    /// Waits for the next event, and handles it. Returns whether the job is still wanted.
     async fn wait(&mut self) -> bool {
         let Self { work, process, again, .. } = self;
         let happens = async {
@@ -77,7 +77,7 @@ impl Advertiser {
             }
         };
         tokio::select! {
-            // An order first: what has ended is started with the newest.
+            // An order comes first: a program that has ended is started with the newest.
             biased;
             changed = work.orders.changed() => {
                 if changed.is_err() {
@@ -91,7 +91,7 @@ impl Advertiser {
         true
     }
 
-    /// Has the program do what the newest order says.
+    /// Makes the program carry out the newest order.
     async fn follow(&mut self) {
         let order = self.work.orders.borrow_and_update().clone();
         let Some(Order::Advertise { number, advertised, .. }) = order else { return };
@@ -156,7 +156,7 @@ impl Advertiser {
         })
     }
 
-    /// Has the program say its version, where another is there than was.
+    /// Makes the program print its version, if another edition is installed than before.
     async fn know(&mut self, program: &std::path::Path) {
         let edition = Edition::of(program);
         if self.version.is_some() && self.edition == edition {
@@ -167,7 +167,7 @@ impl Advertiser {
             None
         } else {
             match command::run(program, &["--version"], VERSION).await {
-                // radvd ends with 1 as it says its version.
+                // radvd ends with status 1 when it prints its version.
                 Ok(printed) | Err(Failure::Status(_, printed)) => Version::find(&printed),
                 Err(Failure::Start(_) | Failure::Slow(_)) => None,
             }
@@ -201,7 +201,7 @@ impl Advertiser {
         }
     }
 
-    /// The end of the job: what was handed over last is sent, and the program ends.
+    /// The end of the job: the last order is sent, and the program ends.
     async fn end(&mut self) {
         let order = self.work.orders.borrow().clone();
         if let Some(Order::Advertise { advertised: Some(advertised), .. }) = order
@@ -210,13 +210,13 @@ impl Advertiser {
         {
             self.follow().await;
         }
-        // A program that ends by itself says that there is no router here any more. Where another
-        // goes on in its place, that would be wrong.
+        // A program that ends by itself advertises that there is no router any more. If another
+        // program continues in its place, that would be wrong.
         let is_over =
             self.handed.as_ref().is_some_and(|last| last.advertisement.router_lifetime == 0);
         if is_over && let Some(process) = &mut self.process {
             let _ = timeout(LAST_WORDS, async {
-                // One that has just been started is started anew for it.
+                // A program that has just been started is restarted for it.
                 loop {
                     let _ = process.next().await;
                 }
@@ -226,7 +226,7 @@ impl Advertiser {
         self.stop(if is_over { PATIENCE } else { Duration::ZERO }).await;
     }
 
-    /// Ends the program, without a word of its own where it has no time for it.
+    /// Ends the program; without `patience` it has no time to send a last advertisement.
     async fn stop(&mut self, patience: Duration) {
         if let Some(mut process) = self.process.take() {
             process.stop(patience).await;
@@ -274,7 +274,7 @@ impl Advertiser {
     }
 }
 
-/// What the program has no words for, as a sentence.
+/// The parts of an order that the program cannot express, as a sentence.
 fn left_out(omitted: &[Omitted]) -> Option<String> {
     const SHOWN: usize = 4;
     if omitted.is_empty() {

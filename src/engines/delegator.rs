@@ -1,7 +1,9 @@
-//! A program that delegates on a downlink: started with its first order, and kept at the newest.
+//! A program that delegates on a downlink: it is started with its first order, and kept at the
+//! newest.
 //!
-//! One that ends is started again, ever more rarely; one whose control does not answer hangs, and is
-//! killed and started anew. What it has to do is its file, so that a new start needs no more.
+//! A program that ends is started again, at growing intervals; one whose control does not answer is
+//! taken to hang, and is killed and restarted. Its file has the whole order, so that a restart
+//! needs nothing else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,25 +21,25 @@ use crate::programs::command::plain;
 use crate::programs::files::Edition;
 use crate::wire::dhcpv6_option::Duid;
 
-/// How often a program that is not there is looked for, and one that runs is asked whether it does.
+/// How often a missing program is looked for, and a running one is asked whether it answers.
 const LOOK: Duration = Duration::from_secs(10);
 /// How often it is asked after its start.
 const STARTING: Duration = Duration::from_millis(20);
 /// How long it may take to start; twice that the next time, up to a bound.
 const STARTS_WITHIN: Duration = Duration::from_secs(5);
 const LONGEST_START: Duration = Duration::from_secs(60);
-/// The pauses before a program is started anew that hangs again and again, until it has run well
-/// for the longest of them.
+/// The pauses before restarts of a program that hangs repeatedly, until it has run well for the
+/// longest of them.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const CALM: Duration = Duration::from_secs(60);
 /// How long it may take to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
-/// One that hangs once is started anew at once, and ever more rarely where that does not help.
+/// The pauses before restarts: none before the first, and growing ones where that does not help.
 #[derive(Default)]
 struct Pauses {
-    /// When it was started anew last, and the pause before that.
+    /// The time of the last restart, and the pause before it.
     last: Option<(Instant, Duration)>,
 }
 
@@ -54,7 +56,7 @@ impl Pauses {
     }
 }
 
-/// A program and what is known of it.
+/// A program and its state.
 struct Delegator {
     work: Work,
     driver: Driver,
@@ -66,21 +68,21 @@ struct Delegator {
     state: State,
     /// The number of the newest order.
     order: u64,
-    /// It has not done what the newest order says.
+    /// It has not carried out the newest order.
     is_behind: bool,
-    /// Its file says what the newest order says.
+    /// Its file has the newest order.
     is_written: bool,
-    /// What there is before the next start of one that hangs.
+    /// The pauses before restarts.
     pauses: Pauses,
-    /// When it is asked what it has leased.
+    /// When it is asked for its leases.
     lookups: Lookups,
-    /// When it was last looked at.
+    /// When it was last checked.
     checked_at: Instant,
     /// The index of its interface when it was started.
     index: Option<u32>,
     /// Its file when it was started.
     edition: Option<Edition>,
-    /// What was reported last.
+    /// The last report.
     reported: Option<Report>,
 }
 
@@ -88,7 +90,7 @@ struct Delegator {
 enum Phase {
     /// It does not run.
     Off,
-    /// It is to answer by then.
+    /// It has to answer by this time.
     Starting { until: Instant },
     /// It answers.
     Ready,
@@ -115,7 +117,7 @@ pub(super) async fn run(mut work: Work) {
                 }
             }
         }
-        // A newer order is read when it is there.
+        // A newer order is read when it has come.
         match tokio::time::timeout(LOOK, work.orders.changed()).await {
             Ok(Ok(())) => order = newest(&mut work).map_or(order, |(number, _)| number),
             Ok(Err(_)) => return,
@@ -172,7 +174,7 @@ impl Delegator {
             if self.report().await.is_err() {
                 break;
             }
-            // Counted from the last check: whatever else happens does not put it off.
+            // The time counts from the last check, so that no other event delays the next one.
             let check_at = match self.phase {
                 Phase::Off | Phase::Ready => self.checked_at + LOOK,
                 Phase::Starting { .. } => self.checked_at + STARTING,
@@ -216,8 +218,8 @@ impl Delegator {
         }
     }
 
-    /// Makes everything anew that the next start needs: files may have been removed, and another
-    /// program may have taken its port.
+    /// Prepares the next start from scratch: files may have been removed, and another program may
+    /// have taken its port.
     fn prepare(&mut self) {
         match self.driver.prepare() {
             Ok(setup) => self.process.replace(setup),
@@ -233,7 +235,7 @@ impl Delegator {
         self.order = number;
         self.write(&assigned);
         if self.phase == Phase::Ready && self.is_upgraded() {
-            // A change is what bindings are lost for in any case.
+            // A change ends its bindings in any case, so that a restart loses nothing more.
             (self.phase, self.state) = (Phase::Off, State::Changing);
             self.process.restart();
         } else if self.phase == Phase::Ready {
@@ -245,7 +247,7 @@ impl Delegator {
         }
     }
 
-    /// Writes the file of a new start; whether it could be written.
+    /// Writes the file of a new start; returns whether that succeeded.
     fn write(&mut self, assigned: &Assigned) -> bool {
         self.is_behind = true;
         let written = self.driver.write(assigned);
@@ -261,9 +263,10 @@ impl Delegator {
         self.is_written
     }
 
-    /// Has the program do what the newest order says.
+    /// Makes the program carry out the newest order.
     ///
-    /// A program that read its old file anew would seem to have done it: the file comes first.
+    /// The file comes first: a program that read its old file would seem to have carried out the
+    /// order.
     async fn apply(&mut self) {
         if !self.is_written
             && !newest(&mut self.work).is_some_and(|(_, assigned)| self.write(&assigned))
@@ -282,19 +285,19 @@ impl Delegator {
         }
     }
 
-    /// It does what it was asked for: what was wrong is over.
+    /// It has carried out its order: its faults are over.
     fn recover(&mut self) {
         let temporary = [Trouble::Ended, Trouble::Silent, Trouble::Refused];
         temporary.iter().for_each(|trouble| drop(self.troubles.remove(trouble)));
         self.state = State::Running;
     }
 
-    /// Whether it can be asked what it has leased.
+    /// Whether it can be asked for its leases.
     fn can_look(&self) -> bool {
         self.phase == Phase::Ready && !self.is_behind && self.driver.leases()
     }
 
-    /// Asks what it has leased.
+    /// Asks for its leases.
     async fn look(&mut self) {
         let began = Instant::now();
         let Some(lookup) = self.lookups.take(began) else { return };
@@ -325,12 +328,13 @@ impl Delegator {
     async fn hand_on(&self, of: Option<Duid>, leases: Vec<Leased>) {
         if self.driver.leases() {
             let downlink = self.work.post.interface.clone();
-            // It is not read when everything ends.
+            // The receiver is gone when the agent ends.
             let _ = self.work.leases.send(Leases { downlink, of, leases }).await;
         }
     }
 
-    /// A program that hangs is started anew; what it refuses it would refuse again.
+    /// Handles a failure: a program that hangs is restarted; one that refuses its order would
+    /// refuse it again.
     fn fail(&mut self, (trouble, text): Wrong) {
         self.state = State::Failed;
         if trouble == Trouble::Silent {
@@ -369,15 +373,14 @@ impl Delegator {
         }
     }
 
-    /// Whether its interface is another one than that which it has opened: its sockets are of an
-    /// index.
+    /// Whether its interface has another index than at its start: its sockets belong to an index.
     fn has_lost_interface(&self) -> bool {
         let now = self.index_now();
         now.is_some() && now != self.index
     }
 
-    /// Whether its file is another one than that which runs. Between two versions of a program the
-    /// parts that it loads may be too new for it.
+    /// Whether its file has been replaced since its start: parts that a running program loads later
+    /// may be too new for it.
     fn is_upgraded(&self) -> bool {
         let now = Edition::of(self.driver.program());
         now.is_some() && now != self.edition
@@ -387,11 +390,11 @@ impl Delegator {
         if_nametoindex(self.work.post.interface.as_str()).ok()
     }
 
-    /// Reports what is new.
+    /// Sends a report if it differs from the last one.
     ///
     /// # Errors
     ///
-    /// When reports are not taken any more.
+    /// When reports are not received any more.
     async fn report(&mut self) -> Result<(), ()> {
         let report = Report {
             post: self.work.post.clone(),

@@ -1,4 +1,4 @@
-//! What is different from one delegating program to the other.
+//! The interface to delegating programs, with one case for each of them.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::core::delegate::Assigned;
 use crate::core::engine::{Leased, Trouble};
 use crate::wire::dhcpv6_option::Duid;
 
-/// What is wrong, and the remedy.
+/// A fault and its remedy.
 pub(super) type Wrong = (Trouble, String);
 
 /// A program with its files and its control.
@@ -21,16 +21,16 @@ pub(super) enum Driver {
     Kea(Box<kea::life::Driver>),
 }
 
-/// What a program has leased.
+/// The leases of a program.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) leases: Vec<Leased>,
-    /// One of them was given or renewed just now.
+    /// One of them was granted or renewed just now.
     pub(super) is_fresh: bool,
 }
 
 impl Driver {
-    /// The driver of the program that is wanted, where that is installed.
+    /// The driver of the wanted program, if that is installed.
     pub(super) fn find(work: &Work, assigned: &Assigned) -> Result<Self, Wrong> {
         match work.engine.program {
             Program::Kea => Ok(Self::Kea(Box::new(kea::life::Driver::find(work, assigned)?))),
@@ -45,7 +45,7 @@ impl Driver {
         }
     }
 
-    /// Makes what the next start of the program needs beside its file, and says how it is started.
+    /// Prepares the next start of the program; returns how it is started.
     pub(super) fn prepare(&mut self) -> Result<Setup, Wrong> {
         match self {
             Self::Dhcp6s(driver) => driver.prepare(),
@@ -61,7 +61,8 @@ impl Driver {
         }
     }
 
-    /// Writes the file with which the program starts; what cannot be done by it.
+    /// Writes the file with which the program starts; returns the parts of the order that it cannot
+    /// carry out.
     pub(super) fn write(&mut self, assigned: &Assigned) -> io::Result<Vec<String>> {
         match self {
             Self::Dhcp6s(driver) => driver.write(assigned),
@@ -77,7 +78,7 @@ impl Driver {
         }
     }
 
-    /// Asks whether the program answers; its version, where it says one.
+    /// Asks whether the program answers; returns its version, if it prints one.
     pub(super) async fn probe(&self) -> Result<Option<String>, Wrong> {
         match self {
             Self::Dhcp6s(driver) => driver.probe().await.map(|()| None),
@@ -85,7 +86,7 @@ impl Driver {
         }
     }
 
-    /// Has the running program do what was written last; what it has leased then.
+    /// Makes the running program follow the file that was written last; returns its leases then.
     pub(super) async fn apply(&mut self) -> Result<Vec<Leased>, Wrong> {
         match self {
             Self::Dhcp6s(driver) => driver.apply().await.map(|()| Vec::new()),
@@ -93,12 +94,12 @@ impl Driver {
         }
     }
 
-    /// Whether it says what it has leased.
+    /// Whether it can list its leases.
     pub(super) const fn leases(&self) -> bool {
         matches!(self, Self::Kea(_))
     }
 
-    /// What it has leased, to one router or to all. What it is not to give any more is removed.
+    /// The leases of one router, or of all. Leases that it is not to give any more are removed.
     pub(super) async fn look(&mut self, of: Option<&Duid>) -> Result<Known, Wrong> {
         match self {
             Self::Dhcp6s(_) => Ok(Known::default()),

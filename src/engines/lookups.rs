@@ -1,5 +1,5 @@
-//! When a program is asked what it has leased: soon after each message that may have changed it,
-//! for the sender of that message alone, and now and then for all routers.
+//! When a program is asked for its leases: soon after each message that may have changed them, for
+//! the sender of that message alone, and periodically for all routers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use tokio::time::Instant;
 
 use crate::wire::dhcpv6_option::Duid;
 
-/// When the leases of a message's sender are asked for after the message, as the program answers it
+/// When the leases of a message's sender are looked up after the message, which the program answers
 /// at the same time; several times, as a program can be slow.
 const AFTER: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(300), Duration::from_secs(2)];
-/// Routers that wait for that. Beyond that the listing of all leases shows them.
+/// The most routers that wait for that; for others the next listing of all leases suffices.
 const MAX_WAITING: usize = 256;
-/// The time between two listings of all leases, and how often that is the time which one takes:
-/// a program with very many leases has other things to do.
+/// The least time between two listings of all leases, as a time and as a multiple of the time that
+/// a listing takes: a program with very many leases has other work.
 const ALL_EVERY: Duration = Duration::from_secs(10);
 const SHARE: u32 = 20;
 
-/// What is to be asked for.
+/// The leases to look up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Lookup {
     /// All leases.
@@ -28,11 +28,11 @@ pub(super) enum Lookup {
     Of(Duid, Attempt),
 }
 
-/// How often a router's leases have been asked for since its message.
+/// How often a router's leases have been looked up since its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Attempt(usize);
 
-/// What waits for its time.
+/// The lookups that wait for their time.
 #[derive(Debug)]
 pub(super) struct Lookups {
     waiting: BTreeMap<Duid, (Instant, Attempt)>,
@@ -40,7 +40,7 @@ pub(super) struct Lookups {
 }
 
 impl Lookups {
-    /// All leases are asked for at once.
+    /// The first lookup is one of all leases, at once.
     pub(super) fn new(now: Instant) -> Self {
         Self { waiting: BTreeMap::new(), all_at: now }
     }
@@ -52,7 +52,7 @@ impl Lookups {
         }
     }
 
-    /// The program has not answered the message yet, as far as can be seen.
+    /// The program seems not to have answered the message yet.
     pub(super) fn retry(&mut self, now: Instant, duid: Duid, Attempt(count): Attempt) {
         if !self.waiting.contains_key(&duid) {
             self.plan(now, duid, Attempt(count.saturating_add(1)));
@@ -65,18 +65,18 @@ impl Lookups {
         }
     }
 
-    /// All leases were listed, which took this long.
+    /// All leases were listed, which took the time `took`.
     pub(super) fn listed(&mut self, now: Instant, took: Duration) {
         self.all_at = now + ALL_EVERY.max(took.saturating_mul(SHARE));
     }
 
-    /// When [`take`](Self::take) has something.
+    /// When [`take`](Self::take) returns the next.
     pub(super) fn next_at(&self) -> Instant {
         let waiting = self.waiting.values().map(|(at, _)| *at);
         waiting.chain([self.all_at]).min().unwrap_or(self.all_at)
     }
 
-    /// What is to be asked for now.
+    /// The leases to look up now.
     pub(super) fn take(&mut self, now: Instant) -> Option<Lookup> {
         if self.all_at <= now {
             return Some(Lookup::All);

@@ -1,7 +1,7 @@
-//! Other programs in a built-in's place: what each is given, what it says, and its life.
+//! Programs in a built-in's place: their orders, their reports and their processes.
 //!
-//! Each job on each interface is a task of its own. It gets orders, of which the newest alone
-//! counts, and reports what became of them; the agent does not wait for it.
+//! Each post is a task of its own. It gets orders, of which the newest alone counts, and reports
+//! the results; the agent does not wait for it.
 
 mod advertiser;
 mod delegator;
@@ -35,35 +35,35 @@ use crate::core::engine::{Leases, Order, Post, Report};
 use crate::core::input::Input;
 use crate::wire::dhcpv6_option::Duid;
 
-/// Reports that wait to be taken in.
+/// The most reports that wait for the core.
 const REPORTS: usize = 64;
-/// Routers that wait until their leases are looked up.
+/// The most routers that wait for a lookup of their leases.
 const LOOKUPS: usize = 64;
 
 /// How long all programs together may take to carry out their last orders.
 const LAST_ORDERS: Duration = Duration::from_secs(3);
 
-/// What the task of one engine works with.
+/// The parameters and channels of one engine's task.
 pub(crate) struct Work {
-    /// Its job.
+    /// Its post.
     pub(crate) post: Post,
     /// The program.
     pub(crate) engine: Engine,
     /// Where files for the program are written.
     pub(crate) runtime_dir: PathBuf,
-    /// Where programs keep what is to outlive a restart of the machine.
+    /// The directory for data that outlive a restart of the machine.
     pub(crate) state_dir: PathBuf,
     /// The newest order; none before the first. Closed when the program is not wanted any more.
     pub(crate) orders: watch::Receiver<Option<Order>>,
-    /// Changes whenever the program has handed on what it holds.
+    /// Changes whenever the program has reported its lease.
     pub(crate) answers: watch::Receiver<()>,
     /// Routers whose leases are to be looked up.
     pub(crate) lookups: mpsc::Receiver<Duid>,
-    /// What is known of the program.
+    /// Reports about the program.
     pub(crate) reports: mpsc::Sender<Report>,
-    /// What it has leased.
+    /// The leases of the program.
     pub(crate) leases: mpsc::Sender<Leases>,
-    /// When a process was started, by its id: a number that no other process with this id has.
+    /// The start time of a process, by its id: together with the id it identifies the process.
     pub(crate) process_start: fn(u32) -> Option<u64>,
 }
 
@@ -88,8 +88,9 @@ struct Task {
 }
 
 impl Engines {
-    /// None yet; files for them are written below `runtime_dir`, and what is to outlive a restart of
-    /// the machine below `state_dir`. `process_start` says when a process was started, by its id.
+    /// No engine runs yet; files for them are written below `runtime_dir`, and data that outlive a
+    /// restart of the machine below `state_dir`. `process_start` returns the start time of a
+    /// process, by its id.
     pub(crate) fn new(
         (runtime_dir, state_dir): (&Path, &Path),
         process_start: fn(u32) -> Option<u64>,
@@ -110,8 +111,8 @@ impl Engines {
         }
     }
 
-    /// Ends what an earlier run has left running and `config` does not want any more. What it wants
-    /// goes on as it is, until it is ordered something.
+    /// Ends the programs that an earlier run has left running and `config` does not want any more.
+    /// Wanted ones continue until they are given an order.
     pub(crate) fn end_strays(&self, config: &Config) {
         let wanted = config.engines_in_use().filter_map(|(job, interface, engine)| {
             let post = Post { job, interface: interface.to_owned() };
@@ -121,7 +122,7 @@ impl Engines {
         tokio::spawn(process::end_strays(directory, wanted.collect(), process_start));
     }
 
-    /// Ends all of them, behind what each was ordered last.
+    /// Ends all of them, after each has carried out its last order.
     pub(crate) async fn end(&mut self) {
         let tasks: Vec<_> = std::mem::take(&mut self.tasks).into_values().map(Task::end).collect();
         let all = async {
@@ -132,7 +133,7 @@ impl Engines {
         let _ = tokio::time::timeout(LAST_ORDERS, all).await;
     }
 
-    /// Has these programs do these jobs, and no others. One that stays is left alone.
+    /// Runs these programs in these posts, and no others. One that stays is left alone.
     pub(crate) fn run(&mut self, wanted: BTreeMap<Post, Engine>) {
         let before = std::mem::take(&mut self.tasks);
         let (kept, ended): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -148,7 +149,7 @@ impl Engines {
         }
     }
 
-    /// Starts a program, when the one that had its job before has ended.
+    /// Starts a program, when the one that had its post before has ended.
     fn start(&self, post: Post, engine: Engine, before: Option<JoinHandle<()>>) -> Task {
         let (orders, receiver) = watch::channel(None);
         let (answers, answered) = watch::channel(());
@@ -182,14 +183,14 @@ impl Engines {
     pub(crate) fn order(&self, order: Order) {
         let Some(task) = self.tasks.get(&order.post()) else { return };
         if let Order::LookUp { duid, .. } = order {
-            // Where too many wait, the next listing of all leases shows it.
+            // Where too many wait, the next listing of all leases suffices.
             let _ = task.lookups.try_send(duid);
         } else {
             task.orders.send_replace(Some(order));
         }
     }
 
-    /// The requester of this uplink has handed on what it holds.
+    /// The requester of this uplink has reported its lease.
     pub(crate) fn answered(&self, uplink: &str) {
         let post = Post { job: Job::Requester, interface: uplink.to_owned() };
         if let Some(task) = self.tasks.get(&post) {
@@ -197,25 +198,25 @@ impl Engines {
         }
     }
 
-    /// The next that is known of a program.
+    /// The next report about a program.
     pub(crate) async fn report(&mut self) -> Input {
         tokio::select! {
             Some(report) = self.reports.recv() => Input::Engine(report),
             Some(leases) = self.leases.recv() => Input::Leases(leases),
-            // They cannot be closed: a sender of each is kept here.
+            // The channels cannot be closed: a sender of each is kept here.
             else => std::future::pending().await,
         }
     }
 }
 
-/// What a program on its interface is called in the names of files and in the log.
+/// The name of a program on its interface, in the names of files and in the log.
 fn name(post: &Post, program: Program) -> String {
     let interface = post.interface.replace(['/', '\0'], "_");
     format!("{program}-{interface}")
 }
 
 impl Task {
-    /// Has the program end.
+    /// Asks the task to end.
     fn end(self) -> JoinHandle<()> {
         self.task
     }

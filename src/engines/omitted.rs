@@ -1,16 +1,16 @@
-//! What a program's configuration has no words for.
+//! The parts of an order that a program's configuration cannot express.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-/// Text for another program, and what is missing from it.
+/// A configuration for another program, and the parts of the order that are missing from it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rendered {
-    /// What the program reads.
+    /// The text of the configuration.
     pub text: String,
-    /// What it cannot say, or not as it should.
+    /// The parts that it cannot express, or only differently.
     pub omitted: Vec<Omitted>,
 }
 
@@ -33,7 +33,7 @@ pub enum Omitted {
     Mtu(u32),
     /// The Router Lifetime in seconds; a shorter one is advertised.
     RouterLifetime(u16),
-    /// P: that a prefix is rather to be delegated (RFC 9762).
+    /// The P flag: the prefix should rather be delegated (RFC 9762).
     DelegationPreferred(Ipv6Net),
     /// An interface whose name the program cannot read: nothing is advertised on it.
     Interface(String),

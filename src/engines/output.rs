@@ -1,4 +1,4 @@
-//! What a running program prints: logged with a limit, the last of it kept.
+//! The output of a running program: logged at a limited rate, its last lines kept.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-/// What is kept of a line.
+/// The most octets of a line that are kept.
 const MAX_LINE: usize = 512;
-/// Lines that are kept, for the report of how the program has ended.
+/// The number of lines that are kept, for the report of how the program has ended.
 const KEPT_LINES: usize = 4;
-/// Lines that are logged in each span.
+/// The most lines that are logged in each span of time.
 const LOGGED_LINES: u32 = 50;
 const SPAN: Duration = Duration::from_secs(10);
 /// After reading this number of octets the reader pauses: a program that prints without end waits.
@@ -39,8 +39,8 @@ impl LastLines {
     }
 }
 
-/// Reads what the program called `name` prints on one stream, until it ends. It is read whatever
-/// there is, or a program that prints a lot would wait for its reader for ever.
+/// Reads the output of the program called `name` on one stream, until it ends. It is read even
+/// where it is not logged, or a program that prints a lot would wait for its reader for ever.
 pub(super) async fn follow(name: String, mut stream: impl AsyncRead + Unpin, lines: LastLines) {
     let mut limit = Limit::new();
     let (mut line, mut buffer, mut read) = (Vec::new(), [0; 4096], 0);
@@ -72,7 +72,8 @@ pub(super) async fn follow(name: String, mut stream: impl AsyncRead + Unpin, lin
     }
 }
 
-/// Without anything that could have an effect on the terminal of a person who reads the log.
+/// The text of a line, without characters that could affect the terminal of a person who reads the
+/// log.
 fn readable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect()

@@ -1,9 +1,8 @@
-//! The life of a program that does a built-in's job: started in the foreground, watched, ended.
+//! The process of a program in a built-in's place: started in the foreground, watched, ended.
 //!
-//! A program outlives an agent that is killed, and goes on with what it was last given. The next
-//! run knows it by a record of its process id and of when it was started, and ends it before it
-//! starts its own. No other process can be meant by the two together, so that no foreign process is
-//! ever ended.
+//! A program outlives an agent that is killed, and continues with its last order. The next run
+//! recognizes it by a record of its process id and its start time, and ends it before it starts its
+//! own. The two together identify a process, so that no other one is ever ended.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,38 +19,38 @@ use tracing::{debug, info};
 use super::output::{LastLines, follow};
 use crate::programs::files;
 
-/// Between the end of a program and its next start: at first, and at most.
+/// The pause between the end of a program and its next start: the first, and the longest.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_secs(60);
 /// A program that has run for this long has not failed at its start.
 const STEADY: Duration = Duration::from_secs(60);
-/// One that has been started so lately may not know any signal yet.
+/// A program that was started within this time may not handle signals yet.
 const YOUNG: Duration = Duration::from_millis(300);
 /// A program that has run for this long is not about to end at once.
 const SETTLED: Duration = Duration::from_secs(5);
-/// How long the program of an earlier run is waited for, once it was killed.
+/// How long the program of an earlier run may take to end, once it was killed.
 const FORMER: Duration = Duration::from_secs(1);
 const TURN: Duration = Duration::from_millis(5);
 
-/// A program that writes to an agent that is gone would be ended by SIGPIPE. A shell has it
-/// ignored, which lasts over its `exec`.
+/// SIGPIPE would end a program that writes its output when the agent is gone. The shell ignores the
+/// signal, which lasts over its `exec`.
 const IGNORING_PIPE: &str = "trap '' PIPE; exec \"$0\" \"$@\"";
 
-/// What is run.
+/// A program and how it is started.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
-    /// What it is called in the names of files and in the log, such as `radvd-lan0`.
+    /// Its name in file names and in the log, such as `radvd-lan0`.
     pub(crate) name: String,
     /// The program's file.
     pub(crate) program: PathBuf,
     /// Its arguments; it has to stay in the foreground.
     pub(crate) arguments: Vec<OsString>,
-    /// A file that would keep it from starting where the one before has left it: the process id in
-    /// it may be another's by now.
+    /// A file of an earlier process that would keep it from starting: the process id in it may
+    /// belong to another process by now.
     pub(crate) left_behind: Option<PathBuf>,
-    /// Where the record of it is kept.
+    /// The directory of its record.
     pub(crate) directory: PathBuf,
-    /// When a process was started, by its id: a number that no other process with this id has.
+    /// The start time of a process, by its id: together with the id it identifies the process.
     pub(crate) process_start: fn(u32) -> Option<u64>,
 }
 
@@ -63,28 +62,28 @@ pub(crate) struct Process {
     /// The next delay before a start.
     delay: Duration,
     lines: LastLines,
-    /// How it ended by itself, until it has been started again.
+    /// How it ended by itself, until it is started again.
     ended_by: Option<String>,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Not to be running.
+    /// It is not to run.
     Off,
-    /// To be started then.
+    /// It is to be started at this time.
     Waiting { until: Instant },
     /// It runs.
     Running {
         child: Box<Child>,
         since: Instant,
-        /// It was killed here, and is to be started anew after this pause.
+        /// It was killed here, and is to be restarted after this pause.
         ended: Option<Duration>,
         /// It has been reported that it has run for a while.
         settled: bool,
     },
 }
 
-/// What has become of a program.
+/// An event of a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Happened {
     /// It has been started.
@@ -92,11 +91,11 @@ pub(crate) enum Happened {
         /// How it had ended by itself before; none where it had not.
         after: Option<String>,
     },
-    /// It has run for a while since.
+    /// It has run for a while since then.
     Settled,
     /// It has ended by itself, or could not be started.
     Ended {
-        /// How, with what it printed last.
+        /// The reason, with its last output.
         how: String,
         /// The pause before it is started again.
         again_in: Duration,
@@ -104,8 +103,7 @@ pub(crate) enum Happened {
 }
 
 impl Happened {
-    /// What is wrong with a program called `name` that has ended by itself; nothing where it has
-    /// not.
+    /// The fault of a program called `name` that has ended by itself; none where it has not.
     pub(crate) fn trouble(&self, name: &str) -> Option<String> {
         match self {
             Self::Started { after } => {
@@ -122,26 +120,26 @@ impl Happened {
 }
 
 impl Process {
-    /// One that does not run, and is not to.
+    /// A program that does not run, and is not to.
     pub(crate) fn new(setup: Setup) -> Self {
         let (state, lines) = (State::Off, LastLines::default());
         Self { setup, state, delay: FIRST_DELAY, lines, ended_by: None }
     }
 
-    /// Has it run from now on; [`next`](Self::next) starts it.
+    /// It is to run from now on; [`next`](Self::next) starts it.
     pub(crate) fn start(&mut self) {
         if matches!(self.state, State::Off) {
             self.state = State::Waiting { until: Instant::now() };
         }
     }
 
-    /// Has it started anew, without a last word; [`next`](Self::next) does it. One that waits for
-    /// its next start goes on waiting.
+    /// It is to be restarted without time for a last message; [`next`](Self::next) does that. A
+    /// program that waits for its next start still waits.
     pub(crate) fn restart(&mut self) {
         self.restart_in(Duration::ZERO);
     }
 
-    /// Has it started anew after a pause, where [`restart`](Self::restart) does that at once.
+    /// It is to be restarted after a pause, unlike with [`restart`](Self::restart).
     pub(crate) fn restart_in(&mut self, pause: Duration) {
         if let State::Running { child, ended, .. } = &mut self.state {
             kill(child.id(), Signal::SIGKILL);
@@ -149,15 +147,15 @@ impl Process {
         }
     }
 
-    /// Has this run in its place from now on.
+    /// This setup is to run in its place from now on.
     pub(crate) fn replace(&mut self, setup: Setup) {
         self.setup = setup;
         self.restart();
     }
 
-    /// Has it read its file anew, by HUP. One that has just been started may have read the old one,
-    /// and not know the signal yet: it is started anew. One that does not run reads it when it is
-    /// started.
+    /// Makes it read its file again, by HUP. One that has just been started may have read the old
+    /// file and not handle the signal yet: it is restarted. One that does not run reads the file
+    /// when it is started.
     pub(crate) fn reload(&mut self) {
         match &self.state {
             State::Running { since, .. } if since.elapsed() < YOUNG => self.restart(),
@@ -168,7 +166,7 @@ impl Process {
         }
     }
 
-    /// Sends it a signal; whether it runs.
+    /// Sends it a signal; returns whether it runs.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
         match &self.state {
             State::Running { child, ended: None, .. } => {
@@ -179,8 +177,8 @@ impl Process {
         }
     }
 
-    /// The next that happens to it; it is started here. May be dropped and called anew at any
-    /// time.
+    /// The next event of it; this method also starts it. The future may be dropped and requested
+    /// anew at any time.
     pub(crate) async fn next(&mut self) -> Happened {
         loop {
             match &mut self.state {
@@ -209,7 +207,7 @@ impl Process {
                         self.delay = FIRST_DELAY;
                     }
                     let status = status.map_or_else(|error| error.to_string(), |s| s.to_string());
-                    // What it printed at its end may still be on the way.
+                    // Its last output may not have been read yet.
                     tokio::task::yield_now().await;
                     let how = match self.lines.joined() {
                         printed if printed.is_empty() => status,
@@ -221,8 +219,8 @@ impl Process {
         }
     }
 
-    /// Ends it with TERM, and with KILL where it has not ended after `patience`: at once where there
-    /// is none, so that it has no last word.
+    /// Ends it with TERM, and with KILL if it has not ended after `patience`; without any it is
+    /// killed at once and has no time for a last message.
     pub(crate) async fn stop(&mut self, patience: Duration) {
         let state = std::mem::replace(&mut self.state, State::Off);
         if let State::Running { mut child, .. } = state {
@@ -236,7 +234,7 @@ impl Process {
                 let _ = child.wait().await;
             }
         }
-        // Of an earlier run, where this one never started it.
+        // This may be a program of an earlier run, if this run never started one.
         kill_former(&self.setup).await;
         forget(&self.setup);
     }
@@ -244,7 +242,7 @@ impl Process {
     fn spawn(&mut self) -> Happened {
         let Setup { name, program, arguments, left_behind, .. } = &self.setup;
         if let Some(file) = left_behind {
-            // The one before has ended, and may have removed it.
+            // The program before has ended, and may have removed it.
             let _ = fs::remove_file(file);
         }
         let mut command = Command::new("/bin/sh");
@@ -282,7 +280,7 @@ impl Process {
 /// Signals a program that we started, and what it started, by its process group.
 fn kill(id: Option<u32>, signal: Signal) {
     if let Some(pid) = id.and_then(|id| i32::try_from(id).ok()) {
-        // It may have ended meanwhile, and not been waited for: the id is still its own.
+        // It may have ended meanwhile without being waited for: the id is still its own.
         let _ = killpg(Pid::from_raw(pid), signal);
     }
 }
@@ -291,7 +289,7 @@ fn record_path(setup: &Setup) -> PathBuf {
     setup.directory.join(format!("{}.run", setup.name))
 }
 
-/// Writes down which process it is, for the next run.
+/// Records the process for the next run.
 fn record(setup: &Setup, id: u32) {
     let Some(start) = (setup.process_start)(id) else { return };
     let written = files::replace(&record_path(setup), format!("{id} {start}\n").as_bytes(), 0o644);
@@ -305,7 +303,8 @@ fn forget(setup: &Setup) {
     let _ = fs::remove_file(record_path(setup));
 }
 
-/// Ends what an earlier run has left running and what is not wanted any more: all but `wanted`.
+/// Ends the programs that an earlier run has left running and that are not wanted any more: all but
+/// `wanted`.
 pub(super) async fn end_strays(
     directory: PathBuf,
     wanted: Vec<String>,
@@ -323,7 +322,7 @@ pub(super) async fn end_strays(
     }
 }
 
-/// Ends what an earlier run has left running, if it is that very process.
+/// Ends the program that an earlier run has left running, if the record identifies it.
 async fn kill_former(setup: &Setup) {
     let Some((id, start)) = read_record(&record_path(setup)) else { return };
     let is_it = || (setup.process_start)(id) == Some(start);

@@ -1,4 +1,4 @@
-//! What is known of a program, reported whenever it is something new.
+//! Reports about a program, sent whenever they have changed.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use crate::core::engine::{Post, Report, State, Trouble};
 
-/// What is known of one program.
+/// The state of one program.
 pub(super) struct Reporter {
     report: Report,
     sent: Option<Report>,
@@ -14,28 +14,28 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// Nothing is known yet.
+    /// The state is unknown.
     pub(super) fn new(post: Post, reports: mpsc::Sender<Report>) -> Self {
         let (version, state, troubles) = (None, State::Starting, BTreeMap::new());
         Self { report: Report { post, order: 0, version, state, troubles }, sent: None, reports }
     }
 
-    /// The number of the newest order, which all that is known is about from here on.
+    /// Sets the number of the newest order: reports are about that order from here on.
     pub(super) const fn order(&mut self, number: u64) {
         self.report.order = number;
     }
 
-    /// What it is doing.
+    /// Sets the state.
     pub(super) const fn state(&mut self, state: State) {
         self.report.state = state;
     }
 
-    /// Its version.
+    /// Sets the version.
     pub(super) fn version(&mut self, version: Option<String>) {
         self.report.version = version;
     }
 
-    /// A trouble, or that it is over.
+    /// Sets a fault, or ends it.
     pub(super) fn trouble(&mut self, trouble: Trouble, text: Option<String>) {
         match text {
             Some(text) => self.report.troubles.insert(trouble, text),
@@ -43,13 +43,13 @@ impl Reporter {
         };
     }
 
-    /// Reports what is known, where it is something new.
+    /// Sends the report if it has changed.
     pub(super) async fn send(&mut self) {
         if self.sent.as_ref() == Some(&self.report) {
             return;
         }
         self.sent = Some(self.report.clone());
-        // It is not read when everything ends.
+        // The receiver is gone when the agent ends.
         let _ = self.reports.send(self.report.clone()).await;
     }
 }

@@ -17,18 +17,18 @@ use crate::config::ResolverTarget;
 use crate::core::client::Published;
 use crate::programs::command::{self, Manner};
 
-/// How long a program may take that is given resolver data.
+/// How long a program that is handed resolver data may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 /// A socket that systemd-resolved listens on while it runs.
 const RESOLVED: &str = "/run/systemd/resolve/io.systemd.Resolve";
-/// What is wrong where routers advertise DNS servers and this machine has no use for them by itself.
+/// The fault where routers advertise DNS servers and this machine does not use them by itself.
 const NOBODY_TAKES: &str = "routers advertise DNS servers, which nothing here takes: \
     systemd-resolved does not run and resolvconf is not there; start the one or install openresolv, \
     or name a file, a program or none: resolver in [client.INTERFACE], -R PROGRAM of rtsold";
-/// What stands behind the interface's name in the key of an entry, as rtsold(8) has it.
+/// The part behind the interface's name in the key of an entry, as in rtsold(8).
 const ORIGIN: &str = "slaac";
 
-/// What is published of an interface.
+/// The resolver data to publish.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Wanted {
     pub(super) interface: String,
@@ -41,7 +41,7 @@ pub(super) struct Wanted {
 pub(super) struct Entry {
     interface: String,
     record: Record,
-    /// What holders have been handed since the start.
+    /// The data that holders have been handed since the start.
     handed: BTreeMap<Holder, Resolver>,
 }
 
@@ -79,7 +79,7 @@ impl Entry {
         if self.handed.get(&holder) == Some(resolver) {
             return Ok(());
         }
-        // First the record: what is handed over may outlive us.
+        // The record comes first: the entry may outlive the agent.
         self.record.change(|handed| {
             handed.entries.entry(self.interface.clone()).or_default().insert(holder.clone());
         });
@@ -132,7 +132,7 @@ impl Keep for Entry {
             Some(wanted) if !wanted.resolvers.is_empty() => {
                 let holder =
                     holder_of(&wanted.target, || resolved_runs(Path::new(RESOLVED)), resolvconf);
-                // One that is missing has lost what it was handed, and gets it anew when it is there.
+                // A missing holder has lost its entry, and gets it again when it is there.
                 holder.inspect_err(|_| self.handed.clear())?
             }
             Some(_) | None => None,
@@ -158,7 +158,7 @@ impl Keep for Entry {
     }
 }
 
-/// The key of an entry, as of rtsold(8), whose option -u has the router stand in it.
+/// The key of an entry, as in rtsold(8), whose option -u adds the router to it.
 fn key_of(interface: &str, router: Option<Ipv6Addr>) -> String {
     match router {
         Some(router) => format!("{interface}:{ORIGIN}:[{router}%{interface}]"),
@@ -166,8 +166,8 @@ fn key_of(interface: &str, router: Option<Ipv6Addr>) -> String {
     }
 }
 
-/// The holder of the entry; none where none is wanted. `resolved_runs` and `resolvconf` say what
-/// there is.
+/// The holder of the entry; none where none is wanted. `resolved_runs` and `resolvconf` say which
+/// are installed.
 fn holder_of(
     target: &ResolverTarget,
     resolved_runs: impl FnOnce() -> bool,
@@ -175,7 +175,7 @@ fn holder_of(
 ) -> Result<Option<Holder>, String> {
     match target {
         ResolverTarget::Auto if resolved_runs() => Ok(Some(Holder::Resolved)),
-        // resolvconf of systemd hands all to systemd-resolved, which does not run.
+        // resolvconf of systemd hands everything to systemd-resolved, which does not run.
         ResolverTarget::Auto => match resolvconf().filter(|holder| *holder != Holder::Resolved) {
             Some(holder) => Ok(Some(holder)),
             None => Err(NOBODY_TAKES.to_owned()),
@@ -197,8 +197,8 @@ fn holder_of(
     }
 }
 
-/// The program of that name. That of systemd takes no keys such as ours, and hands all to
-/// systemd-resolved anyway.
+/// The program called resolvconf. That of systemd does not accept keys such as ours, and hands
+/// everything to systemd-resolved anyway.
 fn resolvconf() -> Option<Holder> {
     let program = command::find(None, "resolvconf")?;
     let real = std::fs::canonicalize(&program).ok()?;
@@ -206,12 +206,12 @@ fn resolvconf() -> Option<Holder> {
     Some(if is_systemd { Holder::Resolved } else { Holder::Program(program) })
 }
 
-/// Whether it listens. Its directory stays when it has ended.
+/// Whether systemd-resolved listens. Its directory stays when it has ended.
 fn resolved_runs(socket: &Path) -> bool {
     UnixStream::connect(socket).is_ok()
 }
 
-/// Until when an entry of an earlier run stays where nothing is published.
+/// Until when an entry of an earlier run stays while there is no publication.
 pub(super) fn hold(record: &Record, interface: &str) -> Option<Instant> {
     let is_there = record.read().entries.contains_key(interface);
     is_there.then(|| Instant::now() + super::keeper::HOLD)
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_takes_dns_servers_that_is_said_with_the_remedy() {
+    fn dns_servers_without_a_receiver_are_reported_with_the_remedy() {
         let openresolv = || Some(Holder::Program("/sbin/resolvconf".into()));
         let of_systemd = || Some(Holder::Resolved);
         let auto = ResolverTarget::Auto;

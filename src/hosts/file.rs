@@ -1,4 +1,4 @@
-//! A file for other programs, replaced as a whole, and what is run behind it.
+//! A file for other programs, replaced as a whole, and the commands that are run after that.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,18 +12,18 @@ use super::record::{Purpose, Record, Written};
 use crate::core::client::Published;
 use crate::programs::{command, files};
 
-/// How long the command behind a file may take.
+/// How long such a command may take.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The mode of such a file: its readers are other users.
 const MODE: u32 = 0o644;
 
-/// What is published in a file.
+/// The contents of a file and its commands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Wanted {
-    /// Whether nothing of that kind is known.
+    /// Whether there is no data for it.
     pub(super) is_empty: bool,
     pub(super) text: String,
-    /// What is run behind it, each a program and its arguments.
+    /// The commands that are run after a change, each a program and its arguments.
     pub(super) commands: BTreeSet<Vec<String>>,
     /// The interface of the data.
     pub(super) interfaces: BTreeSet<String>,
@@ -80,7 +80,7 @@ impl File {
 }
 
 impl Keep for File {
-    /// None where nothing is published there any more: the file is emptied.
+    /// None where there is no publication any more: the file is emptied.
     type Wanted = Option<Wanted>;
 
     fn is_empty(wanted: &Self::Wanted) -> bool {
@@ -113,7 +113,7 @@ impl Keep for File {
             let commands = wanted.commands.clone();
             Written { purpose: self.purpose, commands, done }
         };
-        // First the record: the file outlives us.
+        // The record comes first: the file outlives the agent.
         self.record.change(|handed| {
             handed.files.insert(self.path.clone(), written(done.clone()));
         });
@@ -134,7 +134,7 @@ fn find(program: &str) -> Option<PathBuf> {
     command::find(path, program)
 }
 
-/// Until when a file of an earlier run stays as it is where nothing is published.
+/// Until when a file of an earlier run stays as it is while there is no publication.
 pub(super) fn hold(record: &Record, path: &Path) -> Option<Instant> {
     record.read().files.contains_key(path).then(|| Instant::now() + HOLD)
 }

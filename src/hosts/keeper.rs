@@ -1,4 +1,5 @@
-//! A task that keeps one thing at what is published: the newest counts, failures are repeated.
+//! A task that keeps one file or entry up to date: the newest publication counts, failures are
+//! retried.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,36 +10,36 @@ use tracing::warn;
 
 use crate::core::client::{PublicationReport, Published};
 
-/// How long what an earlier run has published stays while nothing takes its place: routers have to
-/// be heard first.
+/// How long the publications of an earlier run stay while none replaces them: routers have to be
+/// heard first.
 pub(super) const HOLD: Duration = Duration::from_secs(10);
-/// Between a failure and the next try: at first, and at most.
+/// The pause between a failure and the next try: the first, and the longest.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_secs(300);
 
-/// How something is brought to what is published.
+/// A file or entry that can be brought up to date.
 pub(super) trait Keep: Send + 'static {
-    /// What is published.
+    /// The publication.
     type Wanted: Clone + Send + Sync + 'static;
 
-    /// Whether that is nothing.
+    /// Whether a publication is empty.
     fn is_empty(wanted: &Self::Wanted) -> bool;
 
-    /// The interfaces that the outcome is reported to.
+    /// The interfaces that the report names.
     fn interfaces(wanted: &Self::Wanted) -> Vec<String>;
 
-    /// What is reported on.
+    /// The kind of publication in the report.
     fn published(&self) -> Published;
 
-    /// Brings it there by differences.
+    /// Brings it up to date by differences.
     ///
     /// # Errors
     ///
-    /// What is wrong and how it is mended, in a sentence.
+    /// The fault and its remedy, in a sentence.
     fn bring(&mut self, wanted: &Self::Wanted) -> impl Future<Output = Result<(), String>> + Send;
 }
 
-/// Keeps something until nothing is published any more; what was published last is still tried.
+/// Keeps it up to date until there is no publication any more; the last publication is still tried.
 pub(super) async fn keep<K: Keep>(
     mut keeper: K,
     mut wanted: watch::Receiver<K::Wanted>,
@@ -68,7 +69,7 @@ pub(super) async fn keep<K: Keep>(
         };
         tokio::select! {
             changed = wanted.changed() => match changed {
-                // What is new may be what was wrong.
+                // A new publication may have been the fault.
                 Ok(()) => delay = FIRST_DELAY,
                 Err(_) => return,
             },
@@ -77,10 +78,10 @@ pub(super) async fn keep<K: Keep>(
     }
 }
 
-/// Reports what is new.
+/// Sends reports that have changed.
 struct Reporter {
     reports: mpsc::Sender<PublicationReport>,
-    /// What was reported last, by interface.
+    /// The last reports, by interface.
     sent: BTreeMap<String, Option<String>>,
 }
 
@@ -103,7 +104,7 @@ impl Reporter {
             }
             self.sent.insert(interface.clone(), trouble.clone());
             let report = PublicationReport { interface, published, trouble: trouble.clone() };
-            // At the end of the agent it is not taken in any more.
+            // The receiver is gone when the agent ends.
             let _ = self.reports.send(report).await;
         }
     }

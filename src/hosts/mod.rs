@@ -1,9 +1,9 @@
-//! What other programs of a host are handed: the resolver's data, the file of the local networks,
+//! Publications for other programs of a host: the resolver's data, the file of the local networks,
 //! and the programs that rtsold(8) would run.
 //!
-//! Each of them is kept by a task of its own that the agent does not wait for. What has been handed
-//! over outlives the agent, as the addresses do; a record of it has the next run withdraw what is
-//! not published any more.
+//! Each of them is kept up to date by a task of its own that the agent does not wait for. Files and
+//! entries outlive the agent, as the addresses do; a record of them lets the next run withdraw
+//! those that are not published any more.
 
 mod entry;
 mod file;
@@ -31,12 +31,12 @@ use self::targets::Targets;
 use crate::config::Config;
 use crate::core::client::{Occasion, Publication, PublicationReport, Script};
 
-/// Reports that wait to be taken in.
+/// The most reports that wait for the core.
 const REPORTS: usize = 64;
-/// How long work that is under way may take at the end, unless another program waits for it.
+/// How long work under way may take at the end, unless another program waits for it.
 const LAST_ACTS: Duration = Duration::from_secs(3);
 
-/// All that is published on this machine.
+/// All publications of this machine.
 pub struct Hosts {
     record: Record,
     entries: BTreeMap<String, Task<Option<entry::Wanted>>>,
@@ -62,7 +62,7 @@ impl<W: PartialEq> Task<W> {
 }
 
 impl Hosts {
-    /// Nothing yet; the record of what was handed to others is kept below `runtime_dir`.
+    /// There is none yet; the record of files and entries is kept below `runtime_dir`.
     pub fn new(runtime_dir: &Path) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
         Self {
@@ -75,8 +75,8 @@ impl Hosts {
         }
     }
 
-    /// Withdraws what an earlier run has left and `config` does not have published any more. What
-    /// it may publish anew stays until routers have had the time to be heard.
+    /// Withdraws the publications that an earlier run has left and `config` does not have any more.
+    /// Those that it may replace stay until routers have had the time to be heard.
     pub fn withdraw_strays(&mut self, config: &Config) {
         let clients = config.uplinks.iter().filter_map(|(name, uplink)| {
             let client = uplink.client.clone()?;
@@ -94,8 +94,8 @@ impl Hosts {
         }
     }
 
-    /// Brings files and resolvers to what is published of each interface; what was published of
-    /// others is withdrawn.
+    /// Brings files and resolvers up to date with the publications of these interfaces, and
+    /// withdraws those of others.
     pub fn publish(&mut self, publications: BTreeMap<String, Publication>) {
         let Targets { mut entries, mut files } = Targets::of(publications);
         for (interface, task) in &self.entries {
@@ -128,12 +128,12 @@ impl Hosts {
     pub async fn report(&mut self) -> PublicationReport {
         match self.reports.recv().await {
             Some(report) => report,
-            // It cannot be closed: a sender is kept here.
+            // The channel cannot be closed: a sender is kept here.
             None => std::future::pending().await,
         }
     }
 
-    /// Ends all of it behind what is under way: the last publication has been handed over and the
+    /// Ends all tasks after the work under way: the last publication has been handed over and the
     /// last scripts have been run, if that is done in time. rtsol waits for it to the end.
     pub async fn end(&mut self, is_waited_for: bool) {
         self.reports.close();
@@ -150,8 +150,8 @@ impl Hosts {
         let _ = tokio::time::timeout(limit, all).await;
     }
 
-    /// The task of an interface's entry, which is started where there is none. What an earlier run
-    /// has left is held for a while where something may be published in its place.
+    /// The task of an interface's entry, which is started where there is none. With `holds` an
+    /// entry of an earlier run stays for a while, as a publication may replace it.
     fn entry(&mut self, interface: &str, holds: bool) -> &Task<Option<entry::Wanted>> {
         let Self { record, sender, .. } = self;
         self.entries.entry(interface.to_owned()).or_insert_with(|| {

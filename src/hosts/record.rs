@@ -1,4 +1,5 @@
-//! What has been handed to others, on disk: the next run withdraws what is not published any more.
+//! The record of files and entries on disk: the next run withdraws those that are not published any
+//! more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -17,11 +18,11 @@ pub(super) enum Holder {
     Resolved,
     /// A program in the form of resolvconf(8).
     Program(PathBuf),
-    /// The same, with an entry for what one router advertises.
+    /// The same, with an entry for one router.
     ProgramForRouter(PathBuf, Ipv6Addr),
 }
 
-/// What a file is for.
+/// The purpose of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) enum Purpose {
     Resolver,
@@ -32,13 +33,13 @@ pub(super) enum Purpose {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Written {
     pub(super) purpose: Purpose,
-    /// Those that are run behind each change.
+    /// The commands that are run after each change.
     pub(super) commands: BTreeSet<Vec<String>>,
-    /// The text behind which they have succeeded last.
+    /// The last contents after which they have succeeded.
     pub(super) done: Option<String>,
 }
 
-/// All that has been handed to others.
+/// All files and entries.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Handed {
     /// By interface.
@@ -55,19 +56,20 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// What an earlier run has left in this directory; nothing where it cannot be read.
+    /// Reads the record that an earlier run has left in this directory; it is empty where it cannot
+    /// be read.
     pub(super) fn open(directory: &Path) -> Self {
         let path = directory.join("published.json");
         let handed = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
         Self { path, handed: Arc::new(Mutex::new(handed.unwrap_or_default())) }
     }
 
-    /// What has been handed to others.
+    /// All files and entries.
     pub(super) fn read(&self) -> Handed {
         self.handed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes it, and the file if it is another then.
+    /// Changes the record, and writes its file if it differs then.
     pub(super) fn change(&self, change: impl FnOnce(&mut Handed)) {
         let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
         let before = handed.clone();

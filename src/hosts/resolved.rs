@@ -1,6 +1,6 @@
 //! systemd-resolved, over its bus (org.freedesktop.resolve1).
 //!
-//! busctl makes the calls: it is part of every systemd. A client of the bus of our own would be the
+//! busctl makes the calls: it is part of every systemd. A bus client of our own would be the
 //! largest of all dependencies, for two calls at each change.
 
 use std::path::Path;
@@ -14,11 +14,11 @@ use crate::programs::command::{self, Failure};
 /// AF_INET6 as the bus has it, which is that of Linux.
 const INET6: &str = "10";
 
-/// Hands over what an interface has.
+/// Hands over the resolver data of an interface.
 ///
 /// # Errors
 ///
-/// What is wrong and how it is mended.
+/// The fault and its remedy.
 pub(super) async fn hand(resolver: &Resolver) -> Result<(), String> {
     let name = &resolver.interface;
     let index = if_nametoindex(name.as_str()).map_err(|_| {
@@ -28,13 +28,13 @@ pub(super) async fn hand(resolver: &Resolver) -> Result<(), String> {
     call(&domains_of(index, resolver)).await
 }
 
-/// Withdraws what was handed over.
+/// Withdraws the resolver data of an interface.
 ///
 /// # Errors
 ///
-/// What is wrong and how it is mended.
+/// The fault and its remedy.
 pub(super) async fn withdraw(interface: &str) -> Result<(), String> {
-    // With an interface resolved forgets all that it had of it.
+    // resolved forgets the data of an interface that vanishes.
     let Ok(index) = if_nametoindex(interface) else { return Ok(()) };
     let nothing = Resolver { interface: interface.to_owned(), ..Resolver::default() };
     call(&servers_of(index, &nothing)).await?;
@@ -59,7 +59,7 @@ fn domains_of(index: u32, resolver: &Resolver) -> Vec<String> {
     let (method, signature) = ("SetLinkDomains", "ia(sb)");
     let mut arguments = [method, signature].map(str::to_owned).to_vec();
     arguments.extend([index.to_string(), resolver.search.len().to_string()]);
-    // Searched, and not only the ones whose names go to this link's servers.
+    // The domains are search domains, and not only routing domains of this link.
     let domains = resolver.search.iter().flat_map(|domain| [domain.clone(), "false".to_owned()]);
     arguments.extend(domains);
     arguments

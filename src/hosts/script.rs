@@ -12,8 +12,8 @@ use crate::programs::command::{self, Failure, Manner};
 /// How long a script may take. One that starts a lasting program has to leave that behind.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
-/// Runs scripts, one at a time, the newest of those that wait. A script is not repeated when it
-/// fails: it is not known what it has done by then.
+/// Runs scripts, one at a time, the newest of those that wait. A script that fails is not repeated:
+/// it may have done a part of its work.
 pub(super) async fn run_all(
     mut scripts: watch::Receiver<Script>,
     reports: mpsc::Sender<PublicationReport>,
@@ -26,7 +26,7 @@ pub(super) async fn run_all(
             is_wrong = trouble.is_some();
             let published = Published::Script(script.occasion);
             let interface = script.interface.clone();
-            // At the end of the agent it is not taken in any more.
+            // The receiver is gone when the agent ends.
             let _ = reports.send(PublicationReport { interface, published, trouble }).await;
         }
         if scripts.changed().await.is_err() {

@@ -1,4 +1,4 @@
-//! All that is published, by the receiver that it is handed to.
+//! The publications by receiver.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::{entry, file};
 use crate::config::ResolverTarget;
 use crate::core::client::{Publication, ResolverOfRouter};
 
-/// What is published, by receiver.
+/// The publications by receiver.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     /// By interface.
@@ -20,7 +20,7 @@ pub(super) struct Targets {
     pub(super) files: BTreeMap<PathBuf, (Purpose, file::Wanted)>,
 }
 
-/// The networks of all interfaces that have theirs in one file.
+/// The networks of all interfaces that share one file.
 #[derive(Default)]
 struct Networks {
     networks: BTreeSet<Ipv6Net>,
@@ -29,7 +29,7 @@ struct Networks {
 }
 
 impl Targets {
-    /// Sorts what is published of each interface.
+    /// Sorts the publications of all interfaces.
     pub(super) fn of(publications: BTreeMap<String, Publication>) -> Self {
         let mut entries = BTreeMap::new();
         let mut resolvers: BTreeMap<PathBuf, Vec<Resolver>> = BTreeMap::new();

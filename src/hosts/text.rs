@@ -16,7 +16,7 @@ const HEADER: &str = "# Kept by renumberd: what routers advertise (RFC 8106).\n"
 pub(super) struct Resolver {
     /// The interface, which link-local addresses need beside them.
     pub(super) interface: String,
-    /// The one router that advertises this, where each has an entry of its own.
+    /// The router that advertises them, where each has an entry of its own.
     pub(super) router: Option<Ipv6Addr>,
     /// In the order of preference.
     pub(super) servers: Vec<Ipv6Addr>,
@@ -55,7 +55,7 @@ pub(super) fn file(resolvers: &[Resolver]) -> String {
     HEADER.to_owned() + &lines(resolvers)
 }
 
-/// What is left of a file when nothing is published there any more.
+/// The contents of a file without a publication.
 pub(super) fn nothing(purpose: Purpose) -> String {
     match purpose {
         Purpose::Resolver => file(&[]),

@@ -1,9 +1,9 @@
-//! What this machine is like, as far as it matters to an agent that runs on it or is to run: values
-//! that a backend has read, for `renumberd doctor` to judge. What could not be read is none.
+//! Facts about this machine that matter to an agent on it: a backend reads them, and `renumberd
+//! doctor` judges them. A fact that could not be read is none.
 
 use std::collections::BTreeMap;
 
-/// All of it.
+/// All facts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
     /// The machine forwards IPv6.
@@ -12,13 +12,13 @@ pub struct Facts {
     pub kernel: Option<(u32, u32)>,
     /// Interfaces by name.
     pub interfaces: BTreeMap<String, Interface>,
-    /// Programs of this network that speak router advertisements or DHCPv6.
+    /// Programs of this network namespace that use router advertisements or DHCPv6.
     pub programs: Vec<Program>,
     /// Sockets that are bound to UDP ports 546 and 547.
     pub ports: Vec<PortHolder>,
     /// The most entries that the kernel's neighbor cache can have.
     pub neighbor_limit: Option<u64>,
-    /// Something keeps the wall clock right (NTP).
+    /// A program keeps the wall clock right (NTP).
     pub clock_is_synchronized: Option<bool>,
     /// The rules of the packet filter.
     pub filter: Filter,
@@ -35,7 +35,7 @@ pub struct Interface {
     pub is_without_ipv6: bool,
     /// The setting accept_ra.
     pub accept_ra: Option<i32>,
-    /// Programs that manage it by their own account.
+    /// Programs that state that they manage it.
     pub managers: Vec<&'static str>,
 }
 
@@ -66,13 +66,13 @@ pub struct PortHolder {
 /// The rules of the packet filter, as its own tools print them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
-    /// What `nft -j list ruleset` prints.
+    /// The output of `nft -j list ruleset`.
     pub nftables: Option<String>,
-    /// What `ip6tables-save` prints.
+    /// The output of `ip6tables-save`.
     pub ip6tables: Option<String>,
 }
 
-/// What this process may do.
+/// The rights of this process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rights {
     /// Change addresses, routes and settings.
@@ -93,7 +93,7 @@ pub enum Directory {
         /// Files that can be made; none where the file system does not count them.
         files: Option<u64>,
     },
-    /// It is not there, and can be made.
+    /// It does not exist, and can be made.
     Absent,
     /// It cannot be written to, with the system's reason.
     Refused(&'static str),

@@ -1,9 +1,10 @@
-//! The system: sockets, kernel state, settings, timer, identity, paths. The only code that knows
+//! The system: sockets, kernel state, settings, timer, identity, paths. No other module depends on
 //! which system it is.
 //!
-//! What stands here is the same for each system; only the laboratory looks behind it. A backend is
-//! a folder beside this file with the items that `pub use backend::…` names and the module
-//! `socket_options`, chosen by `target_os` below; its crates stand in Cargo.toml under that target.
+//! The items of this file are the same for each system; only the laboratory uses those below it. A
+//! backend is a folder beside this file with the items that `pub use backend::…` names and the
+//! module `socket_options`, chosen by `target_os` below; its crates are in Cargo.toml under that
+//! target.
 
 pub mod facts;
 pub mod freebsd;
@@ -67,18 +68,18 @@ impl Account {
 pub enum Unclaimed {
     /// Another agent has it: its process, where that can be seen.
     Taken(Option<u32>),
-    /// The system has refused, or a program that is no agent is in the way.
+    /// The system has refused, or a program that is no agent has the name.
     Failed(io::Error),
 }
 
-/// Whether events came whole.
+/// Whether all events could be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Drained {
-    /// All that has happened has been handed on.
+    /// All events have been returned.
     Whole,
-    /// More waits to be read.
+    /// More events wait to be read.
     More,
-    /// Some was lost: the state has to be dumped anew.
+    /// Some events were lost: the kernel's state has to be read anew.
     Overrun,
 }
 
@@ -117,8 +118,8 @@ pub fn directory(path: &Path) -> Directory {
     }
 }
 
-/// Whether no later try to send a packet will do better: the interface or the socket is not there,
-/// or the packet is too long.
+/// Whether every later try to send a packet will fail too: the interface or the socket does not
+/// exist, or the packet is too long.
 pub fn is_final(error: &io::Error) -> bool {
     const FINAL: [i32; 5] =
         [libc::ENODEV, libc::ENXIO, libc::ENETDOWN, libc::EMSGSIZE, libc::ENOTCONN];
@@ -126,7 +127,7 @@ pub fn is_final(error: &io::Error) -> bool {
         || error.raw_os_error().is_some_and(|number| FINAL.contains(&number))
 }
 
-/// What the core has to know of an error of the system.
+/// An error of the system as the core distinguishes it.
 pub fn refusal_of(error: &io::Error) -> Refusal {
     refusal_of_number(error.raw_os_error().unwrap_or(libc::EIO))
 }
@@ -138,7 +139,7 @@ pub(crate) fn refusal_of_number(number: i32) -> Refusal {
             Refusal::NotThere
         }
         libc::ENOBUFS => Refusal::NoBuffer,
-        // Settings are read-only in containers, and where a unit has them so.
+        // Settings are read-only in containers, and in a unit that is configured so.
         libc::EPERM | libc::EACCES | libc::EROFS => Refusal::NotPermitted,
         number => Refusal::Other { number, text: Errno::from_raw(number).desc() },
     }
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_core_acts_on_is_told_apart_and_the_rest_keeps_the_system_s_words() {
+    fn refusals_that_the_core_acts_on_are_distinct_and_others_keep_the_system_s_text() {
         let cases = [
             (libc::EEXIST, "it exists already"),
             (libc::ENODEV, "there is no such interface, address or route"),

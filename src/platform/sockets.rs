@@ -31,8 +31,8 @@ const HOP_LIMIT: libc::c_int = 255; // RFC 4861 §6.1: proof that no router forw
 const RELAY_HOP_LIMIT: u32 = 8; // RFC 9915 §19: to ff05::1:3
 const LARGEST_PACKET: usize = 65_535;
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// What waits until a neighbor answers is charged to the socket that has sent it, for three seconds:
-/// nodes that ask under addresses of nobody must not keep the answers to others from leaving. Linux
+/// Packets that wait for neighbor discovery are charged to the socket that has sent them, for three
+/// seconds: answers to invented addresses must not keep the answers to others from leaving. Linux
 /// waits for 1024 neighbors at most (gc_thresh3).
 const SEND_BUFFER: u32 = 8 << 20;
 
@@ -58,7 +58,7 @@ impl Icmpv6Socket {
         Ok(Self(socket))
     }
 
-    /// Lets messages in beside those of routers; at the start there are none.
+    /// Receives these messages beside those of routers; at the start there are none.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ impl ServerSocket {
             if error.kind() != io::ErrorKind::AddrInUse {
                 return Err(error);
             }
-            // On other interfaces that does no harm.
+            // If the other program serves other interfaces, sharing the port does no harm.
             is_shared = true;
         }
         socket.socket.set_reuse_address(true)?;
@@ -190,8 +190,8 @@ impl ServerSocket {
         Ok(Self { socket, is_shared })
     }
 
-    /// Whether another program had the port before, and shares it: where it serves the same
-    /// interface, both answer.
+    /// Whether another program had the port before, and shares it: if it serves the same interface,
+    /// both answer.
     pub const fn is_shared(&self) -> bool {
         self.is_shared
     }
@@ -233,7 +233,7 @@ impl ServerSocket {
         self.socket.send(packet, port, &[])
     }
 
-    /// What another thread can send by.
+    /// A sender for another thread.
     pub fn sender(&self) -> ServerSender {
         ServerSender(Arc::clone(&self.socket.socket))
     }
@@ -266,7 +266,7 @@ fn udp_socket() -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// What all have in common.
+/// The part that all kinds of sockets have in common.
 #[derive(Debug)]
 pub(super) struct PacketSocket {
     socket: Arc<Socket>,
@@ -274,7 +274,7 @@ pub(super) struct PacketSocket {
     dropped: Cell<u64>,
 }
 
-/// Where a packet is received to, for the life of the socket.
+/// The buffers for a received packet, kept for the life of the socket.
 #[derive(Debug)]
 struct Buffers {
     octets: Vec<u8>,
@@ -286,7 +286,7 @@ impl PacketSocket {
         setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         socket.set_recv_hoplimit_v6(true)?;
         socket_options::receive_fragment_size(&socket)?;
-        // More than the system's limit is cut to it without an error.
+        // The system silently reduces a size above its limit.
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         let buffers = Buffers {
             octets: vec![0; LARGEST_PACKET],
@@ -321,8 +321,8 @@ impl PacketSocket {
         }
     }
 
-    /// Drops what has come so far: the system queues from the socket's birth on, before it has a
-    /// filter.
+    /// Drops all packets that have arrived so far: the system queues from the creation of the
+    /// socket on, before it has a filter.
     pub(super) fn drain(&self) {
         let mut octet = [0];
         while nix::sys::socket::recv(self.as_raw_fd(), &mut octet, MsgFlags::empty()).is_ok() {}

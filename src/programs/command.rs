@@ -1,4 +1,4 @@
-//! Commands of other programs: each has a time limit, and what it prints a bound.
+//! Commands of other programs: each has a time limit, and a bound on its output.
 
 use std::fmt;
 use std::io;
@@ -12,11 +12,11 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-/// What is read of what a command prints, in octets.
+/// The most octets of a command's output that are kept.
 const PRINTED: u64 = 4096;
 /// How long the output of a command is still read after its end.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// Where programs are that an operator's PATH may not name.
+/// The directories of programs that an operator's PATH may lack.
 const FOLDERS: [&str; 8] = [
     "/usr/local/sbin",
     "/usr/local/bin",
@@ -28,18 +28,18 @@ const FOLDERS: [&str; 8] = [
     "/lib/systemd",
 ];
 
-/// Why a command did not do what it should.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It cannot be started.
     Start(io::Error),
     /// It did not end in time, and was killed.
     Slow(Duration),
-    /// It ended with this status, and printed that.
+    /// It ended with this status and output.
     Status(ExitStatus, String),
 }
 
-/// The file of a program: the one that is named, else the one of its usual name.
+/// The file of a program: the configured one, or one found by its usual name.
 pub(crate) fn find(path: Option<&str>, name: &str) -> Option<PathBuf> {
     let is_file = |path: &PathBuf| path.is_file();
     if let Some(path) = path {
@@ -53,14 +53,14 @@ pub(crate) fn find(path: Option<&str>, name: &str) -> Option<PathBuf> {
 /// How a command is run, beside its program and arguments.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Manner<'a> {
-    /// What it reads from standard input.
+    /// Its standard input.
     pub(crate) input: &'a str,
-    /// It is given none of our environment variables but a plain PATH, and what it prints is not
-    /// read: it may start programs that outlive it.
+    /// It gets none of our environment variables but a plain PATH, and its output is not read: it
+    /// may start programs that outlive it.
     pub(crate) detached: bool,
 }
 
-/// Runs a program to its end; what it has printed, up to a bound.
+/// Runs a program to its end; returns its output, up to a bound.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub(crate) async fn run(
 }
 
 /// Runs a program to its end, as [`run`] does. It is a process group of its own, which is killed as
-/// a whole when the time is over, or when its end is not awaited any more.
+/// a whole when the time is over, or when the future is dropped.
 ///
 /// # Errors
 ///
@@ -120,15 +120,15 @@ impl Drop for Group {
     }
 }
 
-/// Hands a program its input, and reads what it prints until it has ended. What it has started may
-/// go on and keep its output open.
+/// Writes a program its input, and reads its output until it has ended. Programs that it has
+/// started may keep its output open after that.
 async fn communicate(child: &mut Child, input: &str) -> (String, io::Result<ExitStatus>) {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let streams = async {
         let write = async {
             if let Some(mut stdin) = stdin {
-                // One that does not read its input says in its own way what it lacks.
+                // A program that does not read its input reports the cause in its own way.
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
         };
@@ -148,7 +148,8 @@ async fn communicate(child: &mut Child, input: &str) -> (String, io::Result<Exit
     (String::from_utf8_lossy(&out).into_owned(), status)
 }
 
-/// What a program prints, up to a bound; the rest is read and dropped, so that it does not wait.
+/// Reads the output of a program, up to a bound; the rest is read and dropped, so that the program
+/// does not wait.
 async fn read(stream: Option<impl tokio::io::AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let _ = (&mut stream).take(PRINTED).read_to_end(kept).await;
@@ -172,7 +173,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A line that goes into the log: without control characters, and not long.
+/// A line for the log: without control characters, and not long.
 pub(crate) fn plain(line: &str) -> String {
     const LONGEST: usize = 200;
     line.trim().chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()

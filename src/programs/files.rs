@@ -1,12 +1,12 @@
-//! Files for other programs, and the programs' own.
+//! Files for other programs, and the programs' own files.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// Replaces a file as a whole: a reader finds the old or the new text. It is not brought to disk,
-/// as it is written anew after a restart.
+/// Replaces a file as a whole: a reader finds the old or the new text. It is not synced, as it is
+/// written again after a restart.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub(crate) fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
-/// Which file a program is: another after an upgrade.
+/// The edition of a program's file: an upgrade brings another one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Edition {
     device: u64,
@@ -36,7 +36,7 @@ pub(crate) struct Edition {
 }
 
 impl Edition {
-    /// Of the file as it is now.
+    /// The edition of the file that is there now.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let file = fs::metadata(path).ok()?;
         let modified = (file.mtime(), file.mtime_nsec());

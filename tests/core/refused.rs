@@ -218,7 +218,7 @@ fn a_refused_removal_that_is_not_wanted_any_more_is_no_condition() {
     let system = house.net.nodes[0].read_kernel();
     house.give(system);
     house.run_for(Duration::from_millis(50));
-    while !house.net.nodes[0].core.lags() {
+    while !house.net.nodes[0].core.has_postponed_work() {
         house.run_for(Duration::from_millis(1));
         waited += 1;
         assert!(waited < 20_000, "nothing has its turn");

@@ -107,7 +107,7 @@ fn what_is_no_step_is_refused_with_a_word_about_it() {
 }
 
 #[test]
-fn what_is_no_message_is_said_to_be_none() {
+fn octets_that_are_no_message_decode_to_none() {
     let cut = "cut off: 3 octets that are no whole message";
     let version = "version 4: passed over";
     let arrival = "180005110200656d30(00*15)";

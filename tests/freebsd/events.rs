@@ -186,7 +186,7 @@ fn what_concerns_nobody_costs_nothing() {
 
 /// An address can be reported gone that is there, and there that is gone: what it is decides.
 #[test]
-fn what_is_said_of_an_address_is_looked_at() {
+fn reports_of_addresses_are_looked_up() {
     let mut machine = Machine::new();
     let wanted = machine.address(OURS, 1800, 3600);
     machine.take(&[set(&wanted)]);

@@ -24,7 +24,7 @@ impl World {
         let is_late = core.deadline(self.now).is_none_or(|next| next.at <= self.now);
         let is_unknown = self.node.holds_events || !kernel.events.is_empty();
         let is_disturbed = !kernel.refusals.rules.is_empty() || !self.node.refused.is_empty();
-        if is_late || is_unknown || is_disturbed || core.lags() {
+        if is_late || is_unknown || is_disturbed || core.has_postponed_work() {
             return;
         }
         let all = Input::System(kernel.system().clone());

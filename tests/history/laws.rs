@@ -35,7 +35,7 @@ impl World {
     /// No two routes of ours lead to overlapping delegations, on different ways.
     fn check_delegated(&self) {
         if !self.node.kernel.refusals.rules.is_empty()
-            || self.node.core.lags()
+            || self.node.core.has_postponed_work()
             || !self.node.refused.is_empty()
         {
             return;
@@ -70,7 +70,7 @@ impl World {
     fn check_reported(&self) {
         let core = &self.node.core;
         let is_late = core.deadline(self.now).is_some_and(|next| next.at <= self.now);
-        if is_late || core.lags() {
+        if is_late || core.has_postponed_work() {
             return;
         }
         let mut found: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -277,7 +277,7 @@ impl World {
         self.loses = u8::MAX;
         self.pass(SETTLED);
         for _ in 0..100 {
-            if self.node.core.lags() {
+            if self.node.core.has_postponed_work() {
                 self.pass(Duration::from_millis(1));
             }
         }

@@ -173,7 +173,7 @@ fn without_the_mark_an_address_reads_as_foreign() {
 /// UPL-05: an address that another node holds is told as a duplicate, also where the kernel
 /// removes it at once because its lifetime is finite.
 #[test]
-fn a_duplicate_is_told_before_it_is_gone() {
+fn a_duplicate_is_reported_before_its_removal() {
     let net = Net::new();
     let (machine, peer) = (net.host("machine"), net.host("peer"));
     net.cable((&machine, "one0"), (&peer, "peer0"));

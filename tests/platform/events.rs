@@ -44,7 +44,7 @@ fn assert_followed(platform: &mut Platform) {
 /// DWN-12: interfaces that appear, change, lose their peer and vanish are told, and what was on
 /// them goes with them.
 #[test]
-fn the_life_of_an_interface_is_told() {
+fn the_whole_life_of_an_interface_is_reported() {
     on_machine(|machine, mut platform| {
         add_bridge(machine, "br0");
         platform.until("br0", is_link("br0"));
@@ -127,7 +127,7 @@ fn a_port_that_leaves_its_bridge_is_not_gone() {
 
 /// A turn has an end, so that packets have theirs.
 #[test]
-fn more_events_than_one_turn_takes_are_told_in_the_next() {
+fn more_events_than_one_turn_takes_are_reported_in_the_next() {
     on_machine(|_, mut platform| {
         let one = platform.index("one0");
         let far = |number| route(&format!("2001:db8:{number:x}::/48"), RouteTarget::OnLink(one), 9);
@@ -173,7 +173,7 @@ fn overrun(platform: &mut Platform, stale: &[Step], lost: &[Step]) {
 /// Events that were lost are noticed; with a dump everything is as the kernel has it, and what
 /// was told before the loss does not come back to life.
 #[test]
-fn after_an_overrun_nothing_stale_is_told() {
+fn after_an_overrun_nothing_stale_is_reported() {
     on_machine(|_, mut platform| {
         let one = platform.index("one0");
         let passing = route("2001:db8:dead::/48", RouteTarget::OnLink(one), 9);
@@ -193,7 +193,7 @@ fn after_an_overrun_nothing_stale_is_told() {
 /// What happens right after an overrun was noticed is told again, not lost in the shadow of the
 /// full socket.
 #[test]
-fn what_happens_after_an_overrun_is_told() {
+fn events_after_an_overrun_are_reported() {
     on_machine(|_, mut platform| {
         let one = platform.index("one0");
         overrun(&mut platform, &[], &[]);

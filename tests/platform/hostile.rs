@@ -58,7 +58,7 @@ fn a_forwarded_packet_shows_its_hop_limit() {
 /// RA-RX-10, SEC-02: what came in fragments is told as such, also when the fragment is the only
 /// one of its packet.
 #[test]
-fn a_fragmented_packet_is_told_as_fragmented() {
+fn a_fragmented_packet_is_reported_as_fragmented() {
     let mut attack = Attack::new();
     let envelope = attack.envelope;
     for frame in envelope.icmpv6_in_fragments(&ADVERTISEMENT) {
@@ -112,7 +112,7 @@ fn a_wrong_checksum_holds_nobody_up() {
 /// SEC-07: messages of every short length are told as they are, or not at all; none ends the
 /// socket.
 #[test]
-fn short_messages_are_told_as_they_are() {
+fn short_messages_are_returned_as_they_are() {
     let mut attack = Attack::new();
     let envelope = attack.envelope;
     for length in 0..ADVERTISEMENT.len() {

@@ -6,7 +6,7 @@ use super::bench::on_machine;
 
 /// RA-TX-63: who was heard of by neighbor discovery on that interface, and nobody else.
 #[test]
-fn the_neighbor_cache_is_listed_with_who_can_be_sent_to() {
+fn the_neighbors_that_can_be_sent_to_are_listed() {
     on_machine(|machine, mut platform| {
         for (address, interface, state) in [
             ("fe80::1", "one0", "reachable"),

@@ -99,7 +99,7 @@ fn an_advertisement_arrives_with_all_that_tells_whether_to_believe_it() {
 /// BKE-19: what a program here advertises comes back, and nothing that a neighbour sends does, under
 /// whatever address.
 #[test]
-fn what_this_machine_advertises_is_told_from_what_is_forged() {
+fn own_advertisements_are_distinguished_from_forged_ones() {
     let (_net, one, other) = two_machines();
     let here = place(&one, "one0");
     let local = inside(&one, || LocalAdvertisements::open().unwrap());
@@ -234,7 +234,7 @@ fn datagrams_to_port_546_come_whole_from_any_port() {
 /// UPL-02: from a tentative address nothing leaves. The kernel says so, and says when the address
 /// is usable; from then on it works.
 #[test]
-fn sending_from_a_tentative_address_fails_until_it_is_told_as_usable() {
+fn sending_from_a_tentative_address_fails_until_it_is_reported_as_usable() {
     let net = Net::new();
     let (one, other) = (net.host("one"), net.host("other"));
     one.sysctl("default", "dad_transmits", 3);

@@ -270,12 +270,12 @@ impl Lan {
 
     /// Whatever was done step by step, the whole derivation finds nothing left to do.
     pub fn nothing_is_left_to_do(&mut self) {
-        while self.node().core.lags() {
+        while self.node().core.has_postponed_work() {
             self.run_for(Duration::from_millis(1));
         }
         let before = self.system().routes.clone();
         self.give(Input::System(self.system().clone()));
-        while self.node().core.lags() {
+        while self.node().core.has_postponed_work() {
             self.run_for(Duration::from_millis(1));
         }
         assert_eq!(self.system().routes, before);

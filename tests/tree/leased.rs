@@ -125,7 +125,7 @@ fn a_change_moves_the_route_to_what_is_leased_then() {
 
 /// SEC-18: a stranger with the DUID of a router that answers does not get its route.
 #[test]
-fn a_stranger_does_not_get_the_route_of_who_answers() {
+fn a_stranger_does_not_get_the_route_of_a_router_that_answers() {
     let mut lan = leased();
     let renewed = [lease("2001:db8:0:310::/60", &duid(1))];
     for kind in [Solicit, Request, Renew] {
@@ -148,7 +148,7 @@ fn a_stranger_does_not_get_the_route_of_who_answers() {
 
 /// SEC-18: who sees the first message of a router and asks in its name comes too late.
 #[test]
-fn a_stranger_does_not_get_ahead_of_who_asks() {
+fn a_stranger_does_not_get_ahead_of_the_router_that_asks() {
     let mut lan = Lan::new(SITE);
     lan.hear(ROUTER, message(Solicit, &duid(1), &[ia(1, &[])]));
     lan.hear(OTHER, message(Request, &duid(1), &[ia(1, &[])]));

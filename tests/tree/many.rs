@@ -132,8 +132,8 @@ impl Many {
         done
     }
 
-    fn lags(&self) -> bool {
-        self.net.nodes[0].core.lags()
+    fn has_postponed_work(&self) -> bool {
+        self.net.nodes[0].core.has_postponed_work()
     }
 
     /// Reads the kernel's state anew; how many routes that adds.
@@ -145,7 +145,7 @@ impl Many {
     /// Passes until nothing is left to be done but what time brings; how many there were.
     fn settle(&mut self) -> usize {
         let mut passes = 0;
-        while self.lags() {
+        while self.has_postponed_work() {
             passes += 1;
             assert!(passes < 100, "it does not end");
             let deadline = self.net.nodes[0].core.deadline(self.net.now).unwrap();
@@ -216,7 +216,7 @@ fn a_change_is_advertised_before_a_thousand_bindings_have_followed() {
     assert_eq!(many.records.len(), usize::from(COUNT));
     assert!(many.records.values().all(|times| *times == 1));
     assert_eq!(many.read_anew(), 0);
-    assert!(!many.lags());
+    assert!(!many.has_postponed_work());
 }
 
 /// The first routers are notified at once. Of the others most are when all routes are there: a router

@@ -281,7 +281,7 @@ fn what_has_run_out_is_anybodys() {
 
 /// Behind a relay agent that is there, nobody but the holder is the holder.
 #[test]
-fn a_relay_agent_answers_for_who_is_behind_it() {
+fn a_relay_agent_answers_for_the_routers_behind_it() {
     let held = net("2001:db8:0:100::/56");
     let interface = |name: &[u8]| RelayOption::InterfaceId(name.to_vec());
     let from = |peer: &str, link: &str, name: &[u8]| {

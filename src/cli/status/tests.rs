@@ -92,7 +92,7 @@ fn status() -> Status {
 }
 
 #[test]
-fn the_page_has_what_is_wrong_first_and_then_who_holds_what() {
+fn the_page_has_conditions_first_and_then_the_parts_with_their_holders() {
     let page = render(&status(), LISTED, false);
     assert_eq!(page.lines().collect::<Vec<_>>(), PAGE, "\n{page}");
     assert!(page.lines().all(|line| line.chars().count() <= page::WIDTH), "{page}");
@@ -232,7 +232,7 @@ fn a_page_that_is_watched_fits_the_terminal() {
 }
 
 #[test]
-fn hosts_show_who_has_moved() {
+fn hosts_are_shown_with_their_present_addresses() {
     let neighbor = |address: &str, last: u8| crate::core::kernel::system::Neighbor {
         address: address.parse().unwrap(),
         link_layer: vec![2, 0, 0, 0, 0, last],

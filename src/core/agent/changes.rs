@@ -9,7 +9,7 @@ use crate::core::uplink::Effect;
 use crate::time::Instant;
 
 impl Core {
-    /// Begins a change, or goes on with one.
+    /// Begins the record of a change, or continues the one that is under way.
     pub(in crate::core) fn follow_change(&mut self, now: Instant, name: &str, effect: &Effect) {
         let from =
             |reported: &BTreeMap<String, Prefixes>| reported.get(name).cloned().unwrap_or_default();

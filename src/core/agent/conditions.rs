@@ -29,7 +29,8 @@ impl Conditions {
         self.0.insert((condition.name(), subject.to_owned(), condition.which()), condition);
     }
 
-    /// What is awaited on an uplink in vain, and what it goes on with.
+    /// Adds the conditions for routers or servers of an uplink that do not answer, each with the
+    /// delegated prefixes that the uplink uses meanwhile.
     fn add_silence(&mut self, now: Instant, name: &str, uplink: &Uplink) {
         let silent_for = |since| now.since(since).as_secs();
         if let Some(since) = uplink.silence().router() {
@@ -43,7 +44,7 @@ impl Conditions {
         }
     }
 
-    /// Which IA_PDs of an uplink servers answer about and do not fill.
+    /// Adds the IA_PDs of an uplink for which servers answer without granting a prefix.
     fn add_unavailable(&mut self, now: Instant, name: &str, uplink: &Uplink) {
         let lease = uplink.lease();
         let unfilled = lease.unavailable().iter();
@@ -60,7 +61,7 @@ impl Conditions {
         }
     }
 
-    /// For status.
+    /// The conditions as `status` shows them.
     pub(in crate::core) fn view(&self) -> Vec<status::Condition> {
         let view = |((name, subject, _), condition): (&Key, &Condition)| status::Condition {
             name: (*name).to_owned(),
@@ -72,7 +73,7 @@ impl Conditions {
     }
 }
 
-/// What an uplink holds, and for how long.
+/// The delegated prefixes that an uplink holds, with their valid lifetimes.
 fn kept(now: Instant, uplink: &Uplink) -> Kept {
     let held = uplink.lease().prefixes().into_iter().filter(|held| held.gone_since.is_none());
     let kept = held.map(|held| KeptPrefix {
@@ -200,7 +201,8 @@ impl Core {
         found
     }
 
-    /// Interfaces of the configuration that are not there, or of no use.
+    /// Adds the configured interfaces that do not exist, are down, lack a link-local address, or
+    /// ignore neighbors.
     fn find_absent(&self, found: &mut Conditions) {
         let remedies = self.capabilities.remedies;
         for name in self.config.interfaces() {

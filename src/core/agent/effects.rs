@@ -1,4 +1,4 @@
-//! What follows from an input: for uplinks, for the record of a change, for the next deadline.
+//! The consequences of an input: effects on uplinks, the record of a change, the next deadline.
 
 use super::settle::DefaultRoute;
 use crate::core::Core;
@@ -48,7 +48,7 @@ impl Core {
         Deadline::first(uplinks.chain(downlinks).chain(more))
     }
 
-    /// Lets everything happen whose time has come.
+    /// Handles all deadlines that have passed.
     pub(in crate::core) fn handle_timeouts(&mut self, now: Instant) {
         let grace = self.config.grace;
         let effects: Vec<(String, Effect)> = self
@@ -76,7 +76,7 @@ impl Core {
         }
     }
 
-    /// Does what an operator or a hook asks for.
+    /// Carries out a command of an operator or a hook.
     pub(in crate::core) fn command(&mut self, now: Instant, command: Command) {
         let (interface, command_name) = (command.uplink().map(str::to_owned), command.name());
         self.report(Event::CommandReceived { interface, command: command_name });
@@ -114,7 +114,7 @@ impl Core {
         }
     }
 
-    /// Brings uplinks and downlinks to what the kernel has.
+    /// Attaches uplinks and downlinks to the links that the kernel has, or detaches them.
     pub(in crate::core) fn attach(&mut self, now: Instant) {
         if !self.ready {
             return;
@@ -139,7 +139,8 @@ impl Core {
         }
     }
 
-    /// Turns what an event meant for an uplink into the record of a change, and into outputs.
+    /// Carries out an effect of an uplink: records the change, stores the lease and queues
+    /// messages.
     pub(in crate::core) fn take_effect(&mut self, now: Instant, name: &str, effect: &Effect) {
         self.pass.request_if(effect.derive);
         if effect.heard {
@@ -152,10 +153,10 @@ impl Core {
         self.report_exchanges(name);
         self.follow_change(now, name, effect);
         if effect.delegated {
-            self.ask_for_what_was_taken(now, name);
+            self.ask_again_elsewhere(now, name);
         }
         if effect.asked {
-            // A question promises nothing.
+            // A request promises nothing, so it need not wait until the lease is stored.
             self.send_from_uplink(now, name);
         }
         if effect.remember
@@ -185,13 +186,13 @@ impl Core {
         self.kernel.state.system.name_of(interface).map(str::to_owned)
     }
 
-    /// Whether something is left to be done that no neighbor waits for.
-    pub fn lags(&self) -> bool {
+    /// Whether work is left that no neighbor waits for.
+    pub fn has_postponed_work(&self) -> bool {
         self.pass.is_deferred() || !self.kernel.backlog.is_empty()
     }
 
-    /// Whether events are wanted that matter only when a fault is looked for: else there are none
-    /// for what any node can cause in numbers.
+    /// Sets whether debug events are reported. Without them nothing is allocated for events that
+    /// any node can cause in large numbers.
     pub const fn set_reports_debug(&mut self, reports_debug: bool) {
         self.reports_debug = reports_debug;
     }

@@ -25,8 +25,8 @@ impl Core {
         self.attach(now);
     }
 
-    /// Takes in changes in their order; whether any of them was not known. Most are known:
-    /// the kernel reports our own steps too.
+    /// Applies kernel events in their order; returns whether any of them was news. Most are not:
+    /// the kernel reports the agent's own steps too.
     pub(in crate::core) fn take_events(&mut self, now: Instant, events: Vec<KernelEvent>) -> bool {
         let mut differs = false;
         for event in events {
@@ -61,7 +61,7 @@ impl Core {
             KernelEvent::Address(address) if address.ours && !address.duplicate => {
                 self.pass.request_heard(now, now + DEFER);
             }
-            // Any node on the link can have the kernel make and refresh those.
+            // Any node on the link can make the kernel form and refresh such addresses.
             KernelEvent::Address(KernelAddress {
                 origin: Origin::Advertisement | Origin::Temporary,
                 ..
@@ -93,7 +93,7 @@ impl Core {
         }
     }
 
-    /// The machine has slept: what is known of the links of uplinks is as old as that.
+    /// The machine has slept: information about the uplinks' links may be out of date.
     pub(in crate::core) fn resume(&mut self, now: Instant) {
         let uplinks = self.uplinks.iter_mut();
         let effects: Vec<_> =

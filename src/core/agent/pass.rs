@@ -91,29 +91,31 @@ impl Pass {
         }
     }
 
-    /// Whether a pass is requested at once, and no Reconfigure messages were sent ahead of it.
-    pub(super) const fn is_to_be_announced(&self) -> bool {
+    /// Whether Reconfigure messages may be sent ahead of the pass: it is requested at once, and
+    /// none were sent ahead of it yet.
+    pub(super) const fn may_notify_ahead(&self) -> bool {
         self.is_pressing && self.ahead.is_none()
     }
 
-    /// Takes note that Reconfigure messages go ahead of the pass.
-    pub(super) const fn announced(&mut self, now: Instant) {
+    /// Notes that Reconfigure messages are sent ahead of the pass.
+    pub(super) const fn note_notified_ahead(&mut self, now: Instant) {
         self.ahead = Some(Ahead { notified_at: now, left_at: None });
     }
 
-    /// All outputs have been performed: what goes ahead of the pass has left.
+    /// Notes that all outputs have been performed, and with them the Reconfigure messages ahead of
+    /// the pass.
     pub(in crate::core) fn note_left(&mut self, now: Instant) {
         if let Some(ahead) = &mut self.ahead {
             ahead.left_at.get_or_insert(now);
         }
     }
 
-    /// The Reconfigure messages that went ahead of the pass, while that has not begun.
+    /// The Reconfigure messages that were sent ahead of the pass; none once the pass has begun.
     pub(super) fn ahead(&self) -> Option<Ahead> {
         self.ahead.filter(|_| self.is_pressing)
     }
 
-    /// Whether something is known that has not been derived yet and soon will be.
+    /// Whether a pass that is requested has yet to begin, and will soon.
     pub(super) const fn is_awaited(&self) -> bool {
         self.is_pressing || self.recompute_by.is_some()
     }
@@ -123,8 +125,9 @@ impl Pass {
         self.recompute_by.is_some()
     }
 
-    /// Begins a pass if one is to begin now; whether it did. All requests are met by it. `is_busy`
-    /// says that others wait for something else: then only one that is requested at once begins.
+    /// Begins a pass if one is requested for `now`; returns whether it did. The pass serves all
+    /// requests. With `is_busy`, while other work is left that routers wait for, only a pass that
+    /// is requested at once begins.
     pub(super) fn begin(&mut self, now: Instant, is_busy: bool) -> bool {
         let mut by = [self.recompute_by, self.refresh_by].into_iter().flatten();
         let begins = self.is_pressing || (!is_busy && by.any(|at| at <= now));

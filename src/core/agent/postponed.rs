@@ -1,5 +1,5 @@
-//! Messages of requesting routers that are answered when our own lease has been renewed (SRV-61), or
-//! a second later.
+//! Messages of requesting routers whose answers wait until our own lease is renewed (SRV-61), for a
+//! second at most.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::core::input::Received;
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6::{Message, MessageType};
 
-/// The longest time that a message waits.
+/// The longest time that an answer waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Messages that wait, in all. Beyond it the oldest is answered at once.
 const MAX_WAITING: usize = 64;
@@ -28,8 +28,8 @@ struct Waiting {
 pub(in crate::core) struct Postponed(VecDeque<Waiting>);
 
 impl Postponed {
-    /// Keeps a message. One of each neighbour waits: a later one of the same takes its place, but
-    /// waits no longer. Returns a message that has to be answered at once to make room.
+    /// Keeps a message. Each neighbour has one message here: a newer one replaces it without
+    /// extending the wait. Returns a message that has to be answered at once to make room.
     pub(in crate::core) fn add(
         &mut self,
         now: Instant,
@@ -48,22 +48,22 @@ impl Postponed {
         evicted.map(|waiting| (waiting.downlink, waiting.received))
     }
 
-    /// The next message that waits no longer: at its time, or where nothing is `awaited`.
+    /// Takes the next message whose time is over, or any where no renewal is `awaited`.
     fn take_next(&mut self, now: Instant, awaited: bool) -> Option<(Arc<str>, Received)> {
         let is_over = self.0.front().is_some_and(|waiting| !awaited || waiting.until <= now);
         let waiting = if is_over { self.0.pop_front() } else { None };
         waiting.map(|waiting| (waiting.downlink, waiting.received))
     }
 
-    /// When the first has waited for long enough.
+    /// When the wait of the first message ends.
     pub(in crate::core) fn deadline(&self) -> Option<Deadline> {
         self.0.front().map(|waiting| Deadline::new(waiting.until, "answer after our own renewal"))
     }
 }
 
 impl Core {
-    /// Renews our own leases first where a new binding could be given only little of them; whether
-    /// the answer is to wait for that.
+    /// Renews our own leases first where a new binding could be granted only a short preferred
+    /// lifetime; returns whether the answer is to wait for the renewal.
     pub(in crate::core) fn waits_for_renewal(&mut self, now: Instant, message: &Message) -> bool {
         let asks = matches!(message.kind, MessageType::Solicit | MessageType::Request);
         let mut waits = false;

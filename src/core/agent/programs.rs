@@ -1,4 +1,5 @@
-//! Other programs that advertise on downlinks: they are handed what is new, and heard doing it.
+//! Other programs that advertise on downlinks: the agent hands them what to advertise, and listens
+//! to what they send.
 
 use crate::config::Job;
 use crate::core::Core;
@@ -17,12 +18,13 @@ use crate::time::Instant;
 use crate::wire::ndp::{RouterAdvertisement, RouterSolicitation};
 
 impl Core {
-    /// Hands the program of a downlink, if it has one, what it is to advertise from now on, behind
-    /// the promises that this makes, and asks it whether it does.
+    /// Hands the program of a downlink, if it has one, what it is to advertise from now on, after
+    /// storing the promises in it, and solicits the program to check what it sends.
     pub(in crate::core) fn send_to_program(&mut self, now: Instant, downlink: &mut Downlink) {
         let failures = downlink.advertising().program_failures();
         if let Some(attached) = downlink.poll_probe(now) {
-            // From our own address to that address: no other node on the link sees it.
+            // The packet goes from our own address to the same address: no other node on the link
+            // sees it.
             self.outputs.push_back(Output::SendIcmpv6(Packet {
                 interface: attached.index,
                 source: attached.link_local,
@@ -39,7 +41,7 @@ impl Core {
         }
     }
 
-    /// Records what hosts on a downlink are about to be promised.
+    /// Stores the promises that are about to be made to hosts on a downlink.
     pub(in crate::core) fn remember_promises(&mut self, downlink: &str, promises: Vec<Promise>) {
         for Promise { prefix, is_route, until } in promises {
             let downlink = downlink.to_owned();
@@ -56,15 +58,15 @@ impl Core {
         self.outputs.push_back(Output::Engine(Order::Advertise { number, downlink, advertised }));
     }
 
-    /// Takes in what became of something that is published on this host.
+    /// Handles a report about something that is published on this host.
     pub(in crate::core) fn take_publication_report(&mut self, report: PublicationReport) {
         self.publications.take_report(report);
         self.review = true;
     }
 
-    /// Takes in an advertisement that this machine has sent to itself from its own address on a
-    /// downlink: the program in the built-in's place has sent it. One that arrives from the link
-    /// under that address is forged, and shows nothing.
+    /// Handles an advertisement that this machine has sent to itself from its own address on a
+    /// downlink: it is the one of the program that advertises there. One that arrives from the link
+    /// under that address is forged, and is not handed to this method.
     pub(in crate::core) fn advertisement_of_program(&mut self, now: Instant, received: &Received) {
         let system = &self.kernel.state.system;
         if check_neighbor(received).is_err() || !system.is_own(received.interface, received.source)
@@ -84,7 +86,7 @@ impl Core {
         }
     }
 
-    /// Programs that hand over more than can be taken in.
+    /// Adds the programs that hand over more reports than the agent takes in.
     pub(in crate::core) fn find_flooding_programs(&self, found: &mut Conditions) {
         let flooding = self.uplinks.iter().filter(|(_, uplink)| uplink.lease().is_flooded());
         for (name, uplink) in flooding {
@@ -98,7 +100,7 @@ impl Core {
         }
     }
 
-    /// Programs that have not been heard to do what they were handed.
+    /// Adds the programs whose advertisements do not show what they were handed.
     pub(in crate::core) fn find_silent_programs(&self, found: &mut Conditions) {
         for (name, downlink) in &self.downlinks {
             let Some(failures) = downlink.advertising().program_failures() else { continue };

@@ -16,8 +16,8 @@ use crate::time::Instant;
 const MAX_ENTRIES: usize = 8;
 
 impl Core {
-    /// Publishes what is new. The first publication withdraws what an earlier run has left, so it
-    /// waits until it is known what there is.
+    /// Publishes new content. The first publication removes what an earlier run has left, so it
+    /// waits for the first advertisement.
     pub(in crate::core) fn publish(&mut self, now: Instant, facts: &BTreeMap<String, UplinkFacts>) {
         let system = &self.kernel.state.system;
         let waits = self.uplinks.values().filter_map(|uplink| uplink.first_words_by(system)).max();
@@ -69,9 +69,9 @@ impl Core {
     }
 }
 
-/// Whether DNS servers and search domains are handed to anybody. A program that follows the
-/// advertisements in the kernel's place hands them on itself, but not to a file or a program that the
-/// operator names here.
+/// Whether DNS servers and search domains are handed to any receiver. A program that follows the
+/// advertisements in the kernel's place hands them on itself, but not to a file or a program that
+/// the operator names here.
 fn hands_on(client: &Client, facts: &UplinkFacts) -> bool {
     match client.resolver {
         ResolverTarget::Nobody => false,
@@ -121,8 +121,7 @@ const fn is_server(address: &Ipv6Addr) -> bool {
     !address.is_unspecified() && !address.is_loopback() && !address.is_multicast()
 }
 
-/// Whether a name from the network has no meaning beside itself to a program that reads it
-/// (SEC-14).
+/// Whether a name from the network has no special meaning to a program that reads it (SEC-14).
 fn is_clean(name: &str) -> bool {
     let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
     !name.is_empty() && !name.starts_with('-') && name.bytes().all(is_plain)

@@ -1,5 +1,4 @@
-//! Packets: what is not to be believed is counted by reason, the rest goes to its uplink or
-//! downlink.
+//! Packets: one that fails a check is counted by reason, any other goes to its uplink or downlink.
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
@@ -74,7 +73,7 @@ impl Core {
         match handled {
             Ok(mut effect) => {
                 let name = name.to_owned();
-                // The answer will change more: one pass for both.
+                // The answer to our request will change more: one pass serves both.
                 if uplink.is_asking() && std::mem::take(&mut effect.heard) {
                     self.pass.request_heard(now, now + DEFER);
                 }
@@ -198,7 +197,7 @@ impl Core {
         {
             return self.take_effect(now, &name, &effect);
         }
-        // Any node can send answers to nothing.
+        // Any node can send a Reply that answers no request.
         let is_answer =
             self.uplinks.get(&name).is_some_and(|uplink| uplink.lease().awaits(&message));
         let elsewhere = is_answer.then(|| self.prefixes_elsewhere(&name));
@@ -244,10 +243,11 @@ impl Core {
         live.map(|held| held.prefix).collect()
     }
 
-    /// What `name` held may be free: other uplinks that were given what overlapped it ask again.
-    pub(in crate::core) fn ask_for_what_was_taken(&mut self, now: Instant, name: &str) {
+    /// Asks anew on those uplinks whose servers gave a prefix that overlapped one of `name`, which
+    /// may be free from here on.
+    pub(in crate::core) fn ask_again_elsewhere(&mut self, now: Instant, name: &str) {
         for (_, uplink) in self.uplinks.iter_mut().filter(|(other, _)| *other != name) {
-            uplink.ask_for_what_was_taken(now);
+            uplink.ask_again_if_overlapped(now);
         }
     }
 

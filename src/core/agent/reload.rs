@@ -13,7 +13,8 @@ use crate::core::uplink::Uplink;
 use crate::time::Instant;
 
 impl Core {
-    /// Takes over `config`: what is configured as before goes on undisturbed.
+    /// Takes over `config`. An uplink or downlink whose configuration is the same as before keeps
+    /// its state.
     pub(in crate::core) fn configure(&mut self, now: Instant, config: Config) {
         if let Some(duid) = config.duid.clone()
             && duid != self.duid
@@ -43,7 +44,7 @@ impl Core {
             if let Some(mut downlink) = self.downlinks.remove(name)
                 && ended
             {
-                self.say_goodbye(now, &mut downlink, true);
+                self.send_final_advertisement(now, &mut downlink, true);
             }
         }
         for (name, wanted) in &config.downlinks {
@@ -60,7 +61,7 @@ impl Core {
         self.delegating.configure(&self.duid, &config);
         if let Some(engines) = self.engines.configure(&config) {
             self.outputs.push_back(Output::RunEngines(engines));
-            // A program that takes another's place knows nothing yet.
+            // A program that takes another's place has no order yet.
             self.downlinks.values_mut().for_each(|downlink| downlink.repeat_order(now));
         }
         self.config = config;
@@ -77,8 +78,8 @@ impl Core {
         }
     }
 
-    /// Sends the final advertisements; then leaves or removes what this program has set, as
-    /// configured (`on_stop`).
+    /// Sends the final advertisements; then leaves or removes the agent's addresses, routes and
+    /// settings, as configured (`on_stop`).
     pub(in crate::core) fn stop(&mut self, now: Instant) {
         let remove = self.config.on_stop == OnStop::Remove;
         if self.ready && self.pass.begin_pressing() {
@@ -86,7 +87,7 @@ impl Core {
             self.derive_and_apply(now);
         }
         for mut downlink in std::mem::take(&mut self.downlinks).into_values() {
-            self.say_goodbye(now, &mut downlink, remove);
+            self.send_final_advertisement(now, &mut downlink, remove);
         }
         if remove {
             let addresses =
@@ -109,7 +110,7 @@ impl Core {
     }
 
     /// Sends the final advertisement of a downlink; `withdraw` withdraws its prefixes too.
-    fn say_goodbye(&mut self, now: Instant, downlink: &mut Downlink, withdraw: bool) {
+    fn send_final_advertisement(&mut self, now: Instant, downlink: &mut Downlink, withdraw: bool) {
         if let Some(advertised) = downlink.final_order(now, withdraw) {
             self.order_to_advertise(downlink.name().to_owned(), advertised);
         }

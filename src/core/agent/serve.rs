@@ -1,5 +1,5 @@
-//! Serving subordinate routers: what comes to UDP port 547, what bindings mean for routes and
-//! memory, and notifications after a change.
+//! Serving subordinate routers: messages to UDP port 547, the routes and records of bindings, and
+//! notifications after a change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -29,14 +29,16 @@ use crate::wire::DecodeError;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 
-/// What changes of static prefixes are recorded under: no interface can bear a name with a space.
+/// The name under which changes of static prefixes are recorded: no interface can bear a name with
+/// a space.
 pub(in crate::core) const STATIC: &str = "static prefixes";
-/// What relays say in one message that answers have to say again.
+/// The most octets of relay options that an answer repeats.
 const MAX_RELAY_OCTETS: usize = 1024;
-/// Bindings that are looked after in one pass, however many deadlines have passed.
+/// How many bindings are handled in one pass, however many deadlines have passed.
 pub(in crate::core) const PER_PASS: usize = 256;
-/// The same while routes of bindings are left to be set. A router that is notified comes at once, and
-/// a route that is not there yet is then set by itself, which takes longer than with many others.
+/// How many are handled in one pass while routes of bindings are left to be set. A router that is
+/// notified requests at once, and a route that is not there by then is set alone, which takes
+/// longer than with many others.
 const PER_BUSY_PASS: usize = 16;
 
 impl Core {
@@ -135,9 +137,9 @@ impl Core {
         Ok(())
     }
 
-    /// Whether the node that a message comes from may send it: a requesting router is a neighbor,
-    /// and a relay agent is one that the downlink believes (RLY-19). What any other relay agent
-    /// says of links and link-layer addresses, it says of others.
+    /// Whether the node that a message comes from may send it: a requesting router has to be a
+    /// neighbor, and a relay agent has to be one that the downlink is configured to believe
+    /// (RLY-19). Any other relay agent could name links and link-layer addresses of other routers.
     fn check_source(&self, arrival: &Arrival, received: &Received) -> Result<(), &'static str> {
         let is_neighbor =
             || self.kernel.state.system.is_on_link(received.interface, received.source);
@@ -155,7 +157,7 @@ impl Core {
         if is_believed { Ok(()) } else { Err("foreign-relay") }
     }
 
-    /// Sends to a requesting router, or to the relay before it.
+    /// Sends to a requesting router, or to the relay agent next to us.
     pub(in crate::core) fn send_server(
         &mut self,
         downlink: &str,
@@ -163,7 +165,7 @@ impl Core {
         octets: Vec<u8>,
         memory: Safety,
     ) {
-        // Not the downlink's attachment, which is there only where advertisements are ours.
+        // The downlink's attachment is no help: it exists only where this program advertises.
         let Some(link) = self.kernel.state.system.link(downlink).filter(|link| link.running) else {
             return;
         };
@@ -180,8 +182,8 @@ impl Core {
         self.outputs.push_back(Output::SendServer(ServerPacket { packet, port, memory }));
     }
 
-    /// Brings routes and memory to what bindings have become: all together, as a message can move
-    /// a prefix from one to another. The steps are left over that no answer waits for.
+    /// Brings routes and records up to date with these bindings: all together, as a message can
+    /// move a prefix from one to another. Returns the steps that no answer waits for.
     fn follow_bindings(&mut self, now: Instant, touched: &BTreeSet<BindingKey>) -> Vec<Step> {
         if touched.is_empty() {
             return Vec::new();
@@ -194,14 +196,16 @@ impl Core {
         later
     }
 
-    /// Tells of delegations that came and went: at info of those that the configuration names.
+    /// Reports delegations that began or ended: at level info where the configuration names the
+    /// router.
     pub(in crate::core) fn report_delegations(
         &mut self,
         key: &BindingKey,
         before: &[KernelRoute],
         after: &[KernelRoute],
     ) {
-        // There is no event about what any node can have in numbers, unless it is wanted.
+        // Any node can cause such events in large numbers: those that nothing consumes are not
+        // made.
         if !self.reports_debug && !self.delegating.names_any() {
             return;
         }
@@ -250,18 +254,18 @@ impl Core {
         if self.kernel.backlog.has_steps() { PER_BUSY_PASS } else { PER_PASS }
     }
 
-    /// Lets everything happen to bindings whose time has come, for `most` of them.
+    /// Handles the deadlines of `most` bindings.
     pub(in crate::core) fn serve_timeouts(&mut self, now: Instant, most: usize) {
         let touched = self.delegating.handle_timeout(now, most);
         let later = self.follow_bindings(now, &touched);
         self.take_steps(now, later);
     }
 
-    /// Notifies the routers of `most` bindings that a change concerns: everything that they will ask
-    /// for has been switched.
+    /// Notifies the routers of `most` bindings that a change concerns. By now their requests are
+    /// answered with the new prefixes.
     pub(in crate::core) fn notify_subordinates(&mut self, now: Instant, most: usize) {
         self.serve_timeouts(now, most);
-        // Before a value of it is used.
+        // The block of replay values is stored before the first of them is used.
         let serves = self.kernel.desired.serves();
         let reserved = serves.then(|| self.delegating.reserve_replay()).flatten();
         if let Some(reserved) = reserved {
@@ -286,7 +290,7 @@ impl Core {
         }
     }
 
-    /// Hands programs in the built-in's place what they are to give.
+    /// Hands programs in the built-in's place the prefixes that they are to delegate.
     pub(in crate::core) fn order_delegations(&mut self, now: Instant) {
         for assigned in self.delegating.orders(now) {
             let (downlink, assigned) = (assigned.downlink.to_string(), Box::new(assigned));
@@ -295,8 +299,8 @@ impl Core {
         }
     }
 
-    /// Takes in what is known of another program. A report about an older order than the newest
-    /// has been overtaken: another one follows it.
+    /// Handles a report about another program. A report about an order before the newest is
+    /// overtaken: another one follows it.
     pub(in crate::core) fn take_report(&mut self, now: Instant, report: Report) {
         if !self.engines.is_about_newest(&report) {
             return;
@@ -315,7 +319,7 @@ impl Core {
         self.review |= is_news;
     }
 
-    /// Puts other prefixes in the place of static ones, all in one pass.
+    /// Replaces static prefixes, all in one pass.
     pub(in crate::core) fn set_prefixes(
         &mut self,
         now: Instant,
@@ -342,20 +346,21 @@ impl Core {
         self.uplinks.contains_key(name)
     }
 
-    /// How far the solicitation of routers is on an uplink: whether it can send, and what it has.
+    /// The state of router solicitation on an uplink, and whether it can send; none where there is
+    /// no such uplink.
     pub fn solicitation(&self, uplink: &str) -> Option<(bool, Solicitation)> {
         let uplink = self.uplinks.get(uplink)?;
         Some((uplink.attached().is_some(), uplink.solicitation()))
     }
 
-    /// What an uplink is without since it came up, if anything; none at all where there is no such
-    /// uplink.
+    /// What an uplink lacks since it came up, if anything; the outer option is none where there is
+    /// no such uplink.
     pub fn lack(&self, now: Instant, uplink: &str) -> Option<Option<Lack>> {
         self.uplinks.get(uplink).map(|found| found.lack(now, &self.kernel.state.system))
     }
 
-    /// The first uplink that lacks something, and what; none where all have what they need, and the
-    /// kernel has all that follows from it.
+    /// The first uplink that lacks something, and what. None where no uplink does and no step
+    /// towards the desired state is left.
     pub fn first_lack(&self, now: Instant) -> Option<(&str, Lack)> {
         let system = &self.kernel.state.system;
         let mut lacks = self.uplinks.iter();
@@ -365,8 +370,8 @@ impl Core {
         found.or_else(|| is_settling.then_some(("", Lack::Settled)))
     }
 
-    /// The engine that requests the prefixes of an uplink, none for the built-in; none at all where
-    /// there is no such uplink.
+    /// The engine that requests the prefixes of an uplink, none for the built-in; the outer option
+    /// is none where there is no such uplink.
     pub fn requester(&self, uplink: &str) -> Option<Option<&str>> {
         self.config.uplinks.get(uplink).map(|uplink| uplink.requester.as_deref())
     }
@@ -401,7 +406,7 @@ fn direct(downlink: Arc<str>, received: &Received) -> Result<(Arrival, Message),
     Ok((Arrival { downlink, contact }, message))
 }
 
-/// A message that relays have handed on, with what is wrong with options of theirs.
+/// A message that relay agents have forwarded, with the errors in options of theirs.
 fn relayed(
     downlink: Arc<str>,
     received: &Received,
@@ -429,7 +434,7 @@ fn relayed(
         });
     }
     let levels: Vec<Vec<u8>> = levels.iter().map(RelayMessage::encode).collect();
-    // They are kept with the binding.
+    // They are kept with the binding, so any node could fill the memory with them.
     if levels.iter().map(Vec::len).sum::<usize>() > MAX_RELAY_OCTETS {
         return Err("relay-options");
     }

@@ -25,8 +25,7 @@ use crate::time::Instant;
 /// for longer, and so do all routers below its sender.
 const ANSWERS_FIRST: Duration = Duration::from_micros(500);
 
-/// Steps that are handed over at once. Between two batches the loop looks at packets, timers and
-/// signals.
+/// How many steps one batch has. Between two batches the loop looks at packets, timers and signals.
 const BATCH: usize = 1024;
 
 /// Whether a default route leads to the provider, and since when none does (RA-TX-30).
@@ -38,20 +37,22 @@ pub(in crate::core) enum DefaultRoute {
 }
 
 impl Core {
-    /// Derives and compares if anything was heard that could matter, then lets the links know.
+    /// Derives the desired state if something was heard that it depends on, hands over the steps,
+    /// and sends messages and advertisements.
     pub(in crate::core) fn settle(&mut self, now: Instant) {
         if !self.ready {
             return;
         }
-        // All outputs have been performed: what was not refused again went well.
+        // All outputs have been performed, so a retried step that was not refused again has
+        // succeeded.
         self.review |= self.kernel.refusals.drop_succeeded();
         let names: Vec<String> = self.uplinks.keys().cloned().collect();
         for name in &names {
             self.send_from_uplink(now, name);
         }
-        if self.pass.is_to_be_announced() && self.notify_ahead(now) {
-            // The rest follows when that has left, and was answered.
-            self.pass.announced(now);
+        if self.pass.may_notify_ahead() && self.notify_ahead(now) {
+            // The pass follows when the Reconfigure messages have left and were answered.
+            self.pass.note_notified_ahead(now);
             self.unsettled = Some(now);
             return;
         }
@@ -59,7 +60,7 @@ impl Core {
             return;
         }
         let mut later = Vec::new();
-        // What moves lifetimes or removes comes behind all that others wait for.
+        // Steps that only move lifetimes or remove come after all that neighbors wait for.
         if self.pass.begin(now, self.kernel.backlog.has_steps()) {
             later = self.derive_and_apply(now);
             // Routers that are about to be notified may ask at once, and are answered first.
@@ -79,11 +80,11 @@ impl Core {
         self.take_steps(now, later);
     }
 
-    /// Moves the bindings to what there is to give, and sends Reconfigure messages: while those
-    /// are on their way, and the Renew messages that answer them, routes and addresses follow.
-    /// Whether anything leaves.
+    /// Moves the bindings to the prefixes of the new plan, and sends Reconfigure messages: while
+    /// those are on their way, and the Renew messages that answer them, routes and addresses
+    /// follow. Returns whether anything leaves.
     fn notify_ahead(&mut self, now: Instant) -> bool {
-        // Another program has to have it before requesting routers hear of it.
+        // Another program has to have the new prefixes before requesting routers hear of them.
         if !self.delegating.answers()
             || !self.kernel.desired.serves()
             || self.delegating.bindings().is_empty()
@@ -96,15 +97,15 @@ impl Core {
         !self.outputs.is_empty()
     }
 
-    /// Until when the desired state waits for Renew messages of the routers that were just
-    /// notified; not known before the notification has left.
+    /// The time until which the desired state waits for Renew messages of the routers that were
+    /// just notified; the inner option is none before the notification has left.
     pub(in crate::core) fn answers_first(&self) -> Option<Option<Instant>> {
         let ahead = self.pass.ahead()?;
         let is_awaited = self.delegating.awaits_renewal(ahead.notified_at);
         is_awaited.then(|| ahead.left_at.map(|at| at + ANSWERS_FIRST))
     }
 
-    /// Lets the bindings follow what there is to give.
+    /// Carves the delegated prefixes by the plan and moves the bindings to the result.
     fn carve(&mut self, now: Instant, sources: &BTreeMap<String, UplinkFacts>) -> Carving {
         let carving = Carving::new(self.facts(sources));
         let known = self.bindings_known(&self.accounted(sources));
@@ -133,7 +134,8 @@ impl Core {
         }
     }
 
-    /// Brings about what is new. Returns the steps that no neighbor waits for.
+    /// Derives the desired state and takes the steps that neighbors wait for. Returns the other
+    /// steps.
     pub(in crate::core) fn derive_and_apply(&mut self, now: Instant) -> Vec<Step> {
         let sources = self.sources(now);
         let accounted = self.accounted(&sources);
@@ -200,7 +202,7 @@ impl Core {
         later
     }
 
-    /// What was kept of earlier derivations equals what all of it gives.
+    /// Checks that the routes kept over earlier derivations equal those of a whole derivation.
     #[cfg(debug_assertions)]
     fn check_delegated(&self) {
         if !self.kernel.backlog.has_steps() {
@@ -212,7 +214,8 @@ impl Core {
         }
     }
 
-    /// Has routers asked once more where a host's kernel has made nothing of what they advertise.
+    /// Solicits routers once more where a host's kernel has formed no address from their
+    /// advertisements.
     fn follow_forming(&mut self, now: Instant) {
         for uplink in self.uplinks.values_mut() {
             if uplink.follow_forming(now, &self.kernel.state.system) {
@@ -224,7 +227,7 @@ impl Core {
         names.iter().for_each(|name| self.send_from_uplink(now, name));
     }
 
-    /// Lets each uplink probe the first of its prefixes that packets can leave from.
+    /// Lets each uplink probe the first of its prefixes that has a usable address.
     fn aim_probes(&mut self, now: Instant) {
         for uplink in self.uplinks.values_mut() {
             let prefixes = uplink
@@ -244,7 +247,7 @@ impl Core {
         }
     }
 
-    /// Hands steps to the shell and takes them as taken: a refusal comes back as an input.
+    /// Hands steps to the shell and assumes that they succeed: a refusal comes back as an input.
     fn apply(&mut self, now: Instant, steps: Vec<Step>) {
         self.take_steps(now, steps);
         if let Some(change) = self.unadvertised {
@@ -259,7 +262,7 @@ impl Core {
         self.mute_uplinks(now);
     }
 
-    /// What asks needs UDP port 546.
+    /// Lets the exchanges of uplinks rest while UDP port 546 cannot be opened.
     fn mute_uplinks(&mut self, now: Instant) {
         let is_refused = self.kernel.refusals.of(&Key::Port(Port::Client)).is_some();
         let is_open = self.kernel.state.is_open(Port::Client);
@@ -281,8 +284,8 @@ impl Core {
         }
     }
 
-    /// The kernel refused a step: what was assumed is taken back, and the step waits until its
-    /// retry. A refusal alone has nothing derived, or thousands of them would keep the loop busy.
+    /// Handles a refusal: the assumption is taken back, and the step waits until its retry. A
+    /// refusal alone starts no derivation, or thousands of them would keep the loop busy.
     pub(in crate::core) fn step_failed(&mut self, now: Instant, step: Step, refusal: Refusal) {
         self.leave_to_next_run(&step);
         let refused = refusals::refused(&step, refusal, &self.kernel.state.system);

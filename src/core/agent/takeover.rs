@@ -32,7 +32,7 @@ pub(in crate::core) enum Identity {
     Known(Vec<u8>),
     /// It is being probed, and the message waits.
     Pending,
-    /// It does not answer, or not with its link-layer address.
+    /// It does not answer, or its answer names no link-layer address.
     Silent,
 }
 
@@ -47,9 +47,10 @@ impl Core {
         let newcomer = arrival.contact.place();
         self.delegating.contested(now, arrival, message, |key, binding| {
             let contact = binding.contact();
-            // Behind a relay agent nobody can be probed. But a router that is still where it was
-            // renews by T2, unless we could not hear it; one that has not is taken to be where the
-            // relay agent says now, as after a restart in which that numbered its interfaces anew.
+            // Behind a relay agent no node can be probed. But a router that is still in its place
+            // renews by T2, unless its message was lost; one that is overdue is taken to be in the
+            // place that the relay agent names now, as after a restart in which that numbered its
+            // interfaces anew.
             if contact.neighbor() == newcomer.neighbor && binding.is_overdue(now) {
                 return false;
             }
@@ -84,7 +85,8 @@ impl Core {
     ) -> Result<(), &'static str> {
         let newcomer = arrival.contact.place();
         let question = self.question(&holder.key.downlink, &holder.contact, &newcomer);
-        // A holder with the newcomer's own address is there, and one that cannot be probed may be.
+        // A holder with the newcomer's own address is present, and one that cannot be probed may
+        // be.
         let question = question.filter(|question| {
             question.holder != newcomer.neighbor
                 && self.kernel.state.system.is_on_link(question.interface, question.holder)
@@ -211,7 +213,7 @@ impl Core {
         self.review_contested();
     }
 
-    /// Has the raw socket pass only those messages that are of use now: echo replies where an
+    /// Sets which messages the raw socket passes beside those of routers: echo replies while an
     /// uplink probes, neighbor advertisements while a holder is probed.
     pub(in crate::core) fn follow_hearing(&mut self) {
         let wanted = Hearing {

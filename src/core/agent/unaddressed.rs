@@ -19,7 +19,7 @@ pub(in crate::core) struct Unaddressed(BTreeMap<IfIndex, Lack>);
 /// The lack of a link-local address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lack {
-    /// Since then, which is not long enough to report.
+    /// Since this time, which is not long enough to report.
     Since(Instant),
     /// It is to be reported.
     Lasting,
@@ -65,7 +65,7 @@ impl Unaddressed {
         Some(Deadline::new(since.min()? + PATIENCE, "link-local address of an interface"))
     }
 
-    /// Whether an interface has gone without for long enough to report it.
+    /// Whether an interface has lacked one for long enough to report it.
     pub(super) fn is_lasting(&self, interface: IfIndex) -> bool {
         self.0.get(&interface) == Some(&Lack::Lasting)
     }

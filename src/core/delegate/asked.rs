@@ -1,12 +1,12 @@
-//! What is looked at of what a message asks for.
+//! The part of a message that is looked at.
 
 use std::collections::BTreeSet;
 
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::IaPd;
 
-/// IA_PDs of one message that are looked at; beyond the default limit of a pool (SRV-39) there is
-/// nothing to be had.
+/// The most IA_PDs of one message that are looked at; beyond the default limit of a pool (SRV-39)
+/// no more are granted anyway.
 pub(super) const MAX_IAS: usize = 32;
 
 /// The IA_PDs of a message that are looked at, each IAID once.

@@ -1,4 +1,4 @@
-//! What a program in the built-in's place has to give.
+//! The prefixes that a program in the built-in's place has to give.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use super::HostOptions;
 use crate::time::Lifetime;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-/// All that is to be given on one downlink: a state, of which the newest counts.
+/// All that a program is to give on one downlink: a state, of which the newest counts.
 ///
-/// Lifetimes are those that each message may promise: they hold until the next of these values, so
-/// that a program which knows nothing of our lease never promises more than we have.
+/// Each message of the program may promise these lifetimes: they stay true until the next of these
+/// values, so that a program which knows nothing of our lease never promises more than we have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Assigned {
     /// The downlink.
     pub downlink: Arc<str>,
-    /// What this machine is known by.
+    /// The DUID of this machine.
     pub server: Duid,
     /// A Solicit with Rapid Commit is answered by a Reply.
     pub rapid_commit: bool,
     /// How often requesting routers are to renew, where that is not left to the lifetimes.
     pub renew_every: Option<Duration>,
-    /// What is given beside prefixes.
+    /// The options that are given beside prefixes.
     pub options: HostOptions,
     /// Configured delegations, by name.
     pub routers: Vec<AssignedRouter>,

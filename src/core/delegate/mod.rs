@@ -49,7 +49,7 @@ pub struct Arrival {
     pub contact: Contact,
 }
 
-/// What a message did.
+/// The effects of a message.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Served {
     /// Bindings whose routes and record have to be looked at.
@@ -60,21 +60,21 @@ pub struct Served {
     pub leased: Option<Duid>,
 }
 
-/// A way to notify a requesting router of a change.
+/// A notification of a requesting router about a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Notification {
     /// A signed Reconfigure.
     Reconfigure {
-        /// Where it is.
+        /// Its link.
         downlink: Arc<str>,
-        /// How it is reached.
+        /// How the requesting router is reached.
         contact: Arc<Contact>,
-        /// The message as it leaves.
+        /// The encoded message.
         octets: Vec<u8>,
     },
     /// A unicast router advertisement.
     Advertise {
-        /// Where it is.
+        /// Its link.
         downlink: Arc<str>,
         /// The requesting router.
         host: Ipv6Addr,
@@ -85,12 +85,13 @@ pub enum Notification {
 #[derive(Clone, Debug)]
 pub struct Delegating {
     bindings: Bindings,
-    /// Also while other programs answer: replay values go on from where they were.
+    /// The server of this program. It exists also while other programs answer, so that replay
+    /// values continue.
     server: Box<Server>,
     delegator: Delegator,
 }
 
-/// The one that answers requesting routers. A verb of [`Delegating`] is one `let` here: another
+/// The program that answers requesting routers. A verb of [`Delegating`] is one `let` here: another
 /// delegator is one case, and the compiler names the verbs that it has to answer.
 #[derive(Clone, Debug)]
 enum Delegator {
@@ -100,9 +101,9 @@ enum Delegator {
     Programs(Box<Programs>),
 }
 
-/// What was given.
+/// Bindings.
 impl Delegating {
-    /// With what is remembered: bindings, and up to where replay values may have been used.
+    /// Restores the stored bindings, and the highest replay value that may have been used.
     pub fn new(
         duid: Duid,
         stored: &BTreeMap<BindingKey, Arc<StoredBinding>>,
@@ -132,13 +133,13 @@ impl Delegating {
         if let Delegator::Programs(programs) = &mut self.delegator {
             let names = config.downlinks.values().filter_map(|link| link.delegator.as_deref());
             let mut engines = names.filter_map(|name| config.engine(name));
-            // What relay agents send to dhcp6s alone could come to a program that listens beside
-            // it.
+            // A program that listens beside dhcp6s could receive messages that relay agents send to
+            // dhcp6s alone.
             programs.share_port(engines.all(|engine| engine.program == Program::Kea));
         }
     }
 
-    /// Takes over what there is to give: bindings move, and the routers that concerns are notified.
+    /// Takes over the offers: bindings move, and the routers of those that changed are notified.
     /// Returns the bindings that were touched.
     pub fn set_offers(&mut self, now: Instant, offers: Offers) -> BTreeSet<BindingKey> {
         match &mut self.delegator {
@@ -151,7 +152,7 @@ impl Delegating {
         }
     }
 
-    /// Whether requesting routers are answered here, and not by other programs.
+    /// Whether this program answers requesting routers, and no other program does.
     pub const fn answers(&self) -> bool {
         matches!(self.delegator, Delegator::BuiltIn)
     }
@@ -212,8 +213,9 @@ impl Delegating {
         self.bindings.stored(key)
     }
 
-    /// The first holder at another place, of those that `counts`, of what `message` would take or
-    /// end: a binding that it names, or a configured delegation that another router was given.
+    /// The first holder at another place, of those that `counts` accepts, that `message` would take
+    /// a prefix from or release one of: of a binding that the message names, or of a configured
+    /// delegation that another router was given.
     pub fn contested(
         &self,
         now: Instant,
@@ -224,20 +226,20 @@ impl Delegating {
         self.bindings.contested(now, arrival, message, counts)
     }
 
-    /// Whether a holder has what it had.
+    /// Whether a holder still has the prefix that a newcomer asked for.
     pub fn still_holds(&self, holder: &Holder) -> bool {
         self.bindings.still_holds(holder)
     }
 
-    /// Whether a newcomer has to show that it is there before it gets a place.
+    /// Whether a newcomer has to be probed before it gets a place.
     pub fn is_crowded(&self, arrival: &Arrival, message: &Message) -> bool {
         self.bindings.is_crowded(arrival, message)
     }
 }
 
-/// The messages that say so.
+/// Messages.
 impl Delegating {
-    /// Takes over what each downlink is given beside prefixes.
+    /// Takes over the options that are given on each downlink beside prefixes.
     pub fn set_host_options(&mut self, options: BTreeMap<String, HostOptions>) {
         match &mut self.delegator {
             Delegator::BuiltIn => self.server.set_host_options(options),
@@ -254,7 +256,7 @@ impl Delegating {
         }
     }
 
-    /// Whether a router that was sent a Reconfigure message since then has not come yet.
+    /// Whether a router has yet to renew that was sent a Reconfigure message at `since` or later.
     pub fn awaits_renewal(&self, since: Instant) -> bool {
         match &self.delegator {
             Delegator::BuiltIn => self.server.awaits_renewal(since),
@@ -283,7 +285,7 @@ impl Delegating {
         }
     }
 
-    /// The answer to a router that asks for what another one holds: nothing is changed by it.
+    /// The answer to a router that asks for a prefix which another one holds: no binding changes.
     pub fn refusal(&self, arrival: &Arrival, message: &Message) -> Option<Answer> {
         match &self.delegator {
             Delegator::BuiltIn => self.server.refusal(arrival, message),
@@ -291,8 +293,8 @@ impl Delegating {
         }
     }
 
-    /// Lets everything happen whose time has come, for `most` bindings: where there are more, the
-    /// next deadline has passed then. Returns the bindings that were touched.
+    /// Handles the deadlines of `most` bindings that have passed. Where more have, the next
+    /// deadline lies in the past. Returns the bindings that were touched.
     pub fn handle_timeout(&mut self, now: Instant, most: usize) -> BTreeSet<BindingKey> {
         let woken = self.bindings.handle_timeout(now, most);
         match &mut self.delegator {
@@ -312,8 +314,8 @@ impl Delegating {
         }
     }
 
-    /// Up to where replay values are to be set aside on disk: ahead, so that no Reconfigure message
-    /// has to wait for that.
+    /// The last replay value to be reserved on disk, where more are needed: they are reserved in
+    /// advance, so that no Reconfigure message waits for the disk.
     pub const fn reserve_replay(&mut self) -> Option<u64> {
         match &mut self.delegator {
             Delegator::BuiltIn => self.server.reserve_replay(),
@@ -332,9 +334,10 @@ impl Delegating {
     }
 }
 
-/// Other programs that say so in the built-in's place.
+/// Programs that answer in the built-in's place.
 impl Delegating {
-    /// What they are to give from now on, where that is something new.
+    /// The prefixes that they are to give from now on, for each downlink where these differ from
+    /// the last order.
     pub fn orders(&mut self, now: Instant) -> Vec<Assigned> {
         match &mut self.delegator {
             Delegator::BuiltIn => Vec::new(),
@@ -342,8 +345,8 @@ impl Delegating {
         }
     }
 
-    /// Whether messages to the program of a downlink are listened to, as nothing else shows where
-    /// those are that it gives parts of pools.
+    /// Whether the agent listens to the messages that the program of a downlink answers, as nothing
+    /// else shows the places of routers that the program gives parts of pools.
     pub fn observes(&self, downlink: &str) -> bool {
         match &self.delegator {
             Delegator::BuiltIn => false,
@@ -351,7 +354,7 @@ impl Delegating {
         }
     }
 
-    /// Takes in what a program has leased: the bindings that were touched, and whether
+    /// Handles leases that a program reports; returns the bindings that were touched, and whether
     /// [`unreached`](Self::unreached) differs.
     pub fn set_leases(&mut self, now: Instant, leases: &Leases) -> (BTreeSet<BindingKey>, bool) {
         match &mut self.delegator {
@@ -360,8 +363,8 @@ impl Delegating {
         }
     }
 
-    /// By downlink: how many leases have no route as the place of their router is not known, and
-    /// the first of them.
+    /// By downlink, how many leases have no route because the place of their router is not known,
+    /// and the first of them.
     pub fn unreached(&self) -> Vec<(&str, usize, (&Ipv6Net, &Duid))> {
         match &self.delegator {
             Delegator::BuiltIn => Vec::new(),
@@ -369,7 +372,8 @@ impl Delegating {
         }
     }
 
-    /// Takes in what the program of a downlink is doing; whether others have waited for that.
+    /// Handles the reported state of a downlink's program; returns whether advertisements or
+    /// notifications have waited for it.
     pub fn note_state(&mut self, now: Instant, downlink: &str, state: State) -> bool {
         match &mut self.delegator {
             Delegator::BuiltIn => false,
@@ -377,8 +381,8 @@ impl Delegating {
         }
     }
 
-    /// Whether what changes on a downlink waits for its program, so that no router hears of it and
-    /// is given what was before.
+    /// Whether changes on a downlink wait for its program: a router that heard of them before would
+    /// be given the old prefix.
     pub fn is_changing(&self, downlink: &str) -> bool {
         match &self.delegator {
             Delegator::BuiltIn => false,
@@ -386,7 +390,7 @@ impl Delegating {
         }
     }
 
-    /// Whether something has to be derived anew at `now`.
+    /// Whether the desired state has to be derived at `now` because of these programs.
     pub fn is_to_be_derived(&mut self, now: Instant) -> bool {
         match &mut self.delegator {
             Delegator::BuiltIn => false,

@@ -1,6 +1,6 @@
-//! The places of routers that another program answers: their messages are seen here as well, but
-//! not answered. A lease shows which router holds a prefix; only a message shows where that router
-//! is (SEC-18).
+//! The places of routers that another program answers: the agent receives their messages too,
+//! without answering them. A lease names the router that holds a prefix; only a message shows the
+//! place of that router (SEC-18).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Observed {
         !is_others
     }
 
-    /// A router is there, wherever it was before.
+    /// Notes the place of a router, whatever its place was before.
     pub(super) fn set(
         &mut self,
         now: Instant,
@@ -64,7 +64,7 @@ impl Observed {
         self.seen.insert(key, Seen { contact: contact.clone(), at: now });
     }
 
-    /// Where a router is, as its last message showed.
+    /// The place of a router, as its last message showed.
     pub(super) fn contact(&self, downlink: &Arc<str>, duid: &Duid) -> Option<Contact> {
         let seen = self.seen.get(&(Arc::clone(downlink), duid.clone()))?;
         Some(seen.contact.clone())

@@ -1,4 +1,5 @@
-//! Other programs answer requesting routers: what they are to give, and whether they have it yet.
+//! Programs that answer requesting routers in the built-in's place: their orders, and whether they
+//! have confirmed them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv6Addr;
@@ -27,9 +28,9 @@ pub(super) struct Programs {
     links: BTreeMap<Arc<str>, Link>,
     notifications: VecDeque<Notification>,
     awaited: Awaited,
-    /// Something that the programs promise is not true any more then.
+    /// When an order stops being true.
     look_at: Option<Instant>,
-    /// Where messages show routers to be.
+    /// The places of routers, as their messages show.
     observed: Observed,
     /// The agent may listen beside the programs.
     shares_port: bool,
@@ -43,11 +44,12 @@ struct Link {
     ordered: Option<Assigned>,
     /// It is to be handed over again, as the program may have been replaced.
     repeats: bool,
-    /// The program has done what it was asked for, as far as is known.
+    /// The program is not known to have failed.
     works: bool,
-    /// Its confirmation of the newest order is waited for until then.
+    /// The end of the time in which it has to confirm the newest order; none where no confirmation
+    /// is awaited.
     confirms_until: Option<Instant>,
-    /// Routers that are to be notified behind that.
+    /// Routers that are to be notified once it has confirmed that order.
     notified: Vec<(Duid, Ipv6Addr)>,
     /// Leases of routers whose place is not known.
     unreached: Unreached,
@@ -87,7 +89,7 @@ impl Programs {
         }
     }
 
-    /// What programs are to give from now on, where that is something new.
+    /// The orders for programs, for each downlink where these differ from the last order.
     pub(super) fn orders(&mut self, now: Instant, bindings: &Bindings) -> Vec<Assigned> {
         self.look_at = None;
         if !bindings.offers.known {
@@ -122,7 +124,8 @@ impl Programs {
             let preferred = of(offer.preferred_until, limits.preferred, known.map(|known| known.0));
             let valid = of(offer.valid_until, limits.valid, known.map(|known| known.1));
             let preferred = preferred.min(valid);
-            // No message says that a prefix is deprecated: it is not given any more.
+            // No message of the program would say that a prefix is deprecated: such a prefix is not
+            // given any more.
             if preferred.is_zero() {
                 return None;
             }
@@ -137,7 +140,7 @@ impl Programs {
             let Peer::Duid(duid) = &delegation.peer else { return None };
             let (duid, iaid) = (duid.clone(), delegation.iaid);
             let offers = bindings.offers.delegations.get(&**name).into_iter().flatten();
-            // What another router may hold still is not given yet (SRV-57).
+            // A prefix that another router may still hold is not given yet (SRV-57).
             let granted = offers.filter(|offer| {
                 let key = BindingKey {
                     duid: duid.clone(),
@@ -169,7 +172,7 @@ impl Programs {
         }
     }
 
-    /// Whether the messages to the program of a downlink are listened to.
+    /// Whether the agent listens to the messages that the program of a downlink answers.
     pub(super) fn observes(&self, bindings: &Bindings, downlink: &str) -> bool {
         self.shares_port && self.links.contains_key(downlink) && bindings.leases_pools(downlink)
     }
@@ -179,7 +182,7 @@ impl Programs {
         self.shares_port = shares;
     }
 
-    /// Takes in a message that the program answers: it shows where its sender is.
+    /// Handles a message that the program answers: it shows the place of its sender.
     pub(super) fn observe(
         &mut self,
         bindings: &mut Bindings,
@@ -210,7 +213,7 @@ impl Programs {
         let key = BindingKey { duid, downlink, iaid: Iaid(0) };
         let mut served = Served::default();
         if bindings.bindings_of(&key).next().is_some() {
-            // The holder was probed at its place already (SEC-18).
+            // The holder was probed at its place before (SEC-18).
             self.observed.set(now, &key.downlink, &key.duid, contact);
             bindings.move_to(now, &key, contact, &mut served.touched);
         } else if !self.observed.note(now, &key.downlink, &key.duid, contact) {
@@ -220,8 +223,8 @@ impl Programs {
         Ok(served)
     }
 
-    /// Takes in what a program has leased: the bindings that were touched, and whether others than
-    /// before cannot be reached.
+    /// Handles leases that a program reports; returns the bindings that were touched, and whether
+    /// the set of leases without a route differs.
     pub(super) fn set_leases(
         &mut self,
         bindings: &mut Bindings,
@@ -257,7 +260,8 @@ impl Programs {
             .collect()
     }
 
-    /// Takes in what a program is doing; whether others have waited for that.
+    /// Handles the reported state of a program; returns whether advertisements or notifications
+    /// have waited for it.
     pub(super) fn note_state(&mut self, now: Instant, downlink: &str, state: State) -> bool {
         let Some(link) = self.links.get_mut(downlink) else { return false };
         match state {
@@ -270,13 +274,13 @@ impl Programs {
         waited
     }
 
-    /// Whether what changes on a downlink waits for its program.
+    /// Whether changes on a downlink wait for its program.
     pub(super) fn is_changing(&self, downlink: &str) -> bool {
         self.links.get(downlink).is_some_and(|link| link.confirms_until.is_some())
     }
 
-    /// Whether something has to be derived anew: a program has not confirmed in time, or what it
-    /// promises is not true any more.
+    /// Whether the desired state has to be derived anew: a program has not confirmed in time, or an
+    /// order is not true any more.
     pub(super) fn is_to_be_derived(&mut self, now: Instant) -> bool {
         let mut is = self.look_at.take_if(|at| *at <= now).is_some();
         for link in self.links.values_mut() {
@@ -334,7 +338,8 @@ fn ordered_lifetimes(ordered: Option<&Assigned>) -> BTreeMap<ipnet::Ipv6Net, (Li
     all.map(|one| (one.prefix, (one.preferred, one.valid))).collect()
 }
 
-/// Programs that give one prefix give the first: a global one, and of these the one that lasts.
+/// A program that gives one prefix gives the first: a global one, and of these the one that lasts
+/// longest.
 fn most_wanted_first(mut prefixes: Vec<AssignedPrefix>) -> Vec<AssignedPrefix> {
     let rank = |one: &AssignedPrefix| {
         (one.prefix.network().is_unique_local(), std::cmp::Reverse(one.preferred), one.prefix)

@@ -1,4 +1,4 @@
-//! What is delegated, carved by the plan.
+//! The delegated prefixes, carved by the plan.
 
 use std::collections::BTreeMap;
 
@@ -14,24 +14,24 @@ use crate::time::Instant;
 /// All delegated prefixes with their plans.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Carving {
-    /// What is held first, then what is gone.
+    /// The parts of the prefixes that are held, then those of prefixes that have ended.
     pub(super) parts: Vec<Carved>,
-    /// The claims that get no part of what is held, with the reason.
+    /// The claims that get no part of a held prefix, with the reason.
     pub(super) without: BTreeMap<(String, Ipv6Net), Unassigned>,
 }
 
-/// How a prefix that a router on an uplink advertises lies to one that DHCPv6 delegated to us.
+/// How an advertised prefix relates to the delegated ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Claim {
     /// They do not overlap.
     Elsewhere,
     /// It is in the part that the delegating router keeps for the uplink (RFC 6603).
     Excluded,
-    /// It is around all of ours: of two routes the longer one decides.
+    /// It contains a whole delegated prefix: of two routes the longer one decides.
     Around,
-    /// It is a part that no claim has here.
+    /// It lies in a part of a delegated prefix that no claim has.
     Unassigned,
-    /// It is all of ours, or overlaps a part that a downlink, delegation or pool has.
+    /// It is a whole delegated prefix, or overlaps a part that a downlink, delegation or pool has.
     Assigned,
 }
 
@@ -46,8 +46,8 @@ pub(super) struct Carved {
 }
 
 impl Carving {
-    /// Carves what is held, then what has ended: of parts that overlap the first stays, whichever
-    /// claim has it.
+    /// Carves the held prefixes, then those that have ended: of parts that overlap the first stays,
+    /// whichever claim has it.
     pub fn new(facts: Facts<'_>) -> Self {
         let mut all: Vec<(&String, &DelegatedPrefix)> = facts
             .sources
@@ -84,7 +84,7 @@ impl Carving {
         carving
     }
 
-    /// What there is to give to subordinate routers; `known` says whether that is all.
+    /// The offers for subordinate routers; `known` says whether these are all.
     pub fn offers(&self, known: bool, renewed_at: Option<Instant>) -> Offers {
         let mut offers = Offers { known, renewed_at, ..Offers::default() };
         for part in self.parts.iter().filter(|part| part.prefix.gone_since.is_none()) {
@@ -106,7 +106,7 @@ impl Carving {
 }
 
 impl Carved {
-    /// What an advertisement on an uplink says of `advertised` against what DHCPv6 delegated to us.
+    /// How a prefix that is advertised on an uplink relates to the delegated ones.
     pub(super) fn claim_on(&self, advertised: &Ipv6Net) -> Claim {
         let ours = &self.prefix.prefix;
         if !overlap(*ours, *advertised) {
@@ -122,7 +122,7 @@ impl Carved {
         }
     }
 
-    /// Whether a claim has something of `part`.
+    /// Whether a claim has a part that overlaps `part`.
     fn has(&self, part: &Ipv6Net) -> bool {
         let all = [&self.subnets, &self.delegations, &self.pools];
         all.into_iter().flat_map(BTreeMap::values).any(|other| overlap(*other, *part))

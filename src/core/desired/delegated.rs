@@ -1,5 +1,5 @@
-//! The routes to what is delegated onward. They are kept from one derivation to the next: a message
-//! changes those of one binding, and what is heard on an uplink changes none.
+//! The routes to delegated prefixes. They are kept from one derivation to the next: a message
+//! changes those of one binding, and an advertisement on an uplink changes none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,13 +15,13 @@ pub struct Delegated {
     routes: BTreeMap<BindingKey, Vec<KernelRoute>>,
     /// Bindings without routes, as their next hop is no neighbor.
     stranded: BTreeSet<BindingKey>,
-    /// Bindings whose next hop is a neighbor only as long as a subnet of ours has it.
+    /// Bindings whose next hop is a neighbor only because of a subnet of ours.
     in_subnets: BTreeSet<BindingKey>,
     /// The links that the routes were derived for.
     links: Links,
 }
 
-/// What the routes of bindings depend on beside the bindings.
+/// All that the routes of bindings depend on beside the bindings.
 #[derive(Clone, PartialEq, Debug, Default)]
 struct Links {
     /// Links that are running.
@@ -80,10 +80,10 @@ impl Delegated {
         moved.chain(self.in_subnets.iter().cloned()).collect()
     }
 
-    /// Derives the routes of a binding: adds those that it had to `before`, and those that it has now
-    /// to `after`. It has none by way of what is no neighbor, which the kernel would refuse, and
-    /// none through a link that is no downlink any more: what its router may hold stays kept from
-    /// others all the same.
+    /// Derives the routes of a binding: adds the earlier ones to `before`, and the new ones to
+    /// `after`. There is no route by way of a node that is no neighbor, which the kernel would
+    /// refuse, and none through a link that is no downlink any more; its router may hold the
+    /// prefixes all the same, so no other router gets them.
     pub(in crate::core) fn follow(
         &mut self,
         system: &System,
@@ -124,7 +124,7 @@ impl Delegated {
         before.extend(had.into_iter().flatten());
     }
 
-    /// Those that are derived at once, for comparison with what was kept.
+    /// The routes as derived at once, to be compared with the ones that were kept.
     #[cfg(debug_assertions)]
     pub(in crate::core) fn from_scratch(system: &System, delegating: &Delegating) -> Self {
         let mut delegated = Self { links: Links::of(system), ..Self::default() };

@@ -1,5 +1,5 @@
-//! What an uplink contributes where this machine is a host on it: the kernel makes its addresses and
-//! routes, and what it cannot know of them is mended.
+//! The part of the desired state for an uplink where this machine is a host: the kernel forms its
+//! addresses and routes, and the agent corrects what the kernel cannot know.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::core::kernel::system::{KernelAddress, Origin};
 use crate::core::uplink::hear::StalePrefix;
 use crate::time::Until;
 
-/// An address that is deprecated by itself so soon is left to the kernel, which knows its lifetimes
+/// An address whose preferred lifetime ends this soon is left to the kernel, which counts lifetimes
 /// to the second.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Addresses that a host has room for when it needs more than its kernel gives it: prefixes that were
-/// left live on for two hours (RFC 4862 §5.5.3), and with each redial there is another one.
+/// `max_addresses` of a host whose kernel has no room left: withdrawn prefixes live on for two
+/// hours (RFC 4862 §5.5.3), and each redial brings another one.
 const ROOM: i32 = 64;
 
 impl Place<'_> {
-    /// Adds what belongs on the uplink of a host.
+    /// Adds the objects for the uplink of a host.
     pub(super) fn contribute_as_host(self, client: &Client, desired: &mut Desired) {
         self.kernel_settings(client, desired);
         if !self.link.running {
@@ -36,8 +36,8 @@ impl Place<'_> {
         }
     }
 
-    /// A kernel that forwards needs another value to be a host all the same (RA-RX-81). One that
-    /// another program has switched off stays so.
+    /// A kernel that forwards is a host all the same only with another value (RA-RX-81). The agent
+    /// does not switch on a setting that another program has switched off.
     fn kernel_settings(self, client: &Client, desired: &mut Desired) {
         if self.heard.is_managed_elsewhere {
             return;
@@ -49,7 +49,7 @@ impl Place<'_> {
         if self.facts.system.forwarding {
             set(Sysctl::AcceptRa, 2);
         } else if client.force {
-            // One that follows them even where it forwards does all that is wanted.
+            // A kernel that follows advertisements even where it forwards does all that is needed.
             set(Sysctl::AcceptRa, if self.link.accept_ra == Some(2) { 2 } else { 1 });
         }
         if client.optimistic_dad && !self.facts.system.forwarding {
@@ -61,13 +61,14 @@ impl Place<'_> {
         if self.heard.needs_room {
             set(Sysctl::MaxAddresses, ROOM);
         }
-        // Without a link for its own prefix the host would have no address at all.
+        // A host without a downlink for its own prefix would have no address at all.
         if self.heard.prefers_delegation && !self.facts.config.downlinks.is_empty() {
             set(Sysctl::HonorPflag, 1);
         }
     }
 
-    /// What is on-link, and what was until lately: connections in it run on.
+    /// Adds the on-link prefixes, with those that were on-link lately: connections from their
+    /// addresses continue.
     fn networks(self, desired: &mut Desired) {
         let on_link = self.heard.prefixes.iter().filter(|prefix| prefix.on_link);
         let on_link = on_link.map(|prefix| {
@@ -80,8 +81,9 @@ impl Place<'_> {
         desired.networks.insert(self.link.name.clone(), live.collect());
     }
 
-    /// Addresses of the kernel in prefixes that are advertised no more are used for nothing new
-    /// (RFC 4862 §5.5.4). Where one is advertised again the kernel itself sees to that.
+    /// Deprecates the kernel's addresses in prefixes that are advertised no more: no new connection
+    /// uses them (RFC 4862 §5.5.4). If such a prefix is advertised again, the kernel itself makes
+    /// its address preferred.
     fn deprecate_stale(self, desired: &mut Desired) {
         let first = (self.link.index, Ipv6Addr::UNSPECIFIED);
         let last = (self.link.index, Ipv6Addr::from(u128::MAX));
@@ -109,7 +111,7 @@ impl Place<'_> {
         }
     }
 
-    /// Connections are not tried through a router that does not answer while another one is there.
+    /// Removes the kernel's routes through a router that does not answer while another router does.
     fn drop_lost_routers(self, desired: &mut Desired) {
         for router in self.heard.default_routers.iter().filter(|router| router.silent) {
             let name = self.link.name.clone();

@@ -1,5 +1,4 @@
-//! Options for hosts that uplinks have received and that are passed on to the hosts of each link
-//! (LAN-01).
+//! Options for hosts that are passed on from uplinks to the hosts of each link (LAN-01).
 
 use ipnet::Ipv6Net;
 
@@ -11,9 +10,9 @@ use crate::wire::dhcpv6_service::ServiceOption;
 /// NAT64 prefixes that are advertised on a link at most.
 const MAX_PREF64: usize = 8;
 
-/// Adds what uplinks pass on to the content of a link. An option is that of the first uplink that
-/// has it, by name: hosts could not see which belongs to which. The link's own captive portal and
-/// NAT64 prefix come before all that.
+/// Adds the options that uplinks pass on to the content of a link. Each option is that of the first
+/// uplink by name that has it: hosts could not see which uplink an option belongs to. The link's
+/// own captive portal and NAT64 prefix take precedence.
 pub(super) fn pass_on(facts: Facts<'_>, downlink: &config::Downlink, content: &mut Content) {
     for code in ServiceOption::CODES {
         let of_code = |option: &&ServiceOption| option.code() == code;
@@ -37,7 +36,7 @@ fn heard_portal(facts: Facts<'_>) -> Option<String> {
     facts.sources.values().find_map(|uplink| uplink.parameters.captive_portal.clone())
 }
 
-/// All that routers of uplinks advertise, each with its latest end.
+/// All NAT64 prefixes that routers of uplinks advertise, each with its latest end.
 fn nat64_prefixes(facts: Facts<'_>) -> Vec<(Ipv6Net, Until)> {
     let mut prefixes: Vec<(Ipv6Net, Until)> = Vec::new();
     let heard = facts.sources.values().flat_map(|uplink| &uplink.parameters.pref64);

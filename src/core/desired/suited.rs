@@ -1,4 +1,4 @@
-//! The desired state as the kernel of this machine can have it.
+//! The desired state, adapted to the capabilities of the kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +9,8 @@ use crate::core::capabilities::{Capabilities, ONLY_METRIC};
 use crate::core::kernel::system::{KernelRoute, RouteTarget};
 
 impl Desired {
-    /// Leaves out what the kernel cannot have, or makes by itself. `delegated` are the routes that
-    /// are asked for beside.
+    /// Removes the objects that the kernel cannot have or makes by itself. `delegated` are the
+    /// desired routes to delegated prefixes.
     pub(in crate::core) fn suit(&mut self, capabilities: Capabilities, delegated: &Delegated) {
         if capabilities.addresses_bring_link_routes {
             self.part_addresses_from_links();
@@ -23,9 +23,9 @@ impl Desired {
         }
     }
 
-    /// An address in a prefix that is not on-link stands alone, or it would bring the route; and a
-    /// prefix that is on-link without an address of ours is left to the default router, which knows
-    /// the way.
+    /// Gives an address in a prefix that is not on-link the length of 128 bits, or it would bring
+    /// the route to the link; and leaves a prefix that is on-link without an address of ours to the
+    /// default router.
     fn part_addresses_from_links(&mut self) {
         let on_link = self.routes.values().filter(|route| is_on_link(route.target));
         let on_link: BTreeSet<(Ipv6Net, RouteTarget)> =
@@ -45,8 +45,8 @@ impl Desired {
         });
     }
 
-    /// Leaves of the routes to one destination that of the best metric, of which `delegated` may
-    /// have it: where routes have no metrics.
+    /// Where routes have no metrics: keeps only the best of the desired routes to one destination,
+    /// `delegated` ones included.
     fn keep_one_route_each(&mut self, delegated: &Delegated) {
         let mut best: BTreeMap<Ipv6Net, (u32, RouteTarget)> = BTreeMap::new();
         for route in self.routes.values().chain(delegated.routes()) {

@@ -1,7 +1,8 @@
-//! What one uplink contributes: its addresses, the routes it learnt, its settings.
+//! The part of the desired state for one uplink: its addresses, the routes that routers advertise,
+//! its settings.
 //!
-//! An advertisement is believed about its link, and never about what DHCPv6 delegated to us
-//! (SEC-05): any node on the link can send one.
+//! An advertisement is believed about its link, and never about a prefix that DHCPv6 delegated to
+//! us (SEC-05): any node on the link can send one.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -26,13 +27,13 @@ const LEARNT_METRICS: [(Preference, u32); 3] =
 /// Further identifiers that are tried after duplicates (RFC 7217 §7).
 const IDGEN_RETRIES: u8 = 3;
 
-/// Addresses of ours on one uplink, whatever is advertised: `max_addresses` of Linux.
+/// The most addresses of ours on one uplink, whatever is advertised: `max_addresses` of Linux.
 const MAX_ADDRESSES: usize = 16;
 
-/// Conflicts that are named, for one uplink.
+/// The most conflicts of one uplink that are named.
 const MAX_CONFLICTS: usize = 16;
 
-/// One uplink, with all that its part of the desired state is made from.
+/// One uplink, with all that its part of the desired state depends on.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) facts: Facts<'a>,
@@ -40,13 +41,13 @@ pub(super) struct Place<'a> {
     pub(super) uplink: &'a config::Uplink,
     pub(super) link: &'a Link,
     pub(super) heard: &'a UplinkFacts,
-    /// Among the uplinks, by name.
+    /// Its position among the uplinks, by name.
     pub(super) position: usize,
     pub(super) carved: &'a [Carved],
 }
 
 impl Place<'_> {
-    /// Adds what belongs on the uplink.
+    /// Adds the objects for the uplink.
     pub(super) fn contribute(self, desired: &mut Desired) {
         if let Some(client) = &self.uplink.client {
             return self.contribute_as_host(client, desired);
@@ -102,9 +103,9 @@ impl Place<'_> {
         }
     }
 
-    /// Until when addresses and the route of a prefix stay. What a router withdrew stays by the
-    /// two-hour rule while there is nothing else, and leaves after the grace time once there is
-    /// (UPL-10). What is left of a former connection leaves at once then (UPL-11).
+    /// When addresses and the route of a prefix end. A prefix that a router withdrew stays by the
+    /// two-hour rule while there is no other, and ends after the grace time once there is (UPL-10).
+    /// A prefix of a former connection ends as soon as there is another (UPL-11).
     fn end_of(self, prefix: &EffectivePrefix) -> Until {
         match prefix.gone_since {
             Some(since) if self.is_replaced_since(since) => {
@@ -115,8 +116,8 @@ impl Place<'_> {
         }
     }
 
-    /// Whether there is a prefix for addresses that was preferred at `since` or later. That its
-    /// preferred lifetime has ended by now brings back nothing that has left.
+    /// Whether there is a prefix for addresses that was preferred at `since` or later. The end of
+    /// its preferred lifetime by now brings no removed prefix back.
     fn is_replaced_since(self, since: Instant) -> bool {
         self.heard.prefixes.iter().any(|prefix| {
             prefix.autonomous
@@ -125,8 +126,9 @@ impl Place<'_> {
         })
     }
 
-    /// What the kernel made of the advertisements of a former connection. It hears of no new one,
-    /// and would keep that until its lifetimes end (UPL-11).
+    /// Removes the addresses and routes that the kernel formed of the advertisements of a former
+    /// connection. The kernel does not notice the new connection and would keep them until their
+    /// lifetimes end (UPL-11).
     fn leftovers(self, desired: &mut Desired) {
         let former = self.heard.prefixes.iter().filter(|prefix| prefix.is_former);
         for prefix in former.filter(|prefix| self.end_of(prefix).is_over(self.now)) {
@@ -134,10 +136,10 @@ impl Place<'_> {
         }
     }
 
-    /// What is on-link is a route, and of two routes the longer one decides; but no route to the
-    /// uplink covers what a router behind us has.
+    /// Adds a route to each on-link prefix. Of two routes the longer one decides; but no route to
+    /// the uplink may cover a prefix that a router behind us has.
     fn on_link_routes(self, desired: &mut Desired) {
-        // Two uplinks may have one prefix, and routes of equal metric would be one.
+        // Two uplinks may have the same prefix, and routes of equal metric would be one.
         let metric = ON_LINK_METRIC + u32::try_from(self.position.min(7)).unwrap_or(0);
         for prefix in self.heard.prefixes.iter().filter(|prefix| prefix.on_link) {
             let until = self.end_of(prefix);
@@ -148,7 +150,7 @@ impl Place<'_> {
         }
     }
 
-    /// Addresses by stateless autoconfiguration, no more than there is room for.
+    /// Adds addresses by stateless autoconfiguration, up to a maximum.
     fn formed_addresses(self, desired: &mut Desired) {
         let prefixes = self.heard.prefixes.iter().filter(|prefix| {
             prefix.autonomous
@@ -201,7 +203,7 @@ impl Place<'_> {
                     let name = self.link.name.clone();
                     desired.silent_routers.insert((name, router.address));
                 }
-                // One that does not answer comes behind all that do.
+                // A router that does not answer is less preferred than all that do.
                 let preference = if router.silent { Preference::Low } else { router.preference };
                 let metric = metric(preference, self.position, rank);
                 route(desired, Ipv6Net::default(), target, metric, router.until);
@@ -218,18 +220,20 @@ impl Place<'_> {
         }
     }
 
-    /// A router above announces the prefix that ours was cut from: what lies inside ours is ours.
+    /// Whether a route leads outside of our delegated prefixes. A router above announces the prefix
+    /// that ours was cut from: any part of ours is routed here.
     fn is_foreign(self, route: &SpecificRoute) -> bool {
         let mut claims = self.carved.iter().map(|part| part.claim_on(&route.destination));
         claims.all(|claim| !matches!(claim, Claim::Assigned | Claim::Unassigned))
     }
 
-    /// Whether a link or router behind us has `prefix`, or something of it.
+    /// Whether a link or router behind us has a part of `prefix`.
     fn is_assigned(self, prefix: &Ipv6Net) -> bool {
         self.carved.iter().any(|part| part.claim_on(prefix) == Claim::Assigned)
     }
 
-    /// What is advertised and delegated to us, or on-link around what is delegated to us.
+    /// Adds the conflicts between advertised and delegated prefixes, and on-link prefixes that
+    /// contain a delegated one.
     fn conflicts(self, desired: &mut Desired) {
         let live = self.heard.prefixes.iter().filter(|prefix| prefix.gone_since.is_none());
         let prefixes = live.map(|prefix| (prefix.prefix, true));
@@ -254,11 +258,11 @@ impl Place<'_> {
     }
 }
 
-/// Those of `prefixes` that addresses are formed in where there is `room` for that many only: first
-/// what the router of the lease advertises, then what others do, and of each what is preferred
-/// before what is deprecated. A quarter of the room is for deprecated prefixes all the same, as
-/// connections run on by them until their end. Among equals one half of the room is for what has
-/// been there longest, the other for the newest, so that neither can be crowded out.
+/// Chooses the prefixes that addresses are formed in where there is `room` for that many only:
+/// first those that the router of the lease advertises, then those of other routers, and of each
+/// the preferred before the deprecated. A quarter of the room is for deprecated prefixes all the
+/// same, as connections continue to use them until their end. Among equals one half of the room is
+/// for the oldest, the other for the newest, so that neither can be crowded out.
 fn most_useful(
     prefixes: Vec<&EffectivePrefix>,
     mut room: usize,
@@ -285,7 +289,7 @@ fn most_useful(
     chosen
 }
 
-/// `room` of `prefixes`: those that have been there longest, and the newest.
+/// Chooses `room` of `prefixes`: the oldest and the newest.
 fn oldest_and_newest(mut prefixes: Vec<&EffectivePrefix>, room: usize) -> Vec<&EffectivePrefix> {
     if let Some(excess) = prefixes.len().checked_sub(room) {
         prefixes.sort_by_key(|prefix| prefix.since);

@@ -1,4 +1,4 @@
-//! Named conditions as values: what only the running system can refute, with what it is about.
+//! Named conditions as values: faults that only the running system shows, each with its subject.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -15,56 +15,56 @@ use crate::core::plan::Unassigned;
 use crate::core::uplink::lease::Refusal;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-/// A condition that an operator should mend. Its `Display` says what it is, and the remedy.
+/// A condition that an operator should mend. Its `Display` is a sentence with the remedy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "condition", rename_all = "kebab-case")]
 pub enum Condition {
     /// This machine does not forward IPv6.
     ForwardingOff {
-        /// What helps on this system.
+        /// The remedy on this system.
         #[serde(skip)]
         remedy: &'static str,
     },
-    /// What has to outlive this run is not on disk (STO-09).
+    /// Data that have to survive this run are not on disk (STO-09).
     MemoryNotWritten {
-        /// What keeps it from being written.
+        /// Why they cannot be written.
         text: String,
     },
     /// There is no interface of this name.
     InterfaceAbsent,
     /// The interface has no carrier, or was set down.
     InterfaceDown {
-        /// What helps on this system.
+        /// The remedy on this system.
         #[serde(skip)]
         remedy: &'static str,
     },
     /// The interface has no link-local address to send from.
     NoLinkLocal {
-        /// What helps on this system.
+        /// The remedy on this system.
         #[serde(skip)]
         remedy: &'static str,
     },
     /// This machine has no global address on the interface, and ignores Neighbor Solicitations that
     /// come from one, although RFC 4861 §7.2.3 has it answer them.
     NeighborsIgnored {
-        /// What helps on this system.
+        /// The remedy on this system.
         #[serde(skip)]
         remedy: &'static str,
     },
     /// The kernel does not follow advertisements on the interface of a host, and this agent has not
     /// switched that off.
     ManagedElsewhere {
-        /// Stale addresses of the kernel are deprecated all the same.
+        /// The agent deprecates stale addresses of the kernel all the same.
         mends: bool,
-        /// What helps on this system.
+        /// The remedy on this system.
         #[serde(skip)]
         remedy: &'static str,
     },
-    /// The kernel makes no address of what routers advertise.
+    /// The kernel forms no address from the prefixes that routers advertise.
     AddressNotFormed {
-        /// A prefix that is advertised.
+        /// An advertised prefix.
         prefix: Ipv6Net,
-        /// What helps on this system.
+        /// The remedy on this system.
         #[serde(skip)]
         remedy: &'static str,
     },
@@ -74,28 +74,28 @@ pub enum Condition {
         #[serde(skip)]
         is_host: bool,
     },
-    /// The provider does not route what it delegates.
+    /// The provider does not route a delegated prefix.
     DelegatedNotRouted {
         /// The delegated prefix.
         prefix: Ipv6Net,
-        /// The address that does not answer to it.
+        /// The address from which no echo reply comes back.
         target: Ipv6Addr,
     },
     /// No router is heard on an uplink.
     NoRouter {
         /// For how many seconds.
         silent_for: u64,
-        /// What is used meanwhile; none where nothing is delegated.
+        /// The delegated prefixes that are used meanwhile; none where there are none.
         kept: Option<Kept>,
     },
     /// No DHCPv6 server answers on an uplink.
     ServerSilent {
         /// For how many seconds.
         silent_for: u64,
-        /// What is used meanwhile.
+        /// The delegated prefixes that are used meanwhile.
         kept: Kept,
     },
-    /// Servers answer and give no prefix for an IA_PD.
+    /// Servers answer without granting a prefix for an IA_PD.
     PrefixUnavailable {
         /// The IA_PD.
         iaid: Iaid,
@@ -105,16 +105,16 @@ pub enum Condition {
         answer: String,
         /// For how many seconds.
         lacking_for: u64,
-        /// In how many seconds they are asked again; none when a router has to advertise first.
+        /// In how many seconds servers are asked again; none when a router has to advertise first.
         again_in: Option<u64>,
-        /// What is used meanwhile.
+        /// The delegated prefixes that are used meanwhile.
         kept: Kept,
     },
-    /// A server gives a prefix that is not taken.
+    /// A server gives a prefix that this router refuses.
     PrefixRefused {
         /// The prefix.
         prefix: Ipv6Net,
-        /// Why it is not taken.
+        /// Why it is refused.
         #[serde(serialize_with = "label")]
         reason: Refusal,
     },
@@ -123,44 +123,44 @@ pub enum Condition {
         /// The address.
         address: Ipv6Addr,
     },
-    /// A default router does not answer, while there is another one.
+    /// A default router does not answer, while another one does.
     RouterSilent {
         /// Its address.
         router: Ipv6Addr,
     },
     /// A router advertises a prefix that overlaps one delegated to us.
     PrefixConflict {
-        /// What is advertised.
+        /// The advertised prefix.
         prefix: Ipv6Net,
-        /// What is delegated, and which of them holds.
+        /// The delegated prefix, and which of the two is used.
         #[serde(flatten)]
         conflict: Conflict,
     },
-    /// A downlink goes without a subnet of a delegated prefix.
+    /// A downlink gets no subnet of a delegated prefix.
     WithoutSubnet {
         /// The delegated prefix.
         prefix: Ipv6Net,
         /// Why.
         reason: Unassigned,
     },
-    /// A delegation of the configuration goes without a part of a delegated prefix.
+    /// A configured delegation gets no part of a delegated prefix.
     WithoutPrefix {
         /// The delegated prefix.
         prefix: Ipv6Net,
         /// Why.
         reason: Unassigned,
     },
-    /// There are too many leases that have been relayed.
+    /// There is no room for more relayed leases.
     RelayTableFull,
-    /// A requesting router asks for what another one has, which still answers (SEC-18).
+    /// A requesting router asks for a delegation whose holder still answers (SEC-18).
     DelegationContested {
-        /// The router that asks.
+        /// The router that asks for it.
         newcomer: Newcomer,
-        /// The router that has it.
+        /// Its holder.
         holder: Ipv6Addr,
         /// The DUID of the holder.
         duid: Duid,
-        /// As which IA_PD of the holder.
+        /// The IAID of the holder's binding.
         iaid: Iaid,
     },
     /// Bindings have a next hop that is no neighbor.
@@ -179,20 +179,20 @@ pub enum Condition {
         /// The router that holds it.
         duid: Duid,
     },
-    /// Something is wrong with a program that does a built-in's job.
+    /// A program in a built-in's place has a fault.
     Engine {
         /// The job.
         job: Job,
         /// The kind.
         trouble: Trouble,
-        /// What it is, and the remedy.
+        /// The fault and its remedy.
         text: String,
     },
-    /// What other programs of this host are to read cannot be brought to them.
+    /// A file or command for other programs of this host fails.
     NotPublished {
-        /// What.
+        /// The kind of publication.
         published: Published,
-        /// What is wrong, and the remedy.
+        /// The fault and its remedy.
         text: String,
     },
     /// UDP port 546 cannot be opened.
@@ -212,21 +212,21 @@ pub enum Condition {
         /// The first of them.
         #[serde(flatten)]
         refused: RefusedStep,
-        /// How often it was refused in a row.
+        /// How often in a row it was refused.
         times: u32,
-        /// How many others are refused.
+        /// How many other steps are refused.
         others: usize,
     },
 }
 
-/// A requesting router that asks for what another one has.
+/// A requesting router that asks for a delegation of another one.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Newcomer {
     /// Its address.
     pub address: Ipv6Addr,
     /// The DUID that it names.
     pub duid: Option<Duid>,
-    /// The relay agent that it asks by way of.
+    /// The relay agent that forwards its messages; none for a neighbor.
     pub relay: Option<Ipv6Addr>,
 }
 
@@ -265,8 +265,8 @@ impl Condition {
         }
     }
 
-    /// The address, prefix or IA_PD that it is about, where one interface can have several of the
-    /// kind at a time.
+    /// The address, prefix or IA_PD in question, where one interface can have several conditions of
+    /// the kind at a time.
     pub fn which(&self) -> Option<String> {
         match self {
             Self::PrefixUnavailable { iaid, .. } => Some(format!("IA_PD {iaid}")),
@@ -442,7 +442,7 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The program that may have the port, where no right is missing.
+/// Names the program that may have the port open, unless a right is missing.
 fn write_port_holder(
     f: &mut fmt::Formatter<'_>,
     refused: &RefusedStep,

@@ -1,11 +1,11 @@
-//! What is used while something is awaited in vain.
+//! The delegated prefixes that an uplink uses while no router or server answers.
 
 use std::fmt;
 
 use ipnet::Ipv6Net;
 use serde::Serialize;
 
-/// What an uplink holds while it waits.
+/// The delegated prefixes that an uplink holds while it waits.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Kept(pub Vec<KeptPrefix>);

@@ -1,4 +1,4 @@
-//! What has happened, as values: for the log, and for other consumers.
+//! Events: things that have happened, as values for the log and for other consumers.
 //!
 //! An [`Event`] is rendered twice. Its `Display` is a sentence for people; serialized it is a JSON
 //! object for programs, with `event` as the name of its kind, durations in milliseconds where the
@@ -38,7 +38,7 @@ pub enum Event {
         interface: String,
         /// The number of the change.
         change: u64,
-        /// What began it.
+        /// Its cause.
         cause: Cause,
     },
     /// A change has reached a stage.
@@ -59,11 +59,11 @@ pub enum Event {
         interface: String,
         /// The number of the change.
         change: u64,
-        /// What began it.
+        /// Its cause.
         cause: Cause,
-        /// What held before.
+        /// The prefixes before it.
         from: Prefixes,
-        /// What holds from here on.
+        /// The prefixes after it.
         to: Prefixes,
         /// Time from its beginning to each stage that it has reached.
         #[serde(rename = "latency_ms", serialize_with = "milliseconds_each")]
@@ -83,7 +83,7 @@ pub enum Event {
         interface: String,
         /// The prefix.
         prefix: Ipv6Net,
-        /// The router that has it.
+        /// The router.
         #[serde(flatten)]
         requester: Requester,
     },
@@ -93,7 +93,7 @@ pub enum Event {
         interface: String,
         /// The prefix.
         prefix: Ipv6Net,
-        /// The router that had it.
+        /// The router.
         #[serde(flatten)]
         requester: Requester,
     },
@@ -105,7 +105,7 @@ pub enum Event {
         prefix: Ipv6Net,
         /// The requesting router.
         duid: Duid,
-        /// Where packets to the prefix go.
+        /// The next hop of packets to the prefix.
         next_hop: Ipv6Addr,
     },
     /// A delegation by way of our relay agent has ended.
@@ -117,15 +117,15 @@ pub enum Event {
         /// The requesting router.
         duid: Duid,
     },
-    /// A requesting router has what another one had that is silent (SEC-18).
+    /// A requesting router has taken over the delegation of a silent one (SEC-18).
     DelegationTakenOver {
         /// The downlink.
         interface: Option<String>,
-        /// The router that has it from here on.
+        /// Its holder from here on.
         newcomer: Newcomer,
-        /// The router that had it.
+        /// Its former holder.
         holder: Ipv6Addr,
-        /// As which IA_PD of the holder.
+        /// The IAID of the former holder's binding.
         iaid: Iaid,
     },
     /// A router on an uplink advertises itself as a default router.
@@ -135,8 +135,8 @@ pub enum Event {
         /// Its address.
         router: Ipv6Addr,
     },
-    /// A router on an uplink is no default router any more: it has ended its lifetime, or was not
-    /// heard until the lifetime ended.
+    /// A router on an uplink is no default router any more: it has advertised a Router Lifetime of
+    /// zero, or was not heard until its lifetime ended.
     RouterLost {
         /// The uplink.
         interface: String,
@@ -161,27 +161,27 @@ pub enum Event {
         /// The address.
         address: Ipv6Addr,
     },
-    /// A condition holds that an operator should mend.
+    /// A condition began that an operator should mend.
     ConditionBegan {
-        /// The interface, or the entry of the plan, that it is about; none for the whole machine.
+        /// The interface or entry of the plan in question; none for the whole machine.
         interface: Option<String>,
         /// The condition.
         #[serde(flatten)]
         condition: Condition,
     },
-    /// A condition holds no longer.
+    /// A condition is over.
     ConditionOver {
-        /// The interface, or the entry of the plan, that it was about; none for the whole machine.
+        /// The interface or entry of the plan in question; none for the whole machine.
         interface: Option<String>,
         /// The condition, as it was last.
         #[serde(flatten)]
         condition: Condition,
     },
-    /// A packet was dropped. Others like it may have been dropped before it without an event.
+    /// A packet was dropped. Similar ones before it may have been dropped without an event.
     PacketRejected {
         /// Where it came in.
         interface: Option<String>,
-        /// What it is about.
+        /// The packet.
         #[serde(flatten)]
         packet: RejectedPacket,
     },
@@ -191,9 +191,9 @@ pub enum Event {
         #[serde(serialize_with = "refused_step::with_interface")]
         RefusedStep,
     ),
-    /// An operator or a hook asked for something.
+    /// An operator or a hook has sent a command.
     CommandReceived {
-        /// The uplink that it is about, where it is about one.
+        /// The uplink in question, if there is one.
         interface: Option<String>,
         /// Its name.
         command: &'static str,
@@ -205,9 +205,9 @@ pub enum Event {
 pub struct Requester {
     /// Its DUID.
     pub duid: Duid,
-    /// The delegations of the configuration, or the place in a pool, that it has.
+    /// The delegations or the place in a pool that it has.
     pub names: Vec<String>,
-    /// The configuration names it, so that not everybody can be it.
+    /// The configuration names it, so that no arbitrary node can cause the event.
     pub is_configured: bool,
 }
 
@@ -227,18 +227,18 @@ pub struct RejectedPacket {
 /// How urgent an event is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Level {
-    /// Needs a human.
+    /// A human has to act.
     Error,
-    /// Odd but handled.
+    /// It is unusual, and handled.
     Warn,
-    /// What an operator would tell a colleague.
+    /// An operator would want to know it.
     Info,
-    /// A deviation.
+    /// It helps to find a fault.
     Debug,
 }
 
 impl Event {
-    /// How urgent it is.
+    /// Its urgency.
     pub fn level(&self) -> Level {
         match self {
             Self::AddressDuplicate { .. } => Level::Error,
@@ -247,7 +247,8 @@ impl Event {
             | Self::ConditionBegan { .. }
             | Self::StepRefused(_) => Level::Warn,
             Self::ChangeFinished { from, to, cause, .. } => {
-                // That the prefixes are still the same is news to an operator who has asked.
+                // An operator who has sent a command wants to know that the prefixes are still the
+                // same.
                 let is_news = from != to || *cause == Cause::Command;
                 if is_news { Level::Info } else { Level::Debug }
             }
@@ -279,7 +280,7 @@ impl Event {
         }
     }
 
-    /// The interface that it is about, by name.
+    /// The name of the interface in question.
     pub fn interface(&self) -> Option<&str> {
         match self {
             Self::ChangeBegan { interface, .. }
@@ -304,9 +305,9 @@ impl Event {
         }
     }
 
-    /// The name of its kind, as programs read it, and what distinguishes events of this kind: the
-    /// name of the condition, transition or command, or the reason. Both are fixed words of this
-    /// program.
+    /// The name of its kind, as programs read it, and a second name that distinguishes events of
+    /// this kind: that of the condition, transition or command, or the reason. Both are fixed words
+    /// of this program.
     pub const fn kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::ChangeBegan { .. } => ("change-began", ""),

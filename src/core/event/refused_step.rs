@@ -9,7 +9,7 @@ use crate::core::kernel::object::{Object, Refusal, Step};
 /// A step that the kernel refused, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefusedStep {
-    /// The name of the interface that it is about.
+    /// The name of the interface in question.
     pub interface: Option<String>,
     /// The step.
     pub step: Step,
@@ -24,12 +24,12 @@ impl RefusedStep {
         self.step.in_words(interface).to_string()
     }
 
-    /// Whether it is a right that is missing.
+    /// Whether it was refused because a right is missing.
     pub(super) fn lacks_right(&self) -> bool {
         self.missing_right().is_some()
     }
 
-    /// Which right is missing, where one is, and how the agent is given it.
+    /// The right that is missing, if one is, and how the agent is given it.
     fn missing_right(&self) -> Option<&'static str> {
         if self.refusal != Refusal::NotPermitted {
             return None;

@@ -1,4 +1,4 @@
-//! What an operator can do about each condition.
+//! The remedy for each condition.
 
 use super::Condition;
 use crate::config::Job;
@@ -7,7 +7,7 @@ use crate::core::engine::Trouble;
 use crate::core::plan::Unassigned;
 
 impl Condition {
-    /// What to do about it, as far as it follows from the kind of the condition.
+    /// The remedy, as far as it follows from the kind of the condition.
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::ForwardingOff { remedy }
@@ -102,7 +102,7 @@ impl Condition {
 const fn of_program(job: Job, trouble: Trouble) -> &'static str {
     match trouble {
         Trouble::Missing => "install the program, or name its file: program in [engine.NAME]",
-        // A requester is the system's to start.
+        // The system starts requesters, not the agent.
         Trouble::Ended if matches!(job, Job::Requester) => "look at its log, and start it",
         Trouble::Silent if matches!(job, Job::Requester) => "look at its log; it is asked again",
         Trouble::Ended | Trouble::Silent => "look at its log; it is started again",

@@ -83,7 +83,7 @@ impl Event {
         if separator.is_empty() {
             f.write_str("prefixes confirmed")?;
         }
-        // What an operator sets is no answer of a server.
+        // A prefix that an operator sets is delegated without delay.
         for (stage, latency) in latencies.iter().filter(|(_, latency)| !latency.is_zero()) {
             write!(f, ", {} after {:.3} ms", word(*stage), latency.as_secs_f64() * 1e3)?;
         }
@@ -91,7 +91,7 @@ impl Event {
     }
 }
 
-/// What has happened when a change has reached a stage.
+/// The predicate for a stage that a change has reached.
 const fn word(stage: Stage) -> &'static str {
     match stage {
         Stage::Asked => "asked",

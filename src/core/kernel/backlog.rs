@@ -26,19 +26,19 @@ pub(in crate::core) enum Reason {
     Link,
 }
 
-/// What is left to be done for bindings.
+/// The work that is left for bindings.
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Backlog {
     /// Bindings that changed, whose routes are to be derived.
     bindings: BTreeSet<BindingKey>,
     /// Bindings whose link changed, likewise.
     rerouted: BTreeSet<BindingKey>,
-    /// Routes that a comparison of everything found to be missing.
+    /// Routes that a comparison of everything found missing.
     steps: BTreeMap<RouteKey, Step>,
     /// Routes that end, or whose lifetimes move: no router waits for that.
     later: BTreeMap<RouteKey, Step>,
-    /// Such steps that are not in `later` yet, the newest last: each of the bindings above adds its
-    /// own, and looks for none here.
+    /// Steps for `later` that are not in it yet, the newest last: each of the bindings above adds
+    /// its own without a search here.
     newest: Vec<Step>,
     /// When the steps in `later` are taken.
     later_at: Option<Instant>,
@@ -49,7 +49,7 @@ pub(in crate::core) struct Backlog {
 }
 
 impl Backlog {
-    /// Whether nothing is left to be done.
+    /// Whether no work is left.
     pub(in crate::core) fn is_empty(&self) -> bool {
         !self.has_steps() && !self.has_later() && self.records.is_empty()
     }
@@ -71,7 +71,7 @@ impl Backlog {
     pub(in crate::core) fn add_bindings(&mut self, mut touched: BTreeSet<BindingKey>) {
         if !touched.is_empty() {
             self.sort_later();
-            // They are in order: appended, they take a fraction of the time of one after the other.
+            // The set is in order: appending takes a fraction of the time of inserting one by one.
             self.bindings.append(&mut touched);
         }
     }
@@ -84,8 +84,8 @@ impl Backlog {
         }
     }
 
-    /// Returns the bindings whose routes are to be derived before everything is compared, and
-    /// forgets all steps, which the comparison finds again.
+    /// Returns the bindings whose routes are to be derived before everything is compared, and drops
+    /// all steps, which the comparison finds again.
     pub(in crate::core) fn take_all(&mut self) -> Vec<(BindingKey, Reason)> {
         self.steps.clear();
         self.later.clear();
@@ -93,7 +93,7 @@ impl Backlog {
         std::iter::from_fn(|| self.next_binding()).collect()
     }
 
-    /// Removes a binding that is handled on its own now.
+    /// Removes a binding that is handled on its own.
     pub(in crate::core) fn remove(&mut self, key: &BindingKey) {
         self.sort_later();
         self.bindings.remove(key);
@@ -101,7 +101,7 @@ impl Backlog {
         self.records.remove(key);
     }
 
-    /// Forgets the steps about some routes; whether there were any.
+    /// Drops the steps about some routes; returns whether there were any.
     fn remove_steps(&mut self, routes: &[KernelRoute]) -> bool {
         let mut removed = false;
         for steps in [&mut self.steps, &mut self.later] {
@@ -123,12 +123,13 @@ impl Backlog {
         }
     }
 
-    /// Other routes are wanted now: those that are to be removed are compared with them again.
+    /// The desired routes have changed: removals are compared with them again before they are
+    /// taken.
     pub(in crate::core) const fn check_later(&mut self) {
         self.later_is_checked = false;
     }
 
-    /// Has all steps about routes for which no router waits found by route.
+    /// Moves the newest steps into the map by route.
     fn sort_later(&mut self) {
         let steps = std::mem::take(&mut self.newest).into_iter();
         self.later.extend(steps.filter_map(|step| Some((step.route()?.key(), step))));
@@ -242,8 +243,8 @@ impl Core {
         }
     }
 
-    /// Derives the routes of the next slice of bindings; returns the steps that others wait for and
-    /// keeps the others for later.
+    /// Derives the routes of the next slice of bindings; returns the steps that routers wait for
+    /// and keeps the others for later.
     pub(in crate::core) fn follow_next(&mut self, now: Instant) -> Vec<Step> {
         let keys = self.kernel.backlog.next_bindings();
         let (first, mut later) = self.follow_routes(now, keys.iter().map(|(key, why)| (key, *why)));
@@ -259,13 +260,14 @@ impl Core {
         first
     }
 
-    /// Derives the routes of bindings; returns the steps that others wait for, and the other steps.
+    /// Derives the routes of bindings; returns the steps that routers wait for, and the other
+    /// steps.
     pub(in crate::core) fn follow_routes<'a>(
         &mut self,
         now: Instant,
         keys: impl ExactSizeIterator<Item = (&'a BindingKey, Reason)>,
     ) -> (Vec<Step>, Vec<Step>) {
-        // A route each, and in a change another one that ends.
+        // Each binding has a route, and in a change another one that ends.
         let (mut before, mut after) =
             (Vec::with_capacity(keys.len()), Vec::with_capacity(2 * keys.len()));
         for (key, reason) in keys {
@@ -285,8 +287,8 @@ impl Core {
         steps.into_iter().partition(|step| self.kernel.is_awaited(step))
     }
 
-    /// Derives the routes of a binding; adds those that it had to `before`, and those that it has
-    /// now to `after`.
+    /// Derives the routes of a binding: adds the earlier ones to `before`, and the new ones to
+    /// `after`.
     pub(in crate::core) fn follow_binding(
         &mut self,
         key: &BindingKey,
@@ -315,8 +317,8 @@ impl Reconciler {
         self.backlog.add_later(now, steps);
     }
 
-    /// Drops removals that are not needed any more. Bindings are handled one after the other: the
-    /// route that one has lost another may have got since, and one that was replaced needs no
+    /// Drops removals that are not needed any more. Bindings are handled one after the other: one
+    /// may have got the route that another has lost, and a route that was replaced needs no
     /// removal.
     fn drop_needless_removals(&mut self, now: Instant) {
         let Self { backlog, delegated, desired, state, refusals, .. } = self;
@@ -330,7 +332,7 @@ impl Reconciler {
         for route in delegated.routes().chain(desired.routes.values()) {
             let Some(step) = backlog.later.get_mut(&route.key()) else { continue };
             if step.removed_route().is_some() {
-                // It may have to live for longer than the one that was to be removed.
+                // The desired route may live for longer than the one that was to be removed.
                 match diff::route_step(now, &state.system, route) {
                     Some(wanted) => *step = wanted,
                     None => {

@@ -1,5 +1,5 @@
-//! The difference between what the kernel has and what it should have, as ordered steps: what is
-//! new comes before anything is removed (CHG-12).
+//! The difference between the kernel's state and the desired one, as ordered steps: additions come
+//! before removals (CHG-12).
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use crate::core::desired::{Delegated, Desired};
 use crate::net::IfIndex;
 use crate::time::{Instant, Until};
 
-/// What may be removed. Nothing is before the uplink has spoken, or a restart would be an outage
-/// (requirements of a restart: adopt, then compare).
+/// The objects that may be removed. None may be before the uplink's router was heard, or a restart
+/// would be an outage.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Removable {
-    /// Interfaces whose addresses and routes are fully known.
+    /// Interfaces whose desired addresses and routes are fully known.
     pub interfaces: BTreeSet<IfIndex>,
-    /// Whether what belongs to no interface is.
+    /// The same of objects that belong to no interface.
     pub unbound: bool,
 }
 
@@ -47,8 +47,9 @@ pub(super) const fn needs_port(step: &Step) -> bool {
     matches!(step, Step::Set(Object::Membership(group, _)) if group.is_for_servers())
 }
 
-/// The steps from what `system` has to `desired` and `delegated`, of everything. Only what carries
-/// our mark is ever replaced or removed; an address of another in our place stands for ours.
+/// The steps from the addresses and routes of `system` to `desired` and `delegated`, compared as a
+/// whole. Only objects with our mark are ever replaced or removed; an address of another program in
+/// the place of ours stands for ours.
 pub fn diff(
     now: Instant,
     system: &System,
@@ -67,8 +68,8 @@ pub fn diff(
     steps
 }
 
-/// The steps where neither the kernel nor a binding has changed: from what was desired `before`
-/// beside the routes of bindings, to what is now.
+/// The steps where neither the kernel nor a binding has changed: from the routes that were desired
+/// `before`, those of bindings aside, to the present ones.
 pub fn own_diff(
     now: Instant,
     system: &System,
@@ -84,7 +85,7 @@ pub fn own_diff(
     let mut over: Vec<&KernelRoute> = over.filter_map(|key| system.routes.get(key)).collect();
     over.retain(|route| removable.allows(route));
     if !over.is_empty() {
-        // They are few, and the others can be very many.
+        // These are few, and the others can be very many.
         let mut slots: BTreeSet<_> = over.iter().map(|route| route.slot()).collect();
         for route in desired.routes.values().chain(delegated.routes()) {
             slots.remove(&route.slot());
@@ -118,8 +119,8 @@ fn address_steps(
     steps
 }
 
-/// The steps for the routes of some bindings, where nothing else has changed: from all that they had
-/// to all that they should have.
+/// The steps for the routes of some bindings, where nothing else has changed: from their earlier
+/// routes to the desired ones.
 pub fn binding_diff(
     now: Instant,
     system: &System,
@@ -137,7 +138,7 @@ pub fn binding_diff(
     steps
 }
 
-/// The step that brings a route about, if one is needed.
+/// The step that sets a route, if one is needed.
 pub(super) fn route_step(now: Instant, system: &System, route: &KernelRoute) -> Option<Step> {
     if route.until.is_over(now) {
         // The kernel takes no end in the past: set once more, the route would be there for another
@@ -151,7 +152,7 @@ pub(super) fn route_step(now: Instant, system: &System, route: &KernelRoute) -> 
     if in_place.peek().is_none() {
         return Some(Step::Set(Object::Route(route.clone())));
     }
-    // Another router in the place of ours is swapped in one step, without a gap.
+    // A route to the same destination by another router is replaced in one step, without a gap.
     (!in_place.any(is_same)).then(|| Step::Replace(Object::Route(route.clone())))
 }
 

@@ -1,4 +1,5 @@
-//! What the agent has the kernel hold, and the steps towards it: `Set | Replace | Remove` × object.
+//! The objects that the agent has the kernel hold, and the steps towards them: `Set | Replace |
+//! Remove` × object.
 //!
 //! An object knows its key, its rank among the steps, its executor, and how its steps read in a
 //! sentence. A new kind is one variant here, a contributor in `desired`, and an executor.
@@ -29,13 +30,13 @@ pub enum Object {
     /// An interface whose advertisements the agent follows in the kernel's place: addresses and
     /// routes that the kernel made of earlier ones are removed (RA-RX-80).
     Takeover(IfIndex),
-    /// A prefix that a former connection of an interface had, where the kernel follows
-    /// advertisements: what it made of this one is removed (UPL-11).
+    /// A prefix of a former connection of an interface, where the kernel follows advertisements:
+    /// the addresses and routes that the kernel formed from it are removed (UPL-11).
     Leftover(IfIndex, Ipv6Net),
-    /// An address that the kernel made of a prefix which is advertised no more: it is deprecated.
+    /// An address that the kernel formed in a prefix which is advertised no more: it is deprecated.
     Deprecation(Deprecation),
-    /// A default router that is not there any more: the kernel's route through it to a destination
-    /// is removed, until it advertises again.
+    /// A default router that does not answer any more: the kernel's route through it to a
+    /// destination is removed, until it advertises again.
     LostRouter(IfIndex, Ipv6Addr, Ipv6Net),
 }
 
@@ -46,12 +47,12 @@ pub struct Deprecation {
     pub interface: IfIndex,
     /// The address.
     pub address: Ipv6Addr,
-    /// The kernel's route to its subnet ends with its valid lifetime. Where it does not, or there
-    /// is none, it has to be left alone.
+    /// The kernel's route to its subnet ends with its valid lifetime. Where this is false the route
+    /// is left alone.
     pub has_route: bool,
 }
 
-/// What makes two objects the same one.
+/// The identity of an object: an object with an equal key takes its place.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Key {
     /// Interface and address.
@@ -106,11 +107,11 @@ pub struct Setting {
     pub value: i32,
 }
 
-/// One operation on the kernel's state. What is already so is no error.
+/// One operation on the kernel's state. It is no error if the state is as wanted already.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Step {
-    /// Adds an object. Of an address and a setting it replaces lifetimes and value; it fails where
-    /// another's route of the same key is in the place of a route.
+    /// Adds an object. Where an address or setting exists it replaces the lifetimes or the value;
+    /// it fails where a route of another program has the key of a route.
     Set(Object),
     /// Replaces our own route of the same key, or of the same destination and metric.
     Replace(Object),
@@ -129,7 +130,7 @@ impl Port {
 }
 
 impl Object {
-    /// What makes it the same one as another.
+    /// Its key.
     pub fn key(&self) -> Key {
         match self {
             Self::Address(address) => Key::Address(address.interface, address.address),
@@ -146,10 +147,11 @@ impl Object {
         }
     }
 
-    /// Its place when it is made and when it is removed, among all steps of a pass (CHG-12). Routes
-    /// and addresses are made before any is removed. A port is closed before its group would be left,
-    /// which goes with it, and groups are left before routes go: neither has an heir to wait for. What
-    /// the kernel made of advertisements is dropped last, when ours is in its place.
+    /// Its rank when it is made and when it is removed, among all steps of a pass (CHG-12). Routes
+    /// and addresses are made before any is removed. A port is closed before its group would be
+    /// left, which goes with it, and groups are left before routes are removed: neither waits for a
+    /// replacement. The kernel's own addresses and routes are dropped last, when ours are in their
+    /// place.
     const fn ranks(&self) -> (u8, u8) {
         match self {
             Self::Setting(_) => (0, 9),
@@ -178,9 +180,10 @@ impl Object {
         }
     }
 
-    /// Whether it goes when it is desired no more. A setting gets back the value that it had, which
-    /// is a step of its own; what the kernel made of advertisements does not come back. A prefix of
-    /// a former connection and a lost router may come again: then the kernel sees to it.
+    /// Whether it is removed when it is desired no more. A setting gets back its earlier value,
+    /// which is a step of its own; addresses and routes of the kernel do not come back. A prefix of
+    /// a former connection and a lost router may be advertised again: then the kernel itself adds
+    /// their objects.
     pub(super) const fn is_removable(&self) -> bool {
         match self {
             Self::Address(_)
@@ -210,14 +213,14 @@ impl Object {
 }
 
 impl Step {
-    /// What it is about.
+    /// The object of the step.
     pub const fn object(&self) -> &Object {
         match self {
             Self::Set(object) | Self::Replace(object) | Self::Remove(object) => object,
         }
     }
 
-    /// Its place among other steps: make before break.
+    /// Its rank among other steps: additions come before removals.
     pub const fn rank(&self) -> u8 {
         let (making, breaking) = self.object().ranks();
         match self {
@@ -226,7 +229,7 @@ impl Step {
         }
     }
 
-    /// The route that it is about.
+    /// The route of the step.
     pub const fn route(&self) -> Option<&KernelRoute> {
         if let Object::Route(route) = self.object() { Some(route) } else { None }
     }
@@ -236,8 +239,8 @@ impl Step {
         if let Self::Remove(Object::Route(route)) = self { Some(route) } else { None }
     }
 
-    /// Whether a refusal of it leaves it open what the kernel has: an unanswered step, a route that
-    /// is there against all expectation, one that was to be replaced or removed.
+    /// Whether the kernel's state is unknown after a refusal of it: the step was not answered, a
+    /// route exists unexpectedly, or one that was to be replaced or removed does not.
     pub const fn is_doubtful(&self, refusal: Refusal) -> bool {
         match self {
             Self::Set(Object::Route(_)) => {
@@ -252,7 +255,7 @@ impl Step {
         }
     }
 
-    /// What it does, for a sentence; `interface` is the name of the interface of its object.
+    /// The step as a part of a sentence; `interface` is the name of the interface of its object.
     pub const fn in_words<'a>(&'a self, interface: &'a str) -> InWords<'a> {
         InWords { step: self, interface }
     }
@@ -318,11 +321,11 @@ impl fmt::Display for InWords<'_> {
 /// The groups that the agent hears.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Group {
-    /// All routers on the link: solicitations.
+    /// All routers on the link, for solicitations.
     AllRouters,
     /// All DHCPv6 relay agents and servers on the link.
     DhcpServers,
-    /// All DHCPv6 servers of the site: what relay agents forward.
+    /// All DHCPv6 servers of the site: relay agents forward messages there.
     SiteDhcpServers,
 }
 
@@ -402,22 +405,22 @@ impl Sysctl {
     }
 }
 
-/// Why the system did not do what it was asked to: as much of it as the core acts on.
+/// Why the system refused a step, in the cases that the core distinguishes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Refusal {
     /// What was to be added is there already.
     Exists,
-    /// What it is about is not there: an interface, an address, a route.
+    /// An interface, address or route of the step does not exist.
     NotThere,
-    /// There was no room for the request or for its answer: it may have been taken.
+    /// There was no room for the request or for its answer: it may have been carried out.
     NoBuffer,
-    /// The agent may not do that.
+    /// The agent lacks the right.
     NotPermitted,
     /// For another reason.
     Other {
-        /// The system's own error number, which means something to people alone.
+        /// The system's own error number, for people alone.
         number: i32,
-        /// The system's error of it; may be empty, and is where it comes from a recording.
+        /// The system's text for it; may be empty, and is in a recording.
         #[serde(skip)]
         text: &'static str,
     },
@@ -435,7 +438,7 @@ impl Refusal {
         }
     }
 
-    /// The system's own error number, where the refusal is known by nothing else.
+    /// The system's own error number, in the cases that the core does not distinguish.
     pub const fn number(self) -> Option<i32> {
         match self {
             Self::Other { number, .. } => Some(number),

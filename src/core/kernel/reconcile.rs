@@ -1,4 +1,4 @@
-//! What brings the kernel to the desired state.
+//! Reconciliation of the kernel's state with the desired one.
 
 use super::backlog::Backlog;
 use super::diff::{self, Removable};
@@ -10,25 +10,25 @@ use crate::core::desired::{Delegated, Desired};
 use crate::core::kernel::object::Refusal;
 use crate::time::Instant;
 
-/// Brings the kernel to the desired state.
+/// Computes the steps that bring the kernel to the desired state.
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Reconciler {
     pub state: State,
-    /// What should be.
+    /// The desired state.
     pub desired: Desired,
-    /// The routes to what is delegated onward.
+    /// The routes to delegated prefixes.
     pub delegated: Delegated,
-    /// What might be removed when the desired state was derived last.
+    /// The objects that could be removed when the desired state was derived last.
     pub removable: Removable,
     pub refusals: Refusals,
     pub backlog: Backlog,
-    /// The kernel may differ from what was assumed: all routes are to be compared then.
+    /// The kernel's state may differ from the assumed one: all routes are to be compared.
     pub compare_all: bool,
 }
 
 impl Reconciler {
-    /// Takes over what the kernel has, whole. Steps that are still on their way to it count as
-    /// taken, as they did before. Returns the steps for what outlives its link.
+    /// Takes over the kernel's whole state. Steps on their way to the kernel stay assumed. Returns
+    /// the steps for memberships of links that have vanished.
     pub(in crate::core) fn replace(&mut self, system: System, pending: Vec<Step>) -> Vec<Step> {
         self.state.replace(system);
         let steps = self.state.forget_links();
@@ -37,12 +37,12 @@ impl Reconciler {
         steps
     }
 
-    /// Forgets what was about links that have vanished: the steps for what outlives its link.
+    /// Drops everything about links that have vanished. Returns the steps for their memberships.
     pub(in crate::core) fn forget_links(&mut self) -> Vec<Step> {
         self.state.forget_links()
     }
 
-    /// Takes steps as taken.
+    /// Assumes that steps succeed.
     pub(in crate::core) fn assume(&mut self, now: Instant, steps: Vec<Step>) {
         for step in steps {
             self.refusals.retried(now, &step);
@@ -50,11 +50,11 @@ impl Reconciler {
         }
     }
 
-    /// The kernel refused a step: what was assumed is taken back, and the step waits until its
-    /// retry. True for the first refusal of a row.
+    /// Handles a refusal: the assumption is taken back, and the step waits until its retry. Returns
+    /// true for the first refusal in a row.
     ///
-    /// What is not there is removed, whoever has done that, and is not taken for made any longer.
-    /// Of addresses and routes the kernel itself reports whether they are there.
+    /// An object whose removal fails because it does not exist counts as removed. The kernel itself
+    /// reports whether addresses and routes exist.
     pub(in crate::core) fn refused(&mut self, now: Instant, step: Step, refusal: Refusal) -> bool {
         let is_removed = match &step {
             Step::Remove(Object::Address(_) | Object::Route(_)) => false,
@@ -67,8 +67,8 @@ impl Reconciler {
         self.state.refuse(&step) && self.refusals.add(now, step, refusal)
     }
 
-    /// All steps from what the kernel has to what it should have, in order of rank, but those that
-    /// were refused and wait. `before` is what was desired until now.
+    /// All steps from the kernel's state to the desired one, in order of rank, without those that
+    /// were refused and wait. `before` is the desired state of the last pass.
     pub(in crate::core) fn steps(
         &mut self,
         now: Instant,
@@ -98,8 +98,8 @@ impl Reconciler {
         steps
     }
 
-    /// Whether a step has to be taken before anyone hears of it. What merely moves lifetimes or
-    /// removes can wait until everyone has heard.
+    /// Whether a step has to be taken before any router or host hears of the change. Steps that
+    /// only move lifetimes or remove can wait until all have heard.
     pub(in crate::core) fn is_awaited(&self, step: &Step) -> bool {
         let system = &self.state.system;
         match step {

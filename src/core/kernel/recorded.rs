@@ -1,4 +1,4 @@
-//! How what the kernel has is written into a recording: as lists, since the keys of JSON are text.
+//! The kernel's state as it is written into a recording: as lists, since the keys of JSON are text.
 
 use std::net::Ipv6Addr;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::system::{KernelAddress, KernelRoute, Link, System};
 use crate::net::IfIndex;
 
-/// A [`System`] without its keys, which follow from what is in it.
+/// A [`System`] without its keys, which follow from the values.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Recorded {
     links: Vec<Link>,

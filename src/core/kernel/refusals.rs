@@ -1,7 +1,7 @@
-//! Steps that the kernel refused: tried again later and later, never in a busy loop.
+//! Steps that the kernel refused: they are retried at growing intervals, never in a busy loop.
 //!
-//! Each entry is about an object that is wanted or has to go: there are no more of them than of
-//! those. None is forgotten while the step is still to be taken, or it would be tried again at once.
+//! Each entry is about an object that is desired or has to be removed, so there are no more of them
+//! than of those. None is dropped while the step is still needed, or it would be retried at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::time::{Deadline, Instant};
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(60);
-/// Retries come in groups, a quarter of their delay apart at most and this at least: each group
+/// Retries come in groups, at most a quarter of their delay apart, and at least this: each group
 /// costs a derivation of the whole.
 const SHORTEST_GROUP: Duration = Duration::from_millis(250);
 
@@ -26,7 +26,7 @@ pub(in crate::core) struct Refused {
     pub step: Step,
     /// Why.
     pub refusal: Refusal,
-    /// How often in a row.
+    /// How often in a row it was refused.
     pub count: u32,
     retry: Retry,
 }
@@ -35,9 +35,9 @@ pub(in crate::core) struct Refused {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Retry {
     At(Instant),
-    /// It has its turn among other steps that no router waits for.
+    /// The step is queued among others that no router waits for.
     Queued,
-    /// It was taken again, and if that is refused too, it is known soon.
+    /// The step was retried, and a second refusal would come soon.
     Taken,
 }
 
@@ -50,7 +50,7 @@ impl Refused {
     }
 }
 
-/// What was refused and why, with the name of the interface.
+/// A refused step for an event, with the name of the interface.
 pub(in crate::core) fn refused(step: &Step, refusal: Refusal, system: &System) -> RefusedStep {
     let interface = step.object().interface().and_then(|index| system.name_of(index));
     let interface = interface.map(str::to_owned);
@@ -61,14 +61,14 @@ pub(in crate::core) fn refused(step: &Step, refusal: Refusal, system: &System) -
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Refusals {
     entries: BTreeMap<Key, Refused>,
-    /// No retry comes before that.
+    /// When the first retry comes.
     next_retry: Option<Instant>,
-    /// Some were taken again: by then it is known of what.
+    /// When the results of retries are known.
     known_at: Option<Instant>,
 }
 
 impl Refusals {
-    /// Takes in a refusal; true for the first of a row.
+    /// Adds a refusal; returns true for the first in a row.
     pub(in crate::core) fn add(&mut self, now: Instant, step: Step, refusal: Refusal) -> bool {
         let key = step.object().key();
         let count = self.entries.get(&key).map_or(0, |refused| refused.count);
@@ -88,12 +88,12 @@ impl Refusals {
         refused.is_some_and(|refused| refused.retry_at().is_some_and(|at| at > now))
     }
 
-    /// Takes note that steps about these are taken when they have their turn.
+    /// Notes that the steps about these objects are queued.
     pub(in crate::core) fn queued(&mut self, keys: impl Iterator<Item = Key>) {
         self.set_all(keys, |_| Retry::Queued);
     }
 
-    /// Takes note that steps about these are not to be taken after all, or not as they were.
+    /// Notes that the steps about these objects are queued no more.
     pub(in crate::core) fn dequeued(&mut self, now: Instant, keys: impl Iterator<Item = Key>) {
         self.set_all(keys, |retry| match retry {
             Retry::Queued => Retry::At(now),
@@ -113,7 +113,7 @@ impl Refusals {
         self.find_next_retry();
     }
 
-    /// Takes note that `step` is taken again.
+    /// Notes that `step` is retried.
     pub(in crate::core) fn retried(&mut self, now: Instant, step: &Step) {
         if self.entries.is_empty() {
             return;
@@ -124,8 +124,8 @@ impl Refusals {
         }
     }
 
-    /// Drops what was taken again and not refused; to be called when all steps have been
-    /// performed. True when something was dropped.
+    /// Drops the steps that were retried and not refused again; to be called when all steps have
+    /// been performed. Returns whether any was dropped.
     pub(in crate::core) fn drop_succeeded(&mut self) -> bool {
         if self.known_at.take().is_none() {
             return false;
@@ -139,9 +139,9 @@ impl Refusals {
         differs
     }
 
-    /// Drops what is not wanted any more: it is not among `steps`, which are all that are still to
-    /// be taken of what was `compared`. A refused removal stays until its retry: it is wanted again as soon as the kernel's
-    /// state is read.
+    /// Drops refusals of steps that are not needed any more: those that are not among `steps`,
+    /// which are all that are needed for what was `compared`. A refused removal stays until its
+    /// retry: it is needed again as soon as the kernel's state is read.
     pub(in crate::core) fn drop_unwanted(
         &mut self,
         now: Instant,
@@ -166,7 +166,7 @@ impl Refusals {
         self.next_retry = self.entries.values().filter_map(Refused::retry_at).min();
     }
 
-    /// What was refused about `key`.
+    /// The refusal of a step about `key`.
     pub(in crate::core) fn of(&self, key: &Key) -> Option<&Refused> {
         self.entries.get(key)
     }
@@ -194,8 +194,8 @@ impl Refusals {
     }
 }
 
-/// When a step that was refused `count` times before is tried again: in the group of all whose
-/// time comes shortly.
+/// When a step that was refused `count` times before is retried: together with all whose retry
+/// comes shortly before or after.
 fn retry_time(now: Instant, count: u32) -> Instant {
     let factor = 1_u32.checked_shl(count).unwrap_or(u32::MAX);
     let delay = FIRST_RETRY.saturating_mul(factor).min(LAST_RETRY);

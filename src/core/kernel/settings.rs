@@ -1,5 +1,5 @@
-//! Settings of interfaces that are no uplinks of a router any more, and that of forwarding where the
-//! agent does not switch it on any more, get the values back that they had.
+//! Restoring settings: the agent gives settings of interfaces that are no uplinks of a router any
+//! more their earlier values back, and `forwarding` where it does not switch it on any more.
 
 use super::object::{Key, Object, Setting, Step, Sysctl};
 use crate::core::Core;
@@ -8,7 +8,7 @@ use crate::core::output::Output;
 use crate::net::IfIndex;
 
 impl Core {
-    /// Settings that nothing asks for any more, with the values that they had.
+    /// The settings that are desired no more, with their earlier values.
     pub(in crate::core) fn restored_settings(&self) -> Vec<Object> {
         let state = &self.kernel.state;
         let earlier = self.earlier_settings();
@@ -19,7 +19,7 @@ impl Core {
         settings.collect()
     }
 
-    /// The values that settings had which nothing asks for any more.
+    /// The earlier values of settings that are desired no more.
     fn earlier_settings(&self) -> impl Iterator<Item = (String, Sysctl, i32)> + '_ {
         let remembered = self.memory.sysctls.iter();
         remembered.filter_map(|((interface, file), before)| {
@@ -30,8 +30,8 @@ impl Core {
         })
     }
 
-    /// Whether a setting stays as the agent has set it: on an uplink of a router always, on that of
-    /// a host while it is wanted.
+    /// Whether a setting keeps the agent's value: on an uplink of a router always, on that of a
+    /// host while the value is desired.
     fn keeps_setting(&self, index: IfIndex, interface: &str, name: Sysctl) -> bool {
         if name == Sysctl::Forwarding {
             return self.config.forward;
@@ -43,14 +43,14 @@ impl Core {
         })
     }
 
-    /// Whether a step gives back a value. When it was taken that can be forgotten.
+    /// Whether a step restores a value. Once it has been taken the earlier value can be forgotten.
     pub(in crate::core) fn restores(&self, step: &Step) -> bool {
         matches!(step, Step::Set(Object::Setting(Setting { index, interface, name, .. }))
             if !self.keeps_setting(*index, interface, *name))
     }
 
-    /// Forgets the values that were given back, and those of interfaces that have vanished: one
-    /// that comes back has its own.
+    /// Forgets the values that were restored, and those of interfaces that have vanished: an
+    /// interface that comes back has settings of its own.
     pub(in crate::core) fn forget_settings(&mut self) {
         let is_restored = |(interface, name, before): &(String, Sysctl, i32)| {
             self.kernel.state.setting(interface, *name) == Some(*before)
@@ -70,7 +70,7 @@ impl Core {
         self.outputs.push_back(Output::Remember(record));
     }
 
-    /// The kernel has refused to take a value back at the end: the next run tries that again.
+    /// The kernel has refused to restore a value at the end: the next run retries that.
     pub(in crate::core) fn leave_to_next_run(&mut self, step: &Step) {
         let is_ending = matches!(self.outputs.back(), Some(Output::Exit));
         if let Step::Set(Object::Setting(Setting { interface, name, value, .. })) = step
@@ -83,7 +83,7 @@ impl Core {
         }
     }
 
-    /// Gives all settings back at the end: there will be no other time for it.
+    /// Restores all settings at the end: there will be no other time for it.
     pub(in crate::core) fn restore_all_settings(&mut self) {
         let remembered = std::mem::take(&mut self.memory.sysctls);
         let mut steps = Vec::new();

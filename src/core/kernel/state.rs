@@ -1,5 +1,5 @@
-//! What the kernel holds, as far as the agent knows: what it says of links, addresses and routes,
-//! and what the agent alone knows to have made.
+//! The kernel's state, as far as the agent knows it: links, addresses and routes, which the kernel
+//! reports, and objects that only the agent knows to have made.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::core::kernel::system::KernelEvent;
 use crate::net::IfIndex;
 use crate::time::{Instant, Until};
 
-/// What the kernel holds.
+/// The kernel's state.
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct State {
     /// Links, addresses and routes.
@@ -25,7 +25,7 @@ impl State {
         self.made.iter()
     }
 
-    /// Whether an object that the kernel does not report was made as it is.
+    /// Whether an equal object, of a kind that the kernel does not report, was made.
     pub(super) fn has_made(&self, object: &Object) -> bool {
         self.made.get(&object.key()) == Some(object)
     }
@@ -40,7 +40,8 @@ impl State {
         self.made.contains_key(&Key::Port(port))
     }
 
-    /// The number of the interface whose settings are those of this name: 0 for the whole machine.
+    /// The number of the interface that settings under this name belong to: 0 for the whole
+    /// machine.
     pub(super) fn index_of_settings(&self, interface: &str) -> Option<IfIndex> {
         if interface == WHOLE_MACHINE {
             return Some(IfIndex(0));
@@ -48,12 +49,12 @@ impl State {
         self.system.link(interface).map(|link| link.index)
     }
 
-    /// Another program has switched forwarding off that the agent had switched on.
+    /// Another program has switched off forwarding, which the agent had switched on.
     pub(in crate::core) fn forget_forwarding(&mut self) {
         self.made.remove(&Key::Setting(IfIndex(0), Sysctl::Forwarding));
     }
 
-    /// The agent has switched forwarding on, which the kernel reports a moment later.
+    /// Whether the agent has switched on forwarding, which the kernel reports a moment later.
     pub(in crate::core) fn has_switched_forwarding_on(&self) -> bool {
         let made = self.made.get(&Key::Setting(IfIndex(0), Sysctl::Forwarding));
         matches!(made, Some(Object::Setting(Setting { value: 1, .. })))
@@ -68,7 +69,7 @@ impl State {
         }
     }
 
-    /// Takes a step as taken.
+    /// Assumes that a step succeeds.
     pub(super) fn assume(&mut self, step: Step) {
         match step {
             Step::Set(Object::Address(mut address))
@@ -103,8 +104,8 @@ impl State {
         }
     }
 
-    /// A socket that is closed or opened is in no group: also not in one that it could not leave
-    /// before.
+    /// Drops the memberships of a socket that is closed or opened: it is in no group, even where it
+    /// could not leave one before.
     fn leave_with_port(&mut self, object: &Object) {
         if *object == Object::Port(Port::Server) {
             self.made.retain(
@@ -113,7 +114,7 @@ impl State {
         }
     }
 
-    /// Takes back what was assumed of a step that the kernel refused; false where that is no news.
+    /// Takes back the assumption about a refused step; returns false where that is no news.
     pub(super) fn refuse(&mut self, step: &Step) -> bool {
         match step {
             Step::Set(Object::Address(address)) | Step::Replace(Object::Address(address)) => {
@@ -127,7 +128,7 @@ impl State {
             | Step::Remove(Object::Address(_) | Object::Route(_)) => {}
             Step::Set(object) | Step::Replace(object) => {
                 self.made.remove(&object.key());
-                // Where the port is refused its groups are, too.
+                // Where the port is refused, its groups are refused too.
                 return !self.is_without_port(object);
             }
             Step::Remove(object) => {
@@ -140,8 +141,8 @@ impl State {
         true
     }
 
-    /// The clean-up of links that have vanished, after one event or a whole new state: one that
-    /// comes back has another number. Returns the steps for what outlives its link.
+    /// Drops everything about links that have vanished, after one event or a whole new state: a
+    /// link that comes back has another number. Returns the steps for their memberships.
     pub(super) fn forget_links(&mut self) -> Vec<Step> {
         let links = &self.system.links;
         self.system.duplicates.retain(|(index, _)| links.contains_key(index));
@@ -150,7 +151,7 @@ impl State {
             let is_there = |index: IfIndex| index.0 == 0 || links.contains_key(&index);
             let stays = object.interface().is_none_or(is_there);
             if !stays && matches!(object, Object::Membership(..)) {
-                // The socket would keep it for ever.
+                // The socket would keep the membership for ever.
                 left.push(Step::Remove(object.clone()));
             }
             stays
@@ -158,7 +159,7 @@ impl State {
         left
     }
 
-    /// Takes over what the kernel has, whole.
+    /// Takes over the kernel's whole state.
     pub(super) fn replace(&mut self, system: System) {
         let before = std::mem::replace(&mut self.system, system);
         let running =
@@ -171,7 +172,7 @@ impl State {
         self.system.duplicates.extend(duplicates);
     }
 
-    /// The kernel sends no message when it is set whether it follows advertisements.
+    /// The kernel reports no change of whether it follows advertisements.
     fn note_setting(&mut self, object: &Object) {
         if let Object::Setting(Setting { index, name: Sysctl::AcceptRa, value, .. }) = object
             && let Some(link) = self.system.links.get_mut(index)
@@ -189,7 +190,7 @@ impl State {
         self.system.handle(KernelEvent::AddressGone { interface, address });
     }
 
-    /// Whether it belongs to UDP port 547, which is closed.
+    /// Whether an object belongs to UDP port 547, which is closed.
     fn is_without_port(&self, object: &Object) -> bool {
         let is_of_port = matches!(object, Object::Membership(group, _) if group.is_for_servers());
         is_of_port && !self.is_open(Port::Server)

@@ -1,4 +1,4 @@
-//! What the kernel has, as far as the core knows: links, addresses, our routes.
+//! The kernel's state that it reports: links, addresses, our routes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -33,8 +33,8 @@ pub struct Link {
     /// the link, and not when it is set.
     #[serde(default)]
     pub accept_ra: Option<i32>,
-    /// How often its carrier has come: the kernel reports a loss up to a second later, and one that is
-    /// over by then by this alone. Zero where the system does not count.
+    /// How many times its carrier has come up: the kernel may report a loss a second late, and a
+    /// shorter one only by this counter. Zero where the system does not count.
     #[serde(default)]
     pub carrier_ups: u32,
 }
@@ -58,20 +58,20 @@ pub struct KernelAddress {
     pub duplicate: bool,
     /// The address has our mark: this program has set it.
     pub ours: bool,
-    /// What made it, where it is not ours.
+    /// Its origin, where it is not ours.
     #[serde(default)]
     pub origin: Origin,
 }
 
-/// What made an address.
+/// The origin of an address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub enum Origin {
-    /// A program or an operator has set it, or its origin is not known.
+    /// A program or an operator has set it, or nothing is known.
     #[default]
     Other,
-    /// The kernel, of an advertisement (RFC 4862 §5.5.3).
+    /// The kernel has formed it from an advertisement (RFC 4862 §5.5.3).
     Advertisement,
-    /// The kernel, as a temporary one beside another in the same prefix (RFC 8981).
+    /// The kernel has formed it as a temporary one beside another in the same prefix (RFC 8981).
     Temporary,
 }
 
@@ -87,7 +87,7 @@ impl KernelAddress {
 pub struct KernelRoute {
     /// Destination.
     pub destination: Ipv6Net,
-    /// Where packets go.
+    /// Target.
     pub target: RouteTarget,
     /// Smaller is preferred.
     pub metric: u32,
@@ -95,7 +95,7 @@ pub struct KernelRoute {
     pub until: Until,
 }
 
-/// Where a route leads.
+/// The target of a route.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum RouteTarget {
     /// To a neighbor, by its link-local address.
@@ -116,11 +116,11 @@ impl RouteTarget {
     }
 }
 
-/// What identifies a route: destination, target and metric.
+/// The identity of a route: destination, target and metric.
 pub type RouteKey = (PrefixKey, RouteTarget, u32);
 
 impl KernelRoute {
-    /// What identifies the route.
+    /// Its identity.
     pub const fn key(&self) -> RouteKey {
         (PrefixKey(self.destination), self.target, self.metric)
     }
@@ -143,7 +143,7 @@ pub struct Neighbor {
     pub unconfirmed_for: Duration,
 }
 
-/// A change of what the kernel has.
+/// A change of the kernel's state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum KernelEvent {
     /// An interface appeared or changed.
@@ -174,7 +174,7 @@ pub enum KernelEvent {
     },
 }
 
-/// What the kernel has.
+/// The kernel's state that it reports.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Recorded", into = "Recorded")]
 pub struct System {
@@ -248,8 +248,8 @@ impl System {
         }
     }
 
-    /// Whether what an event reports is known already; lifetimes that merely count down in whole
-    /// seconds are nothing new.
+    /// Whether an event says nothing new; a lifetime that merely counts down in whole seconds is
+    /// nothing new.
     pub fn has(&self, event: &KernelEvent) -> bool {
         match event {
             KernelEvent::Link(link) => self.links.get(&link.index) == Some(link),
@@ -334,7 +334,7 @@ impl System {
         let mut own = self.addresses.range(first..=last).map(|(_, own)| own);
         address.is_unicast_link_local()
             || own.any(|own| {
-                // An address that stands alone says nothing of its link.
+                // An address with a length of 128 bits does not show the subnet of its link.
                 let has_subnet = own.prefix_len < 128 && !own.address.is_unicast_link_local();
                 let subnet = Ipv6Net::new(own.address, own.prefix_len);
                 has_subnet && subnet.is_ok_and(|subnet| subnet.contains(&address))

@@ -1,16 +1,17 @@
-//! What of a prefix is taken, in units of a /64: nothing smaller is ever given.
+//! The taken parts of a prefix, in units of a /64: no smaller one is ever given.
 
 use std::collections::BTreeMap;
 
 use ipnet::Ipv6Net;
 
-/// The first and the last /64 of a prefix, by number; of one that is longer, the /64 around it.
+/// The numbers of the first and the last /64 of a prefix; of a longer prefix, those of the /64
+/// around it.
 fn ends(prefix: Ipv6Net) -> (u64, u64) {
     let number = |address| u64::try_from(u128::from(address) >> 64).unwrap_or(u64::MAX);
     (number(prefix.network()), number(prefix.broadcast()))
 }
 
-/// The number of the last /64 in the first prefix of `length`, at most 64: its ones are those
+/// The number of the last /64 in the first prefix of `length`, at most 64: its one bits are those
 /// that vary within a prefix.
 fn mask(length: u8) -> u64 {
     u64::MAX.checked_shr(u32::from(length)).unwrap_or(0)
@@ -20,8 +21,8 @@ fn prefix(first: u64, length: u8) -> Option<Ipv6Net> {
     Ipv6Net::new((u128::from(first) << 64).into(), length).ok()
 }
 
-/// Ranges of /64, from their first to their last. They neither overlap nor touch, so that a
-/// search steps over each crowd at once, however many share it.
+/// Ranges of /64, from their first to their last. They neither overlap nor touch, so that a search
+/// steps over each range at once, however many claims share it.
 #[derive(Default)]
 pub(super) struct Taken(BTreeMap<u64, u64>);
 
@@ -71,7 +72,7 @@ impl Taken {
         }
     }
 
-    /// The highest of what is taken between two /64.
+    /// The highest taken range between two /64.
     fn obstacle(&self, first: u64, last: u64) -> Option<(u64, u64)> {
         let (begin, end) = self.0.range(..=last).next_back()?;
         (*end >= first).then_some((*begin, *end))

@@ -147,7 +147,7 @@ fn what_the_delegating_router_keeps_is_given_to_nobody() {
 }
 
 #[test]
-fn priority_and_then_the_name_decide_who_goes_first() {
+fn priority_and_then_the_name_decide_which_claim_goes_first() {
     let mut config = site(&[("a", low(4, 64)), ("b", low(8, 64)), ("c", None), ("d", None)]);
     let first = |config: &Config| plan(config, &whole("2001:db8::/64")).subnets;
     assert_eq!(first(&config).into_keys().collect::<Vec<_>>(), ["a"]);

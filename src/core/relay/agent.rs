@@ -21,9 +21,9 @@ use crate::wire::dhcpv6_relay::RelayKind;
 /// A link that is relayed from, in the status.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RelayStatus {
-    /// Clients are heard.
+    /// Messages of clients can be received.
     pub attached: bool,
-    /// What they have been given by way of this machine.
+    /// The leases of its clients that were relayed.
     pub leases: Vec<RelayedStatus>,
 }
 
@@ -36,7 +36,7 @@ pub struct RelayedStatus {
     pub iaid: u32,
     /// The prefix.
     pub prefix: Ipv6Net,
-    /// Where it is routed to.
+    /// Next hop of its route.
     pub next_hop: Ipv6Addr,
     /// Preferred lifetime left.
     pub preferred: Option<u32>,
@@ -45,7 +45,7 @@ pub struct RelayedStatus {
 }
 
 impl Relays {
-    /// Adds what relaying needs to what should be.
+    /// Adds the objects that relaying needs.
     pub(in crate::core) fn desire(
         &self,
         desired: &mut Desired,
@@ -65,7 +65,7 @@ impl Relays {
         if routes.is_empty() {
             return;
         }
-        // What this machine itself uses is no router's, whatever a server answers.
+        // No route leads a prefix of this machine itself elsewhere, whatever a server answers.
         let own = desired.routes.values().chain(delegated.routes());
         let taken: BTreeSet<_> = own.map(KernelRoute::slot).collect();
         let free = routes.into_iter().filter(|route| !taken.contains(&route.slot()));
@@ -74,8 +74,8 @@ impl Relays {
 }
 
 impl Core {
-    /// Whether a datagram to UDP port 547 is for the relay agent: what comes in where it relays,
-    /// and what is sent to relay agents alone.
+    /// Whether a datagram to UDP port 547 is for the relay agent: it came in on a link that is
+    /// relayed from, or was sent to relay agents alone.
     pub(in crate::core) fn is_relayed(&self, received: &Received) -> bool {
         let link = self.kernel.state.system.links.get(&received.interface);
         link.is_some_and(|link| self.config.relays.contains_key(&link.name))
@@ -83,8 +83,8 @@ impl Core {
                 && received.octets.first() == Some(&RelayKind::Reply.to_wire()))
     }
 
-    /// Takes in a datagram for the relay agent. Routes are there before the client hears that it
-    /// has something to route.
+    /// Handles a datagram for the relay agent. Routes are set before the client hears of its
+    /// prefix.
     pub(in crate::core) fn receive_relayed(&mut self, now: Instant, received: &Received) {
         let relaying =
             match self.relays.handle(now, &self.config, &self.kernel.state.system, received) {
@@ -103,19 +103,19 @@ impl Core {
         self.outputs.extend(relaying.packets.into_iter().map(Output::SendServer));
     }
 
-    /// Lets leases end.
+    /// Ends the leases whose time is over.
     pub(in crate::core) fn end_relayed(&mut self, now: Instant) {
         let records = self.relays.leases_mut().handle_timeout(now);
         self.remember_relayed(records);
     }
 
-    /// Whether a lease of `prefix` was relayed here and goes on.
+    /// Whether there is a relayed lease of `prefix`.
     pub fn has_relayed(&self, prefix: Ipv6Net) -> bool {
         self.relays.leases().iter().any(|(held, _)| held == prefix)
     }
 
-    /// An operator knows that its holder is gone (RLY-16): the route goes, and if it lives after
-    /// all, it comes back with the next answer.
+    /// Forgets a lease because an operator knows that its holder is gone (RLY-16): its route is
+    /// removed, and comes back with the next answer if the holder is there after all.
     pub(in crate::core) fn forget_relayed(&mut self, prefix: Ipv6Net) {
         let record = self.relays.leases_mut().forget(prefix);
         self.remember_relayed(record.into_iter().collect());

@@ -1,4 +1,5 @@
-//! What requesting routers hold, as the answers say that pass through (RFC 8987 §4).
+//! The leases of requesting routers, learnt from the answers that the relay agent forwards (RFC
+//! 8987 §4).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -16,12 +17,12 @@ use crate::time::{Deadline, Instant, Until};
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::{IaPrefix, StatusCode};
 
-/// The most leases that are remembered and routed. A further one takes the place of another: of the
-/// client router that has the most routes, the lease that ends first, and deprecated ones before
-/// preferred ones. A router with few leases keeps them whatever another one has.
+/// The most leases that are remembered and routed. A further one evicts another: of the client
+/// router that has the most routes, the lease that ends first, and deprecated ones before preferred
+/// ones. A router with few leases keeps them, however many another one has.
 pub(super) const MAX_LEASES: usize = 4096;
-/// The most leases of one client; a further one takes the place of one of its own. RFC 8987 §4.1
-/// wants more than one.
+/// The most leases of one client; a further one evicts one of its own. RFC 8987 §4.1 requires more
+/// than one.
 pub(super) const MAX_PER_CLIENT: usize = 64;
 /// Metric of their routes: behind a link of ours, before any learnt route.
 const METRIC: u32 = ONLY_METRIC;
@@ -36,7 +37,7 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// As they were remembered.
+    /// Restores the leases that were stored.
     pub fn restore(now: Instant, remembered: BTreeMap<Ipv6Net, RelayedLease>) -> Self {
         let running = remembered.into_iter().filter(|(_, lease)| !lease.valid_until.is_over(now));
         let mut leases = Self::default();
@@ -49,13 +50,13 @@ impl Leases {
         self.held.iter().map(|(prefix, lease)| (*prefix, lease))
     }
 
-    /// Whether a further one costs another its route.
+    /// Whether a further lease evicts another.
     pub fn is_full(&self) -> bool {
         self.held.len() >= MAX_LEASES
     }
 
-    /// The routes (RLY-12): as long as the lease, also while the link is down and cannot have
-    /// them (RLY-15).
+    /// The routes of leases on links that are running (RLY-12). A lease stays while its link is
+    /// down, so that its route comes back with the link (RLY-15).
     pub fn routes(&self, config: &Config, system: &System) -> Vec<KernelRoute> {
         let route = |(prefix, lease): (Ipv6Net, &RelayedLease)| {
             let (name, _) = config.relays.get_key_value(&lease.link)?;
@@ -70,7 +71,7 @@ impl Leases {
         self.iter().filter_map(route).collect()
     }
 
-    /// Drops what has ended; what is to be remembered of that.
+    /// Drops leases that have ended; returns the records to be stored.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Record> {
         let mut records = Vec::new();
         while let Some((_, prefix)) = self.ends.first().copied().filter(|(at, _)| *at <= now) {
@@ -79,7 +80,7 @@ impl Leases {
         records
     }
 
-    /// Drops the lease of `prefix`; what is to be remembered of that.
+    /// Drops the lease of `prefix`; returns the record to be stored.
     pub(super) fn forget(&mut self, prefix: Ipv6Net) -> Option<Record> {
         self.remove(prefix).map(|_| Record::Relayed { prefix, lease: None })
     }
@@ -103,7 +104,7 @@ impl Leases {
         self.ends.first().map(|(at, _)| Deadline::new(*at, "end of a relayed lease"))
     }
 
-    /// A Reply on its way to a client, which gets its packets by way of `next_hop`.
+    /// Handles a Reply on its way to a client whose packets go by way of `next_hop`.
     pub(super) fn take_reply(
         &mut self,
         relaying: &mut Relaying,
@@ -141,8 +142,8 @@ impl Leases {
         }
     }
 
-    /// A Release on its way to a server ends what it names (RLY-11), where it comes from the
-    /// router that the packets go to.
+    /// Handles a Release on its way to a server: it ends the leases that it names (RLY-11), where
+    /// it comes from the router that the packets go to.
     pub(super) fn take_release(
         &mut self,
         relaying: &mut Relaying,
@@ -193,8 +194,9 @@ impl Leases {
         self.insert(prefix, lease);
     }
 
-    /// Makes room for a lease of `prefix`; whether there is any. What the same message gives makes
-    /// none: of two that it gives one would push out the other with each renewal.
+    /// Makes room for a lease of `prefix`; returns whether there is any. The other leases of the
+    /// same message are not evicted: of two such leases one would evict the other with each
+    /// renewal.
     fn make_room(
         &mut self,
         relaying: &mut Relaying,
@@ -263,7 +265,7 @@ fn router_of(lease: &RelayedLease) -> Router<'_> {
     (&lease.link, lease.next_hop)
 }
 
-/// What is deprecated before what is preferred, then what ends first.
+/// The lease to evict: deprecated ones come before preferred ones, then the one that ends first.
 fn least_useful<'a>(
     now: Instant,
     leases: impl Iterator<Item = (Ipv6Net, &'a RelayedLease)>,
@@ -272,8 +274,8 @@ fn least_useful<'a>(
     leases.min_by_key(|(_, lease)| rank(lease)).map(|(prefix, _)| prefix)
 }
 
-/// Whether a client takes this (RFC 9915 §18.2.10.1) and a client can have it: neither everything
-/// nor what stays on a link.
+/// Whether a client would take this prefix (RFC 9915 §18.2.10.1) and can have it: it is neither
+/// everything nor link-local or multicast.
 fn is_valid(given: &IaPrefix) -> bool {
     let address = given.prefix.network();
     given.status.as_ref().is_none_or(|status| status.code == StatusCode::Success)

@@ -1,4 +1,4 @@
-//! A link with clients, as the system has it.
+//! A link with clients, with its addresses.
 
 use std::net::Ipv6Addr;
 
@@ -28,8 +28,8 @@ impl<'a> ClientLink<'a> {
         Some(Self { name, system, relay, link })
     }
 
-    /// The one that an answer is for: that of its Interface-Id, else that of its link-address,
-    /// and where that says nothing the one that the peer's address lies on.
+    /// The link that an answer is for: that of its Interface-Id, else that of its link-address,
+    /// else the one whose subnet the peer's address lies in.
     pub(super) fn of(
         config: &'a Config,
         system: &'a System,
@@ -58,14 +58,14 @@ impl<'a> ClientLink<'a> {
         self.link.index
     }
 
-    /// What packets to clients leave from, where they can.
+    /// The source of packets to clients, if there is a usable one.
     pub(super) fn link_local(&self) -> Option<Ipv6Addr> {
         self.system.link_local(self.link.index).filter(|_| self.link.running)
     }
 
     /// The address that names the link: not a deprecated one while there is another, so that
-    /// servers follow a renumbering at once (RLY-18), global rather than unique local. It is the
-    /// source of nothing, so it may be tentative.
+    /// servers follow a renumbering at once (RLY-18), and global rather than unique local. No
+    /// packet is sent from it, so it may be tentative.
     pub(super) fn address(&self, now: Instant) -> Option<Ipv6Addr> {
         let usable = self.addresses().filter(|own| {
             !own.duplicate
@@ -75,14 +75,15 @@ impl<'a> ClientLink<'a> {
         });
         let rank = |own: &&KernelAddress| {
             let deprecated = own.preferred_until.is_over(now);
-            // Of deprecated ones that which ends last.
+            // Of several deprecated addresses the one that ends last.
             let ends = deprecated.then_some(std::cmp::Reverse(own.valid_until));
             (deprecated, ends, own.address.is_unique_local(), own.tentative, own.address)
         };
         usable.min_by_key(rank).map(|own| own.address)
     }
 
-    /// Where the servers are: interface 0 where the system's routes lead to them.
+    /// The destinations of relayed messages: with interface 0 where the system's routes lead to
+    /// them.
     pub(super) fn servers(
         &self,
         config: &Config,
@@ -104,13 +105,12 @@ impl<'a> ClientLink<'a> {
         })
     }
 
-    /// Whether packets can go by way of this address: it is on the link.
+    /// Whether packets can go by way of this address: it is a neighbor on the link.
     pub(super) fn is_neighbor(&self, peer: Ipv6Addr) -> bool {
         self.system.is_on_link(self.link.index, peer)
     }
 
-    /// Whether a prefix is that of one of this machine's own links, or lies in one: no route may
-    /// lead it elsewhere.
+    /// Whether a prefix overlaps a subnet of this machine: no route may lead it elsewhere.
     pub(super) fn is_occupied(&self, prefix: Ipv6Net) -> bool {
         let mut subnets = self.system.addresses.values().filter_map(subnet);
         subnets.any(|subnet| subnet.contains(&prefix))
@@ -127,7 +127,7 @@ impl<'a> ClientLink<'a> {
     }
 }
 
-/// What an address says of its link; nothing where it stands alone.
+/// The subnet of an address; none where it has a length of 128 bits.
 fn subnet(own: &KernelAddress) -> Option<Ipv6Net> {
     let has_neighbors = own.prefix_len < 128 && !own.address.is_unicast_link_local();
     let subnet = Ipv6Net::new(own.address, own.prefix_len).ok()?;

@@ -1,8 +1,8 @@
-//! The relay agent (RFC 9915 §19, RFC 8987): what requesting routers say on a link goes to
-//! servers elsewhere, what those answer comes back, and what passes through is remembered and
+//! The relay agent (RFC 9915 §19, RFC 8987): messages of requesting routers on a link are forwarded
+//! to servers elsewhere, the answers are forwarded back, and the leases in them are remembered and
 //! routed.
 //!
-//! Relaying itself has no state: each answer names where it belongs.
+//! Relaying itself has no state: each answer names its link and client.
 
 mod agent;
 mod leases;
@@ -31,22 +31,22 @@ use crate::wire::dhcpv6_relay::{HOP_COUNT_LIMIT, RelayKind, RelayMessage, RelayO
 /// Type and transaction id, or type, message type and flags: no message is shorter.
 const SHORTEST: usize = 4;
 const ETHERNET: u16 = 1;
-/// ADDR-REG-REPLY (RFC 9686 §4.3), which servers send. ADDR-REG-INFORM, 36, goes the way of all that
-/// clients send.
+/// ADDR-REG-REPLY (RFC 9686 §4.3), which servers send. ADDR-REG-INFORM, 36, is forwarded like all
+/// messages of clients.
 const ADDR_REG_REPLY: u8 = 37;
 
-/// What follows from a datagram.
+/// The consequences of a datagram.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Relaying {
-    /// What is to be remembered before anything leaves; the routes differ where it is not empty.
+    /// Records to be stored before any packet leaves; the routes differ where there are any.
     pub records: Vec<Record>,
     /// Delegations that began or ended.
     pub events: Vec<Event>,
-    /// Not all of what is delegated has room here.
+    /// There was no room for some of the leases.
     pub crowded: bool,
-    /// What is wrong with options that were ignored.
+    /// Errors of options that were ignored.
     pub malformed: Vec<DecodeError>,
-    /// What leaves.
+    /// Packets to be sent.
     pub packets: Vec<ServerPacket>,
 }
 
@@ -57,9 +57,9 @@ pub enum Reject {
     Interface,
     /// It is too short to be a message.
     Short,
-    /// A relay message that is none.
+    /// A relay message that cannot be decoded.
     Malformed(DecodeError),
-    /// A client does not speak to one node alone (RLY-09).
+    /// A client has sent it to one node instead of the group (RLY-09).
     Unicast,
     /// Its source is unspecified, or this machine itself.
     Source,
@@ -69,7 +69,7 @@ pub enum Reject {
     HopCount,
     /// There is no way to any of the servers.
     NoWay,
-    /// An answer that none of the servers gave.
+    /// An answer whose sender is none of the servers.
     Stranger,
     /// An answer without a message in it.
     Empty,
@@ -102,24 +102,24 @@ impl Reject {
     }
 }
 
-/// The relay agents of all links together.
+/// The relay agents of all links.
 #[derive(Clone, Debug, Default)]
 pub struct Relays {
     leases: Leases,
 }
 
 impl Relays {
-    /// With the leases that an earlier run has seen.
+    /// Restores the leases of an earlier run.
     pub const fn new(leases: Leases) -> Self {
         Self { leases }
     }
 
-    /// What requesting routers hold.
+    /// The leases of requesting routers.
     pub const fn leases(&self) -> &Leases {
         &self.leases
     }
 
-    /// The same, to let them end.
+    /// The same, to end them.
     pub const fn leases_mut(&mut self) -> &mut Leases {
         &mut self.leases
     }
@@ -154,7 +154,7 @@ impl Relays {
         }
     }
 
-    /// Towards the servers (RFC 9915 §19.1).
+    /// Forwards a message towards the servers (RFC 9915 §19.1).
     fn forward(
         &mut self,
         config: &Config,
@@ -198,7 +198,8 @@ impl Relays {
         Ok(relaying)
     }
 
-    /// Towards the client (RFC 9915 §19.2), whatever the message inside is (RLY-08).
+    /// Forwards an answer towards the client (RFC 9915 §19.2), whatever the type of the message
+    /// inside (RLY-08).
     fn deliver(
         &mut self,
         now: Instant,
@@ -280,8 +281,8 @@ fn from_client(
     Ok(level)
 }
 
-/// A Relay-forward around what another relay agent has sent (RFC 9915 §19.1.2), with what is wrong
-/// with options of that.
+/// A Relay-forward around the message of another relay agent (RFC 9915 §19.1.2), with the errors of
+/// that message's options.
 fn from_relay(
     now: Instant,
     link: &ClientLink<'_>,
@@ -301,8 +302,8 @@ fn from_relay(
     Ok((level, inner.malformed().collect()))
 }
 
-/// What both have in common. The link is named in each (RLY-04), so that an answer finds it also
-/// when its address has changed meanwhile.
+/// The part that both kinds of Relay-forward have in common. Each names the link (RLY-04), so that
+/// an answer finds it also when the link's address has changed meanwhile.
 fn level(link: &ClientLink<'_>, received: &Received, hop_count: u8) -> RelayMessage {
     RelayMessage {
         kind: RelayKind::Forward,
@@ -316,8 +317,8 @@ fn level(link: &ClientLink<'_>, received: &Received, hop_count: u8) -> RelayMess
     }
 }
 
-/// The client's link-layer address (RFC 6939): as the system knows it, or as the client's own
-/// address shows it, a modified EUI-64.
+/// The client's link-layer address (RFC 6939): from the system, or from the client's own address if
+/// that is a modified EUI-64.
 fn link_layer_address(received: &Received) -> Option<Vec<u8>> {
     /// Octets of an Ethernet address.
     const OCTETS: usize = 6;
@@ -327,7 +328,7 @@ fn link_layer_address(received: &Received) -> Option<Vec<u8>> {
     link_layer_of(received.source)
 }
 
-/// The message between client and server in any number of relay messages, if it is one.
+/// The innermost message of any number of relay messages; none where that does not decode.
 fn client_message(octets: &[u8]) -> Option<Message> {
     Message::decode(&innermost(octets).ok()?).ok()
 }

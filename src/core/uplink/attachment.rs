@@ -10,7 +10,7 @@ use crate::net::IfIndex;
 pub(in crate::core) struct Attachment {
     /// The kernel's number.
     pub index: IfIndex,
-    /// Source of everything that is sent.
+    /// Source address of all packets.
     pub link_local: Ipv6Addr,
     /// For the source link-layer address option.
     pub link_layer_address: Option<Vec<u8>>,
@@ -20,7 +20,7 @@ pub(in crate::core) struct Attachment {
     pub multicast: bool,
     /// One peer only.
     pub point_to_point: bool,
-    /// How often its carrier has come: with the next it may be another link.
+    /// How many times its carrier has come up: each time it may be another link.
     pub carrier_ups: u32,
 }
 

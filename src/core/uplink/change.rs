@@ -84,7 +84,7 @@ const ACKNOWLEDGED_WINDOW: Duration = Duration::from_secs(2);
 /// link.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(20);
 
-/// What a refresh begins with; of several the greatest serves them all.
+/// The first message of a refresh; of several the greatest serves them all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub enum RefreshKind {
     /// The server that gave the lease is asked.
@@ -117,7 +117,7 @@ pub enum Trigger {
     Reconfigure {
         /// Its sender.
         server: Ipv6Addr,
-        /// What it wants.
+        /// The message that it asks for.
         kind: RefreshKind,
     },
 }
@@ -131,17 +131,17 @@ pub struct Refresh {
     pub follow_up: bool,
 }
 
-/// What came of a refresh.
+/// The outcome of a refresh.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The Reply gave another prefix in the place of one that was held.
+    /// The Reply replaced a prefix that was held.
     Fruitful,
-    /// The Reply changed the lease otherwise: a first prefix came, or one went or was deprecated.
-    /// Whether the server knew of the change does not follow from that.
+    /// The Reply changed the lease otherwise: a first prefix came, or one ended or was deprecated.
+    /// This does not show whether the server knew of the change.
     Partial,
-    /// The Reply confirmed what was held.
+    /// The Reply confirmed the lease.
     Unchanged,
-    /// No server answered, or nothing was given; the lease goes on by its own timers.
+    /// No server answered or granted anything; the lease continues by its own timers.
     Failed,
 }
 
@@ -149,7 +149,8 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Changes {
     forgeable: Bucket,
-    /// Triggers whose refreshes get no answer: as easy to forge.
+    /// The bucket of unicast advertisements that bring a request forward: these are as easy to
+    /// forge.
     notified: Bucket,
     trusted: Bucket,
     running: Option<Running>,
@@ -164,12 +165,12 @@ struct Running {
     since: Instant,
     /// The router that sent a Reconfigure before it started.
     reconfigured_by: Option<Ipv6Addr>,
-    /// The link came up: what routers say first is no change beside that.
+    /// The link came up: the routers' first advertisements are no change beside that.
     by_link: bool,
 }
 
-/// The newest change of on-link prefixes that a refresh was started for. It lasts until what it
-/// brings has come or the follow-ups are used up; the next such change replaces it.
+/// The newest change of on-link prefixes that a refresh was started for. It lasts until a Reply
+/// stands for it or the follow-ups are used up; the next such change replaces it.
 #[derive(Clone, Copy, Debug)]
 struct Series {
     router: Ipv6Addr,
@@ -177,9 +178,10 @@ struct Series {
     kind: RefreshKind,
     /// It was paid for with a token of the advertisements' bucket.
     paid: bool,
-    /// It follows no change that was heard, but the first advertisement on a link.
+    /// It follows the first advertisement on a link, not a change that was heard.
     is_of_first_words: bool,
-    /// Changes that no fruitful Reply stands for yet: this one, and those that it overtook.
+    /// The number of changes that no fruitful Reply stands for yet: this one, and those that it
+    /// overtook.
     open_count: usize,
     follow_up_count: usize,
     /// When the next follow-up begins, unless something is under way.
@@ -191,9 +193,10 @@ struct Series {
 struct Fruitful {
     at: Instant,
     server: Option<Ipv6Addr>,
-    /// The router whose advertisement is still to come for the Reconfigure that started it.
+    /// The router whose Reconfigure started it, while the advertisement of the same change has not
+    /// come.
     echo: Option<Ipv6Addr>,
-    /// It was the link's.
+    /// A link event started it.
     by_link: bool,
 }
 
@@ -211,34 +214,34 @@ impl Changes {
         }
     }
 
-    /// Takes in a trigger; the refresh that it starts at once, if any. One that has to wait comes
-    /// out of [`poll`](Self::poll): the last real change is always acted on.
+    /// Handles a trigger; returns the refresh that it starts at once, if any. One that has to wait
+    /// comes out of [`poll`](Self::poll): the last real change is always acted on.
     pub fn handle_trigger(&mut self, now: Instant, trigger: Trigger) -> Option<Refresh> {
         self.give_up_on_a_lost_outcome(now);
         if self.absorbs(now, trigger) {
             return None;
         }
         if trigger == Trigger::Link {
-            // What was asked on the link as it was before may never be answered.
+            // A request on the link as it was before may never be answered.
             self.running = None;
         }
         self.waiting = Some(Waiting::merged(self.waiting, now, trigger));
         self.start_waiting(now)
     }
 
-    /// The earliest time to which an advertisement may bring the next question of a discovery
+    /// The earliest time to which an advertisement may bring the next message of a discovery
     /// forward.
     pub fn may_ask_at(&self, now: Instant) -> Instant {
         self.notified.available_at().max(now)
     }
 
-    /// An advertisement has brought a question forward.
+    /// An advertisement has brought a message forward.
     pub fn handle_brought_forward(&mut self, now: Instant) {
         self.notified.reserve(now);
     }
 
     /// The refresh under way has ended; `source` is the link-local address of the server that
-    /// answered. What waited for it comes out of [`poll`](Self::poll) at once.
+    /// answered. Triggers that waited for it come out of [`poll`](Self::poll) at once.
     pub fn handle_outcome(&mut self, now: Instant, outcome: Outcome, source: Option<Ipv6Addr>) {
         let running = self.running.take();
         match outcome {
@@ -286,7 +289,7 @@ impl Changes {
         Some(Refresh { kind, follow_up: true })
     }
 
-    /// Whether a trigger waits for its turn.
+    /// Whether a trigger waits for a token or for the refresh under way.
     pub const fn is_waiting(&self) -> bool {
         self.waiting.is_some()
     }
@@ -296,7 +299,7 @@ impl Changes {
         self.running.is_some()
     }
 
-    /// When the next begins.
+    /// When the next refresh begins.
     pub fn deadline(&self) -> Option<Deadline> {
         if let Some(running) = self.running {
             return Some(Deadline::new(running.since + OUTCOME_LIMIT, "refresh without outcome"));
@@ -308,7 +311,7 @@ impl Changes {
         self.series.map(|series| Deadline::new(series.next_at, "follow-up refresh"))
     }
 
-    /// Whether nothing has to be done for `trigger`; see the table at the top.
+    /// Whether `trigger` needs no refresh of its own; see the table at the top.
     fn absorbs(&mut self, now: Instant, trigger: Trigger) -> bool {
         match trigger {
             Trigger::Prefix { router, kind } => {
@@ -363,7 +366,7 @@ impl Changes {
         if acknowledged && self.running.is_none() {
             let advertised = Advertised { router, at: now, count: 1 };
             let series = Series::of_first_words(advertised, RefreshKind::Renew);
-            // Once: hardly ever is there anything behind it.
+            // There is one follow-up: a second one hardly ever finds anything.
             let follow_up_count = FOLLOW_UP_GAPS.len();
             self.series = Some(Series { follow_up_count, ..series });
         }
@@ -377,7 +380,7 @@ impl Changes {
         echo.is_some() && now.since(fruitful.at) <= ECHO_WINDOW
     }
 
-    /// Starts what waits, if nothing is under way and there is a token for it.
+    /// Starts the waiting refresh, if none is under way and there is a token for it.
     fn start_waiting(&mut self, now: Instant) -> Option<Refresh> {
         if self.running.is_some() {
             return None;
@@ -413,7 +416,7 @@ impl Default for Changes {
 impl Series {
     fn new(overtaken: Option<Self>, advertised: Advertised, kind: RefreshKind, paid: bool) -> Self {
         let Advertised { router, at, count } = advertised;
-        // First words are a suspicion at most: the Reply to what was heard later stands for them.
+        // A first advertisement is no proof of a change: the Reply to a later one stands for it.
         let overtaken = overtaken.filter(|series| !series.is_of_first_words);
         let open_count = overtaken.map_or(0, |series| series.open_count).saturating_add(count);
         Self {
@@ -434,8 +437,8 @@ impl Series {
     }
 
     /// The series after a Reply that changed the lease; none when that stands for all its changes.
-    /// It stands for none without `is_proof` that the server knew of a change, but for what was the
-    /// first to be heard on a link.
+    /// Without `is_proof` that the server knew of a change it stands for none, except for the first
+    /// advertisement on a link.
     fn answered(self, is_proof: bool) -> Option<Self> {
         let stands = is_proof || self.is_of_first_words;
         let open_count = self.open_count.saturating_sub(usize::from(stands));
@@ -443,8 +446,8 @@ impl Series {
         (open_count > 0).then_some(answered)
     }
 
-    /// The series after a refresh that ended at `now` and brought nothing; none when it was the
-    /// last that fits.
+    /// The series after a refresh that ended at `now` and changed nothing; none when that was the
+    /// last follow-up in the window.
     fn rested(self, now: Instant) -> Option<Self> {
         let next_at = now + *FOLLOW_UP_GAPS.get(self.follow_up_count)?;
         (next_at <= self.ends_at()).then_some(Self { next_at, ..self })

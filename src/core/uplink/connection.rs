@@ -1,4 +1,4 @@
-//! The present connection of an uplink, since it came up last, for programs that dial.
+//! The present connection of an uplink, since it last came up, for programs that dial.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,24 +13,24 @@ use crate::time::Instant;
 /// before it has negotiated IPv6.
 const EARLY: Duration = Duration::from_secs(30);
 
-/// What has happened since the uplink came up.
+/// The events since the uplink came up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Connection {
     /// When a program has reported that the link is up, while nothing could be sent.
     announced_at: Option<Instant>,
-    /// A question about the lease was answered.
+    /// A request about the lease was answered.
     is_answered: bool,
 }
 
 impl Connection {
-    /// The uplink comes up; whether a program has reported that before.
+    /// The uplink comes up; returns whether a program has reported that before.
     pub(super) fn begin(&mut self, now: Instant) -> bool {
         let announced_at = self.announced_at.take();
         *self = Self::default();
         announced_at.is_some_and(|at| now.since(at) < EARLY)
     }
 
-    /// A question about the lease has come to its end.
+    /// An exchange about the lease has ended.
     pub(super) const fn handle_outcome(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Fruitful | Outcome::Partial | Outcome::Unchanged => self.is_answered = true,
@@ -39,7 +39,7 @@ impl Connection {
     }
 }
 
-/// What an uplink is without since it came up.
+/// What an uplink lacks since it came up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lack {
     /// It cannot send: it is down, absent or has no link-local address.
@@ -67,7 +67,7 @@ impl fmt::Display for Lack {
 }
 
 impl Uplink {
-    /// A program that owns the link says that it has connected anew.
+    /// A program that owns the link reports a new connection.
     pub(in crate::core) fn link_up(&mut self, now: Instant) -> Effect {
         match self.attached.clone() {
             Some(attached) => self.came_up(now, &attached, true),
@@ -78,7 +78,7 @@ impl Uplink {
         }
     }
 
-    /// What it is without since it came up, if anything: what one connection had says nothing about
+    /// What it lacks since it came up, if anything; the state of one connection says nothing about
     /// the next.
     pub(in crate::core) fn lack(&self, now: Instant, system: &System) -> Option<Lack> {
         let Some(attached) = &self.attached else { return Some(Lack::Link) };
@@ -98,8 +98,8 @@ impl Uplink {
         is_without.then_some(Lack::Lease)
     }
 
-    /// Whether it has an address in what was advertised or leased since it came up, or nothing to
-    /// make one of.
+    /// Whether it has an address in a prefix that was advertised or leased since it came up, or
+    /// there is no such prefix.
     fn has_address(&self, now: Instant, index: crate::net::IfIndex, system: &System) -> bool {
         if self.config.address == AddressMode::None {
             return true;

@@ -1,23 +1,23 @@
-//! What follows from an event at an uplink.
+//! The effects of an event at an uplink.
 
 use super::change::Outcome;
 use super::hear::RouterChange;
 use crate::core::stage::Cause;
 use crate::time::Instant;
 
-/// What an event at an uplink means for the rest of the core.
+/// The effects of an event at an uplink on the rest of the core.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core) struct Effect {
     /// The desired state has to be derived anew.
     pub derive: bool,
-    /// What was heard asks for that too, but any node can send it: not more often than the rate
+    /// An advertisement requires that too, but any node can send it: not more often than the rate
     /// allows.
     pub heard: bool,
-    /// Lifetimes moved: it has to be derived by then.
+    /// Lifetimes moved: the desired state has to be derived by then.
     pub derive_by: Option<Instant>,
     /// A change began.
     pub began: Option<Cause>,
-    /// A refresh was started by it.
+    /// A request of a refresh has been started.
     pub asked: bool,
     /// The delegated prefixes changed.
     pub delegated: bool,
@@ -25,14 +25,14 @@ pub(in crate::core) struct Effect {
     pub outcome: Option<Outcome>,
     /// A condition came or went.
     pub review: bool,
-    /// The lease has to be remembered.
+    /// The lease has to be stored.
     pub remember: bool,
     /// Default routers that appeared or are lost.
     pub routers: Vec<RouterChange>,
 }
 
 impl Effect {
-    /// Adds what another event means.
+    /// Adds the effects of another event.
     pub(super) fn merge(&mut self, other: Self) {
         self.derive |= other.derive;
         self.heard |= other.heard;

@@ -1,4 +1,4 @@
-//! What others are given to know of an uplink.
+//! The facts about an uplink that other parts use.
 
 use super::Uplink;
 use super::hear::Routers;
@@ -10,12 +10,12 @@ use crate::time::Instant;
 use crate::wire::dhcpv6_option::Duid;
 
 impl Uplink {
-    /// How far the solicitation of routers is.
+    /// The progress of router solicitation.
     pub(in crate::core) fn solicitation(&self) -> Solicitation {
         self.solicit.progress(self.routers.count())
     }
 
-    /// What the desired state is derived from.
+    /// The facts that the desired state is derived from.
     pub(in crate::core) fn facts(&self, now: Instant) -> UplinkFacts {
         UplinkFacts {
             heard: self.heard,
@@ -62,12 +62,12 @@ impl Uplink {
         (server, if self.is_mute { "waiting for UDP port 546" } else { state })
     }
 
-    /// What it hears.
+    /// Its routers.
     pub(in crate::core) const fn routers(&self) -> &Routers {
         &self.routers
     }
 
-    /// What it holds.
+    /// Its lease.
     pub(in crate::core) const fn lease(&self) -> &Lease {
         &self.lease
     }

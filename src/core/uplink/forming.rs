@@ -1,8 +1,9 @@
-//! Whether the kernel of a host makes an address of what routers advertise.
+//! Whether the kernel of a host forms an address in an advertised prefix.
 //!
-//! A kernel can drop an advertisement that the agent has heard: Linux drops it whole while its table
-//! of neighbors is full, and while it is set to ignore it. Routers that have been heard are not
-//! solicited again, so that the host would be without an address until they advertise by themselves.
+//! A kernel can drop an advertisement that the agent has heard: Linux drops it while its table of
+//! neighbors is full, and while it is set to ignore advertisements. Routers that have been heard
+//! are not solicited again, so that the host would have no address until they advertise by
+//! themselves.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -14,10 +15,10 @@ use crate::config::AddressMode;
 use crate::core::kernel::system::System;
 use crate::time::{Deadline, Instant};
 
-/// Linux reports an address when duplicates have been looked for, which takes up to two seconds.
+/// Linux reports an address after duplicate address detection, which takes up to two seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Later than this after the question before routers are not asked again: by then they advertise by
-/// themselves (MaxRtrAdvInterval, RFC 4861 §6.2.1).
+/// If the last solicitation is longer ago than this, routers are not solicited again: by then they
+/// advertise by themselves (MaxRtrAdvInterval, RFC 4861 §6.2.1).
 const MAX_PAUSE: Duration = Duration::from_secs(600);
 
 /// A kernel that holds so many addresses may have no room for another one: Linux has none beyond 16,
@@ -31,13 +32,13 @@ const MAKING_ROOM: Duration = Duration::from_millis(100);
 pub(super) struct Forming {
     /// An advertised prefix without an address.
     prefix: Ipv6Net,
-    /// Between the question before, or the first advertisement, and the next question.
+    /// From the last solicitation, or the first advertisement, to the next solicitation.
     pause: Duration,
-    /// When routers are asked again; none where that is to be done now, or has been done often
+    /// When routers are solicited again; none where that is to be done now, or was done often
     /// enough.
     ask_at: Option<Instant>,
     asks_now: bool,
-    /// Routers have been asked in vain.
+    /// Routers have been solicited in vain.
     is_late: bool,
 }
 
@@ -47,25 +48,25 @@ impl Forming {
         Self { prefix, pause: PATIENCE, ask_at, asks_now: false, is_late: false }
     }
 
-    /// When it has lasted for too long.
+    /// When the wait becomes too long.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         Some(Deadline::new(self.ask_at?, "address of an advertised prefix"))
     }
 
-    /// Takes note that it has, which is true once.
+    /// Notes that it has become too long; returns true once.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
         let asks_now = self.ask_at.take_if(|at| *at <= now).is_some();
         self.asks_now |= asks_now;
         asks_now
     }
 
-    /// Routers are asked a little later.
+    /// Routers are solicited a little later.
     fn postpone(&mut self, now: Instant) {
         self.asks_now = false;
         self.ask_at = Some(now + MAKING_ROOM);
     }
 
-    /// Whether routers are to be asked now; the next time is set then.
+    /// Whether routers are to be solicited now; sets the next time then.
     fn take_turn(&mut self, now: Instant) -> bool {
         let asks_now = std::mem::take(&mut self.asks_now);
         if asks_now {
@@ -78,9 +79,9 @@ impl Forming {
 }
 
 impl Uplink {
-    /// Compares what routers advertise with the addresses that a host's kernel has made of it. Where
-    /// there is none after a while, room is made for one, and routers are asked to advertise again.
-    /// Whether the desired state is to be derived.
+    /// Compares the advertised prefixes with the addresses that a host's kernel has formed. If
+    /// there is none after a while, room is made for one, and routers are solicited to advertise
+    /// again. Returns whether the desired state is to be derived.
     pub(in crate::core) fn follow_forming(&mut self, now: Instant, system: &System) -> bool {
         let unformed = self.unformed(now, system);
         let host = &mut self.host;
@@ -105,13 +106,14 @@ impl Uplink {
         false
     }
 
-    /// A prefix in which the kernel has made no address although routers have advertised it again.
+    /// A prefix in which the kernel has formed no address although routers have advertised it
+    /// again.
     pub(in crate::core) fn late_address(&self) -> Option<Ipv6Net> {
         self.host.forming.filter(|forming| forming.is_late).map(|forming| forming.prefix)
     }
 
-    /// The first prefix that a host's kernel should have made an address of, where it has made none
-    /// of any.
+    /// The first prefix in which a host's kernel should have formed an address, where it has formed
+    /// none in any.
     fn unformed(&self, now: Instant, system: &System) -> Option<Ipv6Net> {
         let attached = self.attached.as_ref().filter(|_| self.config.client.is_some())?;
         if self.config.address != AddressMode::Kernel || self.is_managed_elsewhere() {
@@ -123,8 +125,9 @@ impl Uplink {
         formed.first().copied().filter(|_| !has_one)
     }
 
-    /// The prefixes that addresses are made in, of those that were advertised since the link came up:
-    /// not such as a host is to ask for one of its own beside (RFC 9762 §7.1), while it does.
+    /// The prefixes in which addresses are formed, of those that were advertised since the link
+    /// came up. While the host requests a prefix of its own, prefixes with the P flag are not among
+    /// them (RFC 9762 §7.1).
     pub(super) fn prefixes_to_form(&self, now: Instant) -> Vec<Ipv6Net> {
         let is_shared =
             |prefix: &Ipv6Net| self.prefers_delegation() && self.routers.is_shared(prefix);

@@ -1,5 +1,5 @@
-//! What an uplink does where this machine is a host on it: the kernel makes addresses and routes, the
-//! agent solicits and watches.
+//! An uplink on which this machine is a host: the kernel forms addresses and routes, the agent
+//! solicits and watches.
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
@@ -24,22 +24,22 @@ use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::Duid;
 use crate::wire::ndp::RouterAdvertisement;
 
-/// How long after the start what an earlier run has published stays while no advertisement was
+/// How long after the start the publications of an earlier run stay while no advertisement was
 /// heard.
 const FIRST_WORDS: Duration = Duration::from_secs(3);
 
 /// A host that is delegated no prefix within this time forms addresses after all (RFC 9762 §7).
 const DELEGATION_PATIENCE: Duration = Duration::from_secs(10);
-/// A prefix has to be advertised again before a kernel forms addresses in it, once that is switched
-/// on.
+/// The pause between switching on that the kernel forms addresses and soliciting the advertisement
+/// that it needs for this.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// What is known of a host on an uplink.
+/// The state of a host on an uplink.
 #[derive(Clone, Debug)]
 pub(super) struct Host {
-    /// It asks for a prefix: an advertised one says so, or it holds one.
+    /// It requests a prefix: an advertised one has the P flag, or it holds one.
     asks: bool,
-    /// Since when it has asked for one in vain.
+    /// Since when it has requested one in vain.
     waits_since: Option<Instant>,
     wait: Wait,
     /// Another program follows the advertisements there.
@@ -48,31 +48,31 @@ pub(super) struct Host {
     heard_managed: bool,
     heard_other: bool,
     heard_any: bool,
-    /// Programs that are to be run.
+    /// Programs of the operator that are to be run.
     scripts: VecDeque<Script>,
     registration: Registration,
-    /// The kernel has made no address of what is advertised.
+    /// The kernel has formed no address in an advertised prefix.
     pub(super) forming: Option<Forming>,
-    /// It had no room for one.
+    /// The kernel had no room for an address.
     pub(super) needs_room: bool,
     /// UDP port 546 is open.
     is_port_open: bool,
 }
 
-/// How long a host has waited for a prefix of its own.
+/// The wait of a host for a prefix of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Wait {
-    /// Not too long.
+    /// It is not over.
     #[default]
     Patient,
-    /// Too long: the kernel is set to form addresses.
+    /// It is over: the kernel is set to form addresses.
     Over,
-    /// Routers have been asked to advertise again.
+    /// It is over, and routers have been solicited to advertise again.
     Solicited,
 }
 
 impl Host {
-    /// A host that has remembered a lease asks for it.
+    /// A host with a stored lease requests it.
     pub(super) fn new(has_lease: bool, duid: Duid, random: Random) -> Self {
         Self {
             asks: has_lease,
@@ -90,8 +90,7 @@ impl Host {
         }
     }
 
-    /// When it has waited for long enough, or has something to do about the registration of its
-    /// addresses.
+    /// When its wait is over, or the registration of its addresses has something to do.
     pub(super) fn deadline(&self, is_attached: bool) -> Option<Deadline> {
         let registration = self.registration.deadline(is_attached && self.is_port_open);
         let forming = self.forming.as_ref().and_then(Forming::deadline);
@@ -121,8 +120,8 @@ impl Host {
     }
 }
 
-/// How long the first solicitation of a round waits, at most. A host has waited already while its
-/// kernel looked for duplicates of its link-local address (RFC 4861 §6.3.7).
+/// How long the first solicitation of a round may wait. A host has waited already while its kernel
+/// looked for duplicates of its link-local address (RFC 4861 §6.3.7).
 pub(super) fn first_delay(config: &config::Uplink) -> Duration {
     match &config.client {
         Some(client) if !client.random_delay => Duration::ZERO,
@@ -131,32 +130,32 @@ pub(super) fn first_delay(config: &config::Uplink) -> Duration {
 }
 
 impl Uplink {
-    /// How this machine is a host there; none where it is a router.
+    /// The configuration of this machine as a host there; none where it is a router.
     pub(in crate::core) const fn client(&self) -> Option<&Client> {
         self.config.client.as_ref()
     }
 
-    /// Whether there is anything to ask a delegating router for. A host asks where an advertised
-    /// prefix says so, and for what it holds (RFC 9762 §7.1).
+    /// Whether it requests anything from a delegating router. A host does where an advertised
+    /// prefix has the P flag, and for what it holds (RFC 9762 §7.1).
     pub(super) const fn asks(&self) -> bool {
         let wants = !self.config.delegate.is_empty() || self.config.request_address;
         wants && (self.config.client.is_none() || self.host.asks)
     }
 
-    /// Whether a prefix of its own is preferred to addresses in one that is shared.
+    /// Whether it prefers a prefix of its own to addresses in a shared one.
     pub(super) fn prefers_delegation(&self) -> bool {
         let is_patient = self.host.wait == Wait::Patient;
         self.config.client.is_some() && !self.config.delegate.is_empty() && is_patient
     }
 
-    /// Whether it goes without something until a prefix is delegated: a host only while it asks for
-    /// one, and has addresses after all when it has waited for too long.
+    /// Whether it lacks something until a prefix is delegated: a host only while it requests one,
+    /// and not after its wait is over.
     pub(super) fn awaits_prefix(&self) -> bool {
         !self.config.delegate.is_empty() && self.asks() && self.host.wait == Wait::Patient
     }
 
-    /// Begins to ask for a prefix when an advertised one says so, and ends when none does and none
-    /// is held; where no server gives one the kernel forms addresses after all.
+    /// Begins to request a prefix when an advertised one has the P flag, and ends when none has and
+    /// none is held; where no server grants one the kernel forms addresses after all.
     pub(super) fn follow_p_flag(&mut self, now: Instant) -> Effect {
         if self.config.client.is_none() || self.config.delegate.is_empty() {
             return Effect::default();
@@ -175,7 +174,7 @@ impl Uplink {
             self.lease.link_down();
         } else if self.attached.is_some() && !self.is_mute {
             let _ = self.changes.handle_trigger(now, Trigger::Link);
-            // Not at once: UDP port 546 is opened meanwhile.
+            // Not at once: UDP port 546 has to be opened first.
             self.lease.link_up(now, false);
             effect.asked = true;
         }
@@ -207,18 +206,18 @@ impl Uplink {
         Effect { derive: before != after, ..Effect::default() }
     }
 
-    /// Whether it speaks DHCPv6. A host does where it asks for a prefix.
+    /// Whether it uses DHCPv6. A host does where it requests a prefix.
     pub(super) fn speaks_dhcpv6(&self) -> bool {
         self.config.client.is_none() || self.asks()
     }
 
-    /// Whether it is a fault that no router is heard.
+    /// Whether it is a fault if no router is heard.
     pub(super) const fn awaits_router(&self) -> bool {
         self.config.default_route
             || (self.config.client.is_some() && !self.host.is_managed_elsewhere)
     }
 
-    /// Begins to solicit, unless another program does.
+    /// Begins to solicit routers, unless another program does.
     pub(super) fn solicit(&mut self, now: Instant, multicast: bool) {
         if !self.host.is_managed_elsewhere {
             self.solicit.start(now, multicast);
@@ -230,7 +229,7 @@ impl Uplink {
         self.host.is_managed_elsewhere
     }
 
-    /// Takes note whether the kernel is kept from following the advertisements.
+    /// Sets whether another program keeps the kernel from following the advertisements.
     pub(in crate::core) fn set_managed_elsewhere(&mut self, now: Instant, is_managed: bool) {
         let is_managed = is_managed && self.config.client.is_some();
         if std::mem::replace(&mut self.host.is_managed_elsewhere, is_managed) == is_managed {
@@ -244,8 +243,8 @@ impl Uplink {
         }
     }
 
-    /// Takes in what the kernel has made of advertisements before the agent heard any: a prefix that
-    /// has gone meanwhile is found missing like any other.
+    /// Adds the prefixes in which the kernel formed addresses before the agent heard any
+    /// advertisement: one that is not advertised any more is found missing like any other.
     pub(super) fn remember_formed(&mut self, now: Instant, on: &Attachment, system: &System) {
         if self.config.client.is_none() || self.last_index.is_some() {
             return;
@@ -259,7 +258,7 @@ impl Uplink {
         self.routers.remember(now, formed, on.point_to_point);
     }
 
-    /// Has the operator's programs run whose flag is heard for the first time since the link came
+    /// Runs the operator's programs for a flag that is heard for the first time since the link came
     /// up, as rtsold(8) does; the O flag says nothing new beside the M flag (RFC 4861 §4.2).
     pub(super) fn note_flags(
         &mut self,
@@ -290,29 +289,30 @@ impl Uplink {
         }
     }
 
-    /// A program that is to be run.
+    /// A program of the operator that is to be run.
     pub(in crate::core) fn poll_script(&mut self) -> Option<Script> {
         self.host.scripts.pop_front()
     }
 
-    /// Follows what it has to do as a host: see [`follow_p_flag`](Self::follow_p_flag).
+    /// Handles everything that only a host has: see [`follow_p_flag`](Self::follow_p_flag).
     pub(super) fn follow_as_host(&mut self, now: Instant) -> Effect {
         let mut effect = self.follow_p_flag(now);
         effect.merge(self.register(|registration| registration.handle_timeout(now)));
-        // What the kernel has made meanwhile is looked at when the desired state is derived.
+        // The addresses that the kernel has formed meanwhile are looked at when the desired state
+        // is derived.
         effect.derive |= self.host.forming.as_mut().is_some_and(|one| one.handle_timeout(now));
         effect
     }
 
-    /// Lets something happen to the registration of addresses, which may need UDP port 546 then.
+    /// Applies `happen` to the registration of addresses, which may need UDP port 546 then.
     fn register(&mut self, happen: impl FnOnce(&mut Registration)) -> Effect {
         let needed = self.host.needs_port();
         happen(&mut self.host.registration);
         Effect { derive: needed != self.host.needs_port(), ..Effect::default() }
     }
 
-    /// Takes in the addresses that the interface has, which are registered where the network wants
-    /// that (RFC 9686).
+    /// Takes over the addresses of the interface, which are registered where the network's server
+    /// supports that (RFC 9686).
     pub(in crate::core) fn follow_addresses(&mut self, now: Instant, system: &System) -> Effect {
         let derive = self.follow_forming(now, system);
         let mut effect = Effect { derive, ..Effect::default() };
@@ -329,8 +329,7 @@ impl Uplink {
         effect
     }
 
-    /// Takes in a Reply that may answer the question whether addresses are registered; none where it
-    /// does not.
+    /// Handles a Reply that may say whether addresses are registered; none where it does not.
     pub(in crate::core) fn handle_information(
         &mut self,
         now: Instant,
@@ -343,8 +342,8 @@ impl Uplink {
         is_answer.then_some(effect)
     }
 
-    /// Takes in the acknowledgement of a registration, which came to `destination`; none where nothing
-    /// was registered.
+    /// Handles the acknowledgement of a registration, which came to `destination`; none where no
+    /// address was registered.
     pub(in crate::core) fn handle_acknowledgement(
         &mut self,
         destination: Ipv6Addr,
@@ -357,8 +356,8 @@ impl Uplink {
         is_answer.then_some(effect)
     }
 
-    /// Takes in whether UDP port 546 is open, or is another program's. Whether it is not needed any
-    /// more then.
+    /// Takes over whether UDP port 546 is open, or belongs to another program. Returns whether it
+    /// is needed no more.
     pub(in crate::core) fn follow_port(&mut self, is_open: bool, is_refused: bool) -> bool {
         self.host.is_port_open = is_open;
         let gives_up = is_refused && !is_open && self.host.needs_port();
@@ -383,20 +382,20 @@ impl Uplink {
         self.host.registration.poll_transmit(now)
     }
 
-    /// What the kernel has made addresses of and no router advertises any more.
+    /// The prefixes in which the kernel formed addresses and that no router advertises any more.
     pub(super) fn stale_prefixes(&self, now: Instant) -> Vec<StalePrefix> {
         if self.config.client.is_some() { self.routers.stale_prefixes(now) } else { Vec::new() }
     }
 
-    /// Until when what is published waits for the first advertisement, where it does.
+    /// Until when publications wait for the first advertisement; none where they do not.
     pub(in crate::core) fn first_words_by(&self, system: &System) -> Option<Instant> {
         let is_running = || system.link(&self.name).is_some_and(|link| link.running);
         let waits = self.config.client.is_some() && !self.heard && is_running();
         waits.then_some(self.started_at + FIRST_WORDS)
     }
 
-    /// The kernel has found that a neighbor does not answer. Where that is the router, the link may
-    /// be another one: it is solicited at once.
+    /// The kernel reports that a neighbor does not answer. If it is the router, the link may be
+    /// another one, and routers are solicited at once.
     pub(in crate::core) fn handle_unreachable(&mut self, now: Instant, address: Ipv6Addr) {
         let Some(attached) = self.attached.as_ref().filter(|_| self.config.client.is_some()) else {
             return;
@@ -408,7 +407,7 @@ impl Uplink {
         }
     }
 
-    /// The machine has slept: what was known of the link is as old as that.
+    /// The machine has slept: information about the link may be out of date.
     pub(in crate::core) fn resume(&mut self, now: Instant) -> Effect {
         self.solicit.forget();
         match self.attached.clone() {

@@ -1,4 +1,5 @@
-//! Whether the provider routes a new prefix: an echo that leaves from it and has to come back.
+//! Whether the provider routes a new prefix: an echo request leaves from an address in it, and the
+//! reply has to come back.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use pnet::packet::icmpv6::{Icmpv6Code, Icmpv6Types};
 use crate::core::random::Random;
 use crate::time::{Deadline, Instant};
 
-/// How many requests may stay unanswered: the first ones pay for neighbor discovery on the way, and
-/// for a provider whose route comes just after the lease.
+/// How many requests may stay unanswered: the first ones are lost to neighbor discovery on the way,
+/// and to a provider whose route comes just after the lease.
 const TRY_COUNT: u16 = 5;
 
 /// Between requests, and from the last to the verdict.
@@ -30,35 +31,35 @@ pub struct Probe {
     asking: Option<Asking>,
 }
 
-/// What came of a probe.
+/// The result of a probe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Packets from the prefix find their way back.
+    /// Replies to the prefix come back.
     Routed(Ipv6Net),
-    /// The prefix is delegated, but nothing comes back.
+    /// The prefix is delegated, but no reply comes back.
     NotRouted(Ipv6Net),
 }
 
-/// Requests of one probe.
+/// The requests of one probe.
 #[derive(Clone, Copy, Debug)]
 struct Asking {
     source: Ipv6Addr,
     prefix: Ipv6Net,
     identifier: u16,
-    /// A node that has not seen a request cannot answer it.
+    /// The data of its requests: a node that has not seen a request cannot answer it.
     data: [u8; 32],
     sent_count: u16,
     next_at: Instant,
 }
 
 impl Probe {
-    /// Nothing is asked until [`start`](Self::start).
+    /// No request is sent until [`start`](Self::start).
     pub const fn new(target: Ipv6Addr, random: Random) -> Self {
         Self { target, random, asking: None }
     }
 
-    /// Tests `prefix` from `source`, an address in it that is not tentative any more. A probe
-    /// under way is dropped without a verdict.
+    /// Tests `prefix` from `source`, a usable address in it. A probe under way is dropped without a
+    /// verdict.
     pub fn start(&mut self, now: Instant, source: Ipv6Addr, prefix: Ipv6Net) {
         let data = self.random.secret();
         let [a, b, ..] = self.random.secret();

@@ -1,4 +1,4 @@
-//! Whether the provider routes what it delegates: the probe of one uplink.
+//! Whether the provider routes delegated prefixes: the probe of one uplink.
 
 use std::net::Ipv6Addr;
 
@@ -9,7 +9,7 @@ use super::routed::Routed;
 use crate::time::Instant;
 
 impl Uplink {
-    /// Takes over which delegated prefix is to be routed, and an address in it.
+    /// Sets the delegated prefix to probe, and an address in it.
     pub(in crate::core) fn aim_probe(
         &mut self,
         now: Instant,
@@ -29,7 +29,7 @@ impl Uplink {
         self.routed.as_mut()?.poll_transmit(now)
     }
 
-    /// Takes in an echo reply; whether it was waited for.
+    /// Handles an echo reply; returns whether a probe had waited for it.
     pub(in crate::core) fn handle_echo_reply(
         &mut self,
         source: Ipv6Addr,

@@ -1,8 +1,8 @@
 //! Registration of the addresses that the kernel of a host has formed (RFC 9686).
 //!
-//! Whether the network wants them is found out by an Information-request wherever a router says that
-//! there is a DHCPv6 server. UDP port 546 is needed only while an answer is awaited: another program
-//! may be the host's DHCPv6 client.
+//! An Information-request shows whether the network's server supports it, wherever a router says
+//! that there is a DHCPv6 server. UDP port 546 is needed only while an answer is awaited: another
+//! program may be the host's DHCPv6 client.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -22,10 +22,10 @@ use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, code};
 const INFORMATION: Parameters = Parameters::new(1, 3600, 5, 0);
 /// INF_MAX_DELAY (RFC 9915 §7.6)
 const INFORMATION_DELAY: Duration = Duration::from_secs(1);
-/// How long after no server has answered one is looked for again: INF_MAX_RT.
+/// How long after a server did not answer the next Information-request is sent: INF_MAX_RT.
 const SILENCE: Duration = Duration::from_secs(3600);
-/// IRT_DEFAULT and IRT_MINIMUM in seconds (RFC 9915 §7.6): when a server that does not offer it is
-/// asked again.
+/// IRT_DEFAULT and IRT_MINIMUM in seconds (RFC 9915 §7.6): when a server that does not support it
+/// is asked again.
 const REFRESH: u32 = 86_400;
 const LEAST_REFRESH: u32 = 600;
 /// RFC 9686 §4.5
@@ -36,9 +36,9 @@ const PART: f64 = 0.8;
 const WITHOUT_END: Duration = Duration::from_secs(4 * 3600);
 /// AddrRegRefreshCoalesce (RFC 9686 §4.6.3)
 const COALESCE: Duration = Duration::from_secs(60);
-/// Addresses of one interface that are registered. Kernels form 16.
+/// The most addresses of one interface that are registered. Kernels form 16.
 const MAX_ADDRESSES: usize = 32;
-/// The most that are sent, as any node on the link can have addresses formed.
+/// The rate of registrations, as any node on the link can have addresses formed.
 const MESSAGES: Bucket = Bucket::new(64, Duration::from_secs(2));
 
 /// The registration of the addresses of one interface.
@@ -53,16 +53,16 @@ pub(super) struct Registration {
     messages: Bucket,
 }
 
-/// Whether the network's DHCPv6 server wants registrations.
+/// Whether the network's DHCPv6 server supports registration.
 #[derive(Clone, Debug)]
 enum Support {
-    /// It is not known whether there is a server.
+    /// It is not known, nor whether there is a server.
     Unknown,
-    /// It is being asked.
+    /// An Information-request is under way.
     Asked(Exchange),
-    /// It does not offer it, or does not answer; it is asked again then.
+    /// The server does not support it, or does not answer; it is asked again at this time.
     Absent { again_at: Option<Instant> },
-    /// It does.
+    /// The server supports it.
     Offered,
 }
 
@@ -73,7 +73,7 @@ struct Exchange {
     retransmit: Retransmit,
 }
 
-/// An address, and what the server knows of it.
+/// An address with the state of its registration.
 #[derive(Clone, Debug)]
 struct Registered {
     preferred_until: Until,
@@ -83,14 +83,14 @@ struct Registered {
     /// The server has acknowledged it on this link.
     is_acknowledged: bool,
     exchange: Option<Exchange>,
-    /// NextAddrRegRefreshTime (RFC 9686 §4.6.1): a refresh that becomes necessary comes then at the
-    /// latest.
+    /// NextAddrRegRefreshTime (RFC 9686 §4.6.1): the latest time of a refresh that becomes
+    /// necessary.
     refresh_by: Instant,
     refresh_at: Option<Instant>,
 }
 
 impl Registration {
-    /// Nothing is asked until [`start`](Self::start).
+    /// No message is sent until [`start`](Self::start).
     pub(super) fn new(duid: Duid, mut random: Random) -> Self {
         Self {
             desync: random.factor(0.9, 1.1),
@@ -102,7 +102,7 @@ impl Registration {
         }
     }
 
-    /// A router says that there is a DHCPv6 server: it is asked, once until the link is another one.
+    /// A router says that there is a DHCPv6 server: it is asked, once per link.
     pub(super) fn start(&mut self, now: Instant) {
         if matches!(self.support, Support::Unknown) {
             let delay = self.random.duration(Duration::ZERO, INFORMATION_DELAY);
@@ -119,26 +119,26 @@ impl Registration {
         Exchange { transaction_id, retransmit: Retransmit::new(parameters, at) }
     }
 
-    /// The link may be another one: what was found out does not count there (RFC 9686 §4.4).
+    /// The link may be another one: the state does not count there (RFC 9686 §4.4).
     pub(super) fn forget(&mut self) {
         self.support = Support::Unknown;
         self.addresses.values_mut().for_each(Registered::rest);
     }
 
-    /// UDP port 546 is another program's, which can register addresses: nothing is asked any more
-    /// until the link is another one.
+    /// UDP port 546 belongs to another program, which can register addresses: no message is sent
+    /// any more on this link.
     pub(super) fn give_up(&mut self) {
         self.support = Support::Absent { again_at: None };
         self.addresses.values_mut().for_each(Registered::rest);
     }
 
-    /// Whether an answer is awaited, or something has to be sent.
+    /// Whether an answer is awaited, or a message has to be sent.
     pub(super) fn needs_port(&self) -> bool {
         let mut addresses = self.addresses.values();
         matches!(self.support, Support::Asked(_)) || addresses.any(|has| has.exchange.is_some())
     }
 
-    /// Takes in which addresses the interface has.
+    /// Takes over the addresses of the interface.
     pub(super) fn follow<'a>(
         &mut self,
         now: Instant,
@@ -146,7 +146,7 @@ impl Registration {
     ) {
         let mut has: Vec<&KernelAddress> =
             addresses.filter(|has| is_registered(now, has)).collect();
-        // Where there are too many, those count that connections are begun from.
+        // Of too many addresses those count that connections are started from.
         has.sort_by_key(|has| std::cmp::Reverse((has.preferred_until, has.valid_until)));
         has.truncate(MAX_ADDRESSES);
         self.addresses.retain(|address, _| has.iter().any(|has| has.address == *address));
@@ -180,7 +180,7 @@ impl Registration {
         wanted.into_iter().for_each(|address| self.register(now, address));
     }
 
-    /// Takes in a Reply, if it is the answer to the Information-request; whether it is.
+    /// Handles a Reply; returns whether it answers the Information-request.
     pub(super) fn handle_reply(&mut self, now: Instant, reply: &Message) -> bool {
         let Support::Asked(Exchange { transaction_id, .. }) = &self.support else { return false };
         let is_answer = reply.kind == MessageType::Reply
@@ -202,8 +202,8 @@ impl Registration {
         true
     }
 
-    /// Takes in an acknowledgement that came to `destination`; whether it belongs to a registration
-    /// (RFC 9686 §4.3).
+    /// Handles an acknowledgement that came to `destination`; returns whether it belongs to a
+    /// registration (RFC 9686 §4.3).
     pub(super) fn handle_acknowledgement(
         &mut self,
         destination: Ipv6Addr,
@@ -218,7 +218,7 @@ impl Registration {
         answered.is_some()
     }
 
-    /// Ends what was asked for in vain, asks again, and refreshes.
+    /// Ends exchanges without an answer, asks the server again, and refreshes registrations.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         match &self.support {
             Support::Asked(Exchange { retransmit, .. }) if retransmit.is_over(now) => {
@@ -269,7 +269,8 @@ impl Registration {
         None
     }
 
-    /// What the DHCPv6 server knows, for status; none before anybody has said that there is one.
+    /// The state of registration for status; none before a router has said that there is a DHCPv6
+    /// server.
     pub(super) fn status(&self, now: Instant) -> Option<RegistrationStatus> {
         let server = match self.support {
             Support::Unknown => return None,
@@ -322,13 +323,13 @@ impl Registered {
         }
     }
 
-    /// Nothing is registered for now.
+    /// Ends the message under way.
     fn rest(&mut self) {
         (self.exchange, self.refresh_at, self.is_acknowledged) = (None, None, false);
     }
 
-    /// Takes in its lifetimes. A server that has another end of them is updated in time (RFC 9686
-    /// §4.6.1).
+    /// Takes over the lifetimes of the address. A server that knows another end is updated in time
+    /// (RFC 9686 §4.6.1).
     fn follow(&mut self, now: Instant, has: &KernelAddress, desync: f64, is_offered: bool) {
         (self.preferred_until, self.valid_until) = (has.preferred_until, has.valid_until);
         if is_offered && differ(now, self.known_until, self.valid_until) {
@@ -346,7 +347,7 @@ fn interval(now: Instant, valid_until: Until, desync: f64) -> Duration {
     }
 }
 
-/// Whether one end lies further from the other than a hundredth of what is left.
+/// Whether two ends differ by more than a hundredth of the remaining time.
 fn differ(now: Instant, one: Until, other: Until) -> bool {
     match (one, other) {
         (Until::Never, Until::Never) => false,
@@ -358,9 +359,9 @@ fn differ(now: Instant, one: Until, other: Until) -> bool {
     }
 }
 
-/// What is registered: addresses of global scope that can be used and that no DHCPv6 server has given
-/// (RFC 9686 §4.2). Of those that the kernel has not formed only the ones without end can be none of
-/// a server.
+/// Whether an address is registered: it is usable, of global scope, and no DHCPv6 server has given
+/// it (RFC 9686 §4.2). An address that the kernel has not formed cannot be a server's only if it
+/// has no end.
 fn is_registered(now: Instant, has: &KernelAddress) -> bool {
     let address = has.address;
     let is_global = !address.is_unicast_link_local()

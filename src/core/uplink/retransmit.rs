@@ -29,8 +29,8 @@ impl Parameters {
         }
     }
 
-    /// The same with a shorter IRT, and as many messages more as it takes to get back to the one
-    /// that it had.
+    /// The same with a shorter IRT, and as many additional messages as it takes to reach the
+    /// original IRT.
     #[must_use]
     pub fn quickened(self, initial: Duration) -> Self {
         let initial = initial.max(Duration::from_millis(1));
@@ -53,7 +53,7 @@ const LEAST_ABOVE: f64 = 0.001;
 /// Keeps an interval without limit from growing until it overflows.
 const FOREVER: Duration = Duration::from_secs(10_000_000);
 
-/// When one message of an exchange is sent again.
+/// When one message of an exchange is retransmitted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Retransmit {
     parameters: Parameters,
@@ -90,8 +90,8 @@ impl Retransmit {
         self
     }
 
-    /// Sends the message no more when `span` has passed since the first one: the exchange waits
-    /// for an answer until MRD is over, which it has to have.
+    /// Stops sending when `span` has passed since the first message: the exchange waits for an
+    /// answer until MRD is over, which it has to have.
     #[must_use]
     pub const fn sending_for(mut self, span: Duration) -> Self {
         self.sends_for = Some(span);
@@ -127,7 +127,7 @@ impl Retransmit {
         }
     }
 
-    /// Brings a message that was never sent forward.
+    /// Brings the first message forward, if it has not been sent.
     pub fn hurry(&mut self, by: Duration) {
         if self.count == 0 {
             self.next_at = self.next_at - by;
@@ -145,8 +145,8 @@ impl Retransmit {
         is_sooner
     }
 
-    /// An answer came, though of no use: nothing gets lost, so the message is repeated no sooner
-    /// than `initial` after the last one, and where it was to be sent for a while only, no more.
+    /// A useless answer came: no message was lost, so the next one leaves no sooner than `initial`
+    /// after the last, and not at all if the exchange was to send for a limited time.
     pub fn calm(&mut self, initial: Duration) {
         let (Some(first_at), Some(last_at)) = (self.first_at, self.last_at) else { return };
         if self.sends_for.is_some() {

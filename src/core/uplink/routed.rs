@@ -1,5 +1,5 @@
-//! Whether the provider routes what it has delegated: each new prefix is probed once it can be
-//! used, and for as long as nothing comes back, again and again.
+//! Whether the provider routes delegated prefixes: each new prefix is probed once it has a usable
+//! address, and again and again while no reply comes back.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::time::{Deadline, Instant};
 /// The pause before a prefix is probed again that was found not to be routed.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// What is known of one uplink's newest prefix.
+/// The state of one uplink's newest prefix.
 #[derive(Clone, Debug)]
 pub(in crate::core) struct Routed {
     target: Ipv6Addr,
     probe: Probe,
-    /// Where the next probe leaves from, and the prefix it is for.
+    /// The source of the next probe, and its prefix.
     candidate: Option<(Ipv6Addr, Ipv6Net)>,
     finding: Finding,
 }
@@ -32,13 +32,13 @@ enum Finding {
 }
 
 impl Routed {
-    /// Nothing is known.
+    /// No prefix is probed yet.
     pub(in crate::core) const fn new(target: Ipv6Addr, random: Random) -> Self {
         let probe = Probe::new(target, random);
         Self { target, probe, candidate: None, finding: Finding::Nothing }
     }
 
-    /// Takes over which prefix is in use, and an address in it that packets can leave from.
+    /// Sets the prefix in use, and a usable address in it.
     pub(in crate::core) fn aim(&mut self, now: Instant, candidate: Option<(Ipv6Addr, Ipv6Net)>) {
         self.candidate = candidate;
         let Some((_, prefix)) = candidate else {
@@ -76,7 +76,7 @@ impl Routed {
         Some((source, self.target, octets))
     }
 
-    /// Takes in an echo reply; whether it answers a probe.
+    /// Handles an echo reply; returns whether it answers a probe.
     pub(in crate::core) fn handle_echo_reply(
         &mut self,
         source: Ipv6Addr,
@@ -90,8 +90,8 @@ impl Routed {
         verdict.is_some()
     }
 
-    /// Lets everything happen whose time has come; whether a prefix has been found not routed that
-    /// was not known as such.
+    /// Handles deadlines that have passed; returns whether a prefix has newly been found not
+    /// routed.
     pub(in crate::core) fn handle_timeout(&mut self, now: Instant) -> bool {
         if let Some(Verdict::NotRouted(prefix)) = self.probe.handle_timeout(now) {
             let is_new = self.not_routed() != Some(prefix);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_is_not_routed_is_told_once_and_probed_on() {
+    fn a_prefix_that_is_not_routed_is_reported_once_and_probed_on() {
         let mut routed = Routed::new(TARGET, Random::new([1; 32]));
         routed.aim(at(0), candidate(1));
         let (sent, found) = live(&mut routed, 0, 100);

@@ -1,15 +1,15 @@
-//! What the parts of an uplink take of its configuration.
+//! The parts of its configuration that the modules of an uplink use.
 
 use super::{hear, lease};
 use crate::config;
 use crate::wire::dhcpv6_option::Duid;
 
-/// How an uplink hears.
+/// The rules for advertisements.
 pub(super) fn hear_rules(config: &config::Uplink) -> hear::Rules {
     hear::Rules { routers: config.routers.clone(), verify_omission: config.verify_omission }
 }
 
-/// How it asks for its lease.
+/// The rules for its lease.
 pub(super) fn lease_rules(config: &config::Uplink, duid: &Duid) -> lease::Rules {
     lease::Rules {
         by_program: config.requester.is_some(),

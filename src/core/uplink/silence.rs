@@ -1,5 +1,5 @@
-//! What is awaited on an uplink and does not come: a router's advertisement, a server's answer, a
-//! prefix in that answer.
+//! Missing answers on an uplink: a router's advertisement, a server's answer, a prefix in that
+//! answer.
 
 use std::time::Duration;
 
@@ -8,25 +8,26 @@ use super::{SPOKEN_LATELY, Uplink};
 use crate::time::{Deadline, Instant};
 use crate::wire::dhcpv6_option::Iaid;
 
-/// A silence of this length is reported.
+/// How long an answer has to be missing before that is reported.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What an uplink waits for, and what it has waited for in vain.
+/// The answers that an uplink waits for, and since when.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core) struct Silence {
     /// Since when an advertisement is awaited.
     router_since: Option<Instant>,
-    /// Since when questions about the lease have got no answer.
+    /// Since when requests about the lease have been unanswered.
     server_since: Option<Instant>,
     router_reported: bool,
     server_reported: bool,
-    /// The IA_PDs that servers do not fill, with the time since when; by IAID.
+    /// The IA_PDs that servers do not fill, each with the time since when, by IAID.
     unfilled: Vec<(Iaid, Instant)>,
     unfilled_reported: Vec<Iaid>,
 }
 
 impl Silence {
-    /// Takes over since when what is awaited; whether what is to be reported differs at `now`.
+    /// Takes over which answers are awaited and since when; returns whether the report at `now`
+    /// differs.
     pub(super) fn review(
         &mut self,
         now: Instant,
@@ -56,12 +57,12 @@ impl Silence {
         self.server_since.filter(|_| self.server_reported)
     }
 
-    /// Whether it is to be reported that servers do not fill an IA_PD.
+    /// Whether servers have left an IA_PD without a prefix for long enough to report it.
     pub(in crate::core) fn is_unfilled(&self, iaid: Iaid) -> bool {
         self.unfilled_reported.contains(&iaid)
     }
 
-    /// When there is something to report.
+    /// When an answer has been missing for long enough to report it.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         let router = self.router_since.filter(|_| !self.router_reported);
         let server = self.server_since.filter(|_| !self.server_reported);
@@ -73,7 +74,7 @@ impl Silence {
 }
 
 impl Uplink {
-    /// Finds out what is awaited in vain; whether what is to be reported of it differs.
+    /// Finds out which answers are missing; returns whether the report of them differs.
     pub(in crate::core) fn review_silence(&mut self, now: Instant) -> bool {
         let up_since = self.up_since.filter(|_| self.attached.is_some());
         let spoken = |up: &Instant| self.heard_at.is_some_and(|at| at + SPOKEN_LATELY >= *up);
@@ -81,7 +82,7 @@ impl Uplink {
         self.silence.review(now, router, self.lease.unanswered_since(), self.lease.unavailable())
     }
 
-    /// What is awaited in vain.
+    /// The missing answers.
     pub(in crate::core) const fn silence(&self) -> &Silence {
         &self.silence
     }

@@ -19,14 +19,14 @@ const INITIAL_INTERVAL: Duration = Duration::from_secs(4);
 /// MRT (RFC 7559 §2). MRC and MRD are zero: it never gives up (RS-05).
 const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// After a solicitation that could not be sent, and twice as long each further time.
+/// The pause after a solicitation that could not be sent; it doubles each further time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The solicitation of one uplink.
 #[derive(Clone, Debug)]
 pub struct Solicit {
     random: Random,
-    /// The first solicitation of a round waits for a random part of that.
+    /// The first solicitation of a round waits for a random part of this.
     first_delay: Duration,
     round: Option<Round>,
     /// The last solicitation on this link.
@@ -39,25 +39,25 @@ struct Round {
     multicast: bool,
     next_at: Instant,
     progress: Progress,
-    /// How many were sent in it.
+    /// How many solicitations were sent in it.
     sent: u32,
     /// How many could not be sent since the last one that was.
     dropped: u32,
 }
 
-/// How far the solicitation of an uplink is.
+/// The progress of router solicitation on an uplink.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Solicitation {
-    /// How many solicitations were sent since the event that asked for them; none of those that
-    /// have been answered.
+    /// How many solicitations were sent since the event that started them; without those that were
+    /// answered.
     pub sent: u32,
     /// The last one on this link.
     pub last_at: Option<Instant>,
     /// The next one.
     pub next_at: Option<Instant>,
-    /// Between the last and the next one.
+    /// The time from the last to the next one.
     pub interval: Option<Duration>,
-    /// How many advertisements were taken in on the uplink.
+    /// How many advertisements were believed on the uplink.
     pub advertisements: u64,
 }
 
@@ -70,8 +70,8 @@ enum Progress {
 }
 
 impl Solicit {
-    /// Nothing is solicited until [`start`](Self::start). The first solicitation of a round waits
-    /// for a random part of `first_delay`.
+    /// No solicitation is sent until [`start`](Self::start). The first one of a round waits for a
+    /// random part of `first_delay`.
     pub const fn new(random: Random, first_delay: Duration) -> Self {
         Self { random, first_delay, round: None, sent_at: None }
     }
@@ -88,15 +88,14 @@ impl Solicit {
         self.round = Some(Round { multicast, next_at, progress, sent: 0, dropped: 0 });
     }
 
-    /// The interface is unusable: nothing is sent. What comes back may be another link, so it is
-    /// solicited without regard to what was sent before.
+    /// The interface is unusable: nothing is sent. It may come back on another link, so earlier
+    /// solicitations do not count any more.
     pub const fn stop(&mut self) {
         self.round = None;
         self.sent_at = None;
     }
 
-    /// What is on the link may be something else: the next round begins without regard to what was
-    /// sent before.
+    /// The link may be another one: earlier solicitations do not count any more.
     pub const fn forget(&mut self) {
         self.sent_at = None;
     }
@@ -114,7 +113,8 @@ impl Solicit {
         }
     }
 
-    /// True when a solicitation is to be sent; it counts as sent, and the next one is scheduled.
+    /// Returns whether a solicitation is to be sent; it counts as sent, and the next one is
+    /// scheduled.
     pub fn poll(&mut self, now: Instant) -> bool {
         let Some(round) = self.round.filter(|round| round.next_at <= now) else { return false };
         self.sent_at = Some(now);
@@ -135,7 +135,7 @@ impl Solicit {
         true
     }
 
-    /// The last one could not be sent: it counts as none, and the next one comes sooner.
+    /// The last one could not be sent: it does not count, and the next one comes sooner.
     pub fn handle_dropped(&mut self, now: Instant) {
         let Some(round) = &mut self.round else { return };
         round.sent = round.sent.saturating_sub(1);
@@ -147,7 +147,7 @@ impl Solicit {
         round.next_at = round.next_at.min(now + pause.min(INITIAL_INTERVAL));
     }
 
-    /// How far it is, beside `advertisements` that were taken in.
+    /// The progress, with the number of `advertisements` that were believed.
     pub fn progress(&self, advertisements: u64) -> Solicitation {
         let interval = match self.round.map(|round| round.progress) {
             Some(Progress::Backoff { interval }) => Some(interval),

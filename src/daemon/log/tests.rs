@@ -24,7 +24,7 @@ fn line(number: u16) -> Line {
 }
 
 #[test]
-fn a_flood_of_one_kind_is_told_by_its_first_lines_and_their_number() {
+fn a_flood_of_one_kind_is_logged_by_its_first_lines_and_their_number() {
     let mut log = Log::default();
     let written = (0..1100).filter(|number| log.admit(NOW, &line(*number))).count();
     assert_eq!(written, 10);

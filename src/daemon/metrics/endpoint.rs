@@ -16,20 +16,20 @@ use crate::daemon::clock;
 use crate::daemon::control::{Answer, Pending, Request};
 use crate::time::Instant;
 
-/// A request has to fit.
+/// The longest request that is read, in octets.
 const MAX_REQUEST: usize = 4096;
 /// The longest time that a connection lasts.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most connections that are served at a time; others are closed at once.
 const MAX_CONNECTIONS: usize = 8;
-/// A client that scrapes more often is given the same text again.
+/// A client that scrapes more often gets the same text again.
 const FRESH: Duration = Duration::from_secs(1);
 /// The pause before an address is tried again that cannot be listened on.
 const RETRY: Duration = Duration::from_secs(5);
 /// The pause after a connection that could not be taken.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where the metrics are served; none where they are off.
+/// The endpoint of the metrics, if they are on.
 #[derive(Debug, Default)]
 pub(in crate::daemon) struct Endpoint {
     listen: Option<Listen>,
@@ -37,7 +37,8 @@ pub(in crate::daemon) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Listens there from here on, and nowhere else; the loop is asked through `sender`.
+    /// Listens at this address from here on, and at no other; requests to the loop go through
+    /// `sender`.
     pub(in crate::daemon) fn follow(
         &mut self,
         listen: Option<&Listen>,
@@ -56,7 +57,7 @@ impl Endpoint {
         self.listen.is_some()
     }
 
-    /// Listens nowhere.
+    /// Stops listening.
     pub(in crate::daemon) fn end(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
@@ -67,10 +68,10 @@ impl Endpoint {
     }
 }
 
-/// A text, and when it was made.
+/// A text, and the time when it was made.
 type Scrape = (Instant, Arc<str>);
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Clone)]
 struct Shared {
     sender: mpsc::Sender<Pending>,
@@ -78,7 +79,7 @@ struct Shared {
     room: Arc<Semaphore>,
 }
 
-/// Listens for as long as the metrics are on, also where that is not possible yet.
+/// Listens for as long as the metrics are on, and tries again where that fails.
 async fn serve(listen: Listen, sender: mpsc::Sender<Pending>) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let shared = Shared { sender, last: Arc::default(), room };
@@ -159,7 +160,7 @@ impl Shared {
         stream.shutdown().await
     }
 
-    /// The metrics, made once for all clients that ask at a time.
+    /// The metrics, rendered once for all clients that ask at the same time.
     async fn text(&self) -> Option<Arc<str>> {
         let mut last = self.last.lock().await;
         if let Some((at, text)) = last.as_ref()
@@ -195,7 +196,7 @@ async fn request_line<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option
     }
 }
 
-/// What a request asks for.
+/// The meaning of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Asked {
     Metrics,

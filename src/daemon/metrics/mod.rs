@@ -1,6 +1,6 @@
 //! Metrics in the OpenMetrics text format, over HTTP: off unless the configuration has `[metrics]`.
 //!
-//! `tally` counts what happens, `state` says what is, `endpoint` answers HTTP.
+//! `tally` has the counters, `state` the gauges, `endpoint` answers HTTP.
 
 mod endpoint;
 mod state;

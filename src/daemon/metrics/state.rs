@@ -1,4 +1,4 @@
-//! What is, as gauges: made of the status at each scrape, so that nothing is kept that has gone.
+//! The gauges, rendered from the status at each scrape, so that none outlives its subject.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -28,7 +28,7 @@ struct Gauges {
     wall: Duration,
 }
 
-/// What `status` says, and how many messages were rejected by kind and reason.
+/// The gauges of a status, and the number of rejected messages by kind and reason.
 pub(super) fn registry(
     status: &Status,
     rejections: impl Iterator<Item = (&'static str, &'static str, u64)>,

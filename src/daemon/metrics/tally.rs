@@ -1,4 +1,4 @@
-//! What has happened since the start, counted.
+//! The counters since the start.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -13,7 +13,7 @@ use crate::core::stage::Stage;
 /// with twice the bound of the one before: up to half a minute.
 const BUCKETS: (f64, u16) = (0.000_25, 18);
 
-/// Which protocol a message is of.
+/// The protocol of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::daemon) enum Protocol {
     Icmpv6,
@@ -144,7 +144,7 @@ impl Tally {
         self.sent.get_or_create(&of_message(protocol, octets)).inc();
     }
 
-    /// Counts what has happened.
+    /// Counts an event.
     pub(in crate::daemon) fn count(&self, event: &Event) {
         match event {
             Event::ChangeFinished { interface, cause, latencies, .. } => {
@@ -203,7 +203,7 @@ const fn name_of(stage: Stage) -> &'static str {
     }
 }
 
-/// Types that are not known have one name: any node can send all of them.
+/// Unknown types share one name: any node can send all of them.
 fn of_message(protocol: Protocol, octets: &[u8]) -> OfMessage {
     let message = octets.first().copied().unwrap_or_default();
     match protocol {

@@ -1,10 +1,10 @@
-//! Writing the journal anew, beside the loop: a file with thousands of bindings takes its time.
+//! Writing the journal anew, beside the loop: a file with thousands of bindings takes some time.
 //!
-//! Another thread writes what is live to a new file. What is appended meanwhile goes to the old
-//! file, which is still the one that counts, and is kept to follow in the new one. From then on
-//! both get each line, and the next sync, which brings the new file to disk before it takes the
-//! old one's place, makes the new one count. A machine that stops at any instant finds one file
-//! that has every line that was synced.
+//! Another thread writes the live records to a new file. Lines that are appended meanwhile go to
+//! the old file, which still counts, and are kept to follow in the new one. From then on both get
+//! each line, and the next sync, which brings the new file to disk before it replaces the old one,
+//! makes the new one count. A machine that stops at any instant finds one file that has every line
+//! that was synced.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -17,14 +17,14 @@ use super::journal::{VERSION, write_line};
 use crate::core::memory::Record;
 use crate::time::Instant;
 
-/// The most octets that may follow a snapshot: a disk that has not ended one by then is given up.
+/// The most octets that may follow a snapshot: writing that has not ended by then is given up.
 const MAX_TAIL: usize = 64 << 20;
 
-/// How far writing anew has come.
+/// The progress of writing anew.
 #[derive(Debug, Default)]
 pub(super) struct Compaction {
     stage: Stage,
-    /// After a failure nothing is tried before that.
+    /// When it may be tried again after a failure.
     rests_until: Option<Instant>,
 }
 
@@ -34,7 +34,7 @@ enum Stage {
     Idle,
     /// A snapshot is being written; these lines follow it.
     Writing { tail: Vec<u8>, lines: usize },
-    /// The new file has all that the old one has.
+    /// The new file has all records of the old one.
     Ready { file: File, lines: usize, paths: Paths },
 }
 
@@ -65,7 +65,7 @@ impl Compaction {
         match &mut self.stage {
             Stage::Idle => {}
             Stage::Writing { tail, lines } => {
-                // Too much is as good as lost: see end_snapshot.
+                // Too many lines are as good as lost ones: see end_snapshot.
                 if tail.len() <= MAX_TAIL {
                     tail.extend_from_slice(octets);
                     *lines = lines.saturating_add(count);
@@ -80,7 +80,7 @@ impl Compaction {
         }
     }
 
-    /// Brings to disk what was appended to the new file.
+    /// Syncs the lines that were appended to the new file.
     pub(super) fn sync(&mut self, now: Instant) {
         if let Stage::Ready { file, .. } = &self.stage
             && file.sync_data().is_err()
@@ -89,7 +89,7 @@ impl Compaction {
         }
     }
 
-    /// Takes in what became of a snapshot; the error where there is none.
+    /// Handles the result of a snapshot; returns the error if it failed.
     pub(super) fn end_snapshot(
         &mut self,
         now: Instant,
@@ -117,14 +117,15 @@ impl Compaction {
         }
     }
 
-    /// The new file, to be synced and to take the old one's place.
+    /// The new file, to be synced before it replaces the old one.
     pub(super) fn take_unsynced(&self) -> Option<Unsynced> {
         let Stage::Ready { file, paths, .. } = &self.stage else { return None };
         let successor = (file.try_clone().ok()?, paths.clone());
         Some(Unsynced { file: None, successor: Some(successor) })
     }
 
-    /// Takes in what became of a sync; the lines of the new file if that counts.
+    /// Handles the result of a sync; returns the number of lines of the new file if that counts
+    /// from now on.
     pub(super) fn end_sync(&mut self, now: Instant, synced: &Synced) -> Option<usize> {
         if !synced.had_successor {
             return None;
@@ -147,7 +148,7 @@ impl Compaction {
     }
 }
 
-/// All that is live, to be written on another thread.
+/// All live records, to be written on another thread.
 #[derive(Debug)]
 pub struct Snapshot {
     pub(super) records: Vec<Arc<Record>>,
@@ -158,7 +159,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Writes and syncs it; to be appended to.
+    /// Writes and syncs them; returns the file to append to.
     ///
     /// # Errors
     ///
@@ -178,7 +179,7 @@ impl Snapshot {
     }
 }
 
-/// A file that was removed takes what is written, and loses it at its end.
+/// Fails if the file has been removed: the system would accept lines and lose them.
 fn is_named(file: &File) -> io::Result<()> {
     match file.metadata()?.nlink() {
         0 => Err(io::Error::new(io::ErrorKind::NotFound, "somebody has removed it")),
@@ -186,24 +187,24 @@ fn is_named(file: &File) -> io::Result<()> {
     }
 }
 
-/// What was written and is to be synced, on another thread.
+/// Written lines that are to be synced on another thread.
 #[derive(Debug)]
 pub struct Unsynced {
     pub(super) file: Option<File>,
     pub(super) successor: Option<(File, Paths)>,
 }
 
-/// What became of it.
+/// The result of a sync.
 #[derive(Debug)]
 pub struct Synced {
     had_successor: bool,
-    /// The new file, where it has taken the old one's place.
+    /// The new file, where it has replaced the old one.
     pub(super) replaced: Option<File>,
     pub(super) failed: Option<io::Error>,
 }
 
 impl Synced {
-    /// The file could not be brought to disk.
+    /// The result of a sync that failed before it began.
     #[cfg(test)]
     pub(super) const fn failed(error: io::Error) -> Self {
         Self { had_successor: false, replaced: None, failed: Some(error) }
@@ -215,8 +216,8 @@ impl Unsynced {
         Self { file: Some(file), successor: None }
     }
 
-    /// Syncs. A new file that has all is as good as the old one; where that fails the old one
-    /// counts on.
+    /// Syncs. A new file that is synced whole replaces the old one; where that fails the old one
+    /// still counts.
     pub fn sync(self) -> Synced {
         let had_successor = self.successor.is_some();
         let (mut replaced, mut failed) = (None, None);

@@ -1,5 +1,5 @@
-//! A file of lines that is appended to, and replaced as a whole. What is in it is never lost for a
-//! moment's trouble: only a file that is not there is empty (STO-09).
+//! A file of lines that is appended to, and replaced as a whole. A temporary failure never costs
+//! its contents: only a file that does not exist is empty (STO-09).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::daemon::directory::remedy;
 use crate::time::Instant;
 
-/// The pause after a failure of the disk (STO-09): what is owed is written within a minute after
-/// room has come.
+/// The pause after a failure of the disk (STO-09): missing lines are written within a minute after
+/// the disk works again.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// The most files that are kept aside under one name; the last of them is replaced.
+/// The most copies that are kept aside under one name; the last of them is replaced.
 const MAX_ASIDE: usize = 8;
 
 /// The lines of a file.
@@ -21,15 +21,15 @@ pub(super) struct LineFile {
     path: PathBuf,
     file: Option<File>,
     failed_at: Option<Instant>,
-    /// What keeps it from being written.
+    /// Why it cannot be written.
     trouble: Option<String>,
-    /// What is there could be neither read nor moved away: it is not written over.
+    /// An existing file could be neither read nor moved away: it is not overwritten.
     blocked: bool,
 }
 
 impl LineFile {
-    /// The file in `dir`, with what is in it, and what was wrong. One that cannot be read is kept
-    /// aside.
+    /// Opens the file in `dir`; returns it with its contents and a complaint. A file that cannot be
+    /// read is kept aside.
     pub(super) fn open(dir: &Path, name: &str) -> (Self, Vec<u8>, Option<String>) {
         let path = dir.join(name);
         let mut file = Self { path, file: None, failed_at: None, trouble: None, blocked: false };
@@ -49,14 +49,14 @@ impl LineFile {
         }
     }
 
-    /// Moves away what is there; what became of it.
+    /// Moves the existing file aside; returns a description of the result.
     pub(super) fn move_aside(&mut self, suffix: &str) -> String {
         let aside = self.aside(suffix);
         self.keep(&aside, std::fs::rename(&self.path, &aside))
     }
 
-    /// Keeps what is there under another name too, before the file is written anew; what became
-    /// of that.
+    /// Keeps a copy of the existing file, before the file is written anew; returns a description of
+    /// the result.
     pub(super) fn copy_aside(&mut self, suffix: &str) -> String {
         let aside = self.aside(suffix);
         let _ = std::fs::remove_file(&aside);
@@ -99,19 +99,19 @@ impl LineFile {
         free.unwrap_or_else(|| name(MAX_ASIDE - 1))
     }
 
-    /// The directory and the name under which the next content is written.
+    /// The directory, and the name under which the next file is written.
     pub(super) fn paths(&self) -> Paths {
         let mut next = self.path.clone().into_os_string();
         next.push(".new");
         Paths { path: self.path.clone(), next: next.into() }
     }
 
-    /// Whether the file is not to be written to at all.
+    /// Whether the file must not be written at all.
     pub(super) const fn is_blocked(&self) -> bool {
         self.blocked
     }
 
-    /// What keeps the file from being written, if anything does.
+    /// Why the file cannot be written, if it cannot.
     pub(super) fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
@@ -143,12 +143,12 @@ impl LineFile {
         self.outcome(now, result)
     }
 
-    /// Another handle of the file, to sync it elsewhere.
+    /// Another handle of the file, for a sync on another thread.
     pub(super) fn handle(&self) -> Option<File> {
         self.file.as_ref()?.try_clone().ok()
     }
 
-    /// Takes over the file that has come in the place of the old one.
+    /// Takes over the file that has replaced the old one.
     pub(super) fn replaced_by(&mut self, file: File) {
         self.file = Some(file);
         self.failed_at = None;
@@ -165,7 +165,7 @@ impl LineFile {
         self.file.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    /// One complaint for a row of failures: the agent goes on from what it holds.
+    /// Returns one complaint for several failures in a row: the agent continues from its memory.
     pub(super) fn outcome(&mut self, now: Instant, result: io::Result<()>) -> Option<String> {
         match result {
             Ok(()) => None,
@@ -187,7 +187,7 @@ impl LineFile {
     }
 }
 
-/// Where a file is, and where its next content is written before it takes that place.
+/// The path of a file, and the path of the next one before it replaces the file.
 #[derive(Clone, Debug)]
 pub(super) struct Paths {
     path: PathBuf,
@@ -195,9 +195,9 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// An empty file for the next content, to be appended to.
+    /// Creates the empty next file.
     pub(super) fn create(&self) -> io::Result<File> {
-        // A killed agent may have left one.
+        // A killed agent may have left a next file.
         let _ = std::fs::remove_file(&self.next);
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
@@ -205,12 +205,12 @@ impl Paths {
         options.open(&self.next)
     }
 
-    /// Lets the next content take its place: either the old file is there or the new one.
+    /// Replaces the file by the next one: at any time there is either the old file or the new one.
     pub(super) fn rename(&self) -> io::Result<()> {
         std::fs::rename(&self.next, &self.path)
     }
 
-    /// Brings the names to disk, where the file system has a way to.
+    /// Syncs the directory, where the file system supports that.
     pub(super) fn sync_dir(&self) -> io::Result<()> {
         let dir = File::open(self.path.parent().unwrap_or_else(|| Path::new(".")))?;
         match dir.sync_all() {
@@ -223,7 +223,7 @@ impl Paths {
         }
     }
 
-    /// Forgets the next content.
+    /// Removes the next file.
     pub(super) fn discard(&self) {
         let _ = std::fs::remove_file(&self.next);
     }

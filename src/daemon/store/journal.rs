@@ -17,7 +17,8 @@ use crate::core::memory::{Memory, Record};
 use crate::time::{Instant, Until};
 
 const NAME: &str = "memory.jsonl";
-/// The first line of the file; another one is of a version that this program does not know.
+/// The first line of the file; a file with another one has a version that this program does not
+/// know.
 pub(super) const VERSION: &str = r#"{"renumberd-memory":1}"#;
 /// The file is written anew when it has this many lines, and four times as many as it needs.
 const MIN_LINES: usize = 256;
@@ -25,9 +26,9 @@ const MIN_LINES: usize = 256;
 const MOST: usize = 4;
 /// The same while there is other work: the lines of one change are two for each binding.
 const MOST_WHILE_BUSY: usize = 16;
-/// Room for lines that is kept.
+/// The capacity of the buffer of lines that is kept.
 const USUAL_OCTETS: usize = 16 * 1024;
-/// The most octets that wait before they are written.
+/// The most octets in the buffer before they are written.
 const MAX_UNWRITTEN: usize = 256 * 1024;
 
 /// A record with the clocks at which it was written.
@@ -39,7 +40,7 @@ struct Line {
     record: Record,
 }
 
-/// The same, to be written.
+/// The same, to be serialized.
 #[derive(Serialize)]
 struct LineOf<'a> {
     boot: &'a str,
@@ -53,17 +54,18 @@ struct LineOf<'a> {
 pub struct Journal {
     file: LineFile,
     boot_id: String,
-    /// The newest record of each key, as it would be written anew.
+    /// The newest record of each key: the contents of a file written anew.
     live: BTreeMap<Key, Arc<Record>>,
     lines: usize,
-    /// Lines that the next write takes with it, and how many.
+    /// Lines that the next write writes, and their number.
     unwritten: (Vec<u8>, usize),
     unsynced: bool,
     compaction: Compaction,
 }
 
 impl Journal {
-    /// Opens the journal in `dir`: what it remembers, on this boot's clock, and what was wrong.
+    /// Opens the journal in `dir`; returns it with its records on this boot's clock, and
+    /// complaints.
     pub fn open(
         dir: &Path,
         now: Instant,
@@ -86,13 +88,13 @@ impl Journal {
         journal.drop_ended(now);
         journal.live.values().for_each(|record| memory.fold(Record::clone(record)));
         let complaint = journal.compact(now, wall);
-        // What is there may end in half a line, or lack its first.
+        // The file may end in half a line, or lack its first.
         complaints.extend(complaint.and_then(|error| journal.file.outcome(now, Err(error))));
         (journal, memory, complaints)
     }
 
-    /// Takes in the lines of the file; what is wrong with them. Lines that are not understood are
-    /// kept aside, as the file is about to be written anew.
+    /// Reads the lines of the file; returns a complaint. Lines that cannot be read are kept aside,
+    /// as the file is about to be written anew.
     fn read(&mut self, octets: &[u8], now: Instant, wall: Duration) -> Option<String> {
         let mut lines = octets.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
         let first = lines.next()?;
@@ -119,7 +121,7 @@ impl Journal {
         self.live.retain(|_, record| !is_over(record, now));
     }
 
-    /// Takes in a record, which the next [`write`](Self::write) writes.
+    /// Takes a record, which the next [`write`](Self::write) writes.
     pub fn append(&mut self, record: Record, now: Instant, wall: Duration) -> Option<String> {
         let record = Arc::new(record);
         self.take_in(Arc::clone(&record));
@@ -132,7 +134,7 @@ impl Journal {
         if octets.len() >= MAX_UNWRITTEN { self.write(now) } else { None }
     }
 
-    /// Writes by one write all that was taken in, not yet synced.
+    /// Writes all records that were taken, by one write and without a sync.
     pub fn write(&mut self, now: Instant) -> Option<String> {
         let (octets, lines) = &mut self.unwritten;
         if octets.is_empty() {
@@ -141,7 +143,7 @@ impl Journal {
         let lines = std::mem::take(lines);
         self.compaction.append(now, octets, lines);
         let mut complaint = None;
-        // One that lacks lines is written anew, with these.
+        // A file that lacks lines is written anew, with these.
         if !self.file.is_behind() {
             self.lines = self.lines.saturating_add(lines);
             self.unsynced = true;
@@ -168,9 +170,9 @@ impl Journal {
         self.file.sync(now)
     }
 
-    /// What to write anew on another thread, if it is time for that: the file has more lines than
+    /// The snapshot to write on another thread, if it is time for one: the file has more lines than
     /// it needs, or lacks some. While the core `is_busy` the former can wait, though not for ever.
-    /// The outcome comes back to [`end_snapshot`](Self::end_snapshot).
+    /// The result is handled by [`end_snapshot`](Self::end_snapshot).
     pub fn begin_snapshot(
         &mut self,
         now: Instant,
@@ -194,7 +196,7 @@ impl Journal {
         Snapshot { records, boot_id, now, wall, paths: self.file.paths() }
     }
 
-    /// Takes in what became of a snapshot. The next sync lets it take the place of the file.
+    /// Handles the result of a snapshot. The next sync lets it replace the file.
     pub fn end_snapshot(&mut self, now: Instant, written: io::Result<File>) -> Option<String> {
         let complaint = self.compaction.end_snapshot(now, self.file.paths(), written)?;
         if self.file.is_behind() {
@@ -217,7 +219,7 @@ impl Journal {
         self.take_over(now, synced)
     }
 
-    /// Goes on with the new file where that has taken the old one's place; the error that leaves
+    /// Continues with the new file if that has replaced the old one; returns the error that leaves
     /// the file without some of the lines.
     fn take_over(&mut self, now: Instant, synced: Synced) -> Option<io::Error> {
         let lines = self.compaction.end_sync(now, &synced);
@@ -229,7 +231,7 @@ impl Journal {
         synced.failed.or(torn)
     }
 
-    /// What to sync on another thread, if there is anything. The outcome comes back to
+    /// The lines to sync on another thread, if there are any. The result is handled by
     /// [`end_sync`](Self::end_sync).
     pub fn take_unsynced(&mut self) -> Option<Unsynced> {
         let file = std::mem::take(&mut self.unsynced).then(|| self.file.handle()).flatten();
@@ -239,24 +241,25 @@ impl Journal {
         }
     }
 
-    /// Takes in what became of a sync. What the system could not bring to disk it forgets: all is
+    /// Handles the result of a sync. The system forgets lines that it could not sync: all are
     /// written anew then.
     pub fn end_sync(&mut self, now: Instant, synced: Synced) -> Option<String> {
         let error = self.take_over(now, synced)?;
         self.file.outcome(now, Err(error))
     }
 
-    /// What keeps the memory from being written, if anything does.
+    /// Why the memory cannot be written, if it cannot.
     pub fn trouble(&self) -> Option<&str> {
         self.file.trouble()
     }
 
-    /// Whether something waits to be synced.
+    /// Whether lines wait to be synced.
     pub const fn is_unsynced(&self) -> bool {
         self.unsynced || self.compaction.is_ready()
     }
 
-    /// When [`begin_snapshot`](Self::begin_snapshot) has something to do by the passing of time.
+    /// When [`begin_snapshot`](Self::begin_snapshot) may return a snapshot by the passing of time
+    /// alone.
     pub fn deadline(&self) -> Option<Instant> {
         let behind = self.file.deadline().filter(|_| self.compaction.is_idle());
         behind.map(|at| self.compaction.rests_until().map_or(at, |rest| rest.max(at)))
@@ -271,7 +274,7 @@ impl Journal {
             | Record::Sysctl { before: None, .. } => {
                 self.live.remove(&key);
             }
-            // What a setting was before the first change is what counts.
+            // The value before the first change of a setting counts.
             Record::Sysctl { before: Some(_), .. } => {
                 self.live.entry(key).or_insert(record);
             }
@@ -289,7 +292,7 @@ impl Journal {
     }
 }
 
-/// Writes a record with the clocks at which that is done.
+/// Writes a record with the present readings of both clocks.
 pub(super) fn write_line(
     record: &Record,
     boot: &str,
@@ -298,13 +301,13 @@ pub(super) fn write_line(
     text: &mut Vec<u8>,
 ) {
     let (at, wall) = (now.since_boot().as_secs_f64(), wall.as_secs_f64());
-    // A record has no map with other keys than text, which is all that could fail.
+    // This could fail only for a map whose keys are no text, and a record has none.
     let _ = serde_json::to_writer(&mut *text, &LineOf { boot, at, wall, record });
     text.push(b'\n');
 }
 
-/// The record on this boot's clock. A wall clock that stands before the time of writing was
-/// wrong once (STO-10): what was left then is the most that can be left.
+/// The record on this boot's clock. If the wall clock is earlier than when the record was written,
+/// one of both was wrong (STO-10): the time that was left then is the most that can be left.
 fn shifted(line: Line, now: Instant, wall: Duration, boot_id: &str) -> Record {
     let mut record = line.record;
     if line.boot != boot_id {
@@ -315,7 +318,7 @@ fn shifted(line: Line, now: Instant, wall: Duration, boot_id: &str) -> Record {
     record
 }
 
-/// Whether a record says nothing any more.
+/// Whether a record is void by now.
 fn is_over(record: &Record, now: Instant) -> bool {
     match record {
         Record::Advertised { until, .. } => until.is_over(now),
@@ -340,7 +343,7 @@ fn is_over(record: &Record, now: Instant) -> bool {
     }
 }
 
-/// What a record is about: the newest of a key counts.
+/// The key of a record: the newest record of a key counts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Key {
     Duid,

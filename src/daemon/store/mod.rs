@@ -1,9 +1,9 @@
-//! What outlives the process: the memory (outlives the machine too) and the record of what is ours
-//! in the kernel (dies with the boot, as the kernel's state does).
+//! The data that outlive the process: the memory (which outlives the machine too), and the record
+//! of our objects in the kernel (which ends with the boot, as the kernel's state does).
 //!
-//! Both are files of JSON lines that are appended to and now and then written anew. A line that
-//! is torn or not understood is passed over with one complaint, and kept aside: nothing in a file
-//! can keep the agent from starting, and nothing in it is thrown away unread.
+//! Both are files of JSON lines that are appended to and now and then written anew. A line that is
+//! torn or cannot be read is skipped with one complaint, and kept aside: no content of a file can
+//! keep the agent from starting, and none is thrown away unread.
 
 mod compaction;
 mod file;

@@ -1,5 +1,6 @@
-//! The record of the addresses that the agent added in this boot, for kernels that cannot mark
-//! them (before 5.18): after a crash they are found again, and nothing of others is taken for ours.
+//! The record of the addresses that the agent added in this boot, for kernels that cannot mark them
+//! (before 5.18): after a crash they are recognized, and no address of another program is taken for
+//! ours.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -31,12 +32,12 @@ pub struct Ownership {
     boot_id: String,
     owned: BTreeSet<(IfIndex, Ipv6Addr)>,
     lines: usize,
-    /// It is as an earlier run has left it.
+    /// The addresses of an earlier run have not been compared with the kernel's yet.
     is_of_earlier: bool,
 }
 
 impl Ownership {
-    /// Opens the record in `dir`; one of another boot is void. Also says what was wrong.
+    /// Opens the record in `dir`; one of another boot is void. Also returns a complaint.
     pub fn open(dir: &Path, now: Instant, boot_id: &str) -> (Self, Option<String>) {
         let (file, octets, unread) = LineFile::open(dir, NAME);
         let mut owned = BTreeSet::new();
@@ -61,8 +62,8 @@ impl Ownership {
         (ownership, unread.or(complaint))
     }
 
-    /// Marks in `system` what is on record. An interface that came back has another number, and
-    /// none of what it had before.
+    /// Marks the recorded addresses in `system` as ours. An interface that came back has another
+    /// number, and none of its earlier addresses.
     pub fn mark(&self, system: &mut System) {
         for key in &self.owned {
             if let Some(address) = system.addresses.get_mut(key) {
@@ -71,7 +72,7 @@ impl Ownership {
         }
     }
 
-    /// Whether an address is on record.
+    /// Whether an address is recorded.
     pub fn contains(&self, interface: IfIndex, address: Ipv6Addr) -> bool {
         self.owned.contains(&(interface, address))
     }
@@ -85,7 +86,7 @@ impl Ownership {
         self.append(now, &Line::Owned(interface, address))
     }
 
-    /// Strikes an address that was removed.
+    /// Removes an address from the record.
     pub fn disown(
         &mut self,
         now: Instant,
@@ -98,8 +99,8 @@ impl Ownership {
         self.append(now, &Line::Gone(interface, address))
     }
 
-    /// Strikes, once, the addresses of an earlier run that are not in `system`: the kernel has ended
-    /// them meanwhile. Returns them, and what went wrong.
+    /// Removes, once, those addresses of an earlier run that are not in `system`: the kernel has
+    /// ended them meanwhile. Returns them, and a complaint.
     pub fn strike_absent(
         &mut self,
         now: Instant,
@@ -126,7 +127,7 @@ impl Ownership {
         self.file.append(now, text(line).as_bytes())
     }
 
-    /// Writes what is owed, if the disk may be tried again.
+    /// Writes missing lines, if the disk may be tried again.
     pub fn retry(&mut self, now: Instant) -> Option<String> {
         (self.file.is_behind() && self.file.is_usable(now)).then(|| self.compact(now)).flatten()
     }

@@ -1,8 +1,8 @@
-//! The control port of dhcp6s: one signed command a connection, on the loopback.
+//! The control port of dhcp6s: one signed command per connection, on the loopback.
 //!
-//! `dhcp6ctl` would do the same and end well whatever becomes of the command. The program answers
-//! nothing, but closes the connection when it has carried a command out: that is waited for, so
-//! that a program which hangs is noticed.
+//! `dhcp6ctl` would do the same, but succeeds even if the command fails. The program sends no
+//! answer, but closes the connection when it has carried out a command: the agent waits for that,
+//! so that it notices a program which hangs.
 
 use std::io;
 use std::net::Ipv6Addr;
@@ -16,14 +16,14 @@ use tokio::time::timeout;
 
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-/// A program that has not carried a command out by then hangs.
+/// A program that has not carried out a command within this time is taken to hang.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The key that commands are signed with, and the program verifies them by.
+/// The key that signs commands.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; 16]);
 
-/// What the program can be made to do.
+/// A command to the program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Read the file anew; bindings stay as they are.
@@ -47,7 +47,7 @@ impl Key {
         Self(octets)
     }
 
-    /// Its file's line, for the program and `dhcp6ctl`.
+    /// The contents of its file, for the program and `dhcp6ctl`.
     pub fn file(&self) -> String {
         const DIGITS: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -90,11 +90,11 @@ impl Command {
         octets
     }
 
-    /// Has the program that listens at `port` of the loopback carry the command out.
+    /// Makes the program that listens at `port` of the loopback carry out the command.
     ///
     /// # Errors
     ///
-    /// The system's error where nobody listens; [`io::ErrorKind::TimedOut`] where the program
+    /// The system's error where no program listens; [`io::ErrorKind::TimedOut`] where the program
     /// hangs for [`PATIENCE`].
     pub async fn send(&self, port: u16, key: &Key, seconds: u32) -> io::Result<()> {
         exchange(port, &self.encode(key, seconds)).await
@@ -114,7 +114,7 @@ async fn exchange(port: u16, octets: &[u8]) -> io::Result<()> {
     let exchange = async {
         let mut stream = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await?;
         stream.write_all(octets).await?;
-        // Without more to come it closes a connection that says nothing.
+        // After the end of the input it closes a connection without a command.
         stream.shutdown().await?;
         let mut answer = [0; 64];
         while stream.read(&mut answer).await? > 0 {}

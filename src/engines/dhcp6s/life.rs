@@ -23,9 +23,9 @@ pub(in crate::engines) struct Driver {
     process_start: fn(u32) -> Option<u64>,
     port: u16,
     key: Key,
-    /// What is in its file.
+    /// The contents of its file.
     written: File,
-    /// What the running program may have bindings of.
+    /// The contents of which the running program may have bindings.
     loaded: File,
 }
 
@@ -94,7 +94,7 @@ impl Driver {
         Ok(self.written.left_out.clone())
     }
 
-    /// It has no bindings yet, and gives what its file says.
+    /// The program has been started: it has no bindings yet, and delegates by its file.
     pub(in crate::engines) fn started(&mut self) {
         self.loaded = self.written.clone();
     }
@@ -103,8 +103,8 @@ impl Driver {
         control::probe(self.port).await.map_err(|error| self.silent(&error))
     }
 
-    /// The file first: a router that asks anew behind the removal of a binding gets what the file
-    /// has.
+    /// Makes it carry out the newest order. The file comes first: a router that requests anew when
+    /// its binding has been removed gets the prefixes of the file.
     pub(in crate::engines) async fn apply(&mut self) -> Result<(), Wrong> {
         if self.written == self.loaded {
             return Ok(());
@@ -118,7 +118,7 @@ impl Driver {
     }
 
     async fn send(&self, command: &Command) -> Result<(), Wrong> {
-        // The program has these 32 bits as well.
+        // The program uses the low 32 bits of the time too.
         let seconds = u32::try_from(seconds_since_1970() & 0xffff_ffff).unwrap_or_default();
         let sent = command.send(self.port, &self.key, seconds).await;
         sent.map_err(|error| self.silent(&error))
@@ -131,13 +131,13 @@ impl Driver {
     }
 }
 
-/// A port of the loopback that nobody listens at.
+/// A free port of the loopback.
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv6Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 impl Drop for Driver {
-    /// Its key is not needed any more.
+    /// Removes the file of its key.
     fn drop(&mut self) {
         for ending in ["key", "conf"] {
             let _ = fs::remove_file(self.file(ending));

@@ -1,10 +1,10 @@
 //! dhcp6s of the KAME project (Debian: `wide-dhcpv6-server`) as delegating router of one downlink.
 //!
-//! It has one file, written whole: an `include` in it crashes the program on a reload. It has an
-//! entry for each requesting router, by DUID, and gives the prefixes of an entry to the IA_PDs of
-//! that router in their order, one each. What it has given it goes on confirming after a reload,
-//! with the lifetimes of that time, until the binding is removed through the control port
-//! (BKE-03): `control` is that.
+//! It has one file, without `include`, which would crash the program on a reload. The file has an
+//! entry for each requesting router, by DUID, and the program gives the prefixes of an entry to the
+//! IA_PDs of that router in their order, one each. After a reload it still confirms earlier
+//! bindings, with their old lifetimes, until they are removed through the control port (BKE-03,
+//! `control`).
 
 pub mod control;
 pub(super) mod life;
@@ -30,13 +30,13 @@ const MAX_DUID: usize = 128;
 pub struct File {
     /// Its text.
     pub text: String,
-    /// What the program cannot be made to do, each for a line of `status`.
+    /// The parts of the order that the program cannot carry out, each for a line of `status`.
     pub left_out: Vec<String>,
-    /// What each requesting router is given by it.
+    /// The entries by requesting router.
     pub entries: BTreeMap<Duid, Entry>,
 }
 
-/// What one requesting router is given.
+/// The prefixes of one requesting router.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Entry {
     /// Its IA_PDs.
@@ -46,7 +46,7 @@ pub struct Entry {
 }
 
 impl File {
-    /// The file that gives what is assigned.
+    /// Renders the file for an order.
     pub fn render(assigned: &Assigned) -> Self {
         let mut file = Self::default();
         let downlink = &*assigned.downlink;
@@ -65,9 +65,9 @@ impl File {
         file
     }
 
-    /// The bindings that the program may have of `before` and that say something else than this
-    /// file. Which IA_PD has which prefix of its router is the program's choice, so that all of
-    /// a router go where one differs.
+    /// The bindings that the program may have of `before` and that differ from this file. The
+    /// program chooses which IA_PD has which prefix of its router, so that all bindings of a router
+    /// are outdated where one is.
     pub fn outdated(&self, before: &Self) -> Vec<(Duid, Iaid)> {
         let differs = |(duid, entry): &(&Duid, &Entry)| {
             let after = self.entries.get(*duid);
@@ -116,7 +116,7 @@ impl File {
         self.text += ";\n";
     }
 
-    /// A name stands between quotation marks, in which nothing can be escaped.
+    /// A name is in quotation marks, in which nothing can be escaped.
     fn name(&mut self, option: &str, name: &str) {
         if !name.is_empty() && name.chars().all(|c| is_plain(c) && c != ':') {
             let _ = writeln!(self.text, "option {option} \"{name}\";");
@@ -136,7 +136,7 @@ impl File {
         }
     }
 
-    /// One entry for each router, whatever IA_PDs it has.
+    /// Collects one entry for each router, with all its IA_PDs.
     fn collect(&mut self, assigned: &Assigned) {
         for router in &assigned.routers {
             if router.duid.octets().len() > MAX_DUID {
@@ -154,7 +154,7 @@ impl File {
             let others = others.map(|what| format!("{what}: dhcp6s gives one prefix to an IA_PD"));
             self.left_out.extend(others);
         }
-        // A second statement about one prefix has the program refuse the file.
+        // A second statement about one prefix makes the program refuse the file.
         for entry in self.entries.values_mut() {
             let mut seen = BTreeSet::new();
             entry.prefixes.retain(|(prefix, ..)| seen.insert(*prefix));
@@ -173,7 +173,7 @@ impl File {
     }
 }
 
-/// A lifetime as the file has it.
+/// A lifetime in the form of the file.
 struct Seconds(Lifetime);
 
 impl std::fmt::Display for Seconds {
@@ -185,12 +185,12 @@ impl std::fmt::Display for Seconds {
     }
 }
 
-/// A character of the program's words.
+/// Whether a character may be in a word of the file.
 const fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-')
 }
 
-/// Whether routers on other links can send to it.
+/// Whether routers on other links can send to this address.
 const fn is_usable(address: &Ipv6Addr) -> bool {
     !address.is_unicast_link_local() && !address.is_multicast() && !address.is_unspecified()
 }

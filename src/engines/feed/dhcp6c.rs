@@ -1,6 +1,6 @@
-//! dhcp6c's script: `REASON`, DNS servers and domains; and where dhcp6c is of the fork that
-//! OPNsense keeps, `PDINFO` with the delegated prefixes. The older ones say nothing of prefixes:
-//! what they put on the inner interfaces shows which there are. None says anything of lifetimes.
+//! dhcp6c's script: `REASON`, DNS servers and domains; and in the fork of OPNsense `PDINFO` with
+//! the delegated prefixes. Older ones do not name prefixes: these follow from the addresses on the
+//! inner interfaces. None names lifetimes.
 
 use ipnet::Ipv6Net;
 
@@ -11,7 +11,7 @@ use crate::wire::dhcpv6_option::Iaid;
 /// A prefix that was seen on an interface that dhcp6c puts addresses on.
 pub type Seen = Ipv6Net;
 
-/// dhcp6c keeps a prefix for as long as it is given, and says when it has ended.
+/// dhcp6c keeps a prefix for as long as it is granted, and reports its end.
 const FOR_EVER: u32 = u32::MAX;
 
 pub(super) fn feed(environment: &Environment, uplink: &str, seen: &[Seen]) -> Option<Feed> {
@@ -39,8 +39,8 @@ pub(super) fn feed(environment: &Environment, uplink: &str, seen: &[Seen]) -> Op
         })
         .collect();
     if prefixes.is_empty() {
-        // What has ended is replaced by what comes next. A dhcp6c that is restarted releases, and
-        // the old prefix goes on meanwhile.
+        // The next report replaces what has ended. A dhcp6c that is restarted releases its prefix,
+        // which is used meanwhile.
         return None;
     }
     Some(Feed {

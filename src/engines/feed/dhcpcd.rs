@@ -1,4 +1,4 @@
-//! dhcpcd's hook: `reason`, `interface`, and variables of what is held now (`new_`) and was held
+//! dhcpcd's hook: `reason`, `interface`, and variables with the present lease (`new_`) and the one
 //! before (`old_`). Version 9 lists the prefixes of all IA_PDs under the last of them.
 
 use ipnet::Ipv6Net;
@@ -13,7 +13,7 @@ pub(super) fn feed(environment: &Environment) -> Result<Option<Feed>, String> {
     let event = match reason {
         "BOUND6" | "RENEW6" | "REBIND6" | "REBOOT6" | "REPLY6" | "INFORM6" => FeedEvent::Bound,
         "EXPIRE6" | "RELEASE6" => FeedEvent::Ended,
-        // STOP6 too: what was given goes on until its lifetimes end, or each upgrade of dhcpcd
+        // STOP6 is among these: prefixes last until their lifetimes end, or each upgrade of dhcpcd
         // would be an outage.
         _ => return Ok(None),
     };
@@ -43,7 +43,7 @@ pub(super) fn feed(environment: &Environment) -> Result<Option<Feed>, String> {
     }))
 }
 
-/// The prefixes of all IA_PDs, by the numbers of their variables.
+/// The prefixes of all IA_PDs, in the order of the numbers of their variables.
 fn prefixes(environment: &Environment, age: &str) -> Vec<FedPrefix> {
     let mut found = Vec::new();
     for association in 1.. {
@@ -95,7 +95,7 @@ mod tests {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// As version 9.4.1 says it with two IA_PDs, 1 and 2.
+    /// The environment of version 9.4.1 with two IA_PDs, 1 and 2.
     const BOUND: &str = "reason=BOUND6
         interface=tap0
         new_dhcp6_ia_pd1_iaid=00000002

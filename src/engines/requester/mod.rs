@@ -1,5 +1,5 @@
-//! A program that requests prefixes on an uplink. Its own start and end are the system's: here it
-//! is made to renew.
+//! A program that requests prefixes on an uplink. The system starts and ends it; this task makes it
+//! renew.
 
 mod process;
 
@@ -18,17 +18,17 @@ use crate::programs::command::{self, Failure, plain};
 use crate::programs::files::Edition;
 use process::Running;
 
-/// How long a command may take that has a lease renewed; dhcpcd answers when its hook has ended.
+/// How long a command that renews a lease may take; dhcpcd answers when its hook has ended.
 const COMMAND: Duration = Duration::from_secs(5);
-/// The pause before a failed renewal is tried again; it is doubled each time.
+/// The pause before a failed renewal is repeated; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often it is checked that the program runs.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// The pause before a signal that may have been lost is sent again: twice after this time, then
-/// after twice the time before, until the bound below; then the renewal is left to the one who
-/// ordered it.
+/// after twice the time before, up to the bound below. After that it is for the core to order the
+/// renewal again.
 const FIRST_REPEAT: Duration = Duration::from_millis(5);
 const LAST_REPEAT: Duration = Duration::from_millis(1280);
 
@@ -90,12 +90,12 @@ pub(super) async fn run(mut work: Work) {
 struct Repeat {
     kind: RefreshKind,
     after: Duration,
-    /// The second one after that time.
+    /// The second signal after that time is next.
     is_second: bool,
 }
 
 impl Repeat {
-    /// The one that follows another, if any follows.
+    /// The signal that follows another, if one does.
     fn after(before: Option<Self>, kind: RefreshKind) -> Option<Self> {
         let (after, is_second) = match before {
             None => (FIRST_REPEAT, false),
@@ -106,31 +106,31 @@ impl Repeat {
     }
 }
 
-/// What is known of a program.
+/// The state of a program.
 struct Requester {
     kind: Program,
     uplink: String,
     on_change: OnChange,
-    /// Its file; none where it is not there.
+    /// Its file; none where it is missing.
     program: Option<PathBuf>,
-    /// The command that an operator wants in place of its own.
+    /// The command that an operator has configured in place of the program's own.
     renew: Vec<String>,
     version: Option<Version>,
-    /// What the version is of.
+    /// The instance that the version belongs to.
     instance: Option<Instance>,
 }
 
-/// What has a version: one program with the same name may be followed by another.
+/// An instance of a program: another one may have another version.
 #[derive(PartialEq, Eq)]
 enum Instance {
-    /// A process, by its id and when it was started. It stays what it is while the file of its
-    /// program is replaced by that of another version.
+    /// A process, by its id and start time. It stays the same while its file is replaced by that of
+    /// another version.
     Process(i32, Option<u64>),
     /// A file, where it is not known which process runs it.
     File(Option<Edition>),
 }
 
-/// What went wrong, and the remedy.
+/// A fault and its remedy.
 type Wrong = (Trouble, String);
 
 impl Requester {
@@ -146,14 +146,14 @@ impl Requester {
         }
     }
 
-    /// Looks for the program, and has it say its version where it is another instance than before:
+    /// Looks for the program, and makes it print its version if it is another instance than before:
     /// it may have been installed, upgraded or restarted meanwhile.
     async fn follow_upgrade(&mut self, work: &Work) {
         let name = command_of(self.kind, &self.renew);
         let named = work.engine.path.as_deref();
         let named = named.or_else(|| Some(name).filter(|name| name.starts_with('/')));
         self.program = command::find(named, name);
-        // The others do not say their versions, and a command of the operator is another program.
+        // The others print no version, and a command of the operator is another program.
         let says_version = matches!(self.kind, Program::Dhcpcd | Program::Networkd);
         let is_own = |program: &&Path| {
             says_version && (self.renew.is_empty() || program.ends_with(command_of(self.kind, &[])))
@@ -165,7 +165,7 @@ impl Requester {
                 Instance::Process(running.id(), started)
             }
             Ok(None) => Instance::File(Edition::of(program)),
-            // It is started again by and by, as this version or another.
+            // It will be started again, in this version or another.
             Err(_) if self.instance.is_some() => return,
             Err(_) => Instance::File(Edition::of(program)),
         };
@@ -176,7 +176,7 @@ impl Requester {
         }
     }
 
-    /// Has the lease renewed.
+    /// Renews the lease.
     async fn renew(&self, kind: RefreshKind) -> Result<(), Wrong> {
         let running = self.running()?;
         if let Some((name, arguments)) = self.renew.split_first() {
@@ -218,14 +218,14 @@ impl Requester {
         }
     }
 
-    /// Whether it loses signals at times. dhcpcd before version 10 does while it waits for its own
-    /// privileged process: to carry out what an advertisement brings, which is just when a change
-    /// is heard, and until its hook has ended.
+    /// Whether it may lose signals. dhcpcd before version 10 does while it waits for its own
+    /// privileged process: while it carries out the contents of an advertisement, which is just
+    /// when a change is heard, and until its hook has ended.
     fn may_be_deaf(&self) -> bool {
         self.kind == Program::Dhcpcd && self.renew.is_empty() && self.is_before([10])
     }
 
-    /// Whether it is, as far as is known, older than a version.
+    /// Whether its version is known to be older than this one.
     fn is_before<const N: usize>(&self, version: [u32; N]) -> bool {
         self.version.as_ref().is_none_or(|own| *own < version)
     }
@@ -252,12 +252,12 @@ impl Requester {
         })
     }
 
-    /// Whether it is there and runs.
+    /// Checks that it is installed and runs.
     fn look(&self) -> Result<(), Wrong> {
         self.running().map(drop)
     }
 
-    /// The process; none where it is not known which it is.
+    /// The process; none where it is not known.
     fn running(&self) -> Result<Option<Running>, Wrong> {
         if self.program.is_none() {
             return Err(missing(command_of(self.kind, &self.renew)));
@@ -290,7 +290,7 @@ impl Requester {
         }
     }
 
-    /// A process that was found, if it is not held up by a signal.
+    /// A process that was found, unless a signal has stopped it.
     fn alive(&self, found: Option<Running>) -> Result<Running, Wrong> {
         let running = found.ok_or_else(|| self.not_running())?;
         if running.is_stopped() {
@@ -320,7 +320,7 @@ impl Requester {
         Report { post: work.post.clone(), order, version, state, troubles }
     }
 
-    /// A fault of this version that is known.
+    /// A known fault of this version.
     fn trap(&self) -> Option<String> {
         let version = self.version.as_ref()?;
         (self.kind == Program::Dhcpcd && *version == [10, 5, 0]).then(|| {
@@ -329,7 +329,7 @@ impl Requester {
     }
 }
 
-/// What has to be there for a lease to be renewed.
+/// The file that is needed to renew a lease.
 fn command_of(kind: Program, renew: &[String]) -> &str {
     let usual = if kind == Program::Networkd { "networkctl" } else { kind.name() };
     renew.first().map_or(usual, String::as_str)

@@ -1,5 +1,5 @@
 //! A process that the system runs: found by its pid file, made to renew by a signal, or ended and
-//! started again as it was.
+//! restarted as it was.
 
 use std::io;
 use std::path::Path;
@@ -10,12 +10,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::Command;
 
-/// Where pid files are.
+/// The directories of pid files.
 pub(super) const FOLDERS: [&str; 2] = ["/run", "/var/run"];
 /// How long a process may take to end after it was asked to.
 const END: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(10);
-/// A command line is no longer than this, in octets.
+/// The longest command line, in octets.
 const COMMAND_LINE: usize = 65_536;
 
 /// A running process.
@@ -23,8 +23,8 @@ const COMMAND_LINE: usize = 65_536;
 pub(super) struct Running(Pid);
 
 impl Running {
-    /// The process of the first pid file that names a living one that is called `name`: a pid file
-    /// outlives its process, and its number may be another one's by now.
+    /// The process of the first pid file that names a living one called `name`: a pid file outlives
+    /// its process, and its number may belong to another process by now.
     pub(super) fn find<'a, 'b>(
         folders: impl Iterator<Item = &'a Path> + Clone,
         names: impl Iterator<Item = &'b String>,
@@ -46,18 +46,18 @@ impl Running {
     fn is_called(self, name: &str) -> bool {
         match std::fs::read_to_string(format!("/proc/{}/comm", self.id())) {
             Ok(comm) => comm.trim_end() == name,
-            // Not all systems have it: then that it lives has to be enough.
+            // Not all systems have /proc: there it has to be enough that the process lives.
             Err(_) => !Path::new("/proc/self").exists() && kill(self.0, None).is_ok(),
         }
     }
 
-    /// Whether a signal holds it up, where the system shows that.
+    /// Whether a signal has stopped it, where the system shows that.
     pub(super) fn is_stopped(self) -> bool {
         matches!(self.state(), Some('T' | 't'))
     }
 
     /// Whether it has ended and its parent has not waited for it: it keeps its number and its name
-    /// until then, and takes signals without an error.
+    /// until then, and accepts signals without an error.
     fn has_ended(self) -> bool {
         matches!(self.state(), Some('Z' | 'X'))
     }
@@ -72,7 +72,7 @@ impl Running {
         kill(self.0, signal).map_err(io::Error::from)
     }
 
-    /// Ends it, and starts it again with the same words.
+    /// Ends it, and restarts it with the same arguments.
     pub(super) async fn restart(self) -> io::Result<()> {
         let words = self.words()?;
         let (program, arguments) =
@@ -93,12 +93,12 @@ impl Running {
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()?;
-        // It goes on by itself, or ends at once where another one has put itself in its place.
+        // It goes into the background, or ends at once where another process runs in its place.
         tokio::spawn(async move { child.wait().await });
         Ok(())
     }
 
-    /// The words that it was started with.
+    /// The command line that it was started with.
     fn words(self) -> io::Result<Vec<String>> {
         let octets = std::fs::read(format!("/proc/{}/cmdline", self.id()))?;
         let words = octets.get(..octets.len().min(COMMAND_LINE)).unwrap_or_default();

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_floor_nothing_is_said_of_it() {
+    fn without_a_floor_there_is_no_comparison_with_it() {
         let mut report = testing::report();
         report.runs.truncate(1);
         let result: Value = serde_json::from_str(&render(&report)).unwrap();

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_to_the_microsecond() {
+    fn times_are_shown_to_the_microsecond() {
         assert_eq!(millis(Duration::from_nanos(1_234_567)).to_string(), "1.235");
         assert_eq!(millis(Duration::from_nanos(400)).to_string(), "0");
     }

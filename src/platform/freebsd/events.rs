@@ -1,4 +1,4 @@
-//! What the kernel reports by itself, and what it has to be asked for by the clock.
+//! The events of the kernel, and the checks by the clock of states that it does not report.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -38,11 +38,11 @@ pub struct Events<C> {
     read: usize,
 }
 
-/// What a message leads to.
+/// The consequence of a message.
 enum Consequence {
     Nothing,
     Event(KernelEvent),
-    /// An interface has to be looked at.
+    /// An interface has to be looked up.
     Look(IfIndex),
     /// A message can be read in two ways.
     Doubt,
@@ -103,14 +103,14 @@ impl<C: SystemCalls> Events<C> {
                 match self.follow(now, watch, message) {
                     Consequence::Nothing => {}
                     Consequence::Event(event) => events.push(event),
-                    // One look shows all that several messages say.
+                    // One lookup shows all changes of several messages.
                     Consequence::Look(interface) => drop(changed.insert(interface)),
                     Consequence::Doubt => return Ok(Drained::Overrun),
                 }
             }
         }
         for interface in changed {
-            // Where it has vanished by now, a later message reports that.
+            // If it has vanished by now, a later message reports that.
             let _ = look::interfaces(&mut self.calls, watch, now, interface.0, events);
         }
         Ok(drained)
@@ -140,8 +140,7 @@ impl<C: SystemCalls> Events<C> {
         }
     }
 
-    /// An address as it is, whatever a message reports: one can be reported as removed that is
-    /// there.
+    /// Looks up an address, whatever a message reports: an existing one can be reported as removed.
     fn look(
         &mut self,
         now: Instant,
@@ -187,7 +186,7 @@ impl<C: SystemCalls> Events<C> {
         }
     }
 
-    /// Reads all that still waits and forgets it: it is older than what was lost.
+    /// Reads all waiting messages and drops them: they are older than those that were lost.
     fn discard(&mut self) -> Result<(), Errno> {
         for _ in 0..SUSPICIOUS * 4 {
             match self.calls.read(&mut self.buffer) {

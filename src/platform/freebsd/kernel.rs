@@ -136,8 +136,8 @@ impl<C: SystemCalls> Kernel<C> {
         }
     }
 
-    /// Takes the steps in their order; the positions of those refused, and why. What is already so
-    /// is not refused. Steps of sockets are none of the kernel's, and passed over.
+    /// Takes the steps in their order; returns the positions of those refused, and why. A step
+    /// whose result is there already is not refused. Steps about sockets are skipped.
     pub fn apply(&mut self, now: Instant, steps: &[Step]) -> Vec<(usize, Refusal)> {
         let mut table = None;
         let mut refused = Vec::new();

@@ -1,4 +1,4 @@
-//! What the kernel made of router advertisements: addresses, and default routes.
+//! Addresses and default routes that the kernel formed from router advertisements.
 
 use std::net::Ipv6Addr;
 
@@ -19,10 +19,10 @@ use crate::net::IfIndex;
 use crate::time::Instant;
 
 impl<C: SystemCalls> Kernel<C> {
-    /// Removes what the kernel made of advertisements on an interface, of one prefix where that is
-    /// given: addresses, with which the routes to their links go, and default routes. Addresses of
-    /// ours in the same prefix are set anew, as their route to the link would end with that of the
-    /// advertisement.
+    /// Removes the addresses that the kernel formed from advertisements on an interface, of one
+    /// prefix where that is given, and with them the routes to their links, and the default routes.
+    /// Addresses of ours in the same prefix are set anew, as their route to the link would end with
+    /// that of the advertisement.
     pub(super) fn drop_kernel_made(
         &mut self,
         now: Instant,

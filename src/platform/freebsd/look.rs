@@ -1,5 +1,4 @@
-//! How things are: what the kernel has of interfaces and addresses, read by both halves of the
-//! backend.
+//! Lookups of interfaces and addresses, for both halves of the backend.
 
 use std::net::Ipv6Addr;
 
@@ -37,7 +36,7 @@ pub(super) fn lifetimes<C: SystemCalls>(
     Ok(ioctl::lifetimes(&argument))
 }
 
-/// An address as it is; none where it is not there after all, whatever a message has reported.
+/// Looks up an address; none where it does not exist, whatever a message has reported.
 pub(super) fn address<C: SystemCalls>(
     calls: &mut C,
     watch: &Watch,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::abi::{Name, Request};
 use super::errno::Errno;
 
-/// What the backend asks of FreeBSD. Each method is one system call, or two.
+/// The system calls of the backend. Each method is one system call, or two.
 pub trait SystemCalls {
     /// ioctl(2) on a datagram socket of IPv6; what the system answers is left in `argument`.
     ///

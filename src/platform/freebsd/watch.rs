@@ -1,4 +1,4 @@
-//! What has to be looked at by the clock, as FreeBSD sends no message about it: the end of
+//! States that have to be checked by the clock, as FreeBSD reports no change of them: the end of
 //! duplicate address detection, and the ends of addresses.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(super) const MARGIN: Duration = Duration::from_secs(10);
 /// An address on an interface.
 pub(super) type Place = (IfIndex, Ipv6Addr);
 
-/// What the two halves of the backend, which changes and which listens, both know.
+/// The state that both halves of the backend share.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     /// Names of interfaces, which ioctl(2) takes in place of their numbers.

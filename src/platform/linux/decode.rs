@@ -27,7 +27,7 @@ use crate::time::{Instant, Lifetime, Until};
 /// Ticks of a route's expiry in a second (USER_HZ).
 const TICKS: u64 = 100;
 
-/// What a message says, in this order; nothing where it does not concern us.
+/// The events of a message, in this order; none where it does not concern us.
 pub(super) fn events(
     now: Instant,
     message: &RouteNetlinkMessage,
@@ -35,8 +35,8 @@ pub(super) fn events(
     duplicate(now, message).into_iter().chain(event(now, message))
 }
 
-/// A duplicate with a finite lifetime is removed by the kernel at once: only the message of its
-/// removal says why.
+/// The kernel removes a duplicate with a finite lifetime at once: only the message of its removal
+/// shows the reason.
 fn duplicate(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
     let RouteNetlinkMessage::DelAddress(message) = message else { return None };
     address(now, message).filter(|address| address.duplicate).map(KernelEvent::Address)
@@ -68,7 +68,8 @@ fn event(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
     }
 }
 
-/// A router that does not answer. Entries of others are none: a node that scans a link makes many.
+/// A router that does not answer. Entries of other nodes are left out: a node that scans a link
+/// makes many.
 fn unreachable(message: &NeighbourMessage) -> Option<KernelEvent> {
     let header = &message.header;
     let is_one =

@@ -24,7 +24,7 @@ use crate::time::{Instant, Until};
 /// The most attributes of a route.
 const ROUTE_ATTRIBUTES: usize = 5;
 
-/// The request for a step; none where netlink is not the way to take it.
+/// The netlink request for a step; none where the step is taken in another way.
 pub(super) fn request(
     now: Instant,
     step: &Step,
@@ -60,8 +60,9 @@ pub(super) fn request(
     Some(request_with(flags, message))
 }
 
-/// A route that the kernel has learnt from a router's advertisements. It is named, and not looked for
-/// among the others: whoever floods a link has the kernel learn a hundred thousand of them.
+/// A route that the kernel has learnt from a router's advertisements. The request names it, without
+/// a search among all routes: a node that floods a link makes the kernel learn a hundred thousand
+/// of them.
 fn learnt(interface: IfIndex, router: Ipv6Addr, destination: Ipv6Net) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = AddressFamily::Inet6;
@@ -76,7 +77,7 @@ fn learnt(interface: IfIndex, router: Ipv6Addr, destination: Ipv6Net) -> RouteMe
     message
 }
 
-/// A request that the kernel answers where it refuses it.
+/// A request that the kernel answers if it refuses it.
 pub(crate) fn request_with(
     flags: u16,
     message: RouteNetlinkMessage,
@@ -107,8 +108,8 @@ fn address(now: Instant, wanted: &KernelAddress, mark: bool) -> AddressMessage {
     message.attributes = vec![
         AddressAttribute::Address(IpAddr::V6(wanted.address)),
         AddressAttribute::CacheInfo(lifetimes),
-        // The route to the link is a step of its own: the kernel's would stay behind when an
-        // address with a finite lifetime is removed.
+        // The agent sets the route to the link in a step of its own: the kernel's route would stay
+        // behind when an address with a finite lifetime is removed.
         AddressAttribute::Flags(AddressFlags::Noprefixroute),
     ];
     if mark {
@@ -131,7 +132,7 @@ fn route(now: Instant, wanted: &KernelRoute) -> RouteMessage {
         },
         ..RouteHeader::default()
     };
-    // There are as many of these as routes: the room is taken once.
+    // There are as many of these as routes: the capacity is allocated once.
     message.attributes = Vec::with_capacity(ROUTE_ATTRIBUTES);
     message.attributes.extend([
         RouteAttribute::Destination(RouteAddress::Inet6(wanted.destination.network())),

@@ -1,5 +1,4 @@
-//! What the kernel reports by itself: links, addresses, our routes, forwarding, routers that do not
-//! answer.
+//! The events of the kernel: links, addresses, our routes, forwarding, routers that do not answer.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -57,8 +56,8 @@ pub struct Events {
     buffer: Vec<u8>,
 }
 
-/// Makes room in a socket for a burst of events: beyond the system's limit only with CAP_NET_ADMIN
-/// of the whole machine; what there is has to do.
+/// Enlarges the buffer of a socket for a burst of events: beyond the system's limit only with
+/// CAP_NET_ADMIN of the whole machine, else up to that limit.
 pub(crate) fn widen(socket: &Socket) {
     if setsockopt(socket, sockopt::RcvBufForce, &SOCKET_OCTETS).is_err() {
         let _ = setsockopt(socket, sockopt::RcvBuf, &SOCKET_OCTETS);

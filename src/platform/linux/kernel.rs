@@ -47,12 +47,13 @@ pub struct Kernel {
     pub(super) buffer: Vec<u8>,
 }
 
-/// Requests to be sent together, and read the answers of. Only the last asks for an
-/// acknowledgement: the kernel takes them in order and answers each that it refuses all the same.
+/// Requests that are sent together, and whose answers are read together. Only the last asks for an
+/// acknowledgement: the kernel handles them in order, and also answers each other one that it
+/// refuses.
 #[derive(Default)]
 struct Batch {
     octets: Vec<u8>,
-    /// Of each request its position among the caller's and its sequence number.
+    /// The position of each request among the caller's steps, and its sequence number.
     requests: Vec<(usize, u32)>,
     /// Where the last request begins.
     last: usize,
@@ -74,7 +75,7 @@ impl Batch {
     }
 }
 
-/// What came of the answers to a request.
+/// The result of reading answers.
 pub(super) enum Received {
     /// A datagram is in the buffer.
     Datagram,
@@ -94,14 +95,15 @@ impl Kernel {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        // Has it hand on only what is asked for; one that does not know that hands on everything.
+        // The kernel then returns only requested objects; a kernel that does not know the option
+        // returns all.
         let _ = socket.set_netlink_get_strict_chk(true);
         let kernel =
             Self { socket, sequence: 0, mark: true, buffer: Vec::with_capacity(RECEIVE_OCTETS) };
         Ok((kernel, Events::open()?))
     }
 
-    /// The number that the kernel knows this asker by.
+    /// The netlink port of this socket.
     pub(super) fn port(&self) -> io::Result<u32> {
         let mut address = SocketAddr::new(0, 0);
         self.socket.get_address(&mut address)?;
@@ -132,7 +134,7 @@ impl Kernel {
         sysctl::read_sysctl(interface, name)
     }
 
-    /// What the kernel has, whole.
+    /// The kernel's whole state.
     ///
     /// # Errors
     ///
@@ -151,9 +153,9 @@ impl Kernel {
             RouteNetlinkMessage::GetAddress(address),
             RouteNetlinkMessage::GetRoute(route),
         ] {
-            // A change between two parts makes the kernel skip what was there all the time, and
-            // its mark for that (NLM_F_DUMP_INTR) can come too late. What several dumps together
-            // have too much of is mended by the events that wait behind them.
+            // A change between two parts makes the kernel skip objects that were there all the
+            // time, and its mark for that (NLM_F_DUMP_INTR) can come too late. Objects that several
+            // dumps together have too many are removed by the events that wait behind them.
             for _ in 0..DUMPS {
                 let parts = self.dump_each(request.clone(), &mut |message| {
                     for event in decode::events(now, &message) {
@@ -169,7 +171,7 @@ impl Kernel {
         Ok(system)
     }
 
-    /// Hands on what the kernel answers; the number of parts that it came in.
+    /// Calls the function with each answer of the kernel; returns the number of parts.
     pub(crate) fn dump_each(
         &mut self,
         request: RouteNetlinkMessage,
@@ -215,8 +217,8 @@ impl Kernel {
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the kernel broke a dump off"))
     }
 
-    /// Reads the next datagram of answers. The kernel has answered when a request is sent: to wait
-    /// for an answer that was lost would be to wait for ever.
+    /// Reads the next datagram of answers. The kernel has answered when a request is sent, so that
+    /// waiting for an answer that was lost would never end.
     pub(super) fn receive(&mut self) -> io::Result<Received> {
         loop {
             self.buffer.clear();
@@ -226,8 +228,8 @@ impl Kernel {
                     return Ok(Received::Nothing);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The others are still there, and until they are read the kernel drops all that
-                // follow.
+                // The other answers are still there, and until they are read the kernel drops all
+                // that follow.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                     return Ok(Received::Lost);
                 }
@@ -236,8 +238,8 @@ impl Kernel {
         }
     }
 
-    /// Takes the steps in their order; the positions of those refused, and why. What is already so
-    /// is not refused. Steps of sockets are none of the kernel's, and passed over.
+    /// Takes the steps in their order; returns the positions of those refused, and why. A step
+    /// whose result is there already is not refused. Steps about sockets are skipped.
     pub fn apply(&mut self, now: Instant, steps: &[Step]) -> Vec<(usize, Refusal)> {
         let mut refused = Vec::new();
         let mut batch = Batch::default();
@@ -269,7 +271,7 @@ impl Kernel {
         batch.requests.push((position, sequence));
     }
 
-    /// Puts a request behind others; its sequence number.
+    /// Appends a request to others; returns its sequence number.
     pub(super) fn append(
         &mut self,
         mut request: NetlinkMessage<RouteNetlinkMessage>,
@@ -277,7 +279,7 @@ impl Kernel {
     ) -> u32 {
         let sequence = self.next_sequence();
         request.header.sequence_number = sequence;
-        // It counts the octets, which takes as long as to write them.
+        // This call counts the octets, which takes as long as writing them.
         request.finalize();
         let start = octets.len();
         octets.resize(start + usize::try_from(request.header.length).unwrap_or(0), 0);
@@ -287,7 +289,7 @@ impl Kernel {
         sequence
     }
 
-    /// Sends requests that are no steps; those refused, with the error number.
+    /// Sends requests that are no steps; returns those refused, with the error number.
     pub(crate) fn request(
         &mut self,
         requests: Vec<NetlinkMessage<RouteNetlinkMessage>>,
@@ -304,7 +306,7 @@ impl Kernel {
         Ok(refused)
     }
 
-    /// Takes a step that is no single request of netlink.
+    /// Takes a step that needs more than one request.
     fn take(&mut self, step: &Step) -> io::Result<()> {
         match step {
             Step::Set(Object::Setting(Setting { interface, name, value, .. })) => {
@@ -321,7 +323,7 @@ impl Kernel {
         }
     }
 
-    /// Sends what was collected, and adds those refused that were not so already.
+    /// Sends the batch, and adds the steps that were refused and whose result is not there already.
     fn flush(&mut self, steps: &[Step], batch: &mut Batch, refused: &mut Vec<(usize, Refusal)>) {
         let errors = match self.exchange(batch) {
             Ok(errors) => errors,
@@ -335,7 +337,8 @@ impl Kernel {
         }));
     }
 
-    /// Sends what was collected; the requests that the kernel has refused, or may not have taken.
+    /// Sends the batch; returns the requests that the kernel has refused, or may not have carried
+    /// out.
     fn exchange(&mut self, batch: &mut Batch) -> io::Result<Vec<(usize, i32)>> {
         if batch.requests.is_empty() {
             return Ok(Vec::new());
@@ -347,8 +350,8 @@ impl Kernel {
         Ok(errors)
     }
 
-    /// Reads the answers up to that to the last request. Where some were lost, whatever has no
-    /// answer may have been refused.
+    /// Reads the answers up to that to the last request. Where some were lost, each request without
+    /// an answer may have been refused.
     fn errors(&mut self, requests: &[(usize, u32)]) -> Vec<(usize, i32)> {
         let mut errors = Vec::new();
         let mut lost = None;
@@ -396,13 +399,13 @@ impl Kernel {
     }
 }
 
-/// What of it became true is seen by an event.
+/// All requests count as refused; an event shows which of them the kernel has carried out.
 fn unanswered(requests: &[(usize, u32)], error: &io::Error) -> Vec<(usize, i32)> {
     let errno = error.raw_os_error().unwrap_or(libc::EIO);
     requests.iter().map(|(position, _)| (*position, errno)).collect()
 }
 
-/// Whether a refusal says that what was wanted is so already.
+/// Whether a refusal says that the result of the step is there already.
 fn is_so(step: &Step, refusal: Refusal) -> bool {
     let is_removal = matches!(
         step,
@@ -411,7 +414,7 @@ fn is_so(step: &Step, refusal: Refusal) -> bool {
     is_removal && refusal == Refusal::NotThere
 }
 
-/// The messages in a datagram; one that is not understood is passed over.
+/// The messages in a datagram; one that cannot be decoded is skipped.
 pub(crate) fn messages(
     octets: &[u8],
 ) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> + '_ {

@@ -1,7 +1,7 @@
-//! Memory that the program has no use for.
+//! Giving free memory back to the system.
 
-/// Gives free memory back to the system. The C library keeps what lies between pieces in use, however
-/// much it is; another one than GNU's gives it back by itself.
+/// Gives free memory back to the system. The GNU C library keeps all free memory between pieces in
+/// use; other libraries give it back by themselves.
 pub fn give_back_memory() {
     #[cfg(target_env = "gnu")]
     {

@@ -1,5 +1,5 @@
-//! What the kernel made of router advertisements on an interface of a host, brought to what the
-//! kernel cannot know: that a prefix is not there any more.
+//! Corrections of the addresses that the kernel of a host has formed, where the kernel cannot know
+//! that a prefix is gone.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,8 +14,8 @@ use super::encode::request_with;
 use super::kernel::Kernel;
 use crate::core::kernel::object::Deprecation;
 
-/// The flags that a request gives an address. Those that it leaves out the kernel takes away:
-/// without the first the temporary addresses go too (RFC 8981).
+/// The flags that a request may give an address. The kernel clears those that are left out: without
+/// the first it would remove the temporary addresses too (RFC 8981).
 const CARRIED: AddressFlags = AddressFlags::Managetempaddr
     .union(AddressFlags::Noprefixroute)
     .union(AddressFlags::Homeaddress)
@@ -23,8 +23,8 @@ const CARRIED: AddressFlags = AddressFlags::Managetempaddr
     .union(AddressFlags::Nodad)
     .union(AddressFlags::Optimistic);
 
-/// Gives an address that the kernel made a preferred lifetime of zero; all else stays as it is.
-/// That it is not there any more is no error.
+/// Sets the preferred lifetime of an address that the kernel formed to zero and leaves all else as
+/// it is. It is no error if the address does not exist any more.
 pub(super) fn deprecate(kernel: &mut Kernel, wanted: &Deprecation) -> io::Result<()> {
     let mut found = None;
     let mut request = AddressMessage::default();
@@ -58,7 +58,7 @@ fn deprecated(has: &AddressMessage, wanted: &Deprecation) -> AddressMessage {
         }
     }
     if !wanted.has_route {
-        // The kernel would make the route to the subnet anew.
+        // Without the flag the kernel would set the route to the subnet again.
         flags |= AddressFlags::Noprefixroute;
     }
     let mut message = AddressMessage::default();
@@ -79,7 +79,7 @@ fn is_kernel_made(address: &AddressMessage) -> bool {
     address.attributes.contains(&of_advertisement) || address.attributes.iter().any(is_temporary)
 }
 
-/// What is gone already is no error.
+/// It is no error if the object is gone already.
 fn refused(errors: Vec<(usize, i32)>) -> io::Result<()> {
     let is_gone = |errno: i32| matches!(errno, libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL);
     match errors.into_iter().find(|(_, errno)| !is_gone(*errno)) {

@@ -1,5 +1,5 @@
-//! What the agent keeps of root's rights when root has it go on as another user, and which files it
-//! can reach then.
+//! The rights that the agent keeps when root makes it another user, and the files that it can reach
+//! then.
 
 use std::ffi::CString;
 use std::io;
@@ -15,7 +15,7 @@ use nix::unistd::{Gid, Uid, initgroups, setresgid, setresuid};
 
 use crate::platform::Account;
 
-/// What it takes to change addresses, routes and settings, to send ICMPv6, and to have the ports of
+/// The rights to change addresses, routes and settings, to send ICMPv6, and to bind the ports of
 /// DHCPv6.
 const KEPT: [Capability; 3] =
     [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW, Capability::CAP_NET_BIND_SERVICE];

@@ -15,7 +15,7 @@ fn parse_stat(stat: &str) -> Option<u64> {
     let (_, behind) = stat.rsplit_once(')')?;
     let mut fields = behind.split_whitespace();
     let state = fields.next()?;
-    // The state was the third.
+    // The state was the third field.
     let start = fields.nth(START - 4)?.parse().ok()?;
     (!matches!(state, "Z" | "X")).then_some(start)
 }

@@ -13,7 +13,7 @@ pub fn read_sysctl(interface: &str, name: Sysctl) -> Option<i32> {
     fs::read_to_string(path(interface, name.file())?).ok()?.trim().parse().ok()
 }
 
-/// Sets a value; that the interface is gone is no error.
+/// Sets a value; it is no error if the interface is gone.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn write_sysctl(interface: &str, name: Sysctl, value: i32) -> io::Result<()>
         .open(path)
         .and_then(|mut file| file.write_all(value.to_string().as_bytes()));
     match written {
-        // Also where it goes between the opening and the writing.
+        // The interface may also vanish between opening and writing.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
@@ -55,7 +55,8 @@ pub(super) fn forwarding() -> io::Result<bool> {
     Ok(fs::read_to_string(format!("{SETTINGS}/all/forwarding"))?.trim() != "0")
 }
 
-/// The setting's file; none for what cannot be an interface's name, lest it lead elsewhere.
+/// The setting's file; none for a name that no interface can have, as it could lead out of the
+/// directory.
 fn path(interface: &str, file: &str) -> Option<PathBuf> {
     let name = !matches!(interface, "" | "." | "..") && !interface.contains('/');
     name.then(|| PathBuf::from(format!("{SETTINGS}/{interface}/{file}")))

@@ -1,7 +1,8 @@
-//! What the kernel made of router advertisements before an interface became ours.
+//! Addresses and routes that the kernel formed from router advertisements before an interface
+//! became ours.
 //!
-//! Switching its processing off (`accept_ra` 0) leaves addresses and routes in place until their
-//! lifetimes end, beside ours (RA-RX-80).
+//! Switching its processing off (`accept_ra` 0) leaves them in place until their lifetimes end,
+//! beside ours (RA-RX-80).
 
 use std::io;
 use std::net::IpAddr;
@@ -16,9 +17,9 @@ use super::encode::request_with;
 use super::kernel::Kernel;
 use crate::net::IfIndex;
 
-/// Removes the addresses that the kernel made of advertisements on `interface`, the routes to
+/// Removes the addresses that the kernel formed from advertisements on `interface`, the routes to
 /// their links, and the routes that it learnt there; of one prefix, where that is given, its
-/// addresses and its route alone. What cannot be removed is gone already.
+/// addresses and its route alone. It is no error if they are gone already.
 pub(super) fn drop_kernel_made(
     kernel: &mut Kernel,
     interface: IfIndex,
@@ -59,8 +60,8 @@ fn removal(message: RouteNetlinkMessage) -> NetlinkMessage<RouteNetlinkMessage> 
     request_with(0, message)
 }
 
-/// A kernel before 5.18 does not say where an address comes from: there they run out by
-/// themselves.
+/// A kernel before 5.18 does not report the origin of an address: there the addresses stay until
+/// their lifetimes end.
 fn is_kernel_made(address: &AddressMessage) -> bool {
     let made = AddressAttribute::Protocol(AddressProtocol::RouterAnnouncement);
     address.attributes.contains(&made)

@@ -59,7 +59,7 @@ impl Timer {
 
     /// Takes note that it has woken the loop.
     pub fn drain(&mut self) {
-        // Nonblocking: that it has not expired after all is an error of no consequence.
+        // The descriptor is nonblocking: it is no error if the timer has not expired after all.
         let _ = self.timer.wait();
         self.armed = None;
     }
@@ -116,13 +116,13 @@ impl Sleep {
 
     /// Takes note that it has woken the loop.
     pub fn drain(&mut self) {
-        // That it was cancelled is what it is for.
+        // The cancellation is the purpose of this timer.
         let _ = self.timer.wait();
     }
 }
 
-/// How long the machine has slept since it was started, or less where this thread had to wait
-/// between the two clocks.
+/// How long the machine has slept since it was started, or less if this thread had to wait between
+/// the two readings.
 fn slept() -> Duration {
     let boot = now().since_boot();
     let awake = clock_gettime(Clock::CLOCK_MONOTONIC).map_or(boot, Duration::from);

@@ -39,7 +39,7 @@ fn a_host_hears_what_it_has_asked_for() {
 }
 
 #[test]
-fn nothing_passes_a_link_that_is_cut_nor_reaches_who_is_deaf() {
+fn no_packet_passes_a_link_that_is_cut_or_reaches_a_deaf_station() {
     let mut network = network(2);
     network.segments[0].is_cut = true;
     network.run_for(Duration::from_secs(30));

@@ -14,9 +14,9 @@ use crate::net::IfIndex;
 use crate::time::{Deadline, Instant};
 use crate::wire::ndp::{NeighborAdvertisement, NeighborSolicitation};
 
-/// How many solicitations have to stay unanswered before a holder counts as silent.
+/// How many solicitations have to be unanswered before a holder counts as silent.
 const TRY_COUNT: u8 = 3;
-/// How many where the link is flooded: then silence proves little, as answers get lost.
+/// The same where the link is flooded: then silence proves little, as answers get lost.
 const TRY_COUNT_IN_FLOOD: u8 = 20;
 /// How many packets have to come per solicitation before this counts as a flood.
 const FLOOD: u64 = 200;

@@ -18,8 +18,8 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::Message;
 use crate::wire::dhcpv6_option::Iaid;
 
-/// How many free places of a pool are tried for one that no other router may hold: side by side,
-/// and then anywhere.
+/// How many free places of a pool are tried for one that no other router may hold: successive ones
+/// first, and then places anywhere.
 const MAX_TRIES: u8 = 32;
 const SIDE_BY_SIDE: u8 = 16;
 /// How many of the prefixes that a message names are looked for in a pool.
@@ -28,13 +28,13 @@ const MAX_NAMED: usize = 8;
 /// The prefixes of slots.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(in crate::core::delegate) struct Available {
-    /// Those that can be given.
+    /// The prefixes that can be granted.
     pub(in crate::core::delegate) grants: Vec<Grant>,
-    /// Those that another router may still hold (SRV-57).
+    /// The prefixes that another router may still hold (SRV-57).
     pub(in crate::core::delegate) blocked: Vec<Ipv6Net>,
 }
 
-/// What slots are sought for.
+/// The IA_PD that slots are sought for.
 pub(in crate::core::delegate) struct Wanted<'a> {
     pub(in crate::core::delegate) key: &'a BindingKey,
     pub(in crate::core::delegate) contact: &'a Contact,
@@ -42,15 +42,15 @@ pub(in crate::core::delegate) struct Wanted<'a> {
     pub(in crate::core::delegate) named: &'a [Ipv6Net],
     /// The IA_PDs that the router has beside this one.
     pub(in crate::core::delegate) others: &'a BTreeSet<Iaid>,
-    /// What another IA_PD of the same message gets.
+    /// The slots that other IA_PDs of the same message get.
     pub(in crate::core::delegate) reserved: &'a BTreeSet<Slot>,
-    /// It asks by a message, before which holders at other places were found silent (SEC-18).
+    /// The request is a message, before which holders at other places were found silent (SEC-18).
     pub(in crate::core::delegate) by_message: bool,
 }
 
 impl Bindings {
-    /// The slots of an IA_PD: the configured delegations that are its, and where there are none,
-    /// what it has of a pool, or something new of one. Nothing is taken yet.
+    /// The slots of an IA_PD: its configured delegations, or, without any, the slots of pools that
+    /// it has, or else a new one. Nothing is taken yet.
     pub(in crate::core::delegate) fn slots_for(
         &self,
         now: Instant,
@@ -69,7 +69,7 @@ impl Bindings {
             Slot::Delegation(_) => false,
         });
         let pooled: Vec<Slot> = pooled.cloned().collect();
-        // Another program chooses for itself.
+        // Another program chooses places of its own.
         if !pooled.is_empty() || self.stands(&wanted.key.downlink) {
             return pooled;
         }
@@ -122,7 +122,7 @@ impl Bindings {
             .map(|name| Slot::Delegation(name.clone()))
     }
 
-    /// Whether a slot that a binding has is still for it.
+    /// Whether a binding may keep a slot that it has.
     fn is_its(&self, slot: &Slot, key: &BindingKey, contact: &Contact) -> bool {
         match slot {
             Slot::Delegation(_) => self.delegations_of(key, contact).any(|its| its == *slot),
@@ -132,7 +132,7 @@ impl Bindings {
         }
     }
 
-    /// Whether a slot is free, its own, or that of an IA_PD which the same router has dropped.
+    /// Whether a slot is free, or belongs to this IA_PD or to one that the same router has dropped.
     fn is_free_for(&self, slot: &Slot, wanted: &Wanted<'_>) -> bool {
         let Wanted { key, contact, others, reserved, by_message, .. } = wanted;
         if reserved.contains(slot) {
@@ -152,8 +152,8 @@ impl Bindings {
         is_left && is_dropped && binding.slots.iter().all(|slot| self.is_its(slot, key, contact))
     }
 
-    /// A free place of a pool, by choice one that the message names, then one that is the same for
-    /// this router in whatever order routers come.
+    /// Picks a free place of a pool: by choice one that the message names, then one that is the
+    /// same for this router in whatever order routers come.
     fn pick(
         &self,
         now: Instant,
@@ -196,14 +196,15 @@ impl Bindings {
             next = free.checked_add(1).filter(|next| *next < count).unwrap_or_default();
             Some(free)
         });
-        // What is free may be in quarantine.
+        // A free place may be in quarantine.
         let is_usable = |slot: &Slot| {
             self.available(now, wanted.key, std::slice::from_ref(slot)).blocked.is_empty()
         };
         named.chain(tried).map(place).find(is_usable)
     }
 
-    /// Whether a router, and the neighbor that it asks by, have less of a pool than they can have.
+    /// Whether a router, and the neighbor that its messages come from, are below their limits in a
+    /// pool.
     fn is_within_shares(
         &self,
         name: &Arc<str>,
@@ -265,8 +266,8 @@ impl Bindings {
         })
     }
 
-    /// Allots slots anew after a configuration was taken over: first what is not its any more is
-    /// taken from each, then each gets what is.
+    /// Allots slots anew after a configuration was taken over: first each binding loses the slots
+    /// that are not its own any more, then each gets those that are.
     pub(in crate::core::delegate) fn realign(
         &mut self,
         now: Instant,
@@ -301,8 +302,8 @@ impl Bindings {
         }
     }
 
-    /// Gives a binding its slots, from an IA_PD that the same router has dropped if need be: what
-    /// that may hold it may hold still.
+    /// Gives a binding its slots, if need be from an IA_PD that the same router has dropped: the
+    /// prefixes that the router may hold through that IA_PD it may hold through this one.
     pub(in crate::core::delegate) fn assign(
         &mut self,
         now: Instant,
@@ -384,7 +385,7 @@ impl Bindings {
         prefixes.filter(|prefix| self.holders.blocks(*prefix, |holder| holder != key)).collect()
     }
 
-    /// What a slot has of each delegated prefix, with the caps of what is given of it.
+    /// The part of each delegated prefix that a slot has, with the limits of its lifetimes.
     fn offers_of(&self, slot: &Slot) -> impl Iterator<Item = (Offer, Limits)> {
         let (offers, limits, place) = match slot {
             Slot::Delegation(name) => {
@@ -427,7 +428,7 @@ impl Bindings {
         !self.available(now, key, &slots).grants.is_empty()
     }
 
-    /// How often routers with one of `slots` are to renew that accept no Reconfigure.
+    /// How often routers with one of `slots` are to renew if they accept no Reconfigure.
     pub(in crate::core::delegate) fn renew_every(&self, slots: &[Slot]) -> Option<Duration> {
         let every = slots.iter().filter_map(|slot| match slot {
             Slot::Delegation(name) => self.delegations.get(name)?.renew_every,
@@ -436,7 +437,8 @@ impl Bindings {
         every.min()
     }
 
-    /// Where packets for `slots` go: as configured, else back to whence they came.
+    /// The next hop of packets for `slots`: the configured one, else the address that the request
+    /// came from.
     pub(in crate::core::delegate) fn next_hop_of(
         &self,
         slots: &[Slot],

@@ -1,4 +1,4 @@
-//! A binding: what one IA_PD of one requesting router has been given, and has to be given next.
+//! A binding: the prefixes that one IA_PD of one requesting router holds, and is to be given next.
 
 use std::collections::BTreeSet;
 use std::ops::Not;
@@ -23,8 +23,8 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 /// Metric of a route to a delegation: behind a link of ours, before any learnt route.
 const METRIC: u32 = ONLY_METRIC;
 
-/// The longest time that a message of ours is underway: a router that names a prefix no more after
-/// that does not hold it.
+/// The longest time that a message of ours is underway: if a router omits a prefix in a message
+/// after that time, it does not hold the prefix.
 const UNDERWAY: Duration = Duration::from_secs(3);
 
 /// A lifetime begins when its message arrives: the holder may use a prefix for this much longer
@@ -45,23 +45,23 @@ pub struct BindingKey {
 /// A prefix that the requesting router may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Promise {
-    /// When the preferred lifetime ends that the last message had.
+    /// The end of the preferred lifetime in the last message.
     pub preferred_until: Until,
-    /// When the valid lifetime ends that the last message had.
+    /// The end of the valid lifetime in the last message.
     pub valid_until: Until,
     /// The requesting router may hold it until then: the longest valid lifetime that it was sent.
     pub held_until: Until,
     /// When a message about it last left.
     #[serde(alias = "said_at")]
     pub last_sent_at: Instant,
-    /// Since when it is not its any more.
+    /// When the prefix left the binding; none while it is granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_at: Option<Instant>,
-    /// When a message has withdrawn it.
+    /// When a message withdrew it.
     #[serde(default, alias = "told_at", skip_serializing_if = "Option::is_none")]
     pub withdrawn_at: Option<Instant>,
-    /// Since when its route is on its way out: when the prefix is not ours any more, or a
-    /// message has withdrawn it.
+    /// When its route began to end: the prefix is not delegated to us any more, or a message has
+    /// withdrawn it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving_at: Option<Instant>,
     /// Its holder has shown that it does not hold it any more.
@@ -80,9 +80,9 @@ pub struct Promise {
 pub struct Binding {
     pub(in crate::core::delegate) slots: Vec<Slot>,
     pub(in crate::core::delegate) contact: Arc<Contact>,
-    /// What it has to be given, in order of prefix: derived from slots and offers.
+    /// The prefixes that it is to be given, in order: derived from slots and offers.
     pub(in crate::core::delegate) current: Vec<Grant>,
-    /// What it may hold.
+    /// The prefixes that its router may hold.
     pub(in crate::core::delegate) promised: Promises,
     pub(in crate::core::delegate) reconfigure_key: Option<rkap::Key>,
     pub(in crate::core::delegate) push: Option<Push>,
@@ -92,7 +92,7 @@ pub struct Binding {
     pub(in crate::core::delegate) indexed_at: Option<Instant>,
 }
 
-/// An offer with the caps of what is given of it.
+/// An offer with the limits of the lifetimes given of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core::delegate) struct Grant {
     pub(in crate::core::delegate) offer: Offer,
@@ -102,11 +102,11 @@ pub(in crate::core::delegate) struct Grant {
 /// A binding as it is kept (STO-04).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StoredBinding {
-    /// What it stands for.
+    /// Its slots.
     pub slots: Vec<Slot>,
     /// How the requesting router is reached.
     pub contact: Arc<Contact>,
-    /// What it may hold.
+    /// The prefixes that its router may hold.
     pub promised: Promises,
     /// Key for Reconfigure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,7 +137,7 @@ impl Promise {
         }
     }
 
-    /// When its holder has certainly let it run out.
+    /// When its holder has let it run out for certain.
     fn end(&self) -> Until {
         match self.held_until {
             Until::At(at) => Until::At(at + LATER),
@@ -145,7 +145,7 @@ impl Promise {
         }
     }
 
-    /// When its route goes, though its holder may still hold it (DWN-06).
+    /// When its route is removed, though its holder may still hold the prefix (DWN-06).
     fn route_end(&self, grace: Duration) -> Option<Instant> {
         self.leaving_at.map(|at| at + grace)
     }
@@ -163,7 +163,7 @@ impl Promise {
         self.leaving_at.get_or_insert(now);
     }
 
-    /// Whether what is said of one IA_PD tells nothing about what is held.
+    /// Whether its holder may hold it through another IA_PD, of which a message says nothing.
     fn is_elsewhere(&self, now: Instant) -> bool {
         self.elsewhere_until.is_some_and(|until| !until.is_over(now))
     }
@@ -244,7 +244,7 @@ impl Binding {
         self.promised.values().all(|promise| promise.held_until.is_over(now))
     }
 
-    /// What it stands for.
+    /// Its slots.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -268,13 +268,13 @@ impl Binding {
         self.push.is_some_and(|push| push.next_at.is_some())
     }
 
-    /// What its router may hold, also what is not to be its any more and so in quarantine.
+    /// The prefixes that its router may hold, retired ones (in quarantine) included.
     pub fn promised(&self) -> impl Iterator<Item = (&Ipv6Net, &Promise)> {
         self.promised.iter()
     }
 
-    /// Its router has given back what it names, and wants nothing of the rest, which it may hold
-    /// all the same.
+    /// Its router has released the prefixes that it names. The router claims none of the others,
+    /// but may still hold them.
     pub(in crate::core::delegate) fn release(&mut self, now: Instant, named: &[Ipv6Net]) {
         self.promised
             .retain(|prefix, promise| promise.is_elsewhere(now) || !named.contains(prefix));
@@ -284,7 +284,7 @@ impl Binding {
         }
     }
 
-    /// Takes over what the same router may hold by another IA_PD, which it has dropped.
+    /// Takes over the prefixes of another IA_PD of the same router, which has dropped it.
     pub(in crate::core::delegate) fn inherit(&mut self, now: Instant, other: Self) {
         for (prefix, promise) in other.promised.iter() {
             let mut promise = *promise;
@@ -314,7 +314,7 @@ impl Binding {
         }
     }
 
-    /// What it may hold and is not its any more.
+    /// The prefixes that its router may hold and that are not its own any more.
     pub(in crate::core::delegate) fn stale(&self) -> impl Iterator<Item = Ipv6Net> {
         let stale = self
             .promised
@@ -323,10 +323,10 @@ impl Binding {
         stale.map(|(prefix, _)| *prefix)
     }
 
-    /// Its router has named what it holds. What is not among it and has retired is free, unless a
-    /// message about it may still be underway. A router that solicits may leave out what it holds,
-    /// but not renew it any more: it counts once a message has withdrawn it. Returns whether any
-    /// promise differs.
+    /// Its router has named the prefixes that it holds. A retired prefix that it omits is free,
+    /// unless a message about that prefix may still be underway. A Solicit may omit prefixes that
+    /// the router holds, but the router does not renew them any more: there a prefix counts as
+    /// omitted once a message has withdrawn it. Returns whether any promise differs.
     pub(in crate::core::delegate) fn note_named(
         &mut self,
         now: Instant,
@@ -352,8 +352,9 @@ impl Binding {
         differs
     }
 
-    /// Takes over what it is to be given; what is not among that any more retires. `is_ours` says whether a prefix
-    /// still belongs to what is delegated to us. Whether any promise differs.
+    /// Takes over the prefixes that it is to be given; a prefix that is not among them any more
+    /// retires. `is_ours` says whether a prefix still belongs to a delegated one of ours. Returns
+    /// whether any promise differs.
     pub(in crate::core::delegate) fn set_current(
         &mut self,
         now: Instant,
@@ -389,7 +390,7 @@ impl Binding {
         self.current.iter().any(wrong) || self.promised().any(unaware)
     }
 
-    /// Whether it has a prefix for less long by these grants than it is to have it until now.
+    /// Whether `current` would give a prefix for less time than the grants that hold until now.
     pub(in crate::core::delegate) fn is_shortened_by(&self, current: &[Grant]) -> bool {
         let ends = |grant: &Grant| (grant.offer.preferred_until, grant.offer.valid_until);
         let is_shorter = |grant: &Grant| {
@@ -403,8 +404,8 @@ impl Binding {
         current.iter().any(is_shorter)
     }
 
-    /// Forgets promises that are over, and routes that have to go. The prefixes of the former, and
-    /// whether there were any of the latter.
+    /// Drops promises that are over, and routes that have to be removed. Returns the prefixes of
+    /// the former, and whether there were any of the latter.
     pub(in crate::core::delegate) fn expire(
         &mut self,
         now: Instant,
@@ -424,7 +425,7 @@ impl Binding {
         (gone, unrouted)
     }
 
-    /// When something of it has to happen.
+    /// When the first of its deadlines passes.
     pub(in crate::core::delegate) fn wakes_at(&self, grace: Duration) -> Option<Instant> {
         let frees = self.promised.values().filter_map(|promise| promise.free_at(grace).at());
         let routed = self.promised.values().filter(|promise| promise.routed);
@@ -442,15 +443,15 @@ impl Binding {
     fn route_until(&self, offer: &Offer) -> Until {
         let promise = self.promised.get(&offer.prefix);
         let last = || self.promised.values().max_by_key(|other| other.held_until);
-        // What its router has not heard of yet ends with what it holds.
+        // A prefix that its router has not heard of yet ends with those that it holds.
         match promise.or_else(last) {
             Some(promise) if !is_later(promise.held_until, offer.valid_until) => promise.end(),
             Some(_) | None => offer.valid_until,
         }
     }
 
-    /// Routes to what it has been given and to what it is to be given (DWN-03): to the latter before
-    /// it hears of it.
+    /// Routes to the prefixes that it has been given and to those that it is to be given (DWN-03):
+    /// the latter are routed before the router hears of them.
     pub(in crate::core::delegate) fn routes(
         &self,
         interface: IfIndex,
@@ -469,7 +470,7 @@ impl Binding {
             let end = promise.route_end(grace).map_or(Until::Never, Until::At);
             route(*prefix, promise.end().min(end))
         });
-        // There are as many of these as bindings: they have no room to spare.
+        // There are as many of these vectors as bindings: none has spare capacity.
         let mut routes = Vec::with_capacity(current.len() + retired.clone().count());
         routes.extend(current.chain(retired));
         routes

@@ -1,9 +1,9 @@
-//! What tests hold of everything that is kept beside what it is derived from.
+//! The invariants of the indexes that are kept beside the bindings, for tests.
 
 use super::*;
 
 impl Bindings {
-    /// Everything that is kept equals what it is derived from.
+    /// Asserts that each index equals what the bindings give.
     pub(in crate::core::delegate) fn check(&self, now: Instant) {
         let Self { by_key, wake_ups, slots, holders, waiting, grace, shares, .. } = self;
         let derived =

@@ -1,4 +1,4 @@
-//! How a requesting router is reached, and what distinguishes it from another.
+//! How a requesting router is reached, and from which place of the network it sends.
 
 use std::net::Ipv6Addr;
 
@@ -9,9 +9,9 @@ use crate::wire::dhcpv6_relay::{RelayMessage, Relayed};
 /// How a requesting router is reached.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Contact {
-    /// Where packets for what it was given go (DWN-05).
+    /// The next hop of packets to its prefixes (DWN-05).
     pub next_hop: Ipv6Addr,
-    /// Where its messages come from, on its own link.
+    /// The address that its messages come from, on its own link.
     pub peer: Ipv6Addr,
     /// Its link-layer address, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,17 +22,17 @@ pub struct Contact {
     pub neighbor_link_layer: Option<Vec<u8>>,
     /// The UDP port that answers go to.
     pub port: u16,
-    /// The relay next to us, where there are any.
+    /// The relay agent next to us, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<Ipv6Addr>,
-    /// The parts of the relays' messages that an answer has to repeat (RLY-30), the relay next to
-    /// us first, each encoded without the message that it relayed.
+    /// The parts of the relay agents' messages that an answer has to repeat (RLY-30), that of the
+    /// relay agent next to us first, each encoded without the message that it relayed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<Vec<u8>>,
 }
 
 impl Contact {
-    /// `answer` as it leaves: wrapped for the relays between.
+    /// `answer` wrapped for the relay agents on its way.
     pub(in crate::core::delegate) fn wrap(&self, answer: Vec<u8>) -> Vec<u8> {
         if self.levels.is_empty() {
             return answer;
@@ -50,7 +50,7 @@ impl Contact {
         self.relay.unwrap_or(self.peer)
     }
 
-    /// Where its messages come from.
+    /// The place of the network that its messages come from.
     pub fn place(&self) -> Place {
         let behind = self.relays().into_iter().map(|level| {
             let interface = level.interface_id().map(<[u8]>::to_vec);
@@ -64,12 +64,12 @@ impl Contact {
     }
 }
 
-/// Where messages come from, as the network shows it: not what they say of their sender. The
+/// The place that messages come from, as the network shows it and not as a message claims it. The
 /// link-address of a relay agent is not part of it, as that follows a renumbering.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
     /// The neighbor that they come from.
     pub neighbor: Ipv6Addr,
-    /// What relay agents say of whence they come, each the peer and the interface: next to us first.
+    /// The peer and the interface that each relay agent on the way names, the one next to us first.
     pub behind: Vec<(Ipv6Addr, Option<Vec<u8>>)>,
 }

@@ -11,7 +11,8 @@ use crate::net::PrefixKey;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core::delegate) struct Holders {
     by_prefix: BTreeMap<PrefixKey, BindingKey>,
-    /// How many prefixes of each length there are: what holds another is looked for by length.
+    /// How many prefixes of each length there are: a prefix that contains another is looked for by
+    /// length.
     lengths: BTreeMap<u8, usize>,
 }
 
@@ -30,7 +31,7 @@ impl Holders {
         &self,
         prefix: Ipv6Net,
     ) -> impl Iterator<Item = &BindingKey> {
-        // None has host bits, so what lies inside stands together.
+        // None has host bits, so the prefixes inside of it are neighbors in the map.
         let inside = self.by_prefix.range(PrefixKey(prefix)..);
         let inside = inside.take_while(move |(held, _)| prefix.contains(&held.0));
         let inside = inside.map(|(_, holder)| holder);

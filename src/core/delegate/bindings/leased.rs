@@ -1,4 +1,5 @@
-//! What another program has leased out of pools: it chooses the places, and the routes follow.
+//! The parts of pools that another program has leased: the program chooses the places, and the
+//! routes follow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::core::engine::{Leased, Leases};
 use crate::time::{Instant, ROUNDING, Until};
 use crate::wire::dhcpv6_option::Duid;
 
-/// The leases of one listing that count: more than any pool that is of use has.
+/// How many leases of one listing are taken in: more than any useful pool has.
 const MAX_LEASES: usize = 200_000;
 
 /// Leases of routers whose place is not known.
@@ -22,7 +23,7 @@ impl Bindings {
         self.stands(downlink) && self.pools.values().any(|pool| pool.downlink == downlink)
     }
 
-    /// Takes what is remembered for leased, until the program says what is.
+    /// Takes the stored bindings for leased ones until the program lists its leases.
     pub(super) fn remember_leased(&mut self) {
         let mut leased = BTreeMap::new();
         for (key, binding) in self.by_key.iter().filter(|(key, _)| self.stands(&key.downlink)) {
@@ -35,14 +36,15 @@ impl Bindings {
         self.leased = leased;
     }
 
-    /// Whether a part of a pool may be given to `key`: the built-in chooses for itself, and
-    /// another program says what it has chosen.
+    /// Whether a part of a pool may be given to `key`: always where the built-in delegates, and
+    /// elsewhere where the program has leased it to `key`.
     pub(super) fn is_leased_to(&self, prefix: &Ipv6Net, key: &BindingKey) -> bool {
         !self.stands(&key.downlink) || self.leased.get(prefix) == Some(key)
     }
 
-    /// Takes over what a program has leased of pools: all of it, or all that one router holds.
-    /// `contact_of` says where a router is. Returns leases of routers of which that is not known.
+    /// Takes over the leases of pools that a program lists: all of them, or all of one router.
+    /// `contact_of` gives the place of a router. Returns the leases of routers whose place is not
+    /// known.
     pub(in crate::core::delegate) fn set_leased(
         &mut self,
         now: Instant,
@@ -73,7 +75,7 @@ impl Bindings {
         unreached
     }
 
-    /// Which place of a pool a prefix is.
+    /// The place of a pool that a prefix is.
     fn slot_of(&self, downlink: &str, prefix: Ipv6Net) -> Option<Slot> {
         let pools = self
             .pools
@@ -119,7 +121,7 @@ impl Bindings {
         };
         for (prefix, key) in ended {
             self.leased.remove(&prefix);
-            // The program would not have ended it before its holder gave it back or let it run out.
+            // The program ends no lease before its holder releases it or lets it run out.
             self.change(&key, |binding| binding.end(now, &prefix));
             self.refresh(now, &key);
             touched.insert(key);
@@ -166,7 +168,7 @@ impl Bindings {
         }
     }
 
-    /// The program has given to `key` what others had before.
+    /// Takes parts that the program has leased to `key` from their earlier holders.
     fn take_from_others(
         &mut self,
         now: Instant,
@@ -190,7 +192,7 @@ impl Bindings {
         }
     }
 
-    /// A router is somewhere else from now on, with all that it has of pools.
+    /// A router has moved to another place, with all its parts of pools.
     pub(in crate::core::delegate) fn move_to(
         &mut self,
         now: Instant,

@@ -1,9 +1,10 @@
-//! What subordinate routers are given, and may still hold.
+//! The prefixes that subordinate routers are given, and those that they may still hold.
 //!
-//! A [`Binding`] stands for *slots* (`offers`): configured delegations, or numbers in a pool. Which
-//! prefix a slot has follows from the plan alone, so bindings move with it. What a requesting
-//! router *may hold* is remembered apart, until it has run out or its holder knows better: no
-//! other router is given anything that overlaps it (`holders`).
+//! A [`Binding`] stands for *slots* (`offers`): configured delegations, or numbers in a pool. The
+//! plan alone decides which prefix a slot has, so bindings move with it. The prefixes that a
+//! requesting router *may hold* are remembered apart, until they have run out or their holder has
+//! shown that it does not hold them: no other router is given a prefix that overlaps them
+//! (`holders`).
 //!
 //! `allot` decides which slots a requesting router has, `places` and `contested` which router may
 //! have them. Deadlines are in one ordered index.
@@ -67,23 +68,23 @@ pub(super) struct Bindings {
     pub(super) by_key: BTreeMap<BindingKey, Binding>,
     /// The bindings that have each slot.
     slots: BTreeMap<Slot, BindingKey>,
-    /// Those of them that are of pools, by pool.
+    /// The taken places of each pool.
     taken: BTreeMap<Arc<str>, Taken>,
     shares: Shares,
     pub(super) holders: Holders,
-    /// What bindings wait for because another router may still hold it.
+    /// The prefixes that bindings wait for because another router may still hold them.
     waiting: Holders,
     /// Parts of pools that other programs have leased, each with its holder.
     leased: BTreeMap<Ipv6Net, BindingKey>,
-    /// When something has to happen, for each binding where that is so.
+    /// The next deadline of each binding that has one.
     wake_ups: BTreeSet<(Instant, BindingKey)>,
     /// A configuration was taken over: slots are to be allotted anew.
     realign: bool,
-    /// There may be something for a router that was refused.
+    /// A router that was refused may be served now.
     has_freed: bool,
 }
 
-/// What has happened to bindings in the course of time.
+/// The results of deadlines that have passed.
 #[derive(Default)]
 pub(super) struct Woken {
     /// Bindings whose routes and record have to be looked at.
@@ -94,7 +95,7 @@ pub(super) struct Woken {
 }
 
 impl Bindings {
-    /// With those that are remembered.
+    /// Restores the stored bindings.
     pub(super) fn new(stored: &BTreeMap<BindingKey, Arc<StoredBinding>>) -> Self {
         let mut bindings = Self::default();
         for (key, stored) in stored {
@@ -104,7 +105,8 @@ impl Bindings {
         bindings
     }
 
-    /// A map that was filled in order has half of its room empty: built at once it has none.
+    /// A map that was filled in order has half of its capacity unused: one that is built at once
+    /// has none.
     fn compact(&mut self) {
         let Self { by_key, slots, wake_ups, holders, .. } = self;
         *by_key = std::mem::take(by_key).into_iter().collect();
@@ -149,7 +151,7 @@ impl Bindings {
         by_peer.is_some_and(|by_peer| by_peer.contains_key(&config::Peer::Duid(key.duid.clone())))
     }
 
-    /// Takes over what there is to give: bindings move, and the routers that concerns are notified.
+    /// Takes over the offers: bindings move, and the routers of those that changed are notified.
     /// Returns the bindings that were touched.
     pub(super) fn set_offers(&mut self, now: Instant, offers: Offers) -> BTreeSet<BindingKey> {
         if offers == self.offers {
@@ -168,7 +170,7 @@ impl Bindings {
         let moved = by_key.iter_mut().filter_map(|(key, binding)| {
             self.refresh_binding(now, key, binding).then(|| key.clone())
         });
-        // They come in order, so that the set is made at once; and so is the index of deadlines.
+        // They are in order, so that the set is built at once, and so is the index of deadlines.
         touched.append(&mut moved.collect());
         let (wake_ups, grace) = (&mut self.wake_ups, self.grace);
         *wake_ups = by_key
@@ -183,8 +185,8 @@ impl Bindings {
         touched
     }
 
-    /// Lets everything happen whose time has come, for `most` bindings: where there are more, the
-    /// next deadline has passed then.
+    /// Handles the deadlines of `most` bindings that have passed. Where more have, the next
+    /// deadline lies in the past.
     pub(super) fn handle_timeout(&mut self, now: Instant, most: usize) -> Woken {
         let mut woken = Woken::default();
         // One notification serves all IA_PDs of a router.
@@ -198,7 +200,7 @@ impl Bindings {
             {
                 woken.notified.push((key.clone(), attempt == 0));
             }
-            // What has become free goes to a router that waits for it, and that router is notified.
+            // A freed prefix goes to a router that waits for it, and that router is notified.
             self.give_on(now, &happened.freed, &mut woken.touched);
             if happened.differs {
                 woken.touched.insert(key);
@@ -215,7 +217,8 @@ impl Bindings {
         }
     }
 
-    /// Whether there may be something for routers that were refused, since this was asked last.
+    /// Whether routers that were refused may be served now; a second call returns false until more
+    /// is freed.
     pub(super) fn take_freed(&mut self) -> bool {
         std::mem::take(&mut self.has_freed)
     }
@@ -310,8 +313,8 @@ impl Bindings {
         from.take_while(move |(key, _)| key.duid == duid && key.downlink == downlink)
     }
 
-    /// Derives anew what a binding is to be given, and has its router notified if that differs.
-    /// Whether its routes or its record may be others now.
+    /// Derives the grants of a binding anew, and has its router notified if they differ. Returns
+    /// whether its routes or its record may differ.
     fn refresh(&mut self, now: Instant, key: &BindingKey) -> bool {
         let mut by_key = std::mem::take(&mut self.by_key);
         let differs = by_key.get_mut(key).is_some_and(|binding| {
@@ -336,7 +339,7 @@ impl Bindings {
         }
         let offers = &self.offers;
         let was_limited = binding.is_limited();
-        // To a router that has not come for all its notifications, this alone is news.
+        // For a router that did not come for all its notifications only this is news.
         let has_news = moved
             || !binding.is_notified()
                 && (binding.push.is_none() || binding.is_shortened_by(&current));
@@ -350,7 +353,7 @@ impl Bindings {
         moved || promises_differ || was_limited || binding.is_limited()
     }
 
-    /// The time of a binding has come: promises end, its router is to be notified.
+    /// Handles the deadline of a binding: promises end, its router is notified.
     fn wake(&mut self, now: Instant, key: &BindingKey) -> Happened {
         let grace = self.grace;
         let mut notification = None;
@@ -378,8 +381,8 @@ impl Bindings {
         Happened { notification: notification.filter(|_| !over), freed, differs }
     }
 
-    /// Prefixes have become free: a router that waited for one gets it, and is notified. That costs
-    /// about as much as has become free.
+    /// Gives freed prefixes to routers that wait for them, and has these notified. The cost grows
+    /// with the number of freed prefixes, not with that of bindings.
     fn give_on(&mut self, now: Instant, freed: &[Ipv6Net], touched: &mut BTreeSet<BindingKey>) {
         for prefix in freed {
             let waiting: Vec<BindingKey> = self.waiting.overlapping(*prefix).cloned().collect();
@@ -391,7 +394,7 @@ impl Bindings {
     }
 }
 
-/// What became of a binding when its time had come.
+/// The result of one binding's deadline.
 struct Happened {
     /// The router of this binding is to be notified; how often it has been.
     notification: Option<u32>,

@@ -1,4 +1,4 @@
-//! What there is to give: for each delegation and pool its part of every delegated prefix.
+//! The offers: for each delegation and pool its part of every delegated prefix.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,15 +28,16 @@ pub struct Offers {
     pub delegations: BTreeMap<String, Vec<Offer>>,
     /// By pool.
     pub pools: BTreeMap<String, Vec<Offer>>,
-    /// All that is delegated to us, whole.
+    /// The prefixes delegated to us, whole.
     pub held: Vec<Ipv6Net>,
-    /// It is known what is delegated to us; before that no message says anything of it.
+    /// All prefixes that are delegated to us are known; before that no answer says that one is not
+    /// ours.
     pub known: bool,
     /// When our own lease is to be renewed.
     pub renewed_at: Option<Instant>,
 }
 
-/// What a binding stands for in every plan: it keeps the same bits through every renumbering.
+/// The place that a binding has in every plan: it keeps the same bits through every renumbering.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Slot {
@@ -44,7 +45,7 @@ pub enum Slot {
     Delegation(Arc<str>),
     /// One of a pool's places.
     Pool {
-        /// Counted from 0 in units of what each requesting router gets.
+        /// Its number, counted from 0 in units of the prefix that each requesting router gets.
         number: u64,
         /// The pool.
         pool: Arc<str>,

@@ -10,7 +10,7 @@ use super::{Binding, Contact, Slot};
 /// however many are taken.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core::delegate) struct Taken {
-    /// By their first number; the last one belongs to a run. No two runs touch.
+    /// The runs by their first number, each with its last. No two runs touch.
     runs: BTreeMap<u64, u64>,
 }
 
@@ -77,7 +77,7 @@ pub(in crate::core::delegate) const fn has_room(binding_count: usize, place_coun
     binding_count < RESERVED_FROM || (binding_count < MAX_BINDINGS && place_count < FEW)
 }
 
-/// A neighbor as far as it gets a share of a pool (SEC-17), whatever DUIDs it comes with.
+/// A neighbor in the sense of the shares of a pool (SEC-17), whatever DUIDs it uses.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(in crate::core::delegate) enum Neighbor {
     /// A neighbor with this link-layer address, which asks for itself or as a relay agent.
@@ -103,9 +103,10 @@ impl Neighbor {
 /// How many places each neighbor has of each pool.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core::delegate) struct Shares {
-    /// What has no place any more and is held all the same counts for every pool.
+    /// By neighbor and pool. A prefix that has no place any more and may still be held counts for
+    /// every pool (none).
     counts: BTreeMap<(Neighbor, Option<Arc<str>>), usize>,
-    /// What neighbors without a known link-layer address have together.
+    /// The sum over all neighbors without a known link-layer address.
     unknown: BTreeMap<Option<Arc<str>>, usize>,
 }
 
@@ -128,7 +129,7 @@ impl Shares {
         }
     }
 
-    /// What a neighbor has of a pool.
+    /// How many places a neighbor has of a pool.
     pub(in crate::core::delegate) fn of(&self, neighbor: &Neighbor, pool: &Arc<str>) -> usize {
         let count = |pool: Option<Arc<str>>| {
             self.counts.get(&(neighbor.clone(), pool)).copied().unwrap_or_default()
@@ -136,7 +137,7 @@ impl Shares {
         count(Some(Arc::clone(pool))).saturating_add(count(None))
     }
 
-    /// What of that is a binding that has no place any more: it counts for every pool.
+    /// How many of the prefixes that count for every pool are those of one binding without a place.
     pub(in crate::core::delegate) fn without_place(
         binding: &Binding,
         neighbor: &Neighbor,
@@ -145,14 +146,14 @@ impl Shares {
         its.count()
     }
 
-    /// What a neighbor has of all pools.
+    /// How many places a neighbor has of all pools.
     pub(in crate::core::delegate) fn of_all(&self, neighbor: &Neighbor) -> usize {
         let its = self.counts.range((neighbor.clone(), None)..);
         let its = its.take_while(|((other, _), _)| other == neighbor);
         its.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// What all neighbors have of a pool whose link-layer address is not known.
+    /// How many places of a pool all neighbors without a known link-layer address have.
     pub(in crate::core::delegate) fn of_unknown(&self, pool: &Arc<str>) -> usize {
         let count = |pool: &Option<Arc<str>>| self.unknown.get(pool).copied().unwrap_or_default();
         count(&Some(Arc::clone(pool))).saturating_add(count(&None))
@@ -173,7 +174,7 @@ fn decrease<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
     }
 }
 
-/// What a binding counts as.
+/// The neighbors and pools that a binding counts for.
 fn keys(binding: &Binding) -> Vec<(Neighbor, Option<Arc<str>>)> {
     let pools = binding.slots.iter().filter_map(|slot| match slot {
         Slot::Pool { pool, .. } => Some(Some(Arc::clone(pool))),

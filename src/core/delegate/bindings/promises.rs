@@ -1,4 +1,5 @@
-//! What one requesting router may hold: a map for the one or two prefixes that most have.
+//! The prefixes that one requesting router may hold: a compact map, as most routers have one or
+//! two.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use super::binding::Promise;
 use crate::net::PrefixKey;
 use crate::time::Instant;
 
-/// Promises in order of prefix, without room to spare: there are as many of these as bindings. What
-/// is remembered shares them with the binding until that changes.
+/// Promises in order of prefix, without spare capacity: there are as many of these as bindings. The
+/// stored record shares them with the binding until they change.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(Ipv6Net, Promise)>")]
 pub struct Promises(Arc<[(Ipv6Net, Promise)]>);
@@ -79,7 +80,7 @@ impl Promises {
         self.all_mut().iter_mut().map(|(_, promise)| promise)
     }
 
-    /// All of them, to be changed: what is remembered keeps its own.
+    /// All of them, to be changed: the stored record keeps the old ones.
     fn all_mut(&mut self) -> &mut [(Ipv6Net, Promise)] {
         Arc::make_mut(&mut self.0)
     }

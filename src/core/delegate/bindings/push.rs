@@ -9,14 +9,15 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 /// REC_MAX_RC (RFC 9915 §7.6).
 const MAX_ATTEMPTS: u32 = 8;
 
-/// Notifications that go on until the requesting router comes, or has been notified often enough.
+/// The notifications of one router, which go on until the router comes or has been notified often
+/// enough.
 ///
-/// One that does not come stays as it is then: it is notified anew when there is something else that
-/// it has to know, or another way to reach it, not whenever our own lease is renewed.
+/// After that the router is notified anew only when it has to know something else, or can be
+/// reached in another way, and not whenever our own lease is renewed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core::delegate) struct Push {
     attempts: u32,
-    /// None where the last one has left.
+    /// When the next notification leaves; none after the last one.
     pub(in crate::core::delegate) next_at: Option<Instant>,
 }
 

@@ -1,4 +1,4 @@
-//! What a requesting router gives back (RFC 9915 §18.3.7).
+//! Prefixes that a requesting router releases (RFC 9915 §18.3.7).
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use super::{BindingKey, Bindings};
 use crate::time::Instant;
 
 impl Bindings {
-    /// A router gives back what it names, and with it its claim to the rest. What it may hold beside
-    /// that stays its own until it has run out.
+    /// A router releases the prefixes that it names, and with them its claim to the others. It may
+    /// still hold the others, so no other router gets them until they have run out.
     pub(in crate::core::delegate) fn release(
         &mut self,
         now: Instant,

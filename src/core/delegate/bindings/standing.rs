@@ -1,5 +1,5 @@
 //! Bindings of configured delegations whose routers another program answers: they exist without
-//! messages, as the agent does not hear what that program has sent.
+//! messages, as the agent does not see the answers of that program.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +16,9 @@ use crate::wire::dhcpv6_option::Iaid;
 type Standing = BTreeMap<BindingKey, (Vec<Slot>, Contact)>;
 
 impl Bindings {
-    /// Takes over what there is to give, as [`set_offers`](Self::set_offers) does. What is given is
-    /// held by the router for as long as we have it, and what it has lost for as long as the
-    /// program's last message may have promised it.
+    /// Takes over the offers, as [`set_offers`](Self::set_offers) does. The router is taken to hold
+    /// a granted prefix for as long as we have it, and a retired one for as long as the program's
+    /// last message may have promised it.
     pub(in crate::core::delegate) fn set_standing_offers(
         &mut self,
         now: Instant,
@@ -37,7 +37,7 @@ impl Bindings {
         touched
     }
 
-    /// The end of what is given, had it been promised just now.
+    /// The ends of the granted prefixes, had they been promised at `now`.
     fn given(&self, now: Instant) -> BTreeMap<(BindingKey, Ipv6Net), Until> {
         let bindings = self.by_key.iter().filter(|(key, _)| self.stands(&key.downlink));
         let given = bindings.flat_map(|(key, binding)| {
@@ -55,7 +55,7 @@ impl Bindings {
             && self.downlinks.get(downlink).is_some_and(|link| link.delegator.is_some())
     }
 
-    /// Has a binding for each IA_PD that delegations are configured for.
+    /// Creates a binding for each IA_PD that delegations are configured for.
     fn stand(&mut self, now: Instant, touched: &mut BTreeSet<BindingKey>) {
         for (key, (slots, contact)) in self.standing() {
             let stands = |binding: &Binding| {
@@ -96,13 +96,13 @@ impl Bindings {
         standing
     }
 
-    /// Notes as promised what the program gives from now on.
+    /// Notes as promised the prefixes that the program gives from now on.
     fn give(&mut self, now: Instant, touched: &mut BTreeSet<BindingKey>) {
         let keys: Vec<BindingKey> =
             self.by_key.keys().filter(|key| self.stands(&key.downlink)).cloned().collect();
         for key in keys {
             let Some(binding) = self.by_key.get(&key) else { continue };
-            // What it gives of pools it says itself.
+            // The program itself reports which parts of pools it gives.
             if binding.slots.iter().any(is_of_pool) {
                 continue;
             }
@@ -130,8 +130,8 @@ impl Bindings {
     }
 }
 
-/// What has just retired is not confirmed any more, and was promised for no longer than a message
-/// of this moment would have.
+/// Limits prefixes that have just retired: they are not renewed any more, and were promised for no
+/// longer than a message of this moment would have promised them.
 fn withdraw_retired(
     now: Instant,
     key: &BindingKey,

@@ -11,7 +11,7 @@ use crate::time::{Instant, Until};
 /// A binding.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct BindingStatus {
-    /// The delegations that it is of, or the pool with the number of its place.
+    /// The delegations that it has, or the pool with the number of its place.
     pub names: Vec<String>,
     /// Where its router asks.
     pub downlink: String,
@@ -19,9 +19,9 @@ pub struct BindingStatus {
     pub duid: String,
     /// For which IA_PD.
     pub iaid: u32,
-    /// Where packets for it go.
+    /// Next hop of the packets for it.
     pub next_hop: Ipv6Addr,
-    /// What it holds, and what it is granted.
+    /// The prefixes that its router holds, and those that it is granted.
     pub prefixes: Vec<DelegationStatus>,
     /// It can be notified by Reconfigure.
     pub reconfigure: bool,
@@ -58,7 +58,7 @@ pub struct BindingSummary {
 }
 
 impl Binding {
-    /// The delegations that it is of, or the pool with the number of its place.
+    /// The delegations that it has, or the pool with the number of its place.
     pub fn names(&self) -> Vec<String> {
         self.slots.iter().map(Slot::to_string).collect()
     }
@@ -70,7 +70,7 @@ impl Bindings {
         self.by_key.iter().map(|(key, binding)| self.view(now, key, binding)).collect()
     }
 
-    /// How many there are: what [`status`](Self::status) lists, counted.
+    /// The numbers of bindings and prefixes that [`status`](Self::status) would list.
     pub(in crate::core::delegate) fn summary(&self) -> BindingSummary {
         let mut summary = BindingSummary { bindings: self.by_key.len(), ..Default::default() };
         for binding in self.by_key.values() {
@@ -87,8 +87,8 @@ impl Bindings {
         summary
     }
 
-    /// What a router may hold, as far as it matters: what is not ours any more and has lost its
-    /// route blocks no other router.
+    /// The prefixes that a router may hold, without those that are neither ours nor routed any
+    /// more: they block no other router.
     fn listed<'a>(
         &'a self,
         binding: &'a Binding,

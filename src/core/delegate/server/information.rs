@@ -1,5 +1,5 @@
-//! Configuration without a lease: DNS servers, search domains, and what is passed on of the
-//! provider's options (RFC 7084 L-12).
+//! Configuration without a lease: DNS servers, search domains, and options of the provider that are
+//! passed on (RFC 7084 L-12).
 
 use std::net::Ipv6Addr;
 
@@ -12,7 +12,7 @@ use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, code};
 use crate::wire::dhcpv6_service::ServiceOption;
 
-/// What hosts and routers of a link are given beside prefixes, where they ask for it.
+/// The options that hosts and routers of a link are given beside prefixes, where they ask for them.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct HostOptions {
     /// DNS servers.
@@ -24,7 +24,7 @@ pub struct HostOptions {
 }
 
 impl HostOptions {
-    /// Whether there is something that advertisements cannot carry.
+    /// Whether it has an option that advertisements cannot carry.
     pub(super) fn informs(&self) -> bool {
         self.services.iter().any(|option| option.portal_uri().is_none())
     }
@@ -53,7 +53,7 @@ pub(super) fn asks_for(message: &Message, code: u16) -> bool {
     message.option_request().is_some_and(|codes| codes.contains(&code))
 }
 
-/// What is asked for of it (SRV-35, LAN-01).
+/// Adds the options that were asked for (SRV-35, LAN-01).
 pub(super) fn add_information(
     server: &Server,
     arrival: &Arrival,

@@ -34,7 +34,7 @@ pub(super) use refused::MAX_REFUSED;
 use notify::Replay;
 use refused::Refused;
 
-/// What it takes to answer requesting routers and to notify them.
+/// The state of the server beside the bindings.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     duid: Duid,
@@ -77,7 +77,7 @@ impl Server {
         may && self.host_options.get(downlink).is_some_and(HostOptions::informs)
     }
 
-    /// Whether a router that was sent a Reconfigure message since then has not come yet.
+    /// Whether a router has yet to renew that was sent a Reconfigure message at `since` or later.
     pub(super) fn awaits_renewal(&self, since: Instant) -> bool {
         self.awaited.awaits_renewal(since)
     }
@@ -103,14 +103,14 @@ impl Server {
         Ok(served)
     }
 
-    /// Routers that were refused are looked at again where there may be something for them.
+    /// Looks again at routers that were refused, where they may be served now.
     pub(super) fn look_at_refused(&mut self, bindings: &mut Bindings, now: Instant) {
         if bindings.take_freed() {
             self.refused.look(now);
         }
     }
 
-    /// Notifies the routers that a change concerns, once and again.
+    /// Notifies the routers of bindings that changed, and repeats notifications.
     pub(super) fn handle_timeout(&mut self, bindings: &mut Bindings, now: Instant, woken: &Woken) {
         for (key, is_first) in &woken.notified {
             self.notify(bindings, now, key, *is_first);
@@ -139,8 +139,9 @@ impl Server {
         Deadline::first([refused, self.awaited.deadline()])
     }
 
-    /// The answer to a router that asks for what another one holds: nothing is changed by it. A
-    /// router that renews gets none, as it may hold what it names, whatever we know.
+    /// The answer to a router that asks for a prefix which another one holds: no binding changes. A
+    /// router that renews gets no answer, as it may hold the prefixes that it names, whatever our
+    /// records say.
     pub(super) fn refusal(&self, arrival: &Arrival, message: &Message) -> Option<Answer> {
         let kind = match message.kind {
             MessageType::Solicit => MessageType::Advertise,
@@ -158,7 +159,7 @@ impl Server {
         reply::nothing(&self.duid, arrival, message, kind)
     }
 
-    /// How many that were refused are remembered.
+    /// How many refused requests are remembered.
     #[cfg(test)]
     pub(super) fn refused_count(&self) -> usize {
         self.refused.len()

@@ -11,10 +11,10 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType, TransactionId};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid};
 
-/// A router that was answered this lately takes a Reconfigure for one that the answer has overtaken
-/// (CHG-16).
+/// A router that was answered this recently takes a Reconfigure for one that the answer has
+/// overtaken (CHG-16).
 const ANSWERED_LATELY: Duration = Duration::from_secs(2);
-/// How many replay values are set aside on disk at once: one write for each would wear out flash.
+/// How many replay values are reserved on disk at once: one write for each would wear out flash.
 const BLOCK: u64 = 4096;
 
 /// Replay values, rising over restarts (SRV-54).
@@ -36,7 +36,7 @@ impl Replay {
         self.last
     }
 
-    /// Up to where values are to be set aside, when less than half a block still is.
+    /// The last value to be reserved, when less than half a block is left.
     pub(super) const fn reserve(&mut self) -> Option<u64> {
         if self.reserved.saturating_sub(self.last) >= BLOCK / 2 {
             return None;
@@ -47,7 +47,8 @@ impl Replay {
 }
 
 impl Server {
-    /// Notifies a router in its way; after the first time it is awaited.
+    /// Notifies a router by Reconfigure or advertisement; the repetitions begin with the first
+    /// notification.
     pub(super) fn notify(
         &mut self,
         bindings: &Bindings,
@@ -87,7 +88,7 @@ impl Server {
         }
     }
 
-    /// Notifies routers that were refused and can be given something now (SRV-58).
+    /// Notifies routers that were refused and can be served now (SRV-58).
     pub(super) fn notify_refused(&mut self, bindings: &Bindings, now: Instant) {
         for (key, contact) in self.refused.batch(now) {
             if !bindings.could_serve(now, &key, &contact) {

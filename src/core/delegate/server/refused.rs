@@ -1,4 +1,4 @@
-//! Requesting routers that were refused and are notified when there is something for them (SRV-58).
+//! Requesting routers that were refused and are notified when they can be served (SRV-58).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -11,19 +11,19 @@ use crate::time::Instant;
 pub(in crate::core::delegate) const MAX_REFUSED: usize = 256;
 /// How long a refused request is remembered.
 const REFUSED_FOR: Duration = Duration::from_secs(3600);
-/// How many are looked at together when something has become free; the next ones follow later. A
-/// message costs the same however many wait.
+/// How many are looked at together when prefixes have become free; the next ones follow later, so
+/// that a message costs the same however many wait.
 const BATCH: usize = 16;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// An IA_PD, and where it was asked for: any node can claim a DUID.
+/// An IA_PD and the place of its router: any node can claim a DUID.
 type Key = (BindingKey, Place);
 
 #[derive(Clone, Debug)]
 struct Entry {
     at: Instant,
     contact: Contact,
-    /// The configuration names it: it matters more than others.
+    /// The configuration names its router, so it is kept before others.
     is_configured: bool,
 }
 
@@ -31,7 +31,7 @@ struct Entry {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Refused {
     entries: BTreeMap<Key, Entry>,
-    /// Which is forgotten first where there is no room.
+    /// The order in which they are dropped where there is no room.
     order: BTreeSet<(bool, Instant, Key)>,
     /// The router that was looked at last.
     cursor: Option<Key>,
@@ -40,8 +40,8 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// Remembers a router that was refused. One behind a relay agent cannot be notified in a way
-    /// that it would follow.
+    /// Remembers a router that was refused. None behind a relay agent is remembered, as no
+    /// notification that it would follow can reach it.
     pub(super) fn insert(
         &mut self,
         now: Instant,
@@ -64,7 +64,7 @@ impl Refused {
         self.entries.insert(key, entry);
     }
 
-    /// It has what it wants, or wants it no more.
+    /// Forgets a request that was served or given up.
     pub(super) fn remove(&mut self, key: &BindingKey, contact: &Contact) {
         if self.entries.is_empty() {
             return;
@@ -72,14 +72,14 @@ impl Refused {
         self.take(&(key.clone(), contact.place()));
     }
 
-    /// Something has become free: all are to be looked at.
+    /// Prefixes have become free: all requests are to be looked at.
     pub(super) fn look(&mut self, now: Instant) {
         if !self.entries.is_empty() {
             self.left = Some((self.entries.len(), now));
         }
     }
 
-    /// Those to look at next, if it is time for some.
+    /// The requests to look at next, if any is to be at `now`.
     pub(super) fn batch(&mut self, now: Instant) -> Vec<(BindingKey, Contact)> {
         let Some((left, _)) = self.left.filter(|(_, at)| *at <= now) else { return Vec::new() };
         self.expire(now);
@@ -95,7 +95,7 @@ impl Refused {
         batch.into_iter().map(|((key, _), contact)| (key, contact)).collect()
     }
 
-    /// When [`batch`](Self::batch) has some.
+    /// When [`batch`](Self::batch) returns the next.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.left.map(|(_, at)| at)
     }

@@ -13,7 +13,7 @@ use crate::time::{Instant, Lifetime};
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Dhcpv6Option, Duid, IaPd, Status, StatusCode};
 
-/// A Release: what it names is free at once (SRV-32).
+/// A Release: the prefixes that it names are free at once (SRV-32).
 pub(super) fn release(
     server: &mut Server,
     bindings: &mut Bindings,

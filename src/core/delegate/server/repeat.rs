@@ -1,6 +1,6 @@
-//! Repeating to a requesting router that something is new, until it comes (RA-TX-64).
+//! Repetitions of notifications to a requesting router, until it comes (RA-TX-64).
 //!
-//! A notification gets lost as easily as any packet, on radio above all. A Reconfigure is
+//! A notification gets lost as easily as any packet, above all on radio. A Reconfigure is
 //! retransmitted after two seconds (RFC 9915 §7.6). Unicast router advertisements are bound by no
 //! such time: RFC 4861 §6.2.6 limits multicast ones.
 
@@ -38,7 +38,7 @@ pub(in crate::core::delegate) struct Awaited {
     times: BTreeSet<(Instant, Router)>,
 }
 
-/// What one router has been sent.
+/// The notifications that one router has been sent.
 #[derive(Clone, Copy, Debug)]
 struct Repetitions {
     /// Its address on the link.
@@ -71,7 +71,7 @@ impl Awaited {
         self.routers.insert(router, repetitions);
     }
 
-    /// A router has come, and was answered. What comes from elsewhere in its name does not count.
+    /// A router has come and was answered. A message from another place in its name does not count.
     pub(super) fn remove(&mut self, duid: &Duid, arrival: &Arrival) {
         if self.routers.is_empty() {
             return;
@@ -93,12 +93,12 @@ impl Awaited {
         self.routers.values().any(|one| one.renews && one.notified_at >= since)
     }
 
-    /// The next router whose repetition has its time: where, and its address there.
+    /// The next router whose repetition is to leave: its downlink, and its address there.
     pub(in crate::core::delegate) fn poll(&mut self, now: Instant) -> Option<(Arc<str>, Ipv6Addr)> {
         let (_, router) = self.times.first().filter(|(at, _)| *at <= now)?.clone();
         let mut repetitions = self.take(&router)?;
         let (host, downlink) = (repetitions.host, Arc::clone(&router.1));
-        // After a pause of the whole machine all of them may have their time: one is enough.
+        // After a pause of the whole machine several repetitions may be overdue: one is enough.
         loop {
             repetitions.count += 1;
             match repeated_at(repetitions.notified_at, repetitions.count) {

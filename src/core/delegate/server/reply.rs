@@ -1,4 +1,4 @@
-//! What a requesting router is answered (RFC 9915 §18.3).
+//! The answers to requesting routers (RFC 9915 §18.3).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,10 +22,11 @@ use crate::wire::dhcpv6_option::{
     Dhcpv6Option, Duid, IaNa, IaPd, IaPrefix, Iaid, Status, StatusCode, code,
 };
 
-/// Prefixes of one IA_PD that are withdrawn in one answer: it has to fit a datagram.
+/// The most prefixes of one IA_PD that one answer withdraws: it has to fit a datagram.
 const MAX_JUDGED: usize = 64;
-/// A router that is refused comes back soon (SRV-38): the least that RFC 9915 §21.24 allows.
-const SOON: u32 = 60;
+/// The SOL_MAX_RT, in seconds, in the answer to a router that is refused, so that it solicits again
+/// soon (SRV-38): the smallest value that RFC 9915 §21.24 allows.
+const SHORT_SOL_MAX_RT: u32 = 60;
 /// An answer on its way.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
@@ -174,7 +175,7 @@ impl ReplyBuilder<'_> {
         self.add_reconfigure(message, &mut options);
         information::add_information(self.server, self.arrival, message, &mut options);
         if self.refused && information::asks_for(message, code::SOL_MAX_RT) {
-            options.push(Dhcpv6Option::SolMaxRt(SOON));
+            options.push(Dhcpv6Option::SolMaxRt(SHORT_SOL_MAX_RT));
         }
         self.served.answer = Some(finish(self.arrival, kind, message, options, self.synced));
         Ok(self.served)
@@ -394,7 +395,7 @@ impl ReplyBuilder<'_> {
         if let Some(key) = key.filter(|_| tells) {
             self.synced = true;
             let replay = self.server.replay.next();
-            options.push(Dhcpv6Option::Authentication(rkap::telling(&key, replay)));
+            options.push(Dhcpv6Option::Authentication(rkap::with_key(&key, replay)));
         }
     }
 }
@@ -428,7 +429,7 @@ pub(super) fn nothing(
     let addresses = message.ia_nas().take(MAX_IAS);
     options.extend(addresses.map(|ia| no_addresses(ia, StatusCode::NoAddrsAvail)));
     if information::asks_for(message, code::SOL_MAX_RT) {
-        options.push(Dhcpv6Option::SolMaxRt(SOON));
+        options.push(Dhcpv6Option::SolMaxRt(SHORT_SOL_MAX_RT));
     }
     Some(finish(arrival, kind, message, options, false))
 }

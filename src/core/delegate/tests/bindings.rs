@@ -28,7 +28,7 @@ fn a_route_lasts_as_long_as_its_binding() {
 
 /// DWN-05
 #[test]
-fn the_next_hop_is_who_asked_last_or_as_configured() {
+fn the_next_hop_is_the_last_requester_or_as_configured() {
     let mut world = World::new(SITE, A);
     world.ask(1, Request, &[]).unwrap();
     let next_hop = |world: &World| world.delegating.routes(&key(1, 1), LAN)[0].target;

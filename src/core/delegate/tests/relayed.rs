@@ -159,7 +159,7 @@ fn prefixes_by(
 
 /// SRV-53, SEC-18: the key of a router is told to nobody at another place.
 #[test]
-fn a_key_is_told_at_its_own_place_only() {
+fn a_key_is_sent_to_its_own_place_only() {
     let mut world = World::new(SITE, A);
     let key_of = |world: &World, iaid| world.delegating.bindings()[&key(1, iaid)].reconfigure_key;
     let accept = Dhcpv6Option::ReconfigureAccept;

@@ -1,4 +1,4 @@
-//! What should be advertised on a link, and what makes a real difference to hosts.
+//! The content of advertisements on a link, and which differences of it matter to hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -9,7 +9,7 @@ use crate::time::{Instant, Until};
 use crate::wire::dhcpv6_service::ServiceOption;
 use crate::wire::ndp_option::Preference;
 
-/// What should be advertised on a link, from the desired state.
+/// The content of advertisements on a link, a part of the desired state.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Content {
     /// A default route leads to the provider, the machine forwards, and the link has a prefix.
@@ -31,8 +31,8 @@ pub struct Content {
 }
 
 impl Content {
-    /// Bits beyond a prefix's length cleared (RA-TX-38), link-local and multicast prefixes left
-    /// out (RA-TX-29).
+    /// Clears the bits beyond a prefix's length (RA-TX-38), and drops link-local and multicast
+    /// prefixes (RA-TX-29).
     pub(super) fn normal(self) -> Self {
         let prefixes = self.prefixes.into_iter().map(|(prefix, ends)| (prefix.trunc(), ends));
         let routes = self.routes.into_iter().map(|(prefix, route)| (prefix.trunc(), route));
@@ -43,20 +43,21 @@ impl Content {
         }
     }
 
-    /// Whether DHCPv6 has something for hosts that advertisements cannot carry.
+    /// Whether DHCPv6 has options for hosts that advertisements cannot carry.
     pub fn informs(&self) -> bool {
         self.services.iter().any(|option| option.portal_uri().is_none())
     }
 
-    /// Whether hosts see something else than with `before`, lifetimes that merely run aside.
+    /// Whether hosts would notice a difference from `before`, apart from lifetimes that merely run
+    /// down.
     ///
-    /// Both are looked at as of `now`: what ran out by itself since `before` was set has run out
-    /// on the hosts too.
+    /// Both are looked at as of `now`: an entry that ran out by itself since `before` was set has
+    /// run out on the hosts too.
     pub(super) fn differs(&self, before: &Self, now: Instant) -> bool {
         Outline::new(self, now) != Outline::new(before, now)
     }
 
-    /// Whether something that was there `before` ends sooner than it would have.
+    /// Whether an entry of `before` ends sooner than it would have.
     pub(super) fn shortens(&self, before: &Self) -> bool {
         let ends = before.ends();
         self.ends().iter().any(|(thing, end)| ends.get(thing).is_some_and(|was| end < was))
@@ -85,7 +86,7 @@ fn is_global(address: Ipv6Addr) -> bool {
     !address.is_unicast_link_local() && !address.is_multicast()
 }
 
-/// Something that is advertised until an end.
+/// An entry that is advertised until an end.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Thing<'a> {
     Preferred(&'a Ipv6Net),
@@ -100,7 +101,7 @@ enum Thing<'a> {
 #[derive(PartialEq, Eq)]
 struct Outline<'a> {
     default_router: bool,
-    /// With whether it is deprecated.
+    /// Each with whether it is deprecated.
     prefixes: BTreeMap<&'a Ipv6Net, bool>,
     routes: BTreeMap<&'a Ipv6Net, Preference>,
     // Sets: a change of order alone can wait for the next periodic advertisement.

@@ -1,10 +1,10 @@
-//! Unicast copies of what is new, to the hosts known on the link (RA-TX-63).
+//! Unicast copies of advertisements with new content, to the hosts known on the link (RA-TX-63).
 //!
 //! A wireless link neither acknowledges nor repeats multicast, and MIN_DELAY_BETWEEN_RAS keeps the
 //! second of two changes from the hosts for up to three seconds. RFC 4861 §6.2.6 limits multicast
-//! advertisements only, so what is new also goes to each host by unicast, which radio repeats until
-//! it is acknowledged; and where the link itself does not, we do. Requesting routers are hosts as
-//! well: a Reconfigure does not carry the prefix of the link.
+//! advertisements only, so new content also goes to each host by unicast, which radio repeats until
+//! it is acknowledged; on links that do not, this module repeats it. Requesting routers are hosts
+//! as well: a Reconfigure does not carry the prefix of the link.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use crate::time::{Deadline, Instant};
 /// requesting routers, which have others below them, to go first.
 const ROUNDS: [Duration; 3] =
     [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(200)];
-/// Between two copies: a link is not to be filled with them.
+/// The time between two copies: they must not fill a link.
 const SPACING: Duration = Duration::from_millis(1);
 /// Copies for one change, over all rounds. Where there are many hosts, the later rounds reach
 /// those alone that were reachable most recently.
@@ -41,11 +41,11 @@ const SOLICITED_LATELY: Duration = Duration::from_secs(600);
 /// The copies of one link.
 #[derive(Clone, Debug)]
 pub(super) struct Copies {
-    /// Since when there is something new that no copies have been begun of.
+    /// Since when there is new content of which no copies have been sent.
     wanted_since: Option<Instant>,
-    /// Changes that may still be copied.
+    /// The changes that may still be copied.
     changes_left: Bucket,
-    /// The change whose copies are under way, or wait for the list of neighbors.
+    /// The time of the change whose copies are under way, or wait for the list of neighbors.
     changed_at: Instant,
     /// The hosts to send them to, the most recently reachable first.
     hosts: Vec<Ipv6Addr>,
@@ -68,12 +68,12 @@ impl Copies {
         }
     }
 
-    /// There is something new.
+    /// Requests copies of new content.
     pub(super) fn want(&mut self, now: Instant) {
         self.wanted_since.get_or_insert(now);
     }
 
-    /// A host has solicited.
+    /// Notes a host that has solicited.
     pub(super) fn note_solicitor(&mut self, now: Instant, host: Ipv6Addr, link_layer: Vec<u8>) {
         if self.solicitors.len() >= MAX_SOLICITORS && !self.solicitors.contains_key(&host) {
             let oldest = self.solicitors.iter().min_by_key(|(_, (_, at))| *at);
@@ -103,14 +103,14 @@ impl Copies {
             link_layer: link_layer.clone(),
             unconfirmed_for: now.since(*at),
         });
-        // Any node can solicit under any address; a host in the cache has more to show.
+        // Any node can solicit under any address; an entry of the neighbor cache proves more.
         let mut all = by_reachability(neighbors);
         all.extend(by_reachability(solicitors.collect()));
         self.hosts = hosts(all);
         self.sent_count = 0;
     }
 
-    /// The next host that a copy is sent to.
+    /// The next host to send a copy to.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Ipv6Addr> {
         if self.next_at().is_none_or(|at| at > now) {
             return None;
@@ -128,7 +128,7 @@ impl Copies {
         self.solicitors.clear();
     }
 
-    /// When there is something to do, and why.
+    /// The next deadline, and its reason.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         Deadline::first([
             self.begins_at().map(|at| Deadline::new(at, "neighbors for copies")),

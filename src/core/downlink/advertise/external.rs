@@ -1,13 +1,13 @@
-//! Another program in the place of the built-in sender: what it is handed, and whether it does it.
+//! Another program in the place of the built-in sender: its orders, and whether it follows them.
 //!
 //! The program reads a whole statement and repeats it until the next one. An order is therefore
-//! made so that all of it stays true until the next one: lifetimes that a lease caps run down where
-//! the program can have them do so, and are given short enough otherwise.
+//! made so that all of it stays true until the next one: lifetimes that a lease limits run down
+//! where the program can do that, and are short enough otherwise.
 //!
-//! Whether the program does what it was handed is heard: it is asked by a solicitation from our
-//! own address on the link to that same address, which never reaches the wire, and is answered by
-//! unicast. What it sends to all is heard as well, where the system hands that back. A program
-//! that is not heard to say what it was handed is started anew.
+//! The agent checks whether the program follows its order: it solicits the program from our own
+//! address on the link to that same address, which never reaches the wire, and the program answers
+//! by unicast. The multicast advertisements of the program are checked as well, where the system
+//! hands them back. A program whose advertisements do not show its order is restarted.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,19 +29,19 @@ const PROBES: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(3),
 ];
-/// How often it is checked that the program still does what it was ordered.
+/// How often the agent checks that the program still follows its order.
 const PROBE_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a program has to carry out an order before it is started anew. rtadvd has its former
-/// content advertised three more times after a reload, 3 s apart.
+/// How long a program has to carry out an order before it is restarted. rtadvd advertises its
+/// former content three more times after a reload, 3 s apart.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE_WITH_RTADVD: Duration = Duration::from_secs(20);
 /// The longest patience: it doubles with each start that was in vain.
 const MAX_PATIENCE: Duration = Duration::from_secs(600);
-/// What a lifetime that runs down may be off: programs count whole seconds, and lose parts of them
-/// with each advertisement.
+/// The tolerance for a lifetime that runs down: programs count whole seconds, and lose parts of
+/// them with each advertisement.
 const DRIFT: u32 = 60;
 
-/// What another program has been handed.
+/// The state of another program that advertises.
 #[derive(Clone, Debug)]
 pub(super) struct External {
     program: Program,
@@ -49,12 +49,12 @@ pub(super) struct External {
     link: Option<Link>,
     /// When the next order is made.
     order_at: Option<Instant>,
-    /// What is new waits for its order.
+    /// New content waits for the next order.
     is_new: bool,
     ordered: Option<Ordered>,
-    /// How often the program was found not to do what it was handed.
+    /// How often the program did not follow an order.
     attempt: u32,
-    /// How often in a row.
+    /// How often in a row that was so.
     failures: u32,
 }
 
@@ -66,12 +66,12 @@ struct Ordered {
     heard: Heard,
 }
 
-/// Whether the program does what it was handed.
+/// Whether the program follows its order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Heard {
-    /// Since then it is asked; these prefixes have not been heard.
+    /// It is solicited since then; these prefixes have not been heard.
     Awaited { since: Instant, probes: usize, missing: BTreeSet<Ipv6Net> },
-    /// It did, then.
+    /// It was heard to, at that time.
     Confirmed { at: Instant },
 }
 
@@ -88,7 +88,7 @@ impl External {
         }
     }
 
-    /// How the link sends, if it can.
+    /// How advertisements are sent on the link; none while they cannot be.
     pub(super) const fn link(&self) -> Option<&Link> {
         self.link.as_ref()
     }
@@ -102,13 +102,13 @@ impl External {
         }
     }
 
-    /// The link cannot send: nothing is expected of the program.
+    /// The link cannot send: no advertisement of the program is expected.
     pub(super) fn link_down(&mut self) {
         (self.link, self.order_at, self.is_new) = (None, None, false);
     }
 
-    /// There is something new: the order follows as soon as MIN_DELAY_BETWEEN_RAS allows, for the
-    /// program advertises it to all at once.
+    /// There is new content: the order follows as soon as MIN_DELAY_BETWEEN_RAS allows, as the
+    /// program multicasts it at once.
     pub(super) fn announce(&mut self, now: Instant, min_delay: Duration) {
         if self.link.is_some() {
             self.order_at = Some(self.earliest(now, min_delay));
@@ -116,8 +116,8 @@ impl External {
         }
     }
 
-    /// Something that was handed over ends sooner: whether it makes an order is found out as soon as
-    /// MIN_DELAY_BETWEEN_RAS allows.
+    /// An entry that was handed over ends sooner: whether a new order is needed is checked as soon
+    /// as MIN_DELAY_BETWEEN_RAS allows.
     pub(super) fn review_soon(&mut self, now: Instant, min_delay: Duration) {
         self.review(self.earliest(now, min_delay));
     }
@@ -126,22 +126,21 @@ impl External {
         self.ordered.as_ref().map_or(now, |last| now.max(last.at + min_delay))
     }
 
-    /// Something that hosts see no difference in may have changed: whether it makes an order is
-    /// found out by then.
+    /// The content may have changed in a way that hosts do not notice: whether a new order is
+    /// needed is checked by `at`.
     pub(super) fn review(&mut self, at: Instant) {
         if self.link.is_some() && self.ordered.is_some() {
             self.order_at = Some(self.order_at.map_or(at, |before| before.min(at)));
         }
     }
 
-    /// Whether the time of an order has come. The order is up to the caller:
-    /// [`hand_over`](Self::hand_over).
+    /// Whether the time of an order has come. The caller makes it: [`hand_over`](Self::hand_over).
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.link.is_some() && self.order_at.is_some_and(|at| at <= now)
     }
 
-    /// Takes over what is to be advertised until `until`; it is returned where the program has to
-    /// be handed it.
+    /// Takes over the statement that is true until `until`; returns it where the program has to be
+    /// handed it.
     pub(super) fn hand_over(
         &mut self,
         now: Instant,
@@ -160,8 +159,8 @@ impl External {
         Some(advertised)
     }
 
-    /// Takes in an advertisement that the program has sent. Whether it is the first that shows that
-    /// the last order is carried out.
+    /// Handles an advertisement that the program has sent. Returns whether it is the first that
+    /// shows the last order.
     pub(super) fn handle_own(&mut self, now: Instant, heard: &RouterAdvertisement) -> bool {
         let Some(ordered) = &mut self.ordered else { return false };
         let agrees = agrees(&ordered.advertised, now.since(ordered.at), heard);
@@ -181,13 +180,14 @@ impl External {
                 *at = now;
                 false
             }
-            // It repeats an earlier order, or another node uses our address. The program is asked
-            // again, as often as it would be anyhow, and what it leaves out then is missed.
+            // The program repeats an earlier order, or another node uses our address. The program
+            // is solicited as often as otherwise, and a prefix that it omits then counts as
+            // missing.
             Heard::Awaited { .. } | Heard::Confirmed { .. } => false,
         }
     }
 
-    /// Whether what is new has yet to be handed over, or to be heard.
+    /// Whether new content has yet to be handed over, or to be heard.
     pub(super) const fn is_announcing(&self) -> bool {
         let is_awaited =
             matches!(&self.ordered, Some(Ordered { heard: Heard::Awaited { .. }, .. }));
@@ -195,7 +195,7 @@ impl External {
     }
 
     /// Whether the program is to be solicited now. One that has not answered for too long is to be
-    /// started anew: the next order says so.
+    /// restarted: the next order says so.
     pub(super) fn poll_probe(&mut self, now: Instant) -> bool {
         let patience = self.patience();
         if self.link.is_none() {
@@ -222,13 +222,13 @@ impl External {
         }
     }
 
-    /// Since when the program has not been heard to do what it was handed, and how often it was
-    /// started anew for that; none while all is well.
-    pub(super) fn silence(&self) -> Option<u32> {
+    /// How often the program was restarted because its advertisements did not show its order; none
+    /// while they do.
+    pub(super) fn failures(&self) -> Option<u32> {
         (self.link.is_some() && self.failures > 0).then_some(self.failures)
     }
 
-    /// When something is to be done.
+    /// The next deadline.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         self.link.as_ref()?;
         let order = self.order_at.map(|at| Deadline::new(at, "order to advertise"));
@@ -260,7 +260,8 @@ impl External {
 }
 
 impl Heard {
-    /// The program is to be heard saying this. Deprecated prefixes may have no room in its file.
+    /// The advertisement that the program is expected to send. Deprecated prefixes may have no room
+    /// in its file.
     fn awaited(now: Instant, advertisement: &RouterAdvertisement) -> Self {
         let preferred = advertisement.prefixes().filter(|prefix| !prefix.preferred.is_zero());
         let missing = preferred.map(|prefix| prefix.prefix).collect();
@@ -268,7 +269,8 @@ impl Heard {
     }
 }
 
-/// Whether the program says the same with either, at `now`: lifetimes that run down have done so.
+/// Whether the program would advertise the same by either order at `now`; lifetimes that run down
+/// have done so.
 fn is_same(last: &Ordered, next: &Advertised, now: Instant) -> bool {
     let before = &last.advertised;
     let elapsed = u32::try_from(now.since(last.at).as_secs()).unwrap_or(u32::MAX);

@@ -26,7 +26,7 @@ pub(super) struct Lasting {
 }
 
 impl Lasting {
-    /// From the statement that holds at any moment.
+    /// Makes it from the statement that is true at any one moment.
     pub(super) fn new(now: Instant, said_at: impl Fn(Instant) -> Statement) -> Self {
         let first = said_at(now);
         let shortest = shortest_moving(&first, &said_at(now + MOST));

@@ -1,4 +1,4 @@
-//! What was advertised on the link, and until when hosts may believe it.
+//! A record of what was advertised on the link, and until when hosts may rely on it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -16,27 +16,27 @@ use crate::time::{Instant, ROUNDING, Until};
 /// no more than 100 prefixes can be alive.
 const MAX_ENTRIES: usize = 256;
 
-/// How long after a restart something is believed that had no end before it.
+/// How long hosts are taken to rely, after a restart, on an entry whose end is not recorded.
 const UNRECORDED: Duration = Duration::from_secs(1800);
 
-/// All that was advertised.
+/// The record of one link.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
     prefixes: BTreeMap<Ipv6Net, Held>,
     routes: Advertised<Ipv6Net>,
-    /// What a restart would take for the longest promises of routes.
+    /// The longest promises of routes that are stored for a restart.
     recorded_routes: BTreeMap<Ipv6Net, Instant>,
     resolvers: Advertised<Ipv6Addr>,
     search: Advertised<String>,
     pref64: Advertised<Ipv6Net>,
 }
 
-/// What was advertised of a prefix.
+/// The record of one prefix.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     /// The longest promise: some host may hold it until then.
     until: Until,
-    /// What a restart would take for the longest promise; not before `until`.
+    /// The longest promise that is stored for a restart; not before `until`.
     recorded: Until,
     /// The end of the preferred lifetime last advertised.
     preferred_advertised: Option<Instant>,
@@ -45,7 +45,7 @@ struct Held {
 }
 
 impl Ledger {
-    /// With what was remembered over a restart.
+    /// Restores the stored promises.
     pub(super) fn new(promised: Promises) -> Self {
         let prefixes = promised.prefixes.into_iter().map(|(prefix, until)| {
             let held =
@@ -67,8 +67,8 @@ impl Ledger {
         ledger
     }
 
-    /// After a restart the first content is what was advertised before it, as far as that is
-    /// remembered. Prefixes and routes have records of their own.
+    /// Takes the first content after a restart for the content before it, as far as that is not
+    /// stored. Prefixes and routes have stored promises of their own.
     pub(super) fn resume(&mut self, content: &Content, now: Instant) {
         if self.prefixes.is_empty() {
             return;
@@ -85,7 +85,7 @@ impl Ledger {
         }
     }
 
-    /// The prefixes that hosts may hold and that `content` does not have (RA-TX-50, RA-TX-51).
+    /// The prefixes that hosts may hold and that are not in `content` (RA-TX-50, RA-TX-51).
     pub(super) fn withdrawn(&self, content: &Content, now: Instant) -> Vec<Ipv6Net> {
         let gone = |(prefix, held): &(&Ipv6Net, &Held)| {
             !held.until.is_over(now) && !content.has_prefix(prefix, now)
@@ -136,8 +136,8 @@ impl Ledger {
         self.pref64.stale(now, current)
     }
 
-    /// Whether hosts believe in some prefix beyond its end, because that end has come nearer
-    /// since `before`.
+    /// Whether hosts may rely on a prefix beyond its end, because that end has come nearer since
+    /// `before`.
     pub(super) fn exceeds(&self, before: &Content, content: &Content, now: Instant) -> bool {
         content.prefixes.iter().any(|(prefix, (preferred, valid))| {
             let (Some(held), Some(old)) = (self.prefixes.get(prefix), before.prefixes.get(prefix))
@@ -156,14 +156,14 @@ impl Ledger {
         })
     }
 
-    /// What is left of what a restart would take for the longest promise, in seconds.
+    /// The seconds left of the longest promise that is stored for a restart.
     pub(super) fn recorded(&self, prefix: &Ipv6Net, now: Instant) -> Option<u32> {
         self.prefixes.get(prefix).map(|held| held.recorded.remaining(now).to_wire())
     }
 
-    /// Takes in what is about to be advertised. Returns what must be remembered first: promises
-    /// beyond the recorded ones, made longer by `slack`, but not beyond the prefix's end, so that
-    /// periodic advertisements seldom need a new record.
+    /// Notes a statement that is about to be advertised. Returns the promises that have to be
+    /// stored first: those beyond the stored ones, made longer by `slack`, but not beyond the
+    /// prefix's end, so that periodic advertisements seldom need a new record.
     pub(super) fn note(
         &mut self,
         statement: &Statement,
@@ -225,7 +225,7 @@ impl Ledger {
     }
 }
 
-/// Until when hosts may believe in each of several things.
+/// Entries of one kind, each with the time until which hosts may rely on it.
 #[derive(Clone, Debug)]
 struct Advertised<K>(BTreeMap<K, Instant>);
 
@@ -236,7 +236,7 @@ impl<K> Default for Advertised<K> {
 }
 
 impl<K: Ord + Clone> Advertised<K> {
-    /// Takes in that `key` was advertised with an end; what has ended is forgotten.
+    /// Notes that `key` was advertised with an end; drops entries that have ended.
     fn note(&mut self, key: K, now: Instant, until: Instant) {
         let known = self.0.get(&key).copied().unwrap_or(until);
         self.0.insert(key, until.max(known));
@@ -248,7 +248,7 @@ impl<K: Ord + Clone> Advertised<K> {
         }
     }
 
-    /// What hosts may believe and is not current, the longest believed first.
+    /// The entries that hosts may rely on and that are not current, the longest promised first.
     fn stale(&self, now: Instant, current: impl Fn(&K) -> bool) -> Vec<K> {
         let mut stale: Vec<_> =
             self.0.iter().filter(|(key, until)| **until > now && !current(key)).collect();

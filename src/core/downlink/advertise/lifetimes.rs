@@ -1,4 +1,5 @@
-//! What an advertisement says at a moment: every lifetime in whole seconds, rounded down.
+//! The statement that advertisements make at a moment: every lifetime in whole seconds, rounded
+//! down.
 
 use std::cmp::Reverse;
 use std::net::Ipv6Addr;
@@ -31,7 +32,7 @@ const MIN_RESOLVER_LIFETIME: u32 = 240;
 const LEAST_MAX_INTERVAL: Duration = Duration::from_secs(4);
 const LEAST_MIN_INTERVAL: Duration = Duration::from_secs(3);
 
-/// All that an advertisement says and that changes over time.
+/// All parts of an advertisement that change over time.
 #[derive(Clone, Debug)]
 pub(super) struct Statement {
     /// Seconds.
@@ -66,8 +67,8 @@ pub(super) struct PrefixLifetimes {
 }
 
 impl Statement {
-    /// What is advertised at `now` of `content`, to hosts that have heard what is in `ledger`,
-    /// perhaps with a stub router among them.
+    /// The statement about `content` at `now`, to hosts that have heard the advertisements in
+    /// `ledger`, perhaps with a stub router among them.
     pub(super) fn new(
         rules: &config::Advertise,
         content: &Content,
@@ -81,11 +82,11 @@ impl Statement {
         let mut prefixes = prefixes(limits, content, now);
         let max_interval = max_interval(rules, &prefixes, content, now);
         prefixes.extend(withdrawn.into_iter().map(PrefixLifetimes::withdrawn));
-        // Linux deprecates in a work item that the options of an advertisement set off one by one,
-        // and loses what an option brings while that runs, until the next advertisement. What comes
-        // first is seen by all of its runs. Where one packet cannot hold all, the first brings what
-        // is new: in two packets it would look like two changes. What ended last is what hosts hold
-        // for longest.
+        // Linux deprecates addresses in a work item that options of an advertisement start one by
+        // one, and loses the effect of an option that arrives while the item runs, until the next
+        // advertisement. All of its runs see the first options. Where one packet cannot hold all
+        // options, the first packet has the new ones: in two packets they would look like two
+        // changes. Hosts hold those longest that ended last.
         prefixes.sort_by_key(|stated| match stated.preferred {
             0 if ledger.prefers(&stated.prefix, now) => (0, Reverse(None)),
             0 => (2, Reverse(ledger.held_until(&stated.prefix))),
@@ -118,7 +119,7 @@ impl Statement {
         self.pref64.iter_mut().for_each(|(_, lifetime)| *lifetime = 0);
     }
 
-    /// Says of each prefix no more than what is recorded, and nothing of one that is not.
+    /// Limits the lifetimes of each prefix to the stored promises, and drops a prefix without any.
     pub(super) fn limit_to_recorded(&mut self, ledger: &Ledger, now: Instant) {
         self.prefixes.retain_mut(|stated| {
             let Some(recorded) = ledger.recorded(&stated.prefix, now) else { return false };
@@ -164,8 +165,8 @@ struct Limits {
 }
 
 impl Limits {
-    /// Hosts have room for few prefixes: the more retired ones they may hold, the shorter is what
-    /// is promised for the current ones (RA-TX-60).
+    /// Hosts have room for few prefixes: the more retired ones they may hold, the shorter the
+    /// lifetimes of the current ones are (RA-TX-60).
     fn new(rules: &config::Advertise, retired: usize, has_stub_router: bool) -> Self {
         let preferred = whole_seconds(rules.preferred_limit);
         let valid = whole_seconds(rules.valid_limit);
@@ -204,8 +205,8 @@ fn prefixes(limits: Limits, content: &Content, now: Instant) -> Vec<PrefixLifeti
 }
 
 /// MaxRtrAdvInterval: as configured, but often enough for hosts to hear several advertisements
-/// within each lifetime that they hear. Else what is short now would run out on the hosts
-/// although it was refreshed upstream in time.
+/// within each lifetime. Otherwise a short lifetime would run out on the hosts although it was
+/// refreshed upstream in time.
 fn max_interval(
     rules: &config::Advertise,
     prefixes: &[PrefixLifetimes],
@@ -271,8 +272,8 @@ fn search(limit: u32, content: &Content, ledger: &Ledger, now: Instant) -> Vec<(
         .collect()
 }
 
-/// Rounded down to what the option can say (RFC 8781 §4), so that no host uses a prefix for longer
-/// than the router that advertised it allows.
+/// Rounded down to a value that the option can carry (RFC 8781 §4), so that no host uses a prefix
+/// for longer than the router that advertised it allows.
 fn pref64(limit: u32, content: &Content, ledger: &Ledger, now: Instant) -> Vec<(Ipv6Net, u32)> {
     let current = content.pref64.iter().filter(|(_, until)| !until.is_over(now));
     let stale = ledger.stale_pref64(content, now);
@@ -282,7 +283,7 @@ fn pref64(limit: u32, content: &Content, ledger: &Ledger, now: Instant) -> Vec<(
         .collect()
 }
 
-/// What is left until `end`, at most `limit` seconds.
+/// The seconds left until `end`, at most `limit`.
 fn at_most(end: Until, now: Instant, limit: u32) -> u32 {
     match end.remaining(now) {
         Lifetime::Finite(remaining) => remaining.min(limit),

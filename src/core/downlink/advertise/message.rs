@@ -10,16 +10,16 @@ use crate::wire::ndp_option::{NdpOption, Pref64, Preference, PrefixInformation, 
 
 const IPV6_HEADER: usize = 40;
 const ADVERTISEMENT_HEADER: usize = 16;
-/// Every IPv6 link carries this much (RFC 8200 §5).
+/// The smallest MTU of an IPv6 link (RFC 8200 §5).
 const MIN_MTU: u32 = 1280;
 
-/// Of the largest option that is made of many entries, so that each fits the smallest MTU.
+/// The most octets of entries in one option with a list, so that each option fits the smallest MTU.
 const MAX_LIST_OCTETS: usize = 1024;
 
 /// The longest lifetime of a PREF64 option, a multiple of 8 (RFC 8781 §4.1).
 const MAX_PREF64_LIFETIME: u32 = 65528;
 
-/// What of the link goes into the advertisements.
+/// The properties of the link that advertisements carry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Link {
     /// None where the link has no such addresses.
@@ -28,8 +28,8 @@ pub(super) struct Link {
     pub(super) mtu: u32,
 }
 
-/// The advertisements that say `statement`: one, or several with equal headers where the MTU is
-/// too small, for an advertisement is never fragmented (RA-TX-16, RA-TX-26).
+/// Encodes `statement` as advertisements: one, or several with equal headers where the MTU is too
+/// small, for an advertisement is never fragmented (RA-TX-16, RA-TX-26).
 pub(super) fn render(
     rules: &config::Advertise,
     link: &Link,
@@ -40,8 +40,8 @@ pub(super) fn render(
         .unwrap_or(usize::MAX)
         .saturating_sub(IPV6_HEADER + ADVERTISEMENT_HEADER);
     let header = header(rules, statement);
-    // In each of them: only where its prefix came with our address does a host use what it makes
-    // of it before duplicate address detection has ended (RFC 4429 §3.3).
+    // Each message has these options: only if a prefix came together with our link-layer address
+    // does a host use its new address before duplicate address detection has ended (RFC 4429 §3.3).
     let in_each: Vec<NdpOption> =
         link.link_layer_address.iter().cloned().map(NdpOption::SourceLinkLayer).collect();
     fill(options(rules, statement), &in_each, room)
@@ -50,7 +50,7 @@ pub(super) fn render(
         .collect()
 }
 
-/// All of it in one message, however long: for a program that splits it itself.
+/// Encodes all of it in one message, however long: for a program that splits it itself.
 pub(super) fn whole(
     rules: &config::Advertise,
     link: &Link,
@@ -117,7 +117,7 @@ fn prefix_information(rules: &config::Advertise, stated: &PrefixLifetimes) -> Nd
     })
 }
 
-/// The configured NAT64 prefix, or else what the routers above advertise.
+/// The configured NAT64 prefix, or else those that the routers above advertise.
 fn pref64(rules: &config::Advertise, statement: &Statement) -> Vec<NdpOption> {
     let Some(prefix) = rules.pref64 else {
         let passed = statement.pref64.iter().map(|&(prefix, seconds)| {

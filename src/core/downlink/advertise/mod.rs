@@ -372,7 +372,7 @@ impl Advertising {
     pub fn program_failures(&self) -> Option<u32> {
         match &self.advertiser {
             Advertiser::BuiltIn(_) => None,
-            Advertiser::External(external) => external.silence(),
+            Advertiser::External(external) => external.failures(),
         }
     }
 

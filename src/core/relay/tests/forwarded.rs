@@ -144,7 +144,7 @@ fn what_was_relayed_before_is_counted() {
 
 /// RFC 8357 §5: the port of a relay agent that says so comes back to it by the answer.
 #[test]
-fn the_port_of_another_relay_is_told_where_it_asks_for_that() {
+fn the_port_of_another_relay_agent_is_stated_where_it_asks_for_that() {
     let mut received = received(LAN, "fe80::9", "ff02::1:2", &relay_forward(0, &[]));
     received.port = 8080;
     assert_eq!(forwarded(&system(), &received).source_port(), None);
@@ -154,7 +154,7 @@ fn the_port_of_another_relay_is_told_where_it_asks_for_that() {
 
 /// RLY-06: as the system knows it, else as an EUI-64 shows it, else not at all.
 #[test]
-fn the_link_layer_address_is_told_where_it_is_known() {
+fn the_link_layer_address_is_stated_where_it_is_known() {
     const KNOWN: [u8; 6] = [2, 0, 0, 0, 0, 7];
     let cases = [
         ("known", Some(KNOWN.to_vec()), CLIENT, Some(KNOWN)),

@@ -48,7 +48,7 @@ fn each_trigger_starts_its_message_at_once() {
 }
 
 #[test]
-fn nothing_is_due_without_a_trigger() {
+fn nothing_starts_without_a_trigger() {
     let mut changes = Changes::default();
     assert_eq!((changes.poll(millis(0)), changes.deadline()), (None, None));
     changes.handle_outcome(millis(0), Outcome::Unchanged, Some(PARENT));

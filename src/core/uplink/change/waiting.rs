@@ -16,7 +16,7 @@ pub(super) struct Advertised {
     pub(super) count: usize,
 }
 
-/// What one refresh will do for all the triggers that came before it starts.
+/// The single refresh for all the triggers that came before it starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
     /// One of them asked for a Rebind.
@@ -26,7 +26,8 @@ pub(super) struct Waiting {
     pub(super) reconfigured_by: Option<Ipv6Addr>,
     /// The link came up.
     pub(super) by_link: bool,
-    /// Something else that no Reply can acknowledge: the link, an operator, a second server.
+    /// There is another trigger that no Reply can acknowledge: the link, an operator, a second
+    /// server.
     requested: bool,
 }
 
@@ -66,7 +67,7 @@ impl Waiting {
         self.advertised = Some(Advertised { router, at: now, count });
     }
 
-    /// What is left to wait for when `server` has answered with a changed lease (CHG-16).
+    /// The triggers that still wait when `server` has answered with a changed lease (CHG-16).
     pub(super) fn acknowledged(mut self, server: Option<Ipv6Addr>) -> Option<Self> {
         if server.is_some() && self.reconfigured_by == server {
             self.reconfigured_by = None;

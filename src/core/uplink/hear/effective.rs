@@ -1,4 +1,4 @@
-//! The union over routers: what holds on the uplink, and how two states of it differ.
+//! The union over routers: the effective state of the uplink, and how two of these states differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -15,8 +15,8 @@ use super::{
 use crate::time::{Instant, Until};
 use crate::wire::ndp_option::Preference;
 
-/// Resolvers, search domains and NAT64 prefixes of all routers that are handed on, of each kind: the
-/// router of the lease comes first.
+/// The most resolvers, search domains and NAT64 prefixes of all routers that are passed on, of each
+/// kind; those of the router of the lease come first.
 const MAX_IN_USE: usize = 64;
 
 /// A router, for status.
@@ -24,7 +24,7 @@ const MAX_IN_USE: usize = 64;
 pub struct RouterView {
     /// Link-local address.
     pub address: Ipv6Addr,
-    /// End of its being a default router.
+    /// When its Router Lifetime ends.
     pub lifetime_until: Until,
     /// Default router preference.
     pub preference: Preference,
@@ -32,7 +32,7 @@ pub struct RouterView {
     pub managed: bool,
     /// O
     pub other: bool,
-    /// What it advertises.
+    /// The prefixes that it advertises.
     pub prefixes: Vec<PrefixView>,
     /// DNS servers (RFC 8106 §5.1), each with its end.
     pub resolvers: Vec<(Ipv6Addr, Until)>,
@@ -57,7 +57,8 @@ pub struct PrefixView {
     pub condition: &'static str,
 }
 
-/// What a change of the union is seen by: no lifetimes, so that a refreshed state equals itself.
+/// The parts of the union whose difference is a change: without lifetimes, so that a refreshed
+/// state equals itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Snapshot {
     prefixes: BTreeMap<Ipv6Net, Condition>,
@@ -73,17 +74,17 @@ enum Condition {
     Deprecated,
     Withdrawn,
     Missing,
-    /// Ran out, and would be no news if it came back.
+    /// It ran out; if it is advertised again that is no news.
     Expired,
 }
 
 impl Snapshot {
-    /// The state at `now`: what has run out by then is left out.
+    /// The state at `now`, without entries that have run out by then.
     pub(super) fn of(routers: &Routers, now: Instant) -> Self {
         Self::filtered(routers, Some(now))
     }
 
-    /// The state as it was last looked at, for finding out what has run out since.
+    /// The state as of the last look, to find the entries that have run out since.
     pub(super) fn of_live(routers: &Routers) -> Self {
         Self::filtered(routers, None)
     }
@@ -113,7 +114,7 @@ impl Snapshot {
         }
     }
 
-    /// Says what changed from this state to `after`.
+    /// Adds the changes from this state to `after`.
     pub(super) fn compare(&self, after: &Self, heard: &mut Heard) {
         for (prefix, new) in &after.prefixes {
             if let Some(kind) = change(self.prefixes.get(prefix).copied(), Some(*new)) {
@@ -148,7 +149,7 @@ impl Snapshot {
     }
 }
 
-/// What it means that a prefix went from one condition to another.
+/// The change of a prefix from one condition to another.
 fn change(before: Option<Condition>, after: Option<Condition>) -> Option<PrefixChangeKind> {
     use Condition::{Deprecated, Expired, Missing, Preferred, Withdrawn};
     match (before, after) {
@@ -160,7 +161,8 @@ fn change(before: Option<Condition>, after: Option<Condition>) -> Option<PrefixC
         (Some(Preferred | Deprecated), Some(Withdrawn)) => Some(PrefixChangeKind::Withdrawn),
         (Some(Preferred | Deprecated), Some(Missing)) => Some(PrefixChangeKind::Missing),
         (Some(Preferred | Deprecated), Some(Expired) | None) => Some(PrefixChangeKind::Expired),
-        // A router that takes a withdrawal half back, or one gone way for another, starts nothing.
+        // A withdrawn prefix that is advertised as deprecated, or one that ends in a second way,
+        // starts nothing.
         (Some(Withdrawn | Missing), Some(Deprecated | Withdrawn | Missing | Expired) | None)
         | (Some(Expired), _)
         | (Some(Preferred), Some(Preferred))
@@ -188,7 +190,7 @@ fn condition(records: &[Announced]) -> Condition {
 }
 
 impl Routers {
-    /// The records of each prefix that has not run out at `now`, or is remembered to have.
+    /// The records of each prefix that has not run out at `now`, or is known to have.
     fn union(&self, now: Instant) -> BTreeMap<Ipv6Net, Vec<Announced>> {
         let mut union: BTreeMap<Ipv6Net, Vec<Announced>> = BTreeMap::new();
         for (prefix, record) in self.routers.values().flat_map(|router| &router.prefixes) {
@@ -221,7 +223,7 @@ impl Routers {
         })
     }
 
-    /// The default routers: those that are heard, then the most preferred, then in the order of
+    /// The default routers: those that answer, then the most preferred, then in the order of
     /// [`Routers::precedence`].
     pub fn default_routers(&self, now: Instant) -> Vec<DefaultRouter> {
         let routers = self.routers.iter().filter(|(_, router)| !router.default_until.is_over(now));
@@ -233,7 +235,7 @@ impl Routers {
                 silent: router.reach.is_silent(),
             })
             .collect();
-        // Where none is heard, none is better than another.
+        // Where none answers, none is better than another.
         let nobody = routers.iter().all(|router| router.silent);
         routers.iter_mut().for_each(|router| router.silent &= !nobody);
         routers.sort_by_key(|router| {
@@ -243,9 +245,9 @@ impl Routers {
         routers
     }
 
-    /// Among routers that are equal otherwise those come first that were heard since the last link
-    /// event, then the one of the lease, then who was there first: any node on the link can
-    /// advertise itself, under an address of its choice, and that alone moves no traffic.
+    /// The order of routers that are equal otherwise: those heard since the last link event come
+    /// first, then the one of the lease, then the one that was first heard. Any node on the link
+    /// can advertise itself, under an address of its choice, and that alone moves no traffic.
     fn precedence(&self, address: Ipv6Addr) -> (bool, bool, Option<u64>, Ipv6Addr) {
         let router = self.routers.get(&address);
         let is_doubtful = router.is_some_and(|router| router.reach.is_doubtful());
@@ -253,7 +255,7 @@ impl Routers {
         (is_doubtful, Some(address) != self.lease_router, since, address)
     }
 
-    /// That all default routers are lost: with the interface.
+    /// The loss of all default routers, with the interface.
     pub fn lost(&self, now: Instant) -> Vec<RouterChange> {
         let lost =
             |router: &DefaultRouter| RouterChange { address: router.address, is_default: false };
@@ -276,7 +278,7 @@ impl Routers {
         routes
     }
 
-    /// Everything else.
+    /// All other parameters.
     pub fn parameters(&self, now: Instant) -> Parameters {
         let mut parameters = Parameters {
             managed: self.routers.values().any(|router| router.managed),
@@ -299,7 +301,7 @@ impl Routers {
         parameters
     }
 
-    /// DNS servers and search domains by router, of those that were heard first before others.
+    /// DNS servers and search domains by router, those of the longest known routers first.
     pub fn resolvers_by_router(&self, now: Instant) -> Vec<(Ipv6Addr, Vec<Ipv6Addr>, Vec<String>)> {
         let mut routers: Vec<_> = self.routers.iter().collect();
         routers.sort_by_key(|(_, router)| router.since);
@@ -309,7 +311,7 @@ impl Routers {
         of_routers.collect()
     }
 
-    /// Each router with what it advertises.
+    /// All routers with their prefixes and options.
     pub fn routers(&self, now: Instant) -> Vec<RouterView> {
         let view = |(prefix, record): (&Ipv6Net, &Announced)| PrefixView {
             prefix: *prefix,
@@ -350,7 +352,7 @@ fn live<T: Clone>(entries: &[Entry<T>], now: Instant) -> Vec<T> {
     live.map(|entry| entry.value.clone()).collect()
 }
 
-/// Takes in what another router says; of one entry the later end counts.
+/// Adds the entries of another router; of two equal entries the later end counts.
 fn unite<T: Clone + PartialEq>(all: &mut Vec<(T, Until)>, more: &[Entry<T>], now: Instant) {
     for Entry { value, until, .. } in more.iter().filter(|entry| !entry.until.is_over(now)) {
         if let Some((_, end)) = all.iter_mut().find(|(known, _)| known == value) {
@@ -361,8 +363,8 @@ fn unite<T: Clone + PartialEq>(all: &mut Vec<(T, Until)>, more: &[Entry<T>], now
     }
 }
 
-/// What one prefix is for the uplink. Lifetimes are the last heard (RFC 4861 §6.3.4), but a
-/// router that ends a prefix does not end it for the others (CHG-08).
+/// The effective state of one prefix. Lifetimes are the last heard (RFC 4861 §6.3.4), but a router
+/// that ends a prefix does not end it for the others (CHG-08).
 fn effective(now: Instant, prefix: Ipv6Net, records: &[Announced]) -> Option<EffectivePrefix> {
     let live = || records.iter().filter(|record| record.is_live(now));
     let since = records.iter().map(|record| record.since).min().unwrap_or_default();

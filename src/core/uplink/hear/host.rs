@@ -1,5 +1,5 @@
-//! What a host asks of what was heard, where the kernel makes its addresses: which of them are of
-//! prefixes that no router advertises any more.
+//! Advertised prefixes on a host, whose kernel forms the addresses: which of them no router
+//! advertises any more.
 
 use std::net::Ipv6Addr;
 
@@ -11,8 +11,8 @@ use super::{Peers, Routers};
 use crate::time::{Instant, Until};
 use crate::wire::ndp::RouterAdvertisement;
 
-/// What the kernel has made of advertisements before the agent heard any is kept as that of a
-/// router with this address, which none has.
+/// Prefixes of addresses that the kernel formed before the agent heard any advertisement are kept
+/// under this address, which no router has.
 pub(super) const REMEMBERED: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
 
 /// A prefix that the kernel has formed an address in.
@@ -36,8 +36,8 @@ pub struct StalePrefix {
 }
 
 impl Routers {
-    /// Takes in what the kernel has made of advertisements before this: it is unconfirmed, as what
-    /// was heard before a link event is.
+    /// Adds the prefixes in which the kernel formed addresses before this: they are unconfirmed,
+    /// like prefixes that were heard before a link event.
     pub fn remember(
         &mut self,
         now: Instant,
@@ -53,7 +53,8 @@ impl Routers {
         }
     }
 
-    /// Of what a router advertises its own words count.
+    /// Drops the records of the kernel's prefixes that a router advertises: its advertisement
+    /// counts.
     pub(super) fn forget_remembered(&mut self, advertisement: &RouterAdvertisement) {
         if let Some(remembered) = self.routers.get_mut(&REMEMBERED) {
             let is_heard = |prefix| advertisement.prefixes().any(|pio| pio.prefix == prefix);
@@ -61,7 +62,7 @@ impl Routers {
         }
     }
 
-    /// The prefixes that were heard, and that no router which is still there advertises as
+    /// The prefixes that were heard, and that no router which still answers advertises as
     /// preferred.
     pub fn stale_prefixes(&self, now: Instant) -> Vec<StalePrefix> {
         let is_there = |router: &Router| router.is_default() && !router.reach.is_silent();
@@ -71,7 +72,8 @@ impl Routers {
         let mut stale: Vec<StalePrefix> = Vec::new();
         let mut kept: Vec<Ipv6Net> = Vec::new();
         for router in self.routers.values() {
-            // What a router that is gone has advertised ends with it where another has something.
+            // The prefixes of a router that does not answer end with it where another router
+            // advertises some.
             let is_gone = has_heir && router.reach.is_silent();
             for (prefix, known) in &router.prefixes {
                 if is_preferred(now, known) && !is_gone {
@@ -90,8 +92,8 @@ impl Routers {
         stale
     }
 
-    /// Whether a router says of a preferred prefix that hosts had better ask for one of their own
-    /// (RFC 9762 §7.1).
+    /// Whether a router sets the P flag of a preferred prefix: hosts should request a prefix of
+    /// their own (RFC 9762 §7.1).
     pub fn prefers_delegation(&self, now: Instant) -> bool {
         let known = self.routers.values().flat_map(|router| router.prefixes.values());
         known.into_iter().any(|known| {
@@ -99,17 +101,17 @@ impl Routers {
         })
     }
 
-    /// Whether a router says so of this prefix.
+    /// Whether a router sets the P flag of this prefix.
     pub fn is_shared(&self, prefix: &Ipv6Net) -> bool {
         let known = self.routers.values().filter_map(|router| router.prefixes.get(prefix));
         known.into_iter().any(|known| known.delegation_preferred)
     }
 
-    /// The kernel has found that a neighbor does not answer. Whether that is a default router which
-    /// is to be asked whether it is there.
+    /// The kernel reports that a neighbor does not answer. Returns whether it is a default router,
+    /// which is to be solicited.
     pub fn handle_unreachable(&mut self, now: Instant, address: Ipv6Addr) -> bool {
         let router = self.routers.get_mut(&address).filter(|router| router.is_default());
-        router.is_some_and(|router| router.reach.wonder_at_once(now))
+        router.is_some_and(|router| router.reach.check_at_once(now))
     }
 }
 

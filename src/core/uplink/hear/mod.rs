@@ -1,8 +1,8 @@
-//! Routers on an uplink, each with what it advertises; what really changed.
+//! Routers on an uplink, each with its advertised state, and the changes of the union over them.
 //!
 //! State is kept per router (CHG-07). The effective state is the union over routers, and only a
 //! change of the union is a change. Omission alone withdraws nothing (RA-RX-41); a prefix that a
-//! router omits while it brings another one is verified by a unicast solicitation (CHG-14).
+//! router omits while it advertises another one is verified by a unicast solicitation (CHG-14).
 
 mod effective;
 mod host;
@@ -41,11 +41,11 @@ use crate::wire::ndp_option::NdpOption;
 const MAX_ROUTERS: usize = 16;
 /// The smallest MTU of a link (RFC 8200 §5).
 const MIN_MTU: u32 = 1280;
-/// A smaller Cur Hop Limit would end most paths of the Internet before their end; it is not used
-/// (RA-RX-26), as any node on the link can send it.
+/// A Cur Hop Limit below this is not used (RA-RX-26): packets would not reach most of the Internet,
+/// and any node on the link can send it.
 const MIN_HOP_LIMIT: u8 = 32;
 
-/// How one uplink hears.
+/// The rules for one uplink.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// Believe only these routers; empty for all.
@@ -54,7 +54,7 @@ pub struct Rules {
     pub verify_omission: bool,
 }
 
-/// How many can be on a link besides us.
+/// How many other nodes can be on a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Peers {
     /// The other end of a point-to-point link.
@@ -69,17 +69,17 @@ pub struct Routers {
     rules: Rules,
     routers: BTreeMap<Ipv6Addr, Router>,
     suspicions: Suspicions,
-    /// How many advertisements were taken in.
+    /// How many advertisements were believed.
     count: u64,
     /// The router that the lease came from.
     lease_router: Option<Ipv6Addr>,
-    /// A link event has made what was heard before doubtful, on a link of this kind.
+    /// The kind of link, after a link event that has made all earlier advertisements doubtful.
     doubt: Option<Peers>,
     mtu: Option<u32>,
     hop_limit: Option<u8>,
 }
 
-/// What an advertisement, or the passing of time, changed.
+/// The changes that an advertisement, or the passing of time, brought.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Heard {
     /// On-link or autonomous prefixes whose effective state changed.
@@ -90,15 +90,15 @@ pub struct Heard {
     pub refresh_by: Option<Instant>,
     /// An advertisement after a link event brought prefixes, none of them known before it.
     pub none_confirmed: bool,
-    /// This router was found to have gone back to prefixes that it had left out for others, which
-    /// no other change has shown.
+    /// This router was found to have returned to prefixes that it had omitted for others, and no
+    /// other change has shown that.
     pub went_back: Option<Ipv6Addr>,
     /// Default routers that appeared or are lost.
     pub routers: Vec<RouterChange>,
 }
 
 impl Routers {
-    /// Nothing heard yet.
+    /// No advertisement has been heard yet.
     pub const fn new(rules: Rules) -> Self {
         Self {
             rules,
@@ -112,7 +112,7 @@ impl Routers {
         }
     }
 
-    /// How many advertisements were taken in.
+    /// How many advertisements were believed.
     pub const fn count(&self) -> u64 {
         self.count
     }
@@ -152,7 +152,7 @@ impl Routers {
         router.last = Some(advertisement.clone());
         let is_default = !router.default_until.is_over(now);
         if is_default && !was_default {
-            self.wonder_about_others(now, source);
+            self.check_others(now, source);
         }
         self.settle_doubt(now, source, &carried, &mut heard);
         self.forget_remembered(advertisement);
@@ -176,7 +176,7 @@ impl Routers {
         Ok(heard)
     }
 
-    /// Lets what has run out run out, and gives the verdicts whose time has come.
+    /// Ends what has run out, and gives the verdicts whose time has come.
     pub fn handle_timeout(&mut self, now: Instant) -> Heard {
         let mut heard = Heard::default();
         if self.deadline(false).is_none_or(|deadline| deadline.at > now) {
@@ -186,7 +186,7 @@ impl Routers {
         for router in self.routers.values_mut() {
             router.expire(now);
         }
-        self.wonder_about_overdue(now);
+        self.check_overdue(now);
         self.routers.values_mut().for_each(|router| router.reach.judge(now));
         for (router, prefix, suspicion) in self.suspicions.take_over(now) {
             let missed = self.judge(now, router, prefix, suspicion.scope);
@@ -201,7 +201,7 @@ impl Routers {
         heard
     }
 
-    /// Takes in an advertisement that equals its router's last one, at the cost of reading it.
+    /// Handles an advertisement that equals its router's last one; the cost is that of reading it.
     fn take_in_again(
         &mut self,
         now: Instant,
@@ -222,10 +222,10 @@ impl Routers {
         Some(Heard { others, refresh_by, ..Heard::default() })
     }
 
-    /// The link went down and came back, or a program says that it connected anew (UPL-11):
-    /// prefixes heard before are unconfirmed. When the first advertisement after it brings
-    /// prefixes, those that it does not confirm are verified like omitted ones, without a second
-    /// prefix having to appear; on a point-to-point link they are missing at once.
+    /// The link went down and came back, or a program reports a new connection (UPL-11): prefixes
+    /// heard before are unconfirmed. When the first advertisement after it has prefixes, those that
+    /// it does not confirm are verified like omitted ones, although no second prefix has appeared;
+    /// on a point-to-point link they are missing at once.
     pub fn handle_link_event(&mut self, now: Instant, point_to_point: bool) {
         let live = self.routers.values().flat_map(|router| router.prefixes.values());
         self.doubt = live
@@ -243,13 +243,13 @@ impl Routers {
         }
     }
 
-    /// The router that the lease came from: what it advertises is kept before all else.
+    /// Sets the router that the lease came from: its state is kept before that of all others.
     pub const fn set_lease_router(&mut self, router: Ipv6Addr) {
         self.lease_router = Some(router);
     }
 
-    /// A router that has to be asked by a unicast solicitation: about a prefix that it left out
-    /// (CHG-14), or because it is silent (UPL-21).
+    /// A router that has to be solicited by unicast: about a prefix that it omitted (CHG-14), or
+    /// because it is silent (UPL-21).
     pub fn poll_solicitation(&mut self, now: Instant) -> Option<Ipv6Addr> {
         self.suspicions.ask(now).or_else(|| {
             let mut routers = self.routers.iter_mut();
@@ -265,7 +265,7 @@ impl Routers {
         }
     }
 
-    /// When something runs out or a verdict has to be given, which
+    /// When an entry runs out or a verdict has to be given, which
     /// [`handle_timeout`](Self::handle_timeout) does; with `can_send` also when a solicitation has
     /// to leave, which [`poll_solicitation`](Self::poll_solicitation) gives.
     pub fn deadline(&self, can_send: bool) -> Option<Deadline> {
@@ -286,21 +286,21 @@ impl Routers {
         routers.filter_map(|(address, router)| Some((*address, router.overdue_at()?)))
     }
 
-    fn wonder_about_overdue(&mut self, now: Instant) {
+    fn check_overdue(&mut self, now: Instant) {
         let overdue: Vec<Ipv6Addr> =
             self.overdue().filter(|(_, at)| *at <= now).map(|(address, _)| address).collect();
         for address in overdue {
             if let Some(router) = self.routers.get_mut(&address) {
-                router.reach.wonder(now, router.heard_at);
+                router.reach.check(now, router.heard_at);
             }
         }
     }
 
     /// A router beside those that are known may have taken the place of one.
-    fn wonder_about_others(&mut self, now: Instant, source: Ipv6Addr) {
+    fn check_others(&mut self, now: Instant, source: Ipv6Addr) {
         for (_, router) in self.routers.iter_mut().filter(|(address, _)| **address != source) {
             if !router.default_until.is_over(now) {
-                router.reach.wonder(now, router.heard_at);
+                router.reach.check(now, router.heard_at);
             }
         }
     }
@@ -322,7 +322,7 @@ impl Routers {
         }
     }
 
-    /// What is no longer kept need not be asked about.
+    /// Drops the suspicions about prefixes that are not kept any more.
     fn drop_suspicions_of_nothing(&mut self) {
         if self.suspicions.is_empty() {
             return;
@@ -339,7 +339,8 @@ impl Routers {
         });
     }
 
-    /// The newest of what has one value wins; zero is "unspecified" (RA-RX-25, -43, -44).
+    /// Of parameters with a single value the newest counts; zero is "unspecified" (RA-RX-25, -43,
+    /// -44).
     fn single_values(&mut self, advertisement: &RouterAdvertisement, link_mtu: u32) {
         if advertisement.hop_limit >= MIN_HOP_LIMIT {
             self.hop_limit = Some(advertisement.hop_limit);
@@ -353,7 +354,7 @@ impl Routers {
         }
     }
 
-    /// The first prefixes after a link event settle what is in doubt.
+    /// The first prefixes after a link event end the doubt.
     fn settle_doubt(
         &mut self,
         now: Instant,
@@ -392,8 +393,8 @@ impl Routers {
         }
     }
 
-    /// Asks the routers that have advertised what is doubtful: one that is still there confirms it
-    /// before the verdict, whichever other router was heard first.
+    /// Solicits the routers that have advertised the doubtful prefixes: one that is still there
+    /// confirms them before the verdict, whichever other router was heard first.
     fn ask_former(&mut self, now: Instant, source: Ipv6Addr, doubtful: &BTreeSet<Ipv6Net>) {
         let others = self
             .routers
@@ -401,12 +402,12 @@ impl Routers {
             .filter(|(address, _)| **address != source && **address != host::REMEMBERED);
         for (_, router) in others {
             if router.prefixes.keys().any(|prefix| doubtful.contains(prefix)) {
-                router.reach.wonder_at_once(now);
+                router.reach.check_at_once(now);
             }
         }
     }
 
-    /// Suspects those of `prefixes` that were not since they were last heard.
+    /// Suspects those of `prefixes` that were not suspected since they were last heard.
     fn suspect(
         &mut self,
         source: Ipv6Addr,
@@ -424,7 +425,7 @@ impl Routers {
         }
     }
 
-    /// Finds a prefix missing; whether it was there.
+    /// Finds a prefix missing; returns whether it was there.
     fn judge(&mut self, now: Instant, source: Ipv6Addr, prefix: Ipv6Net, scope: Scope) -> bool {
         let mut missed = false;
         for announced in in_scope(&mut self.routers, source, prefix, scope) {
@@ -436,7 +437,8 @@ impl Routers {
         missed
     }
 
-    /// What ran out and comes back by itself is no change; after another change it is one.
+    /// An expired prefix that is advertised again is no change in itself; after another change it
+    /// is one.
     fn forget_expired(&mut self, carried: &BTreeSet<Ipv6Net>) {
         for router in self.routers.values_mut() {
             router

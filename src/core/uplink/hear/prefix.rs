@@ -1,4 +1,4 @@
-//! A prefix as one router advertises it, and which it may be.
+//! A prefix as one router advertises it, and which prefixes are acceptable.
 
 use std::time::Duration;
 
@@ -22,27 +22,28 @@ pub(super) struct Announced {
     /// On-link until then; in the past where L was never set.
     pub(super) on_link_until: Until,
     pub(super) autonomous: bool,
-    /// P: hosts had better ask for a prefix of their own (RFC 9762).
+    /// P: hosts should request a prefix of their own (RFC 9762).
     pub(super) delegation_preferred: bool,
     /// The preferred lifetime was zero when last heard.
     pub(super) deprecated: bool,
     pub(super) preferred_until: Until,
     /// The end of the preferred lifetime has been acted on.
     pub(super) ran_down: bool,
-    /// By the two-hour rule where addresses are formed.
+    /// When the valid lifetime ends, by the two-hour rule where addresses are formed.
     pub(super) valid_until: Until,
     pub(super) gone: Option<Gone>,
-    /// Ran out; remembered so that its return by itself is no change.
+    /// It ran out, and is remembered so that its return by itself is no change.
     pub(super) expired: bool,
-    /// Already asked about since it was last heard.
+    /// The router was already solicited about it since it was last heard.
     pub(super) suspected: bool,
-    /// Not heard since a link event.
+    /// It was not heard since a link event.
     pub(super) unconfirmed: bool,
     /// The advertisement at hand is the first after a link event to carry it.
     pub(super) was_unconfirmed: bool,
 }
 
-/// Why and since when a prefix is gone though its valid lifetime may run on.
+/// The reason for which, and the time since when, a prefix is gone though its valid lifetime may
+/// run on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Gone {
     Withdrawn(Instant),
@@ -80,7 +81,7 @@ impl Announced {
         }
     }
 
-    /// Takes in a PIO whose L or A is set.
+    /// Handles a PIO whose L or A flag is set.
     pub(super) fn take_in(&mut self, now: Instant, current: u64, pio: &PrefixInformation) {
         let valid = Until::after(now, pio.valid);
         if !self.is_live(now) {
@@ -120,28 +121,29 @@ impl Announced {
         };
     }
 
-    /// Advertised, and not over.
+    /// Whether it was advertised and is not over.
     pub(super) fn is_live(&self, now: Instant) -> bool {
         self.gone.is_none() && !self.expired && !self.valid_until.is_over(now)
     }
 
-    /// The end of its preferred lifetime, or, once that has been acted on, of its valid one.
+    /// When its preferred lifetime ends, or, once that has been acted on, its valid lifetime.
     pub(super) const fn next_end(&self) -> Until {
         if self.gone.is_none() && !self.ran_down { self.preferred_until } else { self.valid_until }
     }
 
-    /// The verdict of CHG-14.
+    /// Marks it as missing (CHG-14).
     pub(super) fn miss(&mut self, now: Instant) {
         self.end(now, Gone::Missing(now));
     }
 
-    /// The one peer of the link has connected anew and advertises others (UPL-11).
+    /// Marks it as one of the former connection: the only peer of the link has connected anew and
+    /// advertises other prefixes (UPL-11).
     pub(super) fn outlive(&mut self, now: Instant) {
         self.end(now, Gone::Former(now));
     }
 
-    /// The one peer of the link has connected anew: what was gone before belongs to the connection
-    /// before (UPL-11).
+    /// Marks it as one of a former connection, if it was gone before the only peer of the link
+    /// connected anew (UPL-11).
     pub(super) fn leave_behind(&mut self, now: Instant) {
         if self.gone.is_some() {
             self.gone = Some(Gone::Former(now));
@@ -170,12 +172,13 @@ pub(super) fn two_hour_rule(now: Instant, stored: Until, received: Lifetime) -> 
     }
 }
 
-/// Whether a PIO says anything.
+/// Whether a PIO is used at all.
 pub(super) fn is_kept(pio: &PrefixInformation) -> bool {
     is_usable(pio.prefix) && (pio.on_link || pio.autonomous)
 }
 
-/// No link-local, multicast or loopback prefix (RA-RX-47), and not everything either.
+/// Whether a prefix can be on a link: it is not link-local, multicast or loopback (RA-RX-47), and
+/// has a length.
 pub(super) fn is_usable(prefix: Ipv6Net) -> bool {
     let network = prefix.network();
     !network.is_unicast_link_local()

@@ -1,37 +1,38 @@
 //! Whether a default router is still there, where another one could take its place (RFC 4861
 //! §6.3.6, RFC 7084 W-1).
 //!
-//! A router that has been silent for longer than its interval, or beside which another one
-//! appears, is asked by unicast solicitations. One that does not answer is moved behind those that
-//! are heard, and comes back with its next advertisement: silence is no withdrawal.
+//! A router is solicited by unicast when it has been silent for longer than its interval, or when
+//! another router appears. One that does not answer is placed behind those that do, and returns
+//! with its next advertisement: silence is no withdrawal.
 
 use std::time::Duration;
 
 use crate::time::{Deadline, Instant};
 
-/// Times of the solicitations, from the first. What they draw may wait for
-/// MIN_DELAY_BETWEEN_RAS (RFC 4861 §6.2.6).
+/// Times of the solicitations, from the first. The answer may wait for MIN_DELAY_BETWEEN_RAS (RFC
+/// 4861 §6.2.6).
 const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
-/// A router that was asked and did not answer within this time is silent.
+/// A router that does not answer within this time after the first solicitation is silent.
 const VERDICT_AFTER: Duration = Duration::from_secs(5);
-/// A router that was heard this shortly before is not asked.
+/// A router that was heard within this time is not solicited.
 const JUST_HEARD: Duration = Duration::from_secs(1);
-/// From one question to the next, whatever others advertise meanwhile.
+/// The least time from one series of solicitations to the next, however often other routers
+/// advertise meanwhile.
 const REST: Duration = Duration::from_secs(60);
 /// MaxRtrAdvInterval, unless less follows from the Router Lifetime (RFC 4861 §6.2.1).
 const LONGEST_INTERVAL: Duration = Duration::from_secs(600);
 
-/// After a solicitation that could not be sent.
+/// The pause after a solicitation that could not be sent.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// What is known of one router.
+/// Whether one router answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Reach {
     question: Option<Question>,
-    /// When the last question began.
+    /// When the last series of solicitations began.
     asked_at: Option<Instant>,
     silent: bool,
-    /// It was not heard since a link event: what was heard before that shows nothing.
+    /// It was not heard since a link event: advertisements before that prove nothing.
     is_doubtful: bool,
 }
 
@@ -44,12 +45,12 @@ struct Question {
 }
 
 impl Reach {
-    /// Of a router that was heard before a link event.
+    /// The state of a router that was heard before a link event.
     pub(super) fn doubtful() -> Self {
         Self { is_doubtful: true, ..Self::default() }
     }
 
-    /// It was heard.
+    /// Notes an advertisement of the router.
     pub(super) fn heard(&mut self) {
         self.question = None;
         self.silent = false;
@@ -64,8 +65,8 @@ impl Reach {
         self.is_doubtful
     }
 
-    /// When a router last heard at `heard_at`, with a Router Lifetime of `lifetime`, has missed
-    /// its interval: none where that led to nothing.
+    /// When a router last heard at `heard_at`, with a Router Lifetime of `lifetime`, has missed its
+    /// interval; none while it is being solicited, and where it is silent.
     pub(super) fn overdue_at(&self, heard_at: Instant, lifetime: Duration) -> Option<Instant> {
         if self.question.is_some() || self.silent {
             return None;
@@ -75,9 +76,9 @@ impl Reach {
         Some(rested.max(heard_at + interval))
     }
 
-    /// Has it asked at once, unless it is being asked: what showed that it may not be there any more
-    /// is no advertisement of another.
-    pub(super) fn wonder_at_once(&mut self, now: Instant) -> bool {
+    /// Solicits it at once, unless that is under way. The reason is an event that any node cannot
+    /// cause, unlike the advertisement of another router.
+    pub(super) fn check_at_once(&mut self, now: Instant) -> bool {
         if self.question.is_some() || self.silent {
             return false;
         }
@@ -86,8 +87,8 @@ impl Reach {
         true
     }
 
-    /// Has it asked, unless it is being asked or was lately.
-    pub(super) fn wonder(&mut self, now: Instant, heard_at: Instant) {
+    /// Solicits it, unless that is under way or was done lately.
+    pub(super) fn check(&mut self, now: Instant, heard_at: Instant) {
         let rests = self.asked_at.is_some_and(|at| now.since(at) < REST);
         if self.question.is_none() && !self.silent && !rests {
             let ask_from = if self.is_doubtful { now } else { now.max(heard_at + JUST_HEARD) };
@@ -96,7 +97,7 @@ impl Reach {
         }
     }
 
-    /// True when a solicitation has to be sent; it counts as sent.
+    /// Returns whether a solicitation has to be sent; it counts as sent.
     pub(super) fn ask(&mut self, now: Instant) -> bool {
         let Some(question) = &mut self.question else { return false };
         let is_due = question.ask_at().is_some_and(|at| at <= now);
@@ -107,14 +108,14 @@ impl Reach {
         is_due
     }
 
-    /// A solicitation could not be sent: that no answer comes shows nothing, and it is asked anew.
+    /// A solicitation could not be sent: a missing answer proves nothing, and the series begins anew.
     pub(super) fn handle_dropped(&mut self, now: Instant) {
         if let Some(question) = &mut self.question {
             *question = Question { ask_from: now + AGAIN_AFTER, asked: 0, first_at: None };
         }
     }
 
-    /// Finds it silent when it has not answered in its time.
+    /// Marks it as silent when it has not answered in time.
     pub(super) fn judge(&mut self, now: Instant) {
         let verdict_at = self.question.and_then(|question| question.verdict_at());
         if verdict_at.is_some_and(|at| at <= now) {

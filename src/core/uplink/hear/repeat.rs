@@ -1,5 +1,5 @@
-//! Advertisements that repeat what their router sent before: their lifetimes start anew or count
-//! down, and nothing else has to be found out (CHG-01).
+//! Advertisements that repeat the last one of their router: their lifetimes start anew or count
+//! down, and nothing else has changed (CHG-01).
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::wire::ndp_option::NdpOption;
 /// A repeated lifetime is set in the kernel when one part in this many is left of the one that the
 /// kernel knows, well before its end.
 const PART: u32 = 4;
-/// But no sooner and no later than that after an advertisement: a router may advertise every 30 ms
-/// (RFC 6275 §7.5), and each time costs as much as there is to derive.
+/// The least and the longest time from an advertisement to the update: a router may advertise every
+/// 30 ms (RFC 6275 §7.5), and each update derives the whole desired state.
 pub(super) const SOONEST: Duration = Duration::from_millis(500);
 const LATEST: Duration = Duration::from_secs(10);
 
@@ -64,8 +64,8 @@ fn is_same_option(one: &NdpOption, other: &NdpOption) -> bool {
 }
 
 impl Router {
-    /// Whether taking in `advertisement` can move nothing but ends: it repeats the last, and all
-    /// that this brought is still there as it brought it.
+    /// Whether `advertisement` can move only the ends of lifetimes: it repeats the last one, and
+    /// all entries of that are still there unchanged.
     pub(super) fn repeats(&self, now: Instant, advertisement: &RouterAdvertisement) -> bool {
         self.last.as_ref().is_some_and(|last| is_repeated(last, advertisement))
             && !self.reach.is_silent()
@@ -79,7 +79,7 @@ impl Router {
             && advertisement.options.iter().all(|option| self.has(option))
     }
 
-    /// Whether what an option brought is kept, or gone where it says so.
+    /// Whether the entry of an option is kept, or has ended where the option ends it.
     fn has(&self, option: &NdpOption) -> bool {
         match option {
             NdpOption::Prefix(pio) => self.prefixes.get(&pio.prefix).is_none_or(|known| {
@@ -113,7 +113,8 @@ impl Router {
         }
     }
 
-    /// Takes in an advertisement that repeats the last; when what it moved has to be in the kernel.
+    /// Handles an advertisement that repeats the last; returns the time by which the new lifetimes
+    /// have to be in the kernel.
     pub(super) fn take_in_again(
         &mut self,
         now: Instant,

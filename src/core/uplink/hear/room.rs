@@ -17,10 +17,11 @@ use crate::time::{Instant, Until};
 /// Entries of one kind kept for one router.
 pub(super) const MAX_ENTRIES: usize = 64;
 
-/// What decides which entry leaves. Advertisements are counted, as many can come in one instant.
+/// The properties of an entry that decide whether it leaves. Advertisements are counted, as many
+/// can come in one instant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Standing {
-    /// It still holds.
+    /// It is still valid.
     pub(super) holds: bool,
     /// The advertisement that it appeared in.
     pub(super) since: u64,
@@ -28,8 +29,8 @@ pub(super) struct Standing {
     pub(super) heard: u64,
 }
 
-/// The entry of a full table that leaves it in favour of one that advertisement `current` brings;
-/// none when all that could leave came with that advertisement as well.
+/// The entry of a full table that leaves it in favour of one that advertisement `current` has; none
+/// when all that could leave came with that advertisement as well.
 pub(super) fn least_useful<K>(
     entries: impl Iterator<Item = (K, Standing)>,
     current: u64,
@@ -95,7 +96,7 @@ mod tests {
     fn what_is_over_leaves_first_then_what_was_heard_longest_ago() {
         let over = [standing(true, 1, 1), standing(false, 2, 7), standing(false, 3, 6)];
         assert_eq!(least_useful(over.into_iter().enumerate(), 8), Some(2));
-        // The half that has been there longest stays, however long ago it was heard.
+        // The half that has been there longest stays, however long ago it was last heard.
         let live = [(1, 1), (2, 2), (3, 7), (4, 6)].map(|(since, at)| standing(true, since, at));
         assert_eq!(least_useful(live.into_iter().enumerate(), 8), Some(3));
         let now = [(1, 1), (8, 8)].map(|(since, at)| standing(true, since, at));

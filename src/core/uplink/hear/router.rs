@@ -1,4 +1,4 @@
-//! What one router advertises, and the judgement of a single option.
+//! The state that one router advertises, and the effect of each option.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -13,10 +13,10 @@ use crate::time::{Instant, Lifetime, Until};
 use crate::wire::ndp::RouterAdvertisement;
 use crate::wire::ndp_option::{NdpOption, Preference, PrefixInformation};
 
-/// A router that may split its options over advertisements has this time to bring the rest by
-/// itself before it is asked, and more of it the oftener it was seen to.
+/// How long a router that may split its options over advertisements has to send the rest by itself
+/// before it is solicited; a multiple of it if it was often seen to split them.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Once is no habit.
+/// How often a behaviour has to be seen before it counts as a habit.
 const HABIT: u32 = 2;
 /// A router without any lifetime left is forgotten after this time.
 const SPENT: Duration = Duration::from_secs(7200);
@@ -37,7 +37,7 @@ pub(super) struct Route {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Router {
     pub(super) heard_at: Instant,
-    /// The advertisement that it appeared with, and its last.
+    /// The numbers of the advertisement that it appeared with, and of its last.
     pub(super) since: u64,
     pub(super) heard: u64,
     pub(super) default_until: Until,
@@ -50,22 +50,22 @@ pub(super) struct Router {
     pub(super) search: Vec<Entry<String>>,
     pub(super) pref64: Vec<Entry<Ipv6Net>>,
     pub(super) captive_portal: Option<(String, Until)>,
-    /// Whether it is still there, where that matters.
+    /// Whether it still answers.
     pub(super) reach: Reach,
     /// Its last advertisement that differed from the one before.
     pub(super) last: Option<RouterAdvertisement>,
     /// The prefixes of its last advertisement that carried any.
     last_carried: BTreeSet<Ipv6Net>,
-    /// A prefix that it had left out was in the answer to the question about it: it splits its
-    /// options over advertisements.
+    /// How often a prefix that it had omitted was in the answer to the solicitation about it: it
+    /// splits its options over advertisements.
     splits: Evidence,
-    /// A prefix that was found missing was advertised again: it changes often, or splits them and
-    /// answers with one part.
+    /// How often a prefix that was found missing was advertised again: its prefixes change often,
+    /// or it splits them and answers with one part.
     returns: Evidence,
 }
 
-/// How often something was seen. It is forgotten time by time: a provider that changes its prefix
-/// every day brings back old ones too.
+/// How often a behaviour was seen. Occurrences are forgotten one by one: a provider that changes
+/// its prefix every day also returns to old ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Evidence {
     count: u32,
@@ -73,11 +73,12 @@ struct Evidence {
 }
 
 impl Evidence {
-    /// One occurrence is forgotten after this time.
-    const AGES: Duration = Duration::from_secs(300);
+    /// The time after which one occurrence is forgotten.
+    const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
 
     fn count(self, now: Instant) -> u32 {
-        let aged = self.last_at.map_or(0, |at| now.since(at).as_secs() / Self::AGES.as_secs());
+        let aged =
+            self.last_at.map_or(0, |at| now.since(at).as_secs() / Self::FORGOTTEN_AFTER.as_secs());
         self.count.saturating_sub(u32::try_from(aged).unwrap_or(u32::MAX))
     }
 
@@ -87,7 +88,7 @@ impl Evidence {
     }
 }
 
-/// What the prefixes of an advertisement are to those that its router advertised before.
+/// How the prefixes of an advertisement relate to those that its router advertised before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Arrival {
     /// Its last advertisement carried all of them.
@@ -100,7 +101,7 @@ pub(super) enum Arrival {
     Unknown,
 }
 
-/// The prefixes that `advertisement` says something of that holds.
+/// The valid prefixes in `advertisement` that can be on a link.
 pub(super) fn carried(advertisement: &RouterAdvertisement) -> impl Iterator<Item = Ipv6Net> {
     let kept = advertisement.prefixes().filter(|pio| is_kept(pio) && !pio.valid.is_zero());
     kept.map(|pio| pio.prefix)
@@ -130,9 +131,9 @@ impl Router {
         }
     }
 
-    /// What an advertisement that carries these prefixes brings. It is compared with the last, not
-    /// with all that is remembered: a router that goes back to what it advertised before has
-    /// changed as well.
+    /// How an advertisement that carries these prefixes relates to the earlier ones. It is compared
+    /// with the last, not with all that are remembered: a router that returns to earlier prefixes
+    /// has changed as well.
     pub(super) fn arrival(&self, now: Instant, carried: &BTreeSet<Ipv6Net>) -> Arrival {
         let one = |prefix: &Ipv6Net| match self.prefixes.get(prefix) {
             Some(known) if known.is_live(now) && self.last_carried.contains(prefix) => {
@@ -145,8 +146,9 @@ impl Router {
         carried.iter().map(one).max().unwrap_or(Arrival::Nothing)
     }
 
-    /// How long after such an arrival the router is asked about what it left out, if it is. What it
-    /// never advertised before is a change, whatever it was seen to do.
+    /// How long after such an advertisement the router is solicited about the prefixes that it
+    /// omitted; none where it is not. A prefix that it never advertised before is a change,
+    /// whatever its habits are.
     pub(super) fn pause_before_asking(&self, now: Instant, arrival: Arrival) -> Option<Duration> {
         match arrival {
             Arrival::Nothing => None,
@@ -162,8 +164,8 @@ impl Router {
         }
     }
 
-    /// Takes in whether an advertisement held a prefix that was asked about, and whether it held
-    /// all that is advertised.
+    /// Notes whether an advertisement had a prefix that its router was solicited about, and whether
+    /// it had all prefixes of the router.
     pub(super) fn take_evidence(&mut self, now: Instant, confirmed: bool, held_all: bool) {
         if held_all {
             (self.splits, self.returns) = (Evidence::default(), Evidence::default());
@@ -172,7 +174,7 @@ impl Router {
         }
     }
 
-    /// Whether it is a default router, as far as is known.
+    /// Whether its last Router Lifetime was not zero.
     pub(super) fn is_default(&self) -> bool {
         self.default_until > Until::At(self.heard_at)
     }
@@ -230,7 +232,7 @@ impl Router {
             NdpOption::Route(route) => {
                 let until = Until::after(now, route.lifetime);
                 if route.prefix.prefix_len() == 0 {
-                    // Overrides the header of the same advertisement (RFC 4191 §3.1).
+                    // The option overrides the header of the same advertisement (RFC 4191 §3.1).
                     self.default_until = until;
                     self.preference = route.preference;
                 } else if route.lifetime.is_zero() {
@@ -285,7 +287,7 @@ impl Router {
         }
     }
 
-    /// Makes room for one more prefix; whether there is some.
+    /// Makes room for one more prefix; returns whether there is any.
     fn make_room(&mut self, now: Instant) -> bool {
         if self.prefixes.len() < MAX_ENTRIES {
             return true;
@@ -316,7 +318,7 @@ impl Router {
             .insert(destination, Route { preference, until, since: current, heard: current });
     }
 
-    /// Marks and drops what has run out.
+    /// Marks and drops entries that have run out.
     pub(super) fn expire(&mut self, now: Instant) {
         self.prefixes.retain(|_, prefix| {
             if prefix.valid_until.is_over(now) {
@@ -341,11 +343,12 @@ impl Router {
         }
     }
 
-    /// When the next of its facts runs out.
+    /// When the next of its entries runs out.
     pub(super) fn next_end(&self) -> Option<Instant> {
         let prefixes = self.prefixes.values().filter(|prefix| !prefix.expired);
         let ends = prefixes.flat_map(|prefix| {
-            // An on-link end that has passed was a withdrawal, dealt with when it came.
+            // The end of being on-link lies in the past where it was withdrawn, which was handled
+            // at that time.
             let on_link = (prefix.on_link_until > Until::At(prefix.heard_at)
                 && prefix.on_link_until < prefix.valid_until)
                 .then_some(prefix.on_link_until);
@@ -361,7 +364,7 @@ impl Router {
         ends.chain(default).chain(spent).filter_map(Until::at).min()
     }
 
-    /// Nothing that it advertised holds any more.
+    /// Whether no entry that it advertised is valid any more.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         self.default_until.is_over(now)
             && !self.prefixes.values().any(|prefix| prefix.is_live(now))

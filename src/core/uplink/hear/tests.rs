@@ -390,7 +390,7 @@ fn a_lifetime_of_zero_withdraws_what_it_names() {
 
 /// RA-RX-25, RA-RX-43, RA-RX-44
 #[test]
-fn of_what_has_one_value_the_newest_counts_and_zero_is_not_said() {
+fn of_single_values_the_newest_counts_and_zero_is_none() {
     let mut routers = routers();
     let mut said = ra(vec![NdpOption::Mtu(1400)]);
     said.hop_limit = 64;

@@ -1,4 +1,4 @@
-//! What is heard, in the form in which the rest of the core uses it.
+//! The results of advertisements, in the form in which the rest of the core uses them.
 
 use std::net::Ipv6Addr;
 
@@ -10,13 +10,13 @@ use crate::wire::ndp_option::Preference;
 /// A change of the union over routers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct PrefixChange {
-    /// Of this prefix.
+    /// The prefix.
     pub prefix: Ipv6Net,
-    /// What happened to it.
+    /// The kind of change.
     pub kind: PrefixChangeKind,
 }
 
-/// What can happen to an on-link or autonomous prefix.
+/// The changes of an on-link or autonomous prefix.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum PrefixChangeKind {
     /// Not known before.
@@ -42,7 +42,7 @@ pub struct RouterChange {
     pub is_default: bool,
 }
 
-/// A prefix as the union of the routers has it.
+/// A prefix in the union over routers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EffectivePrefix {
     /// The prefix.
@@ -55,15 +55,15 @@ pub struct EffectivePrefix {
     pub preferred_until: Until,
     /// Valid until, by the two-hour rule (RFC 4862 §5.5.3 e).
     pub valid_until: Until,
-    /// The advertisement, counted from the first, that it appeared with.
+    /// The number of the advertisement that it appeared with.
     pub since: u64,
     /// The router that the lease came from advertises it.
     pub of_lease: bool,
-    /// When every router that advertised it had withdrawn it, or it was found missing; what is
-    /// made from it can leave after the grace time once something else is in its place.
+    /// When every router that advertised it had withdrawn it, or it was found missing; its
+    /// addresses and routes can be removed after the grace time once there is another prefix.
     pub gone_since: Option<Instant>,
-    /// What made it go is that the link, which has one peer, has connected anew: nothing is reached
-    /// from its addresses any more (UPL-11).
+    /// It is gone because the link, which has one peer, has connected anew: nothing is reached from
+    /// its addresses any more (UPL-11).
     pub is_former: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Asking a router about prefixes that it left out (CHG-14, after draft-ietf-6man-slaac-renum).
+//! Soliciting a router about prefixes that it omitted (CHG-14, after draft-ietf-6man-slaac-renum).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -9,28 +9,28 @@ use ipnet::Ipv6Net;
 use crate::core::uplink::change::Bucket;
 use crate::time::{Deadline, Instant};
 
-/// Times of the solicitations, from the first; while no advertisement answers.
+/// Times of the solicitations, from the first, while no advertisement comes.
 const ASK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Duration::from_secs(12)];
 /// A router may split its options over several advertisements, which leave one after the other (RFC
 /// 4861 §6.2.3): the parts of an answer are collected for this long.
 const PARTS: Duration = Duration::from_millis(150);
-/// An answer to all comes up to MAX_RA_DELAY_TIME after the question (RFC 4861 §6.2.6), and before it
-/// what the router sends of its own accord: whatever comes earlier need not be the answer.
+/// A multicast answer comes up to MAX_RA_DELAY_TIME after the solicitation (RFC 4861 §6.2.6), and
+/// unsolicited advertisements may come before it: an earlier one need not be the answer.
 const ANSWER_DELAY: Duration = Duration::from_millis(600);
 
-/// After a solicitation that could not be sent.
+/// The pause after a solicitation that could not be sent.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Solicitations of one uplink about what was left out: any node on the link can forge what draws
-/// them.
+/// How often such solicitations leave on one uplink: any node on the link can forge the
+/// advertisements that cause them.
 const QUESTIONS: Bucket = Bucket::new(3, Duration::from_secs(10));
 
-/// The router of the prefix that is in doubt.
+/// The routers that may have advertised the prefix in doubt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Scope {
-    /// Of the router that left it out.
+    /// The router that omitted it.
     Router,
-    /// Of any router heard before a link event.
+    /// Any router heard before a link event.
     Link,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum Scope {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Suspicion {
     pub(super) scope: Scope,
-    /// Nothing has shown the change yet: that the prefix is missing is the news.
+    /// No other change was seen: that the prefix is missing is the change.
     pub(super) is_news: bool,
     ask_from: Instant,
     asked: usize,
@@ -47,14 +47,14 @@ pub(super) struct Suspicion {
 }
 
 impl Suspicion {
-    /// To be asked about from `ask_from` on.
+    /// Solicitations leave from `ask_from` on.
     pub(super) const fn new(scope: Scope, is_news: bool, ask_from: Instant) -> Self {
         Self { scope, is_news, ask_from, asked: 0, asked_at: ask_from, verdict_at: None }
     }
 
-    /// The router that was asked advertises, and leaves the prefix out. To this machine alone it
-    /// sends answers and nothing else; but what any router on the link may have advertised waits for
-    /// the answers of the others.
+    /// The solicited router advertises, and omits the prefix. A unicast advertisement to this
+    /// machine can only be the answer; but if any router on the link may have advertised the
+    /// prefix, the verdict waits for the answers of the others.
     fn handle_omission(&mut self, now: Instant, to_us: bool) {
         let parts = now + PARTS;
         let is_whole = to_us && self.scope == Scope::Router;
@@ -67,7 +67,7 @@ impl Suspicion {
         Some(self.ask_from + *after)
     }
 
-    /// No question leaves before `free_at`.
+    /// When it has something to do; no solicitation leaves before `free_at`.
     fn deadline(&self, can_send: bool, free_at: Instant) -> Option<Deadline> {
         let ask = self.ask_at().filter(|_| can_send).map(|at| at.max(free_at));
         let ask = ask.map(|at| Deadline::new(at, "question about an omitted prefix"));
@@ -76,7 +76,7 @@ impl Suspicion {
     }
 }
 
-/// What is suspected, by the router that is asked and the prefix that it left out.
+/// The suspicions, by the router that is solicited and the prefix that it omitted.
 #[derive(Clone, Debug)]
 pub(super) struct Suspicions {
     all: BTreeMap<(Ipv6Addr, Ipv6Net), Suspicion>,
@@ -96,7 +96,7 @@ impl Suspicions {
         self.all.is_empty()
     }
 
-    /// Keeps those that `keeps` says.
+    /// Keeps the suspicions that `keeps` accepts.
     pub(super) fn retain(&mut self, keeps: impl Fn(Ipv6Addr, &Ipv6Net, Scope) -> bool) {
         self.all.retain(|(router, prefix), suspicion| keeps(*router, prefix, suspicion.scope));
     }
@@ -114,8 +114,8 @@ impl Suspicions {
         self.all.range_mut((router, FIRST)..=(router, LAST))
     }
 
-    /// Takes in an advertisement of `router` that carries these prefixes, `to_us` where it came to
-    /// this machine alone; whether one of them had been asked about.
+    /// Handles an advertisement of `router` that carries these prefixes, `to_us` where it came to
+    /// this machine alone; returns whether the router had been solicited about one of them.
     pub(super) fn heard(
         &mut self,
         now: Instant,
@@ -135,7 +135,7 @@ impl Suspicions {
         confirmed
     }
 
-    /// A router that a solicitation has to be sent to; it counts as sent.
+    /// A router that has to be solicited; the solicitation counts as sent.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Ipv6Addr> {
         let is_time = |suspicion: &Suspicion| suspicion.ask_at().is_some_and(|at| at <= now);
         let waiting = self.all.iter().filter(|(_, suspicion)| is_time(suspicion));
@@ -153,8 +153,8 @@ impl Suspicions {
         Some(router)
     }
 
-    /// A solicitation of `router` could not be sent: what it leaves out until it has been asked anew
-    /// is no answer.
+    /// A solicitation of `router` could not be sent: an advertisement is no answer until it has
+    /// been sent anew.
     pub(super) fn handle_dropped(&mut self, now: Instant, router: Ipv6Addr) {
         for (_, suspicion) in self.of(router).filter(|(_, one)| one.verdict_at.is_none()) {
             if std::mem::take(&mut suspicion.asked) > 0 {
@@ -163,7 +163,7 @@ impl Suspicions {
         }
     }
 
-    /// Those that a verdict has to be given on; they are over with it.
+    /// Removes the suspicions that a verdict has to be given on, and returns them.
     pub(super) fn take_over(&mut self, now: Instant) -> Vec<(Ipv6Addr, Ipv6Net, Suspicion)> {
         let mut over = Vec::new();
         self.all.retain(|(router, prefix), suspicion| {

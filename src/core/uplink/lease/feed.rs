@@ -1,4 +1,4 @@
-//! What another program says that it holds.
+//! The report of another program about the lease that it holds.
 
 use std::net::Ipv6Addr;
 
@@ -10,14 +10,14 @@ use crate::wire::dhcpv6_option::{Duid, Iaid};
 /// The longest search domain, in octets (RFC 1035 §2.3.4).
 const DOMAIN: usize = 253;
 
-/// What a requesting program holds on an uplink, all of it.
+/// The whole lease of a requesting program on an uplink, or the end of prefixes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feed {
-    /// What has happened.
+    /// The event that it reports.
     pub event: Event,
-    /// When, in nanoseconds since boot, where the hook says it. What arrives behind something newer
-    /// is not taken in.
+    /// The time of the event in nanoseconds since boot, where the hook reports it. A report that
+    /// arrives after a newer one is dropped.
     #[serde(default)]
     pub at: Option<u64>,
     /// The uplink.
@@ -25,10 +25,10 @@ pub struct Feed {
     /// The server, where the program names it.
     #[serde(default)]
     pub server: Option<Duid>,
-    /// What is delegated.
+    /// The delegated prefixes.
     #[serde(default)]
     pub prefixes: Vec<FedPrefix>,
-    /// What was, and is no more.
+    /// Prefixes that are delegated no more.
     #[serde(default)]
     pub withdrawn: Vec<WithdrawnPrefix>,
     /// DNS servers.
@@ -39,13 +39,13 @@ pub struct Feed {
     pub domains: Vec<String>,
 }
 
-/// What has happened to a lease.
+/// The event of a lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// It was given or confirmed, and is as the feed says.
+    /// It was granted or confirmed, and is as the feed says.
     Bound,
-    /// What the feed withdraws has ended: it ran out, or was released.
+    /// The prefixes that the feed withdraws have ended: they ran out, or were released.
     Ended,
 }
 
@@ -83,9 +83,9 @@ const fn first() -> Iaid {
 }
 
 impl Feed {
-    /// The most prefixes that one names, and the most that it withdraws.
+    /// The most delegated prefixes in one feed, and the most withdrawn ones.
     pub const PREFIXES: usize = 64;
-    /// The most DNS servers and the most search domains.
+    /// The most DNS servers and the most search domains in one feed.
     pub const RESOLVERS: usize = 16;
 
     /// Whether it can be believed, as if it came from the network.

@@ -1,7 +1,7 @@
-//! How fast feeds are taken in: each may change the lease, and with it all that follows from it.
+//! The rate at which feeds are handled: each may change the lease and cause a derivation.
 //!
-//! A program that says more than that is heard all the same: what waits is merged, so that the
-//! newest of what it holds is taken in as soon as it may be.
+//! Of a program that reports more often nothing is lost: feeds that wait are merged, so that the
+//! newest lease is handled as soon as the rate allows.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use super::feed::{Event, Feed};
 use crate::core::uplink::change::Bucket;
 use crate::time::{Deadline, Instant};
 
-/// Feeds that are taken in at once, and then one in each such time.
+/// The number of feeds that are handled at once, and the time after which one more is.
 const FEEDS: Bucket = Bucket::new(8, Duration::from_millis(500));
-/// A flood is over when no feed has had to wait for this long.
+/// A flood is over when no feed has waited for this long.
 const CALM: Duration = Duration::from_secs(10);
 
 /// The feeds of one uplink.
 #[derive(Clone, Debug)]
 pub(super) struct Feeds {
     bucket: Bucket,
-    /// What all feeds that wait say together: a lease, or the end of prefixes, or both.
+    /// All waiting feeds, merged: a lease, or the end of prefixes, or both.
     bound: Option<Feed>,
     ended: Option<Feed>,
-    /// The flood that there is ends then, if nothing more has to wait.
+    /// When the present flood is over, if no more feeds wait.
     flooded_until: Option<Instant>,
 }
 
@@ -30,8 +30,8 @@ impl Feeds {
         Self { bucket: FEEDS, bound: None, ended: None, flooded_until: None }
     }
 
-    /// Whether a feed may be taken in now. One that may not comes out of [`poll`](Self::poll), as a
-    /// part of what has come until then.
+    /// Whether a feed may be handled now. One that may not comes out of [`poll`](Self::poll),
+    /// merged with all that have come until then.
     pub(super) fn admits(&mut self, now: Instant, feed: &Feed) -> bool {
         let admits = !self.is_waiting() && self.bucket.take(now);
         if !admits {
@@ -41,7 +41,7 @@ impl Feeds {
         admits
     }
 
-    /// What waited for its turn.
+    /// The merged feeds that have waited.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Feed> {
         self.flooded_until.take_if(|until| *until <= now);
         if !self.is_waiting() || !self.bucket.take(now) {
@@ -50,7 +50,7 @@ impl Feeds {
         self.bound.take().or_else(|| self.ended.take())
     }
 
-    /// Whether more was handed over lately than can be taken in.
+    /// Whether feeds have waited lately.
     pub(super) const fn is_flooded(&self) -> bool {
         self.flooded_until.is_some()
     }
@@ -67,7 +67,7 @@ impl Feeds {
         self.bound.is_some() || self.ended.is_some()
     }
 
-    /// A lease is all that there is: it replaces what was known before, but for what that withdrew.
+    /// Merges a feed: a lease replaces everything known before, except the withdrawn prefixes.
     fn add(&mut self, mut feed: Feed) {
         let before = match feed.event {
             Event::Bound => [self.bound.take(), self.ended.take()],

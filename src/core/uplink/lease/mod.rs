@@ -1,12 +1,12 @@
-//! One uplink's lease: what is held, and what requests it.
+//! One uplink's lease: the held prefixes, and the requester.
 //!
-//! What is held (`held`) outlives the exchanges that got it: prefixes run by their own lifetimes
-//! and only a Reply, their expiry or the operator ends them (SEC-05). Nothing is ever released:
-//! what is delegated may be in use downstream (RFC 9915 §6.3, RFC 9096 §3.1). `remember` carries it
-//! over a restart.
+//! The held prefixes (`held`) outlive the exchanges that got them: they run by their own lifetimes,
+//! and only a Reply, their expiry or the operator ends them (SEC-05). Nothing is ever released: a
+//! delegated prefix may be in use downstream (RFC 9915 §6.3, RFC 9096 §3.1). `remember` carries
+//! them over a restart.
 //!
-//! What requests it is a [`Requester`]: the built-in one (`client`), or another program in its
-//! place. Both are handed what is held and change it by what they are given.
+//! A [`Requester`] requests the lease: the built-in one (`client`), or another program in its
+//! place. Each is passed the lease, and changes it as servers grant it.
 
 mod client;
 mod feed;
@@ -45,7 +45,7 @@ pub struct Lease {
     requester: Requester,
 }
 
-/// What sends requests to the delegating routers. Another requester is another case,
+/// The program that sends requests to the delegating routers. Another requester is another case,
 /// and the compiler names the methods that it has to answer.
 #[derive(Clone, Debug)]
 enum Requester {
@@ -55,9 +55,9 @@ enum Requester {
     Program(Box<Program>),
 }
 
-/// What is held.
+/// The lease itself.
 impl Lease {
-    /// Holds what `stored` says, as far as it is valid at `now`; sends nothing until
+    /// Restores the lease in `stored`, as far as it is valid at `now`; sends nothing until
     /// [`link_up`](Self::link_up). A prefix of an IA_PD that is not configured any more has ended.
     pub fn new(rules: Rules, stored: Option<&StoredLease>, random: Random, now: Instant) -> Self {
         let held = match stored {
@@ -78,8 +78,7 @@ impl Lease {
         self.held.prefixes()
     }
 
-    /// The valid lifetime with which the server last gave a prefix; none where that was before a
-    /// restart.
+    /// The valid lifetime that the server last gave a prefix; none where that was before a restart.
     pub fn given_for(&self, iaid: Iaid, prefix: Ipv6Net) -> Option<Lifetime> {
         self.held.given_for(iaid, prefix)
     }
@@ -104,7 +103,7 @@ impl Lease {
         self.held.timers().and_then(|timers| timers.t1.at()).filter(|at| *at > now)
     }
 
-    /// Since when the first of the prefixes is gone that have ended.
+    /// When the first of the prefixes ended that are still listed.
     pub fn first_gone(&self) -> Option<Instant> {
         self.held.first_gone()
     }
@@ -114,8 +113,8 @@ impl Lease {
         self.held.forget(before);
     }
 
-    /// Sets the prefixes that other uplinks hold or that are set by hand: what overlaps them is
-    /// refused.
+    /// Sets the prefixes that other uplinks hold or that are set by hand: prefixes that overlap
+    /// them are refused.
     pub fn set_elsewhere(&mut self, elsewhere: Vec<Ipv6Net>) {
         self.held.set_elsewhere(elsewhere);
     }
@@ -125,7 +124,7 @@ impl Lease {
         self.held.refusals.poll()
     }
 
-    /// What servers gave last and this program refused, with the reasons.
+    /// The last prefixes that this program refused, with the reasons.
     pub fn refused(&self) -> &[(Ipv6Net, Refusal)] {
         self.held.refusals.standing()
     }
@@ -138,7 +137,7 @@ impl Lease {
         }
     }
 
-    /// What to store for a restart: none when no prefix is held.
+    /// The lease to store for a restart: none when no prefix is held.
     pub fn stored(&self) -> Option<StoredLease> {
         match &self.requester {
             Requester::BuiltIn(client) => self.held.stored().map(|stored| client.with_key(stored)),
@@ -147,7 +146,7 @@ impl Lease {
     }
 }
 
-/// How the lease is requested.
+/// Requests.
 impl Lease {
     /// The uplink can send: what is held is rebound (CHG-05), else a Solicit is sent (PDC-20: after
     /// a random delay of up to a second unless `hurry`). Ends in a
@@ -204,9 +203,9 @@ impl Lease {
         }
     }
 
-    /// Asks once more at `at` without waiting for the pace of a discovery in vain, which begins
-    /// anew: what was asked just before may still be answered, and then this is a moment later.
-    /// Returns whether that is sooner than it would have been.
+    /// Sends the next Solicit of a discovery in vain at `at`, and starts its intervals anew: if the
+    /// last one was just sent and may still be answered, this is a moment later. Returns whether
+    /// that is sooner than it would have been.
     pub fn ask_soon(&mut self, at: Instant) -> bool {
         match &mut self.requester {
             Requester::BuiltIn(client) => client.ask_soon(at),
@@ -214,7 +213,7 @@ impl Lease {
         }
     }
 
-    /// Discovers anew beside what is held: one Solicit (a probe found the prefix not routed).
+    /// Solicits anew once, beside the lease (a probe found the prefix not routed).
     pub fn rediscover(&mut self, now: Instant) {
         match &mut self.requester {
             Requester::BuiltIn(client) => client.rediscover(now),
@@ -293,7 +292,7 @@ impl Lease {
         }
     }
 
-    /// What the program that requests the lease is to be asked for.
+    /// The renewal that the program which requests the lease is to be asked for.
     pub fn poll_order(&mut self) -> Option<RefreshKind> {
         match &mut self.requester {
             Requester::BuiltIn(_) => None,
@@ -301,7 +300,7 @@ impl Lease {
         }
     }
 
-    /// Whether the program that requests the lease hands over more than can be taken in.
+    /// Whether the program that requests the lease reports more often than the rate allows.
     pub fn is_flooded(&self) -> bool {
         match &self.requester {
             Requester::BuiltIn(_) => false,
@@ -309,7 +308,7 @@ impl Lease {
         }
     }
 
-    /// Takes in what the program that requests the lease holds.
+    /// Handles a report of the program that requests the lease.
     pub fn handle_feed(&mut self, now: Instant, feed: &Feed) -> Progress {
         match &mut self.requester {
             Requester::BuiltIn(_) => Progress::default(),
@@ -350,7 +349,7 @@ impl Lease {
         }
     }
 
-    /// The IA_PDs that servers answer about and grant no prefix in, by IAID.
+    /// The IA_PDs for which servers answer without granting a prefix, by IAID.
     pub fn unavailable(&self) -> &[Unavailable] {
         match &self.requester {
             Requester::BuiltIn(client) => client.unavailable(),

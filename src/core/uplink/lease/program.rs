@@ -1,8 +1,7 @@
-//! Another program in the requester's place: it is made to renew, and what it says it holds is
-//! taken in.
+//! Another program in the requester's place: it is made to renew, and its reports are taken over.
 //!
-//! It retransmits, renews and rebinds by itself. What is left to do here is to have it ask at once
-//! after a change, to ask again where nothing comes of that, and to let lifetimes run out.
+//! It retransmits, renews and rebinds by itself. This module makes it renew at once after a change,
+//! repeats that where no report comes, and ends prefixes that are not valid any more.
 
 use std::time::Duration;
 
@@ -16,30 +15,30 @@ use crate::core::uplink::change::{Outcome, Refresh, RefreshKind};
 use crate::time::{Deadline, Instant, Lifetime};
 use crate::wire::dhcpv6_option::{Duid, Iaid, StatusCode};
 
-/// A renewal has failed when nothing has come of it in that time. It is asked for again then, and
-/// after twice the time whenever that is in vain.
+/// A renewal has failed when no report has come in this time. It is asked for again then, and after
+/// twice the time whenever that is in vain.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The lease is asked for again after this time at the latest.
+/// The longest time between two such attempts.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(320);
-/// A renewal for the sake of others is not asked for more often.
+/// The least time between two renewals for the sake of subordinate routers.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// What is known of the program's exchanges.
+/// The state of the program's exchanges.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
-    /// The IA_PDs that it is configured to ask for.
+    /// The IA_PDs that it is configured to request.
     iaids: Vec<Iaid>,
     strict: bool,
     /// The uplink can send.
     is_up: bool,
-    /// What it has yet to be asked for.
+    /// The renewal that it has yet to be asked for.
     wanted: Option<RefreshKind>,
     asked: Option<Asked>,
-    /// It should have renewed by itself long before: it is asked then.
+    /// When it should have renewed by itself long before: it is asked to then.
     overdue_at: Option<Instant>,
-    /// When it was last asked for the sake of others.
+    /// When it was last asked for the sake of subordinate routers.
     for_others_at: Option<Instant>,
-    /// When the newest report of it was made, in nanoseconds since boot.
+    /// The time of its newest report, in nanoseconds since boot.
     newest_at: Option<u64>,
     feeds: Feeds,
 }
@@ -52,9 +51,9 @@ struct Asked {
     since: Instant,
     /// The last time.
     at: Instant,
-    /// It is asked again then.
+    /// When it is asked again.
     again_at: Instant,
-    /// How long it waits from then on.
+    /// The patience after that.
     patience: Duration,
     /// The outcome of it is awaited.
     is_awaited: bool,
@@ -82,8 +81,8 @@ impl Program {
         }
     }
 
-    /// Has it renew: what it says then is what it holds, and it may have been bound before this
-    /// program was there to hear of it.
+    /// Makes it renew: its report then has the whole lease, which it may have got before this
+    /// program was there to receive a report.
     pub(super) fn link_up(&mut self, now: Instant) {
         self.is_up = true;
         self.ask(now, RefreshKind::Renew, true);
@@ -97,7 +96,7 @@ impl Program {
 
     pub(super) fn refresh(&mut self, now: Instant, refresh: Refresh) {
         match &mut self.asked {
-            // What it was asked for may be answered with what held before this change.
+            // The report about an earlier renewal may have the lease from before this change.
             Some(asked) if asked.at + Duration::from_secs(1) > now => asked.is_awaited = true,
             Some(_) | None => self.ask(now, refresh.kind, true),
         }
@@ -126,12 +125,12 @@ impl Program {
         self.asked = Some(Asked { kind, since: now, at: now, again_at, patience, is_awaited });
     }
 
-    /// What it is to be asked for now.
+    /// The renewal that it is to be asked for now.
     pub(super) const fn poll_order(&mut self) -> Option<RefreshKind> {
         self.wanted.take()
     }
 
-    /// Takes in a report, unless there was a newer one: hooks run in an order, and their reports
+    /// Handles a report, unless there was a newer one: hooks run in one order, and their reports
     /// arrive in any.
     pub(super) fn handle_feed(&mut self, held: &mut Held, now: Instant, feed: &Feed) -> Progress {
         let was_flooded = self.is_flooded();
@@ -141,7 +140,7 @@ impl Program {
         self.take_in(held, now, feed)
     }
 
-    /// Whether it hands over more than can be taken in.
+    /// Whether it reports more often than the rate allows.
     pub(super) const fn is_flooded(&self) -> bool {
         self.feeds.is_flooded()
     }
@@ -166,7 +165,7 @@ impl Program {
         }
         held.seen = now.max(held.seen);
         let mut progress = held.progress_since(&before);
-        // A lease that has ended is no answer: the program asks for another one.
+        // A lease that has ended is no answer: the program requests another one.
         let is_answer = feed.event == Event::Bound && useful;
         if is_answer && let Some(asked) = self.asked.take() {
             progress.outcome = asked.is_awaited.then(|| held.outcome_since(&before));
@@ -176,7 +175,7 @@ impl Program {
     }
 
     fn is_overtaken(&mut self, now: Instant, feed: &Feed) -> bool {
-        // A time that is still to come is of another clock.
+        // A time that is still to come belongs to another clock.
         let Some(at) = feed.at.filter(|at| Duration::from_nanos(*at) <= now.since_boot()) else {
             return false;
         };
@@ -209,8 +208,8 @@ impl Program {
         progress
     }
 
-    /// Asks where there is nothing left, or soon will be: the program may have reported it while
-    /// the agent did not run.
+    /// Asks for a renewal where no lease is left, or soon will be: the program may have reported
+    /// one while the agent did not run.
     fn miss(&mut self, held: &Held, now: Instant) {
         let is_overdue = self.overdue_at.take_if(|at| *at <= now).is_some();
         if self.asked.is_none() && (is_overdue || !held.has_prefix()) {
@@ -233,7 +232,7 @@ impl Program {
         self.is_up && !held.has_prefix()
     }
 
-    /// Asks again at `at` rather than when its patience ends; whether that is sooner.
+    /// Asks again at `at` rather than when its patience ends; returns whether that is sooner.
     pub(super) fn ask_soon(&mut self, at: Instant) -> bool {
         let Some(asked) = self.asked.as_mut().filter(|asked| at < asked.again_at) else {
             return false;
@@ -254,7 +253,7 @@ impl Program {
         self.asked.as_ref().map(|asked| asked.again_at)
     }
 
-    /// The server where the program names it, and what is under way.
+    /// The server where the program names it, and the exchange under way.
     pub(super) fn describe(&self, held: &Held) -> (Option<Duid>, &'static str) {
         let server = held.server.clone().filter(|server| !held.is_empty() && *server != nobody());
         let state = match (&self.asked, held.is_empty()) {
@@ -266,9 +265,9 @@ impl Program {
     }
 }
 
-/// What a feed means, with each prefix in the IA_PD that is its own. dhcpcd lists those of several
-/// IA_PDs under the last one (BKE-02): what is held stays where it is, and of the others each is the
-/// next IA_PD's in the order of `asked`, if there is just one for each.
+/// The leases of a feed, with each prefix in its own IA_PD. dhcpcd lists those of several IA_PDs
+/// under the last one (BKE-02): held prefixes stay where they are, and each of the others belongs
+/// to the next IA_PD in the order of `asked`, if there is exactly one for each.
 fn given(held: &Held, now: Instant, feed: &Feed, asked: &[Iaid]) -> Vec<Given> {
     let known = |prefix: Ipv6Net| {
         let mut leases = held.leases(now, None);

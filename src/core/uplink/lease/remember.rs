@@ -6,7 +6,7 @@ use crate::core::memory::{StoredLease, StoredPrefix};
 use crate::time::{Instant, Until};
 
 impl Held {
-    /// Holds what was stored, as far as it is still valid. A prefix of an IA_PD that is not
+    /// Restores a stored lease, as far as it is still valid. A prefix of an IA_PD that is not
     /// configured any more, or that is not acceptable, has ended.
     pub(super) fn restored(rules: &Rules, stored: &StoredLease, now: Instant) -> Self {
         let mut held = Self::new(rules.shortest_prefix, now);
@@ -32,8 +32,8 @@ impl Held {
         held
     }
 
-    /// What to store for a restart: none when no prefix is held. The key for Reconfigure is left
-    /// out, as the requester has it and adds it.
+    /// The lease to store for a restart: none when no prefix is held. The key for Reconfigure is
+    /// left out, as the requester has it and adds it.
     pub(super) fn stored(&self) -> Option<StoredLease> {
         let prefixes = self.prefixes().into_iter().filter(|prefix| prefix.gone_since.is_none());
         let prefixes: Vec<_> = prefixes

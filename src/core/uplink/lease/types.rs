@@ -1,4 +1,4 @@
-//! The settings of a lease, what is read from it, and the results of its methods.
+//! The settings of a lease, its contents, and the results of its methods.
 
 use std::net::Ipv6Addr;
 
@@ -44,8 +44,8 @@ pub struct DelegatedPrefix {
     pub preferred_until: Until,
     /// Valid until; in the past for a prefix that has ended.
     pub valid_until: Until,
-    /// When the prefix ended, as it was withdrawn or replaced or its valid lifetime ran out: it is
-    /// only listed since.
+    /// When the prefix ended, because it was withdrawn or replaced or its valid lifetime ran out;
+    /// it is still listed after that.
     pub gone_since: Option<Instant>,
 }
 
@@ -63,7 +63,7 @@ pub struct LeasedAddress {
 /// Items, each with the time until which it may be used.
 pub type Ending<T> = Vec<(T, Until)>;
 
-/// What a datagram or the passing of time did to the lease.
+/// The effects of a datagram or of the passing of time on the lease.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Progress {
     /// The set of prefixes or addresses, or a deprecation, changed.
@@ -72,9 +72,9 @@ pub struct Progress {
     pub refreshed: bool,
     /// What [`Lease::refresh`] or [`Lease::link_up`] started has ended.
     pub outcome: Option<Outcome>,
-    /// What a valid Reconfigure asks for: a Renew or a Rebind.
+    /// The refresh that a valid Reconfigure asks for: a Renew or a Rebind.
     pub reconfigure: Option<RefreshKind>,
-    /// What survives a restart has changed and has to be stored.
+    /// The stored part of the lease has changed.
     pub remember: bool,
     /// A condition of the requesting program has begun or ended.
     pub review: bool,
@@ -99,7 +99,7 @@ pub enum Reject {
     Replay,
     /// A Reconfigure that asks for a message that it cannot ask for.
     ReconfigureMessage,
-    /// Holds nothing that was asked for.
+    /// It holds nothing that was requested.
     Useless,
 }
 

@@ -212,7 +212,7 @@ fn what_cannot_be_read_is_kept_aside() {
 
 /// STO-09: what is owed is written by itself when there is room again.
 #[test]
-fn what_is_owed_is_written_within_a_minute() {
+fn missing_lines_are_written_within_a_minute() {
     let dir = tempfile::tempdir().unwrap();
     let below = dir.path().join("state");
     let (mut journal, _, complaints) = Journal::open(&below, NOW, WALL, "boot 1");

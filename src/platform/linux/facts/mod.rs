@@ -1,4 +1,4 @@
-//! Reads what this machine is like from proc(5) and from the tools of packet filters.
+//! Facts about this machine from proc(5) and from the tools of packet filters.
 
 mod sockets;
 
@@ -14,7 +14,7 @@ use nix::net::if_::if_nametoindex;
 use super::process::{capabilities, pids};
 use crate::platform::facts::{Facts, Filter, Interface, Program, Rights};
 
-/// Programs that speak router advertisements or DHCPv6, as the kernel names their processes: in 15
+/// Programs that use router advertisements or DHCPv6, as the kernel names their processes: in 15
 /// letters at most.
 const SPEAKERS: [&str; 19] = [
     "radvd",
@@ -39,10 +39,10 @@ const SPEAKERS: [&str; 19] = [
 ];
 /// The longest that the tool of a packet filter may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The most that is read of what it prints.
+/// The most octets of its output that are read.
 const MOST_RULES: u64 = 16 << 20;
 
-/// What this machine is like.
+/// The facts about this machine.
 pub fn facts() -> Facts {
     Facts {
         forwarding: super::sysctl::forwarding().ok(),
@@ -62,7 +62,7 @@ pub fn facts() -> Facts {
     }
 }
 
-/// Whether something keeps the wall clock right, as the kernel knows it from adjtimex(2).
+/// Whether a program keeps the wall clock right, by adjtimex(2).
 fn clock_is_synchronized() -> Option<bool> {
     #[expect(unsafe_code, reason = "a structure of numbers, for which zeros are a value")]
     let mut clock: libc::timex = unsafe { std::mem::zeroed() };
@@ -82,7 +82,7 @@ fn release(text: &str) -> Option<(u32, u32)> {
 }
 
 fn interfaces() -> BTreeMap<String, Interface> {
-    // What has IPv6 is listed there; sysfs may be that of another network namespace.
+    // The interfaces with IPv6 are listed there; sysfs may be that of another network namespace.
     let Ok(entries) = fs::read_dir("/proc/sys/net/ipv6/conf") else { return BTreeMap::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let running = running();
@@ -130,7 +130,7 @@ fn managers(interface: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// Programs of this network namespace that speak.
+/// Programs of this network namespace that use router advertisements or DHCPv6.
 fn programs() -> Vec<Program> {
     let Ok(own_network) = fs::read_link("/proc/self/ns/net") else { return Vec::new() };
     let own = std::process::id();
@@ -171,10 +171,10 @@ fn rights() -> Rights {
     }
 }
 
-/// What a tool prints; none where it is not there, fails, or takes too long.
+/// The output of a tool; none where it is not installed, fails, or takes too long.
 fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
-    // Tools of packet filters are in directories that not everybody searches.
+    // Tools of packet filters are in directories that are not in every user's PATH.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_that_is_not_there_or_fails_has_said_nothing() {
+    fn a_tool_that_is_missing_or_fails_has_no_output() {
         assert_eq!(output_of("there-is-no-such-program", &[]), None);
         assert_eq!(output_of("false", &[]), None);
         assert_eq!(output_of("echo", &["a"]), Some("a\n".to_owned()));

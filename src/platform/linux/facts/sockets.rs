@@ -26,7 +26,7 @@ pub(super) fn ports() -> Vec<PortHolder> {
             port: *port,
             pid,
             name: pid.map(name_of),
-            // What cannot be seen is not called a stranger where an agent runs.
+            // Where an agent runs, a process that cannot be seen is not called a stranger.
             is_agent: pid.map_or(!claims.is_empty(), |pid| agents.contains(&pid)),
         }
     };

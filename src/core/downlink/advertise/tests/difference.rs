@@ -70,7 +70,7 @@ fn what_is_a_difference() {
 
 /// 15 row 6: the shortened end is advertised once, not with each refresh that comes later.
 #[test]
-fn a_shortened_lease_is_said_once() {
+fn a_shortened_lease_is_advertised_once() {
     let mut world = World::saying(ending(A, 100_000, 200_000));
     world.run_until(1100);
     assert!(world.set(ending(A, 1500, 1700)));

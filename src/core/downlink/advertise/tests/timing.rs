@@ -133,7 +133,7 @@ fn fifty_solicitations_share_one_multicast_answer() {
 
 /// RA-TX-10
 #[test]
-fn an_advertisement_that_is_due_anyway_serves_the_solicitation() {
+fn a_scheduled_advertisement_answers_the_solicitation() {
     for seed in 0..20 {
         let mut world = World::saying(content(&[A]));
         world.advertising.sender().random = Random::new([seed; 32]);
@@ -150,7 +150,7 @@ fn an_advertisement_that_is_due_anyway_serves_the_solicitation() {
 
 /// RA-TX-10: the other way round
 #[test]
-fn a_multicast_answer_serves_who_waits_for_a_unicast_one() {
+fn a_multicast_answer_serves_hosts_that_wait_for_a_unicast_one() {
     let mut world = World::saying(content(&[A]));
     world.run(60);
     let before = world.sent.len();
@@ -238,7 +238,7 @@ fn a_flood_of_solicitations_gets_ten_unicast_answers_a_second_and_few_multicast_
 
 /// 15 row 11
 #[test]
-fn a_default_router_that_flaps_is_said_at_most_every_three_seconds() {
+fn a_default_router_that_flaps_is_advertised_at_most_every_three_seconds() {
     let mut world = World::saying(content(&[A]));
     for n in 0..300 {
         world.set(Content { default_router: n % 2 == 1, ..content(&[A]) });

@@ -76,7 +76,7 @@ fn a_prefix_that_comes_back_leaves_the_withdrawal_list() {
 
 /// RA-TX-56
 #[test]
-fn stale_routes_and_resolvers_are_said_with_lifetime_zero() {
+fn stale_routes_and_resolvers_are_advertised_with_lifetime_zero() {
     let old = "2001:db8:a::53".parse().unwrap();
     let new = "2001:db8:b::53".parse().unwrap();
     let saying = |prefix, server, route, domain: &str| Content {
@@ -103,7 +103,7 @@ fn stale_routes_and_resolvers_are_said_with_lifetime_zero() {
 /// RA-TX-56, for what was advertised before a restart: it is left out until an answer takes its
 /// place.
 #[test]
-fn routes_and_resolvers_from_before_a_restart_are_said_with_lifetime_zero() {
+fn routes_and_resolvers_from_before_a_restart_are_advertised_with_lifetime_zero() {
     let server: Ipv6Addr = "2001:db8:a::53".parse().unwrap();
     let before = Content {
         routes: [(net("2001:db8:a::/56"), (Preference::Medium, at(4000)))].into(),

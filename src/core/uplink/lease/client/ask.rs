@@ -17,12 +17,12 @@ use crate::wire::dhcpv6_service::ServiceOption;
 /// of an IA_PD.
 pub(super) const ADDRESSES: Iaid = Iaid(1);
 
-/// Options asked for in the messages about leases, beside those that are passed on to hosts.
+/// Options requested in the messages about leases, beside those that are passed on to hosts.
 const OF_LEASE: [u16; 4] =
     [code::DNS_SERVERS, code::DOMAIN_SEARCH, code::PD_EXCLUDE, code::SOL_MAX_RT];
 
-/// Options asked for in Information-request beside those that are passed on: the only place for
-/// the refresh time (RFC 9915 §21.23).
+/// Options requested in Information-request beside those that are passed on: only there is the
+/// refresh time allowed (RFC 9915 §21.23).
 const OF_INFORMATION: [u16; 4] =
     [code::DNS_SERVERS, code::DOMAIN_SEARCH, code::INFORMATION_REFRESH_TIME, code::INF_MAX_RT];
 
@@ -108,7 +108,8 @@ impl Client {
     }
 }
 
-/// A prefix that stands for its length alone; a length of zero says nothing (RFC 9915 §21.22).
+/// A prefix without an address, for its length alone; a length of zero says nothing (RFC 9915
+/// §21.22).
 fn length_hint(length: u8) -> Option<Ipv6Net> {
     Ipv6Net::new(Ipv6Addr::UNSPECIFIED, length).ok().filter(|_| length > 0)
 }

@@ -12,7 +12,7 @@ use crate::wire::dhcpv6_option::Duid;
 
 /// SOL_TIMEOUT, SOL_MAX_RT (RFC 9915 §7.6).
 pub(super) const SOLICIT: Parameters = Parameters::new(1, 3600, 0, 0);
-/// A Solicit for something better than what is held: it is given up after 10 s.
+/// A Solicit for a better prefix than the one that is held: it is given up after 10 s.
 pub(super) const PROBE: Parameters = Parameters::new(1, 3600, 0, 10);
 /// REQ_TIMEOUT, REQ_MAX_RT, REQ_MAX_RC (RFC 9915 §7.6).
 pub(super) const REQUEST: Parameters = Parameters::new(1, 30, 10, 0);
@@ -35,7 +35,7 @@ pub(super) const DECLINE: Parameters = Parameters::new(1, 0, 4, 0);
 /// INF_TIMEOUT, INF_MAX_RT (RFC 9915 §7.6).
 pub(super) const INFORMATION_REQUEST: Parameters = Parameters::new(1, 3600, 0, 0);
 
-/// What an exchange is for.
+/// The kind of an exchange.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     /// Asks all servers for offers.
@@ -126,7 +126,7 @@ impl Kind {
     }
 }
 
-/// Which identity associations an exchange is about.
+/// The identity associations that an exchange is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Aim {
     /// All that are wanted.
@@ -177,14 +177,13 @@ impl Exchange {
         !self.has_offers() && self.retransmit.is_due(now)
     }
 
-    /// Whether a Solicit has collected offers, of which one is to be chosen.
+    /// Whether a Solicit has collected offers, from which one is to be chosen.
     pub(super) const fn has_offers(&self) -> bool {
         matches!(&self.kind, Kind::Solicit { offers, .. } if !offers.is_empty())
     }
 
-    /// Whether a Solicit names what is held. When it has done so twice without an offer it leaves
-    /// that out every other time: there are servers that offer nothing beside a prefix that they
-    /// do not have.
+    /// Whether a Solicit names the held prefixes. After two such Solicits without an offer every
+    /// other one omits them: some servers offer nothing beside a prefix that they do not have.
     pub(super) const fn names_hints(&self) -> bool {
         let count = self.retransmit.count();
         matches!(self.kind, Kind::Solicit { hints: true, .. }) && (count < 2 || count % 2 == 1)

@@ -1,9 +1,9 @@
-//! What to ask and when: the ladder after a change, and the lease's own times.
+//! The requests after a change (the ladder), and those at the lease's own times.
 //!
-//! The ladder lays out all its exchanges when it is set up, each with the time of its first
-//! message, so that climbing it takes no state of its own. The first answer of use ends them all.
-//! When none has come in its time the ladder is taken down, but its Solicit goes on at its own
-//! slowing pace, so that a server that returns is found long before T1.
+//! The ladder creates all its exchanges when it is set up, each with the time of its first message,
+//! so that climbing it takes no state of its own. The first useful answer ends them all. When none
+//! has come in its time the ladder ends, but its Solicit continues at its own slowing pace, so that
+//! a server that returns is found long before T1.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 /// A Solicit that left so recently needs no repetition.
 const JUST_SENT: Duration = Duration::from_secs(1);
 
-/// The least time between a Reply and a renewal for the sake of others, and the least that the
-/// renewal has to gain: any node on a link can cause one.
+/// The least time between a Reply and a renewal for the sake of subordinate routers, and the least
+/// lifetime that the renewal has to gain: any node on a link can cause one.
 const EARLY_GAP: Duration = Duration::from_secs(60);
 
 /// The least time between a lease and the discovery after its expiry, so that leases of a second
@@ -60,7 +60,7 @@ pub(super) fn refused_gap(count: u32) -> Duration {
 pub(super) struct Ladder {
     /// When its first message leaves.
     pub(super) started: Instant,
-    /// A change started it: what gets lost is repeated after a few round trips (PDC-41).
+    /// A change started it: a lost message is repeated after a few round trips (PDC-41).
     pub(super) by_change: bool,
 }
 
@@ -131,8 +131,8 @@ impl Client {
         );
     }
 
-    /// Skips what is left of the random delay before the first message: an advertisement has shown
-    /// that a server is there to answer.
+    /// Skips the rest of the random delay before the first message: an advertisement has shown that
+    /// a server is there to answer.
     pub(in crate::core::uplink::lease) fn hurry(&mut self, now: Instant) {
         let Some(ladder) = self.ladder.as_mut() else { return };
         let left = ladder.started.since(now);
@@ -152,9 +152,9 @@ impl Client {
         self.exchanges.iter().any(|exchange| exchange.is_in_vain() && asks(exchange))
     }
 
-    /// Asks once more at `at` without waiting for the pace of a discovery in vain, which begins
-    /// anew: what was asked just before may still be answered, and then this is a moment later.
-    /// Returns whether that is sooner than it would have been.
+    /// Sends the next Solicit of a discovery in vain at `at`, and starts its intervals anew: if the
+    /// last one was just sent and may still be answered, this is a moment later. Returns whether
+    /// that is sooner than it would have been.
     pub(in crate::core::uplink::lease) fn ask_soon(&mut self, at: Instant) -> bool {
         let mut is_sooner = false;
         for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.is_in_vain()) {
@@ -165,7 +165,7 @@ impl Client {
         is_sooner
     }
 
-    /// Discovers anew beside what is held: one Solicit (a probe found the prefix not routed).
+    /// Solicits anew once, beside the lease (a probe found the prefix not routed).
     pub(in crate::core::uplink::lease) fn rediscover(&mut self, now: Instant) {
         if self.up
             && self.ladder.is_none()
@@ -201,8 +201,8 @@ impl Client {
         self.solicit(SOLICIT, true, solicit_at);
     }
 
-    /// The first step of a ladder: sent once, or, where a change started it, repeated until others
-    /// are asked beside. Its answer is welcome as long as the ladder stands.
+    /// The first step of a ladder: one message, or, where a change started it, repetitions until
+    /// other servers are asked as well. Its answer is accepted as long as the ladder lasts.
     fn start_first_step(&mut self, held: &Held, kind: Kind, at: Instant, by_change: bool) {
         let mut exchange = Exchange::new(kind, FIRST_STEP, at, &mut self.random);
         if by_change {
@@ -213,8 +213,8 @@ impl Client {
         self.exchanges.push(exchange);
     }
 
-    /// `parameters` of a question to `server`: where a change is the reason, its first repetition
-    /// comes after a few round trips, and the intervals double from there (PDC-41).
+    /// The `parameters` of a request to `server`: where a change is the reason, its first
+    /// repetition comes after a few round trips, and the intervals double from there (PDC-41).
     pub(super) fn quickened(&self, parameters: Parameters, server: &Duid) -> Parameters {
         if self.ladder.is_some_and(|ladder| ladder.by_change) {
             parameters.quickened(self.round_trips.timeout(Some(server)))
@@ -223,7 +223,7 @@ impl Client {
         }
     }
 
-    /// Asks for a lease, or for information where no lease is wanted.
+    /// Solicits a lease, or requests information where no lease is wanted.
     fn discover(&mut self, now: Instant, at: Instant) {
         if self.asks(now) {
             let by_change = self.ladder.is_some_and(|ladder| ladder.by_change);
@@ -234,8 +234,8 @@ impl Client {
         }
     }
 
-    /// Begins discovery anew within seconds, as what was requested was refused, and leaves more
-    /// time each time that this happens in a row. What is held stays in use and is renewed later.
+    /// Begins discovery anew within seconds, as a Request was refused, and leaves more time with
+    /// each refusal in a row. The held prefixes stay in use and are renewed later.
     pub(super) fn discover_anew(&mut self, held: &mut Held, now: Instant) {
         self.exchanges.retain(|exchange| !matches!(exchange.kind, Kind::Request { .. }));
         held.rest(now);
@@ -272,7 +272,7 @@ impl Client {
         self.exchanges.push(Exchange::new(kind, parameters, at, &mut self.random));
     }
 
-    /// Whether what was asked just before may still be answered.
+    /// Whether the last Solicit was just sent and may still be answered.
     fn has_just_asked(&self, now: Instant) -> bool {
         self.exchanges.iter().any(|exchange| match exchange.kind {
             Kind::Request { .. } => true,
@@ -287,8 +287,8 @@ impl Client {
         })
     }
 
-    /// The lease is settled: what was asked for it is over, but for what is missing of it. Where it
-    /// was settled by losing the last of it, a new one is sought at once.
+    /// The lease is settled: all exchanges about it are over, except those for its missing parts.
+    /// Where it was settled by losing the last prefix, discovery begins at once.
     pub(super) fn settle(&mut self, held: &Held, now: Instant) {
         self.exchanges
             .retain(|exchange| exchange.aim == Aim::Missing || !exchange.kind.is_for_lease());
@@ -298,7 +298,7 @@ impl Client {
         }
     }
 
-    /// Takes the ladder down if nothing came of it in its time.
+    /// Ends the ladder if no useful answer came in its time.
     pub(super) fn give_up(&mut self, held: &Held, now: Instant) -> Option<Outcome> {
         self.ladder.take_if(|ladder| ladder.started + GIVES_UP_AFTER <= now)?;
         self.transitions.note_given_up();
@@ -309,7 +309,7 @@ impl Client {
         Some(Outcome::Failed)
     }
 
-    /// Ends exchanges that have failed, and chooses from the offers of a Solicit that has waited.
+    /// Ends exchanges that have failed, and chooses an offer for a Solicit that has waited.
     pub(super) fn advance(&mut self, now: Instant) {
         let waited =
             |exchange: &Exchange| exchange.has_offers() && exchange.retransmit.deadline() <= now;
@@ -335,7 +335,7 @@ impl Client {
         }
     }
 
-    /// Starts what the lease's own times ask for: Renew at T1, Rebind at T2, and discovery when
+    /// Starts the exchanges of the lease's own times: Renew at T1, Rebind at T2, and discovery when
     /// nothing is held (RFC 9915 §18.2.4, §18.2.5).
     pub(super) fn maintain(&mut self, held: &Held, now: Instant) {
         if !self.up {
@@ -417,7 +417,8 @@ impl Client {
         renewals.any(|exchange| exchange.lasts(now) < patience)
     }
 
-    /// Whether less of a prefix's preferred lifetime is left than others need, or T1 is near.
+    /// Whether less of a prefix's preferred lifetime is left than subordinate routers need, or T1
+    /// is near.
     fn is_running_short(&self, held: &Held, now: Instant) -> bool {
         let least = Lifetime::Finite(lasting::LEAST);
         let near = held.timers().is_some_and(|timers| timers.t1.is_over(now + EARLY_GAP));
@@ -432,7 +433,7 @@ impl Client {
         exchanges.any(|exchange| exchange.aim == Aim::Everything && is_kind(&exchange.kind))
     }
 
-    /// When the ladder gives up, or the lease's own times ask for something.
+    /// When the ladder ends, or one of the lease's own times comes.
     pub(super) fn maintenance_deadline(&self, held: &Held) -> Option<Deadline> {
         if let Some(ladder) = self.ladder {
             return Some(Deadline::new(ladder.started + GIVES_UP_AFTER, "refresh gives up"));

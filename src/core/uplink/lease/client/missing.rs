@@ -19,7 +19,7 @@ impl Client {
     }
 
     /// The wanted ones that the last answer about them left empty, and IA_PDs without a prefix. An
-    /// address that was never asked for is asked for with the next renewal: anyone can set the M
+    /// address that was never requested is requested with the next renewal: any node can set the M
     /// flag.
     pub(super) fn missing(&self, held: &Held, now: Instant) -> Vec<Ia> {
         let mut wanted = self.wanted(now);
@@ -27,8 +27,8 @@ impl Client {
         wanted
     }
 
-    /// Takes note of what `server` gave, and of what it did not give when asked by an exchange of
-    /// this kind and aim.
+    /// Notes which associations `server` filled, and which it left empty in answer to an exchange
+    /// of this kind and aim.
     pub(super) fn note_given(
         &mut self,
         held: &Held,
@@ -62,16 +62,15 @@ impl Client {
         let of_server = || held.leases(now, Some(server)).any(|(other, _)| other == ia);
         match aim {
             Aim::Missing => self.missing(held, now).contains(&ia),
-            // Of what others gave a server is not asked in Renew (RFC 9915 §18.2.4).
+            // A Renew omits the associations that another server granted (RFC 9915 §18.2.4).
             Aim::Everything if matches!(kind, Kind::Renew { .. }) => !held.has(ia) || of_server(),
             Aim::Everything => true,
         }
     }
 
-    /// Asks for what is missing beside what is held, unless an exchange for everything is under
-    /// way; ends such exchanges when nothing is missing any more. The first Solicit leaves a second
-    /// after the answer that left something out, or later if that is not the first such answer in a
-    /// row.
+    /// Solicits the missing associations beside the lease, unless an exchange for everything is
+    /// under way; ends such exchanges when nothing is missing any more. The first Solicit leaves a
+    /// second after the incomplete answer, or later if that is not the first in a row.
     pub(super) fn seek_missing(&mut self, held: &Held, now: Instant) {
         let missing = self.missing(held, now);
         let is_over = missing.is_empty()
@@ -99,7 +98,8 @@ impl Client {
         self.exchanges.push(Exchange { aim: Aim::Missing, ..exchange });
     }
 
-    /// Starts anew, after a longer time, when a Request for what is missing has brought nothing.
+    /// Starts anew, after a longer time, when a Request for the missing associations has brought
+    /// nothing.
     pub(super) fn miss_again(&mut self, held: &Held, now: Instant) {
         self.exchanges.retain(|exchange| exchange.aim == Aim::Everything);
         self.seek_missing(held, now);

@@ -1,9 +1,11 @@
-//! The built-in requesting router (RFC 9915 §18.2): from Solicit to Rebind, for all IAs of one uplink.
+//! The built-in requesting router (RFC 9915 §18.2): from Solicit to Rebind, for all IAs of one
+//! uplink.
 //!
-//! Several exchanges are under way at times (`exchange`): the ladder's Rebinds and the Solicit beside
-//! them. The first answer of use ends the others. `ladder` says what is asked and when, `ask` builds
-//! the messages, `offer`, `reply` and `reconfigure` take in the answers, `limit` bounds it all,
-//! `transition` says what happened. What is held is not the client's: it is handed in.
+//! Several exchanges are under way at times (`exchange`): the ladder's Rebinds and the Solicit
+//! beside them. The first useful answer ends the others. `ladder` decides which messages are sent
+//! and when, `ask` builds them, `offer`, `reply` and `reconfigure` handle the answers, `limit`
+//! bounds the rate, `transition` reports the steps. The client does not own the lease: it is passed
+//! in.
 
 mod ask;
 mod exchange;
@@ -44,11 +46,11 @@ use reply::Verdict;
 use round_trip::RoundTrips;
 use transition::Transitions;
 
-/// How long an address is not requested again that another node uses (UPL-05).
+/// How long an address that another node uses is not requested again (UPL-05).
 const DECLINED_REST: Duration = Duration::from_secs(600);
 
-/// The least time between two renewals for the sake of an address: any node on the link can set the
-/// M flag to and fro.
+/// The least time between two renewals for the sake of an address: any node on the link can set and
+/// clear the M flag.
 const ADDRESS_GAP: Duration = Duration::from_secs(30);
 
 /// The exchanges about one uplink's lease.
@@ -60,26 +62,26 @@ pub(super) struct Client {
     up: bool,
     wants_address: bool,
     wants_information: bool,
-    /// Since when no address is asked for: one was declined.
+    /// When an address was last declined; none is requested for a while after that.
     declined_at: Option<Instant>,
-    /// When an address was last asked for out of turn.
+    /// When an early renewal for an address was last sent.
     address_asked_at: Option<Instant>,
     round_trips: RoundTrips,
-    /// Since when questions about a lease have got no answer.
+    /// Since when requests about a lease have been unanswered.
     unanswered_since: Option<Instant>,
-    /// How many times in a row what was asked for was not given.
+    /// How many requests in a row were refused.
     refused_count: u32,
-    /// What the last answer about it left empty.
+    /// The associations that the last answer about them left empty.
     unmet: BTreeSet<Ia>,
     unavailable: Vec<Unavailable>,
-    /// When a Reply last gave or took something.
+    /// When a Reply last granted or withdrew anything.
     settled_at: Option<Instant>,
     exchanges: Vec<Exchange>,
     ladder: Option<Ladder>,
     keyring: Option<Keyring>,
-    /// When a Reconfigure was last handed on.
+    /// When a Reconfigure was last acted on.
     reconfigured_at: Option<Instant>,
-    /// When information without a lease is to be asked for again.
+    /// When information without a lease is to be requested again.
     inform_at: Option<Instant>,
     solicit_cap: IntervalCap,
     information_cap: IntervalCap,
@@ -121,8 +123,8 @@ impl Client {
         }
     }
 
-    /// A router's M flag says that addresses are to be had (UPL-15). One that is held stays held
-    /// when the flag goes.
+    /// A router's M flag says that addresses are available (UPL-15). An address that is held stays
+    /// held when the flag is cleared.
     pub(in crate::core::uplink::lease) fn want_address(
         &mut self,
         held: &Held,
@@ -137,7 +139,7 @@ impl Client {
         }
         self.address_asked_at = Some(now);
         if held.is_empty() {
-            // What has left already did not ask for one.
+            // A message that has left already did not request one.
             self.exchanges.retain(|exchange| {
                 !exchange.is_sent() || !matches!(exchange.kind, Kind::Solicit { .. })
             });
@@ -147,8 +149,8 @@ impl Client {
         self.maintain(held, now);
     }
 
-    /// A router's O flag says that information is to be had: it is asked for where neither
-    /// prefixes nor addresses are (CHG-06).
+    /// A router's O flag says that information is available: it is requested where neither prefixes
+    /// nor addresses are (CHG-06).
     pub(in crate::core::uplink::lease) fn want_information(
         &mut self,
         held: &Held,
@@ -182,7 +184,7 @@ impl Client {
         self.maintain(held, now);
     }
 
-    /// Whether `message` answers a question of ours.
+    /// Whether `message` answers an exchange of ours.
     pub(in crate::core::uplink::lease) fn awaits(&self, message: &Message) -> bool {
         self.position_of(message).is_some()
     }
@@ -249,7 +251,7 @@ impl Client {
         Ok(progress)
     }
 
-    /// A server has answered: how long it took is what repetitions go by from here on.
+    /// A server has answered: the time that it took decides when later requests are repeated.
     fn note_answer(&mut self, now: Instant, message: &Message, server: &Duid) {
         let Some(exchange) = self.position_of(message).and_then(|at| self.exchanges.get(at)) else {
             return;
@@ -261,7 +263,7 @@ impl Client {
         }
     }
 
-    /// An answer of no use ends the haste with which a lost question is repeated (PDC-64, PDC-65).
+    /// A useless answer ends the quick repetitions of a request (PDC-64, PDC-65).
     fn calm<T>(&mut self, message: &Message, verdict: &Result<T, Reject>) {
         if matches!(verdict, Err(Reject::Useless))
             && let Some(position) = self.position_of(message)
@@ -281,13 +283,13 @@ impl Client {
         }
     }
 
-    /// Retransmits, renews, rebinds, lets run out what has run out.
+    /// Retransmits, renews, rebinds, and ends prefixes and addresses that are not valid any more.
     pub(in crate::core::uplink::lease) fn handle_timeout(
         &mut self,
         held: &mut Held,
         now: Instant,
     ) -> Progress {
-        // This is called for each input, and what is held changes only where a lifetime ends.
+        // This method runs for each input, and the lease changes only where a lifetime ends.
         let ends = held.next_end(held.seen).is_some_and(|end| end <= now);
         let before = ends.then(|| (held.view(), self.keyring.clone()));
         self.declined_at.take_if(|at| *at + DECLINED_REST <= now);
@@ -300,8 +302,8 @@ impl Client {
         Progress { outcome, ..progress.unwrap_or_default() }
     }
 
-    /// Lets run out what has run out. With the last of it the Solicit that went on beside it, at
-    /// whatever pace it has slowed down to, makes room for a discovery from the start.
+    /// Ends prefixes and addresses that are not valid any more. With the last of them the Solicit
+    /// that went on beside the lease, at a slow pace by now, is replaced by a new discovery.
     fn expire(&mut self, held: &mut Held, now: Instant) {
         let was_empty = held.is_empty();
         held.expire(now);
@@ -331,12 +333,12 @@ impl Client {
         ])
     }
 
-    /// Since when questions about a lease have got no answer.
+    /// Since when requests about a lease have been unanswered.
     pub(in crate::core::uplink::lease) const fn unanswered_since(&self) -> Option<Instant> {
         self.unanswered_since
     }
 
-    /// The server that gave the lease, and what is under way, for status.
+    /// The server that granted the lease, and the exchange under way, for status.
     pub(in crate::core::uplink::lease) fn describe(
         &self,
         held: &Held,
@@ -368,7 +370,7 @@ impl Client {
         !self.rules.delegate.is_empty() || self.asks_address(now)
     }
 
-    /// Whether an IA_NA is to be asked for.
+    /// Whether an IA_NA is to be requested.
     fn asks_address(&self, now: Instant) -> bool {
         let rests = self.declined_at.is_some_and(|at| now.since(at) < DECLINED_REST);
         self.wants_address && !rests

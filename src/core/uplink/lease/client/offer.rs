@@ -1,4 +1,5 @@
-//! Advertises: collected, ranked, chosen from; and the bounds that servers set for asking.
+//! Advertises: collecting, ranking and choosing them; and the intervals that servers set for
+//! requests.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,13 +15,13 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::Duid;
 
-/// Advertises kept for choosing.
+/// The most Advertises that are kept for choosing.
 const OFFERS: usize = 8;
 
-/// A server with this preference is taken without waiting for others (RFC 9915 §18.2.1).
+/// A server with this preference is chosen without waiting for others (RFC 9915 §18.2.1).
 const AT_ONCE: u8 = 255;
 
-/// What a server offers, or is asked for.
+/// An offer of a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Offer {
     pub(super) server: Duid,
@@ -55,8 +56,8 @@ impl IntervalCap {
     /// SOL_MAX_RT and INF_MAX_RT in seconds (RFC 9915 §7.6).
     const DEFAULT: u32 = 3600;
 
-    /// Takes a value in, if it is an allowed one (RFC 9915 §21.24, §21.25). The first one of a
-    /// discovery, and that of a Reply, replaces what was heard before.
+    /// Takes over a value, if it is an allowed one (RFC 9915 §21.24, §21.25). The first one of a
+    /// discovery, and that of a Reply, replaces earlier ones.
     pub(super) fn hear(&mut self, seconds: Option<u32>, is_first: bool) {
         let Some(seconds) = seconds.filter(|seconds| (60..=86_400).contains(seconds)) else {
             return;
@@ -134,7 +135,7 @@ impl Client {
         }
     }
 
-    /// Requests what is offered, at once.
+    /// Requests an offer at once.
     pub(super) fn request(&mut self, now: Instant, aim: Aim, offer: Offer, others: Vec<Offer>) {
         self.exchanges.retain(|exchange| {
             exchange.aim != aim || !matches!(exchange.kind, Kind::Request { .. })
@@ -145,7 +146,7 @@ impl Client {
         self.exchanges.push(Exchange { aim, ..exchange });
     }
 
-    /// Turns to the next server that offered; whether there was one.
+    /// Requests from the next server that offered; returns whether there was one.
     pub(super) fn request_next(&mut self, now: Instant, aim: Aim, mut others: Vec<Offer>) -> bool {
         if others.is_empty() {
             return false;
@@ -155,7 +156,7 @@ impl Client {
         true
     }
 
-    /// The exchange that `message` answers: one whose question was sent.
+    /// The exchange that `message` answers, if its request was sent.
     pub(super) fn position_of(&self, message: &Message) -> Option<usize> {
         self.exchanges.iter().position(|exchange| {
             let answers_solicit = matches!(exchange.kind, Kind::Solicit { .. });

@@ -1,4 +1,4 @@
-//! The Reconfigure key authentication protocol (RFC 9915 §20.4) and what a Reconfigure starts.
+//! The Reconfigure key authentication protocol (RFC 9915 §20.4) and the reaction to a Reconfigure.
 
 use super::Client;
 use super::exchange::{INFORMATION_REQUEST, Kind};
@@ -11,7 +11,7 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::Duid;
 
-/// What a server has given for the authentication of its Reconfigures.
+/// The key that a server has sent for the authentication of its Reconfigures.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Keyring {
     pub(super) server: Duid,
@@ -21,7 +21,7 @@ pub(super) struct Keyring {
 }
 
 impl Keyring {
-    /// The one that is remembered with a lease.
+    /// The one that was stored with a lease.
     pub(super) fn restored(stored: &StoredLease) -> Option<Self> {
         let key = stored.reconfigure_key?;
         Some(Self { server: stored.server.clone(), key, replay: stored.replay })
@@ -29,13 +29,13 @@ impl Keyring {
 }
 
 impl Client {
-    /// What is remembered of a lease, with the key of its server.
+    /// A lease to be stored, with the key of its server.
     pub(in crate::core::uplink::lease) fn with_key(&self, lease: StoredLease) -> StoredLease {
         let Some(keyring) = &self.keyring else { return lease };
         StoredLease { reconfigure_key: Some(keyring.key), replay: keyring.replay, ..lease }
     }
 
-    /// Takes the key of a Reply that is being followed.
+    /// Takes the key from a Reply that is accepted.
     pub(super) fn learn_key(&mut self, message: &Message, server: &Duid) {
         self.keyring.take_if(|keyring| keyring.server != *server);
         if !self.rules.reconfigure {
@@ -50,8 +50,8 @@ impl Client {
         self.keyring = Some(Keyring { server: server.clone(), key, replay });
     }
 
-    /// Takes in a Reconfigure (RFC 9915 §16.11, §18.2.11): the refresh that it asks for, if that
-    /// is not under way; true for Rebind.
+    /// Handles a Reconfigure (RFC 9915 §16.11, §18.2.11); returns the refresh that it asks for, if
+    /// that is not under way.
     pub(super) fn handle_reconfigure(
         &mut self,
         now: Instant,
@@ -93,15 +93,15 @@ impl Client {
         Ok(kind)
     }
 
-    /// Whether the refresh under way is the one that an earlier Reconfigure asked for (PDC-89).
-    /// One that something else started does not count: it may have asked too early (CHG-16).
+    /// Whether an earlier Reconfigure started the refresh under way (PDC-89). A refresh that
+    /// something else started does not count: its request may have left too early (CHG-16).
     fn is_being_followed(&self) -> bool {
         self.ladder.is_some_and(|ladder| {
             self.reconfigured_at.is_some_and(|at| at + REBIND_AFTER >= ladder.started)
         })
     }
 
-    /// Asks for configuration without a lease, unless that is under way.
+    /// Requests configuration without a lease, unless that is under way.
     pub(super) fn inform(&mut self, now: Instant, server: Option<Duid>) {
         let informs = |kind: &Kind| matches!(kind, Kind::InformationRequest { .. });
         if self.up && !self.is_under_way(informs) {

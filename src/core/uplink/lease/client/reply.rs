@@ -16,19 +16,19 @@ use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, IaNa, IaPd, Status, StatusCode};
 use crate::wire::dhcpv6_service::ServiceOption;
 
-/// DNS servers and search domains kept.
+/// The most DNS servers and search domains that are kept.
 const RESOLVERS: usize = 16;
 
 /// IRT_DEFAULT and IRT_MINIMUM, in seconds (RFC 9915 §21.23).
 const INFORMATION_REFRESH: u32 = 86_400;
 const INFORMATION_REFRESH_FLOOR: u32 = 600;
 
-/// What became of the exchange that a Reply answered.
+/// The result of a Reply for its exchange.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
     /// The lease is settled: all exchanges about it end.
     Settled,
-    /// The Reply was of use, and another exchange goes on.
+    /// The Reply was useful, and another exchange goes on.
     UnderWay,
 }
 
@@ -45,7 +45,8 @@ impl Client {
         let exchange = self.exchanges.get(position).ok_or(Reject::TransactionId)?;
         let aim = exchange.aim;
         match exchange.kind.clone() {
-            // A Solicit for what is missing offers no Rapid Commit: what is committed is all.
+            // A Solicit for missing associations offers no Rapid Commit: a committed lease is a
+            // whole one.
             Kind::Solicit { .. } if aim == Aim::Missing => Err(Reject::NotRapid),
             Kind::Solicit { .. } if !(self.rules.rapid_commit && message.has_rapid_commit()) => {
                 Err(Reject::NotRapid)
@@ -75,7 +76,7 @@ impl Client {
                 | StatusCode::Other(_) => Err(Reject::Useless),
             },
             Kind::Decline { .. } => {
-                // Whatever it says (RFC 9915 §18.2.10.3).
+                // Any Reply ends the exchange (RFC 9915 §18.2.10.3).
                 self.exchanges.remove(position);
                 Ok(Verdict::UnderWay)
             }
@@ -85,7 +86,7 @@ impl Client {
         }
     }
 
-    /// Takes in a Reply with leases to the exchange at `position`.
+    /// Handles a Reply with leases to the exchange at `position`.
     fn handle_leases(
         &mut self,
         held: &mut Held,
@@ -134,8 +135,8 @@ impl Client {
         })
     }
 
-    /// The server knows nothing of what was to be renewed: everything is requested from it at
-    /// once, and what is held stays in use until the answer (RFC 9915 §18.2.10.1).
+    /// The server has no binding for a Renew: everything is requested from it at once, and the held
+    /// prefixes stay in use until the answer (RFC 9915 §18.2.10.1).
     fn request_binding(
         &mut self,
         held: &Held,
@@ -145,7 +146,7 @@ impl Client {
         useful: bool,
     ) -> Result<Verdict, Reject> {
         if self.is_under_way(|kind| matches!(kind, Kind::Request { .. })) {
-            // The Rebinds beside a Request meet the same server again.
+            // The Rebinds beside a Request reach the same server again.
             return if useful { Ok(Verdict::UnderWay) } else { Err(Reject::Useless) };
         }
         let renews = |kind: &Kind| matches!(kind, Kind::Renew { .. });
@@ -158,8 +159,8 @@ impl Client {
         Ok(Verdict::UnderWay)
     }
 
-    /// A Request brought nothing, for whatever reason: asks for less where that was the reason,
-    /// else another server that has offered, else all servers anew (RFC 9915 §18.2.10.1).
+    /// A Request granted nothing, for whatever reason: requests less where that was the reason,
+    /// else asks another server that has offered, else all servers anew (RFC 9915 §18.2.10.1).
     fn ask_otherwise(
         &mut self,
         held: &mut Held,
@@ -198,16 +199,16 @@ impl Client {
         held.resolvers = Resolvers { stateless, ..resolvers(message) };
         let refresh = message.information_refresh_time().unwrap_or(INFORMATION_REFRESH);
         let refresh = Duration::from_secs(refresh.max(INFORMATION_REFRESH_FLOOR).into());
-        // The delay keeps hosts that heard of it together from asking together.
+        // The delay keeps many hosts from sending at the same moment.
         let delay = self.random.duration(Duration::ZERO, Duration::from_secs(1));
         self.inform_at =
             (refresh.as_secs() != u64::from(u32::MAX)).then_some(now + refresh + delay);
         Ok(if self.asks(now) { Verdict::UnderWay } else { Verdict::Settled })
     }
 
-    /// What `message` says of the identity associations that are ours, each once. One whose T1
-    /// exceeds its T2 is dropped (RFC 9915 §21.4, §21.21). A lease is given only where neither its
-    /// own status, nor that of its association, nor that of the message says otherwise.
+    /// The contents of `message` for each of our identity associations, each once. One whose T1
+    /// exceeds its T2 is dropped (RFC 9915 §21.4, §21.21). A lease is granted only where its own
+    /// status, that of its association and that of the message are success.
     pub(super) fn given(&self, message: &Message) -> Vec<Given> {
         let addresses = message
             .ia_nas()
@@ -226,16 +227,16 @@ impl Client {
     }
 }
 
-/// What the status of a message speaks of.
+/// The part of a message that its status is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Scope {
-    /// Nothing in it: what the associations say counts.
+    /// No part: the statuses of the associations count.
     Nothing,
-    /// Addresses alone, as servers after RFC 3315 §17.2.2 say it.
+    /// The addresses, as in servers after RFC 3315 §17.2.2.
     Addresses,
-    /// Prefixes alone.
+    /// The prefixes.
     Prefixes,
-    /// All of it.
+    /// The whole message.
     Message,
 }
 
@@ -262,7 +263,7 @@ impl Scope {
 }
 
 impl Given {
-    /// The same with nothing given, for the reason `status`, unless it has one of its own.
+    /// The same with nothing granted, for the reason `status`, unless it has one of its own.
     fn failed(mut self, status: StatusCode) -> Self {
         if self.status == StatusCode::Success {
             self.status = status;
@@ -273,7 +274,7 @@ impl Given {
         self
     }
 
-    /// Nothing is given where the association's own status says so.
+    /// The same with nothing granted, if the association's own status says so.
     fn judged(self) -> Self {
         let status = self.status;
         if matches!(status, StatusCode::Success | StatusCode::Other(5)) {
@@ -324,12 +325,12 @@ impl From<&IaNa> for Given {
     }
 }
 
-/// Absent means success (RFC 9915 §21.13).
+/// An absent status means success (RFC 9915 §21.13).
 fn code_of(status: Option<&Status>) -> StatusCode {
     status.map_or(StatusCode::Success, |status| status.code)
 }
 
-/// What a Reply leaves out is no longer so (RFC 9915 §18.2.10.5).
+/// The resolvers of a Reply: ones that it omits are dropped (RFC 9915 §18.2.10.5).
 fn resolvers(message: &Message) -> Resolvers {
     let usable = |address: &&Ipv6Addr| {
         !address.is_unspecified() && !address.is_multicast() && !address.is_loopback()

@@ -1,15 +1,15 @@
-//! How long servers take to answer (after RFC 6298), which is how soon a question that a change
-//! asks is repeated (PDC-41).
+//! How long servers take to answer (after RFC 6298), which decides how soon a request after a
+//! change is repeated (PDC-41).
 
 use std::time::Duration;
 
 use crate::time::Instant;
 use crate::wire::dhcpv6_option::Duid;
 
-/// Servers kept, the one that was heard last in front.
+/// The most servers that are kept, the one that was heard last in front.
 const SERVERS: usize = 8;
 
-/// The first repetition where nothing is known of the server.
+/// The first interval for an unknown server.
 pub(super) const UNKNOWN: Duration = Duration::from_millis(200);
 
 /// The first repetition comes no sooner, nor later than a ladder's next step does.
@@ -22,7 +22,7 @@ const ROUND_TRIPS: u32 = 4;
 /// The weight of a new round trip in the mean is one part in this many.
 const PARTS: u32 = 8;
 
-/// What is known of servers, as long as the uplink lives.
+/// The round trips of servers, kept as long as the uplink lives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoundTrips(Vec<(Duid, RoundTrip)>);
 
@@ -35,9 +35,9 @@ struct RoundTrip {
 }
 
 impl RoundTrips {
-    /// `server` answered at `now` a question that was sent `count` times, last at `sent_at`, and
-    /// would have been repeated `interval` after that. The answer to one that was repeated may
-    /// belong to any of them and measures nothing.
+    /// `server` answered at `now` a request that was sent `count` times, last at `sent_at`, and
+    /// would have been repeated `interval` after that. The answer to a repeated request may belong
+    /// to any of its messages and measures nothing.
     pub(super) fn handle_answer(
         &mut self,
         server: &Duid,
@@ -60,7 +60,7 @@ impl RoundTrips {
         self.0.truncate(SERVERS);
     }
 
-    /// When a question to `server` is first repeated.
+    /// The first interval of a request to `server`.
     pub(super) fn timeout(&self, server: Option<&Duid>) -> Duration {
         let known = self.0.iter().find(|(other, _)| Some(other) == server);
         let known = known.map(|(_, known)| *known).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What leaves, and when.
+//! Which message leaves next, and when.
 
 use super::Client;
 use super::exchange::{Aim, Kind};

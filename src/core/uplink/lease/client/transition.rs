@@ -1,4 +1,4 @@
-//! What happens in the exchanges of a lease, step by step, for consumers that follow them.
+//! The transitions of a lease's exchanges, for consumers that follow them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, Status};
 
-/// The most that are kept until they are asked for; then the oldest goes.
+/// The most transitions that are kept until they are polled; beyond that the oldest is dropped.
 const KEPT: usize = 16;
 
 /// A step of an exchange with a delegating router (RFC 9915 §18.2).
@@ -36,7 +36,8 @@ pub enum Transition {
         /// The message.
         #[serde(rename = "dhcpv6_message")]
         message: MessageType,
-        /// What is sent after it; none where nothing is until the lease's own times ask for it.
+        /// The message that follows it; none where none is sent before one of the lease's own
+        /// times.
         next: Option<MessageType>,
     },
     /// A server has answered a message that asks for no prefix.
@@ -47,7 +48,7 @@ pub enum Transition {
         /// The server that answered.
         server: Duid,
     },
-    /// A server has given or confirmed what is held from here on.
+    /// A server has granted or confirmed the lease.
     Bound {
         /// The server that gave it.
         server: Duid,
@@ -55,12 +56,12 @@ pub enum Transition {
         prefixes: Vec<Ipv6Net>,
         /// The addresses (IA_NA).
         addresses: Vec<Ipv6Addr>,
-        /// When it is renewed, in seconds; none for never.
+        /// T1 in seconds; none where it never comes.
         t1: Option<u32>,
-        /// When others are asked as well, in seconds; none for never.
+        /// T2 in seconds; none where it never comes.
         t2: Option<u32>,
     },
-    /// A server answers that it does not give what was asked for.
+    /// A server refuses a request.
     Refused {
         /// The message that it answers.
         #[serde(rename = "dhcpv6_message")]
@@ -88,7 +89,7 @@ pub enum Transition {
 pub enum Loss {
     /// Its valid lifetime has ended.
     Expired,
-    /// The server took it back or put another one in its place, or it is not to be used.
+    /// The server withdrew or replaced it, or it must not be used.
     Withdrawn,
 }
 
@@ -105,7 +106,7 @@ impl Transition {
         }
     }
 
-    /// Whether it is part of a repetition: the exchange is where it was.
+    /// Whether it is part of a repetition: the exchange has not advanced.
     pub const fn is_repetition(&self) -> bool {
         match self {
             Self::Sent { attempt, .. } | Self::Refused { attempt, .. } => *attempt > 1,
@@ -185,11 +186,11 @@ fn in_words<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::E
     serializer.serialize_str(&status_in_words(status))
 }
 
-/// The last transitions, until they are asked for.
+/// The last transitions, until they are polled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transitions {
     steps: VecDeque<Transition>,
-    /// What was sent last for the whole lease, while no server has answered it.
+    /// The last message about the whole lease, while no server has answered it.
     unanswered: Option<MessageType>,
 }
 
@@ -201,8 +202,8 @@ impl Transitions {
         self.steps.push_back(transition);
     }
 
-    /// A message leaves for the `attempt`th time. Where it is the first of another
-    /// type, what was sent before has found no answer.
+    /// A message leaves for the `attempt`th time. If it is the first of another type, the earlier
+    /// one has found no answer.
     pub(super) fn note_sent(&mut self, message: MessageType, attempt: u32, is_for_lease: bool) {
         let before = self.unanswered.filter(|before| *before != message);
         if let Some(before) = before.filter(|_| is_for_lease && attempt == 1) {
@@ -228,19 +229,19 @@ impl Transitions {
 }
 
 impl Client {
-    /// The next step that its exchanges have taken.
+    /// The next transition of its exchanges.
     pub(in crate::core::uplink::lease) fn poll_transition(&mut self) -> Option<Transition> {
         self.transitions.steps.pop_front()
     }
 
-    /// What `message` answers, and how often that was sent.
+    /// The type of the message that `message` answers, and how often that was sent.
     pub(super) fn asked(&self, message: &Message) -> Option<(MessageType, u32)> {
         let exchange = self.exchanges.get(self.position_of(message)?)?;
         Some((exchange.kind.message_type(), exchange.retransmit.count()))
     }
 
-    /// An answer of `server` to what was `asked` has been taken in. A server whose answers are none
-    /// to the question is as silent as one that sends nothing.
+    /// An answer of `server` to the message `asked` has been handled. A server whose answers do not
+    /// match the request counts as silent.
     pub(super) fn note_answered<T>(
         &mut self,
         answer: &Message,
@@ -264,7 +265,7 @@ impl Client {
         }
     }
 
-    /// `server` has given what is held.
+    /// `server` has granted the lease.
     pub(super) fn note_bound(&mut self, held: &Held, now: Instant, server: &Duid) {
         let timers = held.timers();
         let prefixes = held.prefixes().into_iter().filter(|held| held.gone_since.is_none());
@@ -277,7 +278,7 @@ impl Client {
         });
     }
 
-    /// What was held `before` and is not held any more.
+    /// Adds the losses: prefixes and addresses of `before` that are not in `after`.
     pub(super) fn note_lost(&mut self, now: Instant, before: &View, after: &View) {
         let live = |view: &View| -> Vec<_> {
             let prefixes = view.prefixes.iter().filter(|held| held.gone_since.is_none());

@@ -1,5 +1,5 @@
-//! IA_PDs that servers answer about and grant no prefix in: an operator has to see them, with the
-//! status that the server gave.
+//! IA_PDs for which servers answer without granting a prefix: an operator has to see them, with the
+//! status that the server sent.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::time::Instant;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_option::{Duid, Iaid, Status, StatusCode};
 
-/// How many characters of a status message are kept.
+/// The most characters of a status message that are kept.
 const LETTERS: usize = 100;
 
 /// An IA_PD in which servers grant no prefix.
@@ -22,7 +22,7 @@ pub struct Unavailable {
     pub since: Instant,
     /// The server that answered last.
     pub server: Duid,
-    /// The status that it gave as the reason, if any.
+    /// The status that it sent, if any.
     pub status: Option<Status>,
 }
 
@@ -60,7 +60,7 @@ fn name(code: StatusCode) -> String {
 }
 
 impl Client {
-    /// The IA_PDs that servers answer about and grant no prefix in, by IAID.
+    /// The IA_PDs for which servers answer without granting a prefix, by IAID.
     pub(in crate::core::uplink::lease) fn unavailable(&self) -> &[Unavailable] {
         &self.unavailable
     }
@@ -73,8 +73,8 @@ impl Client {
         asked_at.or_else(|| held.timers().and_then(|timers| timers.t1.at()))
     }
 
-    /// Takes note of which IA_PDs the answer of `server` to an exchange of this kind and aim
-    /// grants a prefix in and which it does not. An offer grants nothing yet.
+    /// Notes which IA_PDs the answer of `server` to an exchange of this kind and aim fills, and
+    /// which it does not. An offer fills none yet.
     pub(super) fn note_availability(
         &mut self,
         held: &Held,

@@ -1,4 +1,4 @@
-//! What a delegating router gives, as the lease takes it in: without the ways of one protocol message.
+//! The leases that a delegating router grants, independent of the message that carries them.
 
 use ipnet::Ipv6Net;
 
@@ -14,7 +14,7 @@ pub(in crate::core::uplink::lease) enum Ia {
     Pd(Iaid),
 }
 
-/// What a message says of one identity association; an address is a prefix of 128 bits.
+/// The contents of a message for one identity association; an address is a prefix of 128 bits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::core::uplink::lease) struct Given {
     pub(in crate::core::uplink::lease) ia: Ia,
@@ -24,7 +24,7 @@ pub(in crate::core::uplink::lease) struct Given {
     pub(in crate::core::uplink::lease) leases: Vec<GivenLease>,
 }
 
-/// What a message says of one prefix or address.
+/// The contents of a message for one prefix or address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core::uplink::lease) struct GivenLease {
     pub(in crate::core::uplink::lease) prefix: Ipv6Net,
@@ -36,7 +36,7 @@ pub(in crate::core::uplink::lease) struct GivenLease {
 }
 
 impl GivenLease {
-    /// Whether the server gives it, rather than refuse it or take it back.
+    /// Whether the server grants it, rather than refuse or withdraw it.
     pub(in crate::core::uplink::lease) const fn is_given(&self) -> bool {
         self.success && !self.valid.is_zero()
     }

@@ -63,8 +63,7 @@ pub(super) struct SetMember {
     is_deprecated: bool,
 }
 
-/// A snapshot of what is held: two are compared to see what a message or the passing of time
-/// changed.
+/// A snapshot of the lease: two are compared to see what a message or the passing of time changed.
 #[derive(PartialEq, Eq)]
 pub(super) struct View {
     pub(super) set: Vec<SetMember>,
@@ -74,17 +73,17 @@ pub(super) struct View {
     pub(super) server: Option<Duid>,
 }
 
-/// All prefixes and addresses, with the times to renew them, and what came with them.
+/// All prefixes and addresses, with T1 and T2 and the options that came with them.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     acceptance: Acceptance,
     entries: BTreeMap<(Ia, Ipv6Net), Entry>,
     timers: BTreeMap<Ia, Timers>,
-    /// The server that gave it.
+    /// The server that granted it.
     pub(super) server: Option<Duid>,
-    /// What hosts are given beside prefixes: DNS servers, search domains and services.
+    /// The options for hosts: DNS servers, search domains and services.
     pub(super) resolvers: Resolvers,
-    /// What servers gave and was refused.
+    /// The prefixes of servers that were refused.
     pub(super) refusals: Refusals,
     /// The time up to which the ends of lifetimes have been reported.
     pub(super) seen: Instant,
@@ -115,7 +114,7 @@ impl Held {
         }
     }
 
-    /// What has changed since `before`.
+    /// The changes since `before`.
     pub(super) fn progress_since(&self, before: &View) -> Progress {
         let after = self.view();
         Progress {
@@ -128,8 +127,9 @@ impl Held {
         }
     }
 
-    /// What the answer that was taken in since `before` was to a refresh. Where prefixes were held,
-    /// another prefix counts and another address does not: they need not move at the same time.
+    /// The outcome of a refresh by the answer that was handled since `before`. Where prefixes were
+    /// held, another prefix counts and another address does not: they need not move at the same
+    /// time.
     pub(super) fn outcome_since(&self, before: &View) -> Outcome {
         let after = self.set(self.seen);
         if after == before.set {
@@ -144,13 +144,13 @@ impl Held {
         if after.iter().any(replaces) { Outcome::Fruitful } else { Outcome::Partial }
     }
 
-    /// Sets the prefixes that other uplinks hold or that are set by hand: what overlaps them is
-    /// refused.
+    /// Sets the prefixes that other uplinks hold or that are set by hand: prefixes that overlap
+    /// them are refused.
     pub(super) fn set_elsewhere(&mut self, elsewhere: Vec<Ipv6Net>) {
         self.acceptance.elsewhere = elsewhere;
     }
 
-    /// Why a lease of `ia` is refused, if it is.
+    /// The reason to refuse a lease of `ia`, if there is one.
     fn refusal(&self, ia: Ia, lease: &GivenLease) -> Option<Refusal> {
         let is_held = self.entries.get(&(ia, lease.prefix)).is_some_and(Entry::is_live);
         self.acceptance.refusal(ia, lease, is_held)
@@ -161,7 +161,7 @@ impl Held {
         self.acceptance.refusal_of_prefix(Ia::Pd(iaid), prefix).is_none()
     }
 
-    /// What of `given` is refused. What the server withdraws itself is not among it.
+    /// The leases of `given` that are refused, without those that the server withdraws itself.
     pub(super) fn refused(&self, given: &[Given]) -> Vec<(Ipv6Net, Refusal)> {
         let offered = given.iter().flat_map(|given| {
             given.leases.iter().filter(|lease| lease.is_given()).map(|lease| (given.ia, lease))
@@ -171,7 +171,7 @@ impl Held {
         offered.filter_map(refused).collect()
     }
 
-    /// What can be used of `given`, the preferred before the deprecated, so that of two that
+    /// The usable leases of `given`, the preferred before the deprecated, so that of two that
     /// overlap the replacement wins.
     pub(super) fn usable(&self, given: &Given) -> Vec<GivenLease> {
         let usable = given
@@ -217,7 +217,8 @@ impl Held {
         self.entries.range((ia, FIRST)..=(ia, LAST)).any(|(_, entry)| entry.is_live())
     }
 
-    /// What is held and valid at `now`; only what `server` granted, where one is named.
+    /// The leases that are held and valid at `now`; only those that `server` granted, where one is
+    /// named.
     pub(super) fn leases<'a>(
         &'a self,
         now: Instant,
@@ -230,12 +231,12 @@ impl Held {
             .map(|(key, _)| *key)
     }
 
-    /// Takes in what `server` gives, and notes what of it is refused; whether anything was granted
-    /// or withdrawn.
+    /// Takes over the leases that `server` grants, and notes those that are refused; returns
+    /// whether anything was granted or withdrawn.
     ///
-    /// What a message does not mention stays, except where it gives a new prefix in the same IA_PD:
-    /// servers that lost their state never withdraw (requirements: change semantics, row 18).
-    /// With `strict` the old prefix stays even then.
+    /// A prefix that a message does not mention stays, except where it grants a new prefix in the
+    /// same IA_PD: servers that lost their state never withdraw. With `strict` the old prefix stays
+    /// even then.
     pub(super) fn take_in(
         &mut self,
         now: Instant,
@@ -268,7 +269,7 @@ impl Held {
         withdrew
     }
 
-    /// Takes in `given`, which is one of `all` that the message gives.
+    /// Takes over `given`, which is one of `all` in the message.
     fn take_in_ia(
         &mut self,
         now: Instant,
@@ -321,7 +322,7 @@ impl Held {
         !accepted.is_empty()
     }
 
-    /// What other IA_PDs than `ia` hold that overlaps `prefix`.
+    /// The prefixes of other IA_PDs than `ia` that overlap `prefix`.
     fn elsewhere(&self, ia: Ia, prefix: Ipv6Net) -> impl Iterator<Item = (Ia, Ipv6Net)> {
         let others = self.entries.iter().filter(move |((other, held), entry)| {
             let is_other = ia != Ia::Na && *other != ia && *other != Ia::Na;
@@ -330,8 +331,8 @@ impl Held {
         others.map(|(key, _)| *key)
     }
 
-    /// `prefix` is that of `ia` from here on: no other IA_PD holds a part of it, and where it was
-    /// in another one it is not listed as ended there.
+    /// Gives `prefix` to `ia`: no other IA_PD holds a part of it from here on, and where it was in
+    /// another one it is not listed as ended there.
     fn take_from_others(&mut self, now: Instant, ia: Ia, prefix: Ipv6Net) {
         for key in self.elsewhere(ia, prefix).collect::<Vec<_>>() {
             if let Some(entry) = self.entries.get_mut(&key) {
@@ -341,7 +342,7 @@ impl Held {
         self.entries.retain(|(other, held), _| *other == Ia::Na || *other == ia || *held != prefix);
     }
 
-    /// What of `given` was not taken, as another IA_PD holds what overlaps it.
+    /// The prefixes of `given` that were not taken, as another IA_PD holds a prefix that overlaps.
     fn overlapped(&self, given: &[Given]) -> Vec<(Ipv6Net, Refusal)> {
         let leases = given
             .iter()
@@ -355,8 +356,8 @@ impl Held {
     }
 
     /// Chooses a new T1 where it has passed and the answer set no new one (PDC-64): the next
-    /// attempt comes when half of the remaining lifetime is over, and T2 stays where it is until it
-    /// has passed too.
+    /// attempt comes when half of the remaining lifetime is over, and T2 stays until it has passed
+    /// too.
     pub(super) fn rest(&mut self, now: Instant) {
         let mut lifetimes: BTreeMap<Ia, Vec<(Lifetime, Lifetime)>> = BTreeMap::new();
         for ((ia, _), entry) in self.entries.iter().filter(|(_, entry)| entry.is_live()) {
@@ -384,7 +385,7 @@ impl Held {
         self.tidy();
     }
 
-    /// Ends what is not valid any more at `now`.
+    /// Ends prefixes and addresses that are not valid any more at `now`.
     pub(super) fn expire(&mut self, now: Instant) {
         for entry in self.entries.values_mut() {
             if entry.is_live() && entry.valid_until.is_over(now) {
@@ -394,7 +395,7 @@ impl Held {
         self.tidy();
     }
 
-    /// Since when the first of the prefixes is gone that have ended.
+    /// When the first of the prefixes ended that are still listed.
     pub(super) fn first_gone(&self) -> Option<Instant> {
         self.entries.values().filter_map(|entry| entry.gone_since).min()
     }
@@ -417,7 +418,7 @@ impl Held {
         }
     }
 
-    /// The earliest T1 and T2 of what is held (RFC 9915 §18.2.4).
+    /// The earliest T1 and T2 of the lease (RFC 9915 §18.2.4).
     pub(super) fn timers(&self) -> Option<Timers> {
         let held = self.timers.iter().filter(|(ia, _)| self.has(**ia));
         held.map(|(_, timers)| *timers).reduce(Timers::earliest)
@@ -433,13 +434,14 @@ impl Held {
         .min()
     }
 
-    /// The longest valid lifetime of what is held.
+    /// The longest valid lifetime of the lease.
     pub(super) fn longest(&self) -> Option<Until> {
         let live = self.entries.values().filter(|entry| entry.is_live());
         live.map(|entry| entry.valid_until).max()
     }
 
-    /// What is held and what has ended, without the lifetimes; deprecated is what is so at `now`.
+    /// All prefixes and addresses without their lifetimes; deprecated are those that are so at
+    /// `now`.
     fn set(&self, now: Instant) -> Vec<SetMember> {
         let member = |((ia, prefix), entry): (&(Ia, Ipv6Net), &Entry)| {
             let is_deprecated = entry.preferred_until.is_over(now);
@@ -477,9 +479,9 @@ impl Held {
     }
 }
 
-/// Whether the message that gives `all` has what an IA_PD holds moved to another one: it speaks of the
-/// IA_PD, and gives no part of that in it any more. Servers that lost what they knew hand out the
-/// same prefixes in another order.
+/// Whether the message with the contents `all` moves the prefix of an IA_PD to another one: it has
+/// that IA_PD, without any part of the prefix. Servers that lost their state grant the same
+/// prefixes in another order.
 fn has_moved((ia, held): (Ia, Ipv6Net), all: &[Given]) -> bool {
     let gives = |given: &Given| {
         given.leases.iter().any(|lease| lease.is_given() && overlap(lease.prefix, held))

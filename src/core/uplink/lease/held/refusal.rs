@@ -1,5 +1,5 @@
-//! What a server gives and this router does not take (PDC-62, PDC-72): a server that is hostile or
-//! mistaken could otherwise cut the router and its hosts off from everything.
+//! Prefixes that a server grants and this router refuses (PDC-62, PDC-72): a hostile or mistaken
+//! server could otherwise cut the router and its hosts off from everything.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -9,10 +9,10 @@ use ipnet::Ipv6Net;
 use super::{GivenLease, Ia};
 use crate::net::overlap;
 
-/// No link is numbered from less than this (CRV-10).
+/// The longest prefix that a link can be numbered from (CRV-10).
 const LONGEST: u8 = 64;
 
-/// Refusals that are remembered for status.
+/// The most refusals that are kept for status.
 const REMEMBERED: usize = 8;
 
 /// Space that cannot be delegated: unspecified, loopback, mapped and translated addresses (RFC 4291
@@ -24,7 +24,7 @@ const NEVER_DELEGATED: [Ipv6Net; 4] = [
     Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
 ];
 
-/// Why a prefix or address is not taken.
+/// The reason for which a prefix or address is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// The prefix is shorter than this length, in bits: it would cover networks of others.
@@ -73,18 +73,18 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What may be taken.
+/// The rules for prefixes and addresses that may be held.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Acceptance {
     /// The shortest length of a delegated prefix.
     pub(super) shortest: u8,
-    /// What other uplinks hold and what is set by hand.
+    /// The prefixes that other uplinks hold and those that are set by hand.
     pub(super) elsewhere: Vec<Ipv6Net>,
 }
 
 impl Acceptance {
-    /// Why `lease` of `ia` is not taken, if it is not. What `is_held` already has no fault but
-    /// those of its lifetimes: the prefix elsewhere that it overlaps came later.
+    /// The reason to refuse `lease` of `ia`, if there is one. A lease that `is_held` already can
+    /// only have wrong lifetimes: a prefix elsewhere that overlaps it came later.
     pub(super) fn refusal(&self, ia: Ia, lease: &GivenLease, is_held: bool) -> Option<Refusal> {
         if lease.preferred > lease.valid {
             return Some(Refusal::Lifetimes);
@@ -93,7 +93,7 @@ impl Acceptance {
         refusal.filter(|refusal| !(is_held && matches!(refusal, Refusal::Overlaps(_))))
     }
 
-    /// Why `prefix` cannot be held in `ia`, if it cannot.
+    /// The reason for which `prefix` cannot be held in `ia`, if there is one.
     pub(super) fn refusal_of_prefix(&self, ia: Ia, prefix: Ipv6Net) -> Option<Refusal> {
         let length = prefix.prefix_len();
         if NEVER_DELEGATED.iter().any(|special| overlap(prefix, *special)) {
@@ -111,17 +111,17 @@ impl Acceptance {
     }
 }
 
-/// What servers gave last and was not taken.
+/// The last refusals.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::core::uplink::lease) struct Refusals {
-    /// For status, until the lease follows a Reply that brings nothing of the kind.
+    /// Those for status, until a Reply is accepted that has none.
     standing: Vec<(Ipv6Net, Refusal)>,
-    /// Not counted yet.
+    /// Those that are not counted yet.
     uncounted: Vec<Refusal>,
 }
 
 impl Refusals {
-    /// Takes in what of one message is refused; `settles` says that the lease follows it.
+    /// Adds the refusals of one message; `settles` says that it settles the lease.
     pub(in crate::core::uplink::lease) fn note(
         &mut self,
         mut refused: Vec<(Ipv6Net, Refusal)>,
@@ -135,7 +135,7 @@ impl Refusals {
         }
     }
 
-    /// The next that is to be counted.
+    /// The next refusal to count.
     pub(in crate::core::uplink::lease) fn poll(&mut self) -> Option<Refusal> {
         self.uncounted.pop()
     }

@@ -1,4 +1,4 @@
-//! What hosts are to be given beside prefixes, and for how long.
+//! Options for hosts, and how long they may be used.
 
 use std::net::Ipv6Addr;
 
@@ -12,7 +12,7 @@ use crate::wire::dhcpv6_service::ServiceOption;
 pub(in crate::core::uplink::lease) struct Resolvers {
     pub(in crate::core::uplink::lease) servers: Vec<Ipv6Addr>,
     pub(in crate::core::uplink::lease) domains: Vec<String>,
-    /// What is passed on as it is (LAN-01).
+    /// Options that are passed on unchanged (LAN-01).
     pub(in crate::core::uplink::lease) services: Vec<ServiceOption>,
     /// They came without a lease and so do not end with one.
     pub(in crate::core::uplink::lease) stateless: bool,

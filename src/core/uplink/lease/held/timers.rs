@@ -1,4 +1,4 @@
-//! T1 and T2: as the server says, or as chosen where it leaves the choice (RFC 9915 §14.2).
+//! T1 and T2: as the server sends them, or as chosen where it leaves the choice (RFC 9915 §14.2).
 
 use crate::core::lasting;
 use crate::time::{Instant, Lifetime, Until};
@@ -63,7 +63,7 @@ impl Timers {
 fn share(lifetime: Lifetime, tenths: u32) -> Lifetime {
     match lifetime {
         Lifetime::Finite(seconds) => {
-            // Without the product that could overflow.
+            // This avoids a product that could overflow.
             Lifetime::Finite((seconds / 10).saturating_mul(tenths) + (seconds % 10) * tenths / 10)
         }
         Lifetime::Infinite => Lifetime::Infinite,

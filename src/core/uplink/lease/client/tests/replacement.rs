@@ -219,7 +219,7 @@ fn a_prefix_that_comes_back_is_in_use_again() {
 
 /// A prefix that has ended is reported until it is forgotten.
 #[test]
-fn what_is_gone_is_told_until_forgotten() {
+fn ended_prefixes_are_listed_until_forgotten() {
     let mut world = replaced(rules(), &[prefix(B, 2000, 4000)]);
     let gone_since = START + millis(1);
     world.lease.forget(START);

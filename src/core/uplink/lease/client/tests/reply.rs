@@ -242,7 +242,7 @@ fn a_longer_prefix_than_hinted_is_taken() {
 
 /// PDC-71: the excluded prefix is reported and kept, and another one is a change.
 #[test]
-fn the_excluded_prefix_is_told() {
+fn the_excluded_prefix_is_reported() {
     let excluding = |exclude: Option<&str>| {
         let mut prefix = prefix(A, 2000, 4000);
         prefix.exclude = exclude.map(net);
