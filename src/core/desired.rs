@@ -103,6 +103,16 @@ impl Desired {
         self.made.insert(object.key(), object);
     }
 
+    /// Whether another node holds an address, which is then noted as one that matters.
+    fn is_held_elsewhere(&mut self, facts: Facts<'_>, link: &Link, address: Ipv6Addr) -> bool {
+        let key = (link.index, address);
+        let is_held = facts.system.duplicates.contains(&key);
+        if is_held {
+            self.held_elsewhere.insert(key);
+        }
+        is_held
+    }
+
     /// Whether UDP port 547 has to be open.
     pub fn serves(&self) -> bool {
         self.made.contains_key(&Key::Port(Port::Server))
@@ -152,6 +162,8 @@ pub struct Desired {
     pub(super) ends: Vec<Instant>,
     /// Default routers that do not answer while others are heard, by uplink.
     pub silent_routers: BTreeSet<(String, Ipv6Addr)>,
+    /// Addresses that would be wanted if no other node held them.
+    pub held_elsewhere: BTreeSet<(IfIndex, Ipv6Addr)>,
 }
 
 /// How a prefix that a router on an uplink advertises is in conflict with a delegated one, which
@@ -256,8 +268,7 @@ fn downlink_state(
         }
         let Some(subnet) = part.subnets.get(name) else { continue };
         let address = downlink.address.in_prefix(*subnet);
-        let duplicate =
-            link.is_some_and(|link| facts.system.duplicates.contains(&(link.index, address)));
+        let duplicate = link.is_some_and(|link| desired.is_held_elsewhere(facts, link, address));
         if let Some(link) = link {
             if !duplicate {
                 let address = KernelAddress {

@@ -133,6 +133,9 @@ impl Kernel {
     fn record(&mut self, event: KernelEvent) {
         self.first_end = None;
         self.system.handle(event.clone());
+        // A kernel remembers none that it no longer has.
+        let duplicates = self.system.addresses.values().filter(|has| has.ours && has.duplicate);
+        self.system.duplicates = duplicates.map(|has| (has.interface, has.address)).collect();
         self.events.push(event);
     }
 

@@ -125,3 +125,33 @@ fn default_routers_of_a_host_that_another_program_manages_are_not_judged() {
     assert!(named(&world, "managed-elsewhere").is_some());
     assert_eq!(named(&world, "no-default-router"), None);
 }
+
+/// SEC-06: a node on the link that advertises prefix after prefix, and claims each address in them,
+/// fills nothing; and what is wanted and held by another node stays known as such.
+#[test]
+fn addresses_in_use_are_remembered_to_a_bound() {
+    let mut world = settled();
+    let since = world.now();
+    let told = |world: &World| {
+        let conditions = world.status().conditions.into_iter();
+        conditions.filter(|one| one.name == "duplicate-address").count()
+    };
+    let ours = |world: &World| -> Vec<KernelAddress> {
+        world.system().addresses.values().filter(|one| one.ours).cloned().collect()
+    };
+    let wrong = ours(&world);
+    wrong.iter().for_each(|address| find_in_use(&mut world, address));
+    for number in 0..200 {
+        let advertised = vec![pio(&format!("3fff:{number:x}::/64"), 300, 200)];
+        world.advertise_from("fe80::bad".parse().unwrap(), advertised);
+        world.run_for(Duration::from_secs(20));
+        let forged = ours(&world).into_iter().filter(|one| one.address.segments()[0] == 0x3fff);
+        forged.for_each(|address| find_in_use(&mut world, &address));
+        assert!(told(&world) <= 1 + 64 + 64, "{number}: {}", told(&world));
+    }
+    assert!(told(&world) > 64, "the bound is reached: {}", told(&world));
+    world.run_for(Duration::from_secs(600));
+    assert!(told(&world) <= 1 + 1 + 64, "{}", told(&world));
+    let is_wrong = |event: &Event| matches!(event, Event::Step(Step::Set(Object::Address(set))) if wrong.iter().any(|one| one.address == set.address));
+    assert_eq!(world.events(since).find(|event| is_wrong(event)), None);
+}

@@ -163,6 +163,7 @@ impl Core {
             &self.config,
             &self.kernel.state.system,
         );
+        self.kernel.state.system.bound_duplicates(&desired.held_elsewhere);
         desired.suit(self.capabilities, &self.kernel.delegated);
         desired.note_ends(now);
         let before = std::mem::replace(&mut self.kernel.desired, desired);

@@ -159,7 +159,7 @@ impl Place<'_> {
         });
         let room = MAX_ADDRESSES.saturating_sub(self.heard.addresses.len());
         for prefix in most_useful(prefixes.collect(), room, self.now) {
-            if let Some(address) = self.address_in(prefix.prefix) {
+            if let Some(address) = self.address_in(prefix.prefix, desired) {
                 let until = self.end_of(prefix);
                 let address = ours(self.link, address, prefix.preferred_until, until);
                 desired.addresses.insert((self.link.index, address.address), address);
@@ -169,11 +169,11 @@ impl Place<'_> {
 
     /// The address of the uplink in `prefix`, if there is one that no other node holds. A link
     /// without link-layer address has no EUI-64 and falls back.
-    fn address_in(self, prefix: Ipv6Net) -> Option<Ipv6Addr> {
-        let duplicates = &self.facts.system.duplicates;
-        let free =
-            |id: &InterfaceId| !duplicates.contains(&(self.link.index, id.in_prefix(prefix)));
-        let stable = || {
+    fn address_in(self, prefix: Ipv6Net, desired: &mut Desired) -> Option<Ipv6Addr> {
+        let mut free = |id: &InterfaceId| {
+            !desired.is_held_elsewhere(self.facts, self.link, id.in_prefix(prefix))
+        };
+        let stable = |free| {
             (0..=IDGEN_RETRIES)
                 .map(|counter| {
                     stable_address::stable(self.facts.secret, prefix, &self.link.name, counter)
@@ -186,10 +186,10 @@ impl Place<'_> {
                 let octets = self.link.link_layer_address.as_deref();
                 match octets.and_then(net::eui64).map(InterfaceId) {
                     Some(id) => Some(id).filter(free),
-                    None => stable(),
+                    None => stable(&mut free),
                 }
             }
-            AddressMode::Stable => stable(),
+            AddressMode::Stable => stable(&mut free),
             AddressMode::Kernel | AddressMode::None => None,
         };
         id.map(|id| id.in_prefix(prefix))

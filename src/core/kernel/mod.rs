@@ -14,6 +14,7 @@
 
 pub(super) mod backlog;
 pub mod diff;
+mod duplicates;
 pub mod object;
 mod reconcile;
 mod recorded;

@@ -210,8 +210,7 @@ impl System {
                 let (index, running) = (link.index, link.running);
                 let before = self.links.insert(index, link);
                 if running && before.is_none_or(|before| !before.running) {
-                    // It may be another link with other nodes on it.
-                    self.duplicates.retain(|(interface, _)| *interface != index);
+                    self.forget_duplicates(index);
                 }
             }
             KernelEvent::LinkGone(index) => {
@@ -382,27 +381,31 @@ mod tests {
 
     const LAN: IfIndex = IfIndex(3);
 
+    fn address(index: IfIndex, address: &str, prefix_len: u8) -> KernelAddress {
+        KernelAddress {
+            interface: index,
+            address: address.parse().unwrap(),
+            prefix_len,
+            preferred_until: Until::Never,
+            valid_until: Until::Never,
+            tentative: false,
+            duplicate: false,
+            ours: true,
+            origin: Origin::Other,
+        }
+    }
+
     /// Only what a subnet of the link covers is a neighbor there, and every link-local address.
     #[test]
     fn a_neighbor_has_an_address_of_a_subnet_of_the_link() {
         let mut system = System::default();
-        for (index, address, prefix_len) in [
+        for (index, own, prefix_len) in [
             (LAN, "2001:db8:1::1", 64),
             (LAN, "2001:db8:2::1", 128),
             (LAN, "fe80::1", 10),
             (IfIndex(4), "2001:db8:4::1", 64),
         ] {
-            system.handle(KernelEvent::Address(KernelAddress {
-                interface: index,
-                address: address.parse().unwrap(),
-                prefix_len,
-                preferred_until: Until::Never,
-                valid_until: Until::Never,
-                tentative: false,
-                duplicate: false,
-                ours: true,
-                origin: Origin::Other,
-            }));
+            system.handle(KernelEvent::Address(address(index, own, prefix_len)));
         }
         let is_on_link = |address: &str| system.is_on_link(LAN, address.parse().unwrap());
         assert!(is_on_link("2001:db8:1::2") && is_on_link("fe80::2"));
