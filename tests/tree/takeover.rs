@@ -348,6 +348,48 @@ fn a_relay_agent_that_names_its_interfaces_anew_costs_nobody_its_prefix() {
     }
 }
 
+/// While the agent is away, its link is down or the machine sleeps, no router behind a relay agent can
+/// renew: that T2 passes meanwhile says nothing of it. Who has not come eleven minutes after that,
+/// though it would have been heard, has moved.
+#[test]
+fn an_outage_of_ours_is_no_evidence_against_a_router_behind_a_relay_agent() {
+    let held = net("2001:db8:0:100::/56");
+    let from = |kind, name: &[u8]| {
+        let octets = message(kind, &duid(1), &[ia(1, &[held]), Dhcpv6Option::RapidCommit]);
+        relayed("fe80::99", "fd00:1::1", &[RelayOption::InterfaceId(name.to_vec())], octets)
+    };
+    let outages: [(&str, fn(&mut Lan)); 3] = [
+        ("a restart", Lan::restart),
+        ("a sleep", |lan| lan.give(Input::Resumed)),
+        ("a carrier", |lan| {
+            for running in [false, true] {
+                lan.kernel().set_running(LAN, running, false);
+                lan.run_for(secs(5));
+            }
+        }),
+    ];
+    for (name, outage) in outages {
+        for moved in [false, true] {
+            let mut lan = Lan::new(SITE);
+            lan.hear("fe80::a", from(Solicit, b"eth1"));
+            assert_eq!(lan.given(), [held]);
+            lan.run_for(secs(2300));
+            outage(&mut lan);
+            for _ in 0..6 {
+                lan.hear("fe80::a", from(Rebind, b"eth2"));
+                assert_eq!(lan.given(), [], "{name}: it may be there");
+                lan.run_for(secs(100));
+            }
+            let at: &[u8] = if moved { b"eth2" } else { b"eth1" };
+            lan.run_for(secs(if moved { 100 } else { 0 }));
+            lan.hear("fe80::a", from(Rebind, at));
+            assert_eq!(lan.given(), [held], "{name}, {moved}");
+            lan.hear("fe80::a", from(Rebind, b"eth3"));
+            assert_eq!(lan.given(), [], "{name}, {moved}: it has just been there");
+        }
+    }
+}
+
 /// A relay agent whose link was renumbered speaks from another address, and still answers at the
 /// old one: it is the same by its link-layer address, and only for who was behind it.
 #[test]

@@ -93,8 +93,11 @@ impl Core {
         }
     }
 
-    /// The machine has slept: information about the uplinks' links may be out of date.
+    /// The machine has slept: information about the uplinks' links may be out of date, and no message
+    /// of a router behind us could arrive.
     pub(in crate::core) fn resume(&mut self, now: Instant) {
+        self.delegating.set_listening(now, std::iter::empty());
+        self.pass.request_soon(now);
         let uplinks = self.uplinks.iter_mut();
         let effects: Vec<_> =
             uplinks.map(|(name, uplink)| (name.clone(), uplink.resume(now))).collect();

@@ -195,6 +195,7 @@ impl Core {
         #[cfg(debug_assertions)]
         self.check_delegated();
         self.apply(now, first);
+        self.note_listening(now);
         self.set_contents(now, &accounted);
         self.publish(now, &sources);
         self.follow_forming(now);
@@ -276,6 +277,17 @@ impl Core {
         }
     }
 
+    /// Notes on which downlinks messages of requesting routers arrive: only there a router that sends
+    /// none is overdue.
+    fn note_listening(&mut self, now: Instant) {
+        let is_open = self.kernel.state.is_open(Port::Server);
+        let Self { delegating, config, kernel, .. } = self;
+        let links = kernel.state.system.links.values();
+        let heard = links
+            .filter(|link| is_open && link.running && config.downlinks.contains_key(&link.name));
+        delegating.set_listening(now, heard.map(|link| link.name.clone()));
+    }
+
     /// Hands steps to the shell, in batches.
     pub(in crate::core) fn hand_over(&mut self, steps: Vec<Step>) {
         if steps.len() > BATCH {
@@ -290,10 +302,14 @@ impl Core {
     pub(in crate::core) fn step_failed(&mut self, now: Instant, step: Step, refusal: Refusal) {
         self.leave_to_next_run(&step);
         let refused = refusals::refused(&step, refusal, &self.kernel.state.system);
+        let is_of_port = step.object().key() == Key::Port(Port::Server);
         if self.kernel.refused(now, step, refusal) {
             self.report(Event::StepRefused(refused));
         }
         self.mute_uplinks(now);
+        if is_of_port {
+            self.note_listening(now);
+        }
         self.review = true;
     }
 

@@ -51,7 +51,9 @@ impl Core {
             // renews by T2, unless its message was lost; one that is overdue is taken to be in the
             // place that the relay agent names now, as after a restart in which that numbered its
             // interfaces anew.
-            if contact.neighbor() == newcomer.neighbor && binding.is_overdue(now) {
+            if contact.neighbor() == newcomer.neighbor
+                && self.delegating.is_overdue(now, key, binding)
+            {
                 return false;
             }
             let question = self.question(&key.downlink, contact, &newcomer);

@@ -226,6 +226,17 @@ impl Delegating {
         self.bindings.contested(now, arrival, message, counts)
     }
 
+    /// Whether the router of a binding has sent no Renew by T2, although the message would have
+    /// arrived.
+    pub fn is_overdue(&self, now: Instant, key: &BindingKey, binding: &Binding) -> bool {
+        self.bindings.is_overdue(now, key, binding)
+    }
+
+    /// Notes the downlinks on which messages of requesting routers arrive now.
+    pub fn set_listening(&mut self, now: Instant, names: impl Iterator<Item = String>) {
+        self.bindings.set_listening(now, names);
+    }
+
     /// Whether a holder still has the prefix that a newcomer asked for.
     pub fn still_holds(&self, holder: &Holder) -> bool {
         self.bindings.still_holds(holder)

@@ -90,7 +90,7 @@ impl Bindings {
             !others.contains(&other.iaid)
                 && *other != *key
                 && binding.contact.place() == place
-                && binding.is_overdue(now)
+                && self.is_overdue(now, other, binding)
         });
         let slots = dropped.filter_map(|(_, binding)| {
             let [slot @ Slot::Pool { .. }] = &binding.slots[..] else { return None };

@@ -78,6 +78,8 @@ pub(super) struct Bindings {
     leased: BTreeMap<Ipv6Net, BindingKey>,
     /// The next deadline of each binding that has one.
     wake_ups: BTreeSet<(Instant, BindingKey)>,
+    /// The downlinks on which messages of requesting routers arrive, and since when.
+    listening_since: BTreeMap<String, Instant>,
     /// A configuration was taken over: slots are to be allotted anew.
     realign: bool,
     /// A router that was refused may be served now.

@@ -257,6 +257,8 @@ impl World {
     pub(super) fn settle(&mut self) {
         let offers = self.carving().offers(self.known, self.renewed_at);
         let touched = self.delegating.set_offers(self.now, offers);
+        let names = self.config.downlinks.keys().cloned();
+        self.delegating.set_listening(self.now, names);
         self.remember(&touched);
         self.ordered.extend(self.delegating.orders(self.now));
         self.timeout();

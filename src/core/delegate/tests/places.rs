@@ -131,6 +131,30 @@ fn a_router_that_numbers_its_ia_pds_anew_is_given_what_it_left() {
     world.check();
 }
 
+/// An IA_PD that holds a deprecated prefix alone has the T2 of what is preferred beside it: until that
+/// has passed its router is where it was.
+#[test]
+fn a_deprecated_prefix_alone_sets_no_t2_beside_another() {
+    let overdue = |world: &World, iaid| {
+        let (key, bindings) = (key(1, iaid), world.delegating.bindings());
+        world.delegating.is_overdue(world.now, &key, &bindings[&key])
+    };
+    let mut world = World::new(SITE, A);
+    let both = [ia(1, &[]), ia(2, &[])];
+    world.hear(1, Request, &both).unwrap();
+    world.run_for(secs(1000));
+    // The new prefix has no room for the place of the second.
+    world.delegate("up", &[(A, 0, 2500), ("2001:db8:b00::/59", 86_400, 86_400)]);
+    let answer = world.hear(1, Renew, &both).unwrap();
+    assert_eq!(prefixes_of(&answer, 2).unwrap(), [(net("2001:db8:a00:20::/60"), 0, 2500)]);
+    let t2 = answer.ia_pds().map(|ia| ia.t2).collect::<Vec<_>>();
+    assert_eq!(t2, [Lifetime::Finite(2160); 2]);
+    for (seconds, is_overdue) in [(2010, false), (140, false), (10, true)] {
+        world.run_for(secs(seconds));
+        assert_eq!([1, 2].map(|iaid| overdue(&world, iaid)), [is_overdue; 2], "{seconds}");
+    }
+}
+
 /// A link-layer address names a router too, heard with the message or read from its address.
 #[test]
 fn a_router_is_known_by_its_link_layer_address() {
