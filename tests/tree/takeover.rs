@@ -358,7 +358,8 @@ fn an_outage_of_ours_is_no_evidence_against_a_router_behind_a_relay_agent() {
         let octets = message(kind, &duid(1), &[ia(1, &[held]), Dhcpv6Option::RapidCommit]);
         relayed("fe80::99", "fd00:1::1", &[RelayOption::InterfaceId(name.to_vec())], octets)
     };
-    let outages: [(&str, fn(&mut Lan)); 3] = [
+    type Outage = fn(&mut Lan);
+    let outages: [(&str, Outage); 3] = [
         ("a restart", Lan::restart),
         ("a sleep", |lan| lan.give(Input::Resumed)),
         ("a carrier", |lan| {

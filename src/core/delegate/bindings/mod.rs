@@ -341,17 +341,15 @@ impl Bindings {
         }
         let offers = &self.offers;
         let was_limited = binding.is_limited();
-        // For a router that did not come for all its notifications only this is news.
-        let has_news = moved
-            || !binding.is_notified()
-                && (binding.push.is_none() || binding.is_shortened_by(&current));
+        // For a router that did not come for its notifications only this is news.
+        let push = match binding.push {
+            Some(push) if !moved && binding.is_shortened_by(&current) => push.shortened(now),
+            Some(push) if !moved => push,
+            Some(_) | None => Push::new(now),
+        };
         let promises_differ = binding.set_current(now, current, |prefix| offers.is_ours(prefix));
         binding.blocked = blocked;
-        if !binding.is_stale() {
-            binding.push = None;
-        } else if has_news {
-            binding.push = Some(Push::new(now));
-        }
+        binding.push = binding.is_stale().then_some(push);
         moved || promises_differ || was_limited || binding.is_limited()
     }
 

@@ -8,6 +8,9 @@ use crate::time::Instant;
 const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 /// REC_MAX_RC (RFC 9915 §7.6).
 const MAX_ATTEMPTS: u32 = 8;
+/// How many series of notifications shorter lifetimes may begin before the current one is over: a
+/// lease above that is shortened every second would cause a notification every second.
+const MAX_BEGUN: u32 = 4;
 
 /// The notifications of one router, which go on until the router comes or has been notified often
 /// enough.
@@ -17,6 +20,8 @@ const MAX_ATTEMPTS: u32 = 8;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core::delegate) struct Push {
     attempts: u32,
+    /// How many series before this one ended early because it began.
+    begun: u32,
     /// When the next notification leaves; none after the last one.
     pub(in crate::core::delegate) next_at: Option<Instant>,
 }
@@ -24,12 +29,24 @@ pub(in crate::core::delegate) struct Push {
 impl Push {
     /// The first notification leaves at once.
     pub(in crate::core::delegate) const fn new(now: Instant) -> Self {
-        Self { attempts: 0, next_at: Some(now) }
+        Self { attempts: 0, begun: 0, next_at: Some(now) }
     }
 
     /// There is another way to reach the router: where all notifications have left they begin anew.
     pub(in crate::core::delegate) fn again(self, now: Instant) -> Self {
         if self.next_at.is_some() { self } else { Self::new(now) }
+    }
+
+    /// Begins a series of its own for lifetimes that have become shorter, unless the current series
+    /// has sent nothing yet.
+    pub(in crate::core::delegate) fn shortened(self, now: Instant) -> Self {
+        match self.next_at {
+            None => Self::new(now),
+            Some(_) if self.attempts > 0 && self.begun < MAX_BEGUN => {
+                Self { begun: self.begun + 1, ..Self::new(now) }
+            }
+            Some(_) => self,
+        }
     }
 
     /// How many notifications there have been.
@@ -41,6 +58,7 @@ impl Push {
     pub(in crate::core::delegate) fn sent(self, now: Instant, repeats: bool) -> Self {
         let attempts = self.attempts + 1;
         let next_at = now + FIRST_TIMEOUT * 2_u32.pow(self.attempts.min(MAX_ATTEMPTS));
-        Self { attempts, next_at: (repeats && attempts < MAX_ATTEMPTS).then_some(next_at) }
+        let next_at = (repeats && attempts < MAX_ATTEMPTS).then_some(next_at);
+        Self { attempts, next_at, ..self }
     }
 }

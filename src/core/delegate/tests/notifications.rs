@@ -221,6 +221,36 @@ fn a_router_that_does_not_come_is_notified_of_news_alone() {
     }
 }
 
+/// SRV-52: what is shorter in the middle of a series begins another one, but not without end.
+#[test]
+fn a_shorter_lifetime_begins_a_series_of_its_own() {
+    let mut world = World::new(SITE, A);
+    world.hear(1, Request, &[ia(1, &[]), ACCEPT]).unwrap();
+    world.renumber(B);
+    let mut at = Vec::new();
+    let mut run = |world: &mut World, seconds: u64| {
+        for _ in 0..seconds {
+            let notified = world.notifications();
+            let signed = notified.iter().filter(|(_, message)| message.is_some());
+            at.extend(signed.map(|_| world.now.since(START).as_secs()));
+            world.run_for(secs(1));
+        }
+    };
+    run(&mut world, 100);
+    world.delegate("up", &[(B, 0, 3600)]);
+    run(&mut world, 1000);
+    let series = [0, 2, 6, 14, 30, 62, 126, 254];
+    let expected = series[..6].iter().copied().chain(series.map(|second| 100 + second));
+    assert_eq!(at, expected.collect::<Vec<u64>>());
+    let mut count = 0;
+    for left in (200..400).rev() {
+        world.delegate("up", &[(B, 0, 5 * left)]);
+        world.run_for(secs(1));
+        count += world.notifications().iter().filter(|(_, message)| message.is_some()).count();
+    }
+    assert!((8..=20).contains(&count), "{count} in 200 s, one each in which it is shorter");
+}
+
 /// SRV-54: from value to value, from run to run.
 #[test]
 fn replay_values_rise_over_restarts() {
