@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use ipnet::Ipv6Net;
 use proptest::prelude::*;
+use renumberd::core::input::{Command, Input};
 use renumberd::wire::dhcpv6::MessageType::{
     self, Decline, Rebind, Release, Renew, Request, Solicit,
 };
 use renumberd::wire::dhcpv6_option::{Dhcpv6Option, Duid};
 use renumberd::wire::dhcpv6_relay::RelayOption;
 
-use super::lan::{Lan, address, duid, ia, message, option_79, relayed};
+use super::lan::{LAN, Lan, address, duid, ia, message, option_79, relayed};
 use crate::millis;
 
 /// Victims that are known by DUID, by link-layer address, and by having come first; 64 places.
@@ -97,6 +98,59 @@ fn attack() -> impl Strategy<Value = Attack> {
             relays,
             wait,
         })
+}
+
+/// What happens between two messages of the attacker.
+#[derive(Clone, Copy, Debug)]
+enum Meanwhile {
+    Nothing,
+    /// The agent is killed and started again.
+    Restart,
+    /// The machine has slept.
+    Sleep,
+    /// The carrier is lost and comes back.
+    Carrier,
+    /// Another prefix takes the place of the one that all delegations are parts of.
+    Renumbering(u8),
+}
+
+fn meanwhile() -> impl Strategy<Value = Meanwhile> {
+    prop_oneof![
+        4 => Just(Meanwhile::Nothing),
+        1 => Just(Meanwhile::Restart),
+        1 => Just(Meanwhile::Sleep),
+        1 => Just(Meanwhile::Carrier),
+        2 => (0_u8..3).prop_map(Meanwhile::Renumbering),
+    ]
+}
+
+impl Meanwhile {
+    fn happens(self, lan: &mut Lan, site: &mut u8) {
+        match self {
+            Self::Nothing => {}
+            Self::Restart => lan.restart(),
+            Self::Sleep => lan.give(Input::Resumed),
+            Self::Carrier => {
+                for running in [false, true] {
+                    lan.kernel().set_running(LAN, running, false);
+                    lan.run_for(millis(300));
+                }
+            }
+            Self::Renumbering(number) => {
+                *site = number;
+                let prefix = place_in(number, "2001:db8::/48".parse().unwrap());
+                let prefixes = BTreeMap::from([("site".to_owned(), Some(prefix))]);
+                lan.give(Input::Command(Command::SetPrefixes { prefixes, graceful: true }));
+            }
+        }
+    }
+}
+
+/// The same part of the site's prefix with this number.
+fn place_in(number: u8, part: Ipv6Net) -> Ipv6Net {
+    let mut segments = part.network().segments();
+    segments[2] = number.into();
+    Ipv6Net::new(segments.into(), part.prefix_len()).unwrap()
 }
 
 fn who(number: u8) -> Duid {
@@ -231,6 +285,58 @@ proptest! {
         lan.answering.insert(address("fe80::5"));
         lan.hear("fe80::5", message(Request, &duid(99), &[ia(1, &[])]));
         prop_assert_eq!(lan.given().len(), 1);
+    }
+
+    /// The same while the prefix changes, the agent restarts, the machine sleeps and the carrier is
+    /// lost: nothing of the victims' places is given to the attacker or leads to it, in any prefix.
+    #[test]
+    fn a_victim_that_answers_keeps_its_place_whatever_happens_meanwhile(
+        attacks in prop::collection::vec((attack(), meanwhile()), 1..60)
+    ) {
+        let mut lan = Lan::new(SITE);
+        let mut held = Vec::new();
+        for (number, victim) in VICTIMS.iter().enumerate() {
+            lan.answering.insert(address(victim));
+            let request = message(Request, &who(u8::try_from(number).unwrap()), &[ia(1, &[])]);
+            lan.hear(victim, request);
+            held.extend(lan.given());
+        }
+        lan.answering.extend(ATTACKER.iter().map(|text| address(text)));
+        lan.link_layers.extend(ATTACKER.map(|text| (address(text), ATTACKER_LINK_LAYER)));
+        let (_, before) = theirs(&lan);
+        let holder_of = |prefix: &Ipv6Net| {
+            let normal = place_in(0, *prefix);
+            held.iter().position(|one| one.contains(&normal) || normal.contains(one))
+        };
+        let mut site = 0;
+        for (position, (attack, meanwhile)) in attacks.iter().enumerate() {
+            meanwhile.happens(&mut lan, &mut site);
+            let known = (attack.from == 0).then_some(ATTACKER_LINK_LAYER);
+            lan.hear_with(ATTACKER[attack.from], known, attack.octets(&held));
+            lan.run_for(millis(attack.wait));
+            prop_assert_eq!(&theirs(&lan).1, &before, "after {}", position);
+            for (prefix, hop) in lan.routes() {
+                if let Some(victim) = holder_of(&prefix) {
+                    prop_assert_eq!(hop, address(VICTIMS[victim]), "{} after {}", prefix, position);
+                }
+            }
+            for (at, answer) in std::mem::take(&mut lan.answers) {
+                let given = answer.ia_pds().flat_map(|ia| &ia.prefixes);
+                let mut given = given.filter(|one| !one.valid.is_zero());
+                let is_theirs = given.find(|one| holder_of(&one.prefix).is_some());
+                prop_assert!(is_theirs.is_none() || VICTIMS.map(address).contains(&at), "{}", position);
+            }
+        }
+        lan.run_for(millis(3000));
+        lan.answers.clear();
+        lan.nothing_is_left_to_do();
+        for (number, victim) in VICTIMS.iter().enumerate() {
+            let named = &held[number..=number];
+            lan.hear(victim, message(Renew, &who(u8::try_from(number).unwrap()), &[ia(1, named)]));
+            let wanted = place_in(site, held[number]);
+            let given = lan.given();
+            prop_assert!(given.contains(&wanted), "{:?} and not {}", given, wanted);
+        }
     }
 
     /// What steps do one by one is what the whole derivation finds, whoever moves what: routers with

@@ -164,8 +164,14 @@ impl Backlog {
     }
 
     fn next_binding(&mut self) -> Option<(BindingKey, Reason)> {
-        let changed = self.bindings.pop_first().map(|key| (key, Reason::Binding));
-        changed.or_else(|| self.rerouted.pop_first().map(|key| (key, Reason::Link)))
+        let Some(key) = self.bindings.pop_first() else {
+            return self.rerouted.pop_first().map(|key| (key, Reason::Link));
+        };
+        // Its routes are derived once: a second step about one of them would be refused.
+        if !self.rerouted.is_empty() {
+            self.rerouted.remove(&key);
+        }
+        Some((key, Reason::Binding))
     }
 
     fn next_steps(&mut self) -> Vec<Step> {
@@ -353,6 +359,7 @@ mod tests {
     use crate::core::kernel::system::RouteTarget;
     use crate::net::IfIndex;
     use crate::time::Until;
+    use crate::wire::dhcpv6_option::{Duid, Iaid};
 
     const NOW: Instant = Instant::from_secs(1000);
 
@@ -363,6 +370,24 @@ mod tests {
             metric: 256,
             until: Until::Never,
         }
+    }
+
+    /// A binding that changes with its link has each of its routes set once.
+    #[test]
+    fn a_binding_is_followed_once_for_all_reasons() {
+        let key = |number| BindingKey {
+            duid: Duid::from_uuid([number; 16]),
+            downlink: "lan".into(),
+            iaid: Iaid(1),
+        };
+        let mut backlog = Backlog::default();
+        backlog.add_rerouted(BTreeSet::from([1, 2].map(key)));
+        backlog.add_bindings(BTreeSet::from([2, 3].map(key)));
+        let followed = backlog.next_bindings();
+        let expected = [(2, Reason::Binding), (3, Reason::Binding), (1, Reason::Link)]
+            .map(|(n, why)| (key(n), why));
+        assert_eq!(followed, expected);
+        assert!(!backlog.has_steps());
     }
 
     /// A route is removed only if it is there when its turn has come, and not wanted again.
