@@ -1,7 +1,7 @@
 //! Packets that the system does not accept at once: they are retried for a moment, in their order,
 //! and a milestone counts only when its packets have left.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use crate::core::stage::{Milestone, Stage};
 use crate::net::IfIndex;
 use crate::platform;
 use crate::time::Instant;
+use crate::wire::ndp::NeighborSolicitation;
 
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LAST_RETRY: Duration = Duration::from_millis(50);
@@ -34,8 +35,41 @@ pub(super) enum Parcel {
     Server(ServerPacket),
 }
 
+/// What a packet is sent for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Purpose {
+    /// Router advertisements and solicitations, and neighbor advertisements.
+    Routing,
+    /// Neighbor solicitations, by which the core probes holders of delegations.
+    Probe,
+    /// DHCPv6 messages to servers.
+    Request,
+    /// DHCPv6 messages to requesting routers and relay agents.
+    Answer,
+}
+
+impl Purpose {
+    /// The stage of a change that such packets reach.
+    const fn stage(self) -> Option<Stage> {
+        match self {
+            Self::Routing => Some(Stage::Advertised),
+            Self::Request => Some(Stage::Asked),
+            Self::Probe | Self::Answer => None,
+        }
+    }
+
+    /// The number of tries after which such a packet is dropped.
+    const fn max_tries(self) -> u32 {
+        match self {
+            Self::Routing | Self::Request | Self::Answer => MAX_TRIES,
+            // The core repeats its probes, and any neighbor can cause many of them.
+            Self::Probe => WARN_AFTER,
+        }
+    }
+}
+
 /// Packets of one lane keep their order: an older advertisement must not come last.
-type Lane = (u8, IfIndex, Ipv6Addr);
+type Lane = (Purpose, IfIndex, Ipv6Addr);
 
 impl Parcel {
     fn packet(&self) -> &Packet {
@@ -45,30 +79,19 @@ impl Parcel {
         }
     }
 
-    fn lane(&self) -> Lane {
-        let socket = match self {
-            Self::Icmpv6(_) => 0,
-            Self::Dhcpv6(_) => 1,
-            Self::Server(_) => 2,
-        };
-        let packet = self.packet();
-        (socket, packet.interface, packet.destination)
-    }
-
-    /// The stage of a change that such packets reach.
-    const fn stage(&self) -> Option<Stage> {
+    fn purpose(&self) -> Purpose {
         match self {
-            Self::Icmpv6(_) => Some(Stage::Advertised),
-            Self::Dhcpv6(_) => Some(Stage::Asked),
-            Self::Server(_) => None,
+            Self::Icmpv6(packet) if NeighborSolicitation::is_in(&packet.octets) => Purpose::Probe,
+            Self::Icmpv6(_) => Purpose::Routing,
+            Self::Dhcpv6(_) => Purpose::Request,
+            Self::Server(_) => Purpose::Answer,
         }
     }
-}
 
-#[derive(Debug)]
-enum Entry {
-    Packet { parcel: Parcel, tries: u32, at: Instant },
-    Milestone(Milestone),
+    fn lane(&self) -> Lane {
+        let packet = self.packet();
+        (self.purpose(), packet.interface, packet.destination)
+    }
 }
 
 /// The fate of the packets of a stage since it was last reached.
@@ -78,19 +101,35 @@ struct Fate {
     lost: bool,
 }
 
-/// The packets of a lane that wait: how many, and until when the last of them does.
+/// A packet that waits.
+#[derive(Debug)]
+struct Waiting {
+    /// Its place among all packets and milestones.
+    number: u64,
+    parcel: Parcel,
+    tries: u32,
+}
+
+/// The packets of a lane that wait.
 #[derive(Debug)]
 struct Queue {
-    count: usize,
+    packets: VecDeque<Waiting>,
+    /// When the first of them is retried.
     at: Instant,
 }
 
 /// The packets that wait.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    entries: VecDeque<Entry>,
-    /// A summary of [`entries`](Self::entries) by lane.
-    lanes: BTreeMap<Lane, Queue>,
+    queues: BTreeMap<Lane, Queue>,
+    /// When the first packet of each lane is retried, so that a retry costs time for the packets
+    /// that are due, and none for the others.
+    times: BTreeSet<(Instant, Lane)>,
+    /// The lane of each packet, by number.
+    order: BTreeMap<u64, Lane>,
+    /// Milestones, each of which waits for packets with smaller numbers.
+    milestones: VecDeque<(u64, Milestone)>,
+    next_number: u64,
     asked: Fate,
     advertised: Fate,
     /// When a failure last lasted, by interface.
@@ -102,71 +141,86 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Whether a packet has to wait behind another.
     pub(super) fn holds(&self, parcel: &Parcel) -> bool {
-        !self.lanes.is_empty() && self.lanes.contains_key(&parcel.lane())
+        !self.queues.is_empty() && self.queues.contains_key(&parcel.lane())
     }
 
     /// Notes that a packet has left.
     pub(super) fn sent(&mut self, parcel: &Parcel) {
-        if let Some(fate) = self.fate(parcel.stage()) {
+        if let Some(fate) = self.fate(parcel.purpose().stage()) {
             fate.left = true;
         }
     }
 
     /// Takes a packet that waits behind another.
     pub(super) fn push(&mut self, now: Instant, parcel: Parcel) {
-        let at = self.lanes.get(&parcel.lane()).map_or(now, |queue| queue.at);
-        self.insert(parcel, 0, at);
+        self.insert(parcel, 0, now);
     }
 
     /// Takes a packet that the system has refused.
     pub(super) fn refused(&mut self, now: Instant, parcel: Parcel, error: &io::Error) {
-        if self.is_final(&parcel, error, 1) {
-            return;
-        }
-        self.insert(parcel, 1, now + FIRST_RETRY);
-    }
-
-    fn insert(&mut self, parcel: Parcel, tries: u32, at: Instant) {
-        if self.entries.len() >= MAX_PACKETS
-            && let Some(Entry::Packet { parcel, .. }) = self.entries.pop_front()
-        {
-            self.leave_lane(parcel.lane());
+        if is_final(&parcel, error, 1) {
             self.lose(&parcel);
-        }
-        self.keep(parcel, tries, at);
-    }
-
-    fn keep(&mut self, parcel: Parcel, tries: u32, at: Instant) {
-        let queue = self.lanes.entry(parcel.lane()).or_insert(Queue { count: 0, at });
-        queue.count += 1;
-        queue.at = at;
-        self.entries.push_back(Entry::Packet { parcel, tries, at });
-    }
-
-    fn leave_lane(&mut self, lane: Lane) {
-        let Some(queue) = self.lanes.get_mut(&lane) else { return };
-        queue.count = queue.count.saturating_sub(1);
-        if queue.count == 0 {
-            self.lanes.remove(&lane);
+        } else {
+            self.insert(parcel, 1, now + FIRST_RETRY);
         }
     }
 
-    /// Whether another try is useless; the packet is dropped then.
-    fn is_final(&mut self, parcel: &Parcel, error: &io::Error, tries: u32) -> bool {
-        let destination = parcel.packet().destination;
-        let is_final = tries >= MAX_TRIES || platform::is_final(error);
-        if is_final {
-            debug!(%error, %destination, tries, "not sent");
-            self.lose(parcel);
+    /// Adds a packet behind the others of its lane; `at` is when the first one of a lane is retried.
+    fn insert(&mut self, parcel: Parcel, tries: u32, at: Instant) {
+        if self.order.len() >= MAX_PACKETS {
+            self.make_room();
         }
-        is_final
+        let (lane, number) = (parcel.lane(), self.next_number());
+        let queue = self.queues.entry(lane).or_insert_with(|| {
+            self.times.insert((at, lane));
+            Queue { packets: VecDeque::new(), at }
+        });
+        queue.packets.push_back(Waiting { number, parcel, tries });
+        self.order.insert(number, lane);
+    }
+
+    const fn next_number(&mut self) -> u64 {
+        self.next_number = self.next_number.wrapping_add(1);
+        self.next_number
+    }
+
+    /// Drops the oldest probe, or the oldest packet where there is no probe.
+    fn make_room(&mut self) {
+        let is_probe = |(_, lane): &(&u64, &Lane)| lane.0 == Purpose::Probe;
+        let oldest = self.order.iter().find(is_probe).or_else(|| self.order.iter().next());
+        if let Some(lane) = oldest.map(|(_, lane)| *lane)
+            && let Some(dropped) = self.take_first(lane)
+        {
+            self.lose(&dropped.parcel);
+        }
+    }
+
+    /// Removes the first packet of a lane.
+    fn take_first(&mut self, lane: Lane) -> Option<Waiting> {
+        let queue = self.queues.get_mut(&lane)?;
+        let first = queue.packets.pop_front();
+        if queue.packets.is_empty() {
+            self.times.remove(&(queue.at, lane));
+            self.queues.remove(&lane);
+        }
+        self.order.remove(&first.as_ref()?.number);
+        first
+    }
+
+    /// Has the first packet of a lane wait.
+    fn postpone(&mut self, lane: Lane, at: Instant) {
+        if let Some(queue) = self.queues.get_mut(&lane) {
+            self.times.remove(&(queue.at, lane));
+            queue.at = at;
+            self.times.insert((at, lane));
+        }
     }
 
     fn lose(&mut self, parcel: &Parcel) {
         if let Parcel::Icmpv6(packet) = parcel {
             self.dropped.push((packet.interface, packet.destination));
         }
-        if let Some(fate) = self.fate(parcel.stage()) {
+        if let Some(fate) = self.fate(parcel.purpose().stage()) {
             fate.lost = true;
         }
     }
@@ -181,15 +235,29 @@ impl Outbox {
 
     /// Takes a milestone; returns it at once if none of its packets waits.
     pub(super) fn reach(&mut self, milestone: Milestone) -> Option<Milestone> {
-        let waits = self.entries.iter().any(|entry| match entry {
-            Entry::Packet { parcel, .. } => parcel.stage() == Some(milestone.stage),
-            Entry::Milestone(_) => false,
-        });
-        if waits {
-            self.entries.push_back(Entry::Milestone(milestone));
+        let number = self.next_number();
+        if self.waits(number, milestone) {
+            self.milestones.push_back((number, milestone));
             return None;
         }
         self.judge(milestone)
+    }
+
+    /// Whether a packet of the milestone's stage waits that is older than the milestone.
+    fn waits(&self, number: u64, milestone: Milestone) -> bool {
+        let mut older = self.order.range(..number);
+        older.any(|(_, (purpose, ..))| purpose.stage() == Some(milestone.stage))
+    }
+
+    /// Adds the milestones with smaller numbers for which no packet waits.
+    fn add_reached(&mut self, number: u64, reached: &mut Vec<Milestone>) {
+        for (at, milestone) in std::mem::take(&mut self.milestones) {
+            if at > number || self.waits(at, milestone) {
+                self.milestones.push_back((at, milestone));
+            } else {
+                reached.extend(self.judge(milestone));
+            }
+        }
     }
 
     /// The milestone that is reached when its packets have left or are lost. Where all are lost it
@@ -211,46 +279,46 @@ impl Outbox {
         now: Instant,
         mut send: impl FnMut(&Parcel) -> io::Result<()>,
     ) -> (Vec<Milestone>, Option<String>) {
-        if self.deadline().is_none_or(|at| at > now) {
-            return (Vec::new(), None);
-        }
         let (mut reached, mut warning) = (Vec::new(), None);
-        // Lanes whose first packet waits, and until when.
-        let mut blocked: BTreeMap<Lane, Instant> = BTreeMap::new();
-        self.lanes.clear();
-        for entry in std::mem::take(&mut self.entries) {
-            match entry {
-                Entry::Milestone(milestone) => reached.extend(self.reach(milestone)),
-                Entry::Packet { parcel, tries, at } => {
-                    let lane = parcel.lane();
-                    let first = blocked.get(&lane).copied();
-                    if at > now || first.is_some() {
-                        let at = first.map_or(at, |first| first.max(at));
-                        blocked.insert(lane, at);
-                        self.keep(parcel, tries, at);
-                        continue;
-                    }
-                    let Err(error) = send(&parcel) else {
-                        self.sent(&parcel);
-                        continue;
-                    };
-                    let tries = tries.saturating_add(1);
-                    if tries >= WARN_AFTER {
-                        self.failed_at.retain(|_, at| now.since(*at) < QUIET);
-                        let interface = parcel.packet().interface;
-                        if self.failed_at.insert(interface, now).is_none() {
-                            warning = Some(in_words(&parcel, &error));
-                        }
-                    }
-                    if !self.is_final(&parcel, &error, tries) {
-                        let at = now + delay(tries);
-                        blocked.insert(lane, at);
-                        self.keep(parcel, tries, at);
+        let due = self.times.iter().take_while(|(at, _)| *at <= now);
+        // The first packets of lanes, in order of number among all.
+        let mut next: BTreeMap<u64, Lane> =
+            due.filter_map(|(_, lane)| Some((self.first_of(lane)?.number, *lane))).collect();
+        while let Some((number, lane)) = next.pop_first() {
+            self.add_reached(number, &mut reached);
+            let Some(first) = self.queues.get_mut(&lane).and_then(|one| one.packets.front_mut())
+            else {
+                continue;
+            };
+            if let Err(error) = send(&first.parcel) {
+                first.tries = first.tries.saturating_add(1);
+                let tries = first.tries;
+                if tries >= WARN_AFTER {
+                    self.failed_at.retain(|_, at| now.since(*at) < QUIET);
+                    if self.failed_at.insert(lane.1, now).is_none() {
+                        warning = Some(in_words(&first.parcel, &error));
                     }
                 }
+                if !is_final(&first.parcel, &error, tries) {
+                    self.postpone(lane, now + delay(tries));
+                    continue;
+                }
+                if let Some(dropped) = self.take_first(lane) {
+                    self.lose(&dropped.parcel);
+                }
+            } else if let Some(left) = self.take_first(lane) {
+                self.sent(&left.parcel);
             }
+            next.extend(self.first_of(&lane).map(|first| (first.number, lane)));
+        }
+        if !self.milestones.is_empty() {
+            self.add_reached(u64::MAX, &mut reached);
         }
         (reached, warning)
+    }
+
+    fn first_of(&self, lane: &Lane) -> Option<&Waiting> {
+        self.queues.get(lane)?.packets.front()
     }
 
     /// The ICMPv6 packets that were dropped since the last call, by interface and destination.
@@ -260,12 +328,18 @@ impl Outbox {
 
     /// When the next packet is retried.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let times = self.entries.iter().filter_map(|entry| match entry {
-            Entry::Packet { at, .. } => Some(*at),
-            Entry::Milestone(_) => None,
-        });
-        times.min()
+        self.times.first().map(|(at, _)| *at)
     }
+}
+
+/// Whether another try is useless.
+fn is_final(parcel: &Parcel, error: &io::Error, tries: u32) -> bool {
+    let destination = parcel.packet().destination;
+    let is_final = tries >= parcel.purpose().max_tries() || platform::is_final(error);
+    if is_final {
+        debug!(%error, %destination, tries, "not sent");
+    }
+    is_final
 }
 
 fn delay(tries: u32) -> Duration {
@@ -281,130 +355,4 @@ fn in_words(parcel: &Parcel, error: &io::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Instant = Instant::from_secs(100);
-    const ASKED: Milestone = Milestone { change: 7, stage: Stage::Asked };
-    const ADVERTISED: Milestone = Milestone { change: 7, stage: Stage::Advertised };
-
-    fn packet(octet: u8, destination: &str) -> Packet {
-        Packet {
-            interface: IfIndex(3),
-            source: "fe80::1".parse().unwrap(),
-            destination: destination.parse().unwrap(),
-            octets: vec![octet],
-        }
-    }
-
-    fn error(errno: i32) -> io::Error {
-        io::Error::from_raw_os_error(errno)
-    }
-
-    fn at(milliseconds: u64) -> Instant {
-        NOW + Duration::from_millis(milliseconds)
-    }
-
-    #[test]
-    fn what_is_refused_is_tried_again_and_counts_when_it_has_left() {
-        let mut outbox = Outbox::default();
-        let question = Parcel::Dhcpv6(packet(1, "ff02::1:2"));
-        outbox.refused(NOW, question.clone(), &error(libc::EINVAL));
-        assert_eq!(outbox.reach(ASKED), None);
-        assert_eq!(outbox.reach(ADVERTISED), Some(ADVERTISED), "that is another thing");
-        let mut times = Vec::new();
-        let mut warnings = 0;
-        while let Some(next) = outbox.deadline().filter(|_| times.len() < 4) {
-            times.push(next);
-            let (reached, warning) = outbox.retry(next, |_| Err(error(libc::EINVAL)));
-            assert_eq!(reached, []);
-            warnings += usize::from(warning.is_some_and(|text| text.contains("gc_thresh3")));
-        }
-        assert_eq!((times, warnings), (vec![at(10), at(30), at(70), at(120)], 1));
-        let (reached, _) = outbox.retry(at(170), |parcel| {
-            assert_eq!(*parcel, question);
-            Ok(())
-        });
-        assert_eq!((reached, outbox.deadline()), (vec![ASKED], None));
-    }
-
-    /// A table of neighbors that is full takes one packet and refuses the next.
-    #[test]
-    fn what_lasts_or_comes_and_goes_is_reported_once() {
-        let mut outbox = Outbox::default();
-        let mut warnings_at = Vec::new();
-        for second in (0..300).chain(360..600) {
-            let began_at = NOW + Duration::from_secs(second);
-            let parcel = Parcel::Icmpv6(packet(1, &format!("ff02::1:ff00:{second}")));
-            outbox.refused(began_at, parcel, &error(libc::EINVAL));
-            for _ in 0..4 {
-                let next = outbox.deadline().unwrap();
-                let warning = outbox.retry(next, |_| Err(error(libc::EINVAL))).1;
-                warnings_at.extend(warning.map(|_| second));
-            }
-            outbox.retry(began_at + Duration::from_millis(500), |_| Ok(()));
-            assert_eq!(outbox.deadline(), None);
-        }
-        assert_eq!(warnings_at, [0, 360]);
-        // Another interface has its own.
-        let mut elsewhere = packet(1, "ff02::2");
-        elsewhere.interface = IfIndex(elsewhere.interface.0 + 1);
-        let now = NOW + Duration::from_secs(600);
-        outbox.refused(now, Parcel::Icmpv6(elsewhere), &error(libc::EINVAL));
-        let mut warnings = 0;
-        while let Some(next) = outbox.deadline() {
-            let warning = outbox.retry(next, |_| Err(error(libc::EINVAL))).1;
-            warnings += usize::from(warning.is_some());
-        }
-        assert_eq!(warnings, 1);
-    }
-
-    #[test]
-    fn packets_to_one_destination_keep_their_order() {
-        let mut outbox = Outbox::default();
-        let (old, new) = (packet(1, "ff02::1"), packet(2, "ff02::1"));
-        let (old, new) = (Parcel::Icmpv6(old), Parcel::Icmpv6(new));
-        outbox.refused(NOW, old.clone(), &error(libc::ENOBUFS));
-        assert!(outbox.holds(&new) && !outbox.holds(&Parcel::Icmpv6(packet(3, "fe80::9"))));
-        outbox.push(NOW, new.clone());
-        let mut tried = Vec::new();
-        outbox.retry(at(5), |parcel| {
-            tried.push(parcel.clone());
-            Ok(())
-        });
-        assert_eq!(tried, [], "the first has yet to wait");
-        outbox.retry(at(10), |parcel| {
-            tried.push(parcel.clone());
-            Ok(())
-        });
-        assert_eq!(tried, [old, new]);
-    }
-
-    #[test]
-    fn what_is_out_of_date_or_has_no_link_is_dropped_and_counts_as_nothing() {
-        let mut outbox = Outbox::default();
-        outbox.refused(NOW, Parcel::Icmpv6(packet(1, "ff02::1")), &error(libc::ENODEV));
-        assert_eq!(outbox.deadline(), None);
-        let applied = Milestone { stage: Stage::Applied, ..ADVERTISED };
-        assert_eq!(outbox.reach(ADVERTISED), Some(applied), "nobody was told");
-        outbox.refused(NOW, Parcel::Dhcpv6(packet(1, "ff02::1:2")), &error(libc::EAGAIN));
-        outbox.reach(ASKED);
-        let mut reached = Vec::new();
-        while let Some(next) = outbox.deadline() {
-            assert!(next < at(600), "bounded");
-            reached.extend(outbox.retry(next, |_| Err(error(libc::EAGAIN))).0);
-        }
-        assert_eq!(reached, [], "nobody was asked");
-        assert_eq!(outbox.take_dropped(), [(IfIndex(3), "ff02::1".parse().unwrap())]);
-        for octet in 0..=u8::MAX {
-            for _ in 0..4 {
-                outbox.refused(NOW, Parcel::Icmpv6(packet(octet, "ff02::1")), &error(libc::EAGAIN));
-            }
-        }
-        assert_eq!(outbox.entries.len(), MAX_PACKETS);
-        let queue = outbox.lanes.values().map(|queue| queue.count).collect::<Vec<_>>();
-        assert_eq!(queue, [MAX_PACKETS]);
-        outbox.retry(at(10), |_| Ok(()));
-        assert!(!outbox.holds(&Parcel::Icmpv6(packet(1, "ff02::1"))), "nothing waits any more");
-    }
-}
+mod tests;

@@ -171,6 +171,11 @@ impl NeighborSolicitation {
         Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, high, low)
     }
 
+    /// Whether a message is one by its type.
+    pub fn is_in(octets: &[u8]) -> bool {
+        octets.first() == Some(&Icmpv6Types::NeighborSolicit.0)
+    }
+
     /// Encodes the message with a checksum of zero, which the kernel fills.
     pub fn encode(&self) -> Vec<u8> {
         let mut octets = vec![0; MutableNeighborSolicitPacket::minimum_packet_size()];

@@ -238,16 +238,19 @@ impl Core {
         self.follow_hearing();
     }
 
-    /// Sends the solicitations whose time it is: to the group, which needs no entry in the kernel's
-    /// neighbor cache, and to the holder alone, which wireless links repeat until it is heard.
+    /// Sends the solicitations whose time it is. Each goes to the group, and a repetition to the holder
+    /// alone as well, which wireless links repeat until it is acknowledged. For the latter the kernel
+    /// makes an entry in its neighbor cache, and may solicit by itself: messages in the names of many
+    /// holders would fill the cache, but drop each other's probes before there is a repetition.
     fn solicit_holders(&mut self, now: Instant) {
         self.follow_hearing();
-        while let Some((interface, target)) = self.takeovers.poll_solicitation(now) {
+        while let Some((interface, target, repeats)) = self.takeovers.poll_solicitation(now) {
             let Some(source) = self.kernel.state.system.link_local(interface) else { continue };
             let link = self.kernel.state.system.links.get(&interface);
             let source_link_layer = link.and_then(|link| link.link_layer_address.clone());
             let octets = NeighborSolicitation { target, source_link_layer }.encode();
-            for destination in [NeighborSolicitation::group_of(target), target] {
+            let group = NeighborSolicitation::group_of(target);
+            for destination in [group].into_iter().chain(repeats.then_some(target)) {
                 let octets = octets.clone();
                 let packet = Packet { interface, source, destination, octets };
                 self.outputs.push_back(Output::SendIcmpv6(packet));

@@ -234,8 +234,8 @@ impl Takeovers {
         });
     }
 
-    /// The next solicitation to send: its interface and its target.
-    pub(super) fn poll_solicitation(&mut self, now: Instant) -> Option<(IfIndex, Ipv6Addr)> {
+    /// The next solicitation to send: its interface, its target, and whether it repeats another one.
+    pub(super) fn poll_solicitation(&mut self, now: Instant) -> Option<(IfIndex, Ipv6Addr, bool)> {
         let Self { probes, packets, .. } = self;
         probes.iter_mut().find_map(|(question, probe)| {
             let State::Asking { sent_count, next_at, .. } = &probe.state else { return None };
@@ -246,7 +246,7 @@ impl Takeovers {
                 *sent_count = sent_count.saturating_add(1);
                 *next_at = now + TRY_INTERVAL;
             }
-            Some((question.interface, question.holder))
+            Some((question.interface, question.holder, probe.started_at < now))
         })
     }
 
