@@ -155,6 +155,33 @@ fn a_deprecated_prefix_alone_sets_no_t2_beside_another() {
     }
 }
 
+/// Of several IA_PDs that a router has left behind the one goes that was answered longest ago, and
+/// never that of another node with its DUID.
+#[test]
+fn the_place_that_was_left_longest_ago_is_given_to_its_own_router_alone() {
+    let mut world = World::new(POOL, A);
+    let ask = |world: &mut World, place: u8, iaid| {
+        let message = message(1, Solicit, &[ia(iaid, &[])]);
+        let answer = world.hear_at("lan0", contact(place), &message).unwrap();
+        world.check();
+        prefixes_of(&answer, iaid).map(|given| given[0].0)
+    };
+    let given = [2, 3, 1].map(|iaid| {
+        world.run_for(secs(10));
+        let answer = world.hear(1, Request, &[ia(iaid, &[])]).unwrap();
+        prefixes_of(&answer, iaid).unwrap()[0].0
+    });
+    world.run_for(secs(2170));
+    assert_eq!(ask(&mut world, 1, 4), Ok(given[0]), "the oldest, whatever its number is");
+    for number in 0..13 {
+        let (router, iaid) = (10 + number / 3, u32::from(1 + number % 3));
+        let answer = world.hear(router, Request, &[ia(iaid, &[])]).unwrap();
+        assert!(prefixes_of(&answer, iaid).is_ok());
+    }
+    assert_eq!(ask(&mut world, 7, 4), Err(StatusCode::NoPrefixAvail), "the pool is full");
+    assert_eq!(ask(&mut world, 1, 4), Ok(given[0]));
+}
+
 /// A link-layer address names a router too, heard with the message or read from its address.
 #[test]
 fn a_router_is_known_by_its_link_layer_address() {

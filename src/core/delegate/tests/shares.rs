@@ -93,6 +93,31 @@ fn a_neighbor_gets_its_share_of_a_pool_whatever_duids_it_invents() {
     assert!(gets(&mut world, Contact { link_layer: Some(vec![2; 6]), ..at(7) }, 1001));
 }
 
+/// SEC-17: the last quarter of the table is for neighbors that have little, also where the pool
+/// itself would let one have more.
+#[test]
+fn a_table_that_is_nearly_full_gives_a_neighbor_with_many_places_no_more() {
+    let mut world = world(&pool(48, "per-neighbour = 65536", ""));
+    assert!((0..40).all(|number| gets(&mut world, at(1), number)));
+    assert!(gets(&mut world, at(1), 40));
+    let stored = StoredBinding {
+        slots: Vec::new(),
+        contact: Arc::new(at(2)),
+        promised: Vec::new().into(),
+        reconfigure_key: None,
+    };
+    let stored = Arc::new(stored);
+    let others = (1000..99_304).map(|number| {
+        let key = BindingKey { downlink: "lan0".into(), duid: invented(number), iaid: Iaid(1) };
+        (key, Arc::clone(&stored))
+    });
+    world.memory.bindings.extend(others);
+    world.restart();
+    assert!(world.delegating.bindings().len() > 98_304);
+    assert!(!gets(&mut world, at(1), 100_000), "it has 41");
+    assert!(gets(&mut world, at(3), 100_001), "it has none");
+}
+
 /// What is in quarantine counts too, or one neighbor would move the whole pool there.
 #[test]
 fn what_is_given_back_in_part_still_counts() {

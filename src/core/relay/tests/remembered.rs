@@ -1,5 +1,9 @@
 //! What passes through is remembered and routed.
 
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+
 use super::super::leases::{MAX_LEASES, MAX_PER_CLIENT};
 use super::*;
 use crate::core::kernel::system::{KernelRoute, RouteTarget};
@@ -255,7 +259,7 @@ fn a_lease_moves_to_another_clock() {
     let mut record = agent.reply(1, CLIENT, &options).records.remove(0);
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
-    record.shift(NOW, Instant::from_secs(20), std::time::Duration::from_secs(100));
+    record.shift(NOW, Instant::from_secs(20), Duration::from_secs(100));
     let Record::Relayed { lease: Some(lease), .. } = record else { panic!("{record:?}") };
     let expected = RelayedLease {
         client: duid(1),
@@ -322,4 +326,77 @@ fn the_table_is_bounded() {
     assert!(!held.contains(&deprecated), "what is deprecated leaves first");
     assert!(held.contains(&prefix(0)), "what lasts longest stays");
     assert_eq!(agent.memory.relayed.len(), MAX_LEASES, "and the memory says the same");
+}
+
+/// RLY-11: a server withdraws a prefix from the IA_PD that it was given to.
+#[test]
+fn a_withdrawal_ends_the_lease_of_its_own_client_and_ia_pd_alone() {
+    let mut agent = Agent::new();
+    agent.reply(1, CLIENT, &[ia_pd(1, &[("2001:db8:100::/56", 600, 900)])]);
+    let cases = [("another client", 2, 1, 1), ("another IA_PD", 1, 2, 1), ("its own", 1, 1, 0)];
+    for (name, client, iaid, left) in cases {
+        agent.reply(client, CLIENT, &[ia_pd(iaid, &[("2001:db8:100::/56", 0, 0)])]);
+        assert_eq!(agent.routes().len(), left, "{name}");
+    }
+}
+
+/// A memory that was written by another version, or read late, may hold more than there is room for.
+#[test]
+fn a_restart_restores_as_many_leases_as_fit_and_none_that_has_ended() {
+    let lease = |number: u16| {
+        let prefix = Ipv6Addr::new(0x2001, 0xdb8, number, 0, 0, 0, 0, 0);
+        let valid_until = if number < 10 { NOW } else { NOW + Duration::from_secs(900) };
+        let lease = RelayedLease {
+            client: duid(1),
+            iaid: Iaid(1),
+            link: "lan0".to_owned(),
+            next_hop: CLIENT.parse().unwrap(),
+            preferred_until: Until::At(valid_until),
+            valid_until: Until::At(valid_until),
+        };
+        (Ipv6Net::new(prefix, 48).unwrap(), lease)
+    };
+    let most = u16::try_from(MAX_LEASES).unwrap();
+    let leases = Leases::restore(NOW, (0..most + 20).map(lease).collect());
+    let restored: Vec<Ipv6Net> = leases.iter().map(|(prefix, _)| prefix).collect();
+    assert_eq!(restored, (10..most + 10).map(|number| lease(number).0).collect::<Vec<_>>());
+}
+
+/// Of two routers with equally many leases the one that asks for more gives one up.
+#[test]
+fn a_router_that_would_have_as_many_as_any_other_evicts_a_lease_of_its_own() {
+    let routers = [CLIENT, OTHER, "fe80::200:5eff:fe00:5303"];
+    for (own, other) in [(CLIENT, OTHER), (OTHER, CLIENT)] {
+        let lease = |number: usize| {
+            let half = MAX_LEASES / 2;
+            let router = match number {
+                _ if number < half => other,
+                _ if number < MAX_LEASES - 1 => own,
+                _ => routers[2],
+            };
+            let prefix =
+                Ipv6Addr::new(0x2001, 0xdb8, u16::try_from(number).unwrap(), 0, 0, 0, 0, 0);
+            let valid_until = Until::At(NOW + Duration::from_secs(900));
+            let lease = RelayedLease {
+                client: duid(u8::try_from(number / MAX_PER_CLIENT).unwrap()),
+                iaid: Iaid(1),
+                link: "lan0".to_owned(),
+                next_hop: router.parse().unwrap(),
+                preferred_until: valid_until,
+                valid_until,
+            };
+            (Ipv6Net::new(prefix, 48).unwrap(), lease)
+        };
+        let mut agent = Agent::new();
+        agent.memory.relayed = (0..MAX_LEASES).map(lease).collect();
+        agent.restart();
+        agent.reply(200, own, &[ia_pd(1, &[("2001:db8:f000::/48", 600, 900)])]);
+        let count = |router: &str| {
+            let router: Ipv6Addr = router.parse().unwrap();
+            agent.relays.leases().iter().filter(|(_, lease)| lease.next_hop == router).count()
+        };
+        let half = MAX_LEASES / 2;
+        assert_eq!(routers.map(count).iter().sum::<usize>(), MAX_LEASES);
+        assert_eq!((count(own), count(other)), (half - 1, half), "{own} asks for one more");
+    }
 }

@@ -385,3 +385,49 @@ impl Router {
             && self.captive_portal.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A provider that changes its prefix every day also returns to old ones: that is no habit.
+    #[test]
+    fn one_occurrence_is_forgotten_each_five_minutes_since_the_last() {
+        let at = |seconds: u64| Instant::from_secs(1000 + seconds);
+        let mut seen = Evidence::default();
+        assert_eq!(seen.count(at(0)), 0);
+        [0, 10, 20].into_iter().for_each(|seconds| seen.add(at(seconds)));
+        let cases = [(20, 3), (319, 3), (320, 2), (619, 2), (620, 1), (920, 0), (90_000, 0)];
+        for (seconds, count) in cases {
+            assert_eq!(seen.count(at(seconds)), count, "after {seconds} s");
+        }
+        seen.add(at(620));
+        assert_eq!((seen.count(at(620)), seen.count(at(920))), (2, 1));
+    }
+
+    /// A missing prefix that its router only deprecates has not returned.
+    #[test]
+    fn a_missing_prefix_returns_when_it_is_advertised_as_preferred() {
+        let now = Instant::from_secs(1000);
+        let prefix: Ipv6Net = "2001:db8:a::/64".parse().unwrap();
+        let advertisement = |preferred| {
+            let pio = PrefixInformation {
+                prefix,
+                valid: Lifetime::Finite(1800),
+                preferred: Lifetime::Finite(preferred),
+                on_link: true,
+                autonomous: true,
+                delegation_preferred: false,
+            };
+            let options = vec![NdpOption::Prefix(pio)];
+            RouterAdvertisement { options, ..RouterAdvertisement::default() }
+        };
+        let mut router = Router::new(now, 1);
+        router.take_in(now, 1, &advertisement(900));
+        for (preferred, returns) in [(0, 0), (900, 1), (0, 1)] {
+            router.prefixes.get_mut(&prefix).unwrap().miss(now);
+            router.take_in(now, 2, &advertisement(preferred));
+            assert_eq!(router.returns.count(now), returns, "preferred for {preferred} s");
+        }
+    }
+}

@@ -122,3 +122,58 @@ fn forged_routers_draw_few_questions() {
     assert!(asked <= 3, "{asked}");
     assert_eq!(order(&routers, 140)[0], (ONE, false));
 }
+
+/// However many others appear, a router that answers is asked once a minute at most.
+#[test]
+fn a_router_that_has_answered_is_left_alone_for_a_minute() {
+    let mut routers = routers();
+    hear(&mut routers, 0, ONE, vec![]);
+    let mut asked = Vec::new();
+    for (number, second) in [(0, 100), (1, 159), (2, 160)] {
+        hear(&mut routers, second, Ipv6Addr::from(u128::from(TWO) + number), vec![]);
+        asked.extend(live(&mut routers, second, second + 1, &[ONE]));
+    }
+    asked.retain(|(_, of)| *of == ONE);
+    assert_eq!(asked, [(100, ONE), (160, ONE)]);
+}
+
+/// A router with a short Router Lifetime misses its interval again and again.
+#[test]
+fn a_router_with_a_short_lifetime_is_asked_once_a_minute() {
+    let mut short = ra(vec![]);
+    short.router_lifetime = 30;
+    let mut routers = routers();
+    routers.handle_advertisement(START, ONE, &short, false, MTU).unwrap();
+    hear(&mut routers, 0, TWO, vec![]);
+    let mut asked = Vec::new();
+    for second in 0..200 {
+        routers.handle_timeout(at(second));
+        while let Some(router) = routers.poll_solicitation(at(second)) {
+            asked.push((second, router));
+            routers.handle_advertisement(at(second), ONE, &short, true, MTU).unwrap();
+        }
+        if second % 20 == 0 {
+            routers.handle_advertisement(at(second), ONE, &short, false, MTU).unwrap();
+        }
+        let deadline = routers.deadline(true);
+        assert!(deadline.is_none_or(|deadline| deadline.at > at(second)), "{deadline:?}");
+    }
+    asked.retain(|(_, of)| *of == ONE);
+    let asked: Vec<u64> = asked.into_iter().map(|(second, _)| second).collect();
+    assert_eq!(asked, [71, 131, 191]);
+}
+
+/// What was heard just before a link event says nothing of the link behind it.
+#[test]
+fn a_router_that_was_heard_just_before_a_link_event_is_asked_at_once() {
+    for (has_link_event, first) in [(true, 100), (false, 101)] {
+        let mut routers = routers();
+        hear(&mut routers, 100, ONE, vec![]);
+        if has_link_event {
+            routers.handle_link_event(at(100), false);
+        }
+        hear(&mut routers, 100, TWO, vec![]);
+        let asked = live(&mut routers, 100, 106, &[]);
+        assert_eq!(asked.first(), Some(&(first, ONE)), "with a link event: {has_link_event}");
+    }
+}
