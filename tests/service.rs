@@ -267,3 +267,29 @@ fn waiting_for_an_agent_that_is_not_there_says_so() {
     assert!(complaint.contains("no agent answers"), "{complaint}");
     assert!(lab::sys::monotonic() - since < secs(3));
 }
+
+/// OPS-06: no wait and no other directory helps a user who may not ask the agent.
+#[test]
+fn a_user_who_may_not_ask_the_agent_hears_that_at_once() {
+    let site = Site::new();
+    let agent = site.agent(&[]);
+    let ask = |words: &[&str]| {
+        let mut command = site.dut.command("setpriv");
+        command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
+        command.arg("--clear-groups").arg(agent::program()).args(words);
+        let output = command.arg("--runtime-dir").arg(agent.runtime()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let since = lab::sys::monotonic();
+    for words in [&["status"][..], &["renew"], &["ready", "--timeout", "1min"]] {
+        let (code, text) = ask(words);
+        assert_eq!(code, Some(1), "{words:?}: {text}");
+        assert!(text.contains("to this user: ask as root"), "{words:?}: {text}");
+    }
+    assert!(lab::sys::monotonic() - since < secs(10));
+    let (_, text) = ask(&["doctor", "--uplink", "wan0", "--downlink", "lan0"]);
+    assert!(text.contains("this user may not ask the agent"), "{text}");
+    assert!(text.contains("warning agent-not-asked"), "{text}");
+    assert!(!text.contains("right-missing") && !text.contains("-directory"), "{text}");
+}

@@ -1,4 +1,4 @@
-//! Asking a running agent.
+//! Requests to a running agent.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use ipnet::Ipv6Net;
 use socket2::{Domain, SockAddr, Socket, Type};
+use thiserror::Error;
 
 use super::rtsold;
 use crate::core::status::Status;
@@ -79,18 +80,23 @@ pub fn feed(runtime_dir: &Path, feed: Feed) -> anyhow::Result<()> {
     done(ask(runtime_dir, &Request::Feed { feed: Box::new(feed) })?)
 }
 
-/// Waits up to `wait` until all uplinks have what they need, and the kernel has what follows from
-/// it; an agent that does not run yet may start meanwhile. Returns what is still missing then.
-pub fn wait_ready(runtime_dir: &Path, wait: Duration) -> Option<String> {
+/// Waits up to `wait` until all uplinks have what they need, and the kernel has all addresses and
+/// routes; an agent that does not run yet may start meanwhile. Returns what is still missing then.
+///
+/// # Errors
+///
+/// When this user may not ask the agent, which no wait changes.
+pub fn wait_ready(runtime_dir: &Path, wait: Duration) -> anyhow::Result<Option<String>> {
     let end = clock::now() + wait;
     loop {
         let missing = match ask(runtime_dir, &Request::Ready) {
-            Ok(Answer::Done | Answer::Status(_) | Answer::Metrics(_)) => return None,
+            Ok(Answer::Done | Answer::Status(_) | Answer::Metrics(_)) => return Ok(None),
             Ok(Answer::Waiting(missing) | Answer::Refused(missing)) => missing,
+            Err(error) if Unanswered::is_denied(&error) => return Err(error),
             Err(error) => format!("{error:#}"),
         };
         if clock::now() >= end {
-            return Some(missing);
+            return Ok(Some(missing));
         }
         std::thread::sleep(PAUSE.min(end.since(clock::now())));
     }
@@ -156,31 +162,52 @@ fn connect(path: &Path) -> std::io::Result<UnixStream> {
     Ok(std::os::fd::OwnedFd::from(socket).into())
 }
 
-/// Why no agent answers at `path`, and what to do.
-fn unanswered(path: &Path, error: &std::io::Error) -> anyhow::Error {
-    let (shown, kind) = (path.display(), error.kind());
-    if matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused) {
-        anyhow!(
-            "no agent answers at {shown}: none runs there; start its service, or renumberd run, or \
-             name the directory of another with --runtime-dir"
-        )
-    } else if kind == ErrorKind::PermissionDenied {
-        anyhow!(
-            "no agent answers at {shown} to this user: ask as root, or as the user that it runs as"
-        )
-    } else if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-        anyhow!(
-            "the agent at {shown} takes no more questions: it hangs, or is asked by many; look at \
-             its log"
-        )
-    } else {
-        anyhow!("the agent at {shown} cannot be asked: {error}")
+/// Why no agent answers at a socket, with the remedy.
+#[derive(Debug, Error)]
+pub enum Unanswered {
+    /// No agent listens there.
+    #[error(
+        "no agent answers at {0}: none runs there; start its service, or renumberd run, or name \
+         the directory of another with --runtime-dir"
+    )]
+    Absent(String),
+    /// This user may not ask there, whether an agent listens or not.
+    #[error("no agent answers at {0} to this user: ask as root, or as the user that it runs as")]
+    Denied(String),
+    /// It accepts no connection in time.
+    #[error(
+        "the agent at {0} takes no more questions: it hangs, or is asked by many; look at its log"
+    )]
+    Busy(String),
+    /// Another error of the system.
+    #[error("the agent at {0} cannot be asked: {1}")]
+    Failed(String, std::io::Error),
+}
+
+impl Unanswered {
+    fn new(path: &Path, error: std::io::Error) -> Self {
+        let shown = path.display().to_string();
+        let kind = error.kind();
+        if matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused) {
+            Self::Absent(shown)
+        } else if kind == ErrorKind::PermissionDenied {
+            Self::Denied(shown)
+        } else if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+            Self::Busy(shown)
+        } else {
+            Self::Failed(shown, error)
+        }
+    }
+
+    /// Whether `error` says that this user may not ask.
+    pub fn is_denied(error: &anyhow::Error) -> bool {
+        matches!(error.downcast_ref(), Some(Self::Denied(_)))
     }
 }
 
 fn ask(runtime_dir: &Path, request: &Request) -> anyhow::Result<Answer> {
     let path = control::path(runtime_dir);
-    let mut stream = connect(&path).map_err(|error| unanswered(&path, &error))?;
+    let mut stream = connect(&path).map_err(|error| Unanswered::new(&path, error))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     // An agent that is asked by too many at a time says so and reads nothing.

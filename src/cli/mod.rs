@@ -360,7 +360,7 @@ fn perform(command: Command) -> Result<(), Failure> {
             }
         }
         Command::Ready { agent, timeout } => {
-            if let Some(missing) = control::wait_ready(&agent.runtime_dir, timeout) {
+            if let Some(missing) = control::wait_ready(&agent.runtime_dir, timeout)? {
                 print_error(&format_args!("not ready: {missing}"));
                 return Err(Failure::Reported(NOT_CONVERGED));
             }

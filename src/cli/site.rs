@@ -67,14 +67,17 @@ impl Site {
 pub fn load_file(file: &Path) -> Result<Config, Vec<ConfigError>> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
+        let remedy = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            "run this command as root, or as a user who may read it"
+        } else {
+            "name another file with --config, or name interfaces with --uplink and --downlink"
+        };
         vec![ConfigError {
             file: name.clone(),
             line: None,
             key: String::new(),
             problem: format!("cannot be read: {error}"),
-            remedy: "name another file with --config, or name interfaces with --uplink and \
-                     --downlink"
-                .to_owned(),
+            remedy: remedy.to_owned(),
         }]
     })?;
     crate::config::file::parse(&name, &text)

@@ -22,6 +22,8 @@ pub(in crate::cli) struct Case<'a> {
     pub(super) facts: &'a Facts,
     /// The agent that runs, if one does; without its bindings where there are any.
     pub(super) agent: Option<&'a Status>,
+    /// This user may not ask an agent: the rights and directories of this user say nothing of it.
+    pub(super) is_denied: bool,
     /// Since 1970.
     pub(super) wall: Duration,
     pub(super) state_dir: Place<'a>,
@@ -268,7 +270,7 @@ fn clock(case: &Case<'_>) -> Vec<Finding> {
 
 /// An agent that runs has shown that it has them.
 fn rights(case: &Case<'_>) -> Vec<Finding> {
-    if case.agent.is_some() {
+    if case.agent.is_some() || case.is_denied {
         return Vec::new();
     }
     let rights = &case.facts.rights;
@@ -294,18 +296,26 @@ fn rights(case: &Case<'_>) -> Vec<Finding> {
 }
 
 fn directories(case: &Case<'_>) -> Vec<Finding> {
+    if case.is_denied {
+        return Vec::new();
+    }
     let places = [
         ("state-directory", "--state-dir", case.state_dir),
         ("runtime-directory", "--runtime-dir", case.runtime_dir),
     ];
+    // A user who could not run the agent anyway need not be able to write its files.
+    let severity = match case.facts.rights.network_administration {
+        Some(false) => Severity::Warning,
+        Some(true) | None => Severity::Error,
+    };
     let found = places.into_iter().filter_map(|(name, option, (path, directory))| {
         let subject = path.display().to_string();
         match directory {
             Directory::Refused(why) => Some(finding(
-                Severity::Error,
+                severity,
                 name,
                 &subject,
-                format!("nothing can be written there: {why}"),
+                format!("this user cannot write there: {why}"),
                 format!("give it to the user that runs the agent, or name another with {option}"),
             )),
             Directory::Writable { octets, files } if octets < ROOM || files == Some(0) => {

@@ -13,6 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use self::checks::Case;
+use super::control::Unanswered;
 use super::page::{self, Page, Paint};
 use super::{Site, control, rtsold, say};
 use crate::config::{Client, Config, ConfigError, Uplink};
@@ -83,7 +84,11 @@ struct Report<'a> {
 ///
 /// None but those of printing.
 pub fn run(runtime_dir: &Path, options: &Options) -> anyhow::Result<u8> {
-    let agent = control::status(runtime_dir, Some(0)).ok();
+    let (agent, unanswered) = match control::status(runtime_dir, Some(0)) {
+        Ok(status) => (Some(status), None),
+        Err(error) => (None, Some(error)),
+    };
+    let contact = Contact::of(unanswered.as_ref());
     let (config, errors) = match &agent {
         Some(status) if rtsold::is_host(runtime_dir) => (of_host(status), Vec::new()),
         Some(_) | None => configuration(&options.site, agent.as_ref()),
@@ -92,11 +97,13 @@ pub fn run(runtime_dir: &Path, options: &Options) -> anyhow::Result<u8> {
         config: &config,
         facts: &platform::read_facts(),
         agent: agent.as_ref(),
+        is_denied: contact == Contact::Denied,
         wall: clock::wall(),
         state_dir: (&options.state_dir, platform::directory(&options.state_dir)),
         runtime_dir: (runtime_dir, platform::directory(runtime_dir)),
     };
     let mut findings: Vec<Finding> = errors.iter().map(of_configuration).collect();
+    findings.extend(unanswered.as_ref().and_then(|error| of_silence(contact, runtime_dir, error)));
     findings.extend(checks::findings(&case));
     findings.sort_by_key(|finding| finding.severity);
     if options.json {
@@ -104,9 +111,65 @@ pub fn run(runtime_dir: &Path, options: &Options) -> anyhow::Result<u8> {
         say(&(serde_json::to_string_pretty(&report)? + "\n"));
     } else {
         let colour = std::io::stdout().is_terminal() && page::colours_are_wanted();
-        say(&render(&findings, agent.is_some(), colour));
+        say(&render(&findings, contact, colour));
     }
     Ok(exit_code(&findings))
+}
+
+/// Whether an agent could be asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Contact {
+    /// It answers.
+    Answers,
+    /// None runs there.
+    Absent,
+    /// This user may not ask it, if one runs.
+    Denied,
+    /// One runs, and does not answer.
+    Silent,
+}
+
+impl Contact {
+    fn of(unanswered: Option<&anyhow::Error>) -> Self {
+        match unanswered.map(anyhow::Error::downcast_ref::<Unanswered>) {
+            None => Self::Answers,
+            Some(Some(Unanswered::Absent(_))) => Self::Absent,
+            Some(Some(Unanswered::Denied(_))) => Self::Denied,
+            Some(Some(Unanswered::Busy(_) | Unanswered::Failed(..)) | None) => Self::Silent,
+        }
+    }
+
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Answers => "an agent answers",
+            Self::Absent => "no agent answers",
+            Self::Denied => "this user may not ask the agent",
+            Self::Silent => "the agent does not answer",
+        }
+    }
+}
+
+/// The finding that an agent could not be asked; none where there is none to ask.
+fn of_silence(contact: Contact, runtime_dir: &Path, error: &anyhow::Error) -> Option<Finding> {
+    let subject = runtime_dir.display().to_string();
+    match contact {
+        Contact::Answers | Contact::Absent => None,
+        Contact::Denied => Some(checks::finding(
+            Severity::Warning,
+            "agent-not-asked",
+            &subject,
+            "this user may not ask the agent there, if one runs: its conditions are not shown, and \
+             its rights and directories are not checked",
+            "run this command as root, or as the user that the agent runs as",
+        )),
+        Contact::Silent => Some(checks::finding(
+            Severity::Error,
+            "agent-silent",
+            &subject,
+            format!("{error:#}"),
+            "look at its log, and restart it where it hangs",
+        )),
+    }
 }
 
 /// What `renumberd rtsold` goes by, which has no file.
@@ -156,9 +219,9 @@ fn exit_code(findings: &[Finding]) -> u8 {
 }
 
 /// What was found, for people.
-fn render(findings: &[Finding], has_agent: bool, colour: bool) -> String {
+fn render(findings: &[Finding], contact: Contact, colour: bool) -> String {
     let mut page = Page::new(colour);
-    let agent = if has_agent { "an agent answers" } else { "no agent answers" };
+    let agent = contact.in_words();
     let count = |severity| findings.iter().filter(|one| one.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let paint = match (errors, warnings) {

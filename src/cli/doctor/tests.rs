@@ -46,6 +46,7 @@ fn found_with(
         config,
         facts,
         agent: None,
+        is_denied: false,
         wall,
         state_dir: (path, directory),
         runtime_dir: (path, ROOM),
@@ -76,7 +77,7 @@ fn program(name: &str, arguments: &[&str]) -> Program {
 fn a_machine_that_has_everything_is_fine() {
     assert_eq!(found(&healthy()), []);
     assert_eq!(exit_code(&[]), 0);
-    assert_eq!(render(&[], true, false), "0 errors, 0 warnings; an agent answers\n");
+    assert_eq!(render(&[], Contact::Answers, false), "0 errors, 0 warnings; an agent answers\n");
     // Where nothing can be read, nothing is claimed.
     assert_eq!(found(&Facts::default()), []);
 }
@@ -266,6 +267,59 @@ fn a_table_of_neighbors_that_is_too_small_is_named() {
     assert!(found[0].remedy.contains("gc_thresh3=4096"), "{found:?}");
 }
 
+/// An agent that may run and cannot be asked is no absent one, and what this user lacks says nothing
+/// of it.
+#[test]
+fn an_agent_that_cannot_be_asked_is_named_with_the_remedy() {
+    let path = Path::new("/run/renumberd");
+    let at = || "/run/renumberd/control.sock".to_owned();
+    let hangs = anyhow::anyhow!("the agent does not answer");
+    type Found = Option<(&'static str, Severity, &'static str)>;
+    let cases: [(anyhow::Error, Contact, Found); 4] = [
+        (Unanswered::Absent(at()).into(), Contact::Absent, None),
+        (
+            Unanswered::Denied(at()).into(),
+            Contact::Denied,
+            Some(("agent-not-asked", Severity::Warning, "as root")),
+        ),
+        (
+            Unanswered::Busy(at()).into(),
+            Contact::Silent,
+            Some(("agent-silent", Severity::Error, "its log")),
+        ),
+        (hangs, Contact::Silent, Some(("agent-silent", Severity::Error, "its log"))),
+    ];
+    for (error, contact, expected) in cases {
+        assert_eq!(Contact::of(Some(&error)), contact, "{error}");
+        let found = of_silence(contact, path, &error);
+        let view = found.as_ref().map(|one| (one.name.as_str(), one.severity));
+        assert_eq!(view, expected.map(|(name, severity, _)| (name, severity)), "{error}");
+        let remedy = expected.map(|(_, _, remedy)| remedy).unwrap_or_default();
+        assert!(found.is_none_or(|found| found.remedy.contains(remedy)), "{error}");
+    }
+    let mut facts = healthy();
+    facts.rights.raw_sockets = Some(false);
+    let refused = (path, Directory::Refused("Permission denied"));
+    for (is_denied, administers, errors, warnings) in
+        [(false, true, 2, 1), (false, false, 0, 4), (true, true, 0, 0), (true, false, 0, 0)]
+    {
+        facts.rights.network_administration = Some(administers);
+        let case = Case {
+            config: &config(),
+            facts: &facts,
+            agent: None,
+            is_denied,
+            wall: NOW,
+            state_dir: refused,
+            runtime_dir: refused,
+        };
+        let found = findings(&case);
+        let count = |severity| found.iter().filter(|one| one.severity == severity).count();
+        let counts = (count(Severity::Error), count(Severity::Warning));
+        assert_eq!(counts, (errors, warnings), "denied: {is_denied}, rights: {administers}");
+    }
+}
+
 /// What people see, and that names of others act on nobody's terminal.
 #[test]
 fn the_page_has_what_is_wrong_and_what_to_do() {
@@ -275,7 +329,7 @@ fn the_page_has_what_is_wrong_and_what_to_do() {
     let mut found = found(&facts);
     found.sort_by_key(|finding| finding.severity);
     assert_eq!(
-        render(&found, false, false).lines().collect::<Vec<_>>(),
+        render(&found, Contact::Absent, false).lines().collect::<Vec<_>>(),
         [
             "1 error, 1 warning; no agent answers",
             "",
