@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use renumberd::lab::observe::frame::Frame;
 use renumberd::lab::report::statistics::Spread;
 
+use lab::agent::{self, Agent};
 use lab::provider::{Era, Kind, Promise};
 use lab::site::Site;
 use lab::story::Scene;
@@ -138,4 +139,25 @@ fn after_a_change_the_uplink_is_quiet() {
     let heard = |like: fn(&Frame) -> bool| scene.uplink.count(since, like);
     assert_eq!(heard(|frame| frame.asks_for_prefixes()), 0);
     assert_eq!(heard(|frame| frame.is_solicitation()), 0);
+}
+
+/// A change of many records leaves the agent no time to write the memory anew: it does that when it
+/// has nothing else to do, long before it has to.
+#[test]
+fn a_memory_with_many_overtaken_records_is_written_anew_at_rest() {
+    let site = Site::new();
+    let names: Vec<String> = (0..40).map(|number| format!("site{number}")).collect();
+    let tables: String = names.iter().map(|name| format!("[static.{name}]\n")).collect();
+    let config = format!("{tables}[downlink.lan0]\nfrom = \"site0\"\nadvertise = false\n");
+    let agent = Agent::start(&site.net, &site.dut, &config, &[]);
+    let file = agent::home(&site.net, &site.dut).state().join("memory.jsonl");
+    let lines = || std::fs::read_to_string(&file).unwrap().lines().count();
+    for round in 1..=8 {
+        let words = names.iter().enumerate();
+        let words = words.map(|(at, name)| format!("{name}=2001:db8:{round}{at:02}::/48"));
+        let words: Vec<String> = words.collect();
+        agent.prefix(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    eventually("the memory is written anew", CEILING, || (lines() < 256).then_some(()));
+    assert!(lines() > 40, "it has the last record of each");
 }
