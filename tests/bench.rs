@@ -165,7 +165,7 @@ fn a_server_that_is_late_is_followed_a_second_later() {
 }
 
 #[test]
-fn what_cannot_be_measured_together_is_refused() {
+fn options_that_exclude_each_other_are_refused() {
     let cases: [(&[&str], &str); 3] = [
         (&["--stack", "floor", "--loss", "1"], "the floor repeats nothing"),
         (&["--scenario", "late-server", "--floor"], "the floor's provider is never late"),

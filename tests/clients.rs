@@ -260,7 +260,7 @@ fn a_link_that_comes_back_is_solicited_at_once() {
 
 /// CLI-35: this kernel drops what the agent has heard; the router says nothing of its own accord.
 #[test]
-fn what_the_kernel_has_not_taken_is_asked_for_again() {
+fn advertisements_that_the_kernel_dropped_are_solicited_again() {
     let link = Link::new(&[("accept_ra_pinfo", 0)]);
     let _router = link.advertiser(Era::new(1));
     let agent = link.agent(CONFIG);

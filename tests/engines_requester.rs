@@ -67,7 +67,7 @@ fn dhcpcd_is_made_to_renew_and_causes_no_loop() {
 
 /// BKE-17: the hook that dhcpcd ran first is the last to reach the agent.
 #[test]
-fn what_dhcpcd_was_bound_to_before_does_not_come_back() {
+fn an_earlier_lease_of_dhcpcd_does_not_come_back() {
     let site = Site::new();
     let (one, two) = (Era::new(1), Era::new(2));
     let (on_link, delegated) = promises(one);

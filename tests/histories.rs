@@ -76,7 +76,7 @@ fn nothing_happens() {
 /// Histories that once found a fault. What libFuzzer finds is replayed by a copy of its file there, or
 /// where HISTORY names it.
 #[test]
-fn what_was_found_once_ends_well() {
+fn histories_that_once_failed_end_well() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/history/found");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     let files = files.chain(std::env::var_os("HISTORY").map(std::path::PathBuf::from));

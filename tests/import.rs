@@ -204,7 +204,7 @@ fn a_dhcp6s_conf_with_an_include_is_imported() {
 }
 
 #[test]
-fn what_cannot_be_imported_ends_with_exit_code_2() {
+fn a_file_that_cannot_be_imported_ends_with_exit_code_2() {
     for arguments in [
         &["article", "radvd.conf"][..],
         &["sendmail.cf", "radvd.conf"],

@@ -226,7 +226,7 @@ fn debian_package_from_installation_to_purge() {
     assert_eq!(identity(&machine), before);
     assert!(site.router_has("lan0", era.delegated));
 
-    what_root_leaves_is_the_user_s(&machine);
+    files_that_root_leaves_become_the_user_s(&machine);
 
     // A host's interface needs no file, and cannot be had twice.
     assert!(!machine.try_run("systemctl start renumberd-rtsold@wan0").status.success());
@@ -254,7 +254,7 @@ fn debian_package_from_installation_to_purge() {
 }
 
 /// Root runs the agent by hand now and then: the unit takes over what it has left.
-fn what_root_leaves_is_the_user_s(machine: &Machine) {
+fn files_that_root_leaves_become_the_user_s(machine: &Machine) {
     machine.run("systemctl stop renumberd");
     machine.run("rm -rf /var/lib/renumberd/* /run/renumberd/*");
     machine.run("systemd-run --quiet --unit=by-hand renumberd run");

@@ -4,7 +4,7 @@
 //! | option | what is tested |
 //! | --- | --- |
 //! | `-a` | `all_interfaces_that_can_have_routers_are_found` |
-//! | `-d`, `-D`, `-i`, `-l`, `-m` | `what_is_logged_is_as_much_as_d_asks_for` |
+//! | `-d`, `-D`, `-i`, `-l`, `-m` | `the_log_is_as_detailed_as_d_asks_for` |
 //! | `-f`, `-1` | `rtsol_ends_when_nobody_answers_three_solicitations` |
 //! | `-F` | `the_kernel_is_made_to_accept_advertisements_only_where_that_is_wanted` |
 //! | `-u` | `with_u_each_router_has_its_own_entry` |
@@ -166,7 +166,7 @@ fn rtsol_ends_when_nobody_answers_three_solicitations() {
 }
 
 #[test]
-fn what_is_logged_is_as_much_as_d_asks_for() {
+fn the_log_is_as_detailed_as_d_asks_for() {
     let bench = Bench::new();
     let _router = bench.router(|_| ());
     for (option, expected) in [

@@ -68,7 +68,7 @@ impl Page {
         }
     }
 
-    /// The title of a section, behind an empty line.
+    /// Writes the title of a section, after an empty line.
     pub(in crate::cli) fn title(&mut self, text: &str) {
         self.gap();
         self.line(0, Paint::Title, text);
@@ -114,7 +114,7 @@ impl Page {
         self.wrap_from(indent, hang, paint, text);
     }
 
-    /// Goes on in `column` of a line that was begun.
+    /// Continues a line in `column`.
     fn wrap_from(&mut self, column: usize, hang: usize, paint: Paint, text: &str) {
         let text = cleaned(text);
         let mut lines = Vec::new();
@@ -154,11 +154,11 @@ impl Page {
     }
 }
 
-/// A text that has less room than this begins on a line of its own.
+/// A text with less room than this begins on a line of its own.
 const MIN_ROOM: usize = 20;
 
-/// The text in words, without what would act on a terminal: control characters, and those that turn
-/// the direction of writing or are not seen.
+/// The words of a text, without characters that act on a terminal: control characters, invisible
+/// ones, and those that change the direction of writing.
 fn cleaned(text: &str) -> String {
     let acts = |letter: char| {
         letter.is_control()
@@ -170,7 +170,7 @@ fn cleaned(text: &str) -> String {
     text.chars().map(|letter| if acts(letter) { '?' } else { letter }).collect()
 }
 
-/// The text without the numbers that Rust puts behind the kernel's answers: `(os error 13)`.
+/// The text without the numbers that Rust adds to the system's errors: `(os error 13)`.
 pub(in crate::cli) fn in_words(text: &str) -> String {
     let mut pieces = text.split(" (os error ");
     let mut words = pieces.next().unwrap_or_default().to_owned();
@@ -200,7 +200,7 @@ pub(in crate::cli) fn bar(preferred: u32, valid: u32, whole: u32) -> String {
     )
 }
 
-/// What is left of the lifetimes of something.
+/// The remaining lifetimes of a prefix or address.
 pub(in crate::cli) fn lifetimes(preferred: Option<u32>, valid: Option<u32>) -> String {
     match (preferred, valid) {
         (Some(0), valid) => format!("deprecated, valid {}", lifetime(valid)),

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_without_says_why() {
+    fn claims_without_a_part_have_a_reason() {
         let text = "[uplink.tun0]\n[downlink.lan0]\nsubnet = \"0/64\"\n[downlink.lan1]\n\
                     subnet = \"1/64\"\n[downlink.any0]\n[downlink.far0]\nsubnet = \"1/60\"\n\
                     autonomous = false\n[delegation.wlanr]\ndownlink = \"lan0\"\nlength = 64\n\

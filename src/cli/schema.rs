@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_does_not_fit() {
+    fn wrong_files_do_not_fit_the_schema() {
         for text in [
             "[uplink.wan0]\nadress = \"::2\"\n",
             "layout = \"sideways\"\n",

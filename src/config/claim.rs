@@ -1,4 +1,4 @@
-//! What takes a part of each delegated prefix: downlinks, delegations and pools alike.
+//! Claims: the downlinks, delegations and pools that take a part of each delegated prefix.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::{Config, Place, Source};
 /// Length of a downlink's automatic place: hosts form addresses in a /64 alone (RFC 4862 §5.5.3).
 const SUBNET_LENGTH: u8 = 64;
 
-/// A link, router or pool that takes a part.
+/// The holder of a claim.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Claimant {
     /// A link of this router.
@@ -18,7 +18,7 @@ pub enum Claimant {
     Pool,
 }
 
-/// A part of each prefix that `from` feeds.
+/// A claim on a part of each prefix that `from` names.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Claim<'a> {
     /// The claimant.
@@ -31,7 +31,7 @@ pub struct Claim<'a> {
     pub length: u8,
     /// Only from this source; none for all.
     pub from: Option<&'a Source>,
-    /// Higher ones are served first; among equals the name decides.
+    /// Claims with a higher one are served first; among equals the name decides.
     pub priority: i32,
 }
 

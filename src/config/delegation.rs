@@ -1,4 +1,4 @@
-//! What is delegated onward, and from what.
+//! Delegations to subordinate routers, and static prefixes.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -10,10 +10,11 @@ use ipnet::Ipv6Net;
 use super::{Place, Source};
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 
-/// A prefix that is not delegated to us: a fixed site's, or one that the control socket changes.
+/// A prefix that no server delegates to us: that of a fixed site, or one that the control socket
+/// sets.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Static {
-    /// What it is at the start; none until the control socket says.
+    /// The prefix at the start; none until the control socket sets one.
     pub prefix: Option<Ipv6Net>,
     /// How long the prefix is preferred from the start, or from the moment when it is set; none for
     /// ever.
@@ -23,10 +24,10 @@ pub struct Static {
     pub valid: Option<Duration>,
 }
 
-/// What a known subordinate router gets of each delegated prefix.
+/// The part of each delegated prefix that a known subordinate router gets.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Delegation {
-    /// Where it asks.
+    /// The downlink that its messages arrive on.
     pub downlink: String,
     /// The router.
     pub peer: Peer,
@@ -40,11 +41,11 @@ pub struct Delegation {
     pub from: Option<Source>,
     /// Where there are too few places higher ones are served first; among equals the name decides.
     pub priority: i32,
-    /// Where packets go instead of whence the router's messages come.
+    /// The next hop of packets, in the place of the address that the router's messages come from.
     pub next_hop: Option<Ipv6Addr>,
     /// How often the router renews if it accepts no Reconfigure; none to let the lifetimes decide.
     pub renew_every: Option<Duration>,
-    /// Caps of what is given.
+    /// Limits of the lifetimes.
     pub lifetimes: Limits,
 }
 
@@ -57,10 +58,10 @@ pub enum Peer {
     LinkLayer(Vec<u8>),
 }
 
-/// What requesting routers get that no delegation names.
+/// A part of each delegated prefix for requesting routers that no delegation names.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Pool {
-    /// Where they ask.
+    /// The downlink that their messages arrive on.
     pub downlink: String,
     /// Only for routers that ask through a relay whose link-address lies in here.
     pub link: Option<Ipv6Net>,
@@ -68,7 +69,7 @@ pub struct Pool {
     pub place: Option<Place>,
     /// Length of an automatic place of the whole pool.
     pub size: u8,
-    /// Length of what each gets.
+    /// Length of the prefix that each router gets.
     pub length: u8,
     /// Only from this source; none for all.
     pub from: Option<Source>,
@@ -81,7 +82,7 @@ pub struct Pool {
     pub per_neighbor: usize,
     /// How often routers renew that accept no Reconfigure; none to let the lifetimes decide.
     pub renew_every: Option<Duration>,
-    /// Caps of what is given.
+    /// Limits of the lifetimes.
     pub lifetimes: Limits,
 }
 
@@ -103,8 +104,7 @@ impl Pool {
         }
     }
 
-    /// Length of what a router gets where nothing says more (RFC 9818: a /64 unless asked
-    /// otherwise).
+    /// Length of a router's prefix by default (RFC 9818: a /64 unless configured otherwise).
     pub const DEFAULT_LENGTH: u8 = 64;
     /// Length of an automatic place: sixteen /64.
     pub const DEFAULT_SIZE: u8 = 60;
@@ -114,7 +114,7 @@ impl Pool {
     pub const DEFAULT_PER_NEIGHBOR: usize = 32;
 }
 
-/// Caps of lifetimes (RFC 9096 §3.4).
+/// Limits of lifetimes (RFC 9096 §3.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Of the preferred lifetime.

@@ -1,4 +1,4 @@
-//! Other programs in a built-in's place.
+//! Programs in the place of built-ins.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AddressMode, Config, Uplink};
 
-/// What one protocol does on one interface.
+/// The job of a protocol on one interface.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Job {
@@ -29,7 +29,7 @@ pub enum Program {
     Dhcp6c,
     /// systemd-networkd
     Networkd,
-    /// Whatever `renew` starts.
+    /// Any program that the command `renew` controls.
     Command,
     /// radvd
     Radvd,
@@ -48,11 +48,11 @@ pub enum OnChange {
     /// It renews what it has.
     #[default]
     Renew,
-    /// It is ended and started again, for providers that do not route what a renewal brings.
+    /// It is ended and started again, for providers that do not route a renewed prefix.
     Restart,
 }
 
-/// A program as it is used here: `[engine.NAME]`.
+/// A program and how it is used: `[engine.NAME]`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Engine {
     /// What it is.
@@ -61,11 +61,11 @@ pub struct Engine {
     pub path: Option<String>,
     /// The command that renews the lease in place of the program's own; empty for that.
     pub renew: Vec<String>,
-    /// What a change does to a requester.
+    /// The reaction of a requester to a change.
     pub on_change: OnChange,
-    /// Where Kea has its leases; none for a file of its own.
+    /// The lease database of Kea; none for a file of its own.
     pub lease_database: Option<LeaseDatabase>,
-    /// The other Kea that takes over when this one is dead.
+    /// The other Kea, which takes over when this one fails.
     pub high_availability: Option<HighAvailability>,
 }
 
@@ -82,7 +82,7 @@ pub struct LeaseDatabase {
     pub password_file: Option<String>,
 }
 
-/// Two Keas in hot standby: each has all leases, and the primary answers while it is there.
+/// Two Keas in hot standby: each has all leases, and the primary answers as long as it runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HighAvailability {
     /// Which of the two this one is.
@@ -104,7 +104,7 @@ pub enum Role {
 }
 
 impl Program {
-    /// All of them.
+    /// All programs.
     pub const ALL: [Self; 8] = [
         Self::Dhcpcd,
         Self::Dhcp6c,
@@ -135,7 +135,7 @@ impl Program {
         Self::ALL.into_iter().find(|program| program.name() == name)
     }
 
-    /// What it can do.
+    /// The job that it can do.
     pub const fn job(self) -> Job {
         match self {
             Self::Dhcpcd | Self::Dhcp6c | Self::Networkd | Self::Command => Job::Requester,
@@ -144,7 +144,7 @@ impl Program {
         }
     }
 
-    /// Whether it makes the addresses and default routes of the uplink that it asks on by itself.
+    /// Whether it sets the addresses and default routes of its uplink by itself.
     pub const fn owns_interface(self) -> bool {
         matches!(self, Self::Dhcpcd | Self::Networkd)
     }
@@ -199,7 +199,7 @@ impl Config {
         })
     }
 
-    /// The job, the interface and the engine's name of all that is not built-in.
+    /// The job, the interface and the engine's name of each job that a program does.
     pub fn engines_in_use(&self) -> impl Iterator<Item = (Job, &str, &str)> {
         let uplinks = self.uplinks.iter();
         let requesters = uplinks.filter_map(|(name, uplink)| {

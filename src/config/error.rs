@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a configuration is refused.
+/// The reason to refuse a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
     /// The file, or where else it came from (`command line`).
@@ -11,7 +11,7 @@ pub struct ConfigError {
     pub line: Option<usize>,
     /// The key, dotted (`downlink.lan0.subnet`); empty where the whole file is meant.
     pub key: String,
-    /// What is wrong with what was found.
+    /// The problem of the value that was found.
     pub problem: String,
     /// What to write.
     pub remedy: String,

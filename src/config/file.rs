@@ -1,4 +1,4 @@
-//! What the TOML file holds, key for key, and its way into [`Config`].
+//! The TOML file, key for key, and its way into [`Config`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -244,8 +244,8 @@ fn advertise(table: &Table<'_>, serves: bool) -> Advertise {
             .unwrap_or_else(|| default.router_lifetime.max(max_interval)),
         preference: table.get("preference", value::preference).unwrap_or(default.preference),
         managed: is("managed", default.managed),
-        // A host that does not know the P flag asks where O says that there is DHCPv6 (RFC 9762
-        // §5).
+        // A host that does not know the P flag requests a prefix where the O flag says that there
+        // is DHCPv6 (RFC 9762 §5).
         other: table.get("other", value::boolean).or_else(|| serves.then_some(true)),
         on_link: is("on-link", default.on_link),
         autonomous: is("autonomous", default.autonomous),

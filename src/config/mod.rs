@@ -1,6 +1,6 @@
-//! The validated configuration: the only types that the rest of the code sees.
+//! The validated configuration: the only types that the rest of the code uses.
 //!
-//! [`Config`] cannot hold a wrong value. What only the running system can refute, such as an
+//! [`Config`] cannot hold a wrong value. A fault that only the running system shows, such as an
 //! absent interface, is not an error here but a named condition in `status`.
 
 mod claim;
@@ -35,18 +35,18 @@ pub use relay::Relay;
 use crate::wire::dhcpv6_option::{Duid, Iaid};
 use crate::wire::ndp_option::Preference;
 
-/// What a node has to do: its role follows from what is here.
+/// The configuration of a node: its role follows from it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// Interfaces towards the provider, by name.
     pub uplinks: BTreeMap<String, Uplink>,
     /// Interfaces towards hosts and subordinate routers, by name.
     pub downlinks: BTreeMap<String, Downlink>,
-    /// Prefixes that are not delegated to us, by name.
+    /// Static prefixes, which no server delegates to us, by name.
     pub statics: BTreeMap<String, Static>,
-    /// What known subordinate routers get, by name.
+    /// Delegations to known subordinate routers, by name.
     pub delegations: BTreeMap<String, Delegation>,
-    /// What other requesting routers get, by name.
+    /// Pools for other requesting routers, by name.
     pub pools: BTreeMap<String, Pool>,
     /// Links whose requesting routers are served elsewhere, by name.
     pub relays: BTreeMap<String, Relay>,
@@ -58,7 +58,7 @@ pub struct Config {
     pub duid: Option<Duid>,
     /// How long addresses and routes of a prefix that is gone stay, deprecated.
     pub grace: Duration,
-    /// What stopping leaves behind.
+    /// The objects that stay in the kernel after a stop.
     pub on_stop: OnStop,
     /// Forwarding of IPv6 is switched on while the agent runs.
     pub forward: bool,
@@ -74,7 +74,7 @@ pub struct Config {
     pub is_confined: bool,
 }
 
-/// Where connections are taken.
+/// The address of an endpoint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Listen {
     /// An address with a TCP port.
@@ -124,7 +124,7 @@ pub enum Scheduling {
     Fifo,
 }
 
-/// What stopping leaves behind.
+/// The objects that stay in the kernel after a stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum OnStop {
     /// Addresses and routes stay with their finite lifetimes: a restart is no outage.
@@ -156,7 +156,8 @@ pub struct Uplink {
     pub solicit_on_reconnect: bool,
     /// Verify by solicitation that an omitted prefix is gone (CHG-14).
     pub verify_omission: bool,
-    /// Keep a delegated prefix to its end when its replacement comes and it is not mentioned.
+    /// Keep a delegated prefix to its end when a replacement comes in a Reply that does not mention
+    /// it.
     pub strict: bool,
     /// Refuse delegated prefixes that are shorter than this, 1 to 64 bits.
     pub shortest_prefix: u8,

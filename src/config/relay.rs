@@ -9,9 +9,9 @@ use crate::net::ALL_SITE_DHCP_SERVERS;
 /// What a relay agent does on one link.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Relay {
-    /// Where what is heard on the link goes to: servers, relay agents or groups of them.
+    /// The destinations of relayed messages: servers, relay agents or groups of them.
     pub servers: Vec<Ipv6Addr>,
-    /// Leads to those servers that an address alone does not lead to: groups, and link-local
+    /// The interface to servers whose address alone does not lead to them: groups, and link-local
     /// addresses. None for the only uplink.
     pub uplink: Option<String>,
 }

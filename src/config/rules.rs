@@ -1,4 +1,4 @@
-//! What has to hold between the parts of a configuration.
+//! The rules between the parts of a configuration.
 
 mod client;
 mod engine;
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use super::value::{Wrong, is_interface, is_name};
 use super::{Claim, Config, Place, PlaceNumber, Source};
 
-/// Longest name of anything else.
+/// The longest name of anything but an interface.
 const MAX_NAME: usize = 63;
 
-/// The errors of a configuration whose values are right one by one.
+/// An error of a configuration whose values are right one by one.
 pub(super) struct Finding {
     /// The key, from the top.
     pub(super) path: Vec<String>,
@@ -28,13 +28,13 @@ impl Finding {
         Self { path, wrong: Wrong::new(problem, remedy), lacks: &[] }
     }
 
-    /// The same, because no table of one of these kinds says otherwise.
+    /// The same, because there is no table of one of these kinds.
     fn for_lack_of(self, lacks: &'static [&'static str]) -> Self {
         Self { lacks, ..self }
     }
 }
 
-/// Everything that is wrong.
+/// All errors.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     interfaces(config, &mut findings);
@@ -190,7 +190,8 @@ fn lengths(config: &Config, findings: &mut Vec<Finding>) {
 fn overlaps(config: &Config, findings: &mut Vec<Finding>) {
     let with_place = |(position, claim): (usize, _)| Fixed::new(position, claim);
     let mut fixed: Vec<Fixed<'_>> = config.claims().enumerate().filter_map(with_place).collect();
-    // What is around a place comes before it, and whatever follows is beside what is beside it.
+    // A place that contains another one is sorted before it, and all that follow the next one are
+    // beside both.
     fixed.sort_by_key(|one| (extent(one.place), one.position));
     let mut around: Vec<&Fixed<'_>> = Vec::new();
     let mut pairs = Vec::new();

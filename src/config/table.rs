@@ -1,7 +1,7 @@
-//! Tables of the file: reads keys and collects what is wrong.
+//! Tables of the file: reading keys and collecting errors.
 //!
-//! Not by serde's derive, which ends at the first error: an operator is shown all of them at once,
-//! each with its line, its key, and the key or value that was probably meant.
+//! serde's derive would end at the first error: an operator is shown all of them at once, each with
+//! its line, its key, and the key or value that was probably meant.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use super::value::{Read, Wrong};
 /// How alike two keys must be for one to be meant by the other (Jaro-Winkler, 0 to 1).
 const ALIKE: f64 = 0.8;
 
-/// The file that is read, and what was found wrong with it.
+/// The file that is read, and the errors that were found.
 pub(super) struct File<'a> {
     pub(super) name: &'a str,
     pub(super) text: &'a str,
@@ -55,7 +55,7 @@ impl<'a> File<'a> {
         before.iter().filter(|octet| **octet == b'\n').count() + 1
     }
 
-    /// What is wrong, from the top to the bottom of the file, and then what is wrong with all of it.
+    /// The errors, from the top to the bottom of the file, and then those of the whole file.
     pub(super) fn into_errors(self) -> Vec<ConfigError> {
         let mut errors = self.errors.into_inner();
         errors.sort_by_key(|error| (error.line.is_none(), error.line));

@@ -150,7 +150,7 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn what_is_left_out_is_as_the_command_line_alone_has_it() {
+fn omitted_keys_mean_the_same_as_on_the_command_line() {
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     let from_args = Config::from_args(&names(&["tap0"]), &names(&["lan0", "wl0"]));
     assert_eq!(config("[uplink.tap0]\n[downlink.lan0]\n[downlink.wl0]"), from_args.unwrap());
@@ -217,7 +217,7 @@ fn all_errors_are_listed_from_top_to_bottom() {
 /// What is said to be missing may be there, and not be read for a fault that has an error of its
 /// own: that is the only one.
 #[test]
-fn what_could_not_be_read_is_not_reported_missing_as_well() {
+fn tables_that_could_not_be_read_are_not_reported_missing_as_well() {
     const CASES: &[(&str, &str)] = &[
         ("[uplinks.tap0]", "uplinks: is no key"),
         ("[Uplink.tap0]\n[relay.lan0]\nservers = [\"fe80::1\"]", "Uplink: is no key"),
@@ -250,7 +250,7 @@ fn what_could_not_be_read_is_not_reported_missing_as_well() {
 
 /// CRV-01, CRV-05 and the ranges of RFC 4861 §6.2.1.
 #[test]
-fn wrong_values_are_refused_with_what_is_wrong() {
+fn wrong_values_are_refused_with_the_reason() {
     const CASES: &[(&str, &str)] = &[
         ("", "names neither an uplink nor a downlink"),
         ("[uplink.tap0", "unclosed table"),

@@ -1,4 +1,4 @@
-//! Single values of the file: from TOML to what they mean, or why not and what to write.
+//! Single values of the file: from TOML to their types, or an error with the remedy.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -34,7 +34,7 @@ impl Wrong {
     }
 }
 
-/// A value, or what is wrong with it.
+/// A value, or its error.
 pub(super) type Read<T> = Result<T, Wrong>;
 
 /// Reads text with `meaning`, which gives none where it is wrong.

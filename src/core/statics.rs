@@ -213,7 +213,7 @@ mod tests {
     const B: &str = "2001:db8:b::/48";
 
     #[test]
-    fn what_is_replaced_is_gone_at_once_and_forgotten_after_the_grace_time() {
+    fn a_replaced_prefix_is_gone_at_once_and_forgotten_after_the_grace_time() {
         let mut statics = site(Some(A));
         statics.set(at(10), "site", Some(net(B)), false);
         assert_eq!(view(&statics, 10), [line(A, true, true), line(B, false, false)]);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_gracefully_is_deprecated_and_valid_for_no_longer_than_was_promised() {
+    fn a_gracefully_replaced_prefix_is_deprecated_and_valid_no_longer_than_promised() {
         let mut statics = site(Some(A));
         statics.set(at(10), "site", Some(net(B)), true);
         assert_eq!(view(&statics, 10), [line(A, true, false), line(B, false, false)]);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_returns_is_as_new() {
+    fn a_prefix_that_returns_is_as_new() {
         for graceful in [true, false] {
             let mut statics = site(Some(A));
             statics.set(at(10), "site", Some(net(B)), graceful);

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_an_interface_stands_there_as_rtsold_writes_it() {
+    fn the_state_of_an_interface_is_written_as_by_rtsold() {
         let router = RouterStatus {
             address: "fe80::1".parse().unwrap(),
             lifetime: Some(1800),

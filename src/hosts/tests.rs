@@ -150,7 +150,7 @@ fn net(text: &str) -> ipnet::Ipv6Net {
 }
 
 #[test]
-fn what_an_earlier_run_has_left_is_withdrawn_where_nobody_publishes_it() {
+fn publications_of_an_earlier_run_are_withdrawn_where_none_replaces_them() {
     let bench = Bench::new();
     let resolver = ResolverTarget::Program(bench.resolvconf());
     let command = bench.program("command", "echo command >>$log");

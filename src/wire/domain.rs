@@ -185,7 +185,7 @@ mod tests {
 
     /// SEC-14: what a router puts into a label can neither end a log line nor reach a shell.
     #[test]
-    fn what_comes_out_is_safe_to_log_and_to_hand_to_a_hook() {
+    fn decoded_names_are_safe_to_log_and_to_hand_to_a_hook() {
         let octets = b"\x04$(x)\x03a.b\x02\x1b\n\x02\xc3\xa4\x01\\\0";
         let text = r"\036\040x\041.a\046b.\027\010.\195\164.\092";
         assert_eq!(decode_names(octets), Ok(names(&[text])));

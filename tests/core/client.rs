@@ -141,7 +141,7 @@ fn a_host_without_a_router_goes_on_soliciting() {
 /// CHG-14 for a host: the router is asked, and what it does not advertise any more is deprecated with
 /// the temporary address beside it, once. What others have set in the same prefix stays.
 #[test]
-fn what_the_kernel_made_of_a_prefix_that_has_gone_is_deprecated() {
+fn addresses_of_the_kernel_in_a_prefix_that_has_gone_are_deprecated() {
     for (mends, more) in [(true, ""), (false, "mend = false")] {
         let mut world = settled_host(more);
         let foreign = address(UPLINK, "2001:db8:a::53", false);
@@ -182,7 +182,7 @@ fn forged_advertisements_deprecate_nothing() {
 /// The kernel itself prefers an address again whose prefix is advertised; where that was somebody
 /// who is not believed it is deprecated again.
 #[test]
-fn what_is_preferred_again_meanwhile_is_deprecated_again() {
+fn an_address_that_is_preferred_again_meanwhile_is_deprecated_again() {
     let mut world = settled_host("routers = [\"fe80::1\"]");
     advertise(&mut world, B);
     world.run_for(3 * SECOND);
@@ -203,7 +203,7 @@ fn what_is_preferred_again_meanwhile_is_deprecated_again() {
 
 /// The agent starts when the prefix has changed already: what the kernel made before is verified.
 #[test]
-fn what_the_kernel_made_before_the_start_is_verified() {
+fn addresses_that_the_kernel_formed_before_the_start_are_verified() {
     for (now_advertised, is_kept) in [(A, true), (B, false)] {
         let mut world = settled_host("");
         let options = vec![pio(now_advertised, 7200, 3600)];
@@ -337,7 +337,7 @@ fn resolver_data_and_networks_are_published_until_they_end() {
 }
 
 #[test]
-fn where_nobody_advertises_what_an_earlier_run_has_published_is_withdrawn() {
+fn publications_of_an_earlier_run_are_withdrawn_where_no_router_advertises() {
     let mut world = started("");
     world.run_for(10 * SECOND);
     let publication = published(&world).unwrap();

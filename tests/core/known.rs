@@ -52,7 +52,7 @@ fn an_uplink_that_is_down_holds_no_words_of_another_up() {
 /// A prefix that nobody accounts for may be of the uplink that has yet to answer: it is not
 /// withdrawn before that is given up.
 #[test]
-fn what_nobody_accounts_for_is_not_withdrawn_at_once() {
+fn prefixes_of_unknown_source_are_not_withdrawn_at_once() {
     let mut world = World::new(two_uplinks(), "2001:db8:a000::/56");
     world.advertise(vec![pio(A, 7200, 3600)]);
     world.run_for(Duration::from_secs(60));
@@ -78,7 +78,7 @@ fn with_home(mut config: Config) -> Config {
 
 /// The uplink has yet to answer when the only prefix that there was leaves the configuration.
 #[test]
-fn what_was_advertised_and_is_over_is_withdrawn_at_once() {
+fn advertised_prefixes_that_are_over_are_withdrawn_at_once() {
     let mut config = two_uplinks();
     config.uplinks.remove("up");
     let mut world = World::new(with_home(config.clone()), "2001:db8:a000::/56");

@@ -68,7 +68,7 @@ fn record() -> Vec<(Instant, Input)> {
 }
 
 #[test]
-fn what_comes_in_can_be_recorded_and_played_again() {
+fn inputs_can_be_recorded_and_replayed() {
     let inputs = record();
     let mut cores = (core(), core());
     let mut written = String::new();

@@ -191,7 +191,7 @@ fn routes_that_one_link_refuses_leave_the_others_alone() {
 }
 
 #[test]
-fn what_is_refused_every_other_time_is_there_in_the_end() {
+fn steps_that_are_refused_every_other_time_succeed_in_the_end() {
     let mut house = House::new(|_, tries| (tries % 2 == 1).then_some(NO_MEMORY));
     house.delegate(LAN, 1200);
     house.run_for(Duration::from_secs(5));

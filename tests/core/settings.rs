@@ -76,7 +76,7 @@ impl Machine {
 }
 
 #[test]
-fn what_cannot_be_given_back_at_once_is_given_back_later() {
+fn settings_that_cannot_be_restored_at_once_are_restored_later() {
     let mut machine = Machine::new();
     machine.run_for(Duration::from_secs(1));
     assert_eq!((machine.accept_ra("up"), machine.groups()), (0, 1));
@@ -92,7 +92,7 @@ fn what_cannot_be_given_back_at_once_is_given_back_later() {
 }
 
 #[test]
-fn what_was_given_back_once_is_given_back_again() {
+fn a_setting_that_was_restored_once_is_restored_again() {
     let mut machine = Machine::new();
     for round in 0..3 {
         machine.reload(NEITHER);
@@ -109,7 +109,7 @@ fn what_was_given_back_once_is_given_back_again() {
 
 /// The configuration was changed while the agent did not run.
 #[test]
-fn what_an_earlier_run_has_set_is_given_back() {
+fn settings_of_an_earlier_run_are_restored() {
     let mut machine = Machine::new();
     machine.run_for(Duration::from_secs(1));
     assert_eq!(machine.accept_ra("up"), 0);

@@ -284,7 +284,7 @@ fn a_withdrawn_prefix_stays_in_use_until_there_is_another() {
 /// UPL-10: what has left stays away when the prefix in its place is deprecated in turn, by its own
 /// lifetime or by its router.
 #[test]
-fn what_was_replaced_does_not_come_back_when_its_successor_is_deprecated() {
+fn a_replaced_prefix_does_not_come_back_when_its_successor_is_deprecated() {
     let deprecated_by_its_lifetime = |_: &mut World| {};
     let deprecated_by_its_router = |world: &mut World| world.advertise(vec![pio(B, 7200, 0)]);
     for deprecate in [deprecated_by_its_lifetime as fn(&mut World), deprecated_by_its_router] {

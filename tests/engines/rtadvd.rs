@@ -37,7 +37,7 @@ fn the_entry_of_a_link_without_a_router() {
 }
 
 #[test]
-fn what_has_no_room_is_left_out_whole_and_named() {
+fn options_without_room_are_left_out_whole_and_named() {
     let mut order = orders::full();
     let prefix = |number: u32| {
         NdpOption::Prefix(PrefixInformation {
@@ -120,7 +120,7 @@ fn sorted(mut advertisement: RouterAdvertisement) -> RouterAdvertisement {
 
 proptest! {
     #[test]
-    fn what_is_rendered_is_read_as_what_was_meant(order in orders::any_order()) {
+    fn rendered_values_are_read_as_they_were_meant(order in orders::any_order()) {
         let rendered = render("lan0", &order);
         let file = format!("{}{}", render("em0", &orders::full()).text, rendered.text);
         let read = termcap::read(&file, "lan0", order.link_mtu);

@@ -132,7 +132,7 @@ fn another_prefix_length_is_another_address_in_its_place() {
 
 /// What is gone already is as good as removed, and what cannot be there is refused by name.
 #[test]
-fn what_is_not_there_is_as_good_as_removed() {
+fn absent_objects_count_as_removed() {
     let mut machine = Machine::new();
     let wanted = machine.address(OURS, 1800, 3600);
     machine.take(&[remove(&wanted)]);
@@ -190,7 +190,7 @@ fn an_address_that_has_lost_its_route_is_set_anew() {
 /// RA-RX-80: what the kernel made of advertisements goes, and an address of ours in the same prefix
 /// does not lose its route with the prefix of the advertisement.
 #[test]
-fn what_the_kernel_made_is_dropped_and_ours_in_its_prefix_is_set_anew() {
+fn objects_of_the_kernel_are_dropped_and_our_address_in_the_prefix_is_set_anew() {
     let mut machine = Machine::new();
     machine.fake.borrow_mut().learn(EM0, "fe80::9", PREFIX, 100);
     machine.fake.borrow_mut().learn(EM0, "fe80::9", "2001:db8:2::/64", 100);
@@ -210,7 +210,7 @@ fn what_the_kernel_made_is_dropped_and_ours_in_its_prefix_is_set_anew() {
 /// FBS-13: on a host an address that the kernel made is deprecated and stays what it was, and the
 /// default route of a router that is gone is dropped; what somebody has set is left alone.
 #[test]
-fn what_the_kernel_made_is_deprecated_and_a_lost_router_dropped() {
+fn addresses_of_the_kernel_are_deprecated_and_a_lost_router_dropped() {
     let made = "2001:db8:aa::fe00:1";
     let mut machine = Machine::new();
     machine.fake.borrow_mut().learn(EM0, "fe80::9", "2001:db8:aa::/64", 3600);

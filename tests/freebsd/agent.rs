@@ -172,7 +172,7 @@ fn an_uplink_that_flaps_or_returns_is_served_again() {
 
 /// What is lost on the way to the agent is made up for, and what somebody has taken away comes back.
 #[test]
-fn what_was_lost_is_mended() {
+fn lost_messages_are_made_up_for() {
     let mut agent = Agent::settled();
     {
         let mut fake = agent.machine.fake.borrow_mut();
@@ -342,7 +342,7 @@ fn a_disabled_downlink_takes_part_with_its_first_address() {
 /// neighbors there that have one; and so is a link without link-local address, with the remedy for
 /// this system.
 #[test]
-fn what_the_kernel_is_missing_is_named_with_its_remedy() {
+fn a_link_without_a_needed_address_is_named_with_the_remedy() {
     let mut agent = Agent::with(TRANSIT);
     agent.run_for(5 * SECOND);
     let named = |agent: &mut Agent, name: &str| {

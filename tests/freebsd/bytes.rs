@@ -55,7 +55,7 @@ fn a_step_is_printed_as_the_calls_that_it_takes() {
 }
 
 #[test]
-fn what_was_read_is_printed_as_the_backend_understands_it() {
+fn messages_are_printed_as_the_backend_decodes_them() {
     let mut calls = printed(&["add-route 2001:db8::/48 via fe80::1%2"]);
     let written = calls.remove(0).replacen("write ", "event ", 1);
     let read = printed(&[&written]);
@@ -67,7 +67,7 @@ fn what_was_read_is_printed_as_the_backend_understands_it() {
 }
 
 #[test]
-fn what_is_no_step_is_refused_with_a_word_about_it() {
+fn words_that_are_no_step_are_refused_with_an_explanation() {
     let long = "a".repeat(16);
     for line in [
         "fly",
@@ -136,7 +136,7 @@ fn octets_that_are_no_message_decode_to_none() {
 
 /// Flags and lifetimes, of which an infinite one has no end.
 #[test]
-fn what_ioctl_left_behind_is_printed_in_words() {
+fn results_of_ioctl_are_printed_in_words() {
     let argument = |content: &str| {
         let zeros = 272 - content.len() / 2;
         format!("656d30(00*13){content}(00*{zeros})")

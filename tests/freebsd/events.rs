@@ -121,7 +121,7 @@ fn lost_messages_are_made_up_for() {
 
 /// What the agent itself has changed is known: its echo is no event. What others change of it is one.
 #[test]
-fn what_others_do_to_routes_of_ours_is_seen() {
+fn changes_of_our_routes_by_others_are_seen() {
     let mut machine = Machine::new();
     let ours = route("::/0", via(EM0, "fe80::1"), Until::Never);
     let dumps = machine.dumps;
@@ -169,7 +169,7 @@ fn the_end_of_a_second_path_is_not_that_of_ours() {
 
 /// Nothing of others' routes and of neighbors is an event, and nobody reads anything anew for it.
 #[test]
-fn what_concerns_nobody_costs_nothing() {
+fn messages_about_others_cost_nothing() {
     let mut machine = Machine::new();
     let dumps = machine.dumps;
     for number in 0..50 {

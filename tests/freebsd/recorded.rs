@@ -78,7 +78,7 @@ fn every_recorded_message_is_read_as_it_was_meant() {
 }
 
 #[test]
-fn what_ioctl_leaves_behind_is_read() {
+fn results_of_ioctl_are_read() {
     let recorded = recorded();
     let octets = |name: &str| recorded[name].octets.clone();
     let flags = [

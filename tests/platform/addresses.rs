@@ -123,7 +123,7 @@ fn an_address_is_removed_and_may_be_gone_before() {
 /// UPL-12: a static address of somebody else and its prefix route are seen as foreign, and are
 /// there before, during and after.
 #[test]
-fn what_others_have_set_is_foreign_and_stays() {
+fn objects_of_others_are_foreign_and_stay() {
     on_machine(|machine, mut platform| {
         let one = platform.index("one0");
         machine.ip("addr add fd00::101/120 dev one0");

@@ -115,7 +115,7 @@ fn mount(arguments: &[&str]) {
 
 /// RA-RX-80: what the kernel made of advertisements goes, what others have set stays.
 #[test]
-fn what_the_kernel_made_is_dropped() {
+fn objects_that_the_kernel_formed_are_dropped() {
     on_machine(|machine, mut platform| {
         machine.sysctl("one0", "accept_ra", 2);
         let era = Era::new(1);

@@ -179,7 +179,7 @@ fn sorted(mut options: Vec<(u16, Vec<u8>)>) -> Vec<(u16, Vec<u8>)> {
 
 /// LAN-01: each option, through each of three routers; what is malformed or unknown nowhere.
 #[test]
-fn what_the_provider_says_of_services_reaches_hosts_of_every_router() {
+fn services_of_the_provider_reach_hosts_of_every_router() {
     let mut tree = Tree::chain(3, A, true);
     tree.provider().options = services();
     tree.provider().options.push((57, vec![1; 16]));
@@ -270,7 +270,7 @@ fn a_unique_local_prefix_is_advertised_and_leads_nowhere_else() {
 
 /// LAN-01: PREF64 with its lifetime counted down at each hop, and the captive portal.
 #[test]
-fn what_the_provider_advertises_of_nat64_and_portal_goes_down_the_tree() {
+fn nat64_prefix_and_portal_of_the_provider_go_down_the_tree() {
     let prefix = world::net("64:ff9b::/96");
     let portal = NdpOption::CaptivePortal("https://portal.example.org/".to_owned());
     let mut tree = Tree::chain(3, A, true);

@@ -262,7 +262,7 @@ fn a_router_is_notified_anew_when_its_link_returns() {
 
 /// SRV-05, SRV-07, SRV-08, SRV-09: nothing leaves, and it is counted.
 #[test]
-fn what_is_no_question_gets_no_answer() {
+fn octets_that_are_no_request_get_no_answer() {
     let own = "fe80::3".parse().unwrap();
     let global = "2001:db8:0:77::9".parse().unwrap();
     let reply = RelayMessage {

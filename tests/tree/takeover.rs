@@ -271,7 +271,7 @@ fn only_a_true_answer_keeps_a_holder() {
 
 /// The lease of a holder ends whether it answers or not.
 #[test]
-fn what_has_run_out_is_anybodys() {
+fn a_place_that_has_run_out_is_free_for_any_router() {
     let mut lan = bound();
     lan.run_for(secs(5401));
     lan.hear(OTHER, rapid(&duid(1)));

@@ -33,7 +33,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What a table of the configuration is about, in the order in which they are written.
+/// The kind of a table of the configuration, in the order in which tables are written.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Kind {
     /// The keys before all tables.
@@ -80,7 +80,7 @@ pub(super) struct Item {
     pub(super) note: String,
 }
 
-/// What stands behind a key.
+/// The value of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Content {
     /// One value.
@@ -106,14 +106,14 @@ pub(super) struct Section {
     pub(super) entries: Vec<Entry>,
     /// Comments below its keys.
     pub(super) hints: Vec<String>,
-    /// Which prefixes feed it.
+    /// The sources of the prefixes that it takes a part of.
     pub(super) feeds: Vec<(Feed, Origin)>,
 }
 
-/// What feeds a downlink or delegation.
+/// A source of prefixes for a downlink or delegation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Feed {
-    /// Whatever is delegated.
+    /// All delegated prefixes.
     Delegated,
     /// What is delegated with this IAID, on this uplink where it is known.
     Iaid(Option<String>, u32),
@@ -121,7 +121,7 @@ pub(super) enum Feed {
     Static(String),
 }
 
-/// Something that the configuration does not say.
+/// A setting that the configuration cannot express.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct LeftOut {
     /// The line that says it; none where it is about all files.
@@ -130,7 +130,7 @@ pub(super) struct LeftOut {
     pub(super) why: String,
 }
 
-/// What the command line says beside the files.
+/// The options of the command line beside the files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Hints {
     /// The uplink of files that name none.
@@ -141,7 +141,7 @@ pub(super) struct Hints {
     pub(super) provider: Option<Ipv6Net>,
 }
 
-/// A configuration that is being made.
+/// A configuration under construction.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Draft {
     pub(super) hints: Hints,
@@ -213,7 +213,7 @@ impl Draft {
         }
     }
 
-    /// Writes `key = value` unless any line says otherwise.
+    /// Writes `key = value` unless another line sets the key.
     pub(super) fn suggest(
         &mut self,
         id: &Id,
@@ -256,7 +256,7 @@ impl Draft {
         }
     }
 
-    /// Notes what feeds a downlink or delegation.
+    /// Adds a source of prefixes for a downlink or delegation.
     pub(super) fn feed(&mut self, id: &Id, feed: Feed, origin: &Origin) {
         let section = self.table(id, origin);
         if section.feeds.iter().all(|(known, _)| *known != feed) {
@@ -272,7 +272,7 @@ impl Draft {
         }
     }
 
-    /// Notes what has no place in the configuration.
+    /// Notes a setting that the configuration cannot express.
     pub(super) fn leave_out(
         &mut self,
         origin: &Origin,
@@ -286,7 +286,7 @@ impl Draft {
     /// A name for a table of this kind that resembles `name` and that nothing has with which it
     /// could be confused.
     pub(super) fn free_name(&self, kind: Kind, name: &str) -> String {
-        /// What a name may have, less room for a number.
+        /// The most characters of a name, less room for a number.
         const MOST: usize = 50;
         let plain = |letter: char| {
             if letter.is_ascii_alphanumeric() || "_.-".contains(letter) { letter } else { '-' }
@@ -346,7 +346,7 @@ pub(super) fn comment(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// Text of an imported file, as much of it as shows which is meant.
+/// Text of an imported file, cut to a length that identifies it.
 pub(super) fn excerpt(text: &str) -> String {
     let mut found: String = text.chars().take(LONGEST_EXCERPT).collect();
     if text.chars().nth(LONGEST_EXCERPT).is_some() {

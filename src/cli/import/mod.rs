@@ -124,7 +124,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// What is wrong at a line, and what was expected there.
+/// An error at a line: the problem, and what was expected there.
 fn wrong(origin: &Origin, problem: impl Into<String>, expected: &str) -> ConfigError {
     ConfigError {
         file: origin.file.to_string(),
@@ -163,7 +163,7 @@ pub fn run(import: &Import) -> Result<Imported, ConfigError> {
     from_files(&inputs, hints, &mut |path| read_bounded(path))
 }
 
-/// No more than can be used is read, whatever the file is.
+/// Reads a file, whatever kind it is, up to a bound.
 fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let most = u64::try_from(MOST_OCTETS).unwrap_or(u64::MAX).saturating_add(1);

@@ -83,7 +83,7 @@ fn iaid_of(item: &str) -> Option<u32> {
     digits.get(..end)?.parse().ok()
 }
 
-/// A source as `from` has it.
+/// A source in the form of `from`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Source {
     Iaid(String, u32),
@@ -99,7 +99,7 @@ impl Source {
     }
 }
 
-/// Writes `from` where a table is not fed by all sources.
+/// Writes `from` for each table that not all sources feed.
 fn tie(draft: &mut Draft) {
     let uplinks = draft.names(Kind::Uplink);
     let delegated: BTreeSet<Source> = uplinks

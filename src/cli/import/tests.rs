@@ -141,7 +141,7 @@ fn an_interface_that_no_file_can_name_has_a_place_to_be_written() {
 }
 
 #[test]
-fn what_the_reader_refuses_is_left_out_with_its_reason() {
+fn settings_that_the_reader_refuses_are_left_out_with_its_reason() {
     let radvd = "interface a {\nAdvSendAdvert on;\nAdvLinkMTU 100;\nMaxRtrAdvInterval 0.5;\n\
                  RDNSS ::1 2001:db8::53 ff02::1;\nroute ::/0 { };\n};\n";
     let summary = left_out(Format::Radvd, radvd, Hints::default());

@@ -68,7 +68,7 @@ pub fn run(runtime_dir: &Path, options: &Options) -> anyhow::Result<()> {
         return Ok(());
     }
     loop {
-        // An agent that is being started anew is waited for.
+        // With `--watch` an agent that is being restarted is waited for.
         let text = show(runtime_dir, options, colour);
         let text = text.unwrap_or_else(|error| format!("{error:#}\n"));
         if is_terminal {
@@ -125,8 +125,8 @@ pub fn render(status: &Status, most: usize, colour: bool) -> String {
     page.into_text()
 }
 
-/// What is wrong, each with its remedy; then what is still waited for, which becomes a condition
-/// only when it takes too long.
+/// Writes the conditions, each with its remedy; then what is still awaited, which becomes a
+/// condition only when it takes too long.
 fn write_conditions(page: &mut Page, status: &Status) {
     let lacks = lacks(status);
     match (status.conditions.len(), lacks.as_slice()) {
@@ -150,7 +150,7 @@ fn write_conditions(page: &mut Page, status: &Status) {
     }
 }
 
-/// The uplinks that do not have all they need, and about which no condition says so.
+/// The uplinks that lack something that no condition names.
 fn lacks(status: &Status) -> Vec<(&str, &str)> {
     let has_condition = |name: &str| status.conditions.iter().any(|one| one.subject == name);
     in_natural_order(&status.uplinks)

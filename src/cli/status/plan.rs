@@ -22,7 +22,7 @@ struct Part {
     text: String,
 }
 
-/// What downlinks are.
+/// Writes the state of downlinks.
 pub(super) fn write_downlinks(page: &mut Page, status: &Status) {
     if status.downlinks.is_empty() {
         return;
@@ -72,7 +72,7 @@ pub(super) fn write(page: &mut Page, status: &Status) {
     }
 }
 
-/// The prefixes that there are to carve.
+/// The prefixes that are carved.
 fn sources(status: &Status) -> BTreeMap<Ipv6Net, String> {
     let mut sources = BTreeMap::new();
     for (uplink, about) in &status.uplinks {
@@ -151,7 +151,7 @@ fn write_parts(page: &mut Page, parts: Vec<Part>) {
     }
 }
 
-/// What was delegated by way of this machine.
+/// Writes the prefixes that were delegated by way of this machine.
 pub(super) fn write_relays(page: &mut Page, status: &Status, most: usize) {
     for (name, relay) in in_natural_order(&status.relays) {
         page.title(&format!("relay {name}"));

@@ -207,7 +207,7 @@ fn thousands_of_bindings_are_one_line() {
 
 /// What is missing is shown before it has been missing for so long that something is wrong.
 #[test]
-fn what_an_uplink_waits_for_is_shown_until_a_condition_says_so() {
+fn the_lack_of_an_uplink_is_shown_until_a_condition_names_it() {
     let mut status = status();
     status.conditions.clear();
     status.uplinks.get_mut("wan0").unwrap().lack = Some("no router has been heard".to_owned());

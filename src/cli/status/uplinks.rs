@@ -1,4 +1,4 @@
-//! What is heard and held on an uplink.
+//! Uplinks: their routers, addresses and leases.
 
 use crate::cli::page::{Page, Paint, bar, lifetime, lifetimes, span};
 use crate::core::status::{
@@ -8,7 +8,7 @@ use crate::wire::ndp_option::Preference;
 
 /// The column in which values begin.
 const VALUES: usize = 13;
-/// What the requesting router does where it asks for nothing.
+/// The state of a requesting router that requests nothing.
 const IDLE: &str = "down";
 
 /// Writes one.
@@ -73,7 +73,8 @@ fn write_router(page: &mut Page, router: &RouterStatus) {
     }
 }
 
-/// The addresses that a DHCPv6 server knows; nothing where it registers none.
+/// Writes the addresses that are registered with a DHCPv6 server; nothing where it does not support
+/// that.
 fn write_registration(page: &mut Page, registration: &RegistrationStatus) {
     for one in &registration.addresses {
         let RegisteredStatus { address, acknowledged, under_way, refresh } = one;

@@ -1,5 +1,5 @@
-//! The exchange with routers and servers of a link: what is sent when, and what of the answers is
-//! taken in. Time comes in, packets go out; nothing of the machine is changed.
+//! The exchange with routers and servers of a link: which messages are sent and when, and which
+//! answers are used. Time comes in, packets go out; nothing of the machine is changed.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_millis(1000);
 const TRIES: usize = 3;
 /// The most routers and servers that are listed.
 const MOST: usize = 16;
-/// The hop limit of what no router has forwarded (RFC 4861 §6.1.2).
+/// The hop limit of packets that no router has forwarded (RFC 4861 §6.1.2).
 const HOP_LIMIT: u8 = 255;
 
 /// What is asked, and for how long.
@@ -53,22 +53,22 @@ pub(super) enum Send {
     Dhcpv6(Vec<u8>),
 }
 
-/// How far the questions to servers are.
+/// The progress of the requests to servers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Stage {
-    /// What is offered without a hint.
+    /// Solicits offers without a hint.
     Open,
-    /// What is offered with the hint of a length.
+    /// Solicits offers with the hint of a length.
     Hinted(u8),
     /// The Request is on its way.
     Requesting,
     /// The Release is on its way.
     Releasing,
-    /// There is nothing more to ask.
+    /// No more requests are sent.
     Over,
 }
 
-/// What became of the Request.
+/// The result of the Request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Requested {
     /// The answer to the Request.
@@ -119,8 +119,8 @@ impl Survey {
         }
     }
 
-    /// Whether all that was to be asked was answered, or the time is over. What was requested is
-    /// released before that.
+    /// Whether all requests were answered, or the time is over. Requested prefixes are released
+    /// before that.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let time_is_over = now.since(self.began_at) >= self.settings.time;
         match self.stage {
@@ -136,7 +136,7 @@ impl Survey {
         now.since(self.stage_began_at) >= OTHERS
     }
 
-    /// When there is something to do next.
+    /// When the next message is sent, or a stage ends.
     pub(super) fn deadline(&self) -> Deadline {
         let solicit = TIMES.get(self.solicited).filter(|_| self.routers.is_empty());
         let end = Some(self.began_at + self.settings.time);
@@ -167,7 +167,7 @@ impl Survey {
         self.servers.iter().any(|server| if hinted { server.hinted.is_some() } else { true })
     }
 
-    /// Lets time pass: what is to be sent at `now`.
+    /// Handles the passing of time; returns the messages to send at `now`.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<Send> {
         let mut sends = Vec::new();
         let passed = now.since(self.began_at);
@@ -184,7 +184,7 @@ impl Survey {
         sends
     }
 
-    /// Goes to the next stage where this one has what it can get.
+    /// Goes to the next stage when this one is complete.
     fn go_on(&mut self, now: Instant) {
         let stage_lasted = now.since(self.stage_began_at);
         let time_is_over = now.since(self.began_at) >= self.settings.time;
@@ -222,7 +222,7 @@ impl Survey {
         self.sent = 0;
     }
 
-    /// A longer prefix than the one that is offered costs the provider nothing.
+    /// The hint to give: a longer prefix than the one that is offered costs the provider nothing.
     fn hint_to_give(&self) -> Option<u8> {
         let offered = self.servers.iter().flat_map(|server| &server.prefixes);
         let length = offered.map(|prefix| prefix.prefix.prefix_len()).min()?;

@@ -1,5 +1,5 @@
-//! Other addresses and names in the place of those that were found, so that a report can be shown:
-//! what is alike stays alike, what differs stays different, and lengths stay.
+//! Masking addresses and names in a report, so that it can be shown: equal ones stay equal,
+//! different ones stay different, and lengths stay.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -14,7 +14,7 @@ const OWN_BITS: u32 = 72;
 /// 3fff::/20 (RFC 9637), for documentation.
 const DOCUMENTATION: u128 = 0x3fff << 112;
 
-/// What stands for what.
+/// The replacements.
 #[derive(Debug, Default)]
 struct Mask {
     sites: BTreeMap<u128, u128>,
@@ -24,7 +24,7 @@ struct Mask {
 }
 
 /// The report with all of them masked. Words of servers and oddities, which may name anything, are
-/// made of what is masked, or left out.
+/// made from the masked report, or left out.
 pub(super) fn masked(mut report: Report) -> Report {
     let mut mask = Mask::default();
     for router in &mut report.routers {

@@ -1,4 +1,4 @@
-//! What is odd about a link, each with a name.
+//! Oddities of a link, each with a name.
 
 use super::report::{Advertised, Oddity, Offered, Report, Router, Server, as_number, chosen};
 use crate::net::overlap;
@@ -6,7 +6,7 @@ use crate::net::overlap;
 /// Lifetimes below this leave no time to renew in peace, in seconds.
 const SHORT: u64 = 300;
 
-/// Everything that is odd.
+/// All oddities of a report.
 pub(super) fn oddities(report: &Report) -> Vec<Oddity> {
     let mut found = Vec::new();
     of_link(report, &mut found);

@@ -1,4 +1,4 @@
-//! What was found, for programs as it stands and for people as a page.
+//! The report of a survey, for programs as it is and for people as a page.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) struct Report {
     pub(super) not_asked: Option<String>,
     /// The length of the hint that was given.
     pub(super) hint: Option<u8>,
-    /// What was requested; null where nothing was.
+    /// The requested prefixes; null where there was no Request.
     pub(super) requested: Option<RequestedPrefixes>,
     pub(super) oddities: Vec<Oddity>,
     /// Addresses, DUIDs and names are others than those that were found.
@@ -91,7 +91,7 @@ pub(super) struct Server {
     pub(super) t1: Option<u32>,
     pub(super) t2: Option<u32>,
     pub(super) prefixes: Vec<Offered>,
-    /// What it says in the place of a prefix.
+    /// The status that it sends in the place of a prefix.
     pub(super) status: Option<String>,
     /// The lengths that it offers where a length is hinted at; null where it does not answer then.
     pub(super) hinted: Option<Vec<u8>>,
@@ -114,7 +114,7 @@ pub(super) struct Offered {
     pub(super) valid: Option<u32>,
 }
 
-/// What was requested, and what became of it.
+/// The requested prefixes, with the result.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub(super) struct RequestedPrefixes {
     /// The server answered the Request.
@@ -150,7 +150,7 @@ impl Router {
         router
     }
 
-    /// Adds what an advertisement says: options may come spread over several.
+    /// Adds the contents of an advertisement: options may be spread over several.
     pub(super) fn take_in(&mut self, heard: &RouterAdvertisement) {
         self.advertisements = self.advertisements.saturating_add(1);
         self.lifetime = heard.router_lifetime;
@@ -252,7 +252,7 @@ impl Server {
         self.raw.as_ref().map(|(duid, _)| duid.clone())
     }
 
-    /// What it offers, as it stands in messages.
+    /// The offered prefixes in the form of a message.
     pub(super) fn offered(&self) -> Vec<IaPrefix> {
         self.raw.as_ref().map(|(_, prefixes)| prefixes.clone()).unwrap_or_default()
     }
@@ -268,20 +268,20 @@ pub(super) fn offered(found: &IaPrefix) -> Offered {
     }
 }
 
-/// What a message says in the place of prefixes.
+/// The status of a message in the place of prefixes.
 pub(super) fn status(message: &Message, ia: Option<&IaPd>) -> Option<String> {
     let of_ia = ia.and_then(status_of_ia);
     let own = message.status().filter(|status| status.code != StatusCode::Success);
     of_ia.or_else(|| own.map(|status| format!("{:?} {}", status.code, status.text)))
 }
 
-/// What an IA_PD says in the place of prefixes.
+/// The status of an IA_PD in the place of prefixes.
 pub(super) fn status_of_ia(ia: &IaPd) -> Option<String> {
     let status = ia.status.as_ref().filter(|status| status.code != StatusCode::Success);
     status.map(|status| format!("{:?} {}", status.code, status.text).trim().to_owned())
 }
 
-/// Adds what is not there yet, up to the bound.
+/// Adds an item that is not in the list yet, up to the bound.
 fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if list.len() < MOST && !list.contains(&item) {
         list.push(item);

@@ -143,7 +143,7 @@ fn an_offer_is_asked_for_with_a_hint_requested_and_released() {
 
 /// A Release that nobody confirms is repeated and given up.
 #[test]
-fn what_was_given_is_released_also_when_nobody_confirms_that() {
+fn a_granted_prefix_is_released_even_if_no_server_confirms_that() {
     let mut survey = survey(true);
     let (_, first) = sent(&mut survey, 0);
     hear_router(&mut survey, 5);

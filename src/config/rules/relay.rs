@@ -84,7 +84,7 @@ mod tests {
 
     /// RLY-01: all servers of the site, by the only uplink.
     #[test]
-    fn what_is_left_out_is_all_servers_of_the_site() {
+    fn omitted_servers_are_all_servers_of_the_site() {
         let config = config("[uplink.wan0]\n[relay.lan0]\n[downlink.lan0]\n");
         assert_eq!(
             config.relays["lan0"].servers,
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_the_remedy() {
+    fn impossible_values_are_refused_with_the_remedy() {
         const VAGUE: &str = "relay.lan0.uplink: nothing says which interface leads to";
         const CASES: &[(&str, &str)] = &[
             ("[relay.lan0]", VAGUE),

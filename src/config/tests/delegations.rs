@@ -96,7 +96,7 @@ fn every_key_is_read() {
 
 /// CRV-09, SRV-39: a /64 and eight IA_PDs for each; and no uplink where the prefix is fixed.
 #[test]
-fn what_is_left_out_has_defaults() {
+fn omitted_keys_have_defaults() {
     let config = config(
         "[static.site]\n[static.soon]\nvalid-lifetime = \"2h\"\n[downlink.lan0]\n\
          [delegation.a]\ndownlink = \"lan0\"\nlink-layer = \"02:00:5e:00:53:0A\"\n\
@@ -128,7 +128,7 @@ fn what_is_left_out_has_defaults() {
 }
 
 #[test]
-fn wrong_values_are_refused_with_what_is_wrong() {
+fn wrong_values_are_refused_with_the_reason() {
     const WHO: &str = "downlink = \"lan0\"\nlink-layer = \"02:00:5e:00:53:01\"\n";
     const CASES: &[(&str, &str)] = &[
         ("[delegation.r]\nlink-layer = \"02:00:5e:00:53:01\"", "5: delegation.r.downlink: is miss"),

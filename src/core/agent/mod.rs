@@ -1,19 +1,19 @@
-//! The agent: what ties the parts together, all of it `impl Core`.
+//! The agent: the methods of `Core` that connect the parts.
 //!
-//! | file | what it does |
+//! | file | contents |
 //! | --- | --- |
-//! | `receive`, `serve` | packets in: from routers and servers above, from routers below |
-//! | `events` | what the kernel reports |
-//! | `effects` | what follows from an input |
-//! | `changes` | the record of changes |
-//! | `settle` | derives the desired state and brings it about |
+//! | `receive`, `serve` | incoming packets: from routers and servers above, from routers below |
+//! | `events` | events of the kernel |
+//! | `effects` | the consequences of an input |
+//! | `changes`, `static_prefixes` | the record of changes; static prefixes set by a command |
+//! | `settle` | deriving the desired state, and the steps towards it |
 //! | `pass` | when the desired state is derived next |
-//! | `known`, `postponed` | what waits until more is known |
-//! | `programs` | programs that advertise in the built-in's place |
-//! | `takeover` | whether the holder of a delegation still answers when another asks for it |
+//! | `known`, `postponed` | contents and answers that wait until more is known |
+//! | `programs`, `publish` | programs that advertise in the built-in's place; publications of a host |
+//! | `takeover` | whether the holder of a delegation still answers when another router asks for it |
 //! | `unaddressed` | links that run without a link-local address |
 //! | `reload` | taking over another configuration, and stopping |
-//! | `conditions`, `counters` | what an operator reads |
+//! | `conditions`, `counters`, `queries` | what an operator and the shell read |
 
 mod changes;
 pub(super) mod conditions;
@@ -25,9 +25,11 @@ pub(super) mod pass;
 pub(super) mod postponed;
 mod programs;
 mod publish;
+mod queries;
 pub(super) mod receive;
 pub(super) mod reload;
 pub(super) mod serve;
 pub(super) mod settle;
+mod static_prefixes;
 pub(super) mod takeover;
 pub(super) mod unaddressed;

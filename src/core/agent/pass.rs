@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_comes_later_and_behind_what_others_wait_for() {
+    fn steps_that_no_router_waits_for_come_after_all_others() {
         let mut pass = idle();
         pass.request_soon(NOW);
         pass.request_soon(NOW + DEFER / 2);
@@ -209,7 +209,7 @@ mod tests {
 
     /// A flood of advertisements has it done twice a second.
     #[test]
-    fn what_anybody_can_bring_about_is_bounded() {
+    fn passes_that_any_node_can_cause_are_bounded() {
         let mut pass = idle();
         let mut passes = 0;
         for millisecond in 0..10_000 {

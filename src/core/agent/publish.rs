@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_node_can_have_is_no_server() {
+    fn an_address_that_no_node_can_have_is_no_server() {
         for (address, is_one) in [
             ("2001:db8::1", true),
             ("fe80::1", true),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::receive::advertisements;
-use super::serve::STATIC;
+use super::static_prefixes::STATIC;
 use crate::config::{Config, OnStop};
 use crate::core::Core;
 use crate::core::downlink::Downlink;

@@ -1,7 +1,7 @@
 //! Serving subordinate routers: messages to UDP port 547, the routes and records of bindings, and
 //! notifications after a change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
@@ -20,18 +20,12 @@ use crate::core::kernel::system::KernelRoute;
 use crate::core::memory::Record;
 use crate::core::output::{Output, Packet, ServerPacket};
 use crate::core::safety::Safety;
-use crate::core::stage::{Cause, Prefixes};
-use crate::core::uplink::solicit::Solicitation;
-use crate::core::uplink::{Effect, Lack};
 use crate::net::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, link_layer_of};
 use crate::time::Instant;
 use crate::wire::DecodeError;
 use crate::wire::dhcpv6::{Message, MessageType};
 use crate::wire::dhcpv6_relay::{RelayKind, RelayMessage, RelayOption, Relayed};
 
-/// The name under which changes of static prefixes are recorded: no interface can bear a name with
-/// a space.
-pub(in crate::core) const STATIC: &str = "static prefixes";
 /// The most octets of relay options that an answer repeats.
 const MAX_RELAY_OCTETS: usize = 1024;
 /// How many bindings are handled in one pass, however many deadlines have passed.
@@ -317,73 +311,6 @@ impl Core {
         let later = self.follow_bindings(now, &touched);
         self.take_steps(now, later);
         self.review |= is_news;
-    }
-
-    /// Replaces static prefixes, all in one pass.
-    pub(in crate::core) fn set_prefixes(
-        &mut self,
-        now: Instant,
-        prefixes: BTreeMap<String, Option<Ipv6Net>>,
-        graceful: bool,
-    ) -> (String, Effect) {
-        for (name, prefix) in prefixes {
-            if let Some(record) = self.statics.set(now, &name, prefix, graceful) {
-                self.memory.fold(record.clone());
-                self.outputs.push_back(Output::Remember(record));
-            }
-        }
-        let effect = Effect {
-            derive: true,
-            began: Some(Cause::Command),
-            delegated: true,
-            ..Effect::default()
-        };
-        (STATIC.to_owned(), effect)
-    }
-
-    /// Whether there is an uplink of this name.
-    pub fn has_uplink(&self, name: &str) -> bool {
-        self.uplinks.contains_key(name)
-    }
-
-    /// The state of router solicitation on an uplink, and whether it can send; none where there is
-    /// no such uplink.
-    pub fn solicitation(&self, uplink: &str) -> Option<(bool, Solicitation)> {
-        let uplink = self.uplinks.get(uplink)?;
-        Some((uplink.attached().is_some(), uplink.solicitation()))
-    }
-
-    /// What an uplink lacks since it came up, if anything; the outer option is none where there is
-    /// no such uplink.
-    pub fn lack(&self, now: Instant, uplink: &str) -> Option<Option<Lack>> {
-        self.uplinks.get(uplink).map(|found| found.lack(now, &self.kernel.state.system))
-    }
-
-    /// The first uplink that lacks something, and what. None where no uplink does and no step
-    /// towards the desired state is left.
-    pub fn first_lack(&self, now: Instant) -> Option<(&str, Lack)> {
-        let system = &self.kernel.state.system;
-        let mut lacks = self.uplinks.iter();
-        let found =
-            lacks.find_map(|(name, uplink)| Some((name.as_str(), uplink.lack(now, system)?)));
-        let is_settling = !self.ready || self.kernel.backlog.has_steps();
-        found.or_else(|| is_settling.then_some(("", Lack::Settled)))
-    }
-
-    /// The engine that requests the prefixes of an uplink, none for the built-in; the outer option
-    /// is none where there is no such uplink.
-    pub fn requester(&self, uplink: &str) -> Option<Option<&str>> {
-        self.config.uplinks.get(uplink).map(|uplink| uplink.requester.as_deref())
-    }
-
-    /// Whether there is a static prefix of this name.
-    pub fn has_static(&self, name: &str) -> bool {
-        self.statics.contains(name)
-    }
-
-    /// The static prefixes as they are now, for the record of a change.
-    pub(in crate::core) fn static_prefixes(&self, now: Instant) -> Prefixes {
-        Prefixes { delegated: self.statics.current(now), ..Prefixes::default() }
     }
 }
 

@@ -233,7 +233,7 @@ mod tests {
 
     /// CHG-12
     #[test]
-    fn what_is_new_comes_before_anything_is_removed() {
+    fn additions_come_before_removals() {
         let mut system = system(true);
         let (old, new) = (address("2001:db8:a::1", 60, true), address("2001:db8:b::1", 60, true));
         let (old_route, new_route) = (route("2001:db8:a::/64", 60), route("2001:db8:b::/64", 60));
@@ -251,7 +251,7 @@ mod tests {
 
     /// UPL-12
     #[test]
-    fn what_others_configured_is_never_touched() {
+    fn objects_of_others_are_never_touched() {
         let mut system = system(true);
         system.handle(KernelEvent::Address(address("fd00::101", 60, false)));
         system.handle(KernelEvent::Address(address("2001:db8:a::1", 60, false)));

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_any_more_and_what_went_well_is_dropped() {
+    fn refusals_of_steps_that_succeeded_or_are_not_needed_are_dropped() {
         let mut refusals = Refusals::default();
         let now = Instant::from_secs(10);
         for interface in 1..=3 {

@@ -242,7 +242,7 @@ mod tests {
 
     /// The one clean-up, whichever way a link vanishes.
     #[test]
-    fn what_was_made_on_a_link_goes_with_it_and_its_membership_is_left() {
+    fn objects_on_a_link_vanish_with_it_and_its_membership_is_left() {
         let one_event = {
             let mut state = state();
             state.system.handle(KernelEvent::LinkGone(LAN));

@@ -137,7 +137,7 @@ fn each_delegation_uses_the_same_numbers() {
 
 /// CRV-06
 #[test]
-fn what_the_delegating_router_keeps_is_given_to_nobody() {
+fn the_excluded_prefix_is_given_to_no_claim() {
     let config = site(&[("lan0", low(1, 63)), ("wl0", low(0, 62)), ("guest0", None)]);
     let kept = Whole { exclude: Some(net("2001:db8::/63")), ..whole("2001:db8::/62") };
     let plan = plan(&config, &kept);
@@ -172,7 +172,7 @@ fn a_link_takes_from_the_delegation_that_it_names() {
 
 /// §15 row 22: a prefix that shrinks around the same bits moves only what must move.
 #[test]
-fn what_fits_both_prefixes_stays_where_it_is() {
+fn places_that_fit_both_prefixes_stay() {
     let config = site(&[("a", low(0, 64)), ("b", low(3, 64)), ("c", low(0x1f, 64))]);
     let wide = plan(&config, &whole("2001:db8::/56"));
     let narrow = plan(&config, &whole("2001:db8::/60"));

@@ -97,7 +97,7 @@ mod tests {
 
     /// What is awaited is reported once its time has come, once, and until it is there.
     #[test]
-    fn what_does_not_come_is_reported_after_a_while_and_once() {
+    fn missing_answers_are_reported_after_a_while_and_once() {
         let lacking = |iaid| Unavailable {
             iaid: Iaid(iaid),
             since: START,

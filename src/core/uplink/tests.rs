@@ -272,7 +272,7 @@ impl Lone {
 
 /// UPL-22: the carrier goes while a router is being asked about what it left out.
 #[test]
-fn what_cannot_be_sent_is_no_deadline() {
+fn messages_that_cannot_be_sent_have_no_deadline() {
     let mut lone = Lone::new(false);
     lone.advertise(1, 1800, &[(0, 7200)]);
     lone.wait(Duration::from_secs(60));

@@ -174,7 +174,7 @@ fn a_log_for_programs_carries_values_as_fields() {
 }
 
 #[test]
-fn what_was_left_out_is_counted_in_a_field() {
+fn lines_that_were_left_out_are_counted_in_a_field() {
     let lines = json(|log| {
         (0..20).for_each(|number| log.write(NOW, foreign_router("lan0", number)));
         log.close(NOW);

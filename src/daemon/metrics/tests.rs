@@ -27,7 +27,7 @@ fn names(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_happens_is_counted_and_what_is_is_shown() {
+fn counters_count_events_and_gauges_show_the_state() {
     let tally = Tally::new();
     tally.received(Protocol::Icmpv6, &[134, 0]);
     tally.received(Protocol::Icmpv6, &[134, 0]);

@@ -22,7 +22,7 @@ fn at(milliseconds: u64) -> Instant {
 }
 
 #[test]
-fn what_is_refused_is_tried_again_and_counts_when_it_has_left() {
+fn refused_packets_are_retried_and_count_when_they_have_left() {
     let mut outbox = Outbox::default();
     let question = Parcel::Dhcpv6(packet(1, "ff02::1:2"));
     outbox.refused(NOW, question.clone(), &error(libc::EINVAL));
@@ -46,7 +46,7 @@ fn what_is_refused_is_tried_again_and_counts_when_it_has_left() {
 
 /// A table of neighbors that is full takes one packet and refuses the next.
 #[test]
-fn what_lasts_or_comes_and_goes_is_reported_once() {
+fn lasting_or_recurring_failures_are_reported_once() {
     let mut outbox = Outbox::default();
     let mut warnings_at = Vec::new();
     for second in (0..300).chain(360..600) {
@@ -97,7 +97,7 @@ fn packets_to_one_destination_keep_their_order() {
 }
 
 #[test]
-fn what_is_out_of_date_or_has_no_link_is_dropped_and_counts_as_nothing() {
+fn packets_that_are_out_of_date_or_have_no_link_are_dropped_and_count_as_none() {
     let mut outbox = Outbox::default();
     outbox.refused(NOW, Parcel::Icmpv6(packet(1, "ff02::1")), &error(libc::ENODEV));
     assert_eq!(outbox.deadline(), None);

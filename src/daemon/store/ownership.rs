@@ -177,7 +177,7 @@ mod tests {
     const LAN: IfIndex = IfIndex(3);
 
     #[test]
-    fn what_was_owned_is_known_after_a_crash_and_void_after_a_reboot() {
+    fn owned_addresses_are_known_after_a_crash_and_void_after_a_reboot() {
         let dir = tempfile::tempdir().unwrap();
         let kept: Ipv6Addr = "2001:db8::1".parse().unwrap();
         let gone: Ipv6Addr = "2001:db8::2".parse().unwrap();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_meanwhile_is_struck_once() {
+    fn addresses_that_have_ended_meanwhile_are_removed_once() {
         let dir = tempfile::tempdir().unwrap();
         let address: Ipv6Addr = "2001:db8::1".parse().unwrap();
         let (mut record, _) = Ownership::open(dir.path(), NOW, "boot 1");

@@ -103,7 +103,7 @@ interface vtnet0 {
 
 /// Deprecated prefixes, a second prefix for an IA_PD, pools, T1: the operator reads of each.
 #[test]
-fn what_the_program_cannot_do_is_left_out_and_named() {
+fn orders_that_the_program_cannot_carry_out_are_left_out_and_named() {
     let prefixes = [
         prefix("2001:db8:a::/60", 0, 900),
         prefix("2001:db8::/60", 900, 900),

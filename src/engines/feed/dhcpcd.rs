@@ -112,7 +112,7 @@ mod tests {
         new_dhcp6_server_id=0004cd31b8d80676848f862e5185af9bc2c1";
 
     #[test]
-    fn what_is_bound_is_read_and_what_makes_no_sense_left_out() {
+    fn bound_prefixes_are_read_and_senseless_words_left_out() {
         let feed = feed(&environment(BOUND)).unwrap().unwrap();
         assert_eq!((feed.event, feed.interface.as_str()), (FeedEvent::Bound, "tap0"));
         let [first, second] = feed.prefixes.as_slice() else { panic!("{feed:?}") };
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_and_is_no_more_is_withdrawn() {
+    fn earlier_prefixes_that_are_held_no_more_are_withdrawn() {
         let renewed = format!(
             "{}\nold_dhcp6_ia_pd1_iaid=00000002
             old_dhcp6_ia_pd1_prefix1=2001:db8:1200:6fb0::

@@ -72,7 +72,7 @@ fn a_stopped_program_is_started_anew_and_a_deaf_one_is_killed() {
 }
 
 #[test]
-fn what_an_earlier_run_left_is_ended_before_the_next_is_started() {
+fn programs_of_an_earlier_run_are_ended_before_the_next_are_started() {
     let dir = tempfile::tempdir().unwrap();
     let setup = setup(dir.path(), "sleep 60; :");
     block_on(async {
@@ -129,7 +129,7 @@ fn a_program_survives_that_nobody_reads_what_it_prints() {
 }
 
 #[test]
-fn what_nobody_wants_any_more_is_ended_and_the_wanted_goes_on() {
+fn unwanted_programs_are_ended_and_wanted_ones_continue() {
     let dir = tempfile::tempdir().unwrap();
     block_on(async {
         let mut ids = Vec::new();

@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_too_late_is_named() {
+    fn late_milestones_are_named() {
         let run = question(Scenario::Graceful).judge(&story());
         let late: Vec<(Node, Event)> =
             run.late.iter().map(|late| (late.node, late.event)).collect();

@@ -74,7 +74,7 @@ mod tests {
     use crate::wire::dhcpv6::MessageType;
 
     #[test]
-    fn what_leaves_is_counted_by_kind_and_system() {
+    fn sent_packets_are_counted_by_kind_and_system() {
         let at = Duration::from_secs;
         let advertised = |to_all| What::Advertised { prefixes: Vec::new(), to_all };
         let router = Node::Router(1);

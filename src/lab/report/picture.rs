@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_converge_can_be_drawn() {
+    fn runs_that_did_not_converge_can_be_drawn() {
         let mut report = testing::report();
         for (_, runs) in &mut report.runs {
             for run in runs {

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named_with_its_package() {
+    fn missing_programs_are_named_with_their_packages() {
         let wanted = [("sh", "dash"), ("no-such-b", "two"), ("no-such-a", "one"), ("no-c", "two")];
         assert_eq!(
             require("this", &wanted).unwrap_err().to_string(),

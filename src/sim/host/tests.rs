@@ -53,7 +53,7 @@ fn an_address_is_formed_of_prefix_and_identifier() {
 
 /// RFC 4862 §5.5.3 a to d
 #[test]
-fn what_is_not_for_autoconfiguration_forms_nothing() {
+fn prefixes_that_are_not_for_autoconfiguration_form_no_address() {
     let good = information(net(1), 7200, 3600);
     let link_local = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 64);
     let longer = Ipv6Net::new_assert(net(1).network(), 80);
@@ -97,7 +97,7 @@ fn an_address_is_deprecated_at_once() {
 
 /// An address that has run out is formed anew.
 #[test]
-fn what_has_run_out_does_not_count() {
+fn entries_that_have_run_out_do_not_count() {
     assert_eq!(left_after(10, 11, 5), Some(5));
 }
 

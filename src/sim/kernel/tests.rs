@@ -92,7 +92,7 @@ fn a_route_needs_a_link_that_runs_and_a_gateway_that_is_another() {
 }
 
 #[test]
-fn what_belongs_to_others_is_refused() {
+fn routes_of_others_are_refused() {
     let mut kernel = kernel();
     let foreign = KernelAddress { ours: false, ..own(1, 30) };
     kernel.set_foreign(foreign);

@@ -69,7 +69,7 @@ fn loss_is_by_the_seed() {
 }
 
 #[test]
-fn what_is_arranged_first_happens_first() {
+fn events_at_one_instant_happen_in_the_order_of_their_arrangement() {
     let mut network = network(0);
     let at = network.now + Duration::from_secs(5);
     for host in [3, 1, 2] {

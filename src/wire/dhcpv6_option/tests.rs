@@ -406,7 +406,7 @@ fn lists_may_be_empty() {
 }
 
 #[test]
-fn what_has_no_form_on_the_wire_is_left_out() {
+fn values_without_a_form_on_the_wire_are_left_out() {
     let names = vec!["home.arpa".into(), "a b".into()];
     assert_eq!(encode(Dhcpv6Option::DomainSearch(names)), [0_u8; 0]);
     assert_eq!(encode(Dhcpv6Option::Unknown { code: 999, body: vec![0; 65_536] }), [0_u8; 0]);

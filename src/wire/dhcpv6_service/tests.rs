@@ -32,7 +32,7 @@ const BINDING: &str = "005c 000b | c6336401 30 20010db80000";
 
 /// LAN-01: what its definition allows goes through as it came.
 #[test]
-fn what_is_well_formed_is_passed_on() {
+fn well_formed_options_are_passed_on() {
     let cases = [
         (SNTP, format!("{ONE}{TWO}")),
         (NTP, format!("0001 0010 {ONE}")),
@@ -62,7 +62,7 @@ fn what_is_well_formed_is_passed_on() {
 /// tests/ipv6/extensions/test_map.py), the others by their field diagrams. Prefix lengths that are no
 /// multiple of 8, and several suboptions in one option.
 #[test]
-fn what_other_encoders_write_is_understood() {
+fn messages_of_other_encoders_decode() {
     let port_parameters = "005d 0004 06 07 fe00";
     let rule = format!("0059 0015 01 10 18 c0000200 22 20010db800 {port_parameters}");
     let binding = format!("005c 0012 c0000204 22 20010db800 {port_parameters}");
@@ -97,7 +97,7 @@ fn what_other_encoders_write_is_understood() {
 }
 
 #[test]
-fn what_means_something_on_its_link_only_or_is_unknown_is_left_out() {
+fn options_that_are_unknown_or_for_one_link_are_left_out() {
     let cases = [
         (SNTP, format!("{LINK_LOCAL}{ONE}"), vec![ONE.to_owned()]),
         (SIP_ADDRESSES, format!("{ONE}{GROUP}"), vec![ONE.to_owned()]),
@@ -133,7 +133,7 @@ fn what_means_something_on_its_link_only_or_is_unknown_is_left_out() {
 }
 
 #[test]
-fn what_is_malformed_is_left_out() {
+fn malformed_parts_are_left_out() {
     let cases = [
         (SNTP, String::new()),
         (SNTP, format!("{ONE}00")),
@@ -217,7 +217,7 @@ proptest! {
     /// LAN-01: whatever a server sends, hosts get what this module would accept as it is, and no
     /// more than the bounds.
     #[test]
-    fn what_is_passed_on_has_been_understood(options in hostile()) {
+    fn options_are_passed_on_only_if_they_decode(options in hostile()) {
         let options: Vec<Dhcpv6Option> = options
             .iter()
             .map(|(code, body)| option(ServiceOption::CODES[*code], body))

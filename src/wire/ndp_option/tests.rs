@@ -272,7 +272,7 @@ fn values_are_not_judged() {
 }
 
 #[test]
-fn what_has_no_form_on_the_wire_is_left_out() {
+fn values_without_a_form_on_the_wire_are_left_out() {
     let lifetime = Lifetime::ZERO;
     let servers = |count| NdpOption::Rdnss { lifetime, servers: vec![Ipv6Addr::LOCALHOST; count] };
     let names = |names: &[&str]| NdpOption::Dnssl {

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_elsewhere_ends_no_repetition() {
+    fn messages_from_other_places_end_no_repetition() {
         let mut awaited = Awaited::default();
         let ((duid, downlink), host) = router(1);
         awaited.insert(START, (duid.clone(), Arc::clone(&downlink)), host, true);

@@ -18,7 +18,7 @@ fn address_status(answer: &Message) -> Option<StatusCode> {
 
 /// SRV-22, SRV-24, SRV-25
 #[test]
-fn what_is_advertised_is_what_a_request_gets() {
+fn an_advertise_offers_the_prefix_that_a_request_gets() {
     let mut world = World::new(SITE, A);
     let both = [ia(1, &[]), ia(2, &[])];
     let offer = world.hear(1, Solicit, &both).unwrap();
@@ -36,7 +36,7 @@ fn what_is_advertised_is_what_a_request_gets() {
 
 /// SRV-22: IA_PDs of one Solicit are not offered one place, nor more places than they can have.
 #[test]
-fn what_several_ia_pds_are_offered_they_get() {
+fn several_ia_pds_get_the_prefixes_that_they_were_offered() {
     for config in [POOL, &SITE.replace("iaid = 1", "").replace("iaid = 2", "")] {
         let mut world = World::new(config, A);
         let all: Vec<_> = (1..=5).map(|iaid| ia(iaid, &[])).collect();

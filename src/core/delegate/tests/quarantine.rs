@@ -115,7 +115,7 @@ fn two_routers_exchange_their_places() {
 
 /// An overlap of another size counts as well, whichever is inside.
 #[test]
-fn what_overlaps_waits_too() {
+fn overlapping_prefixes_wait_too() {
     let small = SITE.replace("\"0x3/60\"", "\"0x18/61\"");
     let large = SITE.replace("\"0x3/60\"", "\"0x6/59\"");
     let inside = SITE.replace("\"0x1/60\"", "\"0xd/60\"").replace("\"0x3/60\"", "\"0x19/61\"");

@@ -120,7 +120,7 @@ fn a_table_that_is_nearly_full_gives_a_neighbor_with_many_places_no_more() {
 
 /// What is in quarantine counts too, or one neighbor would move the whole pool there.
 #[test]
-fn what_is_given_back_in_part_still_counts() {
+fn a_delegation_that_is_released_in_part_still_counts() {
     let mut world = world(&pool(60, "", ""));
     world.delegate("up", &[(A, 86_400, 86_400)]);
     let both = format!("{}[uplink.up]\n", pool(60, "", "")).replace("0x1/60", "0xe/60");

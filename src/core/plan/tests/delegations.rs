@@ -104,7 +104,7 @@ fn descending_places_go_around_fixed_ones_and_by_priority() {
 
 /// CRV-08
 #[test]
-fn what_the_links_leave_of_a_60_goes_to_fourteen_routers() {
+fn the_rest_of_a_60_beside_the_links_goes_to_fourteen_routers() {
     for layout in [Layout::Scattered, Layout::Descending] {
         let mut config = Config { layout, ..site(&[("lan0", low(0, 64)), ("wl0", low(9, 64))]) };
         for number in 0..15 {
@@ -139,7 +139,7 @@ fn a_delegation_is_the_whole_prefix_only_where_nobody_else_has_a_part() {
 }
 
 #[test]
-fn what_is_from_another_source_is_not_in_the_plan() {
+fn claims_on_another_source_are_not_in_the_plan() {
     let from = |uplink: &str| Some(Source { uplink: uplink.to_owned(), iaid: None });
     let mut config = site(&[]);
     let of = |uplink| Delegation { from: from(uplink), ..delegation(low(1, 62), 62) };

@@ -115,7 +115,7 @@ fn a_restart_knows_the_routes_and_their_ends() {
 
 /// SEC: what is dropped is counted by its reason, and nothing else happens.
 #[test]
-fn what_is_dropped_is_counted() {
+fn dropped_datagrams_are_counted() {
     let mut core = core(Memory::default());
     outputs(&mut core);
     core.handle(NOW, Input::Server(received(LAN, CLIENT, "fe80::a", &STRANGE)));

@@ -13,7 +13,7 @@ fn delivered(system: &System, answer: &RelayMessage) -> ServerPacket {
 
 /// RLY-08: whatever it is, and to the port of whom it is for.
 #[test]
-fn what_is_inside_goes_to_the_peer_as_it_is() {
+fn the_message_inside_goes_to_the_peer_unchanged() {
     for kind in 0..=u8::MAX {
         let inside = [kind, 1, 2, 3, 255];
         let sent = delivered(&system(), &answer("::", CLIENT, vec![id("lan0")], &inside));

@@ -87,7 +87,7 @@ fn the_registration_of_an_address_is_relayed() {
 
 /// RLY-09, RLY-17
 #[test]
-fn what_is_not_to_be_relayed_goes_nowhere() {
+fn messages_that_must_not_be_relayed_go_nowhere() {
     let cases = [
         ("to one node alone", received(LAN, CLIENT, "fe80::a", &STRANGE), Reject::Unicast),
         ("on the uplink", from_client(WAN, &STRANGE), Reject::Interface),
@@ -115,7 +115,7 @@ fn what_is_not_to_be_relayed_goes_nowhere() {
 
 /// RLY-05
 #[test]
-fn what_was_relayed_before_is_counted() {
+fn hops_of_earlier_relay_agents_are_counted() {
     let cases = [
         // hop count, source, expected hop count, link-address
         (0, "2001:db8:a::9", Some((1, "::"))),
@@ -234,7 +234,7 @@ fn a_link_without_a_global_address_is_named_by_its_id() {
 
 /// RLY-20: an option of a relay agent that is malformed is ignored, and named for the counters.
 #[test]
-fn what_is_malformed_is_ignored_and_named() {
+fn malformed_options_are_ignored_and_named() {
     let mut octets = relay_forward(0, &[]);
     octets.extend([0, 135, 0, 1, 7]);
     octets.push(0);

@@ -91,7 +91,7 @@ fn each_prefix_of_a_reply_is_routed_to_its_router() {
 
 /// RLY-10: only a Reply gives, and only what a client would take.
 #[test]
-fn what_gives_nothing_is_not_routed() {
+fn replies_that_grant_nothing_cause_no_route() {
     let given = |prefix, preferred, valid| ia_pd(1, &[(prefix, preferred, valid)]);
     let cases = [
         ("no lifetime", given("2001:db8:100::/56", 0, 0)),
@@ -328,7 +328,7 @@ fn the_table_is_bounded() {
     assert_eq!(agent.memory.relayed.len(), MAX_LEASES, "and the memory says the same");
 }
 
-/// RLY-11: a server withdraws a prefix from the IA_PD that it was given to.
+/// RLY-10: a server withdraws a prefix from the IA_PD that it was given to.
 #[test]
 fn a_withdrawal_ends_the_lease_of_its_own_client_and_ia_pd_alone() {
     let mut agent = Agent::new();
@@ -340,7 +340,8 @@ fn a_withdrawal_ends_the_lease_of_its_own_client_and_ia_pd_alone() {
     }
 }
 
-/// A memory that was written by another version, or read late, may hold more than there is room for.
+/// RLY-14: a memory that was written by another version, or read late, may hold more than there is
+/// room for.
 #[test]
 fn a_restart_restores_as_many_leases_as_fit_and_none_that_has_ended() {
     let lease = |number: u16| {
@@ -362,7 +363,7 @@ fn a_restart_restores_as_many_leases_as_fit_and_none_that_has_ended() {
     assert_eq!(restored, (10..most + 10).map(|number| lease(number).0).collect::<Vec<_>>());
 }
 
-/// Of two routers with equally many leases the one that asks for more gives one up.
+/// RLY-10: of two routers with equally many leases the one that asks for more gives one up.
 #[test]
 fn a_router_that_would_have_as_many_as_any_other_evicts_a_lease_of_its_own() {
     let routers = [CLIENT, OTHER, "fe80::200:5eff:fe00:5303"];

@@ -276,7 +276,7 @@ fn a_fruitful_reply_to_a_change_stands_for_first_words_too() {
 /// CHG-16: a router that was heard just before the link was reported to be up is answered by what
 /// the link asks then.
 #[test]
-fn what_was_heard_before_the_link_s_refresh_is_answered_by_it() {
+fn the_refresh_of_a_link_answers_advertisements_from_before_it() {
     let mut changes = Changes::new();
     assert_eq!(changes.handle_trigger(millis(0), advertisement(PARENT)), RENEW);
     assert_eq!(changes.handle_trigger(millis(1), Trigger::Link), REBIND);

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_leaves_first_then_what_was_heard_longest_ago() {
+    fn entries_that_are_over_leave_first_then_those_heard_longest_ago() {
         let over = [standing(true, 1, 1), standing(false, 2, 7), standing(false, 3, 6)];
         assert_eq!(least_useful(over.into_iter().enumerate(), 8), Some(2));
         // The half that has been there longest stays, however long ago it was last heard.

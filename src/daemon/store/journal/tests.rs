@@ -30,7 +30,7 @@ fn ends(memory: &Memory) -> Vec<Until> {
 }
 
 #[test]
-fn what_was_written_is_remembered_on_the_same_boot() {
+fn written_records_are_read_on_the_same_boot() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &[promise("2001:db8:a::/64", 1500), promise("2001:db8:a::/64", 1600)]);
     let (_, memory, _) = Journal::open(dir.path(), NOW, WALL, "boot 1");
@@ -196,7 +196,7 @@ fn lines_that_are_not_understood_are_kept_aside() {
 
 /// Only what is not there is empty. A directory in the place of the file is what root cannot read.
 #[test]
-fn what_cannot_be_read_is_kept_aside() {
+fn unreadable_files_are_kept_aside() {
     let dir = tempfile::tempdir().unwrap();
     for aside in ["memory.jsonl.unreadable", "memory.jsonl.unreadable.1"] {
         let _ = std::fs::remove_file(dir.path().join(NAME));

@@ -2,7 +2,7 @@ use super::*;
 
 /// RA-TX-07, CHG-01, 15 rows 1, 6
 #[test]
-fn what_is_a_difference() {
+fn differences_of_content_are_these() {
     let old = || Content {
         routes: [(net("2001:db8::/56"), (Preference::Medium, at(2_000_000)))].into(),
         resolvers: ["2001:db8::1", "2001:db8::2"]

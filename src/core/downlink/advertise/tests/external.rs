@@ -104,7 +104,7 @@ impl Led {
 }
 
 #[test]
-fn what_is_new_is_handed_over_at_once_and_the_next_after_min_delay() {
+fn new_content_is_handed_over_at_once_and_the_next_after_min_delay() {
     let mut led = Led::saying(content(&[A]));
     assert_eq!(led.orders.len(), 1);
     assert!(led.advertising.is_announcing());
@@ -122,7 +122,7 @@ fn what_is_new_is_handed_over_at_once_and_the_next_after_min_delay() {
 }
 
 #[test]
-fn what_stays_is_handed_over_once_a_day() {
+fn unchanged_content_is_handed_over_once_a_day() {
     let mut led = Led::saying(content(&[A]));
     led.run(86_400);
     assert_eq!(led.orders.len(), 1);
@@ -190,7 +190,7 @@ fn a_program_that_is_not_heard_is_started_anew_ever_more_rarely() {
 }
 
 #[test]
-fn what_was_handed_over_before_confirms_nothing() {
+fn an_earlier_order_confirms_nothing() {
     let mut led = Led::saying(content(&[A]));
     led.is_deaf = true;
     led.run(10);
@@ -256,7 +256,7 @@ proptest! {
     /// Whatever the program repeats, and whenever: nobody is promised more than there is, nor what
     /// is not on record.
     #[test]
-    fn what_is_repeated_stays_true(
+    fn repeated_statements_stay_true(
         contents in prop::collection::vec((any_content(), 1_u64..3000), 1..4),
         looks in prop::collection::vec(1_u64..500, 1..20),
     ) {
@@ -319,7 +319,7 @@ proptest! {
 
 /// Who repeats what was handed over must not promise for long what ends sooner than it did.
 #[test]
-fn what_ends_sooner_than_before_is_handed_over_at_once() {
+fn content_that_ends_sooner_is_handed_over_at_once() {
     let content = |end: u64| Content {
         default_router: true,
         resolvers: vec![("2001:db8::53".parse().unwrap(), Until::At(secs(end)))],

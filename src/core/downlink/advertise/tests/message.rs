@@ -44,7 +44,7 @@ fn many_prefixes_take_several_messages_with_equal_headers() {
 
 /// RA-TX-26, CHG-16: a requesting router that heard of one change in two packets would ask twice.
 #[test]
-fn what_is_new_is_in_the_first_of_several_messages_and_of_their_copies() {
+fn new_content_is_in_the_first_of_several_messages_and_of_their_copies() {
     let prefix = |number: u64| format!("2001:db8:0:{:x}::/64", number * 7 % 97);
     let mut world = World::saying(content(&[&prefix(0)]));
     let address = "fe80::9".parse().unwrap();

@@ -49,7 +49,7 @@ fn three_advertisements_follow_a_start_and_a_change_at_most_16_s_apart() {
 
 /// RA-TX-07: a host may have missed the first one
 #[test]
-fn what_is_new_is_repeated_within_seconds() {
+fn new_content_is_repeated_within_seconds() {
     let mut world = World::saying(content(&[A]));
     world.run(60);
     let before = world.sent.len();

@@ -50,7 +50,7 @@ fn a_prefix_whose_lease_was_ended_is_withdrawn() {
 
 /// RA-TX-53, STO-03, 15 row 21
 #[test]
-fn what_was_promised_before_a_restart_is_withdrawn_or_goes_on() {
+fn promises_from_before_a_restart_are_withdrawn_or_continued() {
     let promised = [(net(A), at(5000)), (net(B), at(5000)), (net(C), at(900))].into();
     let mut world = World::restarted(Default::default(), promised);
     world.run_until(1030);
@@ -235,7 +235,7 @@ fn nothing_follows_the_final_advertisement() {
 
 /// At the bound the promise that ends first is forgotten.
 #[test]
-fn what_is_remembered_has_a_bound() {
+fn remembered_promises_have_a_bound() {
     let prefix = |n: u64| net(&format!("2001:db8:{n:x}::/64"));
     let promised: BTreeMap<_, _> = (0..300).map(|n| (prefix(n), at(5000 + n))).collect();
     let mut world = World::restarted(Default::default(), promised);
@@ -258,7 +258,7 @@ fn what_is_remembered_has_a_bound() {
 
 /// RA-TX-50: hosts that run through their addresses while they read see this first.
 #[test]
-fn what_hosts_prefer_no_longer_comes_first() {
+fn prefixes_that_hosts_prefer_no_longer_come_first() {
     let order = |sent: &Sent| sent.prefixes().map(|(prefix, ..)| prefix).collect::<Vec<_>>();
     let mut world = World::saying(content(&[A]));
     world.run(60);

@@ -46,7 +46,7 @@ fn redials(sequence: &[&str], apart: u64) -> (Vec<String>, usize, bool) {
 }
 
 #[test]
-fn what_was_advertised_last_is_left_however_often_it_came_and_went() {
+fn the_prefix_that_was_advertised_last_is_left_however_often_it_came_and_went() {
     let sequences: [&[&str]; 6] = [
         &[B],
         &[B, A],
@@ -107,7 +107,7 @@ fn split_options_stay() {
 
 /// UPL-11: also what the router had left out before a program reported another connection.
 #[test]
-fn what_was_missing_before_a_reconnect_is_of_the_former_connection() {
+fn prefixes_missing_before_a_reconnect_are_of_the_former_connection() {
     let mut ppp = routers();
     hear(&mut ppp, 0, ONE, vec![pio(A, 7200, 3600)]);
     hear(&mut ppp, 100, ONE, vec![pio(B, 7200, 3600)]);

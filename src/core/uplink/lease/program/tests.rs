@@ -72,7 +72,7 @@ fn it_is_asked_at_once_and_what_it_says_is_the_outcome() {
 
 /// BKE-17: dhcpcd is bound to A and a moment later to B; the hooks arrive the other way round.
 #[test]
-fn what_happened_before_what_is_known_is_not_taken_in() {
+fn older_reports_than_the_known_one_are_dropped() {
     let mut lease = lease(&[1]);
     lease.link_up(NOW, false);
     let said = |prefix, at| Feed { at, ..bound(&[(1, prefix)], &[]) };
@@ -137,7 +137,7 @@ fn prefixes_that_are_listed_under_the_last_ia_pd_come_to_their_own() {
 }
 
 #[test]
-fn what_nothing_comes_of_is_asked_for_again_and_less_and_less_often() {
+fn renewals_in_vain_are_repeated_less_and_less_often() {
     let mut lease = lease(&[1]);
     lease.link_up(NOW, false);
     let mut now = NOW;
@@ -163,7 +163,7 @@ fn what_nothing_comes_of_is_asked_for_again_and_less_and_less_often() {
 }
 
 #[test]
-fn what_has_ended_is_gone_and_what_is_not_valid_any_more_too() {
+fn leases_that_have_ended_or_are_not_valid_any_more_are_gone() {
     let mut lease = lease(&[1]);
     lease.link_up(NOW, false);
     lease.handle_feed(NOW, &bound(&[(1, A)], &[]));

@@ -111,7 +111,7 @@ fn an_address_that_is_not_wanted_is_not_taken() {
 
 /// PDC-62, PDC-72: an address that cannot be one is refused, and the prefix taken.
 #[test]
-fn what_cannot_be_an_address_is_refused() {
+fn addresses_that_no_node_can_have_are_refused() {
     let cases = [
         ("::", 2000, 4000),
         ("::1", 2000, 4000),

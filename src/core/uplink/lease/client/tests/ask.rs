@@ -69,7 +69,7 @@ fn each_message_holds_what_its_type_needs() {
 
 /// PDC-31, PDC-85
 #[test]
-fn what_is_configured_off_is_not_offered() {
+fn options_that_are_configured_off_are_not_offered() {
     let mut world = World::new(Rules { rapid_commit: false, reconfigure: false, ..rules() });
     world.lease.link_up(START, true);
     world.run(secs(2), |question| serve(question, gives(A)));

@@ -72,7 +72,7 @@ fn held(world: &World) -> (Vec<Ipv6Net>, usize) {
 /// PDC-96: what is missing is asked for within seconds, and had when the server has it, while what
 /// is held stays as it is.
 #[test]
-fn what_is_missing_is_asked_for_again_soon() {
+fn missing_prefixes_are_requested_again_soon() {
     for case in parts() {
         for rapid in [true, false] {
             let name = case.name;
@@ -112,7 +112,7 @@ fn what_is_missing_is_asked_for_again_soon() {
 
 /// PDC-96: its questions are about what is missing alone, so no server takes them for more.
 #[test]
-fn what_is_held_is_not_asked_for_beside() {
+fn held_prefixes_are_not_requested_as_missing() {
     let mut world = World::new(two_ias());
     world.lease.link_up(START, true);
     world.run(secs(5), |question| serve(question, gives(A)));
@@ -133,7 +133,7 @@ fn what_is_held_is_not_asked_for_beside() {
 /// PDC-96, PDC-09: a server that never gives it is asked ever more rarely, also where it offers and
 /// then refuses, and T1 and T2 keep their times.
 #[test]
-fn what_is_never_given_is_no_storm() {
+fn a_prefix_that_is_never_granted_causes_no_storm() {
     for case in parts() {
         for offers in [false, true] {
             let mut world = World::new(case.rules.clone());
@@ -254,7 +254,7 @@ fn an_address_is_asked_for_again_after_the_rest() {
 /// PDC-97: what servers do not give is known with the code and words of the last, since when, and
 /// when it is asked for again; until a prefix comes.
 #[test]
-fn what_servers_refuse_is_known() {
+fn refusals_of_servers_are_known() {
     let says = |code, text: &str| Status { code, text: text.to_owned() };
     let in_ia = |status| {
         let Dhcpv6Option::IaPd(ia) = fails(1, NoPrefixAvail) else { unreachable!() };

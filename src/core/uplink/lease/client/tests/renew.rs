@@ -183,7 +183,7 @@ fn an_expired_prefix_is_not_named() {
 
 /// PDC-52, PDC-50: what another server gave is not in the Renew, but is rebound at its T2.
 #[test]
-fn what_another_server_gave_is_not_in_its_renew() {
+fn a_renew_omits_prefixes_of_another_server() {
     let mut world = World::bound_to(two_ias(), gives(A));
     world.lease.refresh(world.now, REBIND);
     let second = || vec![ia_pd(2, 300, 1700, &[prefix(B, 2000, 4000)])];

@@ -122,7 +122,7 @@ fn a_prefix_beside_the_old_is_added() {
 
 /// PDC-61: with both known, a Reply that names one says nothing of the other.
 #[test]
-fn what_is_not_mentioned_stays_where_nothing_new_comes() {
+fn prefixes_that_a_reply_omits_stay_where_it_brings_no_new_ones() {
     let mut world = replaced(rules(), &[prefix(A, 2000, 4000), prefix(B, 2000, 4000)]);
     refresh(&mut world, &[ia_pd(1, 1000, 1600, &[prefix(B, 2000, 4000)])]);
     assert_eq!((world.live(), world.gone()), (vec![net(A), net(B)], vec![]));
@@ -182,7 +182,7 @@ fn prefixes_can_be_exchanged_between_ias() {
 
 /// PDC-72: a prefix is given in one IA_PD only; the other one is without, and status says so.
 #[test]
-fn what_another_ia_holds_is_refused_and_named() {
+fn prefixes_of_another_ia_are_refused_and_named() {
     for both in [A, "2001:db8:a:10::/60"] {
         let given = [
             ia_pd(1, 1000, 1600, &[prefix(A, 2000, 4000)]),

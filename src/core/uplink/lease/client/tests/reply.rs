@@ -268,7 +268,7 @@ fn the_excluded_prefix_is_reported() {
 
 /// PDC-72: what cannot be delegated is refused, alone and beside something good.
 #[test]
-fn what_cannot_be_delegated_is_refused() {
+fn prefixes_that_cannot_be_delegated_are_refused() {
     let refused = [
         "fe80::/56",
         "fe80::/10",
@@ -316,7 +316,7 @@ fn the_shortest_prefix_is_configured() {
 
 /// PDC-72: what another source has is refused, but never taken from who held it first.
 #[test]
-fn what_another_source_has_is_refused() {
+fn prefixes_of_another_source_are_refused() {
     for elsewhere in [A, "2001:db8::/32", "2001:db8:a:10::/60"] {
         let mut world = World::new(rules());
         world.lease.set_elsewhere(vec![net(elsewhere)]);
@@ -344,7 +344,7 @@ fn bits_behind_the_length_are_cleared() {
 
 /// PDC-72: of what overlaps the first is taken, in one IA_PD and across them.
 #[test]
-fn what_overlaps_is_refused() {
+fn overlapping_prefixes_are_refused() {
     let inner = "2001:db8:a:10::/60";
     for (first, second) in [(A, inner), (inner, A), (A, A)] {
         let within = [ia_pd(1, 0, 0, &[prefix(first, 2000, 4000), prefix(second, 2000, 4000)])];

@@ -16,7 +16,7 @@ fn both() -> Vec<Dhcpv6Option> {
 
 /// STO-02, §15 row 21: prefixes, server, key and replay value are held as they were.
 #[test]
-fn what_is_stored_is_held_again() {
+fn stored_prefixes_are_held_again() {
     let mut excluding = prefix(A, 2000, 4000);
     excluding.exclude = Some(net("2001:db8:a:7::/64"));
     let options = vec![ia_pd(1, 1000, 1600, &[excluding]), key_option(KEY, 5)];
@@ -155,7 +155,7 @@ fn an_infinite_lease_is_verified() {
 
 /// STO-11: what is remembered is written when it changes and not otherwise.
 #[test]
-fn what_changes_is_remembered_and_nothing_else() {
+fn changes_are_stored_and_nothing_else() {
     let mut world = World::new(rules());
     world.lease.link_up(START, true);
     let mut stored = None;
