@@ -19,7 +19,9 @@ const MOST: Duration = Duration::from_secs(1);
 /// Round trips before the first repetition.
 const ROUND_TRIPS: u32 = 4;
 
-/// The weight of a new round trip in the mean is one part in this many.
+/// The weight of a slower round trip in the mean is one part in this many. A quicker one is the mean
+/// from then on: the first answer of a server may have waited for its disk, or for a prefix, and the
+/// next loss is not to cost as much.
 const PARTS: u32 = 8;
 
 /// The round trips of servers, kept as long as the uplink lives.
@@ -49,9 +51,9 @@ impl RoundTrips {
         let mut known = self.take(server);
         if count == 1 {
             let sample = now.since(sent_at);
-            let smoothed = known
-                .smoothed
-                .map_or(sample, |smoothed| smoothed - smoothed / PARTS + sample / PARTS);
+            let smoothed = known.smoothed.map_or(sample, |smoothed| {
+                sample.min(smoothed - smoothed / PARTS + sample / PARTS)
+            });
             known = RoundTrip { smoothed: Some(smoothed), backed_off: None };
         } else {
             known.backed_off = Some(interval);
@@ -106,6 +108,7 @@ mod tests {
         );
         assert_eq!(answer(2, 40, 1, 640), millis(160), "until one comes at the first attempt");
         assert_eq!(answer(3, 3000, 1, 1000), millis(1000), "a second at most");
+        assert_eq!(answer(3, 8, 1, 1000), millis(32), "a quicker answer counts at once");
         assert_eq!(answer(4, 500, 2, 400), millis(400), "never measured");
         assert_eq!(known.timeout(Some(&server(5))), millis(200), "never heard");
         assert_eq!(known.timeout(None), millis(200));
