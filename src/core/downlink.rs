@@ -127,10 +127,16 @@ impl Downlink {
         self.advertising.poll_neighbors(now).then_some(index)
     }
 
-    /// Takes in the neighbors on its interface.
-    pub(super) fn set_neighbors(&mut self, now: Instant, neighbors: Vec<Neighbor>) {
-        if self.attached.is_some() {
-            self.advertising.set_neighbors(now, neighbors);
+    /// Takes in the neighbors on its interface. Returns addresses that some of them are about to
+    /// form, with their link-layer addresses.
+    pub(super) fn set_neighbors(
+        &mut self,
+        now: Instant,
+        neighbors: Vec<Neighbor>,
+    ) -> Vec<(Ipv6Addr, Vec<u8>)> {
+        match self.attached {
+            Some(_) => self.advertising.set_neighbors(now, neighbors),
+            None => Vec::new(),
         }
     }
 

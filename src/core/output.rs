@@ -29,6 +29,14 @@ pub enum Output {
     Hear(Hearing),
     /// Answer with the neighbors on this interface ([`Input::Neighbors`](super::input::Input)).
     ListNeighbors(IfIndex),
+    /// Have the kernel know these neighbors by their link-layer addresses, where it knows nothing
+    /// of them.
+    ExpectNeighbors {
+        /// On this interface.
+        interface: IfIndex,
+        /// Their addresses, and their link-layer addresses.
+        hosts: Vec<(Ipv6Addr, Vec<u8>)>,
+    },
     /// Send a datagram from UDP port 546 to 547.
     SendDhcpv6(Packet),
     /// Send a datagram from UDP port 547.
@@ -58,6 +66,7 @@ impl Output {
             | Self::SendIcmpv6(_)
             | Self::Hear(_)
             | Self::ListNeighbors(_)
+            | Self::ExpectNeighbors { .. }
             | Self::SendDhcpv6(_)
             | Self::SendServer(_)
             | Self::RunEngines(_)
@@ -81,6 +90,7 @@ impl Output {
             | Self::SendDhcpv6(_)
             | Self::Hear(_)
             | Self::ListNeighbors(_)
+            | Self::ExpectNeighbors { .. }
             | Self::RunEngines(_)
             | Self::Engine(_)
             | Self::Publish(_)

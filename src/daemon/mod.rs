@@ -12,6 +12,7 @@ mod json_lines;
 mod log;
 mod machine;
 mod metrics;
+mod neighbors;
 mod notify;
 mod observed;
 mod once;

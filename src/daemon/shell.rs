@@ -210,9 +210,9 @@ impl Shell {
                     self.log.warn(clock::now(), text);
                 }
             }
-            Output::ListNeighbors(interface) => {
-                let neighbors = self.kernel.neighbors(interface).unwrap_or_default();
-                core.handle(clock::now(), Input::Neighbors { interface, neighbors });
+            Output::ListNeighbors(interface) => self.list_neighbors(core, interface),
+            Output::ExpectNeighbors { interface, hosts } => {
+                self.expect_neighbors(interface, &hosts)
             }
             Output::SendDhcpv6(packet) => drop(self.send(Parcel::Dhcpv6(packet))),
             Output::SendServer(packet) if packet.memory == Safety::Synced => {

@@ -203,6 +203,7 @@ impl Node {
             | Output::SendDhcpv6(_)
             | Output::SendServer(_)
             | Output::ListNeighbors(_)
+            | Output::ExpectNeighbors { .. }
             | Output::RunEngines(_)
             | Output::Engine(_)
             | Output::Publish(_)

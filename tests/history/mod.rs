@@ -234,6 +234,7 @@ impl World {
                 Output::Event(event) => self.note(event),
                 Output::Remember(_)
                 | Output::Apply(_)
+                | Output::ExpectNeighbors { .. }
                 | Output::Milestone(_)
                 | Output::Hear(_)
                 | Output::RunEngines(_)

@@ -39,3 +39,28 @@ fn the_neighbors_that_can_be_sent_to_are_listed() {
         assert_eq!(platform.kernel.neighbors(two).unwrap().len(), 1);
     });
 }
+
+/// A neighbor that is expected is there before a packet to it, one that is known stays as
+/// it is, and one that the kernel is looking for is found.
+#[test]
+fn an_expected_neighbor_takes_nothing_from_one_that_is_known() {
+    on_machine(|machine, mut platform| {
+        let address = |text: &str| text.parse::<Ipv6Addr>().unwrap();
+        machine.ip("neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev one0 nud reachable");
+        machine.ip("neigh add 2001:db8::2 lladdr 02:00:00:00:00:02 dev one0 nud permanent");
+        machine.ip("neigh add 2001:db8::3 dev one0 nud incomplete");
+        let expected = [1, 2, 3, 4].map(|last| {
+            (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last), vec![2, 0, 0, 0, 0, 9])
+        });
+        let interface = platform.index("one0");
+        platform.kernel.expect_neighbors(interface, &expected).unwrap();
+        let mut found = platform.kernel.neighbors(interface).unwrap();
+        found.sort_by_key(|neighbor| neighbor.address);
+        let found: Vec<(Ipv6Addr, u8)> =
+            found.iter().map(|one| (one.address, *one.link_layer.last().unwrap())).collect();
+        let listed = [("2001:db8::1", 1), ("2001:db8::3", 9), ("2001:db8::4", 9)];
+        assert_eq!(found, listed.map(|(text, last)| (address(text), last)));
+        let all = machine.ip("neigh show dev one0");
+        assert!(all.contains("2001:db8::2 lladdr 02:00:00:00:00:02 PERMANENT"), "{all}");
+    });
+}

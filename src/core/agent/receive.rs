@@ -357,7 +357,10 @@ impl Core {
     ) {
         let Some(name) = self.kernel.state.system.name_of(interface) else { return };
         if let Some(downlink) = self.downlinks.get_mut(name) {
-            downlink.set_neighbors(now, neighbors);
+            let hosts = downlink.set_neighbors(now, neighbors);
+            if !hosts.is_empty() {
+                self.outputs.push_back(Output::ExpectNeighbors { interface, hosts });
+            }
         }
     }
 

@@ -4,12 +4,15 @@ use std::io;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_CREATE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
+use super::encode::request_with;
 use super::kernel::{Kernel, Received, messages};
 use crate::core::kernel::system::Neighbor;
 use crate::net::IfIndex;
@@ -48,6 +51,33 @@ impl Kernel {
             }
         })?;
         Ok(neighbors)
+    }
+
+    /// Has the kernel know neighbors on `interface` by their link-layer addresses, where it does not
+    /// know any of theirs. It verifies them by unicast once it has sent to them (STALE, RFC 4861
+    /// §7.3.2), and forgets them by itself. What it refuses is found by solicitation as ever.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
+    pub fn expect_neighbors(
+        &mut self,
+        interface: IfIndex,
+        hosts: &[(Ipv6Addr, Vec<u8>)],
+    ) -> io::Result<()> {
+        let requests = hosts.iter().map(|(address, link_layer)| {
+            let mut message = NeighbourMessage::default();
+            message.header.family = AddressFamily::Inet6;
+            message.header.ifindex = interface.0;
+            message.header.state = NeighbourState::Stale;
+            message.attributes = vec![
+                NeighbourAttribute::Destination(NeighbourAddress::Inet6(*address)),
+                NeighbourAttribute::LinkLayerAddress(link_layer.clone()),
+            ];
+            // Without NLM_F_REPLACE a link-layer address that is there already stays.
+            request_with(NLM_F_CREATE, RouteNetlinkMessage::NewNeighbour(message))
+        });
+        self.request(requests.collect()).map(drop)
     }
 
     /// The link-layer address of a neighbor, where the system knows it; nothing is sent on the

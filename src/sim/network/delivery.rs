@@ -29,6 +29,7 @@ impl Network {
             }
             Output::Remember(_)
             | Output::Apply(_)
+            | Output::ExpectNeighbors { .. }
             | Output::Hear(_)
             | Output::RunEngines(_)
             | Output::Engine(_)

@@ -12,6 +12,7 @@
 
 mod content;
 mod copies;
+mod expected;
 mod external;
 mod lasting;
 mod ledger;
@@ -237,11 +238,27 @@ impl Advertising {
         }
     }
 
-    /// Takes in the neighbors on the link.
-    pub fn set_neighbors(&mut self, now: Instant, neighbors: Vec<Neighbor>) {
+    /// Takes in the neighbors on the link. Returns addresses that some of them are about to form,
+    /// with their link-layer addresses.
+    pub fn set_neighbors(
+        &mut self,
+        now: Instant,
+        neighbors: Vec<Neighbor>,
+    ) -> Vec<(Ipv6Addr, Vec<u8>)> {
+        let expected = expected::expected(self.preferred_prefixes(now), &neighbors);
         if let Advertiser::BuiltIn(sender) = &mut self.advertiser {
             sender.set_neighbors(now, neighbors);
         }
+        expected
+    }
+
+    /// The prefixes that hosts form addresses in which they prefer (RFC 4862 §5.5.3).
+    fn preferred_prefixes(&self, now: Instant) -> impl Iterator<Item = Ipv6Net> {
+        let content = self.content.iter().filter(|_| self.rules.autonomous);
+        let prefixes = content.flat_map(|content| &content.prefixes);
+        prefixes
+            .filter(move |(_, (preferred, valid))| !preferred.is_over(now) && !valid.is_over(now))
+            .map(|(prefix, _)| *prefix)
     }
 
     /// The final advertisement, with Router Lifetime 0 (RA-TX-57), at once; silence follows.

@@ -231,3 +231,34 @@ fn a_requesting_router_is_notified_beside_the_multicast_advertisement() {
     let to: Vec<Ipv6Addr> = world.sent.iter().map(|sent| sent.to).collect();
     assert_eq!(to, [ALL_NODES, HOST.parse().unwrap()]);
 }
+
+/// An address that a host is about to form is known where its identifier is made of its
+/// link-layer address, those first that were reachable most recently, and in bounds.
+#[test]
+fn hosts_with_identifiers_of_their_link_layer_addresses_are_expected_under_a_new_prefix() {
+    let under = |network: &str, mac: u8| {
+        let network: Ipv6Net = network.parse().unwrap();
+        let identifier = 0xff_fe00_0000 | u128::from(mac);
+        Ipv6Addr::from(u128::from(network.network()) | identifier)
+    };
+    let made = |network: &str, mac: u8, ago: u64| Neighbor {
+        address: under(network, mac),
+        ..neighbor("::", mac, ago)
+    };
+    let entries = |neighbors: &[Neighbor]| {
+        let mut advertising = World::saying(content(&[A, B])).advertising;
+        advertising.set_neighbors(secs(1001), neighbors.to_vec())
+    };
+    let link_local = made("fe80::/64", 1, 9);
+    let expected = entries(&[
+        link_local.clone(),
+        made("fe80::/64", 2, 3),
+        neighbor("fe80::77", 3, 0),
+        neighbor("2001:db8:0:1::77", 4, 0),
+    ]);
+    let of = |prefix: &str, mac: u8| (under(prefix, mac), vec![2, 0, 0, 0, 0, mac]);
+    assert_eq!(expected, [of(A, 2), of(A, 1), of(B, 2), of(B, 1)]);
+    assert_eq!(entries(&[link_local, made(A, 1, 2)]), [of(B, 1)], "the other is known");
+    let many: Vec<Neighbor> = (1..200).map(|mac| made("fe80::/64", mac, mac.into())).collect();
+    assert_eq!(entries(&many).len(), 64);
+}
