@@ -105,6 +105,11 @@ fn address_steps(
     let mut steps = Vec::new();
     for (key, address) in &desired.addresses {
         match system.addresses.get(key) {
+            // The kernel looks for no duplicates of an address once it has found one.
+            Some(has) if has.ours && has.duplicate => steps.extend([
+                Step::Remove(Object::Address(has.clone())),
+                Step::Set(Object::Address(address.clone())),
+            ]),
             Some(has) if !has.ours || same_address(now, has, address) => {}
             Some(_) | None => steps.push(Step::Set(Object::Address(address.clone()))),
         }
@@ -257,6 +262,19 @@ mod tests {
         system.handle(KernelEvent::Address(address("2001:db8:a::1", 60, false)));
         let desired = desired(&[address("2001:db8:a::1", 900, true)], &[]);
         assert_eq!(diff(NOW, &system, &desired, &Delegated::default(), &all()), []);
+    }
+
+    /// A link that came up anew may have other nodes on it: the address is tried again there, for
+    /// which the kernel must not have it.
+    #[test]
+    fn a_wanted_address_that_the_kernel_takes_for_a_duplicate_is_set_anew() {
+        let mut system = system(true);
+        let wanted = address("2001:db8:a::1", 900, true);
+        let has = KernelAddress { duplicate: true, ..wanted.clone() };
+        system.addresses.insert((LAN, has.address), has.clone());
+        let desired = desired(std::slice::from_ref(&wanted), &[]);
+        let steps = [Step::Remove(Object::Address(has)), Step::Set(Object::Address(wanted))];
+        assert_eq!(diff(NOW, &system, &desired, &Delegated::default(), &all()), steps);
     }
 
     #[test]

@@ -11,13 +11,6 @@ use crate::net::IfIndex;
 const MAX_DUPLICATES: usize = 64;
 
 impl System {
-    /// A link runs again: it may be another one, with other nodes on it. But the kernel looks for no
-    /// duplicates of what has failed there.
-    pub(super) fn forget_duplicates(&mut self, interface: IfIndex) {
-        let Self { duplicates, addresses, .. } = self;
-        duplicates.retain(|of| of.0 != interface || has_duplicate(addresses, of));
-    }
-
     /// Forgets what there is no room for of the addresses that other nodes hold, but none that
     /// `matters`, and none that the kernel would say again whenever its state is read: so what is
     /// derived stays as it is.
@@ -49,7 +42,7 @@ fn has_duplicate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::kernel::system::{KernelEvent, Link, Origin};
+    use crate::core::kernel::system::{KernelEvent, Origin};
     use crate::time::Until;
 
     const LAN: IfIndex = IfIndex(3);
@@ -88,34 +81,6 @@ mod tests {
         assert_eq!(system.duplicates.len(), 1 + 2 + 1 + MAX_DUPLICATES);
         for key in [keys[0], keys[498], keys[499], other] {
             assert!(system.duplicates.contains(&key), "{key:?}");
-        }
-    }
-
-    /// The kernel tries none again that it has when the link runs again.
-    #[test]
-    fn a_duplicate_that_the_kernel_has_outlives_the_carrier() {
-        let mut system = System::default();
-        let link = |running| {
-            KernelEvent::Link(Link {
-                index: LAN,
-                name: "lan0".to_owned(),
-                running,
-                multicast: true,
-                point_to_point: false,
-                link_layer_address: None,
-                mtu: 1500,
-                accept_ra: None,
-                carrier_ups: 0,
-            })
-        };
-        let has = found(LAN, 1);
-        let key = (LAN, has.address);
-        system.handle(link(true));
-        system.handle(KernelEvent::Address(has));
-        for is_there in [true, false] {
-            [false, true].into_iter().for_each(|running| system.handle(link(running)));
-            assert_eq!(system.duplicates.contains(&key), is_there);
-            system.handle(KernelEvent::AddressGone { interface: LAN, address: key.1 });
         }
     }
 }

@@ -220,11 +220,13 @@ impl Step {
         }
     }
 
-    /// Its rank among other steps: additions come before removals.
+    /// Its rank among other steps: additions come before removals. An address that another node
+    /// holds serves nobody, and is removed before it is set anew.
     pub const fn rank(&self) -> u8 {
         let (making, breaking) = self.object().ranks();
         match self {
             Self::Set(_) | Self::Replace(_) => making,
+            Self::Remove(Object::Address(has)) if has.duplicate => making,
             Self::Remove(_) => breaking,
         }
     }

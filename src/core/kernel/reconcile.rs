@@ -104,10 +104,13 @@ impl Reconciler {
         let system = &self.state.system;
         match step {
             Step::Set(Object::Address(address)) => {
-                !system.addresses.contains_key(&(address.interface, address.address))
+                let has = system.addresses.get(&(address.interface, address.address));
+                has.is_none_or(|has| has.duplicate)
             }
             Step::Replace(Object::Route(route)) => !system.routes.contains_key(&route.key()),
-            Step::Remove(Object::Address(_) | Object::Route(_)) => false,
+            // Where it is wanted again it is set anew at once.
+            Step::Remove(Object::Address(has)) => has.duplicate,
+            Step::Remove(Object::Route(_)) => false,
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => true,
         }
     }

@@ -164,12 +164,14 @@ impl State {
         let before = std::mem::replace(&mut self.system, system);
         let running =
             |system: &System, index: &IfIndex| system.links.get(index).map(|link| link.running);
-        let returned = |index: &IfIndex| {
-            running(&self.system, index) == Some(true) && running(&before, index) == Some(false)
-        };
-        let duplicates = before.duplicates.iter().filter(|(index, _)| !returned(index));
-        let duplicates: Vec<_> = duplicates.copied().collect();
-        self.system.duplicates.extend(duplicates);
+        let mut duplicates = std::mem::take(&mut self.system.duplicates);
+        duplicates.extend(&before.duplicates);
+        duplicates.retain(|(index, _)| {
+            let has_returned = running(&self.system, index) == Some(true)
+                && running(&before, index) == Some(false);
+            !has_returned
+        });
+        self.system.duplicates = duplicates;
     }
 
     /// The kernel reports no change of whether it follows advertisements.

@@ -210,7 +210,8 @@ impl System {
                 let (index, running) = (link.index, link.running);
                 let before = self.links.insert(index, link);
                 if running && before.is_none_or(|before| !before.running) {
-                    self.forget_duplicates(index);
+                    // It may be another link, with other nodes on it.
+                    self.duplicates.retain(|(interface, _)| *interface != index);
                 }
             }
             KernelEvent::LinkGone(index) => {
