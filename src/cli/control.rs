@@ -188,7 +188,15 @@ impl Unanswered {
     fn new(path: &Path, error: std::io::Error) -> Self {
         let shown = path.display().to_string();
         let kind = error.kind();
-        if matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused) {
+        // A path that is none of a socket has no agent either.
+        let is_absent = matches!(
+            kind,
+            ErrorKind::NotFound
+                | ErrorKind::ConnectionRefused
+                | ErrorKind::NotADirectory
+                | ErrorKind::InvalidInput
+        );
+        if is_absent {
             Self::Absent(shown)
         } else if kind == ErrorKind::PermissionDenied {
             Self::Denied(shown)

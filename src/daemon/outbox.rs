@@ -19,6 +19,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LAST_RETRY: Duration = Duration::from_millis(50);
 /// A packet is out of date after this number of tries, which take half a second.
 const MAX_TRIES: u32 = 10;
+/// A packet that waits behind others may be out of date before its first try.
+const MAX_AGE: Duration = Duration::from_millis(500);
 /// A failure that lasts for this number of tries is reported as a warning.
 const WARN_AFTER: u32 = 3;
 /// A lasting or recurring failure is reported once, and again only after this time without a
@@ -108,6 +110,7 @@ struct Waiting {
     number: u64,
     parcel: Parcel,
     tries: u32,
+    since: Instant,
 }
 
 /// The packets of a lane that wait.
@@ -153,7 +156,7 @@ impl Outbox {
 
     /// Takes a packet that waits behind another.
     pub(super) fn push(&mut self, now: Instant, parcel: Parcel) {
-        self.insert(parcel, 0, now);
+        self.insert(parcel, 0, now, now);
     }
 
     /// Takes a packet that the system has refused.
@@ -161,21 +164,22 @@ impl Outbox {
         if is_final(&parcel, error, 1) {
             self.lose(&parcel);
         } else {
-            self.insert(parcel, 1, now + FIRST_RETRY);
+            self.insert(parcel, 1, now, now + FIRST_RETRY);
         }
     }
 
     /// Adds a packet behind the others of its lane; `at` is when the first one of a lane is retried.
-    fn insert(&mut self, parcel: Parcel, tries: u32, at: Instant) {
-        if self.order.len() >= MAX_PACKETS {
-            self.make_room();
+    fn insert(&mut self, parcel: Parcel, tries: u32, since: Instant, at: Instant) {
+        if self.order.len() >= MAX_PACKETS && !self.make_room(parcel.purpose()) {
+            self.lose(&parcel);
+            return;
         }
         let (lane, number) = (parcel.lane(), self.next_number());
         let queue = self.queues.entry(lane).or_insert_with(|| {
             self.times.insert((at, lane));
             Queue { packets: VecDeque::new(), at }
         });
-        queue.packets.push_back(Waiting { number, parcel, tries });
+        queue.packets.push_back(Waiting { number, parcel, tries, since });
         self.order.insert(number, lane);
     }
 
@@ -184,15 +188,18 @@ impl Outbox {
         self.next_number
     }
 
-    /// Drops the oldest probe, or the oldest packet where there is no probe.
-    fn make_room(&mut self) {
+    /// Drops the oldest probe, or the oldest packet where there is no probe. A probe has no packet of
+    /// another purpose dropped; false where no room was made for it.
+    fn make_room(&mut self, purpose: Purpose) -> bool {
         let is_probe = |(_, lane): &(&u64, &Lane)| lane.0 == Purpose::Probe;
-        let oldest = self.order.iter().find(is_probe).or_else(|| self.order.iter().next());
-        if let Some(lane) = oldest.map(|(_, lane)| *lane)
-            && let Some(dropped) = self.take_first(lane)
-        {
+        let is_any = |_: &(&u64, &Lane)| purpose != Purpose::Probe;
+        let oldest = self.order.iter().find(is_probe);
+        let oldest = oldest.or_else(|| self.order.iter().find(is_any));
+        let dropped = oldest.map(|(_, lane)| *lane).and_then(|lane| self.take_first(lane));
+        if let Some(dropped) = &dropped {
             self.lose(&dropped.parcel);
         }
+        dropped.is_some()
     }
 
     /// Removes the first packet of a lane.
@@ -290,7 +297,11 @@ impl Outbox {
             else {
                 continue;
             };
-            if let Err(error) = send(&first.parcel) {
+            if now.since(first.since) > MAX_AGE {
+                if let Some(dropped) = self.take_first(lane) {
+                    self.lose(&dropped.parcel);
+                }
+            } else if let Err(error) = send(&first.parcel) {
                 first.tries = first.tries.saturating_add(1);
                 let tries = first.tries;
                 if tries >= WARN_AFTER {

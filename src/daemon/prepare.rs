@@ -1,12 +1,16 @@
 //! The ownership record: entries before a step, and objects that an earlier run has left.
 
+use std::net::Ipv6Addr;
+
 use super::clock;
 use super::shell::Shell;
 use crate::core::Core;
 use crate::core::input::Input;
+use crate::core::kernel::object::Refusal;
 use crate::core::kernel::system::System;
 use crate::core::memory::Record;
 use crate::core::output::{Object, Setting, Step};
+use crate::net::IfIndex;
 use crate::time::Instant;
 
 impl Shell {
@@ -31,6 +35,28 @@ impl Shell {
                 Some(before)
             }
             Step::Set(_) | Step::Replace(_) | Step::Remove(_) => None,
+        }
+    }
+
+    /// Strikes the addresses that steps have removed from the ownership record, but none that they
+    /// set anew, nor one whose removal was refused.
+    pub(super) fn disown_removed(&mut self, steps: &[Step], refused: &[(&Step, Refusal)]) {
+        let sets = |key: (IfIndex, Ipv6Addr)| {
+            let mut set = steps.iter().filter_map(|step| match step {
+                Step::Set(Object::Address(set)) => Some((set.interface, set.address)),
+                Step::Set(_) | Step::Replace(_) | Step::Remove(_) => None,
+            });
+            set.any(|other| other == key)
+        };
+        for step in steps {
+            if let Step::Remove(Object::Address(has)) = step
+                && !sets((has.interface, has.address))
+                && !refused.iter().any(|(other, _)| *other == step)
+            {
+                let now = clock::now();
+                let complaint = self.disk.ownership.disown(now, has.interface, has.address);
+                self.log.warn_all(now, complaint);
+            }
         }
     }
 

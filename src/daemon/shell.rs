@@ -265,6 +265,7 @@ impl Shell {
                 info!(interface, "setting {} changed from {before} to {value}", name.file());
             }
         }
+        self.disown_removed(steps, &refused);
         let mut doubtful = false;
         for (step, refusal) in refused {
             doubtful |= step.is_doubtful(refusal);
@@ -272,13 +273,6 @@ impl Shell {
         }
         if doubtful {
             self.dump_soon(clock::now(), DUMP_DELAY);
-        }
-        for step in steps {
-            if let Step::Remove(Object::Address(address)) = step {
-                let now = clock::now();
-                let complaint = self.disk.ownership.disown(now, address.interface, address.address);
-                self.log.warn_all(now, complaint);
-            }
         }
     }
 

@@ -191,9 +191,17 @@ fn a_duplicate_is_reported_before_its_removal() {
         assert_eq!(platform.address("one0", OURS), None);
 
         let endless = address(one, "2001:db8:2::1", Until::Never, Until::Never);
-        platform.take(&[Step::Set(Object::Address(endless))]);
+        let set_endless = Step::Set(Object::Address(endless));
+        platform.take(std::slice::from_ref(&set_endless));
         let events = platform.until("the endless one is a duplicate", is_duplicate);
         assert!(!events.iter().any(is_address_gone), "{events:?}");
-        assert!(platform.address("one0", "2001:db8:2::1").unwrap().duplicate);
+        let has = platform.address("one0", "2001:db8:2::1").unwrap().clone();
+        assert!(has.duplicate);
+
+        peer.ip("addr del 2001:db8:2::1/64 dev peer0");
+        platform.take(&[Step::Remove(Object::Address(has)), set_endless]);
+        let is_usable = |event: &KernelEvent| matches!(event, KernelEvent::Address(address) if !address.tentative && address.ours);
+        let events = platform.until("it is tried again", is_usable);
+        assert!(!events.iter().any(is_duplicate), "its removal is no duplicate: {events:?}");
     });
 }

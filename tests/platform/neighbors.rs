@@ -49,7 +49,8 @@ fn an_expected_neighbor_takes_nothing_from_one_that_is_known() {
         machine.ip("neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev one0 nud reachable");
         machine.ip("neigh add 2001:db8::2 lladdr 02:00:00:00:00:02 dev one0 nud permanent");
         machine.ip("neigh add 2001:db8::3 dev one0 nud incomplete");
-        let expected = [1, 2, 3, 4].map(|last| {
+        machine.ip("neigh add 2001:db8::5 lladdr 02:00:00:00:00:09 dev one0 nud permanent");
+        let expected = [1, 2, 3, 4, 5].map(|last| {
             (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last), vec![2, 0, 0, 0, 0, 9])
         });
         let interface = platform.index("one0");
@@ -61,6 +62,10 @@ fn an_expected_neighbor_takes_nothing_from_one_that_is_known() {
         let listed = [("2001:db8::1", 1), ("2001:db8::3", 9), ("2001:db8::4", 9)];
         assert_eq!(found, listed.map(|(text, last)| (address(text), last)));
         let all = machine.ip("neigh show dev one0");
-        assert!(all.contains("2001:db8::2 lladdr 02:00:00:00:00:02 PERMANENT"), "{all}");
+        for kept in ["2001:db8::2 lladdr 02:00:00:00:00:02", "2001:db8::5 lladdr 02:00:00:00:00:09"]
+        {
+            assert!(all.contains(&format!("{kept} PERMANENT")), "{kept}: {all}");
+        }
+        assert!(all.contains("2001:db8::1 lladdr 02:00:00:00:00:01 REACHABLE"), "{all}");
     });
 }

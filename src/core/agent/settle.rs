@@ -14,8 +14,8 @@ use crate::core::kernel::diff::Removable;
 use crate::core::kernel::refusals;
 
 use crate::config::AddressMode;
-use crate::core::kernel::object::{Key, Port, Refusal, Step};
-use crate::core::kernel::system::{KernelAddress, RouteTarget};
+use crate::core::kernel::object::{Group, Key, Port, Refusal, Step};
+use crate::core::kernel::system::{KernelAddress, Link, RouteTarget};
 use crate::core::output::Output;
 use crate::core::stage::{Milestone, Stage};
 use crate::time::Instant;
@@ -280,12 +280,15 @@ impl Core {
     /// Notes on which downlinks messages of requesting routers arrive: only there a router that sends
     /// none is overdue.
     fn note_listening(&mut self, now: Instant) {
-        let is_open = self.kernel.state.is_open(Port::Server);
-        let Self { delegating, config, kernel, .. } = self;
-        let links = kernel.state.system.links.values();
-        let heard = links
-            .filter(|link| is_open && link.running && config.downlinks.contains_key(&link.name));
-        delegating.set_listening(now, heard.map(|link| link.name.clone()));
+        let state = &self.kernel.state;
+        let hears = |link: &&Link| {
+            link.running
+                && state.is_member(Group::DhcpServers, link.index)
+                && self.delegating.serves(&link.name)
+        };
+        let links = state.system.links.values().filter(|_| state.is_open(Port::Server));
+        let heard: Vec<String> = links.filter(hears).map(|link| link.name.clone()).collect();
+        self.delegating.set_listening(now, heard.into_iter());
     }
 
     /// Hands steps to the shell, in batches.

@@ -94,6 +94,10 @@ impl Place<'_> {
 
     fn leased_addresses(self, desired: &mut Desired) {
         for leased in &self.heard.addresses {
+            if desired.is_held_elsewhere(self.facts, self.link, leased.address) {
+                // The server is sent a Decline.
+                continue;
+            }
             // No on-link prefix is implied (UPL-07).
             let address = KernelAddress {
                 prefix_len: 128,

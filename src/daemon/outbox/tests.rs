@@ -152,3 +152,38 @@ fn probes_are_dropped_first_and_keep_nothing_waiting() {
     assert_eq!(tries, 1 + 2 * (MAX_PACKETS - 1));
     assert!(outbox.queues.is_empty() && outbox.times.is_empty() && outbox.order.is_empty());
 }
+
+/// Packets behind one that is retried in vain are not sent when they are out of date, and nobody can
+/// be made to wait for them by what else fails.
+#[test]
+fn packets_that_have_waited_too_long_behind_others_are_not_sent() {
+    let mut outbox = Outbox::default();
+    for octet in 0..=99 {
+        outbox.refused(NOW, Parcel::Dhcpv6(packet(octet, "fe80::9")), &error(libc::EINVAL));
+    }
+    let mut last = NOW;
+    while let Some(next) = outbox.deadline() {
+        last = next;
+        outbox.retry(next, |_| Err(error(libc::EINVAL)));
+    }
+    assert!(last < at(1100), "{last:?}");
+    outbox.refused(NOW, Parcel::Dhcpv6(packet(1, "fe80::9")), &error(libc::EINVAL));
+    let (_, _) = outbox.retry(at(30_000), |parcel| panic!("{parcel:?} is sent half a minute late"));
+    assert_eq!(outbox.deadline(), None);
+}
+
+/// A probe takes no place from a packet of another purpose.
+#[test]
+fn a_probe_drops_no_other_packet() {
+    let mut outbox = Outbox::default();
+    for number in 0..u16::try_from(MAX_PACKETS).unwrap() {
+        let destination = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, number).to_string();
+        outbox.refused(NOW, Parcel::Dhcpv6(packet(0, &destination)), &error(libc::EINVAL));
+    }
+    let target = Ipv6Addr::LOCALHOST;
+    let octets = NeighborSolicitation { target, source_link_layer: None }.encode();
+    let probe = Parcel::Icmpv6(Packet { octets, ..packet(0, "fe80::2") });
+    outbox.refused(NOW, probe.clone(), &error(libc::EINVAL));
+    assert!(!outbox.holds(&probe) && outbox.order.len() == MAX_PACKETS);
+    assert_eq!(outbox.take_dropped().len(), 1, "the core hears that its probe has not left");
+}

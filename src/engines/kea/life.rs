@@ -118,11 +118,16 @@ impl Driver {
     /// Has it take over the newest configuration, and returns the leases that are left then.
     ///
     /// Leases that the program would not make by itself come first: a router that asks before it
-    /// has them gets a part of its prefixes, and the others at its next Renew.
+    /// has them gets a part of its prefixes, and the others at its next Renew. That the program
+    /// refuses one keeps no router from the others, and shows when they are looked at.
     pub(in crate::engines) async fn apply(&mut self) -> Result<Vec<Leased>, Wrong> {
         if !self.configured.held.is_empty() {
-            let (given, _) = self.leases(None).await?;
-            self.hand_over(&given).await?;
+            let handed_over = match self.leases(None).await {
+                Ok((given, _)) => self.hand_over(&given).await,
+                Err(wrong) => Err(wrong),
+            };
+            handed_over
+                .or_else(|wrong| if wrong.0 == Trouble::Refused { Ok(()) } else { Err(wrong) })?;
         }
         control::configure(&self.files.socket(), &self.configured).await.map_err(wrong)?;
         self.configured_at = seconds_since_1970();
@@ -140,18 +145,22 @@ impl Driver {
         Ok(leases.map_err(wrong)?.into_iter().partition(gives))
     }
 
-    /// Hands it what it would not give by itself, where that is not leased.
+    /// Hands it what it would not give by itself, where that is not leased; all that it takes, and
+    /// then the first refusal.
     async fn hand_over(&self, given: &[Lease]) -> Result<(), Wrong> {
         let is_there = |held: &&Held| {
             let wanted = (held.prefix.prefix.trunc(), &held.duid, held.iaid);
             given.iter().any(|lease| (lease.prefix, &lease.duid, lease.iaid) == wanted)
         };
+        let mut refused = None;
         for held in self.configured.held.iter().filter(|held| !is_there(held)) {
-            control::hold(&self.files.socket(), self.configured.subnet, held)
-                .await
-                .map_err(wrong)?;
+            match control::hold(&self.files.socket(), self.configured.subnet, held).await {
+                Ok(()) => {}
+                Err(failure @ Failure::Refused { .. }) => drop(refused.get_or_insert(failure)),
+                Err(failure) => return Err(wrong(failure)),
+            }
         }
-        Ok(())
+        refused.map_or(Ok(()), |failure| Err(wrong(failure)))
     }
 
     /// What it has leased, to one router or to all. What it is not to give any more is removed,

@@ -36,10 +36,12 @@ pub(super) fn events(
 }
 
 /// The kernel removes a duplicate with a finite lifetime at once: only the message of its removal
-/// shows the reason.
+/// shows the reason. One with an infinite lifetime it keeps: it is the agent, or another program,
+/// that has removed it, and no duplicate is found then.
 fn duplicate(now: Instant, message: &RouteNetlinkMessage) -> Option<KernelEvent> {
     let RouteNetlinkMessage::DelAddress(message) = message else { return None };
-    address(now, message).filter(|address| address.duplicate).map(KernelEvent::Address)
+    let is_found = |has: &KernelAddress| has.duplicate && has.valid_until != Until::Never;
+    address(now, message).filter(is_found).map(KernelEvent::Address)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which seven concern us")]

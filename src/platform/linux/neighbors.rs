@@ -1,5 +1,6 @@
 //! The kernel's neighbor cache (RFC 4861 §5.1).
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -39,23 +40,47 @@ impl Kernel {
     ///
     /// The system's error.
     pub fn neighbors(&mut self, interface: IfIndex) -> io::Result<Vec<Neighbor>> {
+        let mut neighbors = Vec::new();
+        self.dump_neighbors(interface, &mut |found| neighbors.extend(neighbor(&found)))?;
+        Ok(neighbors)
+    }
+
+    /// The neighbors on `interface` that the kernel does not look for any more: those that it has
+    /// found, and those that were set by hand.
+    fn settled_neighbors(&mut self, interface: IfIndex) -> io::Result<BTreeSet<Ipv6Addr>> {
+        let mut settled = BTreeSet::new();
+        self.dump_neighbors(interface, &mut |found| {
+            let is_sought = matches!(
+                found.header.state,
+                NeighbourState::None | NeighbourState::Incomplete | NeighbourState::Failed
+            );
+            settled.extend(address_of(&found).filter(|_| !is_sought));
+        })?;
+        Ok(settled)
+    }
+
+    fn dump_neighbors(
+        &mut self,
+        interface: IfIndex,
+        take: &mut dyn FnMut(NeighbourMessage),
+    ) -> io::Result<()> {
         let mut message = NeighbourMessage::default();
         message.header.family = AddressFamily::Inet6;
         message.attributes = vec![NeighbourAttribute::IfIndex(interface.0)];
-        let mut neighbors = Vec::new();
         self.dump_each(RouteNetlinkMessage::GetNeighbour(message), &mut |found| {
             if let RouteNetlinkMessage::NewNeighbour(found) = found
                 && found.header.ifindex == interface.0
             {
-                neighbors.extend(neighbor(found));
+                take(found);
             }
         })?;
-        Ok(neighbors)
+        Ok(())
     }
 
-    /// Has the kernel know neighbors on `interface` by their link-layer addresses, where it does not
-    /// know any of theirs. It verifies them by unicast once it has sent to them (STALE, RFC 4861
-    /// §7.3.2), and forgets them by itself. What it refuses is found by solicitation as ever.
+    /// Has the kernel know neighbors on `interface` by their link-layer addresses, where it has no
+    /// entry or still looks for the neighbor. It verifies them by unicast once it has sent to them
+    /// (STALE, RFC 4861 §7.3.2), and forgets them by itself. It looks itself for those that it
+    /// refuses.
     ///
     /// # Errors
     ///
@@ -65,7 +90,9 @@ impl Kernel {
         interface: IfIndex,
         hosts: &[(Ipv6Addr, Vec<u8>)],
     ) -> io::Result<()> {
-        let requests = hosts.iter().map(|(address, link_layer)| {
+        let settled = self.settled_neighbors(interface)?;
+        let hosts = hosts.iter().filter(|(address, _)| !settled.contains(address));
+        let requests = hosts.map(|(address, link_layer)| {
             let mut message = NeighbourMessage::default();
             message.header.family = AddressFamily::Inet6;
             message.header.ifindex = interface.0;
@@ -116,7 +143,7 @@ impl Kernel {
 
 /// An entry that packets can be sent by without asking on the link first.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which few concern us")]
-fn neighbor(found: NeighbourMessage) -> Option<Neighbor> {
+fn neighbor(found: &NeighbourMessage) -> Option<Neighbor> {
     match found.header.state {
         NeighbourState::Reachable
         | NeighbourState::Stale
@@ -124,19 +151,20 @@ fn neighbor(found: NeighbourMessage) -> Option<Neighbor> {
         | NeighbourState::Probe => {}
         _ => return None,
     }
-    let link_layer = link_layer_address(&found)?;
-    let mut address = None;
-    let mut unconfirmed_for = Duration::MAX;
-    for attribute in found.attributes {
-        match attribute {
-            NeighbourAttribute::Destination(NeighbourAddress::Inet6(found)) => {
-                address = Some(found);
-            }
-            NeighbourAttribute::CacheInfo(info) => unconfirmed_for = TICK * info.confirmed,
-            _ => {}
-        }
-    }
-    address.map(|address| Neighbor { address, link_layer, unconfirmed_for })
+    let (address, link_layer) = (address_of(found)?, link_layer_address(found)?);
+    let confirmed = found.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::CacheInfo(info) => Some(TICK * info.confirmed),
+        _ => None,
+    });
+    Some(Neighbor { address, link_layer, unconfirmed_for: confirmed.unwrap_or(Duration::MAX) })
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which one concerns us")]
+fn address_of(found: &NeighbourMessage) -> Option<Ipv6Addr> {
+    found.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(*address),
+        _ => None,
+    })
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which one concerns us")]

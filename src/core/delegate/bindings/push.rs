@@ -11,6 +11,8 @@ const MAX_ATTEMPTS: u32 = 8;
 /// How many series of notifications shorter lifetimes may begin before the current one is over: a
 /// lease above that is shortened every second would cause a notification every second.
 const MAX_BEGUN: u32 = 4;
+/// How long the next series waits after that.
+const REST: Duration = Duration::from_secs(60);
 
 /// The notifications of one router, which go on until the router comes or has been notified often
 /// enough.
@@ -41,10 +43,11 @@ impl Push {
     /// has sent nothing yet.
     pub(in crate::core::delegate) fn shortened(self, now: Instant) -> Self {
         match self.next_at {
-            None => Self::new(now),
-            Some(_) if self.attempts > 0 && self.begun < MAX_BEGUN => {
+            Some(_) if self.attempts == 0 => self,
+            Some(_) | None if self.begun < MAX_BEGUN => {
                 Self { begun: self.begun + 1, ..Self::new(now) }
             }
+            None => Self { begun: self.begun, ..Self::new(now + REST) },
             Some(_) => self,
         }
     }
@@ -60,5 +63,28 @@ impl Push {
         let next_at = now + FIRST_TIMEOUT * 2_u32.pow(self.attempts.min(MAX_ATTEMPTS));
         let next_at = (repeats && attempts < MAX_ATTEMPTS).then_some(next_at);
         Self { attempts, next_at, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A router that is notified once for each shorter lifetime, as there is no key for it, is
+    /// notified at a bounded rate as well.
+    #[test]
+    fn series_of_one_notification_are_bounded() {
+        let start = Instant::from_secs(100);
+        let mut push = Push::new(start);
+        let mut sent = 0;
+        for second in 0..300 {
+            let now = start + Duration::from_secs(second);
+            if push.next_at.is_some_and(|at| at <= now) {
+                sent += 1;
+                push = push.sent(now, false);
+            }
+            push = push.shortened(now);
+        }
+        assert_eq!(sent, 1 + MAX_BEGUN + 300 / 60 - 1);
     }
 }

@@ -35,12 +35,13 @@ pub(super) fn expected(
         .filter_map(|neighbor| Some((identifier_of(neighbor)?, neighbor)))
         .filter(|(identifier, _)| seen.insert(*identifier))
         .collect();
-    let entries = prefixes.filter(|prefix| prefix.prefix_len() == SUBNET).flat_map(|prefix| {
-        let network = u128::from(prefix.network());
-        let entry = move |(identifier, neighbor): &(u128, &Neighbor)| {
+    let networks = prefixes.filter(|prefix| prefix.prefix_len() == SUBNET);
+    let networks: Vec<u128> = networks.map(|prefix| u128::from(prefix.network())).collect();
+    let entries = hosts.into_iter().flat_map(|(identifier, neighbor)| {
+        let entry = move |network: &u128| {
             (Ipv6Addr::from(network | identifier), neighbor.link_layer.clone())
         };
-        hosts.iter().map(entry)
+        networks.iter().map(entry)
     });
     entries.filter(|(address, _)| !known.contains(address)).take(MAX_ENTRIES).collect()
 }

@@ -257,7 +257,7 @@ fn hosts_with_identifiers_of_their_link_layer_addresses_are_expected_under_a_new
         neighbor("2001:db8:0:1::77", 4, 0),
     ]);
     let of = |prefix: &str, mac: u8| (under(prefix, mac), vec![2, 0, 0, 0, 0, mac]);
-    assert_eq!(expected, [of(A, 2), of(A, 1), of(B, 2), of(B, 1)]);
+    assert_eq!(expected, [of(A, 2), of(B, 2), of(A, 1), of(B, 1)]);
     assert_eq!(entries(&[link_local, made(A, 1, 2)]), [of(B, 1)], "the other is known");
     let many: Vec<Neighbor> = (1..200).map(|mac| made("fe80::/64", mac, mac.into())).collect();
     assert_eq!(entries(&many).len(), 64);
