@@ -216,7 +216,7 @@ fn dhcpcd_is_known_by_the_version_that_runs() {
         agent.renew();
         pause(secs(1));
         assert_eq!(agent.status().engine("requester", "wan0")["version"], before);
-        dhcpcd.stop();
+        dhcpcd.end();
         drop(dhcpcd);
         dhcpcd = router.dhcpcd(&[1]);
         is_known_as(version, has_trap);

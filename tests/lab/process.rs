@@ -100,6 +100,13 @@ impl Process {
         stopped.unwrap_or_else(|| panic!("{} does not end on TERM", self.name))
     }
 
+    /// Ends it with TERM, and with KILL where it hangs: dhcpcd 9.4.1 does so now and then.
+    pub fn end(&mut self) {
+        if self.inner.stop(secs(10)).unwrap().is_none() {
+            self.inner.kill().unwrap();
+        }
+    }
+
     /// Ends it with KILL.
     pub fn kill(&mut self) {
         let status = self.inner.kill().unwrap();
