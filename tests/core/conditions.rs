@@ -132,7 +132,7 @@ fn default_routers_of_a_host_that_another_program_manages_are_not_judged() {
 fn addresses_in_use_are_remembered_to_a_bound() {
     let mut world = settled();
     let since = world.now();
-    let told = |world: &World| {
+    let reported = |world: &World| {
         let conditions = world.status().conditions.into_iter();
         conditions.filter(|one| one.name == "duplicate-address").count()
     };
@@ -147,11 +147,11 @@ fn addresses_in_use_are_remembered_to_a_bound() {
         world.run_for(Duration::from_secs(20));
         let forged = ours(&world).into_iter().filter(|one| one.address.segments()[0] == 0x3fff);
         forged.for_each(|address| find_in_use(&mut world, &address));
-        assert!(told(&world) <= 1 + 64 + 64, "{number}: {}", told(&world));
+        assert!(reported(&world) <= 1 + 64 + 64, "{number}: {}", reported(&world));
     }
-    assert!(told(&world) > 64, "the bound is reached: {}", told(&world));
+    assert!(reported(&world) > 64, "the bound is reached: {}", reported(&world));
     world.run_for(Duration::from_secs(600));
-    assert!(told(&world) <= 1 + 1 + 64, "{}", told(&world));
+    assert!(reported(&world) <= 1 + 1 + 64, "{}", reported(&world));
     let is_wrong = |event: &Event| matches!(event, Event::Step(Step::Set(Object::Address(set))) if wrong.iter().any(|one| one.address == set.address));
     assert_eq!(world.events(since).find(|event| is_wrong(event)), None);
 }

@@ -170,7 +170,7 @@ fn without_the_mark_an_address_reads_as_foreign() {
     });
 }
 
-/// UPL-05: an address that another node holds is told as a duplicate, also where the kernel
+/// UPL-05: an address that another node holds is reported as a duplicate, also where the kernel
 /// removes it at once because its lifetime is finite.
 #[test]
 fn a_duplicate_is_reported_before_its_removal() {

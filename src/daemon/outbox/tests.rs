@@ -102,7 +102,7 @@ fn packets_that_are_out_of_date_or_have_no_link_are_dropped_and_count_as_none() 
     outbox.refused(NOW, Parcel::Icmpv6(packet(1, "ff02::1")), &error(libc::ENODEV));
     assert_eq!(outbox.deadline(), None);
     let applied = Milestone { stage: Stage::Applied, ..ADVERTISED };
-    assert_eq!(outbox.reach(ADVERTISED), Some(applied), "nobody was told");
+    assert_eq!(outbox.reach(ADVERTISED), Some(applied), "no advertisement has left");
     outbox.refused(NOW, Parcel::Dhcpv6(packet(1, "ff02::1:2")), &error(libc::EAGAIN));
     outbox.reach(ASKED);
     let mut reached = Vec::new();
